@@ -1,0 +1,44 @@
+# Two commands do all the set-up, each alone: make demo, make test.
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test lint bench clean system
+
+help:
+	@echo "make demo    audit and repair a cluster of four real ssh nodes on this machine (Linux, root)"
+	@echo "make test    run all tests; ARGS='-k probe' hands options to pytest"
+	@echo "make lint    ruff and mypy"
+	@echo "make bench   measure against clush and against plain pytest, side by side (Linux, root)"
+	@echo "make clean   remove the environment and what runs have written"
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
+	@echo "making the environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+system:
+	@sh .ci/system-packages
+
+demo: $(READY) system
+	@$(BIN)/python -m pytest_synctool.demo examples
+
+test: $(READY) system
+	$(BIN)/python -m pytest tests_meta -n 2 --junitxml=reports/tests_meta.xml $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY) system
+	$(BIN)/python -m tests_meta.bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find reports -type f ! -name .gitkeep -delete

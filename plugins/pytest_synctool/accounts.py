@@ -1,0 +1,25 @@
+"""Names of users and groups on this machine."""
+
+from __future__ import annotations
+
+import grp
+import pwd
+from functools import lru_cache
+
+
+@lru_cache(maxsize=1024)
+def owner_name(uid: int) -> str | None:
+    """The name of a user id, or None where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def group_name(gid: int) -> str | None:
+    """The name of a group id, or None where it has none."""
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return None

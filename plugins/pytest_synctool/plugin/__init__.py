@@ -1,0 +1,33 @@
+"""The pytest plugin: hooks only, each handing over to the module that does the work."""
+
+from __future__ import annotations
+
+from pytest_synctool.plugin.collect import pytest_collect_file
+from pytest_synctool.plugin.options import pytest_addoption, pytest_configure, pytest_unconfigure
+from pytest_synctool.plugin.run import (
+    pytest_runtest_protocol,
+    pytest_runtestloop,
+    pytest_sessionfinish,
+    pytest_sessionstart,
+)
+from pytest_synctool.plugin.terminal import (
+    pytest_report_header,
+    pytest_report_teststatus,
+    pytest_terminal_summary,
+)
+from pytest_synctool.plugin.testinfra_hosts import pytest_generate_tests
+
+__all__ = [
+    "pytest_addoption",
+    "pytest_collect_file",
+    "pytest_configure",
+    "pytest_generate_tests",
+    "pytest_report_header",
+    "pytest_report_teststatus",
+    "pytest_runtest_protocol",
+    "pytest_runtestloop",
+    "pytest_sessionfinish",
+    "pytest_sessionstart",
+    "pytest_terminal_summary",
+    "pytest_unconfigure",
+]

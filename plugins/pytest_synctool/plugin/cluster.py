@@ -1,0 +1,115 @@
+"""The cluster of a run: configuration, selected nodes and masterdir, read once per process."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from pytest_synctool import config as configuration
+from pytest_synctool.errors import SynctoolError
+from pytest_synctool.model import Node
+from pytest_synctool.nodeset import select
+from pytest_synctool.report.tally import Tally
+from pytest_synctool.repository import Repository, walk
+from pytest_synctool.transport import SshSettings
+
+# The package of the compliance suite, in a checkout and installed.
+SUITE: Final = "synctool_checks"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a run works on. `nodes` are the selected ones, in the order of the configuration."""
+
+    config: configuration.Config
+    nodes: tuple[Node, ...]
+    repository: Repository
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was left out of the configuration and the masterdir, and why."""
+        return (*self.config.warnings, *self.repository.warnings)
+
+    @property
+    def left_out(self) -> list[str]:
+        """The names of ignored nodes that do not take part."""
+        selected = {node.name for node in self.nodes}
+        return [n.name for n in self.config.nodes.values() if n.ignored and n.name not in selected]
+
+
+CLUSTER = pytest.StashKey[Cluster]()
+TALLY = pytest.StashKey[Tally]()
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this is an xdist worker, rather than the process that reports."""
+    return hasattr(config, "workerinput")
+
+
+def cluster_of(config: pytest.Config) -> Cluster:
+    """The cluster of this run, read on first use. Raises SynctoolError."""
+    if CLUSTER not in config.stash:
+        config.stash[CLUSTER] = _load(config)
+    return config.stash[CLUSTER]
+
+
+def _load(config: pytest.Config) -> Cluster:
+    found = configuration.load(locate(config))
+    nodes = tuple(select(found, config.option.synctool_selection))
+    repository = walk(found.masterdir, found.knows_group, found.ignore)
+    for node in nodes:
+        repository.entries(node)  # so that all warnings are known
+    return Cluster(found, nodes, repository)
+
+
+def locate(config: pytest.Config) -> Path:
+    """The configuration file of this run. Raises ConfigError, listing where it looked."""
+    ini = config.getini("synctool_conf")
+    base = config.inipath.parent if config.inipath else config.rootpath
+    return configuration.find(
+        config.option.synctool_conf, base / ini if ini else None, os.environ, config.invocation_params.dir
+    )
+
+
+def ssh_settings(config: pytest.Config, command: tuple[str, ...] = ("ssh",)) -> SshSettings:
+    """How this run calls ssh: `ssh_cmd` of the configuration, and testinfra's ssh options."""
+    option = config.option
+    extra = tuple((option.ssh_extra_args or "").split())
+    return SshSettings((*command, *extra), option.ssh_config, option.ssh_identity_file, option.synctool_connect_timeout)
+
+
+def wants_cluster(config: pytest.Config) -> bool:
+    """Whether the command line asks for the cluster: our options, or the compliance suite among the arguments."""
+    option = config.option
+    if option.synctool_conf or option.synctool_fix:
+        return True
+    if option.synctool_selection is not None and not _all_urls(option.synctool_selection):
+        return _has_configuration(config) or _collects_suite(config)
+    return _collects_suite(config)
+
+
+def _all_urls(selection: str) -> bool:
+    return all("://" in term for term in selection.split(","))
+
+
+def _has_configuration(config: pytest.Config) -> bool:
+    try:
+        locate(config)
+    except SynctoolError:
+        return False
+    return True
+
+
+def _collects_suite(config: pytest.Config) -> bool:
+    for argument in config.args:
+        name = argument.partition("::")[0]
+        if config.option.pyargs and name.partition(".")[0] == SUITE:
+            return True
+        path = (config.invocation_params.dir / name).resolve()
+        if SUITE in path.parts or (path / SUITE).is_dir():
+            return True
+    return False

@@ -1,0 +1,87 @@
+"""Options, and what has to be settled before anything is collected."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_synctool.errors import SynctoolError
+from pytest_synctool.plugin.cluster import TALLY, cluster_of, ssh_settings, wants_cluster
+from pytest_synctool.plugin.scheduler import SchedulerPlugin
+from pytest_synctool.report.tally import Tally
+from pytest_synctool.transport import host_spec, install_ssh_backend, restore_ssh_backend
+
+_TESTINFRA_SSH = pytest.StashKey[str]()
+
+
+def _seconds(text: str) -> int:
+    seconds = int(text)
+    if seconds < 1:
+        raise ValueError("must be at least 1")
+    return seconds
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the plugin; --hosts, --ssh-config and their like are testinfra's."""
+    group = parser.getgroup("synctool", "synctool: audit and repair the files of a cluster (see also --hosts)")
+    group.addoption(
+        "--synctool-conf",
+        dest="synctool_conf",
+        metavar="FILE",
+        help="the cluster's synctool.conf; else the ini key synctool_conf, $SYNCTOOL_CONF, ./synctool.conf, "
+        "/var/lib/synctool/synctool.conf",
+    )
+    group.addoption(
+        "--fix",
+        dest="synctool_fix",
+        action="store_true",
+        help="put right what differs; without it nothing on a node is ever written",
+    )
+    group.addoption(
+        "--connect-timeout",
+        dest="synctool_connect_timeout",
+        type=_seconds,
+        default=10,
+        metavar="SECONDS",
+        help="how long a node may take to accept a connection (default: %(default)s)",
+    )
+    group.addoption(
+        "--node-timeout",
+        dest="synctool_node_timeout",
+        type=_seconds,
+        default=120,
+        metavar="SECONDS",
+        help="how long one command on a node may take, a repair with its triggers included (default: %(default)s)",
+    )
+    parser.addini("synctool_conf", "the cluster's synctool.conf, relative to the ini file", default="")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the cluster if the run is about it, and hand the selected nodes to testinfra."""
+    option = config.option
+    for marker in ("overlay: checks of overlay entries", "delete: checks of delete entries"):
+        config.addinivalue_line("markers", marker)
+    if option.synctool_fix and option.collectonly:
+        raise pytest.UsageError("--fix does not go with --collect-only: nothing runs, so nothing can be fixed")
+    option.synctool_selection = option.hosts  # before it is rewritten below
+    config.stash[TALLY] = Tally()
+    if not wants_cluster(config):
+        return
+    try:
+        cluster = cluster_of(config)
+        if option.synctool_selection is not None:
+            option.hosts = ",".join(host_spec(node) for node in cluster.nodes)
+    except SynctoolError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[_TESTINFRA_SSH] = install_ssh_backend(ssh_settings(config, cluster.config.ssh_cmd))
+    for node_group in (*cluster.config.groups, *cluster.config.nodes):
+        config.addinivalue_line("markers", f"{node_group}: nodes of this name or group")
+    if config.pluginmanager.hasplugin("dsession"):
+        config.pluginmanager.register(SchedulerPlugin(), "synctool-scheduler")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave testinfra as it was."""
+    before = config.stash.get(_TESTINFRA_SSH, None)
+    if before is not None:
+        restore_ssh_backend(before)

@@ -1,0 +1,232 @@
+"""The run: selected tests are folded into one item per node, run node by node, and reported test by test."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pytest_synctool import mirror
+from pytest_synctool.errors import TransportError
+from pytest_synctool.fanout import Fanout
+from pytest_synctool.model import Node
+from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, is_worker, ssh_settings
+from pytest_synctool.plugin.collect import EntryItem
+from pytest_synctool.report.expand import NodeTests, cut, pack, reports, unpack
+from pytest_synctool.session import NodeResult, NodeSession, Settings
+from pytest_synctool.transport import Processes, Transport, connect
+
+
+class NodeItem(pytest.Item):
+    """All selected tests of one node, run as one."""
+
+    def __init__(self, *, items: list[EntryItem], **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.items = items
+
+    @property
+    def node(self) -> Node:
+        """The node that it is about."""
+        return self.items[0].node
+
+    @property
+    def tests(self) -> NodeTests:
+        """Its tests, as reports name them."""
+        return NodeTests(self.node.name, self.nodeid, [item.nodeid for item in self.items])
+
+    def runtest(self) -> None:
+        """Never called: pytest_runtest_protocol runs it."""
+        raise AssertionError("a node is run by the plugin's own protocol")
+
+
+class Folding:
+    """Folds after every other plugin has had its say; registered late, so that it is outermost."""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
+        """Replace the tests of a node by one item, where the first of them stood."""
+        yield
+        if not config.option.collectonly:
+            items[:] = fold_items(items)
+
+
+def fold_items(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """The items of a run, with one NodeItem for all the entries of a node; others are left as they are."""
+    folded: list[pytest.Item] = []
+    by_node: dict[str, list[EntryItem]] = {}
+    for item in items:
+        if not isinstance(item, EntryItem):
+            folded.append(item)
+        elif item.node.name in by_node:
+            by_node[item.node.name].append(item)
+        else:
+            by_node[item.node.name] = [item]
+            collector = item.parent
+            assert collector.parent is not None
+            node_item: NodeItem = NodeItem.from_parent(
+                collector.parent, name=item.node.name, items=by_node[item.node.name]
+            )
+            folded.append(node_item)
+    return folded
+
+
+@dataclass
+class Runner:
+    """Runs the nodes of this process, ahead of the tests that ask for them."""
+
+    session: pytest.Session
+    cluster: Cluster
+    processes: Processes
+    fanout: Fanout[NodeItem, NodeResult]
+    total: int
+    look_ahead: int
+
+    @classmethod
+    def for_session(cls, session: pytest.Session, cluster: Cluster) -> Runner:
+        """The runner of a run, with nothing started."""
+        config = session.config
+        limit = cluster.config.num_proc
+        # With --maxfail a repair that was not asked for any more must not have been started.
+        careful = config.option.synctool_fix and config.option.maxfail
+        processes = Processes()
+        settings = Settings(
+            cluster.config.masterdir, config.option.synctool_fix, float(config.option.synctool_node_timeout)
+        )
+        ssh = ssh_settings(config, cluster.config.ssh_cmd)
+
+        def work(item: NodeItem) -> NodeResult:
+            try:
+                connection = connect(item.node, ssh, processes)
+            except TransportError as error:
+                return NodeResult((), f"{item.node.name} unreachable: {error}")
+            transport: Transport = connection
+
+            def push(files: Sequence[bytes]) -> None:
+                mirror.push(connection, settings.masterdir, files, cluster.config.rsync_cmd, settings.deadline)
+
+            return NodeSession(
+                node=item.node,
+                checks=[entry.check for entry in item.items],
+                entries=cluster.repository.entries(item.node),
+                transport=transport,
+                push=push,
+                settings=settings,
+            ).run()
+
+        total = sum(len(i.items) if isinstance(i, NodeItem) else 1 for i in session.items)
+        return cls(session, cluster, processes, Fanout(work, limit), total, 0 if careful else 2 * limit)
+
+    def run(self, item: NodeItem) -> NodeResult:
+        """The result of one node; those that come after it are started meanwhile."""
+        ahead = (other for other in _upcoming(self.session, item) if isinstance(other, NodeItem))
+        self.fanout.announce(other for other, _ in zip(ahead, range(self.look_ahead), strict=False))
+        return self.fanout.result(item)
+
+    def close(self) -> None:
+        """End what is under way. A repair is let go to its end, so that no node is left in the middle of one."""
+        if not self.session.config.option.synctool_fix:
+            self.processes.end_all()
+        self.fanout.close()
+
+
+RUNNER = pytest.StashKey[Runner]()
+
+
+def _upcoming(session: pytest.Session, item: pytest.Item) -> Iterable[pytest.Item]:
+    """The item and those that this process will surely run after it."""
+    if not is_worker(session.config):
+        position = session.items.index(item)
+        return session.items[position:]
+    queue = next(p for p in session.config.pluginmanager.get_plugins() if type(p).__name__ == "WorkerInteractor")
+    with queue.torun.lock() as waiting:
+        numbers = [queue.item_index, queue.nextitem_index, *waiting]
+    return [session.items[number] for number in numbers if isinstance(number, int)]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Register late what has to be outermost."""
+    session.config.pluginmanager.register(Folding(), "synctool-folding")
+    session.config.pluginmanager.register(Expansion(session), "synctool-expansion")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Start the runner for this process, and end it whatever happens."""
+    config = session.config
+    if CLUSTER not in config.stash or not any(isinstance(item, NodeItem) for item in session.items):
+        return (yield)
+    runner = Runner.for_session(session, config.stash[CLUSTER])
+    config.stash[RUNNER] = runner
+    session.testscollected = runner.total
+    try:
+        return (yield)
+    finally:
+        runner.close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """Run a node: one report of it goes from a worker to the controller, or its tests' own reports come out here."""
+    if not isinstance(item, NodeItem):
+        return None
+    runner = item.config.stash[RUNNER]
+    session = item.session
+    tests, result = item.tests, runner.run(item)
+    most = item.config.option.maxfail
+    if most and not item.config.option.synctool_fix:  # what was fixed is always reported
+        tests, result = cut(tests, result, most - session.testsfailed)
+    if is_worker(item.config):
+        item.ihook.pytest_runtest_logreport(report=pack(tests, result, runner.total))
+        session.testsfailed += sum(report.failed for report in reports(tests, result))
+        if most and session.testsfailed >= most:
+            session.shouldfail = f"stopping after {session.testsfailed} failures"
+    else:
+        item.config.stash[TALLY].add(tests, result)
+        for report in reports(tests, result):
+            item.config.hook.pytest_runtest_logreport(report=report)
+    return True
+
+
+class Expansion:
+    """On the xdist controller: the report of a node gives way to the reports of its tests."""
+
+    def __init__(self, session: pytest.Session) -> None:
+        self.session = session
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
+        """Emit all reports but the last as new ones; this report itself becomes the last, so none is one too many."""
+        config = self.session.config
+        node = None if is_worker(config) else unpack(report)
+        if node is None:
+            return (yield)
+        self.session.testscollected = node.total
+        config.stash[TALLY].add(node.tests, node.result)
+        *others, last = reports(node.tests, node.result)
+        worker = getattr(report, "node", None)  # the xdist worker that it comes from
+        for other in others:
+            vars(other)["node"] = worker
+            config.hook.pytest_runtest_logreport(report=other)
+        report.__dict__.clear()
+        report.__dict__.update(last.__dict__, node=worker)
+        result = yield
+        dsession = config.pluginmanager.getplugin("dsession")
+        if self.session.shouldfail and dsession is not None:
+            dsession.shouldstop = self.session.shouldfail
+        return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """Entries of nodes that could not be looked at have not passed: --lf takes them up again."""
+    result = yield
+    config = session.config
+    tally = config.stash.get(TALLY, None)
+    if tally is not None and tally.not_looked_at and config.cache is not None and not is_worker(config):
+        failed = config.cache.get("cache/lastfailed", {})
+        failed.update(dict.fromkeys(tally.not_looked_at, True))
+        config.cache.set("cache/lastfailed", failed)
+    return result

@@ -1,0 +1,24 @@
+"""testinfra's `host` fixture on the nodes of the cluster, also where --hosts is not given."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from pytest_synctool.plugin.cluster import CLUSTER
+from pytest_synctool.transport import host_spec
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None]:
+    """Without --hosts, a test that uses `host` runs on every node of the run, unless its module names hosts."""
+    option = metafunc.config.option
+    cluster = metafunc.config.stash.get(CLUSTER, None)
+    if cluster is None or option.hosts is not None or hasattr(metafunc.module, "testinfra_hosts"):
+        return (yield)
+    option.hosts = ",".join(host_spec(node) for node in cluster.nodes)
+    try:
+        return (yield)
+    finally:
+        option.hosts = None

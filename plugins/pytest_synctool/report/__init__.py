@@ -1,0 +1,1 @@
+"""From outcomes to what people and pipelines read."""

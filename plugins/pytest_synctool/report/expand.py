@@ -1,0 +1,177 @@
+"""A node's result as it travels from a worker, and the ordinary test reports it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Final, Literal, Protocol, cast
+
+import pytest
+
+from pytest_synctool.model import Outcome, Status, printable
+from pytest_synctool.nodeids import decode
+from pytest_synctool.session import NodeResult
+
+# Attributes that reports carry; pytest keeps what it does not know.
+_NODE: Final = "synctool_node"
+_ENTRY: Final = "synctool_entry"
+_FIXED: Final = "synctool_fixed"
+
+_Row = tuple[str, str, tuple[str, ...]]
+
+
+class Writer(Protocol):
+    """The part of pytest's terminal writer that is used here."""
+
+    def line(self, text: str) -> None:
+        """Write one line."""
+
+
+class DriftText:
+    """The failure text of an entry: one line, and below it what was expected and found. Never a traceback."""
+
+    def __init__(self, headline: str, details: Sequence[str]) -> None:
+        self.lines = (headline, *(f"  {detail}" for detail in details))
+        # pytest and junit take the one-line message from here.
+        self.reprcrash = SimpleNamespace(message=headline)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+    def toterminal(self, writer: Writer) -> None:
+        """Write the text for pytest's FAILURES section."""
+        for line in self.lines:
+            writer.line(line)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTests:
+    """The tests of one node: their node ids in order, and the node id of the node itself."""
+
+    node: str
+    nodeid: str
+    ids: Sequence[str]
+
+
+def pack(tests: NodeTests, result: NodeResult, total: int) -> pytest.TestReport:
+    """A report of the whole node that survives the way from an xdist worker.
+
+    `total` is the number of tests in the whole run.
+    """
+    rows: list[_Row | None] = [
+        None if o.status is Status.OK else (o.status.value, o.message, o.details) for o in result.outcomes
+    ]
+    report = pytest.TestReport(
+        tests.nodeid, _location(tests.nodeid), {}, "passed", None, "call", duration=result.duration
+    )
+    payload = {
+        "node": tests.node,
+        "ids": list(tests.ids),
+        "rows": rows,
+        "error": result.error,
+        "duration": result.duration,
+        "total": total,
+    }
+    setattr(report, _NODE, payload)
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What pack() was given."""
+
+    tests: NodeTests
+    result: NodeResult
+    total: int
+
+
+def unpack(report: pytest.TestReport) -> Unpacked | None:
+    """The node's result in a report, or None if it is an ordinary one."""
+    payload = getattr(report, _NODE, None)
+    if payload is None:
+        return None
+    outcomes = tuple(
+        Outcome(Status.OK) if row is None else Outcome(Status(row[0]), row[1], tuple(row[2])) for row in payload["rows"]
+    )
+    tests = NodeTests(payload["node"], report.nodeid, payload["ids"])
+    return Unpacked(tests, NodeResult(outcomes, payload["error"], payload["duration"]), payload["total"])
+
+
+def cut(tests: NodeTests, result: NodeResult, failures: int) -> tuple[NodeTests, NodeResult]:
+    """The tests up to and including the given number of failures (1 or more), for --maxfail."""
+    for position, outcome in enumerate(result.outcomes, 1):
+        failures -= outcome.status in (Status.DRIFT, Status.ERROR)
+        if failures == 0:
+            outcomes = result.outcomes[:position]
+            return replace(tests, ids=tests.ids[:position]), replace(result, outcomes=outcomes)
+    return tests, result
+
+
+def reports(tests: NodeTests, result: NodeResult) -> Iterator[pytest.TestReport]:
+    """One ordinary report per test, with a teardown after a failure, as junit needs it.
+
+    A node that could not be looked at is one error, under the node's own id, and its tests are skipped.
+    """
+    if result.error is not None:
+        yield _report(tests.nodeid, "failed", "setup", DriftText(result.error, ()), result.duration)
+        for nodeid in tests.ids:
+            location = _location(nodeid)
+            yield _report(nodeid, "skipped", "setup", (location[0], 0, f"Skipped: {result.error}"), 0.0)
+        return
+    share = result.duration / max(len(tests.ids), 1)
+    for nodeid, outcome in zip(tests.ids, result.outcomes, strict=True):
+        yield from _entry_reports(tests.node, nodeid, outcome, share)
+
+
+def _entry_reports(node: str, nodeid: str, outcome: Outcome, duration: float) -> Iterator[pytest.TestReport]:
+    match outcome.status:
+        case Status.OK:
+            yield _report(nodeid, "passed", "call", None, duration)
+        case Status.FIXED:
+            yield _report(nodeid, "passed", "call", None, duration, fixed=True)
+        case Status.SKIPPED:
+            reason = (_location(nodeid)[0], 0, f"Skipped: {outcome.message}")
+            yield _report(nodeid, "skipped", "setup", reason, duration)
+        case Status.DRIFT | Status.ERROR:
+            headline = f"{node}: {shown_destination(nodeid)} {outcome.message}"
+            text = DriftText(headline, outcome.details)
+            drift = outcome.status is Status.DRIFT
+            yield _report(nodeid, "failed", "call" if drift else "setup", text, duration)
+            if drift:
+                yield _report(nodeid, "passed", "teardown", None, 0.0)
+
+
+def _report(
+    nodeid: str,
+    outcome: Literal["passed", "failed", "skipped"],
+    when: Literal["setup", "call", "teardown"],
+    longrepr: tuple[str, int, str] | DriftText | None,
+    duration: float,
+    *,
+    fixed: bool = False,
+) -> pytest.TestReport:
+    text = cast(str, longrepr)  # pytest takes any object that has toterminal()
+    report = pytest.TestReport(nodeid, _location(nodeid), {}, outcome, text, when, duration=duration)
+    vars(report).update({_ENTRY: True, _FIXED: fixed})
+    return report
+
+
+def is_entry(report: pytest.TestReport) -> bool:
+    """Whether a report is that of an entry, made here."""
+    return hasattr(report, _ENTRY)
+
+
+def is_fixed(report: pytest.TestReport) -> bool:
+    """Whether an entry passed because it was put right."""
+    return getattr(report, _FIXED, False)
+
+
+def _location(nodeid: str) -> tuple[str, int | None, str]:
+    path, _, rest = nodeid.partition("::")
+    return path, None, rest.replace("::", ": ", 1) if rest.count("::") else rest
+
+
+def shown_destination(nodeid: str) -> str:
+    """The destination in a node id, as it is shown to people."""
+    return printable(decode(nodeid.rpartition("::")[2]))

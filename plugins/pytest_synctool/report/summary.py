@@ -1,0 +1,53 @@
+"""The summary of a run for people: findings grouped by what they say, worst first, under folded node names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pytest_synctool.model import Status
+from pytest_synctool.nodeset import fold
+from pytest_synctool.report.tally import Tally
+
+_MOST_FINDINGS: Final = 40
+_MOST_WARNINGS: Final = 10
+_WORDS: Final = {Status.ERROR: "ERROR", Status.DRIFT: "DRIFT", Status.FIXED: "FIXED"}
+_COLOURS: Final = {Status.ERROR: "red", Status.DRIFT: "red", Status.FIXED: "green"}
+
+
+def nodes_in_words(number: int) -> str:
+    """`1 node`, `2 nodes`."""
+    return f"{number} node{'' if number == 1 else 's'}"
+
+
+def summary(tally: Tally, warnings: Sequence[str], *, fixing: bool) -> Iterator[tuple[str, str]]:
+    """The lines of the summary, each with its colour."""
+    for warning in warnings[:_MOST_WARNINGS]:
+        yield f"WARNING {warning}", "yellow"
+    if len(warnings) > _MOST_WARNINGS:
+        yield f"... and {len(warnings) - _MOST_WARNINGS} more warnings", "yellow"
+    if not tally.nodes:
+        return
+    for reason, nodes in tally.unreachable.items():
+        yield f"ERROR {fold(nodes)}: {reason}", "red"
+    order = list(_WORDS)
+    ranked = sorted(tally.findings.items(), key=lambda f: (order.index(f[0][0]), -len(f[1]), f[0][1]))
+    for (status, text), nodes in ranked[:_MOST_FINDINGS]:
+        yield f"{_WORDS[status]} {fold(nodes)}: {text}", _COLOURS[status]
+    if len(ranked) > _MOST_FINDINGS:
+        yield f"... and {len(ranked) - _MOST_FINDINGS} more findings, see the junit report (--junitxml)", ""
+    yield from _closing(tally, fixing=fixing)
+
+
+def _closing(tally: Tally, *, fixing: bool) -> Iterator[tuple[str, str]]:
+    unreachable = sum(len(nodes) for nodes in tally.unreachable.values())
+    counts = [
+        (tally.in_sync, "in sync"),
+        (len(tally.fixed), "fixed"),
+        (len(tally.drifted), "drifted"),
+        (len(tally.errors), "with errors"),
+        (unreachable, "not looked at"),
+    ]
+    yield f"{nodes_in_words(tally.nodes)}: " + ", ".join(f"{n} {word}" for n, word in counts if n), ""
+    if tally.drifted and not fixing:
+        yield "DRY RUN, nothing was changed. To put right what was found: pytest --lf --fix", ""

@@ -1,0 +1,45 @@
+"""What a run found, counted and grouped for the summary at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pytest_synctool.model import Status
+from pytest_synctool.report.expand import NodeTests, shown_destination
+from pytest_synctool.session import NodeResult
+
+
+@dataclass
+class Tally:
+    """Nodes by how they ended, and findings: (status, text) with the nodes that have them."""
+
+    in_sync: int = 0
+    unreachable: dict[str, list[str]] = field(default_factory=dict)
+    not_looked_at: list[str] = field(default_factory=list)
+    drifted: set[str] = field(default_factory=set)
+    fixed: set[str] = field(default_factory=set)
+    errors: set[str] = field(default_factory=set)
+    findings: dict[tuple[Status, str], list[str]] = field(default_factory=dict)
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes were tested."""
+        unreachable = sum(len(nodes) for nodes in self.unreachable.values())
+        return self.in_sync + unreachable + len(self.drifted | self.fixed | self.errors)
+
+    def add(self, tests: NodeTests, result: NodeResult) -> None:
+        """Take up the result of one node."""
+        if result.error is not None:
+            reason = result.error.removeprefix(tests.node).lstrip(": ")
+            self.unreachable.setdefault(reason, []).append(tests.node)
+            self.not_looked_at.extend(tests.ids)
+            return
+        by_status = {Status.DRIFT: self.drifted, Status.FIXED: self.fixed, Status.ERROR: self.errors}
+        clean = True
+        for nodeid, outcome in zip(tests.ids, result.outcomes, strict=True):
+            if outcome.status in by_status:
+                clean = False
+                by_status[outcome.status].add(tests.node)
+                text = f"{shown_destination(nodeid)} {outcome.message}"
+                self.findings.setdefault((outcome.status, text), []).append(tests.node)
+        self.in_sync += clean

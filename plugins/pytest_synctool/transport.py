@@ -1,0 +1,257 @@
+"""Connections: a shell script goes to a node, its output comes back, or a TransportError says why not.
+
+Every connection is a testinfra host. Over ssh, and locally, scripts travel on standard input, so that their length
+is not bounded and no word of them passes through another shell; other testinfra connections (docker, podman,
+kubectl, ...) take them as an argument, in parts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import testinfra.backend
+import testinfra.host
+from testinfra.backend.base import BaseBackend, CommandResult
+from testinfra.backend.chroot import ChrootBackend
+from testinfra.backend.local import LocalBackend
+from testinfra.backend.ssh import SshBackend
+
+from pytest_synctool.errors import TransportError
+from pytest_synctool.model import Node, printable
+from pytest_synctool.shell import ascii_command, whole
+
+# A Linux argument is at most 128 KiB, and quoting may make a script up to five times as long.
+_ARGUMENT_LIMIT: Final = 20_000
+_SSH_FAILED: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back from a node: exit status and both outputs, raw."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Transport(Protocol):
+    """A connection to one node, used by one thread at a time."""
+
+    @property
+    def script_limit(self) -> int | None:
+        """The longest script in bytes that it takes, or None where there is no bound."""
+
+    def run(self, script: bytes, deadline: float) -> Answer:
+        """Run a shell script; at most `deadline` seconds. Raises TransportError if there is no answer."""
+
+
+@dataclass(frozen=True)
+class SshSettings:
+    """How ssh is called. `command` is its argument list, `connect_timeout` is in seconds."""
+
+    command: tuple[str, ...] = ("ssh",)
+    config_file: str | None = None
+    identity_file: str | None = None
+    connect_timeout: int = 10
+
+    def argv(self, user: str | None = None, port: str | None = None) -> list[str]:
+        """The argument list up to, not including, the host name. Never asks, never loosens host key checks."""
+        argv = [*self.command, "-o", "BatchMode=yes", "-o", f"ConnectTimeout={self.connect_timeout}"]
+        if self.config_file:
+            argv += ["-F", self.config_file]
+        if self.identity_file:
+            argv += ["-i", self.identity_file]
+        if user:
+            argv += ["-l", user]
+        if port:
+            argv += ["-p", port]
+        return argv
+
+
+@dataclass
+class Processes:
+    """The commands under way, so that an interrupted run can end them. Shared by the threads of a run."""
+
+    _running: set[subprocess.Popen[bytes]] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _closed: bool = False
+
+    def run(self, argv: Sequence[str], data: bytes, deadline: float) -> Answer:
+        """Run a command with `data` as its standard input. Raises TransportError past the deadline (seconds)."""
+        with self._lock:
+            if self._closed:
+                raise TransportError("interrupted")
+            try:
+                # A session of its own: Ctrl-C in the terminal must not cut a node off in the middle of a change.
+                process = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise TransportError(f"cannot run {argv[0]}: {error.strerror}") from error
+            self._running.add(process)
+        try:
+            stdout, stderr = process.communicate(data, timeout=deadline)
+        except subprocess.TimeoutExpired:
+            self._end(process)
+            raise TransportError(f"no answer within {deadline:g} s") from None
+        finally:
+            with self._lock:
+                self._running.discard(process)
+        if self._closed and process.returncode < 0:
+            raise TransportError("interrupted")
+        return Answer(process.returncode, stdout, stderr)
+
+    def end_all(self) -> None:
+        """End every command under way, and let no other start."""
+        with self._lock:
+            self._closed = True
+            for process in self._running:
+                _kill(process)
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        _kill(process)
+        # Somebody else may hold the pipes open (a background process of ssh), so they are closed, not drained.
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+        process.wait()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        process.kill()
+
+
+class SynctoolSshBackend(SshBackend):  # type: ignore[misc]  # testinfra's classes are untyped here
+    """testinfra's ssh backend with an argument list instead of a shell line, standard input and a deadline.
+
+    It takes the place of testinfra's own while a run lasts, so that `host` in an ordinary test goes through the
+    same ssh as the audit.
+    """
+
+    NAME = "ssh"
+    settings = SshSettings()
+
+    def argv(self, command: str, settings: SshSettings | None = None) -> list[str]:
+        """The complete argument list for one remote command."""
+        settings = settings or self.settings
+        return [*settings.argv(self.host.user, self.host.port), "--", self.host.name, command]
+
+    def run_ssh(self, command: str) -> CommandResult:
+        """Run one command for testinfra. Raises RuntimeError where ssh itself failed."""
+        done = subprocess.run(self.argv(command), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        result = self.result(done.returncode, self.encode(command), done.stdout, done.stderr)
+        if done.returncode == _SSH_FAILED:
+            raise RuntimeError(result)
+        return result
+
+
+@dataclass
+class HostTransport:
+    """A Transport over a testinfra host."""
+
+    host: testinfra.host.Host
+    processes: Processes
+    ssh: SshSettings
+
+    @property
+    def script_limit(self) -> int | None:
+        """None over ssh, in a chroot and locally; bounded where the script is an argument."""
+        return None if self._stdin_argv() else _ARGUMENT_LIMIT
+
+    def _stdin_argv(self) -> list[str] | None:
+        backend = self.host.backend
+        shell = ["/bin/sh", "-s"]
+        if isinstance(backend, SynctoolSshBackend):
+            return backend.argv("/bin/sh -s", self.ssh)
+        if isinstance(backend, ChrootBackend):
+            return ["chroot", backend.name, *shell]
+        return shell if isinstance(backend, LocalBackend) else None
+
+    def run(self, script: bytes, deadline: float) -> Answer:
+        """Run a shell script on the node. Raises TransportError, with the connection's own last word."""
+        argv = self._stdin_argv()
+        if argv is None:
+            return self._run_as_argument(script, deadline)
+        answer = self.processes.run(argv, whole(script), deadline)
+        if answer.status == _SSH_FAILED and isinstance(self.host.backend, SshBackend):
+            raise TransportError(_last_word(answer.stderr))
+        return answer
+
+    def _run_as_argument(self, script: bytes, deadline: float) -> Answer:
+        """Through the backend's own run(), whose command lines testinfra knows; its child gets the deadline."""
+        backend = self.host.backend
+        commands: list[str] = []
+
+        def take(command: str, *args: str) -> CommandResult:
+            line = BaseBackend.quote(command, *args)
+            commands.append(line)
+            answer = self.processes.run(["/bin/sh", "-c", line], b"", deadline)
+            return backend.result(answer.status, line.encode(), answer.stdout, answer.stderr)
+
+        backend.run_local = take
+        result = backend.run(ascii_command(script))
+        if result.rc and not result.stdout_bytes:
+            raise TransportError(_last_word(result.stderr_bytes))
+        return Answer(result.rc, result.stdout_bytes, result.stderr_bytes)
+
+
+def _last_word(stderr: bytes) -> str:
+    """The reason in a command's error output: its last line, without what the message says anyway."""
+    lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    if not lines:
+        return "the connection failed without a word"
+    last = re.sub(r"^ssh: connect to host \S+ port \d+: ", "", lines[-1].strip())
+    return printable(last.encode()).rstrip(".")
+
+
+def host_spec(node: Node) -> str:
+    """The testinfra host specification of a node."""
+    if node.connection:
+        return node.connection
+    return f"ssh://[{node.address}]" if ":" in node.address else f"ssh://{node.address}"
+
+
+def connect(node: Node, ssh: SshSettings, processes: Processes) -> HostTransport:
+    """A connection to a node; nothing is contacted yet. Raises TransportError for an unknown kind of connection."""
+    name, arguments = testinfra.backend.parse_hostspec(host_spec(node))
+    kind = arguments.pop("connection")
+    try:
+        backend_class = SynctoolSshBackend if kind == "ssh" else testinfra.backend.get_backend_class(kind)
+        backend = backend_class(**arguments) if kind == "local" else backend_class(_host_part(node, name), **arguments)
+    except (RuntimeError, ImportError) as error:
+        raise TransportError(f"connection {host_spec(node)}: {error}") from error
+    return HostTransport(testinfra.host.Host(backend), processes, ssh)
+
+
+def _host_part(node: Node, name: str) -> str:
+    # chroot:///srv/image: testinfra's parser takes only what stands before the path.
+    spec = host_spec(node)
+    return spec.partition("://")[2] if spec.startswith("chroot://") else name
+
+
+def install_ssh_backend(settings: SshSettings) -> str:
+    """Make testinfra use this module's ssh backend; returns what to hand to restore_ssh_backend()."""
+    before: str = testinfra.backend.BACKENDS["ssh"]
+    SynctoolSshBackend.settings = settings
+    testinfra.backend.BACKENDS["ssh"] = f"{__name__}.{SynctoolSshBackend.__name__}"
+    return before
+
+
+def restore_ssh_backend(before: str) -> None:
+    """Give testinfra its own ssh backend back."""
+    testinfra.backend.BACKENDS["ssh"] = before
+    SynctoolSshBackend.settings = SshSettings()

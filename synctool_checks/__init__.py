@@ -1,0 +1,1 @@
+"""The compliance suite: one module per kind of entry."""

@@ -1,0 +1,13 @@
+"""No entry of delete/ is on the node."""
+
+from __future__ import annotations
+
+import pytest
+from pytest_synctool.checks import Absent, Change, Entry, FileState, compare_absent
+
+
+@pytest.mark.delete
+def check_delete(entry: Entry, actual: FileState | Absent) -> list[Change]:
+    """Nothing is there under this name."""
+    del entry  # only the name matters, never the content
+    return compare_absent(actual)

@@ -1,0 +1,1 @@
+"""Tests of the plugin itself: unit, pytester, real ssh."""

@@ -1,0 +1,41 @@
+"""Fixtures of all tests: warnings are errors here, and one embedded cluster serves every test that needs nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_synctool.embedded import EmbeddedCluster, missing_requirements
+
+from tests_meta.site import Site
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Warnings of this project's own tests are errors; those of an audit are not."""
+    for item in items:
+        item.add_marker(pytest.mark.filterwarnings("error"))
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCluster]:
+    """Five real ssh nodes; node5 has BusyBox in the place of GNU."""
+    if missing := missing_requirements():
+        pytest.skip("no embedded cluster: " + "; ".join(missing))
+    directory = tmp_path_factory.mktemp("cluster")
+    with EmbeddedCluster(directory, 5, busybox=["node5"]) as running:
+        yield running
+
+
+@pytest.fixture
+def site(tmp_path: Path, request: pytest.FixtureRequest) -> Site:
+    """An empty masterdir and configuration that knows no cluster."""
+    return Site(tmp_path, request.node.name)
+
+
+@pytest.fixture
+def live(site: Site, cluster: EmbeddedCluster) -> Site:
+    """The same, with node1 to node3 of the embedded cluster: node1 and node2 in batch, node3 in login."""
+    site.cluster = cluster
+    site.nodes = {"node1": "batch rack1", "node2": "batch rack2", "node3": "login"}
+    return site

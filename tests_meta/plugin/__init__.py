@@ -1,0 +1,1 @@
+"""Tests of the plugin as pytest users meet it; no node is contacted."""

@@ -1,0 +1,164 @@
+"""Bad input: a clear message, pytest's status for usage errors, no traceback."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests_meta.site import Run, Site
+
+
+def refused(run: Run, *said: str) -> None:
+    """The run was refused with these words."""
+    assert run.status == 4, run.output
+    for words in said:
+        assert words in run.output
+    assert "Traceback" not in run.output
+    assert "INTERNALERROR" not in run.output
+
+
+def test_no_configuration(site: Site) -> None:
+    """The message lists where it looked."""
+    run = site.pytest(configured=False)
+    refused(
+        run,
+        "no synctool.conf found",
+        "--synctool-conf (not given)",
+        "$SYNCTOOL_CONF",
+        "/var/lib/synctool/synctool.conf",
+    )
+    assert str(site.directory / "synctool.conf") in run.output
+
+
+def test_configuration_named_but_missing(site: Site) -> None:
+    """What was named on purpose must be there; nothing else is taken instead."""
+    site.configure()
+    command = site.command()
+    command[5] = "--synctool-conf=elsewhere.conf"
+    refused(site.pytest(command=command), "elsewhere.conf: no such file (named by --synctool-conf)")
+    environment = {"SYNCTOOL_CONF": "other.conf"}
+    refused(
+        site.pytest(configured=False, environment=environment), "other.conf: no such file (named by $SYNCTOOL_CONF)"
+    )
+
+
+def test_configuration_is_found_in_order(site: Site) -> None:
+    """./synctool.conf, before it $SYNCTOOL_CONF, before it the ini key, before it the option."""
+    for name in ("option", "ini", "variable"):
+        (site.directory / f"{name}.conf").write_text(f"masterdir masterdir\nnode {name}\n")
+    site.nodes = {"here": ""}
+    site.configure()
+    site.put("file._all")
+    collect = ("--collect-only", "-q", "-k", "file")
+    assert "::here::" in site.pytest(*collect, configured=False).output
+    environment = {"SYNCTOOL_CONF": str(site.directory / "variable.conf")}
+    assert "::variable::" in site.pytest(*collect, configured=False, environment=environment).output
+    ini = (*collect, "-o", f"synctool_conf={site.directory / 'ini.conf'}")
+    assert "::ini::" in site.pytest(*ini, configured=False, environment=environment).output
+    command = site.command(*ini)
+    command[5] = "--synctool-conf=option.conf"
+    assert "::option::" in site.pytest(command=command, environment=environment).output
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["nodes x"], "unknown keyword 'nodes' (did you mean 'node'?)"),
+        (["node node1 again"], "node 'node1' is defined twice, first on line"),
+        (["node n2 node1"], "group 'node1' is named like the node on line"),
+        (["group node1 a b"], "group 'node1' is named like the node on line"),
+        (["ignore_node nodd1"], "no such node 'nodd1' (did you mean 'node1'?)"),
+        (["group a b", "group b a", "node x a"], "contains itself"),
+        (["node x interfac:1.2.3.4"], "unknown node specifier 'interfac:' (did you mean 'interface'?)"),
+        (["masterdir elsewhere"], "'masterdir' is set twice"),
+        (["node"], "'node' needs a value"),
+        (["num_proc many"], "'num_proc' expects a number"),
+    ],
+)
+def test_errors_of_the_configuration(site: Site, lines: list[str], said: str) -> None:
+    """Each with file and line; several at once."""
+    site.lines = [*lines, "nonsense here"]
+    run = site.pytest()
+    refused(run, said, "unknown keyword 'nonsense'")
+    assert f"{site.directory / 'synctool.conf'}:{2}: " in run.output or "synctool.conf:" in run.output
+
+
+def test_unreadable_configuration(site: Site) -> None:
+    """A directory in its place, bytes that are no text."""
+    (site.directory / "synctool.conf").mkdir()
+    refused(site.pytest(configured=False), "synctool.conf: cannot be read: Is a directory")
+    (site.directory / "synctool.conf").rmdir()
+    (site.directory / "synctool.conf").write_bytes(b"node \xff\n")
+    refused(site.pytest(configured=False), "not a text file in UTF-8")
+
+
+def _no_masterdir(site: Site) -> None:
+    site.masterdir.rename(site.directory / "moved")
+
+
+def _no_overlay(site: Site) -> None:
+    (site.masterdir / "overlay").rmdir()
+
+
+def _overlay_loop(site: Site) -> None:
+    (site.masterdir / "overlay").rmdir()
+    (site.masterdir / "overlay").symlink_to("overlay")
+
+
+def _dot_dot(site: Site) -> None:
+    site.put("x/..._all")
+
+
+def _newline(site: Site) -> None:
+    site.put("a\nb._all")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (_no_masterdir, "masterdir is not a directory: create it, or correct this line"),
+        (_no_overlay, "cannot read overlay/ in the masterdir: No such file or directory"),
+        (_overlay_loop, "cannot read overlay/ in the masterdir: Too many levels of symbolic links"),
+        (_dot_dot, "cannot be a destination: rename it"),
+        (_newline, "a newline in a file name is not supported: rename it"),
+    ],
+)
+def test_errors_of_the_masterdir(site: Site, damage: Callable[[Site], None], said: str) -> None:
+    """Nothing is collected from a masterdir that cannot be what was meant."""
+    damage(site)
+    refused(site.pytest(), said)
+
+
+def test_unknown_and_missing_groups_are_warned_of_and_left_out(site: Site) -> None:
+    """The warning names the file."""
+    site.put("good._all")
+    site.put("noext")
+    site.put("typo._bacth")
+    site.link("loop._all", "loop")
+    (site.masterdir / "overlay" / "here").symlink_to(".")
+    os.mkfifo(site.masterdir / "overlay" / "pipe._all")
+    run = site.pytest("--collect-only")
+    assert run.status == 0
+    for words in (
+        "noext: skipped, no group extension",
+        "typo._bacth: skipped, unknown group 'bacth'",
+        "overlay/here: skipped",
+    ):
+        assert words in run.output
+    assert "pipe._all: skipped, neither a file" in run.output
+    assert f"<EntryItem {site.top}/good>" in run.output
+    assert f"<EntryItem {site.top}/typo>" not in run.output
+
+
+def test_other_suites_are_left_alone(site: Site) -> None:
+    """With the plugin installed but no cluster asked for, no configuration is needed, broken ones do not matter."""
+    (site.directory / "test_plain.py").write_text("def test_it():\n    pass\n")
+    (site.directory / "synctool.conf").write_text("nonsense\n")
+    command = site.command(configured=False)
+    command[3:5] = ["test_plain.py"]
+    run = site.pytest(command=command)
+    assert run.status == 0, run.output
+    assert "synctool" not in run.output.replace(str(Path.cwd()), "").split("plugins:")[0]

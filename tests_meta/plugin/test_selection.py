@@ -1,0 +1,152 @@
+"""Selecting tests, as in any pytest suite, before any node is contacted: the nodes of these tests do not exist."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests_meta.site import Site
+
+
+@pytest.fixture
+def four(site: Site) -> Site:
+    """Four nodes that nothing answers for; one is ignored."""
+    site.nodes = {"node1": "batch rack1", "node2": "batch rack2", "node3": "login rack1", "web1": "login"}
+    site.lines.append("ignore_node web1")
+    site.put("ntp.conf._all")
+    site.put("only3._login")
+    site.delete("evil._all")
+    return site
+
+
+def collected(site: Site, *arguments: str) -> list[str]:
+    """The node ids that are selected, without the test's own top."""
+    run = site.pytest("--collect-only", "-q", *arguments)
+    assert run.status in (0, 5), run.output
+    return [line.replace(site.top, "") for line in run.output.splitlines() if "::" in line]
+
+
+OVERLAY, DELETE = "synctool_checks/test_overlay.py", "synctool_checks/test_delete.py"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "nodes"),
+    [
+        (None, "node1 node2 node3"),
+        ("all", "node1 node2 node3"),
+        ("node3", "node3"),
+        ("node[1-2]", "node1 node2"),
+        ("node[1,3]", "node1 node3"),
+        ("group:batch", "node1 node2"),
+        ("@batch", "node1 node2"),
+        ("batch", "node1 node2"),
+        ("group:batch,node3", "node1 node2 node3"),
+        ("batch&rack1", "node1"),
+        ("all!node2", "node1 node3"),
+        ("!node2", "node1 node3"),
+        ("batch^rack1", "node2 node3"),
+        ("node*", "node1 node2 node3"),
+        ("login", "node3"),
+        ("web1", "web1"),
+        ("login,web1", "node3 web1"),
+    ],
+)
+def test_hosts(four: Site, hosts: str | None, nodes: str) -> None:
+    """--hosts takes names, ranges, groups and set algebra; ignored nodes only where they are named themselves."""
+    ids = collected(four, "-k", "ntp.conf", *([f"--hosts={hosts}"] if hosts else []))
+    assert ids == [f"{OVERLAY}::{node}::/ntp.conf" for node in nodes.split()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("-k", "only3"), [f"{OVERLAY}::node3::/only3"]),
+        (("-m", "delete"), [f"{DELETE}::{n}::/evil" for n in ("node1", "node2", "node3")]),
+        (("-m", "login and delete"), [f"{DELETE}::node3::/evil"]),
+        (("-m", "node2 and overlay", "-k", "ntp"), [f"{OVERLAY}::node2::/ntp.conf"]),
+        (("-k", "rack2 and evil"), [f"{DELETE}::node2::/evil"]),
+    ],
+)
+def test_keywords_and_markers(four: Site, arguments: tuple[str, ...], expected: list[str]) -> None:
+    """-k matches nodes and destinations, -m kinds and groups."""
+    assert collected(four, *arguments) == expected
+
+
+def test_every_directory_is_an_entry_and_deselect_works(four: Site) -> None:
+    """--deselect takes an id away; what is left keeps its order."""
+    before = collected(four, "--hosts=node3")
+    assert [i.rpartition("::")[2] for i in before] == ["/evil", "/data", "", "/ntp.conf", "/only3"]
+    gone = f"{OVERLAY}::node3::{four.top}/only3"
+    assert collected(four, "--hosts=node3", f"--deselect={gone}") == before[:-1]
+
+
+def test_explicit_node_id(four: Site) -> None:
+    """A node id on the command line selects its test, and one of a node all its tests."""
+    four.configure()
+    command = four.command("--collect-only", "-q")
+    for argument, expected in (
+        (f"synctool_checks.test_overlay::node3::{four.top}/only3", ["/only3"]),
+        ("synctool_checks.test_overlay::node1", ["/data", "", "/ntp.conf"]),
+    ):
+        command[4] = argument
+        run = four.pytest(command=command)
+        ids = [line for line in run.output.splitlines() if "::" in line]
+        assert [i.rpartition("::")[2].replace(four.top, "") for i in ids] == expected, run.output
+
+
+@pytest.mark.parametrize(
+    ("hosts", "said"),
+    [
+        ("node7", "no such node or group 'node7' (did you mean 'node"),
+        ("group:bacth", "no such group 'bacth' (did you mean 'batch'?)"),
+        ("node1,nodd2", "no such node or group 'nodd2'"),
+        ("rack2&login", "'rack2&login' matches no node"),
+        ("group:all!all", "matches no node"),
+        ("node1,", "an empty term"),
+        ("node[1-", "is not a node selection"),
+        ("rack1!node1!node3", "matches no node"),
+    ],
+)
+def test_a_selector_that_matches_nothing_is_a_usage_error(four: Site, hosts: str, said: str) -> None:
+    """The message names the term; the exit status is pytest's for usage."""
+    run = four.pytest(f"--hosts={hosts}")
+    assert run.status == 4
+    assert said in run.output
+    assert "Traceback" not in run.output
+
+
+def test_fix_does_not_go_with_collect_only(four: Site) -> None:
+    """It would say that something is fixed while nothing runs."""
+    run = four.pytest("--fix", "--collect-only")
+    assert run.status == 4
+    assert "--fix does not go with --collect-only" in run.output
+
+
+def test_ignored_nodes_are_said(four: Site) -> None:
+    """The header names what was left out."""
+    run = four.pytest("--collect-only")
+    assert "left out as ignored: web1" in run.output
+    assert re.search(r"3 nodes of 4, dry run, nothing is changed", run.output)
+
+
+def test_own_checks_get_a_test_per_entry(four: Site) -> None:
+    """A site's own check functions are collected under their own names."""
+    (four.directory / "test_site.py").write_text(
+        "import pytest\n"
+        "from pytest_synctool.checks import Change\n"
+        "def check_not_world_writable(entry, actual):\n    return []\n"
+        "@pytest.mark.delete\ndef check_gone(entry, actual):\n    return []\n"
+        "def test_plain():\n    pass\n"
+    )
+    command = four.command("--collect-only", "-q", "--hosts=node1")
+    command[3:5] = ["test_site.py"]
+    run = four.pytest(command=command)
+    ids = [line.replace(four.top, "") for line in run.output.splitlines() if "::" in line]
+    assert sorted(ids) == [
+        "test_site.py::check_gone::node1::/evil",
+        "test_site.py::check_not_world_writable::node1::",
+        "test_site.py::check_not_world_writable::node1::/data",
+        "test_site.py::check_not_world_writable::node1::/ntp.conf",
+        "test_site.py::test_plain",
+    ]

@@ -1,0 +1,170 @@
+"""Nodes that are not reached over ssh, and the plugin installed elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests_meta.site import Site
+
+CHECKOUT = Path(__file__).parents[2]
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can chroot and change owners")
+
+
+def busybox_root(directory: Path) -> Path:
+    """A root directory with nothing but a static BusyBox in it."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        pytest.skip("busybox is not installed")
+    for name in ("bin", "etc", "tmp"):
+        (directory / name).mkdir(parents=True)
+    shutil.copy(busybox, directory / "bin" / "busybox")
+    subprocess.run(["chroot", str(directory), "/bin/busybox", "--install", "-s", "/bin"], check=True)
+    (directory / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\n")
+    (directory / "etc" / "group").write_text("root:x:0:\n")
+    return directory
+
+
+@needs_root
+def test_chroot(site: Site) -> None:
+    """`connection:chroot:///path`: the whole job in a directory that has neither Python nor rsync nor GNU tools."""
+    root = busybox_root(site.directory / "image root")
+    site.nodes = {"image1": f"batch connection:chroot://{site.directory}/image-root"}
+    root.rename(site.directory / "image-root")
+    root = site.directory / "image-root"
+    site.put("file._batch", "content\n")
+    site.put("it's odd\\._all", "x\n")
+    site.link("link._all", "/etc/passwd")
+    site.script("file.post", "#!/bin/sh\necho done >/tmp/post\n")
+    site.delete("evil._all")
+    (root / site.top[1:]).mkdir(parents=True)
+    (root / site.top[1:] / "evil").touch()
+    audit = site.pytest()
+    assert audit.status == 1
+    assert audit.word("image1", f"{site.top}/evil", "delete") == "failure"
+    fixed = site.pytest("--fix")
+    assert fixed.status == 0, fixed.output
+    assert (root / site.top[1:] / "file").read_text() == "content\n"
+    assert (root / "tmp" / "post").read_text() == "done\n"
+    assert not (root / site.top[1:] / "evil").exists()
+    assert site.pytest("-n2").status == 0
+
+
+@needs_root
+def test_chroot_mirror_does_not_leave_the_chroot(site: Site) -> None:
+    """A link in the image that points out of it is not followed."""
+    root = busybox_root(site.directory / "image")
+    outside = site.directory / "outside"
+    outside.mkdir()
+    mirror = root / site.masterdir.relative_to("/")
+    mirror.parent.mkdir(parents=True)
+    mirror.symlink_to(outside)
+    site.nodes = {"image1": f"batch connection:chroot://{root}"}
+    site.put("file._batch")
+    run = site.pytest("--fix")
+    assert run.status == 1
+    assert "leads out of" in run.message("image1", f"{site.top}/file")
+    assert list(outside.iterdir()) == []
+
+
+def test_a_chroot_that_is_not_there_is_unreachable(site: Site) -> None:
+    """Never absent files, always an error."""
+    site.nodes = {"image1": "batch connection:chroot:///nonexistent"}
+    site.put("file._batch")
+    site.delete("evil._all")
+    run = site.pytest()
+    assert run.status == 1
+    assert run.count("error") == 1
+    assert run.count("passed") == run.count("failure") == 0
+    assert "image1" in run.output
+
+
+def test_local(site: Site) -> None:
+    """`connection:local://`: this machine is the node, the masterdir is read where it is, and nothing is mirrored."""
+    target = site.directory / "target"
+    target.mkdir(mode=0o755)
+    site.top = str(target)
+    site.put("file._all", "content\n")
+    # Were anything above the target repaired by mistake, this machine would pay for it: so there is nothing to repair.
+    for place in Path(str(target)[1:]).parents:
+        overlay = site.masterdir / "overlay" / place
+        overlay.chmod((Path("/") / place).stat().st_mode & 0o7777)
+    site.nodes = {"here": "batch connection:local://"}
+    site.lines.append("rsync_cmd /nonexistent/rsync")
+    audit = site.pytest("-k", "target")
+    assert audit.word("here", f"{target}/file") == "failure"
+    assert not (target / "file").exists()
+    assert site.pytest("--fix", "-k", "target and file").status == 0
+    assert (target / "file").read_text() == "content\n"
+    assert site.pytest("-k", "target").status == 0
+
+
+def test_unknown_connection(site: Site) -> None:
+    """A kind of connection that testinfra does not have is an error of its node."""
+    site.nodes = {"x": "batch connection:carrier-pigeon://x"}
+    site.put("file._all")
+    run = site.pytest()
+    assert run.status == 1
+    assert "Unknown connection type 'carrier-pigeon'" in run.output
+
+
+def test_container_connections_carry_the_script_as_an_argument(site: Site) -> None:
+    """docker, podman and kubectl by stand-ins that run what they are given here: in parts, odd names included."""
+    tools = site.directory / "tools"
+    tools.mkdir()
+    calls = site.directory / "calls"
+    for tool in ("docker", "podman", "kubectl"):
+        # what comes behind the container's name, and kubectl's --, is the command
+        (tools / tool).write_text(
+            f'#!/bin/sh\necho {tool} >>{calls}\n[ "$1" = exec ] || exit 125\nshift 2\n'
+            '[ "$1" != -- ] || shift\nexec "$@"\n'
+        )
+        (tools / tool).chmod(0o755)
+    for number in range(300):
+        site.put(f"{'file' * 20}{number}._all")
+    site.put(b"odd '\xff\\ name._all")
+    site.delete("evil._all")
+    site.nodes = {
+        "web1": "a connection:docker://c1",
+        "web2": "a connection:podman://c2",
+        "web3": "a connection:kubectl://c3",
+    }
+    run = site.pytest(environment={"PATH": f"{tools}:{os.environ['PATH']}"})
+    assert run.status == 1
+    for node in site.nodes:
+        assert run.word(node, f"{site.top}/{'file' * 20}7") == "failure"
+        assert run.word(node, f"{site.top}/odd '%FF\\ name") == "failure"
+        assert run.word(node, f"{site.top}/evil", "delete") == "passed"
+    assert run.count("error") == 0
+    assert calls.read_text().split().count("docker") > 1
+
+
+def test_installed_elsewhere(site: Site) -> None:
+    """`pip install .`, then `pytest --pyargs synctool_checks` in another directory does the same job."""
+    library = site.directory / "library"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    subprocess.run([*pip, "--target", str(library), str(CHECKOUT)], check=True, stdout=subprocess.DEVNULL)
+    site.put("file._all")
+    run = site.pytest("--collect-only", "-q", environment={"PYTHONPATH": str(library)})
+    assert f"synctool_checks/test_overlay.py::node1::{site.top}/file" in run.output
+    where = "import pytest_synctool, synctool_checks; print(pytest_synctool.__file__, synctool_checks.__file__)"
+    environment = {**os.environ, "PYTHONPATH": str(library)}
+    found = subprocess.run(
+        [sys.executable, "-c", where], env=environment, cwd=site.directory, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.count(str(library)) == 2
+    assert run.status == 0
+
+
+def test_plain_pytest_in_the_checkout(site: Site) -> None:
+    """`pytest` in the checkout runs the suite, with the same node ids."""
+    site.put("file._all")
+    conf = site.configure()
+    arguments = ["--collect-only", "-q", f"--synctool-conf={conf}", f"--junitxml={site.directory / 'junit.xml'}"]
+    run = site.pytest(command=["sh", "-c", f'cd "{CHECKOUT}" && exec "$0" -m pytest "$@"', sys.executable, *arguments])
+    assert f"synctool_checks/test_overlay.py::node1::{site.top}/file" in run.output

@@ -1,0 +1,183 @@
+"""--fix on real nodes: only what is selected, triggers once, secrets stay home, and failures are told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+
+import pytest
+from pytest_synctool.embedded import EmbeddedCluster
+
+from tests_meta.site import Site
+
+
+def test_only_selected_tests_are_fixed(live: Site) -> None:
+    """`--fix -k ntp.conf` touches nothing else, but makes the directories that it cannot do without."""
+    live.put("etc/ntp.conf._all")
+    live.put("etc/other._all")
+    live.delete("evil._all")
+    live.sh("node1", "mkdir -p @; touch @/evil")
+    run = live.pytest("--fix", "-k", "ntp.conf", "--hosts=node1")
+    assert run.status == 0, run.output
+    assert live.sh("node1", "cd @; find . | sort") == ".\n./etc\n./etc/ntp.conf\n./evil\n"
+    run = live.pytest("--hosts=node1")
+    assert run.word("node1", f"{live.top}/etc/other") == "failure"
+    assert run.word("node1", f"{live.top}/etc") == "passed"
+
+
+def test_a_missing_parent_never_replaces_an_existing_directory(live: Site) -> None:
+    """What a directory above holds is left alone, also when it is not what the masterdir says."""
+    live.put("etc/ntp.conf._all")
+    live.sh("node1", "mkdir -p @/etc; chmod 700 @/etc; touch @/etc/mine")
+    assert live.pytest("--fix", "-k", "ntp.conf", "--hosts=node1").status == 0
+    assert live.sh("node1", "stat -c %a @/etc; ls -A @ @/etc") .split() == [
+        "700", f"{live.top}:", "etc", f"{live.top}/etc:", "mine", "ntp.conf",
+    ]  # fmt: skip
+
+
+def test_triggers_run_once_in_the_right_place(live: Site) -> None:
+    """`.post` of a file in its directory, that of a directory once for all changes in it, group extensions count."""
+    log = "/tmp/post.log"
+    live.put("x/one._all")
+    live.put("x/two._all")
+    live.script("x/one.post", f'#!/bin/sh\necho "one $(pwd)" >>{log}\n')
+    live.script("x/two.post", f'echo "two all" >>{log}\n')  # no #! line, as the documentation shows them
+    live.script("x/two.post._login", f'echo "two login" >>{log}\n')
+    live.script("x.post", f'#!/bin/sh\necho "dir $(pwd)" >>{log}\n')
+    for node in ("node1", "node3"):
+        live.sh(node, f"rm -f {log}")
+    dry = live.pytest()
+    assert dry.status == 1
+    assert live.sh("node1", f"ls {log} 2>/dev/null || echo none") == "none\n"
+    run = live.pytest("--fix")
+    assert run.status == 0, run.output
+    assert live.sh("node1", f"cat {log}") == f"one {live.top}/x\ntwo all\ndir {live.top}/x\n"
+    assert live.sh("node3", f"cat {log}") == f"one {live.top}/x\ntwo login\ndir {live.top}/x\n"
+    live.sh("node1", f"rm {log}; chmod 600 @/x/one")
+    assert live.pytest("--fix").status == 0
+    assert live.sh("node1", f"cat {log}") == f"one {live.top}/x\ndir {live.top}/x\n"
+    assert live.sh("node3", f"wc -l <{log}") == "3\n"
+
+
+def test_a_failing_trigger_fails_its_test(live: Site) -> None:
+    """The file is put right, and the test says that its trigger failed, and what it printed."""
+    live.nodes = {"node1": "batch"}
+    live.put("file._all")
+    live.script("file.post", "#!/bin/sh\necho cannot reload >&2\nexit 7\n")
+    live.put("plain._all")
+    live.put("plain.post", "#!/bin/sh\n")
+    run = live.pytest("--fix")
+    assert run.status == 1
+    message = run.message("node1", f"{live.top}/file")
+    assert f"put right, but overlay{live.top}/file.post failed: exit status 7" in message
+    assert "cannot reload" in message
+    assert "plain.post failed: it is not an executable file" in run.message("node1", f"{live.top}/plain")
+    assert live.sh("node1", "cat @/file") == "content\n"
+
+
+def test_only_what_a_node_may_see_reaches_it(live: Site, cluster: EmbeddedCluster) -> None:
+    """Other groups' files, the unused and the trees themselves never travel."""
+    live.put("mine._batch", "mine\n")
+    live.put("secret._login", "secret\n")
+    live.put("none._none", "nobody\n")
+    live.put("noext", "left out\n")
+    live.script("mine.post", "#!/bin/sh\n")
+    live.script("secret.post._login", "#!/bin/sh\n")
+    assert live.pytest("--fix").status == 0
+    mirror = live.sh("node1", f"cd {live.masterdir} && find . -type f | sort").split()
+    assert mirror == [f"./overlay{live.top}/mine._batch", f"./overlay{live.top}/mine.post"]
+    theirs = live.sh("node3", f"cd {live.masterdir} && find . -type f | sort").split()
+    assert theirs == [f"./overlay{live.top}/secret._login", f"./overlay{live.top}/secret.post._login"]
+    assert live.sh("node1", f"stat -c %a {live.masterdir}") == "700\n"
+
+
+def test_what_cannot_be_fixed_says_why(live: Site) -> None:
+    """A read-only file system, something in the way of .saved, a directory to delete, a full disk."""
+    live.nodes = {"node1": "batch"}
+    live.put("ro/file._all")
+    live.put("full/big._all", os.urandom(300_000))
+    live.put("full/small._all", "new\n")
+    live.put("blocked._all", "new\n")
+    live.put("fine._all", "new\n")
+    live.delete("dir._all")
+    live.sh(
+        "node1",
+        "mkdir -p @/ro @/full @/dir; mount -t tmpfs -o ro,mode=755 none @/ro; "
+        "mount -t tmpfs -o size=64k,mode=755 none @/full; echo old >@/full/small; echo old >@/blocked; "
+        "mkdir @/blocked.saved",
+    )
+    run = live.pytest("--fix")
+    assert run.status == 1
+    assert "Read-only file system" in run.message("node1", f"{live.top}/ro/file")
+    assert "No space left on device" in run.message("node1", f"{live.top}/full/big")
+    assert "blocked.saved is a directory, in the way" in run.message("node1", f"{live.top}/blocked")
+    assert "directories are never deleted" in run.message("node1", f"{live.top}/dir", "delete")
+    assert run.word("node1", f"{live.top}/fine") == run.word("node1", f"{live.top}/full/small") == "passed"
+    assert run.count("failure") == 4
+    assert live.sh("node1", "ls -A @/full @/ro; cat @/blocked; umount @/ro @/full").split() == [
+        f"{live.top}/full:", "small", "small.saved", f"{live.top}/ro:", "old",
+    ]  # fmt: skip
+
+
+def test_no_rsync_on_the_node_is_said(live: Site) -> None:
+    """Content cannot travel, so it is not fixed, and the reason is told."""
+    live.nodes = {"node1": "batch"}
+    live.put("file._all")
+    live.sh("node1", "mv /usr/bin/rsync /usr/bin/rsync.off")
+    try:
+        run = live.pytest("--fix")
+    finally:
+        live.sh("node1", "mv /usr/bin/rsync.off /usr/bin/rsync")
+    assert run.status == 1
+    assert "missing, not fixed: rsync is not installed on the node" in run.message("node1", f"{live.top}/file")
+
+
+def test_saved_copies_and_attributes(live: Site) -> None:
+    """The old file stays as NAME.saved; owner and mode of the new one are the expected, setuid included."""
+    live.nodes = {"node1": "batch"}
+    source = live.put("tool._all", "new\n", 0o4750)
+    os.chown(source, 1, 2)
+    source.chmod(0o4750)
+    live.sh("node1", "mkdir -p @; echo old >@/tool; chmod 600 @/tool; mkdir @/elsewhere; ln -s elsewhere @/dirlink")
+    live.put("dirlink._all", "a file\n")
+    live.directory_of("elsewhere")
+    run = live.pytest("--fix")
+    assert run.status == 0, run.output
+    assert live.sh("node1", "stat -c '%a %u %g' @/tool; cat @/tool @/tool.saved; stat -c %a @/tool.saved").split() == [
+        "4750", "1", "2", "new", "old", "600",
+    ]  # fmt: skip
+    assert live.sh("node1", "cat @/dirlink; ls -A @/elsewhere; readlink @/dirlink.saved") == "a file\nelsewhere\n"
+
+
+@pytest.mark.parametrize("moment", ["rsync", "apply"])
+def test_killed_half_way_every_file_is_old_or_new(live: Site, moment: str) -> None:
+    """The controller is killed with SIGKILL; no file is torn, and the next --fix ends the work."""
+    live.nodes = {"node1": "batch"}
+    for number in range(40):
+        live.put(f"file{number}._all", f"new {number}\n" * 100)
+    live.sh("node1", "mkdir -p @; for n in $(seq 0 39); do echo old $n >@/file$n; done")
+    ready = live.directory / "ready"
+    os.mkfifo(ready)
+    wrapper = live.directory / "ssh"
+    pattern = "*rsync*" if moment == "rsync" else "*"
+    count = live.directory / "count"
+    wrapper.write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in {pattern}) echo x >>{count}; '
+        f'[ "{moment}" = rsync ] || [ "$(wc -l <{count})" = 3 ] && echo now >{ready};; esac\n'
+        'exec ssh "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    conf = live.configure()
+    command = live.command("--fix")
+    conf.write_text(conf.read_text().replace("ssh_cmd ssh", f"ssh_cmd {wrapper}"))
+    with subprocess.Popen(command, cwd=live.directory, stdout=subprocess.DEVNULL, start_new_session=True) as process:
+        ready.read_text()
+        os.kill(process.pid, signal.SIGKILL)
+    for number in range(40):
+        content = live.sh("node1", f"cat @/file{number}")
+        assert content in (f"old {number}\n", f"new {number}\n" * 100)
+    assert live.pytest("--fix").status == 0
+    assert live.pytest().status == 0
+    assert live.sh("node1", "find @ -name '.synctool*'") == ""
