@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
 
@@ -73,11 +74,11 @@ def find(explicit: str | None, ini: Path | None, environment: Mapping[str, str],
     if environment.get("SYNCTOOL_CONF"):
         named.append(("$SYNCTOOL_CONF", here / environment["SYNCTOOL_CONF"]))
     for origin, path in named[:1]:
-        if not path.exists():
+        if not os.path.exists(path):  # unlike Path.exists() it raises for no name
             raise ConfigError(f"{path}: no such file (named by {origin})")
         return path
     for path in (here / "synctool.conf", DEFAULT_PATH):
-        if path.exists():
+        if os.path.exists(path):
             return path
     raise ConfigError(
         "no synctool.conf found. Looked at: --synctool-conf (not given), synctool_conf in the ini file (not set), "
@@ -88,7 +89,7 @@ def find(explicit: str | None, ini: Path | None, environment: Mapping[str, str],
 def load(path: Path) -> Config:
     """Read and check a configuration file. Raises ConfigError with every problem found, one a line."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -238,6 +239,7 @@ class _Parser:
         if not nodes:
             self.problem(0, "no 'node' line: expected at least one, like 'node node1 batch'")
         self._check_groups(nodes)
+        self._check_cycles()
         num_proc = self._number("num_proc", DEFAULT_NUM_PROC)
         ignore = IgnoreRules(tuple(self.patterns), self._yes_no("ignore_dotfiles"), self._yes_no("ignore_dotdirs"))
         ssh_cmd, rsync_cmd = self._command("ssh_cmd", "ssh"), self._command("rsync_cmd", "rsync")
@@ -254,12 +256,12 @@ class _Parser:
             return None
         line, value = self.values["masterdir"]
         masterdir = Path(os.path.normpath(self.path.absolute().parent / value))
-        if not masterdir.is_dir():
+        if not os.path.isdir(masterdir):
             self.problem(line, f"masterdir {masterdir} is not a directory: create it, or correct this line")
         return masterdir
 
     def _node(self, name: str, line: _NodeLine) -> Node:
-        expanded = [g for g in self._expand([name, *line.groups], ()) if g not in IMPLICIT_GROUPS]
+        expanded = [g for g in self._expand([name, *line.groups]) if g not in IMPLICIT_GROUPS]
         ignored = name in self.ignored_nodes or any(group in self.ignored_groups for group in expanded)
         groups = (*(group for group in expanded if group not in self.ignored_groups), "all")
         specifiers = line.specifiers
@@ -273,21 +275,31 @@ class _Parser:
             ignored=ignored,
         )
 
-    def _expand(self, groups: Sequence[str], inside: tuple[str, ...]) -> list[str]:
-        """Compound groups expanded in place, without duplicates; a group in itself is a problem."""
+    def _expand(self, groups: Sequence[str]) -> list[str]:
+        """Compound groups expanded in place, at any depth, without duplicates; the first of several counts."""
         expanded: dict[str, None] = {}
-        for group in groups:
-            expanded.setdefault(group)
-            if group not in self.compounds:
-                continue
-            line, members = self.compounds[group]
-            if group in inside:
-                message = f"group '{group}' contains itself: {' > '.join((*inside, group))}"
-                if (line, message) not in self.problems:
-                    self.problem(line, message)
-                continue
-            expanded.update(dict.fromkeys(self._expand(members, (*inside, group))))
+        waiting = list(reversed(groups))
+        while waiting:
+            group = waiting.pop()
+            if group not in expanded:
+                expanded[group] = None
+                waiting.extend(reversed(self.compounds.get(group, (0, []))[1]))
         return list(expanded)
+
+    def _check_cycles(self) -> None:
+        """A compound group that is a member of itself, at any depth, is a problem: one for each circle."""
+        graph = {name: [m for m in members if m in self.compounds] for name, (_, members) in self.compounds.items()}
+        while True:
+            try:
+                TopologicalSorter(graph).prepare()
+            except CycleError as error:
+                circle = list(reversed(error.args[1]))
+                line = min(self.compounds[name][0] for name in circle)
+                self.problem(line, f"group '{circle[0]}' contains itself: {' > '.join(circle)}")
+                for name in circle:
+                    graph[name] = []
+            else:
+                return
 
     def _group_names(self) -> list[str]:
         """All groups, those of nodes excepted: as they appear on node and group lines, then `all`."""
@@ -297,10 +309,11 @@ class _Parser:
         return [name for name in names if name not in self.nodes and name != "none"]
 
     def _check_groups(self, nodes: Mapping[str, Node]) -> None:
-        for name, (line, _) in self.compounds.items():
-            if name in self.nodes:
-                self.problem(line, f"group '{name}' is named like the node on line {self.nodes[name].line}")
-            if not any(name in node.groups for node in nodes.values()):
+        for name, (line, members) in self.compounds.items():
+            for group in (name, *members):
+                if group in self.nodes:
+                    self.problem(line, f"group '{group}' is named like the node on line {self.nodes[group].line}")
+            if name not in self.ignored_groups and not any(name in node.groups for node in nodes.values()):
                 self.warnings.append(f"{self.path}:{line}: group '{name}' applies to no node: put it on a 'node' line")
         for node_line in self.nodes.values():
             for group in node_line.groups:

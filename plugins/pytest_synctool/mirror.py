@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,14 +53,18 @@ def _remote_shell(transport: HostTransport) -> list[str] | None:
     if isinstance(backend, ChrootBackend):
         return None
     if backend.NAME in ("docker", "podman"):
-        return [backend.NAME, "exec", "-i", *(["-u", backend.user] if backend.user else [])]
+        user = ["-u", backend.user] if backend.user else []
+        return _through_exec([backend.NAME, "exec", "-i", *user], "")
     if backend.NAME == "kubectl":
-        options = []
-        for option in ("kubeconfig", "context", "namespace", "container"):
-            if getattr(backend, option):
-                options += [f"--{option}", getattr(backend, option)]
-        return ["sh", "-c", 'p=$1; shift; exec kubectl exec "$p" -i "$@"', "sh", *options, "--"]
+        given = [(name, getattr(backend, name)) for name in ("kubeconfig", "context", "namespace", "container")]
+        return _through_exec(["kubectl", *(f"--{n}={value}" for n, value in given if value), "exec", "-i"], "--")
     raise TransportError(f"files cannot be carried over a {backend.NAME} connection")
+
+
+def _through_exec(command: Sequence[str], separator: str) -> list[str]:
+    """A container's exec with the manners of ssh: the words behind the name are one line for a shell over there."""
+    script = f'name=$1; shift; exec {shlex.join(command)} "$name" {separator} /bin/sh -c "$*"'
+    return ["sh", "-c", script, "sh"]
 
 
 def _target(transport: HostTransport, masterdir: Path) -> str:

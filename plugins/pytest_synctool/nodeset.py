@@ -33,9 +33,14 @@ def select(config: Config, expression: str | None) -> list[Node]:
             raise SelectionError(f"{config.path}: every node is ignored, nothing to do")
         return active
     chosen: set[str] = set()
-    for term in _UNION.split(expression):
-        chosen |= _term(config, term.strip(), {node.name for node in active})
+    for term in terms(expression):
+        chosen |= _term(config, term, {node.name for node in active})
     return [node for name, node in config.nodes.items() if name in chosen]
+
+
+def terms(expression: str) -> list[str]:
+    """The parts of an expression between commas; a comma in a bracketed range is part of its term."""
+    return [term.strip() for term in _UNION.split(expression)]
 
 
 def _term(config: Config, term: str, active: set[str]) -> set[str]:
@@ -48,12 +53,17 @@ def _term(config: Config, term: str, active: set[str]) -> set[str]:
     groups = {name: ",".join(nodes) for name, nodes in config.groups.items()}
     source = GroupSource("synctool", groups, ",".join(config.nodes))
     try:
-        found = set(NodeSet(text, resolver=GroupResolver(default_source=source)))
+        resolver = GroupResolver(default_source=source)
+        found = set(NodeSet(text, resolver=resolver))
+        for operand in _OPERAND.findall(text):  # also what is taken away must be there
+            unknown = sorted(set(NodeSet(operand, resolver=resolver)) - set(config.nodes))
+            if unknown:
+                where = "" if unknown[0] == term else f" in {term!r}"
+                raise SelectionError(
+                    f"--hosts: no such node or group {unknown[0]!r}{where}{_nearest(config, unknown[0])}"
+                )
     except NodeSetException as error:
         raise SelectionError(f"--hosts: {term!r} is not a node selection: {error}") from error
-    unknown = sorted(found - set(config.nodes))
-    if unknown:
-        raise SelectionError(f"--hosts: no such node or group {unknown[0]!r}{_nearest(config, unknown[0])}")
     chosen = found if by_name else found & active
     if not chosen:
         reason = "only ignored nodes" if found else "no node"
@@ -63,7 +73,11 @@ def _term(config: Config, term: str, active: set[str]) -> set[str]:
 
 def _names_nodes(config: Config, operand: str) -> bool:
     """Whether an operand names nodes one by one, rather than a group or a pattern."""
-    return not operand.startswith(("@", _GROUP_PREFIX)) and "*" not in operand and operand not in config.groups
+    return (
+        not operand.startswith(("@", _GROUP_PREFIX))
+        and not re.search(r"[*?]", operand)
+        and operand not in config.groups
+    )
 
 
 def _group_syntax(config: Config, operand: str) -> str:

@@ -6,8 +6,8 @@ The text is complete in itself below PROLOGUE, so what is shown is what is run. 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind, printable
@@ -19,25 +19,36 @@ PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
 umask 077
 nl='
 '
-fresh() { # a private directory beside the target, so that a rename puts the finished file in place
-  t=$(mktemp -d "${1%/}/.synctool.XXXXXX") && trap 'rm -rf -- "$t"' EXIT
+t= at=
+# When the other end of the connection goes away, the repair goes on: nothing is left in the middle.
+trap : PIPE HUP
+trap 'exit 1' INT TERM
+trap clean EXIT
+clean() { [ -z "$t" ] || rm -rf -- "$t"; t= at=; }
+fresh() { # DIRECTORY: a private directory in it, where a file is made complete before a rename puts it in place
+  [ "$at" != "$1" ] || return 0
+  clean
+  if e=$(mktemp -d "${1%/}/.synctool.XXXXXX" 2>&1); then t=$e at=$1; else return 1; fi
 }
-own() { # by name, or by number where the node does not know the name
-  chown -h -- "$1:$2" "$5" || chown -h -- "$3:$4" "$5"
+own() { # by name, each by number where the node does not know the name
+  chown -h -- "$1:$2" "$5" && return
+  chown -h -- "$1" "$5" || chown -h -- "$3" "$5" || return
+  chown -h -- ":$2" "$5" || chown -h -- ":$4" "$5"
 }
 flush() { sync -- "$1" || sync; }
 keep() { # a file or link about to be replaced stays as NAME.saved
   [ -e "$1" ] || [ -L "$1" ] || return 0
   if [ -d "$1" ] && [ ! -L "$1" ]; then echo "it has become a directory" >&2; return 1; fi
-  if [ -d "$1.saved" ]; then echo "$1.saved is a directory, in the way" >&2; return 1; fi
+  if [ -d "$1.saved" ]; then printf '%s is a directory, in the way\n' "$1.saved" >&2; return 1; fi
   ln -f -- "$1" "$1.saved" || cp -pP -- "$1" "$1.saved"
 }
 aside() { # what a rename cannot replace is moved to NAME.saved
-  if [ -e "$1.saved" ] || [ -L "$1.saved" ]; then echo "$1.saved is in the way" >&2; return 1; fi
+  if [ -e "$1.saved" ] || [ -L "$1.saved" ]; then printf '%s is in the way\n' "$1.saved" >&2; return 1; fi
   mv -- "$1" "$1.saved"
 }
-step() { # NUMBER, with the action in act()
-  if e=$(act 2>&1); then echo "ok $1"; else printf 'failed %s %s\n' "$1" "${e##*"$nl"}"; fi
+step() { # NUMBER DIRECTORY, with the action in act(); the directory is empty where none is needed
+  if { [ -z "$2" ] || fresh "$2"; } && e=$(act 2>&1); then eval "d$1=1"; echo "ok $1"
+  else printf 'failed %s %s\n' "$1" "${e##*"$nl"}"; clean; fi
 }
 trigger() { # NUMBER DIRECTORY SCRIPT; output goes to a file, since a daemon it starts may hold on to a pipe
   o=$(mktemp "${TMPDIR:-/tmp}/synctool.XXXXXX") || { echo "failed $1 no room for its output"; return; }
@@ -54,11 +65,15 @@ trigger() { # NUMBER DIRECTORY SCRIPT; output goes to a file, since a daemon it 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One change of one path: `verb` says what is done in the log's words, `text` is its shell text."""
+    """One change of one path: `verb` says what is done in the log's words, `text` is its shell text.
+
+    `beside` is the directory in which it needs a private one, or empty.
+    """
 
     path: bytes
     verb: str
     text: bytes
+    beside: bytes = b""
     needs_mirror: bool = False
 
 
@@ -130,26 +145,17 @@ def _remove(entry: Entry) -> Action:
 
 def _make_if_missing(entry: Entry) -> Action:
     """A directory that nobody asked for, but without which nothing can be put into it."""
+    made = _replace(entry, "created", b"")
     path = quote(entry.destination)
-    make = _replace(entry.destination, b"mkdir -- " + _fresh(entry.destination), entry.expected, b"")
-    text = b"if [ ! -e %s ] && [ ! -L %s ]; then %s; fi" % (path, path, make)
-    return Action(entry.destination, "created", text)
+    return replace(made, text=b"[ -e %s ] || [ -L %s ] || { %s; }" % (path, path, made.text))
 
 
 def _bring(entry: Entry, actual: FileState | Absent, masterdir: bytes) -> Action:
     expected, path = entry.expected, entry.destination
     if isinstance(actual, FileState) and _same_content(expected, actual):
         return Action(path, "owner and mode set", _attributes(expected, quote(path)))
-    save = _save(path, expected, actual)
-    if expected.kind is Kind.FILE:
-        source = os.path.join(masterdir, entry.source.relative)
-        make = b"cp -- %s %s" % (quote(source), _fresh(path))
-        verb = "created" if actual is ABSENT else "updated"
-        return Action(path, verb, _replace(path, make, expected, save), needs_mirror=True)
-    if expected.kind is Kind.LINK:
-        make = b"ln -s -- %s %s" % (quote(expected.target or b""), _fresh(path))
-        return Action(path, "linked", _replace(path, make, expected, save))
-    return Action(path, "created", _replace(path, b"mkdir -- " + _fresh(path), expected, save))
+    verbs = {Kind.FILE: "created" if actual is ABSENT else "updated", Kind.LINK: "linked"}
+    return _replace(entry, verbs.get(expected.kind, "created"), _save(path, expected, actual), masterdir)
 
 
 def _same_content(expected: FileState, actual: FileState) -> bool:
@@ -169,29 +175,40 @@ def _save(path: bytes, expected: FileState, actual: FileState | Absent) -> bytes
     return b"" if actual is ABSENT else b"aside " + quote(path)
 
 
-def _fresh(path: bytes) -> bytes:
-    return b'"$t"/' + quote(os.path.basename(path))
-
-
 def _attributes(state: FileState, path: bytes) -> bytes:
     """chown before chmod, since chown takes setuid and setgid away.
 
     Five digits, since with four GNU chmod leaves those bits on a directory as they are.
     """
-    owner = state.owner if state.owner is not None else str(state.uid)
-    group = state.group if state.group is not None else str(state.gid)
-    numbers = words(*(w.encode("utf-8", "surrogateescape") for w in (owner, group, str(state.uid), str(state.gid))))
-    text = b"own %s %s" % (numbers, path)
+    owner, group = _names(state)
+    text = b"own %s %s" % (words(owner, group, b"%d" % state.uid, b"%d" % state.gid), path)
     return text if state.kind is Kind.LINK else text + b" && chmod -- %05o %s" % (state.mode, path)
 
 
-def _replace(path: bytes, make: bytes, state: FileState, save: bytes) -> bytes:
+def _names(state: FileState) -> tuple[bytes, bytes]:
+    owner = str(state.uid) if state.owner is None else state.owner
+    group = str(state.gid) if state.group is None else state.group
+    return os.fsencode(owner), os.fsencode(group)
+
+
+def _replace(entry: Entry, verb: str, save: bytes, masterdir: bytes = b"") -> Action:
     """Made complete in a private directory beside the target, then renamed over it."""
-    directory = quote(os.path.dirname(path).rstrip(b"/") + b"/")
-    flush = b"flush " + _fresh(path) if state.kind is Kind.FILE else b""
-    rename = b"mv -f -- %s %s" % (_fresh(path), directory)
-    commands = (b"fresh " + directory, make, _attributes(state, _fresh(path)), flush, save, rename)
-    return b" && ".join(command for command in commands if command)
+    state, path = entry.expected, entry.destination
+    directory = os.path.dirname(path).rstrip(b"/") + b"/"
+    new = b'"${t:?}"/' + quote(os.path.basename(path))
+    if state.kind is Kind.FILE:
+        source = quote(os.path.join(masterdir, entry.source.relative))
+        owner, group = _names(state)
+        at_once = b"install -o %s -g %s -m %04o -- %s %s" % (quote(owner), quote(group), state.mode, source, new)
+        # install knows no numbers for names that the node does not have
+        make = b"{ %s || { cp -- %s %s && %s; }; } && flush %s" % (at_once, source, new, _attributes(state, new), new)
+    elif state.kind is Kind.LINK:
+        make = b"ln -s -- %s %s && %s" % (quote(state.target or b""), new, _attributes(state, new))
+    else:
+        make = b"mkdir -- %s && %s" % (new, _attributes(state, new))
+    rename = b"mv -f -- %s %s" % (new, quote(directory))
+    text = b" && ".join(part for part in (make, save, rename) if part)
+    return Action(path, verb, text, directory, needs_mirror=state.kind is Kind.FILE)
 
 
 def _triggers(changed: set[bytes], entries: Mapping[bytes, Entry], deleted: Mapping[bytes, Entry]) -> Iterable[Trigger]:
@@ -212,21 +229,44 @@ def _triggers(changed: set[bytes], entries: Mapping[bytes, Entry], deleted: Mapp
         yield Trigger(script, directory, frozenset(causes))
 
 
-def script(plan: Plan, masterdir: bytes) -> bytes:
-    """The shell text that carries a plan out; a trigger runs only if one of its causes was really changed."""
-    lines = [PROLOGUE]
-    numbers: dict[bytes, list[int]] = {}
-    for number, action in enumerate(plan.actions):
-        lines.append(b"# %s %s" % (action.verb.encode(), printable(action.path).encode()))
-        lines.append(b"act() { %s; }" % action.text)
-        lines.append(b'r=$(step %d); echo "$r"; case $r in ok*) d%d=1 ;; esac' % (number, number))
-        numbers.setdefault(action.path, []).append(number)
-    for number, trigger in enumerate(plan.triggers, len(plan.actions)):
-        causes = b"".join(b"$d%d" % n for path in sorted(trigger.causes) for n in numbers.get(path, ()))
-        command = words(b"trigger", b"%d" % number, trigger.directory, os.path.join(masterdir, trigger.script))
-        lines.append(b'if [ -n "%s" ]; then %s; fi' % (causes, command))
-    lines.append(b"echo end")
-    return b"\n".join(lines)
+def parts(plan: Plan, limit: int | None) -> Iterator[range]:
+    """The numbers of actions and triggers in runs whose scripts stay below `limit` bytes, where there is a limit."""
+    count = len(plan.actions) + len(plan.triggers)
+    if limit is None:
+        yield range(count)
+        return
+    start, size = 0, len(PROLOGUE)
+    for number in range(count):
+        # Every earlier number may have to be told as done.
+        cost = len(_text(plan, b"", number)) + 8
+        if number > start and size + cost > limit:
+            yield range(start, number)
+            start, size = number, len(PROLOGUE) + 8 * number
+        size += cost
+    yield range(start, count)
+
+
+def script(plan: Plan, masterdir: bytes, numbers: Iterable[int] | None = None, done: Iterable[int] = ()) -> bytes:
+    """The shell text that carries out actions and triggers of a plan (all if not told which).
+
+    Those in `done` have succeeded in earlier scripts.
+
+    A trigger runs only if one of its causes was really changed.
+    """
+    lines = [PROLOGUE, b" ".join(b"d%d=1" % number for number in done)]
+    lines += [_text(plan, masterdir, number) for number in (next(parts(plan, None)) if numbers is None else numbers)]
+    return b"\n".join([*lines, b"clean", b"echo end"])
+
+
+def _text(plan: Plan, masterdir: bytes, number: int) -> bytes:
+    if number < len(plan.actions):
+        action = plan.actions[number]
+        comment = b"# %s %s" % (action.verb.encode(), printable(action.path).encode())
+        return b"%s\nact() { %s; }\nstep %d %s" % (comment, action.text, number, quote(action.beside))
+    trigger = plan.triggers[number - len(plan.actions)]
+    causes = b"".join(b"$d%d" % n for n, action in enumerate(plan.actions) if action.path in trigger.causes)
+    command = words(b"trigger", b"%d" % number, trigger.directory, os.path.join(masterdir, trigger.script))
+    return b'clean\nif [ -n "%s" ]; then %s; fi' % (causes, command)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +284,8 @@ def parse(plan: Plan, answer: bytes) -> tuple[dict[int, Result], bool]:
     """
     results: dict[int, Result] = {}
     output: list[str] = []
-    for line in answer.split(b"\n"):
+    lines = answer.split(b"\n")
+    for line in lines:
         word, _, rest = line.partition(b" ")
         if word == b"output":
             output.append(printable(rest))
@@ -254,4 +295,4 @@ def parse(plan: Plan, answer: bytes) -> tuple[dict[int, Result], bool]:
             failure = None if word == b"ok" else printable(reason) or "failed without a word"
             results[int(number)] = Result(failure, tuple(output))
             output = []
-    return results, answer.rstrip(b"\n").endswith(b"end")
+    return results, b"end" in lines

@@ -114,6 +114,9 @@ def split(requests: Sequence[Request], limit: int | None) -> Iterator[Sequence[R
 
 
 _MD5_LINE = re.compile(rb"\\?([0-9a-f]{32}) [ *](.*)", re.DOTALL)
+# GNU md5sum starts a line with a backslash if it has escaped the name in it.
+_ESCAPED = re.compile(rb"\\(.)")
+_ESCAPES: Final = {b"n": b"\n", b"r": b"\r"}
 # No source has such a target (the repository refuses it), so it always differs from the expected one.
 _ODD_TARGET: Final = b"(a name with a newline in it)\n"
 _ABSENT_REASONS: Final = (b"No such file or directory", b"Not a directory")
@@ -132,6 +135,10 @@ def parse(requests: Sequence[Request], answer: bytes) -> dict[bytes, Actual]:
     for line in lines[lines.index(_BEGIN) + 1 : lines.index(_END)]:
         reader.line(line)
     return reader.states(requests)
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    return _ESCAPES.get(match[1], match[1])
 
 
 def _excerpt(answer: bytes) -> str:
@@ -163,7 +170,7 @@ class _Reader:
         elif line.startswith(b"u:"):
             self.unread_links.add(line[2:])
         elif match := _MD5_LINE.fullmatch(line):
-            name = match[2].replace(b"\\\\", b"\\") if line.startswith(b"\\") else match[2]
+            name = _ESCAPED.sub(_unescape, match[2]) if line.startswith(b"\\") else match[2]
             self.digests[name] = match[1].decode("ascii")
         elif line.startswith(b"md5sum: "):
             self.read_errors.append(line)
@@ -185,7 +192,7 @@ class _Reader:
                 owner=None if owner == b"UNKNOWN" else owner.decode("utf-8", "surrogateescape"),
                 group=None if group == b"UNKNOWN" else group.decode("utf-8", "surrogateescape"),
             )
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise RemoteError(f"a line of the node's answer is not understood: {printable(line)}") from error
 
     def states(self, requests: Sequence[Request]) -> dict[bytes, Actual]:

@@ -158,14 +158,17 @@ class Repository:
                 continue
             destination = key[1]
             if blocked is not None and destination.startswith(blocked):
-                self.warnings.append(
-                    f"{best.source.shown}: skipped, {printable(blocked[:-1])} is not a directory on some nodes"
-                )
+                self.warn(f"{best.source.shown}: skipped, {printable(blocked[:-1])} is not a directory on some nodes")
                 continue
             if key[0] is Tree.OVERLAY and best.source.state.kind is not Kind.DIRECTORY:
                 blocked = destination + b"/"
             trigger = _most_important(self._triggers.get(key, ()), ranks, lowest)
             yield Entry(best.source, None if trigger is None else trigger.relative)
+
+    def warn(self, message: str) -> None:
+        """Take up a warning, once."""
+        if message not in self.warnings:
+            self.warnings.append(message)
 
     def add(self, key: tuple[Tree, bytes], candidate: _Candidate) -> None:
         """Take up what the walk found."""
@@ -278,12 +281,12 @@ class _Walker:
             return not group_needed
         if not self.known_groups(group):
             shown = printable(os.fsencode(group))
-            self._warn(relative, f"unknown group {shown!r}" if group else "empty group extension")
+            self._warn(relative, f"unknown group '{shown}'" if group else "empty group extension")
             return False
         return True
 
     def _warn(self, relative: bytes, reason: str) -> None:
-        self.repository.warnings.append(f"{printable(relative)}: skipped, {reason}")
+        self.repository.warn(f"{printable(relative)}: skipped, {reason}")
 
 
 def _state(child: os.DirEntry[bytes]) -> FileState:

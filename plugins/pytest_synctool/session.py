@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_synctool import plan, probe
 from pytest_synctool.errors import RemoteError, RepositoryError, TransportError
-from pytest_synctool.model import OK, Absent, Actual, Change, FileState, Kind, Node, Outcome, Status, Unknown
+from pytest_synctool.model import OK, Absent, Actual, Change, FileState, Kind, Node, Outcome, Status, Unknown, printable
 from pytest_synctool.repository import Entry, Tree
 from pytest_synctool.transport import Transport
 
@@ -104,10 +104,13 @@ class NodeSession:
         if isinstance(actual, Unknown):
             return Outcome(Status.ERROR, f"cannot be looked at: {actual.reason}")
         try:
-            return list(check.function(check.entry, actual))
+            changes: object = check.function(check.entry, actual)
         except Exception as error:  # a site's own function: whatever it raises is the result of its test
-            name = getattr(check.function, "__name__", "check")
-            return Outcome(Status.ERROR, f"{name} raised {type(error).__name__}: {error}")
+            reason = printable(str(error).encode("utf-8", "surrogateescape"))
+            return Outcome(Status.ERROR, f"{_name(check.function)} raised {type(error).__name__}: {reason}")
+        if isinstance(changes, list) and all(isinstance(change, Change) for change in changes):
+            return changes
+        return Outcome(Status.ERROR, f"{_name(check.function)} did not return a list of Change")
 
     def _outcome(self, check: Check) -> Outcome:
         changes = self._changes(check)
@@ -141,10 +144,15 @@ class NodeSession:
         return list(drifted.items())
 
     def _apply(self, todo: plan.Plan, report: _Applied) -> None:
-        answer = self.transport.run(plan.script(todo, os.fsencode(self.settings.masterdir)), self.settings.deadline)
-        report.results, complete = plan.parse(todo, answer.stdout)
-        if not complete:
-            report.broken = "the repair did not come to its end"
+        masterdir = os.fsencode(self.settings.masterdir)
+        for part in plan.parts(todo, self.transport.script_limit):
+            done = [number for number, result in report.results.items() if result.failure is None]
+            answer = self.transport.run(plan.script(todo, masterdir, part, done), self.settings.deadline)
+            results, complete = plan.parse(todo, answer.stdout)
+            report.results.update({number: result for number, result in results.items() if number in part})
+            if not complete:
+                report.broken = "the repair did not come to its end"
+                return
 
     def _verdict(self, check: Check, before: Outcome, report: _Applied) -> Outcome:
         after = self._outcome(check)
@@ -161,12 +169,16 @@ class NodeSession:
         return after
 
 
+def _name(function: CheckFunction) -> str:
+    return getattr(function, "__name__", "the check")
+
+
 @dataclass
 class _Applied:
     """A plan and what became of it."""
 
     todo: plan.Plan
-    results: Mapping[int, plan.Result] = field(default_factory=dict)
+    results: dict[int, plan.Result] = field(default_factory=dict)
     broken: str | None = None
 
     def verb(self, path: bytes) -> str:
@@ -180,7 +192,7 @@ class _Applied:
         for number, trigger in self._triggers(path):
             result = self.results.get(number)
             if result is not None and result.failure:
-                return f"{os.fsdecode(trigger.script)} failed: {result.failure}"
+                return f"{printable(trigger.script)} failed: {result.failure}"
         return self.broken
 
     def output(self, path: bytes) -> tuple[str, ...]:

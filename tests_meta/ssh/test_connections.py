@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from pytest_synctool import mirror
+from pytest_synctool.model import Node
+from pytest_synctool.transport import Processes, SshSettings, connect
 
 from tests_meta.site import Site
 
@@ -142,6 +145,42 @@ def test_container_connections_carry_the_script_as_an_argument(site: Site) -> No
         assert run.word(node, f"{site.top}/evil", "delete") == "passed"
     assert run.count("error") == 0
     assert calls.read_text().split().count("docker") > 1
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("connection", "call"),
+    [
+        ("docker://c1", "docker exec -i c1 /bin/sh -c"),
+        ("docker://web@c1", "docker exec -i -u web c1 /bin/sh -c"),
+        ("podman://c1", "podman exec -i c1 /bin/sh -c"),
+        (
+            "kubectl://p1?namespace=ns&container=web",
+            "kubectl --namespace=ns --container=web exec -i p1 -- /bin/sh -c",
+        ),
+    ],
+)
+def test_files_reach_a_container_through_its_own_exec(site: Site, connection: str, call: str) -> None:
+    """rsync speaks through the container's exec: a stand-in runs the other end where the masterdir is hidden."""
+    tool = site.directory / "tools" / connection.partition(":")[0]
+    tool.parent.mkdir()
+    inside = 'mount -t tmpfs none "$1"; out=$2; masterdir=$1; shift 2; "$@"; s=$?; cp -a "$masterdir/." "$out"; exit $s'
+    tool.write_text(
+        "#!/bin/sh\n"
+        f'echo "{tool.name} $*" >{site.directory}/call\n'
+        'while [ "$1" != /bin/sh ]; do shift; done\n'
+        f"exec unshare --mount --propagation private sh -c '{inside}' sh {site.masterdir} {site.directory}/out \"$@\"\n"
+    )
+    tool.chmod(0o755)
+    (site.directory / "out").mkdir()
+    path = site.put("it's a file._all", "content\n").relative_to(site.masterdir)
+    node = Node("c1", ("c1", "all"), "c1", connection=connection)
+    environment = {"PATH": f"{tool.parent}:{os.environ['PATH']}"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", environment["PATH"])
+        mirror.push(connect(node, SshSettings(), Processes()), site.masterdir, [os.fsencode(path)], ["rsync"], 60)
+    assert (site.directory / "out" / path).read_text() == "content\n"
+    assert (site.directory / "call").read_text().startswith(call)
 
 
 def test_installed_elsewhere(site: Site) -> None:

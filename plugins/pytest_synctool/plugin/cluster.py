@@ -12,7 +12,7 @@ import pytest
 from pytest_synctool import config as configuration
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
-from pytest_synctool.nodeset import select
+from pytest_synctool.nodeset import select, terms
 from pytest_synctool.report.tally import Tally
 from pytest_synctool.repository import Repository, walk
 from pytest_synctool.transport import SshSettings
@@ -59,11 +59,23 @@ def cluster_of(config: pytest.Config) -> Cluster:
 
 def _load(config: pytest.Config) -> Cluster:
     found = configuration.load(locate(config))
-    nodes = tuple(select(found, config.option.synctool_selection))
+    nodes = _selected(found, config.option.synctool_selection)
     repository = walk(found.masterdir, found.knows_group, found.ignore)
     for node in nodes:
         repository.entries(node)  # so that all warnings are known
     return Cluster(found, nodes, repository)
+
+
+def _selected(found: configuration.Config, selection: str | None) -> tuple[Node, ...]:
+    if selection is None:
+        return tuple(select(found, None))
+    ours = [term for term in terms(selection) if not is_url(term)]
+    return tuple(select(found, ",".join(ours))) if ours else ()
+
+
+def is_url(term: str) -> bool:
+    """Whether a term of --hosts is a host specification for testinfra alone."""
+    return "://" in term
 
 
 def locate(config: pytest.Config) -> Path:
@@ -87,13 +99,9 @@ def wants_cluster(config: pytest.Config) -> bool:
     option = config.option
     if option.synctool_conf or option.synctool_fix:
         return True
-    if option.synctool_selection is not None and not _all_urls(option.synctool_selection):
+    if option.synctool_selection is not None and not all(map(is_url, terms(option.synctool_selection))):
         return _has_configuration(config) or _collects_suite(config)
     return _collects_suite(config)
-
-
-def _all_urls(selection: str) -> bool:
-    return all("://" in term for term in selection.split(","))
 
 
 def _has_configuration(config: pytest.Config) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pytest_synctool.errors import SynctoolError
-from pytest_synctool.plugin.cluster import TALLY, cluster_of, ssh_settings, wants_cluster
+from pytest_synctool.nodeset import terms
+from pytest_synctool.plugin.cluster import TALLY, cluster_of, is_url, ssh_settings, wants_cluster
 from pytest_synctool.plugin.scheduler import SchedulerPlugin
 from pytest_synctool.report.tally import Tally
 from pytest_synctool.transport import host_spec, install_ssh_backend, restore_ssh_backend
@@ -70,7 +71,8 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         cluster = cluster_of(config)
         if option.synctool_selection is not None:
-            option.hosts = ",".join(host_spec(node) for node in cluster.nodes)
+            urls = [term for term in terms(option.synctool_selection) if is_url(term)]
+            option.hosts = ",".join([*(host_spec(node) for node in cluster.nodes), *urls])
     except SynctoolError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[_TESTINFRA_SSH] = install_ssh_backend(ssh_settings(config, cluster.config.ssh_cmd))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Generator
+from typing import Any, Final
 
 import pytest
 
@@ -10,6 +11,8 @@ from pytest_synctool.nodeset import fold
 from pytest_synctool.plugin.cluster import CLUSTER, TALLY
 from pytest_synctool.report.expand import is_entry, is_fixed
 from pytest_synctool.report.summary import nodes_in_words, summary
+
+_MOST_SHOWN: Final = 10
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -39,12 +42,36 @@ def pytest_report_teststatus(
     return None
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """What was left out of the masterdir, then findings grouped by what they say, then the count of nodes."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Generator[None]:
+    """What was left out of the masterdir, then findings grouped by what they say, then the count of nodes.
+
+    More than a few failures of entries are not shown one by one as well, unless with -v: the grouped findings take
+    their place, so that a thousand nodes with the same drift are one line.
+    """
     tally = config.stash.get(TALLY, None)
     cluster = config.stash.get(CLUSTER, None)
     if tally is None or cluster is None or not (tally.nodes or cluster.warnings):
-        return
+        return (yield)
+    hidden = _hide_entries(terminalreporter) if terminalreporter.verbosity <= 0 else {}
+    try:
+        result = yield
+    finally:
+        terminalreporter.stats.update(hidden)
     terminalreporter.section("synctool")
     for text, colour in summary(tally, cluster.warnings, fixing=config.option.synctool_fix):
         terminalreporter.write_line(text, **{colour: True} if colour else {})
+    if hidden:
+        terminalreporter.write_line("Expected and found, test by test: -v, or the junit report")
+    return result
+
+
+def _hide_entries(terminalreporter: Any) -> dict[str, list[Any]]:
+    """Take the failures of entries out of pytest's own summaries; returns what to put back, nothing if they are few."""
+    stats = terminalreporter.stats
+    shown = {word: [r for r in stats.get(word, ()) if not is_entry(r)] for word in ("failed", "error")}
+    if sum(len(stats.get(word, ())) - len(shown[word]) for word in shown) <= _MOST_SHOWN:
+        return {}
+    before = {word: stats[word] for word in shown if word in stats}
+    stats.update({word: reports for word, reports in shown.items() if word in stats})
+    return before

@@ -28,15 +28,20 @@ def summary(tally: Tally, warnings: Sequence[str], *, fixing: bool) -> Iterator[
         yield f"... and {len(warnings) - _MOST_WARNINGS} more warnings", "yellow"
     if not tally.nodes:
         return
-    for reason, nodes in tally.unreachable.items():
-        yield f"ERROR {fold(nodes)}: {reason}", "red"
+    unreachable = sorted(tally.unreachable.items(), key=lambda item: (-len(item[1]), item[0]))
+    yield from _capped([(f"ERROR {fold(nodes)}: {reason}", "red") for reason, nodes in unreachable])
     order = list(_WORDS)
     ranked = sorted(tally.findings.items(), key=lambda f: (order.index(f[0][0]), -len(f[1]), f[0][1]))
-    for (status, text), nodes in ranked[:_MOST_FINDINGS]:
-        yield f"{_WORDS[status]} {fold(nodes)}: {text}", _COLOURS[status]
-    if len(ranked) > _MOST_FINDINGS:
-        yield f"... and {len(ranked) - _MOST_FINDINGS} more findings, see the junit report (--junitxml)", ""
+    yield from _capped(
+        [(f"{_WORDS[status]} {fold(nodes)}: {text}", _COLOURS[status]) for (status, text), nodes in ranked]
+    )
     yield from _closing(tally, fixing=fixing)
+
+
+def _capped(lines: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    yield from lines[:_MOST_FINDINGS]
+    if len(lines) > _MOST_FINDINGS:
+        yield f"... and {len(lines) - _MOST_FINDINGS} more findings, see the junit report (--junitxml)", ""
 
 
 def _closing(tally: Tally, *, fixing: bool) -> Iterator[tuple[str, str]]:

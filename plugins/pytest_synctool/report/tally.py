@@ -37,8 +37,8 @@ class Tally:
         by_status = {Status.DRIFT: self.drifted, Status.FIXED: self.fixed, Status.ERROR: self.errors}
         clean = True
         for nodeid, outcome in zip(tests.ids, result.outcomes, strict=True):
+            clean = clean and outcome.status is Status.OK
             if outcome.status in by_status:
-                clean = False
                 by_status[outcome.status].add(tests.node)
                 text = f"{shown_destination(nodeid)} {outcome.message}"
                 self.findings.setdefault((outcome.status, text), []).append(tests.node)

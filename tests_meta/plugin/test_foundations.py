@@ -1,0 +1,87 @@
+"""What this project leans on in pytest, xdist and testinfra without a promise, so that an upgrade says so."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import testinfra.backend
+from _pytest.cacheprovider import LFPlugin
+from testinfra.backend.ssh import SshBackend
+from xdist.dsession import DSession
+from xdist.remote import WorkerInteractor
+from xdist.scheduler.load import LoadScheduling
+
+from tests_meta.site import Site
+
+
+def test_xdist_scheduler_has_what_node_shares_builds_on() -> None:
+    """NodeShares overrides schedule() and calls two methods beside it."""
+    assert list(inspect.signature(LoadScheduling._send_tests).parameters) == ["self", "node", "num"]
+    assert list(inspect.signature(LoadScheduling._check_nodes_have_same_collection).parameters) == ["self"]
+    source = inspect.getsource(LoadScheduling)
+    for attribute in ("node2pending", "node2collection", "pending", "collection"):
+        assert f"self.{attribute}" in source
+
+
+def test_xdist_worker_tells_what_it_will_run() -> None:
+    """The look-ahead of a worker reads its queue."""
+    assert WorkerInteractor.__name__ == "WorkerInteractor"
+    source = inspect.getsource(WorkerInteractor)
+    for attribute in ("torun", "item_index", "nextitem_index"):
+        assert f"self.{attribute}" in source
+    assert "shouldstop" in inspect.getsource(DSession)
+
+
+def test_testinfra_backends_can_be_replaced() -> None:
+    """The ssh backend is found by its path in a plain dictionary."""
+    assert isinstance(testinfra.backend.BACKENDS, dict)
+    assert testinfra.backend.get_backend_class("ssh") is SshBackend
+
+
+def test_last_failed_cache_key() -> None:
+    """Nodes that could not be looked at are added to what --lf keeps."""
+    assert "cache/lastfailed" in inspect.getsource(LFPlugin)
+
+
+def test_a_crashed_worker_is_an_error_and_its_nodes_are_taken_over(site: Site) -> None:
+    """The node at which the worker died is red; every other node is tested, by whichever worker."""
+    site.nodes = {f"node{number}": "batch connection:chroot:///" for number in range(8)}
+    site.delete("nothing-like-it._all")
+    (site.directory / "conftest.py").write_text(
+        "import os\n"
+        "import pytest_synctool.plugin.run as run\n"
+        "connect = run.connect\n"
+        "def crashing(node, *rest):\n"
+        "    if node.name == 'node5' and not os.path.exists('crashed'):\n"
+        "        open('crashed', 'w').close()\n"
+        "        os._exit(1)\n"
+        "    return connect(node, *rest)\n"
+        "run.connect = crashing\n"
+    )
+    run = site.pytest("-n2", "--confcutdir=.", "-p", "conftest", "-m", "delete", environment={"PYTHONPATH": "."})
+    assert run.status == 1, run.output
+    assert "crashed while running" in run.output
+    passed = {case[0].rpartition(".")[2] for case, word in run.results.items() if word == "passed"}
+    assert len(passed) >= 7, run.output
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+def test_every_process_probes_only_its_own_nodes(site: Site, workers: tuple[str, ...]) -> None:
+    """No node is contacted twice, whoever looks ahead."""
+    site.nodes = {f"node{number}": "batch connection:chroot:///" for number in range(20)}
+    site.delete("nothing-like-it._all")
+    (site.directory / "counting.py").write_text(
+        "import pytest_synctool.plugin.run as run\n"
+        "connect = run.connect\n"
+        "def counting(node, *rest):\n"
+        "    with open('calls', 'a') as calls:\n"
+        "        calls.write(node.name + '\\n')\n"
+        "    return connect(node, *rest)\n"
+        "run.connect = counting\n"
+    )
+    run = site.pytest("-p", "counting", "-m", "delete", *workers, environment={"PYTHONPATH": "."})
+    assert run.status == 0, run.output
+    assert run.count("passed") == 20
+    calls = (site.directory / "calls").read_text().split()
+    assert sorted(calls) == sorted(site.nodes)

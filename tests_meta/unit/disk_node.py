@@ -1,0 +1,106 @@
+"""A node whose masterdir and whose files are in one directory, for plans that are carried out by real shells."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pytest_synctool.compare import compare, compare_absent
+from pytest_synctool.model import Absent, Change, FileState, Kind
+from pytest_synctool.plan import Plan, Result, parse, plan, script
+from pytest_synctool.repository import Entry, Source, Tree
+from pytest_synctool.shell import whole
+
+from tests_meta.unit.helpers import FixedSource, Shell, lstat_state, snapshot, state
+
+EXPECTED: Final = {
+    "file": state(mode=0o4751, uid=4242, gid=4243, owner=None, group=None),
+    "link": state(Kind.LINK, target=b"wanted -> 'target'", uid=4242, gid=0, owner=None),
+    "directory": state(Kind.DIRECTORY, mode=0o1770, uid=0, gid=4243, group=None),
+}
+
+
+@dataclass
+class DiskNode:
+    """The node: `top` holds the mirror of the masterdir, and what stands for the root of the node."""
+
+    shell: Shell
+    top: Path
+
+    @property
+    def master(self) -> Path:
+        """The mirror of the masterdir."""
+        return self.top / "master"
+
+    @property
+    def files(self) -> Path:
+        """What stands for the root of the node."""
+        return self.top / "files"
+
+    def entry(self, name: str, expected: FileState, content: bytes = b"new", trigger: str | None = None) -> Entry:
+        """An overlay entry; for a regular file with its source in the masterdir."""
+        destination, relative = os.fsencode(self.files / name), b"overlay/" + os.fsencode(name) + b"._all"
+        source_class: type[Source] = FixedSource
+        if expected.kind is Kind.FILE:
+            source_class = Source
+            path = self.master / os.fsdecode(relative)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        source = source_class(Tree.OVERLAY, os.fsencode(self.master), relative, destination, expected)
+        return Entry(source, None if trigger is None else os.fsencode(trigger))
+
+    def delete(self, name: str) -> Entry:
+        """A delete entry."""
+        destination = os.fsencode(self.files / name)
+        return Entry(FixedSource(Tree.DELETE, os.fsencode(self.master), b"delete/x._all", destination, state()))
+
+    def trigger(self, name: str, text: str, mode: int = 0o755) -> str:
+        """A trigger script in the masterdir."""
+        path = self.master / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+        return name
+
+    def actual(self, entry: Entry) -> FileState | Absent:
+        """What is there."""
+        size = entry.expected.size if entry.tree is Tree.OVERLAY else None
+        return lstat_state(entry.destination, size=size)
+
+    def changes(self, entry: Entry) -> list[Change]:
+        """What differs."""
+        actual = self.actual(entry)
+        return compare(entry.expected, actual) if entry.tree is Tree.OVERLAY else compare_absent(actual)
+
+    def carry_out(self, todo: Plan, user: int | None = None) -> list[Result | None]:
+        """Run a plan; the results in order, None for what did not run."""
+        here = self.top / "here"
+        strays = [
+            path
+            for action in todo.actions
+            if not (path := Path("/", os.fsdecode(os.path.basename(action.path)))).exists()
+        ]
+        answer = self.shell.run(whole(script(todo, os.fsencode(self.master))), user=user, cwd=str(here))
+        results, complete = parse(todo, answer.stdout)
+        assert complete, answer
+        assert not [*here.iterdir(), *(path for path in strays if path.exists())], "written beside the target"
+        assert list((self.top / "tmp").iterdir()) == []
+        assert not [path for path in snapshot(self.files) if b"/.synctool." in path]
+        return [results.get(number) for number in range(len(todo.actions) + len(todo.triggers))]
+
+    def fix(self, *entries: Entry, of: tuple[Entry, ...] = ()) -> list[str | None]:
+        """Repair what differs in these entries; how every step failed, None where it did not."""
+        drifted = [(e, self.actual(e)) for e in entries if self.changes(e)]
+        overlay = {e.destination: e for e in (*entries, *of) if e.tree is Tree.OVERLAY}
+        results = self.carry_out(plan(drifted, overlay, os.fsencode(self.master)))
+        return ["did not run" if result is None else result.failure for result in results]
+
+    @classmethod
+    def make(cls, shell: Shell, top: Path) -> DiskNode:
+        """An empty node."""
+        for name, mode in (("files", 0o755), ("master", 0o755), ("here", 0o755), ("tmp", 0o1777)):
+            (top / name).mkdir()
+            (top / name).chmod(mode)
+        return cls(Shell(shell.name, shell.argv, {**shell.env, "TMPDIR": str(top / "tmp")}), top)

@@ -1,0 +1,97 @@
+"""A connection to a node that is not there, which knows only the scripts that it should be sent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pytest_synctool import plan, probe
+from pytest_synctool.compare import compare, compare_absent
+from pytest_synctool.model import Absent, Change, FileState, Kind
+from pytest_synctool.repository import Entry, Tree
+from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
+from pytest_synctool.transport import Answer
+
+from tests_meta.unit.helpers import node
+
+MASTER = Path("/master")
+States = dict[bytes, FileState]
+
+
+def told(requests: Sequence[probe.Request], states: States, unknown: dict[bytes, str]) -> bytes:
+    """A node's answer to a probe."""
+    lines = [b"synctool-probe"]
+    for request in requests:
+        path, found = request.path, states.get(request.path)
+        if found is None:
+            reason = unknown.get(path, "No such file or directory")
+            lines.append(b"stat: cannot statx '" + path + b"': " + os.fsencode(reason))
+            continue
+        kind = {Kind.FILE: 0o100000, Kind.DIRECTORY: 0o040000, Kind.LINK: 0o120000, Kind.OTHER: 0o010000}[found.kind]
+        owner, group = os.fsencode(found.owner or "UNKNOWN"), os.fsencode(found.group or "UNKNOWN")
+        numbers = b"%x:%d:%d:%d" % (kind | found.mode, found.size, found.uid, found.gid)
+        lines.append(b"s:%s:%s:%s:%s" % (numbers, owner, group, path))
+        if found.target is not None:
+            lines += [b"l:" + path, b"t:" + found.target]
+        if found.md5 and found.size == request.size:
+            lines.append(os.fsencode(found.md5) + b"  " + path)
+    return b"\n".join((*lines, b"synctool-probe-end", b""))
+
+
+@dataclass
+class FakeNode:
+    """A node: what it has, and what becomes of it. Knows the probe of its `requests`, and repairs; nothing else.
+
+    `repair` gets the states to change, and returns the answer to the plan.
+    """
+
+    states: States
+    repair: Callable[[States], bytes] | None = None
+    unknown: dict[bytes, str] = field(default_factory=dict)
+    broken: dict[int, Exception | Answer] = field(default_factory=dict)
+    script_limit: int | None = None
+    requests: list[probe.Request] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+
+    def run(self, script: bytes, deadline: float) -> Answer:
+        """Answer a script."""
+        assert deadline == 17.0
+        assert self.script_limit is None or len(script) <= self.script_limit
+        number = len(self.log)
+        if script.startswith(plan.PROLOGUE):
+            self.log.append("repair")
+            assert self.repair is not None, "a repair that nobody asked for"
+            answer = Answer(0, self.repair(self.states), b"")
+        else:
+            parts = [list(part) for part in probe.split(self.requests, self.script_limit)]
+            asked = [part for part in parts if probe.script(part) == script]
+            assert asked, f"a script that it does not know: {script[-200:]!r}"
+            self.log.append("probe")
+            answer = Answer(0, told(asked[0], self.states, self.unknown), b"")
+        broken = self.broken.get(number)
+        if isinstance(broken, Exception):
+            raise broken
+        return broken or answer
+
+    def push(self, files: Sequence[bytes]) -> None:
+        """Take files into the mirror."""
+        self.log.append("push " + b" ".join(files).decode())
+
+
+def same(one: Entry, actual: FileState | Absent) -> list[Change]:
+    """The suite's own check."""
+    return compare_absent(actual) if one.tree is Tree.DELETE else compare(one.expected, actual)
+
+
+def run(
+    fake: FakeNode, *entries: Entry, fix: bool = False, checks: Sequence[Check] | None = None, rsync: bool = True
+) -> NodeResult:
+    """Run a session for these entries, each under the suite's check."""
+    for one in entries:
+        file = one.tree is Tree.OVERLAY and one.expected.kind is Kind.FILE
+        fake.requests.append(probe.Request(one.destination, one.expected.size if file else None))
+    checks = checks if checks is not None else [Check(one, same) for one in entries]
+    settings = Settings(MASTER, fix, 17.0)
+    return NodeSession(replace(node(), rsync=rsync), checks, entries, fake, fake.push, settings).run()

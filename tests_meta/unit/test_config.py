@@ -1,0 +1,276 @@
+"""synctool.conf: what each statement means, and how everything that is wrong with a file is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytest_synctool.config import Config, parse
+from pytest_synctool.errors import ConfigError
+
+from tests_meta.unit.helpers import config
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    """Where a configuration beside an empty masterdir would be."""
+    (tmp_path / "master").mkdir()
+    return tmp_path / "synctool.conf"
+
+
+def problems(conf: Path, *lines: str, head: tuple[str, ...] = ("masterdir master", "node node1 batch")) -> list[str]:
+    """The complaints about a file with two sound lines before these, without the path in front."""
+    with pytest.raises(ConfigError) as caught:
+        parse("\n".join((*head, *lines)), conf)
+    found = str(caught.value).split("\n")
+    assert all(line.startswith(f"{conf}:") for line in found)
+    return [line.removeprefix(f"{conf}:") for line in found]
+
+
+def test_a_minimal_file_and_its_defaults(conf: Path) -> None:
+    found = parse("masterdir master\nnode node1\n", conf)
+    assert found == Config(
+        path=conf,
+        masterdir=conf.parent / "master",
+        nodes={"node1": found.nodes["node1"]},
+        groups={"all": ("node1",)},
+        ignore=found.ignore,
+        ssh_cmd=("ssh",),
+        rsync_cmd=("rsync",),
+        num_proc=64,
+        warnings=(),
+    )
+    assert (found.ignore.patterns, found.ignore.dotfiles, found.ignore.dotdirs) == ((), False, False)
+    node = found.nodes["node1"]
+    assert (node.groups, node.address, node.connection, node.rsync, node.ignored) == (
+        ("node1", "all"),
+        "node1",
+        None,
+        True,
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "attribute", "expected"),
+    [
+        ("num_proc 7", "num_proc", 7),
+        ("NUM_PROC 7", "num_proc", 7),
+        ("ssh_cmd ssh -p 22 -o 'User name'", "ssh_cmd", ("ssh", "-p", "22", "-o", "User name")),
+        ("rsync_cmd /opt/rsync -z", "rsync_cmd", ("/opt/rsync", "-z")),
+        ("ignore a b*", "ignore.patterns", ("a", "b*")),
+        ("ignore_file a", "ignore.patterns", ("a",)),
+        ("ignore_files a b", "ignore.patterns", ("a", "b")),
+        ("ignore_dir a", "ignore.patterns", ("a",)),
+        ("ignore_dirs a\nignore b", "ignore.patterns", ("a", "b")),
+        ("ignore_dotfiles yes", "ignore.dotfiles", True),
+        ("ignore_dotfiles No", "ignore.dotfiles", False),
+        ("ignore_dotdirs on", "ignore.dotdirs", True),
+        ("host node9", "nodes.node9.name", "node9"),
+        ("node node9 interface:ib9", "nodes.node9.address", "ib9"),
+        ("node node9 ipaddress:2001:db8::9", "nodes.node9.address", "2001:db8::9"),
+        ("node node9 ipaddress:10.0.0.9 interface:ib9", "nodes.node9.address", "ib9"),
+        ("node node9 hostname:nine", "nodes.node9.hostname", "nine"),
+        ("node node9 hostname:nine", "nodes.node9.address", "node9"),
+        ("node node9 connection:docker://web9", "nodes.node9.connection", "docker://web9"),
+        ("node node9 rsync:no", "nodes.node9.rsync", False),
+        ("node node9 rsync:YES", "nodes.node9.rsync", True),
+        ("node node9 a b", "nodes.node9.groups", ("node9", "a", "b", "all")),
+        ("node node9 all none a a", "nodes.node9.groups", ("node9", "a", "all")),
+        ("ignore_host node1", "nodes.node1.ignored", True),
+    ],
+)
+def test_statements(tmp_path: Path, line: str, attribute: str, expected: object) -> None:
+    value: object = config(tmp_path, "node node1 batch", line)
+    for name in attribute.split("."):
+        value = value[name] if isinstance(value, dict) else getattr(value, name)
+    assert value == expected
+
+
+@pytest.mark.parametrize(
+    "keyword", ["symlink_mode", "on_update", "always_run", "diff_cmd", "scp_cmd", "synctool_cmd", "logfile"]
+)
+def test_statements_that_are_not_carried_out_yet_are_said(conf: Path, keyword: str) -> None:
+    found = parse(f"masterdir master\nnode node1\n{keyword} something\n", conf)
+    assert found.warnings == (f"{conf}:3: '{keyword}' is accepted but not carried out yet",)
+
+
+@pytest.mark.parametrize(
+    ("text", "groups"),
+    [
+        ("node n a # b", ("n", "a", "all")),
+        ("  \t node\tn   a  ", ("n", "a", "all")),
+        ("# node m\nnode n a", ("n", "a", "all")),
+        ("node n \\\n a \\\n b", ("n", "a", "b", "all")),
+        ("node n a\\\nb", ("n", "a", "b", "all")),
+        ("node n a \\", ("n", "a", "all")),
+        ("node n a # \\\nb", ("n", "a", "all")),
+        ("node n a\r\n", ("n", "a", "all")),
+        ("node n a \\\r\n b\r\n", ("n", "a", "b", "all")),
+        ("\n\n\nnode n a", ("n", "a", "all")),
+    ],
+)
+def test_comments_and_continued_lines(tmp_path: Path, text: str, groups: tuple[str, ...]) -> None:
+    found = config(tmp_path, text)
+    assert {name: node.groups for name, node in found.nodes.items()} == {"n": groups}
+
+
+def test_a_number_sign_inside_a_word_is_not_a_comment(tmp_path: Path) -> None:
+    assert config(tmp_path, "node n", "ignore a#b #x #y").ignore.patterns == ("a#b",)
+
+
+def test_a_problem_in_a_continued_line_is_on_the_line_where_it_starts(conf: Path) -> None:
+    assert problems(conf, "", "node \\", " n2 \\", " b@d", "nod x") == [
+        "4: 'b@d' is not a group name: expected letters, digits and . _ + -",
+        "7: unknown keyword 'nod' (did you mean 'node'?)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "groups"),
+    [
+        (["node n wn x", "group wn b s"], ("n", "wn", "b", "s", "x", "all")),
+        (["node n x wn b", "group wn b s"], ("n", "x", "wn", "b", "s", "all")),
+        (["group wn b s", "group s t u", "node n wn x"], ("n", "wn", "b", "s", "t", "u", "x", "all")),
+        (["node n wn x", "group wn all none x"], ("n", "wn", "x", "all")),
+        (["node n wn", "group wn b", "group b c"], ("n", "wn", "b", "c", "all")),
+    ],
+)
+def test_compound_groups_are_expanded_in_place(tmp_path: Path, lines: list[str], groups: tuple[str, ...]) -> None:
+    found = config(tmp_path, *lines)
+    assert found.nodes["n"].groups == groups
+    assert found.warnings == ()
+    assert found.groups == dict.fromkeys(found.groups, ("n",))
+    assert set(found.groups) == {*groups} - {"n"}
+
+
+def test_groups_hold_their_nodes_in_the_order_of_the_file(tmp_path: Path) -> None:
+    found = config(tmp_path, "node z batch", "node a rack1 batch", "node m rack1")
+    assert dict(found.groups) == {"batch": ("z", "a"), "rack1": ("a", "m"), "all": ("z", "a", "m")}
+    assert list(found.nodes) == ["z", "a", "m"]
+
+
+@pytest.mark.parametrize(
+    ("name", "known"), [("all", True), ("none", True), ("n", True), ("a", True), ("b", True), ("c", False), ("", False)]
+)
+def test_groups_that_a_file_name_may_carry(tmp_path: Path, name: str, known: bool) -> None:
+    """Documentation: "The nodename itself can also be used as a group", "Group 'none' ... a copy of a file around"."""
+    assert config(tmp_path, "node n a", "group a b").knows_group(name) is known
+
+
+def test_a_group_no_node_is_in_is_said(conf: Path) -> None:
+    found = parse("masterdir master\nnode n a\ngroup rack x\n", conf)
+    assert [w for w in found.warnings if w.startswith(f"{conf}:3: ") and "'rack'" in w]
+
+
+class TestIgnored:
+    """Nodes and groups that are left out of a run."""
+
+    def test_ignored_nodes_keep_their_groups(self, tmp_path: Path) -> None:
+        found = config(tmp_path, "node a x", "node b x", "ignore_node b")
+        assert [node.ignored for node in found.nodes.values()] == [False, True]
+        assert found.nodes["b"].groups == ("b", "x", "all")
+
+    def test_ignored_groups_leave_out_their_nodes_and_are_taken_away(self, tmp_path: Path) -> None:
+        found = config(tmp_path, "node a x y", "node b y", "node c w", "group w x", "ignore_group x")
+        assert {name: (n.ignored, n.groups) for name, n in found.nodes.items()} == {
+            "a": (True, ("a", "y", "all")),
+            "b": (False, ("b", "y", "all")),
+            "c": (True, ("c", "w", "all")),
+        }
+        assert found.groups["x"] == ()
+        assert found.knows_group("x")
+
+    def test_an_ignored_compound_group_gives_no_advice_to_put_it_on_a_node_line(self, tmp_path: Path) -> None:
+        found = config(tmp_path, "node a w", "group w x", "ignore_group w")
+        assert found.nodes["a"].ignored
+        assert not [warning for warning in found.warnings if "'node' line" in warning]
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ("ignore_node node2", "3: no such node 'node2' (did you mean 'node1'?)"),
+            ("ignore_group bach", "3: no such group 'bach' (did you mean 'batch'?)"),
+            ("ignore_node batch", "3: no such node 'batch'"),
+        ],
+    )
+    def test_what_is_not_there_cannot_be_ignored(self, conf: Path, line: str, message: str) -> None:
+        assert problems(conf, line) == [message]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("nodes x", "unknown keyword 'nodes' (did you mean 'node'?)"),
+        ("ignore_dotfile yes", "unknown keyword 'ignore_dotfile' (did you mean 'ignore_dotfiles'?)"),
+        ("zzz x", "unknown keyword 'zzz'"),
+        ("node", "'node' needs a value"),
+        ("masterdir", "'masterdir' needs a value"),
+        ("node node1", "node 'node1' is defined twice, first on line 2"),
+        ("host node1", "node 'node1' is defined twice, first on line 2"),
+        ("node all", "node 'all' is named like a built-in group"),
+        ("node none", "node 'none' is named like a built-in group"),
+        ("node -x", "'-x' is not a node name: expected letters, digits and . _ + -"),
+        ("node n2 x/y", "'x/y' is not a group name: expected letters, digits and . _ + -"),
+        ("node n2 node1", "group 'node1' is named like the node on line 2"),
+        ("node n2 ipaddres:1", "unknown node specifier 'ipaddres:' (did you mean 'ipaddress'?), expected one of "
+         "interface:, ipaddress:, hostname:, connection:, rsync:"),
+        ("node n2 hostname:", "'hostname:' needs a value that does not start with '-'"),
+        ("node n2 interface:-oProxyCommand=x", "'interface:' needs a value that does not start with '-'"),
+        ("node n2 rsync:maybe", "'rsync:' expects yes or no, not 'maybe'"),
+        ("node n2 connection:web", "'connection:' expects a testinfra host like docker://web1, not 'web'"),
+        ("group all x", "group 'all' is built in and cannot be defined"),
+        ("group none x", "group 'none' is built in and cannot be defined"),
+        ("group g", "group 'g' has no members"),
+        ("group g/ x", "'g/' is not a group name: expected letters, digits and . _ + -"),
+        ("group node1 x", "group 'node1' is named like the node on line 2"),
+        ("group batch x y/", "'y/' is not a group name: expected letters, digits and . _ + -"),
+        ("group batch batch", "group 'batch' contains itself: batch > batch"),
+        ("num_proc 0", "'num_proc' expects a number from 1, not '0'"),
+        ("num_proc many", "'num_proc' expects a number from 1, not 'many'"),
+        ("num_proc 1 2", "'num_proc' expects a number from 1, not '1 2'"),
+        ("ignore_dotfiles perhaps", "'ignore_dotfiles' expects yes or no, not 'perhaps'"),
+        ("ignore_dotdirs 2", "'ignore_dotdirs' expects yes or no, not '2'"),
+        ("ssh_cmd ssh 'x", "'ssh_cmd' is not a command line: No closing quotation"),
+        ("masterdir master", "'masterdir' is set twice, first on line 1"),
+    ],
+)  # fmt: skip
+def test_problems(conf: Path, line: str, message: str) -> None:
+    assert problems(conf, line) == [f"3: {message}"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["group batch x", "group x batch"],
+        ["group batch x", "group x y", "group y x z"],
+        ["group unused other", "group other unused"],
+    ],
+)
+def test_a_group_inside_itself_is_an_error(conf: Path, lines: list[str]) -> None:
+    found = problems(conf, *lines)
+    assert any("contains itself" in line for line in found)
+
+
+def test_a_member_of_a_group_named_like_a_node_is_an_error(conf: Path) -> None:
+    """A group lists groups: with `group rack node1`, the files of node1 would go to every node of the rack."""
+    found = problems(conf, "node node2 rack", "group rack node1")
+    assert found == ["4: group 'node1' is named like the node on line 2"]
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_file(conf: Path) -> None:
+    assert problems(conf, "nod x", "num_proc 0", "node", "ignore_node nobody", head=("masterdir missing",)) == [
+        " no 'node' line: expected at least one, like 'node node1 batch'",
+        f"1: masterdir {conf.parent / 'missing'} is not a directory: create it, or correct this line",
+        "2: unknown keyword 'nod' (did you mean 'node'?)",
+        "3: 'num_proc' expects a number from 1, not '0'",
+        "4: 'node' needs a value",
+        "5: no such node 'nobody'",
+    ]
+
+
+def test_an_empty_file_lacks_everything(conf: Path) -> None:
+    assert problems(conf, head=()) == [
+        " no 'masterdir' line: expected one, like 'masterdir /var/lib/synctool'",
+        " no 'node' line: expected at least one, like 'node node1 batch'",
+    ]

@@ -1,0 +1,139 @@
+"""Which module may import which: imports go one way, from pure to impure, and a new one has to be stated here."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+import pytest_synctool
+
+PACKAGE = Path(pytest_synctool.__file__).parent
+
+# The modules of the package that each one imports; nothing else, and all of it.
+ALLOWED: dict[str, str] = {
+    "__init__": "",
+    "accounts": "",
+    "checks": "compare model repository",
+    "compare": "model",
+    "config": "errors model repository",
+    "demo": "embedded",
+    "embedded": "errors",
+    "errors": "",
+    "fanout": "",
+    "mirror": "errors shell transport",
+    "model": "",
+    "nodeids": "",
+    "nodeset": "config errors model",
+    "plan": "model repository shell",
+    "plugin.__init__": "plugin.collect plugin.options plugin.run plugin.terminal plugin.testinfra_hosts",
+    "plugin.cluster": "config errors model nodeset report.tally repository transport",
+    "plugin.collect": "errors model nodeids plugin.cluster repository session",
+    "plugin.options": "errors nodeset plugin.cluster plugin.scheduler report.tally transport",
+    "plugin.run": "errors fanout mirror model plugin.cluster plugin.collect report.expand session transport",
+    "plugin.scheduler": "",
+    "plugin.terminal": "nodeset plugin.cluster report.expand report.summary",
+    "plugin.testinfra_hosts": "plugin.cluster transport",
+    "probe": "errors model repository shell",
+    "report.__init__": "",
+    "report.expand": "model nodeids session",
+    "report.summary": "model nodeset report.tally",
+    "report.tally": "model report.expand session",
+    "repository": "accounts errors model",
+    "session": "errors model plan probe repository transport",
+    "shell": "",
+    "transport": "errors model shell",
+}
+
+# What is neither of the package nor of Python.
+FOREIGN: dict[str, str] = {
+    "mirror": "testinfra",
+    "nodeset": "ClusterShell",
+    "plugin.cluster": "pytest",
+    "plugin.collect": "pytest",
+    "plugin.options": "pytest",
+    "plugin.run": "pytest",
+    "plugin.scheduler": "pytest xdist",
+    "plugin.terminal": "pytest",
+    "plugin.testinfra_hosts": "pytest",
+    "report.expand": "pytest",
+    "transport": "testinfra",
+}
+
+PURE = ("compare", "config", "errors", "model", "nodeids", "nodeset", "plan", "probe", "repository", "shell")
+IMPURE = {"subprocess", "socket", "signal", "threading", "multiprocessing", "testinfra", "xdist", "pytest", "_pytest"}
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """The modules of the package by their dotted names below it."""
+    return {".".join(p.relative_to(PACKAGE).with_suffix("").parts): p for p in PACKAGE.rglob("*.py")}
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """The full names of all modules that a file imports, wherever in it."""
+    found: set[str] = set()
+    for statement in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(statement, ast.Import):
+            found |= {alias.name for alias in statement.names}
+        elif isinstance(statement, ast.ImportFrom):
+            assert statement.level == 0, f"{path}: imports are absolute"
+            name = statement.module or ""
+            below = {f"{name}.{alias.name}" for alias in statement.names}
+            inner = {full for full in below if full.removeprefix(f"{PACKAGE.name}.") in modules()}
+            found |= inner or {name}
+    return frozenset(found)
+
+
+def inner(path: Path) -> set[str]:
+    """The modules of the package that a file imports."""
+    prefix = f"{PACKAGE.name}."
+    return {name.removeprefix(prefix) for name in imports(path) if name.startswith(prefix)}
+
+
+def outer(path: Path) -> set[str]:
+    """The top-level packages that a file imports, its own left out."""
+    return {name.partition(".")[0] for name in imports(path)} - {PACKAGE.name}
+
+
+def test_every_module_is_in_the_table() -> None:
+    assert sorted(ALLOWED) == sorted(modules())
+    assert set(FOREIGN) <= set(ALLOWED)
+
+
+@pytest.mark.parametrize("module", ALLOWED)
+def test_imports_are_the_stated_ones(module: str) -> None:
+    path = modules()[module]
+    assert sorted(inner(path)) == sorted(ALLOWED[module].split())
+    foreign = outer(path) - set(sys.stdlib_module_names)
+    assert sorted(foreign) == sorted(FOREIGN.get(module, "").split())
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_modules_contact_nobody(module: str) -> None:
+    """Neither themselves nor through what they import."""
+    reached, open_ = set(), [module]
+    while open_:
+        name = open_.pop()
+        if name not in reached:
+            reached.add(name)
+            assert not outer(modules()[name]) & IMPURE, name
+            open_ += inner(modules()[name])
+
+
+def test_only_the_plugin_imports_the_plugin() -> None:
+    for module, path in modules().items():
+        assert module.startswith("plugin.") or not [name for name in inner(path) if name.startswith("plugin")], module
+
+
+def test_imports_go_one_way() -> None:
+    """No module imports itself by a detour."""
+    open_ = {module: set(allowed.split()) for module, allowed in ALLOWED.items()}
+    while open_:
+        leaves = {module for module, allowed in open_.items() if not allowed & set(open_)}
+        assert leaves, f"a circle among {sorted(open_)}"
+        for leaf in leaves:
+            del open_[leaf]

@@ -1,0 +1,241 @@
+"""Plans carried out by real shells: everything is put right, nothing is lost, what fails is told."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pytest_synctool.model import ABSENT, FileState, Kind
+from pytest_synctool.plan import Plan, Result, plan
+
+from tests_meta.unit.disk_node import EXPECTED, DiskNode
+from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, lstat_state, snapshot, state
+
+pytestmark = pytest.mark.skipif(not IS_ROOT, reason="sets owners, needs root")
+
+ROOT = state(Kind.DIRECTORY, mode=0o755)
+
+
+@pytest.fixture
+def node(shell: Shell, open_directory: Path) -> DiskNode:
+    """An empty node with each of the shells."""
+    return DiskNode.make(shell, open_directory)
+
+
+FOUND = (
+    "nothing",
+    "file",
+    "other content",
+    "empty file",
+    "link",
+    "dangling link",
+    "link to directory",
+    "directory",
+    "pipe",
+)
+
+
+def put(path: Path, what: str, elsewhere: Path) -> None:
+    """Put something where an entry will be."""
+    match what:
+        case "file" | "other content" | "empty file":
+            path.write_bytes({"file": b"new", "other content": b"old", "empty file": b""}[what])
+        case "link" | "dangling link" | "link to directory":
+            path.symlink_to({"link": "/etc/passwd", "dangling link": "nowhere"}.get(what, str(elsewhere)))
+        case "directory":
+            path.mkdir()
+            (path / "inside").write_text("kept")
+        case "pipe":
+            os.mkfifo(path)
+
+
+@pytest.mark.parametrize("wanted", EXPECTED)
+def test_every_kind_of_drift_is_put_right(node: DiskNode, wanted: str) -> None:
+    """Whatever was there, under all odd names; and what was there is still there as NAME.saved."""
+    elsewhere = node.top / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "inside").write_text("kept")
+    names = [f"{os.fsdecode(odd)} {number}" for number, odd in enumerate(ODD_NAMES)]
+    entries, before = [], {}
+    for number, name in enumerate(names):
+        found = FOUND[number % len(FOUND)]
+        put(node.files / name, found, elsewhere)
+        one = node.entry(name, EXPECTED[wanted])
+        entries.append(one)
+        before[name] = (found, node.actual(one))
+    outside = snapshot(elsewhere)
+    assert set(node.fix(*entries)) == {None}
+    assert {one.destination: node.changes(one) for one in entries} == {one.destination: [] for one in entries}
+    assert snapshot(elsewhere) == outside
+    for name, (found, state_before) in before.items():
+        saved = lstat_state(os.fsencode(node.files / f"{name}.saved"))
+        if found == "nothing" or (found == wanted and wanted != "link"):  # the link there points elsewhere
+            assert saved is ABSENT
+        else:
+            assert isinstance(saved, FileState)
+            assert isinstance(state_before, FileState)
+            assert replace(saved, md5=None) == replace(state_before, md5=None)
+    assert plan([(one, ABSENT) for one in entries if node.changes(one)], {}, b"/m") == Plan((), ())
+
+
+def test_the_saved_copy_holds_the_old_content_and_the_next_one_replaces_it(node: DiskNode) -> None:
+    one = node.entry("f", EXPECTED["file"])
+    for old in ("first", "second"):
+        (node.files / "f").unlink(missing_ok=True)
+        (node.files / "f").write_text(old)
+        assert node.fix(one) == [None]
+        assert ((node.files / "f").read_text(), (node.files / "f.saved").read_text()) == ("new", old)
+
+
+def test_an_interrupted_repair_can_be_taken_up_again(node: DiskNode) -> None:
+    """Cut off between the saving and the renaming, the file and its saved copy are one and the same."""
+    (node.files / "f").write_text("old")
+    (node.files / "f.saved").hardlink_to(node.files / "f")
+    one = node.entry("f", EXPECTED["file"])
+    assert node.fix(one) == [None]
+    assert (node.files / "f.saved").read_text() == "old"
+
+
+def test_a_saved_copy_that_is_a_link_is_replaced_and_not_followed(node: DiskNode) -> None:
+    (node.files / "f").write_text("old")
+    (node.files / "other").write_text("kept")
+    (node.files / "f.saved").symlink_to("other")
+    assert node.fix(node.entry("f", EXPECTED["file"])) == [None]
+    assert ((node.files / "f.saved").read_text(), (node.files / "other").read_text()) == ("old", "kept")
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_directory_gets_exactly_its_mode(node: DiskNode, exists: bool) -> None:
+    """setgid goes away where it is not wanted, and is not taken over from the directory above."""
+    node.files.chmod(0o2755)
+    plain = node.entry("plain", state(Kind.DIRECTORY, mode=0o755))
+    special = node.entry("special", state(Kind.DIRECTORY, mode=0o6711))
+    if exists:
+        (node.files / "plain").mkdir()
+        (node.files / "plain").chmod(0o6755)
+        (node.files / "special").mkdir(mode=0o711)
+    assert node.fix(plain, special) == [None, None]
+    assert node.changes(plain) == node.changes(special) == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "uid", "group", "gid"),
+    [
+        ("daemon", 4242, "daemon", 4242),
+        ("nosuchuser", 4242, "nosuchgroup", 4243),
+        ("daemon", 4242, "nosuchgroup", 4243),
+        ("nosuchuser", 4242, "daemon", 4243),
+        ("daemon", 2, "nosuchgroup", 4243),  # number 2 is somebody else's here
+        ("nosuchuser", 4242, "daemon", 2),
+    ],
+)
+def test_owners_by_name_or_by_number_where_a_name_is_unknown(
+    node: DiskNode, owner: str, uid: int, group: str, gid: int
+) -> None:
+    """Of owner and group each for itself; new or there already."""
+    entries = [
+        node.entry(f"{age} {kind}", replace(expected, owner=owner, uid=uid, group=group, gid=gid))
+        for age in ("new", "old")
+        for kind, expected in EXPECTED.items()
+    ]
+    (node.files / "old file").write_bytes(b"new")
+    (node.files / "old link").symlink_to(os.fsdecode(EXPECTED["link"].target or b""))
+    (node.files / "old directory").mkdir()
+    assert set(node.fix(*entries)) == {None}
+    assert {one.destination: node.changes(one) for one in entries} == {one.destination: [] for one in entries}
+
+
+def test_parents_that_are_missing_are_made_and_those_that_exist_left_alone(node: DiskNode) -> None:
+    top = node.entry("top", state(Kind.DIRECTORY, mode=0o751))
+    below = node.entry("top/below", state(Kind.DIRECTORY, mode=0o700, uid=4242, owner=None))
+    file = node.entry("top/below/f", EXPECTED["file"])
+    (node.files / "top").mkdir(mode=0o700)
+    assert node.fix(file, of=(top, below)) == [None, None, None]
+    assert node.changes(file) == node.changes(below) == []
+    assert [change.what for change in node.changes(top)] == ["mode"]
+
+
+def test_a_file_in_place_of_a_parent_is_set_aside(node: DiskNode) -> None:
+    (node.files / "top").write_text("in the way")
+    directory, file = node.entry("top", ROOT), node.entry("top/f", EXPECTED["file"])
+    assert node.fix(file, directory) == [None, None]
+    assert node.changes(file) == []
+    assert (node.files / "top.saved").read_text() == "in the way"
+
+
+def test_what_must_not_exist_is_removed_links_and_not_what_they_point_to(node: DiskNode) -> None:
+    names = [os.fsdecode(name) for name in ODD_NAMES]
+    (node.top / "target").write_text("kept")
+    for name in names:
+        (node.files / name).symlink_to(node.top / "target")
+    (node.files / "pipe").unlink(missing_ok=True)
+    os.mkfifo(node.files / "pipe")
+    entries = [node.delete(name) for name in (*names, "pipe", "gone")]
+    assert set(node.fix(*entries)) == {None}
+    assert list(node.files.iterdir()) == []
+    assert (node.top / "target").read_text() == "kept"
+
+
+class TestFailures:
+    """A step that fails says why, leaves what was there, and does not keep the others from being done."""
+
+    def fixed(self, node: DiskNode, name: str) -> list[str | None]:
+        """Repair a file beside another one, which has to succeed."""
+        bad, good = node.entry(name, EXPECTED["file"]), node.entry("zz", EXPECTED["file"])
+        failures = node.fix(bad, good)
+        assert failures[1:] == [None]
+        assert node.changes(good) == []
+        assert node.changes(bad) != []
+        return failures[:1]
+
+    @pytest.mark.parametrize("name", ["f", "a\\nb", "a\\c", "a\\0101"])
+    def test_saved_is_in_the_way(self, node: DiskNode, name: str) -> None:
+        (node.files / name).write_text("old")
+        (node.files / f"{name}.saved").mkdir()
+        assert self.fixed(node, name) == [f"{node.files / name}.saved is a directory, in the way"]
+        assert (node.files / name).read_text() == "old"
+
+    def test_a_directory_and_its_saved_copy_are_in_the_way(self, node: DiskNode) -> None:
+        for name in ("f", "f.saved"):
+            (node.files / name).mkdir()
+        assert self.fixed(node, "f") == [f"{node.files / 'f'}.saved is in the way"]
+
+    @pytest.mark.parametrize("name", ["f", "a\\nb", "a\\c"])
+    def test_no_source(self, node: DiskNode, name: str) -> None:
+        bad, good = node.entry(name, EXPECTED["file"]), node.entry("zz", EXPECTED["file"])
+        assert bad.expected.size == 3
+        (node.master / f"overlay/{name}._all").unlink()
+        (failure, other) = node.fix(bad, good)
+        assert other is None
+        assert failure is not None
+        assert "No such file or directory" in failure
+
+    def test_no_parent(self, node: DiskNode) -> None:
+        (failure,) = self.fixed(node, "missing/f")
+        assert failure is not None
+        assert "No such file or directory" in failure
+
+    def test_what_was_a_file_has_become_a_directory(self, node: DiskNode) -> None:
+        one = node.entry("f", EXPECTED["file"])
+        todo = plan([(one, state(size=9))], {}, os.fsencode(node.master))
+        (node.files / "f").mkdir()
+        (result,) = node.carry_out(todo)
+        assert result == Result("it has become a directory")
+        assert (node.files / "f").is_dir()
+
+    def test_no_permission(self, node: DiskNode) -> None:
+        """Nothing changes, not even for a moment."""
+        (node.files / "f").write_text("old")
+        (node.files / "g").write_bytes(b"new")
+        entries = [node.entry("f", EXPECTED["file"]), node.entry("g", EXPECTED["file"]), node.delete("f")]
+        todo = plan([(e, node.actual(e)) for e in entries], {}, os.fsencode(node.master))
+        before = snapshot(node.files)
+        results = node.carry_out(todo, user=NOBODY)
+        assert snapshot(node.files) == before
+        assert len(results) == 3
+        for result in results:
+            assert result is not None
+            assert result.failure is not None
+            assert result.failure.endswith(("Permission denied", "Operation not permitted"))

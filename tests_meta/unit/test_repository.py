@@ -1,0 +1,273 @@
+"""The masterdir: which source stands for which destination, on trees in a real file system."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TypedDict
+
+import pytest
+import yaml
+from pytest_synctool.config import Config
+from pytest_synctool.errors import RepositoryError
+from pytest_synctool.model import Kind, printable
+from pytest_synctool.repository import Entry, Repository, split_extension, walk
+
+from tests_meta.unit.helpers import ODD_NAMES, config, node
+
+CASES = Path(__file__).parent / "cases" / "repository.yaml"
+
+
+class Case(TypedDict, total=False):
+    """One case of cases/repository.yaml."""
+
+    name: str
+    says: str
+    conf: list[str]
+    tree: list[str]
+    expected: dict[str, dict[str, str]]
+    triggers: dict[str, dict[str, str]]
+    warnings: list[str]
+
+
+def load_cases() -> list[Case]:
+    """The table."""
+    cases: list[Case] = yaml.safe_load(CASES.read_text(encoding="utf-8"))
+    return cases
+
+
+def plant(master: Path, *lines: str) -> None:
+    """Make files (`NAME`), directories (`NAME/`) and links (`NAME -> TARGET`)."""
+    for line in lines:
+        name, arrow, target = line.partition(" -> ")
+        path = master / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if arrow:
+            path.symlink_to(target)
+        elif name.endswith("/"):
+            path.mkdir(exist_ok=True)
+        else:
+            path.write_text(f"content of {name}\n")
+
+
+def walked(found: Config) -> Repository:
+    """The repository of a configuration."""
+    return walk(found.masterdir, found.knows_group, found.ignore)
+
+
+def sources(entries: tuple[Entry, ...]) -> dict[str, str]:
+    """Destinations with their sources, directories left out."""
+    kept = [e for e in entries if e.source.state.kind is not Kind.DIRECTORY]
+    return {printable(e.destination): e.source.shown for e in kept}
+
+
+@pytest.mark.parametrize("case", load_cases(), ids=lambda case: case["name"])
+def test_table(case: Case, tmp_path: Path) -> None:
+    """Each case holds the sentence of the documentation that it quotes in `says`."""
+    found = config(tmp_path, *case["conf"])
+    plant(found.masterdir, *case["tree"])
+    repository = walked(found)
+    entries = {name: repository.entries(n) for name, n in found.nodes.items()}
+    assert {name: sources(entries[name]) for name in case["expected"]} == case["expected"]
+    for name, triggers in case.get("triggers", {}).items():
+        assert {printable(e.destination): printable(e.trigger) for e in entries[name] if e.trigger} == triggers
+    if "warnings" in case:
+        assert repository.warnings == case["warnings"]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Config:
+    """Two nodes and a masterdir with an empty overlay."""
+    found = config(tmp_path, "node node1 batch", "node node2")
+    (found.masterdir / "overlay").mkdir()
+    return found
+
+
+def test_directories_are_entries_with_the_attributes_of_the_most_important(cluster: Config) -> None:
+    plant(cluster.masterdir, "overlay/etc/", "overlay/etc._batch/", "overlay/var/lib/")
+    repository = walked(cluster)
+    found = [(e.destination, e.source.shown, e.expected.kind) for e in repository.entries(cluster.nodes["node1"])]
+    assert found == [
+        (b"/etc", "overlay/etc._batch", Kind.DIRECTORY),
+        (b"/var", "overlay/var", Kind.DIRECTORY),
+        (b"/var/lib", "overlay/var/lib", Kind.DIRECTORY),
+    ]
+
+
+def test_parents_come_before_what_is_in_them(cluster: Config) -> None:
+    plant(cluster.masterdir, "overlay/a/b/c._all", "overlay/a-/x._all", "overlay/a/b.d/x._all", "delete/a/z._all")
+    entries = walked(cluster).entries(cluster.nodes["node1"])
+    overlay = [e.destination for e in entries if e.tree.value == "overlay"]
+    for number, destination in enumerate(overlay):
+        parent = os.path.dirname(destination)
+        assert parent == b"/" or parent in overlay[:number]
+
+
+def test_warnings_come_once_however_many_nodes_see_them(tmp_path: Path) -> None:
+    found = config(tmp_path, *(f"node node{n} group{n}" for n in range(4)))
+    plant(found.masterdir, "overlay/a/b._all", "overlay/a._node0", "overlay/a._group1", "overlay/a._node2", "overlay/x")
+    repository = walked(found)
+    for n in found.nodes.values():
+        repository.entries(n)
+        repository.entries(n)
+    assert sorted(repository.warnings) == sorted(set(repository.warnings))
+    assert len(repository.warnings) == 2
+
+
+def test_expected_state_of_a_file(cluster: Config) -> None:
+    """Documentation: "Should the file size be the same, synctool will calculate an MD5 checksum"."""
+    path = cluster.masterdir / "overlay/f._all"
+    path.write_bytes(b"x" * 3_000_000)
+    path.chmod(0o4751)
+    (found,) = walked(cluster).entries(cluster.nodes["node1"])
+    expected = found.expected
+    assert (expected.kind, expected.mode, expected.size) == (Kind.FILE, 0o4751, 3_000_000)
+    assert expected.md5 == hashlib.md5(b"x" * 3_000_000).hexdigest()
+    assert (expected.uid, expected.gid) == (path.stat().st_uid, path.stat().st_gid)
+
+
+def test_expected_state_of_a_link(cluster: Config) -> None:
+    (cluster.masterdir / "overlay/l._all").symlink_to(os.fsdecode(b"\xff target"))
+    (found,) = walked(cluster).entries(cluster.nodes["node1"])
+    assert (found.expected.kind, found.expected.target) == (Kind.LINK, b"\xff target")
+
+
+def test_a_file_that_went_away_after_the_walk_is_an_error_that_names_it(cluster: Config) -> None:
+    plant(cluster.masterdir, "overlay/f._all")
+    (found,) = walked(cluster).entries(cluster.nodes["node1"])
+    (cluster.masterdir / "overlay/f._all").unlink()
+    with pytest.raises(RepositoryError, match=r"cannot read overlay/f\._all: No such file"):
+        _ = found.expected
+
+
+def test_special_files_are_left_out_and_said(cluster: Config) -> None:
+    os.mkfifo(cluster.masterdir / "overlay/pipe._all")
+    repository = walked(cluster)
+    assert repository.entries(cluster.nodes["node1"]) == ()
+    assert repository.warnings == ["overlay/pipe._all: skipped, neither a file, a directory nor a symbolic link"]
+
+
+@pytest.mark.parametrize("tree", ["overlay", "delete"])
+def test_odd_names(cluster: Config, tree: str) -> None:
+    """File names are bytes."""
+    for name in map(os.fsdecode, ODD_NAMES):
+        directory = cluster.masterdir / tree / name
+        directory.mkdir(parents=True)
+        (directory / f"{name}._all").touch()
+    repository = walked(cluster)
+    files = {b"/" + name + b"/" + name for name in ODD_NAMES}
+    directories = {b"/" + name for name in ODD_NAMES} if tree == "overlay" else set()
+    assert {e.destination for e in repository.entries(cluster.nodes["node1"])} == files | directories
+    assert repository.warnings == []
+
+
+def test_odd_names_in_warnings_are_printable(cluster: Config) -> None:
+    for name in map(os.fsdecode, ODD_NAMES):
+        (cluster.masterdir / "overlay" / name).touch()
+        (cluster.masterdir / "overlay" / f"x._{name}").touch()
+    warnings = walked(cluster).warnings
+    assert len(warnings) == 2 * len(ODD_NAMES)
+    assert all(warning.isprintable() for warning in warnings)
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        (["overlay/..._all"], ["overlay/..._all", "'..'"]),
+        (["overlay/.._all"], ["overlay/.._all", "'.'"]),
+        (["overlay/._all"], ["overlay/._all", "'empty'"]),
+        (["overlay/._all/x._all"], ["overlay/._all", "'empty'"]),
+        (["overlay/.post"], ["overlay/.post", "'empty'"]),
+        (["overlay/...post._all"], ["overlay/...post._all", "'..'"]),
+        (["delete/x\ny._all"], ["delete/x\\ny._all", "newline in a file name"]),
+        (["overlay/x\ny/"], ["overlay/x\\ny", "newline in a file name"]),
+        (["overlay/x\n.post"], ["overlay/x\\n.post", "newline in a file name"]),
+        (["overlay/l._all -> a\nb"], ["overlay/l._all", "newline in a link target"]),
+        (["overlay/..._all", "delete/a/..._all", "overlay/b/x\ny"], ["overlay/...", "delete/a/..._all", "overlay/b/x"]),
+    ],
+)
+def test_names_that_no_destination_can_have(cluster: Config, tree: list[str], words: list[str]) -> None:
+    plant(cluster.masterdir, *tree)
+    with pytest.raises(RepositoryError) as caught:
+        walked(cluster)
+    assert all(word in str(caught.value) for word in words)
+    assert len(str(caught.value).split("\n")) == len(tree)
+
+
+def test_a_newline_behind_the_name_or_in_what_is_ignored_does_no_harm(tmp_path: Path) -> None:
+    found = config(tmp_path, "node node1", "ignore *junk*")
+    plant(found.masterdir, "overlay/a._al\nl", "overlay/junk\n._all", "overlay/b._all")
+    repository = walked(found)
+    assert sources(repository.entries(found.nodes["node1"])) == {"/b": "overlay/b._all"}
+    assert repository.warnings == ["overlay/a._al\\nl: skipped, unknown group 'al\\nl'"]
+
+
+class TestUnusable:
+    """Masterdirs that cannot be used say so; nothing is taken for empty."""
+
+    def test_missing_masterdir(self, cluster: Config) -> None:
+        with pytest.raises(RepositoryError, match="is not a directory"):
+            walk(cluster.masterdir / "gone", cluster.knows_group, cluster.ignore)
+
+    def test_missing_overlay(self, cluster: Config) -> None:
+        (cluster.masterdir / "overlay").rmdir()
+        with pytest.raises(RepositoryError, match=r"cannot read overlay/ in the masterdir: No such file"):
+            walked(cluster)
+
+    def test_delete_may_be_missing_but_not_be_a_file(self, cluster: Config) -> None:
+        assert walked(cluster).entries(cluster.nodes["node1"]) == ()
+        plant(cluster.masterdir, "delete")
+        with pytest.raises(RepositoryError, match=r"cannot read delete/ in the masterdir: Not a directory"):
+            walked(cluster)
+
+    def test_a_dangling_delete(self, cluster: Config) -> None:
+        (cluster.masterdir / "delete").symlink_to("gone")
+        with pytest.raises(RepositoryError, match="cannot read delete/"):
+            walked(cluster)
+
+    def test_unreadable_directories_are_all_named(self, cluster: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+        plant(cluster.masterdir, "overlay/a/x._all", "overlay/b/x._all", "overlay/c/x._all")
+        scandir = os.scandir
+
+        def refuse(path: bytes) -> object:
+            if path.endswith((b"/a", b"/c")):
+                raise PermissionError(13, "Permission denied", path)
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refuse)
+        with pytest.raises(RepositoryError) as caught:
+            walked(cluster)
+        assert str(caught.value).split("\n") == [
+            f"cannot read overlay/{name}/ in the masterdir: Permission denied" for name in "ac"
+        ]
+
+
+def test_the_trees_may_be_links(cluster: Config, tmp_path: Path) -> None:
+    plant(tmp_path, "elsewhere/f._all")
+    (cluster.masterdir / "overlay").rmdir()
+    (cluster.masterdir / "overlay").symlink_to(tmp_path / "elsewhere")
+    assert sources(walked(cluster).entries(cluster.nodes["node1"])) == {"/f": "overlay/f._all"}
+
+
+def test_nodes_that_differ_in_no_group_of_the_tree_share_one_list(cluster: Config) -> None:
+    plant(cluster.masterdir, "overlay/a._batch", "overlay/b._all")
+    repository = walked(cluster)
+    assert repository.entries(node("x", "batch", "p")) is repository.entries(node("y", "q", "batch"))
+    assert repository.entries(node("x")) is not repository.entries(node("y", "batch"))
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        (b"fstab._node5", (b"fstab", "node5")),
+        (b"fstab", (b"fstab", None)),
+        (b"a._b._c", (b"a._b", "c")),
+        (b"a._", (b"a", "")),
+        (b"._a", (b"", "a")),
+        (b"a_b.c", (b"a_b.c", None)),
+        (b"\xff._\xfe", (b"\xff", "\udcfe")),
+    ],
+)
+def test_split_extension(name: bytes, parts: tuple[bytes, str | None]) -> None:
+    assert split_extension(name) == parts

@@ -1,0 +1,185 @@
+"""The masterdir: what holds for every tree, on trees made at random."""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from pytest_synctool.errors import RepositoryError
+from pytest_synctool.model import Kind, Node
+from pytest_synctool.repository import IgnoreRules, Repository, Tree, walk
+
+from tests_meta.unit.helpers import file_names, node
+
+NODES = (node("n1", "g", "h"), node("n2", "h", "g"), node("n3"))
+KNOWN = {"n1", "n2", "n3", "g", "h", "all", "none"}
+
+# A tree is a directory: names with None for a file, a bytes object for a link, or again a directory.
+TreeOf = dict[bytes, "bytes | TreeOf | None"]
+_names = st.builds(
+    lambda base, ext: base + ext,
+    st.sampled_from([b"a", b"b", b".c", b"b.post"]),
+    st.sampled_from([b"", b"._all", b"._n1", b"._g", b"._h", b"._none", b"._bogus"]),
+)
+_leaves = st.none() | st.just(b"target")
+
+
+def _trees(names: st.SearchStrategy[bytes]) -> st.SearchStrategy[TreeOf]:
+    return st.recursive(
+        st.dictionaries(names, _leaves, max_size=6),
+        lambda below: st.dictionaries(names, _leaves | below, max_size=6),
+        max_leaves=14,
+    )
+
+
+trees = _trees(_names)
+odd_trees = _trees(
+    st.builds(lambda name, ext: name + ext, file_names, st.sampled_from([b"", b"._all", b"._", b".post"]))
+)
+
+
+def build(top: Path, tree: TreeOf) -> None:
+    """Make a tree."""
+    top.mkdir()
+    for name, content in tree.items():
+        path = top / os.fsdecode(name)
+        if isinstance(content, dict):
+            build(path, content)
+        elif content is None:
+            path.touch()
+        else:
+            path.symlink_to(os.fsdecode(content))
+
+
+@contextmanager
+def masterdir(overlay: TreeOf, delete: TreeOf | None = None) -> Iterator[Path]:
+    """A masterdir with these trees, while it is looked at."""
+    with tempfile.TemporaryDirectory() as name:
+        build(Path(name, "overlay"), overlay)
+        build(Path(name, "delete"), delete or {})
+        yield Path(name)
+
+
+def walked(master: Path) -> Repository:
+    return walk(master, KNOWN.__contains__, IgnoreRules())
+
+
+def chosen(repository: Repository, who: Node) -> dict[tuple[Tree, bytes], tuple[bytes, bytes | None]]:
+    return {(e.tree, e.destination): (e.source.relative, e.trigger) for e in repository.entries(who)}
+
+
+def paths(tree: TreeOf, above: tuple[bytes, ...] = ()) -> Iterator[tuple[tuple[bytes, ...], bool]]:
+    """Every path of a tree as its components, and whether it is a directory."""
+    for name, content in tree.items():
+        yield (*above, name), isinstance(content, dict)
+        if isinstance(content, dict):
+            yield from paths(content, (*above, name))
+
+
+def model(tree: TreeOf, who: Node) -> dict[bytes, bytes]:
+    """The sources of a node as the documentation tells them: one path after the other, the best one kept."""
+    best: dict[bytes, tuple[list[int], bytes, bool]] = {}
+    for components, is_directory in paths(tree):
+        split = [name.rpartition(b"._") if b"._" in name else (name, b"", None) for name in components]
+        groups = ["all" if group is None else group.decode() for _, _, group in split]
+        needs_extension = not is_directory
+        if not set(groups) <= set(who.groups) or (needs_extension and split[-1][2] is None):
+            continue
+        if not is_directory and split[-1][0].endswith(b".post"):
+            continue
+        destination = b"/" + b"/".join(base for base, _, _ in split)
+        rank = ([who.groups.index(group) for group in groups], b"/".join((b"overlay", *components)), is_directory)
+        best[destination] = min(best.get(destination, rank), rank)
+    files = {destination for destination, (_, _, is_directory) in best.items() if not is_directory}
+    return {
+        destination: relative
+        for destination, (_, relative, _) in best.items()
+        if not any(destination.startswith(file + b"/") for file in files)
+    }
+
+
+@given(tree=trees)
+def test_the_most_important_source_is_chosen(tree: TreeOf) -> None:
+    """Documentation: "The groups a node is in"; design: component by component from the root of the tree."""
+    with masterdir(tree) as master:
+        repository = walked(master)
+        for who in NODES:
+            found = {key[1]: source for key, (source, _) in chosen(repository, who).items()}
+            assert found == model(tree, who)
+
+
+@given(overlay=odd_trees, delete=odd_trees)
+def test_any_tree_is_walked_or_refused(overlay: TreeOf, delete: TreeOf) -> None:
+    """One entry for a destination of a tree, each with a parent that can hold it, and `none` never chosen."""
+    with masterdir(overlay, delete) as master:
+        try:
+            repository = walked(master)
+        except RepositoryError:
+            return
+        for who in NODES:
+            entries = repository.entries(who)
+            kinds = {e.destination: e.expected.kind for e in entries if e.tree is Tree.OVERLAY}
+            assert len({(e.tree, e.destination) for e in entries}) == len(entries)
+            for destination in kinds:
+                parent = os.path.dirname(destination)
+                assert parent == b"/" or kinds[parent] is Kind.DIRECTORY
+        assert all(warning.isprintable() for warning in repository.warnings)
+
+
+@given(overlay=trees, delete=trees, seed=st.randoms(use_true_random=False))
+def test_the_order_of_listings_changes_nothing(overlay: TreeOf, delete: TreeOf, seed: random.Random) -> None:
+    scandir = os.scandir
+
+    @contextmanager
+    def shuffled(path: bytes) -> Iterator[list[os.DirEntry[bytes]]]:
+        with scandir(path) as listing:
+            children = list(listing)
+        seed.shuffle(children)
+        yield children
+
+    with masterdir(overlay, delete) as master:
+        straight = walked(master)
+        with patch("os.scandir", shuffled):
+            other = walked(master)
+        for who in NODES:
+            assert list(chosen(straight, who).items()) == list(chosen(other, who).items())
+        assert straight.warnings == other.warnings
+
+
+@given(overlay=trees, delete=trees)
+def test_none_is_never_chosen(overlay: TreeOf, delete: TreeOf) -> None:
+    """Documentation: "an implicit group 'none' that applies to no nodes"."""
+    with masterdir(overlay, delete) as master:
+        repository = walked(master)
+        for who in NODES:
+            for source, trigger in chosen(repository, who).values():
+                assert b"._none" not in source + (trigger or b"")
+
+
+@given(tree=trees, data=st.data())
+def test_a_more_important_source_always_wins(tree: TreeOf, data: st.DataObject) -> None:
+    """Documentation: "The nodename itself can also be used as a group"; nothing is more important."""
+    who = NODES[0]
+    with masterdir(tree) as master:
+        before = chosen(walked(master), who)
+        files = [destination for _, destination in before if not destination.endswith(b".post")]
+        assume(files)
+        destination = data.draw(st.sampled_from(files))
+        added = b"overlay/" + b"/".join(part + b"._n1" for part in destination.split(b"/")[1:])
+        path = master / os.fsdecode(added)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            assume(False)  # something of another kind has a name on the way
+        after = chosen(walked(master), who)
+        assert after[Tree.OVERLAY, destination][0] == added
+        others = {key for key in before if not key[1].startswith(destination) and not destination.startswith(key[1])}
+        assert {key: before[key] for key in others} == {key: after.get(key) for key in others}

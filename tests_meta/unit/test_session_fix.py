@@ -1,0 +1,189 @@
+"""One node with --fix: probe, push, repair, probe again; only what the second probe confirms is FIXED."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from pytest_synctool.errors import TransportError
+from pytest_synctool.model import OK, Kind, Outcome, Status
+from pytest_synctool.repository import Tree
+
+from tests_meta.unit.fake_node import FakeNode, States, run
+from tests_meta.unit.helpers import entry, state
+
+A, B = entry(b"/a", state()), entry(b"/b", state(mode=0o600))
+DRIFT = Status.DRIFT
+
+
+def everything(fake_states: States) -> bytes:
+    """A repair of /a that works."""
+    fake_states[b"/a"] = state()
+    return b"ok 0\nend\n"
+
+
+class TestFix:
+    """With --fix: probe, push, repair, probe again; only what the second probe confirms is FIXED."""
+
+    def test_fixed(self) -> None:
+        fake = FakeNode({b"/b": state(mode=0o600)}, everything)
+        result = run(fake, A, B, fix=True)
+        details = ("missing: expected file, found nothing", "source: overlay/a._all")
+        assert result.outcomes == (Outcome(Status.FIXED, "created (missing)", details), OK)
+        assert fake.log == ["probe", "push overlay/a._all overlay/b._all", "repair", "probe"]
+
+    def test_gone_after_the_repair(self) -> None:
+        fake = FakeNode({}, everything, broken={3: TransportError("Connection reset")})
+        result = run(fake, A, fix=True)
+        assert (result.outcomes, result.error) == ((), "node1 unreachable: Connection reset")
+
+    def test_nothing_to_fix_is_one_probe(self) -> None:
+        fake = FakeNode({b"/a": state()})
+        assert run(fake, A, fix=True).outcomes == (OK,)
+        assert fake.log == ["probe"]
+
+    def test_without_need_for_the_mirror_or_on_a_shared_one_nothing_is_pushed(self) -> None:
+        def repair(states: States) -> bytes:
+            states[b"/b"] = state(mode=0o600)
+            return b"ok 0\nend\n"
+
+        fake = FakeNode({b"/b": state(mode=0o644)}, repair)
+        assert [o.status for o in run(fake, B, fix=True).outcomes] == [Status.FIXED]
+        assert fake.log == ["probe", "repair", "probe"]
+        fake = FakeNode({}, everything)
+        assert [o.status for o in run(fake, A, fix=True, rsync=False).outcomes] == [Status.FIXED]
+        assert fake.log == ["probe", "repair", "probe"]
+
+    def test_success_that_the_second_probe_does_not_see_is_not_fixed(self) -> None:
+        fake = FakeNode({}, lambda states: b"ok 0\nend\n")
+        (outcome,) = run(fake, A, fix=True).outcomes
+        assert (outcome.status, outcome.message) == (DRIFT, "missing")
+        assert fake.log.count("probe") == 2
+
+    def test_another_difference_than_before_is_told(self) -> None:
+        def repair(states: States) -> bytes:
+            states[b"/a"] = state(mode=0)
+            return b"ok 0\nend\n"
+
+        (outcome,) = run(FakeNode({}, repair), A, fix=True).outcomes
+        assert (outcome.status, outcome.message) == (DRIFT, "mode mismatch")
+
+    def test_a_failure_is_told_with_its_reason(self) -> None:
+        fake = FakeNode({}, lambda states: b"failed 0 cp: no space left\nend\n")
+        (outcome,) = run(fake, A, fix=True).outcomes
+        assert (outcome.status, outcome.message) == (DRIFT, "missing, not fixed: cp: no space left")
+
+    def test_what_cannot_be_seen_any_more_is_an_error(self) -> None:
+        fake = FakeNode({})
+
+        def repair(states: States) -> bytes:
+            fake.unknown[b"/a"] = "Stale file handle"
+            return b"ok 0\nend\n"
+
+        fake.repair = repair
+        (outcome,) = run(fake, A, fix=True).outcomes
+        assert outcome == Outcome(Status.ERROR, "cannot be looked at: Stale file handle")
+
+    def test_something_that_was_well_before_is_not_passed_over(self) -> None:
+        """A trigger may break what was in sync."""
+
+        def repair(states: States) -> bytes:
+            states[b"/b"] = state(mode=0)
+            return everything(states)
+
+        fixed, broken = run(FakeNode({b"/b": state(mode=0o600)}, repair), A, B, fix=True).outcomes
+        assert (fixed.status, broken.status) == (Status.FIXED, DRIFT)
+
+    def test_a_push_that_fails_repairs_nothing(self) -> None:
+        fake = FakeNode({})
+
+        def push(files: Sequence[bytes]) -> None:
+            raise TransportError("rsync is not installed on the node")
+
+        fake.push = push  # type: ignore[method-assign]
+        (outcome,) = run(fake, A, fix=True).outcomes
+        assert outcome.message == "missing, not fixed: rsync is not installed on the node"
+        assert fake.log == ["probe", "probe"]
+
+    @pytest.mark.parametrize("works", [True, False])
+    def test_a_repair_that_breaks_off_is_never_fixed(self, works: bool) -> None:
+        def repair(states: States) -> bytes:
+            if works:
+                everything(states)
+            return b"ok 0\n"
+
+        (outcome,) = run(FakeNode({}, repair), A, fix=True).outcomes
+        expected = "put right, but " if works else "missing, not fixed: "
+        assert (outcome.status, outcome.message) == (DRIFT, expected + "the repair did not come to its end")
+
+    @pytest.mark.parametrize("works", [True, False])
+    def test_a_connection_lost_in_the_repair(self, works: bool) -> None:
+        """Some of it may have been done: the second probe tells, and nothing is FIXED."""
+        fake = FakeNode({}, everything if works else lambda states: b"", broken={2: TransportError("no answer")})
+        (outcome,) = run(fake, A, fix=True).outcomes
+        expected = "put right, but no answer" if works else "missing, not fixed: no answer"
+        assert (outcome.status, outcome.message) == (DRIFT, expected)
+
+    def test_an_error_is_not_repaired(self) -> None:
+        fake = FakeNode({}, everything, unknown={b"/b": "Permission denied"})
+        fixed, unknown = run(fake, A, B, fix=True).outcomes
+        assert (fixed.status, unknown.status) == (Status.FIXED, Status.ERROR)
+
+    def test_a_directory_that_must_not_exist_stays_drift(self) -> None:
+        fake = FakeNode({b"/d": state(Kind.DIRECTORY)})
+        (outcome,) = run(fake, entry(b"/d", tree=Tree.DELETE), fix=True).outcomes
+        assert outcome.status is DRIFT
+        assert fake.log == ["probe"]
+
+    def test_repairs_over_narrow_connections_keep_to_the_limit(self) -> None:
+        """`script_limit` is the longest script that a connection takes, a repair's included."""
+        entries = [entry(b"/directory/file number %d" % n, state()) for n in range(200)]
+
+        def repair(states: States) -> bytes:
+            states.update({one.destination: state() for one in entries})
+            return b"".join(b"ok %d\n" % n for n in range(200)) + b"end\n"
+
+        result = run(FakeNode({}, repair, script_limit=20_000), *entries, fix=True)
+        assert {o.status for o in result.outcomes} == {Status.FIXED}
+
+
+class TestTriggers:
+    """A change whose trigger failed is not fixed."""
+
+    one = entry(b"/a", state(), trigger=b"overlay/a.post")
+
+    @pytest.mark.parametrize(
+        ("answer", "status", "message", "details"),
+        [
+            (b"ok 0\noutput done\nok 1\nend\n", Status.FIXED, "created (missing)", None),
+            (
+                b"ok 0\noutput why\nfailed 1 exit status 3\nend\n",
+                DRIFT,
+                "put right, but overlay/a.post failed: exit status 3",
+                ("why",),
+            ),
+            (b"ok 0\n", DRIFT, "put right, but the repair did not come to its end", ()),
+        ],
+    )
+    def test_outcomes(self, answer: bytes, status: Status, message: str, details: tuple[str, ...] | None) -> None:
+        def repair(states: States) -> bytes:
+            everything(states)
+            return answer
+
+        fake = FakeNode({}, repair)
+        (outcome,) = run(fake, self.one, fix=True).outcomes
+        assert (outcome.status, outcome.message) == (status, message)
+        assert details is None or outcome.details == details
+        assert fake.log[1] == "push overlay/a._all overlay/a.post"
+
+    def test_a_trigger_with_an_odd_name(self) -> None:
+        """Outcomes travel between processes and end in XML: they have to be text."""
+
+        def repair(states: States) -> bytes:
+            everything(states)
+            return b"ok 0\nfailed 1 exit status 1\nend\n"
+
+        fake = FakeNode({}, repair)
+        fake.push = lambda files: None  # type: ignore[method-assign]
+        (outcome,) = run(fake, entry(b"/a", state(), trigger=b"overlay/\xff\x1b.post"), fix=True).outcomes
+        assert outcome.message == "put right, but overlay/\\xff\\x1b.post failed: exit status 1"

@@ -1,0 +1,114 @@
+"""Shell text: quoting, and scripts that run whole or not at all, in real shells."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pytest_synctool import plan, probe
+from pytest_synctool.model import ABSENT, Kind
+from pytest_synctool.shell import ascii_command, quote, whole, words
+
+from tests_meta.unit.helpers import ODD_NAMES, Shell, entry, file_names, state
+
+_words = st.binary(max_size=30).map(lambda word: word.replace(b"\0", b""))
+_tricky = st.lists(st.sampled_from([b"'", b'"', b"\\", b"$", b"\n", b"!", b"\x01", b"\x81", b"\xff", b" ", b"a"])).map(
+    b"".join
+)
+
+
+@given(given_words=st.lists(_words | _tricky, min_size=1, max_size=40))
+@settings(max_examples=40)
+def test_a_quoted_word_is_the_same_word_in_the_shell(shell: Shell, given_words: list[bytes]) -> None:
+    script = b'show() { for w in "$@"; do printf \'%s\\0\' "$w"; done; }\n' + words(b"show", *given_words)
+    answer = shell.run(script)
+    assert answer.stderr == b""
+    assert answer.stdout == b"".join(word + b"\0" for word in given_words)
+
+
+@pytest.mark.parametrize(
+    ("word", "quoted"),
+    [
+        (b"", b"''"),
+        (b"/etc/ntp.conf", b"/etc/ntp.conf"),
+        (b"a b", b"'a b'"),
+        (b"it's", b"'it'\\''s'"),
+        (b"~root", b"'~root'"),
+        (b"a\n", b"'a\n'"),
+        ("ü".encode(), "'ü'".encode()),
+    ],
+)
+def test_quote(word: bytes, quoted: bytes) -> None:
+    assert quote(word) == quoted
+
+
+@given(given_words=st.lists(_words | _tricky, min_size=1, max_size=40))
+@settings(max_examples=40)
+def test_an_ascii_command_runs_the_same_script(shell: Shell, given_words: list[bytes]) -> None:
+    command = ascii_command(words(b"printf", b"%s|", *given_words) + b"\nexit 7")
+    assert command.isascii()
+    argv = [*shell.argv, "-c", command]
+    answer = subprocess.run(argv, capture_output=True, env=dict(shell.env), timeout=30, check=False)
+    assert (answer.returncode, answer.stderr) == (7, b"")
+    assert answer.stdout == b"".join(word + b"|" for word in given_words)
+
+
+def test_whole_runs_the_script_and_hands_on_its_status(shell: Shell) -> None:
+    answer = shell.run(whole(b"echo one\necho two\n(exit 3)"))
+    assert (answer.stdout, answer.returncode) == (b"one\ntwo\n", 3)
+    assert shell.run(whole(b"echo one; exit 4\necho two")).returncode == 4
+
+
+def test_what_comes_after_the_script_is_not_run(shell: Shell) -> None:
+    assert shell.run(whole(b"cat >/dev/null; echo one") + b"echo two\n").stdout == b"one\n"
+
+
+def _probing(mark: bytes) -> bytes:
+    requests = [probe.Request(b"/" + name, 3) for name in ODD_NAMES]
+    return b"echo x >" + quote(mark) + b"\n" + probe.script(requests)
+
+
+def _fixing(mark: bytes) -> bytes:
+    """A plan whose first action, and every one after it, leaves a mark."""
+    destination = mark + b"/it's \xff"
+    todo = plan.plan([(entry(destination, state()), state(size=9))], {}, b"/nowhere")
+    return plan.script(todo, b"/nowhere").replace(b"umask 077", b"umask 077; echo x >" + quote(mark))
+
+
+@pytest.mark.parametrize("make", [_probing, _fixing], ids=["probe", "plan"])
+def test_a_truncated_script_runs_nothing(shell: Shell, tmp_path: Path, make: Callable[[bytes], bytes]) -> None:
+    """A connection that breaks on the way must not leave a node with half a command."""
+    mark = tmp_path / "mark"
+    script = whole(make(os.fsencode(mark)))
+    around = [n for n, byte in enumerate(script) if byte in b"\n}'\"" and script[n + 1 : n + 2] != b""]
+    cuts = sorted({0, 1, 2, *range(len(script) - 12, len(script) - 1), *around[:: max(1, len(around) // 40)]})
+    for cut in cuts:
+        shell.run(script[:cut])
+        assert not mark.exists(), script[:cut][-60:]
+    shell.run(script)
+    assert mark.exists()
+
+
+@given(data=st.data(), names=st.lists(file_names, min_size=1, max_size=5))
+@settings(max_examples=25)
+def test_a_script_truncated_anywhere_runs_nothing(shell: Shell, data: st.DataObject, names: list[bytes]) -> None:
+    body = b"echo ran\n" + b"\n".join(b"act() { echo %s; }\nact" % quote(name) for name in names)
+    script = whole(body)
+    cut = data.draw(st.integers(0, len(script) - 2))  # without its last newline it is still whole
+    assert shell.run(script[:cut]).stdout == b""
+
+
+def test_names_and_targets_cannot_run_anything(shell: Shell, tmp_path: Path) -> None:
+    """What comes from the masterdir is words, whatever it looks like."""
+    mark = tmp_path / "mark"
+    evil = b"'; touch %s; '$(touch %s)`touch %s`\"$(touch %s)" % ((os.fsencode(mark),) * 4)
+    link = entry(b"/nowhere/" + evil, state(Kind.LINK, target=evil, owner=os.fsdecode(evil)), trigger=evil)
+    todo = plan.plan([(link, ABSENT)], {link.destination: link}, evil)
+    for script in (probe.script([probe.Request(b"/" + evil, 3)]), plan.script(todo, evil)):
+        assert shell.run(whole(script)).returncode == 0
+        assert not mark.exists()
