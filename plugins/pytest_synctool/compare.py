@@ -33,12 +33,16 @@ def _content(expected: FileState, actual: FileState) -> list[Change]:
 def _ownership(expected: FileState, actual: FileState) -> list[Change]:
     changes = []
     if not _same(expected.owner, actual.owner, expected.uid, actual.uid):
-        changes.append(Change("owner", expected.owner or str(expected.uid), actual.owner or str(actual.uid)))
+        changes.append(Change("owner", _shown(expected.owner, expected.uid), _shown(actual.owner, actual.uid)))
     if not _same(expected.group, actual.group, expected.gid, actual.gid):
-        changes.append(Change("group", expected.group or str(expected.gid), actual.group or str(actual.gid)))
+        changes.append(Change("group", _shown(expected.group, expected.gid), _shown(actual.group, actual.gid)))
     if expected.kind is not Kind.LINK and expected.mode != actual.mode:
         changes.append(Change("mode", f"{expected.mode:04o}", f"{actual.mode:04o}"))
     return changes
+
+
+def _shown(name: str | None, number: int) -> str:
+    return str(number) if name is None else printable(name.encode("utf-8", "surrogateescape"))
 
 
 def _same(expected_name: str | None, actual_name: str | None, expected_id: int, actual_id: int) -> bool:

@@ -326,7 +326,9 @@ class _Parser:
                 self.problem(line, f"no such node '{name}'{_nearest(name, self.nodes)}")
         groups = self._group_names()
         for name, line in self.ignored_groups.items():
-            if name not in groups:
+            if name in IMPLICIT_GROUPS:
+                self.problem(line, f"'ignore_group {name}': a built-in group cannot be ignored")
+            elif name not in groups:
                 self.problem(line, f"no such group '{name}'{_nearest(name, groups)}")
 
     def _yes_no(self, keyword: str) -> bool:

@@ -16,6 +16,8 @@ from pytest_synctool.model import Node
 # One operand of the set algebra: everything up to an operator, with bracketed ranges kept whole.
 _OPERAND = re.compile(r"(?:\[[^\]]*\]|[^,&!^\[])+")
 _UNION = re.compile(r",(?![^\[]*\])")
+_RANGE = re.compile(r"(\d+)-(\d+)")
+_LONGEST_RANGE = 1_000_000  # ranges are unfolded in memory
 _GROUP_PREFIX = "group:"
 
 
@@ -44,6 +46,9 @@ def terms(expression: str) -> list[str]:
 
 
 def _term(config: Config, term: str, active: set[str]) -> set[str]:
+    term = "".join(term.split())
+    if any(int(last) - int(first) > _LONGEST_RANGE for first, last in _RANGE.findall(term)):
+        raise SelectionError(f"--hosts: {term!r}: a range of more than {_LONGEST_RANGE:,} nodes")
     if not term:
         raise SelectionError("--hosts: an empty term; expected a node, a range or a group between the commas")
     by_name = not term.startswith("!") and all(_names_nodes(config, operand) for operand in _OPERAND.findall(term))

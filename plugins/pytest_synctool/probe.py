@@ -174,7 +174,7 @@ class _Reader:
             self.digests[name] = match[1].decode("ascii")
         elif line.startswith(b"md5sum: "):
             self.read_errors.append(line)
-        elif line.startswith(b"stat: can"):  # "cannot stat", "cannot statx", "can't stat"
+        elif line.startswith((b"stat: cannot stat", b"stat: can't stat")):
             self.stat_errors.append(line)
         elif line:
             self.noise.append(line)

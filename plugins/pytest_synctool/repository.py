@@ -151,19 +151,38 @@ class Repository:
     def _resolve(self, groups: tuple[str, ...]) -> Iterator[Entry]:
         ranks = {group: position for position, group in enumerate(groups)}
         lowest = ranks.get("all", len(groups))
+        overlay = {entry.destination: entry for entry in self._below_directories(ranks, lowest)}
+        for key in sorted((key for key in self._candidates if key[0] is Tree.DELETE), key=lambda key: key[1]):
+            entry = self._entry(key, ranks, lowest)
+            if entry is None:
+                continue
+            if (kept := overlay.get(key[1])) is not None:
+                self.warn(f"{entry.source.shown}: skipped, {kept.source.shown} is for the same destination")
+            else:
+                yield entry
+        yield from overlay.values()
+
+    def _below_directories(self, ranks: dict[str, int], lowest: int) -> Iterator[Entry]:
+        """The overlay entries, parents first, without those inside what is not a directory."""
         blocked: bytes | None = None
-        for key in sorted(self._candidates, key=lambda key: (key[0].value, key[1].split(b"/"))):
-            best = _most_important(self._candidates[key], ranks, lowest)
-            if best is None or best.source is None:
+        keys = [key for key in self._candidates if key[0] is Tree.OVERLAY]
+        for key in sorted(keys, key=lambda key: key[1].split(b"/")):
+            entry = self._entry(key, ranks, lowest)
+            if entry is None:
                 continue
-            destination = key[1]
-            if blocked is not None and destination.startswith(blocked):
-                self.warn(f"{best.source.shown}: skipped, {printable(blocked[:-1])} is not a directory on some nodes")
+            if blocked is not None and key[1].startswith(blocked):
+                self.warn(f"{entry.source.shown}: skipped, {printable(blocked[:-1])} is not a directory on some nodes")
                 continue
-            if key[0] is Tree.OVERLAY and best.source.state.kind is not Kind.DIRECTORY:
-                blocked = destination + b"/"
-            trigger = _most_important(self._triggers.get(key, ()), ranks, lowest)
-            yield Entry(best.source, None if trigger is None else trigger.relative)
+            if entry.source.state.kind is not Kind.DIRECTORY:
+                blocked = key[1] + b"/"
+            yield entry
+
+    def _entry(self, key: tuple[Tree, bytes], ranks: dict[str, int], lowest: int) -> Entry | None:
+        best = _most_important(self._candidates[key], ranks, lowest)
+        if best is None or best.source is None:
+            return None
+        trigger = _most_important(self._triggers.get(key, ()), ranks, lowest)
+        return Entry(best.source, None if trigger is None else trigger.relative)
 
     def warn(self, message: str) -> None:
         """Take up a warning, once."""

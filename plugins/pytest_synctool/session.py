@@ -163,7 +163,8 @@ class NodeSession:
         if after.status is Status.OK:
             if failure is not None:
                 return Outcome(Status.DRIFT, f"put right, but {failure}", report.output(path))
-            return Outcome(Status.FIXED, f"{report.verb(path)} ({before.message})", before.details)
+            ran = "".join(f", ran {name}" for name in report.ran(path))
+            return Outcome(Status.FIXED, f"{report.verb(path)} ({before.message}){ran}", before.details)
         if after.status is Status.DRIFT and failure is not None:
             return Outcome(Status.DRIFT, f"{after.message}, not fixed: {failure}", after.details)
         return after
@@ -194,6 +195,10 @@ class _Applied:
             if result is not None and result.failure:
                 return f"{printable(trigger.script)} failed: {result.failure}"
         return self.broken
+
+    def ran(self, path: bytes) -> list[str]:
+        """The triggers that a path has fired."""
+        return [printable(trigger.script) for number, trigger in self._triggers(path) if number in self.results]
 
     def output(self, path: bytes) -> tuple[str, ...]:
         """What the triggers of a path printed."""

@@ -233,3 +233,12 @@ def test_every_name_selects_what_bears_it(
 )
 def test_fold(nodes: list[str], short: str) -> None:
     assert fold(nodes) == short
+
+
+def test_blanks_around_operators_do_not_matter(cluster: Config) -> None:
+    assert select(cluster, " batch ! node1 , web1 ") == select(cluster, "batch!node1,web1")
+
+
+def test_a_range_that_no_memory_holds_is_refused(cluster: Config) -> None:
+    with pytest.raises(SelectionError, match="a range of more than 1,000,000 nodes"):
+        select(cluster, "node[1-999999999]")

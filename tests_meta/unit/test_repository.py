@@ -11,8 +11,8 @@ import pytest
 import yaml
 from pytest_synctool.config import Config
 from pytest_synctool.errors import RepositoryError
-from pytest_synctool.model import Kind, printable
-from pytest_synctool.repository import Entry, Repository, split_extension, walk
+from pytest_synctool.model import Kind, Node, printable
+from pytest_synctool.repository import Entry, IgnoreRules, Repository, Tree, split_extension, walk
 
 from tests_meta.unit.helpers import ODD_NAMES, config, node
 
@@ -271,3 +271,16 @@ def test_nodes_that_differ_in_no_group_of_the_tree_share_one_list(cluster: Confi
 )
 def test_split_extension(name: bytes, parts: tuple[bytes, str | None]) -> None:
     assert split_extension(name) == parts
+
+
+def test_overlay_counts_where_delete_has_the_same_destination(tmp_path: Path) -> None:
+    """Else every --fix would undo what the last one did."""
+    (tmp_path / "overlay").mkdir()
+    (tmp_path / "delete").mkdir()
+    (tmp_path / "overlay" / "both._all").touch()
+    (tmp_path / "delete" / "both._batch").touch()
+    (tmp_path / "delete" / "other._batch").touch()
+    repository = walk(tmp_path, lambda group: True, IgnoreRules())
+    entries = repository.entries(Node("n", ("n", "batch", "all"), "n"))
+    assert [(e.tree, e.destination) for e in entries] == [(Tree.DELETE, b"/other"), (Tree.OVERLAY, b"/both")]
+    assert repository.warnings == ["delete/both._batch: skipped, overlay/both._all is for the same destination"]

@@ -155,7 +155,7 @@ class TestTriggers:
     @pytest.mark.parametrize(
         ("answer", "status", "message", "details"),
         [
-            (b"ok 0\noutput done\nok 1\nend\n", Status.FIXED, "created (missing)", None),
+            (b"ok 0\noutput done\nok 1\nend\n", Status.FIXED, "created (missing), ran overlay/a.post", None),
             (
                 b"ok 0\noutput why\nfailed 1 exit status 3\nend\n",
                 DRIFT,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -15,26 +16,28 @@ from pytest_synctool.model import Node
 from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, is_worker, ssh_settings
 from pytest_synctool.plugin.collect import EntryItem
 from pytest_synctool.report.expand import NodeTests, cut, pack, reports, unpack
-from pytest_synctool.session import NodeResult, NodeSession, Settings
+from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
 from pytest_synctool.transport import Processes, Transport, connect
 
 
 class NodeItem(pytest.Item):
-    """All selected tests of one node, run as one."""
+    """All selected tests of one node, run as one. Keeps what they need, not their items: those are large, and many."""
 
-    def __init__(self, *, items: list[EntryItem], **arguments: Any) -> None:
+    def __init__(self, *, node: Node, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.items = items
+        self.node = node
+        self.checks: list[Check] = []
+        self.ids: list[str] = []
 
-    @property
-    def node(self) -> Node:
-        """The node that it is about."""
-        return self.items[0].node
+    def add(self, item: EntryItem) -> None:
+        """Take up a test."""
+        self.checks.append(item.check)
+        self.ids.append(item.nodeid)
 
     @property
     def tests(self) -> NodeTests:
         """Its tests, as reports name them."""
-        return NodeTests(self.node.name, self.nodeid, [item.nodeid for item in self.items])
+        return NodeTests(self.node.name, self.nodeid, self.ids)
 
     def runtest(self) -> None:
         """Never called: pytest_runtest_protocol runs it."""
@@ -55,20 +58,19 @@ class Folding:
 def fold_items(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     """The items of a run, with one NodeItem for all the entries of a node; others are left as they are."""
     folded: list[pytest.Item] = []
-    by_node: dict[str, list[EntryItem]] = {}
+    by_node: dict[str, NodeItem] = {}
     for item in items:
         if not isinstance(item, EntryItem):
             folded.append(item)
-        elif item.node.name in by_node:
-            by_node[item.node.name].append(item)
-        else:
-            by_node[item.node.name] = [item]
-            collector = item.parent
-            assert collector.parent is not None
-            node_item: NodeItem = NodeItem.from_parent(
-                collector.parent, name=item.node.name, items=by_node[item.node.name]
-            )
-            folded.append(node_item)
+            continue
+        node = item.node
+        if node.name not in by_node:
+            # A sibling of the node's collector with the same id: an error of the node is reported under it, and --lf
+            # finds the tests below it.
+            assert item.parent.parent is not None
+            by_node[node.name] = NodeItem.from_parent(item.parent.parent, name=node.name, node=node)
+            folded.append(by_node[node.name])
+        by_node[node.name].add(item)
     return folded
 
 
@@ -108,14 +110,14 @@ class Runner:
 
             return NodeSession(
                 node=item.node,
-                checks=[entry.check for entry in item.items],
+                checks=item.checks,
                 entries=cluster.repository.entries(item.node),
                 transport=transport,
                 push=push,
                 settings=settings,
             ).run()
 
-        total = sum(len(i.items) if isinstance(i, NodeItem) else 1 for i in session.items)
+        total = sum(len(i.ids) if isinstance(i, NodeItem) else 1 for i in session.items)
         return cls(session, cluster, processes, Fanout(work, limit), total, 0 if careful else 2 * limit)
 
     def run(self, item: NodeItem) -> NodeResult:
@@ -145,9 +147,16 @@ def _upcoming(session: pytest.Session, item: pytest.Item) -> Iterable[pytest.Ite
     return [session.items[number] for number in numbers if isinstance(number, int)]
 
 
+# How many objects are made between two runs of Python's cycle collector, which finds nothing in a hundred thousand
+# items and reports, but looks at all of them every time.
+_GARBAGE_THRESHOLD: Final = 50_000
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Register late what has to be outermost."""
+    if CLUSTER in session.config.stash:
+        gc.set_threshold(_GARBAGE_THRESHOLD)
     session.config.pluginmanager.register(Folding(), "synctool-folding")
     session.config.pluginmanager.register(Expansion(session), "synctool-expansion")
 

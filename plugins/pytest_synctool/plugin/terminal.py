@@ -29,6 +29,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return lines
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(
     report: pytest.TestReport,
 ) -> tuple[str | None, str, str | tuple[str, dict[str, bool]]] | None:
@@ -39,6 +40,8 @@ def pytest_report_teststatus(
         return None, "", ""
     if is_fixed(report):
         return "fixed", "+", ("FIXED", {"green": True})
+    if report.when == "call" and report.passed:
+        return "passed", ".", "PASSED"  # what pytest says too, without asking every plugin a hundred thousand times
     return None
 
 

@@ -1,0 +1,85 @@
+"""The command: `python -m tests_meta.bench [--only NAME] [--rounds N] [--nodes N] [--entries N] [--tests N]`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pytest_synctool.errors import SynctoolError
+
+from tests_meta.bench import audit, repair, report, scale
+from tests_meta.bench.measure import BenchError, Benchmark, Result, Sizes, race
+
+BENCHMARKS: Final[tuple[Benchmark[Any], ...]] = (audit.BENCHMARK, scale.BENCHMARK, repair.BENCHMARK)
+PAGE: Final = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmarks and print what came out; a whole run of the usual size is written to docs/benchmarks.md.
+
+    The exit status is 0 unless a competitor failed to do its work; an aim that is not met is only said.
+    """
+    arguments = _parser().parse_args(argv)
+    chosen = [b for b in BENCHMARKS if arguments.only in (None, b.name)]
+    sizes = Sizes(arguments.nodes, arguments.entries, arguments.tests, arguments.rounds)
+    described = report.machine()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    results = []
+    try:
+        for benchmark in chosen:
+            if missing := benchmark.requirements():
+                print(f"{benchmark.name} is left out: {'; '.join(missing)}", file=sys.stderr)
+            else:
+                results.append(_run(benchmark, sizes))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except (BenchError, SynctoolError, OSError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    print("\n\n".join(["\n".join(described), *map(report.text, results)]))
+    if len(results) == len(BENCHMARKS) and sizes == Sizes():
+        PAGE.parent.mkdir(exist_ok=True)
+        PAGE.write_text(report.markdown(results, described))
+        print(f"\nwritten to {PAGE.parent.name}/{PAGE.name}")
+    return 0
+
+
+def _run(benchmark: Benchmark[Any], sizes: Sizes) -> Result:
+    with tempfile.TemporaryDirectory(prefix="synctool-bench-") as directory:
+        return race(benchmark, sizes, Path(directory))
+
+
+def _parser() -> argparse.ArgumentParser:
+    usual = Sizes()
+    parser = argparse.ArgumentParser(prog="python -m tests_meta.bench", description=main.__doc__)
+    names = [benchmark.name for benchmark in BENCHMARKS]
+    parser.add_argument("--only", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
+    parser.add_argument("--rounds", type=_positive, metavar="N", help="rounds of each (default: 5 or 3)")
+    parser.add_argument("--nodes", type=_positive, metavar="N", default=usual.nodes, help="ssh nodes")
+    parser.add_argument("--entries", type=_positive, metavar="N", default=usual.entries, help="entries of an ssh node")
+    parser.add_argument("--tests", type=_hundreds, metavar="N", default=usual.tests, help="tests of the run at scale")
+    return parser
+
+
+def _positive(word: str) -> int:
+    number = int(word)
+    if number < 1:
+        raise argparse.ArgumentTypeError("expected is a number from 1")
+    return number
+
+
+def _hundreds(word: str) -> int:
+    number = _positive(word)
+    if number % scale.ENTRIES:
+        raise argparse.ArgumentTypeError(f"expected is a multiple of {scale.ENTRIES}")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""The cold audit: all nodes are as they should be, and every run has to make its ssh connections anew."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from pytest_synctool.embedded import missing_requirements
+
+from tests_meta.bench import project
+from tests_meta.bench.measure import Aim, BenchError, Benchmark, Finished, Sample, run
+from tests_meta.bench.project import PROJECT
+from tests_meta.bench.ssh_nodes import FANOUT, SshNodes, compliant_ssh_nodes
+
+CLUSH: Final = "clush"
+
+
+def _cold(nodes: SshNodes, work: Callable[[], Finished]) -> Sample:
+    """Run something that must log in exactly once to every node: cold, without help from an open connection."""
+    before = nodes.logins()
+    finished = work()
+    logins = nodes.logins_since(before)
+    if logins != 1:
+        raise BenchError(f"expected was one ssh login a node, there were {logins}")
+    return Sample(finished.seconds, finished.peak, logins)
+
+
+def synctool(nodes: SshNodes) -> Sample:
+    """This project, one process."""
+    return _cold(nodes, lambda: project.audit(nodes.material.conf, tests=nodes.tests))
+
+
+def synctool_xdist(nodes: SshNodes) -> Sample:
+    """This project, two xdist workers."""
+    return _cold(nodes, lambda: project.audit(nodes.material.conf, "-n2", tests=nodes.tests))
+
+
+def clush(nodes: SshNodes) -> Sample:
+    """ClusterShell, which fetches the same facts and prints them, and leaves the comparison to others."""
+    paths, files = shlex.join(nodes.material.paths), shlex.join(nodes.material.files)
+    command = f"stat -c %f:%s:%u:%g:%U:%G:%n {paths} && md5sum {files}"
+    argv = [sys.executable, "-m", "ClusterShell.CLI.Clush", "-w", ",".join(nodes.cluster.names), "-f", str(FANOUT)]
+    argv += ["-o", nodes.ssh_options, command]
+    answers: list[bytes] = []
+
+    def work() -> Finished:
+        finished = run(argv, nodes.material.conf.parent)
+        answers.append(finished.output)
+        return finished
+
+    sample = _cold(nodes, work)
+    lines = sorted(answers[0].splitlines())
+    for node in nodes.cluster.names:
+        found = sum(line.startswith(node.encode() + b": ") for line in lines)
+        if found != len(nodes.material.paths) + len(nodes.material.files):
+            raise BenchError(f"{node} has answered with {found} lines")
+    return sample
+
+
+BENCHMARK: Final = Benchmark(
+    name="audit",
+    title=lambda sizes: f"Cold audit over ssh, {sizes.nodes} nodes x {sizes.entries} entries, all compliant",
+    arena=compliant_ssh_nodes,
+    competitors={CLUSH: clush, PROJECT: synctool, f"{PROJECT} -n 2": synctool_xdist},
+    baseline=CLUSH,
+    rounds=5,
+    warm_up=True,
+    aims=(
+        Aim(
+            f"at most 1.5 times the wall time of {CLUSH}", 1.5, lambda all_: all_[PROJECT].seconds / all_[CLUSH].seconds
+        ),
+    ),
+    notes=(
+        f"{PROJECT}: `pytest --pyargs synctool_checks --synctool-conf=... --hosts=all -q --junitxml=...`: every "
+        "attribute is compared and every (node, entry) is a test with a line in the junit report.",
+        f"{CLUSH}: `clush -w NODES -f {FANOUT} -o '-F ssh_config' 'stat -c ... PATHS && md5sum FILES'`: it fetches the "
+        "same facts and prints them; nothing is compared.",
+        "Cold: each run makes one new ssh connection to every node, as the logs of sshd confirm. Interpreter start-up "
+        "is included. All nodes are on this machine, so their work takes its processors too.",
+    ),
+    requirements=missing_requirements,
+)

@@ -1,0 +1,202 @@
+"""Measuring: one command with its wall time and peak memory, and a race of competitors in interleaved rounds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryFile
+from typing import Final, Generic, TypeVar
+
+LIMIT: Final = 600.0  # seconds that one command may take
+MEGABYTE: Final = 1_000_000
+# What a shell may hold and what would change the way the competitors work; unbuffered output costs a second in a run.
+_FOREIGN: Final = ("PYTHON", "PYTEST_", "SYNCTOOL_", "CLUSTERSHELL_", "CLUSH_", "RSYNC_")
+
+
+class BenchError(Exception):
+    """A competitor did not do its work, so there is nothing to compare; the message says what went wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One run: wall time in seconds, peak memory of its largest process in bytes, ssh logins per node."""
+
+    seconds: float
+    peak: int | None = None
+    logins: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A command that has succeeded, and what it printed."""
+
+    seconds: float
+    peak: int
+    output: bytes
+
+
+def run(argv: Sequence[str], directory: Path, env: Mapping[str, str] | None = None, limit: float = LIMIT) -> Finished:
+    """Run a command in a directory, from its start to its end.
+
+    Raises BenchError, with the end of what it printed, unless its exit status is 0 within `limit` seconds.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    environment |= {name: os.environ[name] for name in ("PYTHONPATH", "PYTHONHOME") if name in os.environ}
+    environment |= env or {}
+    with TemporaryFile() as out, TemporaryFile() as err:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            argv,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
+        timer = threading.Timer(limit, _kill, (process.pid,))
+        timer.daemon = True
+        timer.start()
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - began
+        except BaseException:
+            _kill(process.pid)
+            process.wait()
+            raise
+        finally:
+            timer.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        for stream in (out, err):
+            stream.seek(0)
+        output = out.read()
+        if process.returncode:
+            last = b"\n".join((output + b"\n" + err.read()).strip().splitlines()[-10:]).decode(errors="replace")
+            raise BenchError(f"{_shown(argv)} ended with {process.returncode} after {seconds:.1f} s:\n{last}")
+    return Finished(seconds, usage.ru_maxrss * 1024, output)
+
+
+def _kill(group: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _shown(argv: Sequence[str]) -> str:
+    text = " ".join(argv)
+    return text if len(text) < 200 else text[:200] + " ..."
+
+
+Arena = TypeVar("Arena")
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large the benchmarks are; `rounds` is None where each is to use its own number."""
+
+    nodes: int = 8
+    entries: int = 200
+    tests: int = 100_000
+    rounds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What this project wants to reach: `value` of the medians, at most `limit`."""
+
+    text: str
+    limit: float
+    value: Callable[[Mapping[str, Sample]], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark(Generic[Arena]):
+    """Competitors for the same work.
+
+    `arena` prepares the work below an empty directory; `baseline` names the competitor that the others are set
+    against. With `warm_up` everybody runs once more before the first round, which does not count. On a slow machine
+    there are fewer than `rounds`: none begins that would probably end more than `budget` seconds after the first.
+    """
+
+    name: str
+    title: Callable[[Sizes], str]
+    arena: Callable[[Path, Sizes], AbstractContextManager[Arena]]
+    competitors: Mapping[str, Callable[[Arena], Sample]]
+    baseline: str
+    rounds: int
+    budget: float = 330.0
+    warm_up: bool = False
+    aims: tuple[Aim, ...] = ()
+    notes: tuple[str, ...] = ()
+    requirements: Callable[[], Sequence[str]] = list  # what keeps it from running here, a sentence each
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came out of a benchmark: all samples of every competitor, by name."""
+
+    name: str
+    title: str
+    baseline: str
+    samples: Mapping[str, Sequence[Sample]]
+    aims: tuple[Aim, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def medians(self) -> dict[str, Sample]:
+        """The median of each number of each competitor."""
+        return {name: middle(samples) for name, samples in self.samples.items()}
+
+
+def middle(samples: Sequence[Sample]) -> Sample:
+    """The median of each number."""
+    peaks = [sample.peak for sample in samples if sample.peak is not None]
+    logins = [sample.logins for sample in samples if sample.logins is not None]
+    return Sample(
+        median(sample.seconds for sample in samples),
+        int(median(peaks)) if peaks else None,
+        int(median(logins)) if logins else None,
+    )
+
+
+def race(benchmark: Benchmark[Arena], sizes: Sizes, directory: Path) -> Result:
+    """Let all competitors run in every round, each round beginning with another one.
+
+    So what else happens on the machine meets them all alike. Raises BenchError if one of them fails.
+    """
+    rounds = sizes.rounds or benchmark.rounds
+    samples: dict[str, list[Sample]] = {name: [] for name in benchmark.competitors}
+    with benchmark.arena(directory, sizes) as arena:
+        if benchmark.warm_up:
+            _round(benchmark, arena, 0, "warm-up")
+        began = time.monotonic()
+        for number in range(1, rounds + 1):
+            for name, sample in _round(benchmark, arena, number, f"round {number} of {rounds}").items():
+                samples[name].append(sample)
+            spent = time.monotonic() - began
+            if sizes.rounds is None and spent + spent / number > benchmark.budget:
+                break
+    title = f"{benchmark.title(sizes)}, {number} round{'' if number == 1 else 's'}"
+    return Result(benchmark.name, title, benchmark.baseline, samples, benchmark.aims, benchmark.notes)
+
+
+def _round(benchmark: Benchmark[Arena], arena: Arena, number: int, shown: str) -> dict[str, Sample]:
+    """One run of everybody; says on standard error how far it is."""
+    names = list(benchmark.competitors)
+    first = number % len(names)
+    samples = {}
+    for name in names[first:] + names[:first]:
+        try:
+            samples[name] = benchmark.competitors[name](arena)
+        except BenchError as error:
+            raise BenchError(f"{benchmark.name}, {name}: {error}") from error
+        print(f"  {benchmark.name}, {shown}: {name} {samples[name].seconds:.2f} s", file=sys.stderr, flush=True)
+    return samples

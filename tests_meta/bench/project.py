@@ -1,0 +1,40 @@
+"""This project as a competitor: the commands a user types, and a look at whether they did what they say."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from tests_meta.bench.measure import BenchError, Finished, run
+
+PROJECT: Final = "pytest-synctool"
+# Of the tools for this project's own tests, hypothesis hooks into every run of pytest, and is imported at its end.
+_AS_INSTALLED: Final = ("-p", "no:hypothesispytest")
+
+
+def audit(conf: Path, *options: str, tests: int, env: Mapping[str, str] | None = None) -> Finished:
+    """`pytest --pyargs synctool_checks --hosts=all -q --junitxml=...`; all tests must have passed."""
+    options = ("--pyargs", "synctool_checks", f"--synctool-conf={conf}", "--hosts=all", *_AS_INSTALLED, *options)
+    return pytest(conf.parent, *options, tests=tests, env=env)
+
+
+def pytest(directory: Path, *options: str, tests: int, env: Mapping[str, str] | None = None) -> Finished:
+    """Run pytest with -q and a junit report in a directory of its own.
+
+    Raises BenchError unless it says, and reports, that so many tests have passed and nothing else has happened.
+    """
+    (directory / "pytest.ini").write_text("[pytest]\n")  # makes it the root: no other project's settings apply
+    report = directory / "junit.xml"
+    report.unlink(missing_ok=True)
+    finished = run([sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *options], directory, env)
+    said = finished.output.decode(errors="replace").strip().rpartition("\n")[2]
+    if not re.match(rf"{tests} (passed|fixed) in ", said):
+        raise BenchError(f"expected were {tests} passed tests, pytest says: {said}")
+    xml = report.read_bytes()
+    counts = dict(re.findall(rb'(errors|failures|skipped|tests)="(\d+)"', xml[:1000]))
+    if int(counts.pop(b"tests")) != tests or any(map(int, counts.values())) or xml.count(b"<testcase ") != tests:
+        raise BenchError(f"the junit report does not hold {tests} passed tests: {xml[:300].decode(errors='replace')}")
+    return finished

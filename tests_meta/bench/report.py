@@ -1,0 +1,104 @@
+"""Results for people: lines for the terminal, and a page of Markdown."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from tests_meta.bench.measure import MEGABYTE, Aim, Result, Sample
+
+_INTRODUCTION = """\
+# Benchmarks
+
+Written by `make bench`, which anybody can repeat (Linux, root). All competitors of a table ran in turns, in the same
+minutes on the same machine; figures are medians. Look at the ratios: the seconds are those of one machine, and
+everything ran on it, the nodes included. This project runs with the plugins that it needs itself (testinfra, xdist), as
+after `pip install pytest-synctool`."""
+
+
+def machine() -> list[str]:
+    """What the figures depend on, a line each. Nothing here says which machine it is."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    programs = (f"{name} {found}" for name in ("ssh", "rsync") if (found := _program_version(name)))
+    packages = ("pytest-synctool", "pytest", "pytest-xdist", "pytest-testinfra", "ClusterShell")
+    return [
+        f"{len(os.sched_getaffinity(0))} cores, {memory / 2**30:.0f} GiB of memory, {platform.system()}",
+        f"load average before the first run: {os.getloadavg()[0]:.1f}",
+        f"{platform.python_implementation()} {platform.python_version()}, "
+        + ", ".join(f"{name} {_package_version(name)}" for name in packages),
+        ", ".join(programs),
+    ]
+
+
+def _package_version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def _program_version(name: str) -> str:
+    option = "-V" if name == "ssh" else "--version"
+    try:
+        done = subprocess.run([name, option], capture_output=True, text=True, check=False, timeout=10)
+    except OSError:
+        return ""
+    found = re.search(r"\d+\.\d+[\w.]*", done.stdout or done.stderr)
+    return found[0] if found else ""
+
+
+def rows(result: Result) -> Iterator[tuple[str, ...]]:
+    """The table of a result: a head, then a row for each competitor."""
+    medians = result.medians
+    logins = any(sample.logins is not None for sample in medians.values())
+    head = ("", "wall time", "fastest to slowest", "peak memory", f"against {result.baseline}")
+    yield (*head, "ssh logins per node") if logins else head
+    for name, samples in result.samples.items():
+        seconds = sorted(sample.seconds for sample in samples)
+        middle = medians[name]
+        row = (
+            name,
+            f"{middle.seconds:.2f} s",
+            f"{seconds[0]:.2f} to {seconds[-1]:.2f} s",
+            "" if middle.peak is None else f"{middle.peak / MEGABYTE:.0f} MB",
+            f"{middle.seconds / medians[result.baseline].seconds:.2f}{_memory_ratio(middle, medians[result.baseline])}",
+        )
+        yield (*row, "" if middle.logins is None else str(middle.logins)) if logins else row
+
+
+def _memory_ratio(sample: Sample, baseline: Sample) -> str:
+    if sample.peak is None or baseline.peak is None:
+        return ""
+    return f" (memory {sample.peak / baseline.peak:.2f})"
+
+
+def verdict(aim: Aim, result: Result) -> str:
+    """Whether an aim is met, and by how much."""
+    value = aim.value(result.medians)
+    return f"Aim: {aim.text}: {'met' if value <= aim.limit else 'NOT met'} ({value:.3g})"
+
+
+def text(result: Result) -> str:
+    """A result for the terminal."""
+    table = list(rows(result))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
+    verdicts = ["  " + verdict(aim, result) for aim in result.aims]
+    return "\n".join(line.rstrip() for line in (result.title, *lines, *verdicts))
+
+
+def markdown(results: Sequence[Result], described: Sequence[str]) -> str:
+    """The page with all results."""
+    parts = [_INTRODUCTION, "\n".join(f"- {line}" for line in described if line)]
+    for result in results:
+        head, *body = rows(result)
+        lines = [head, ("---", *("---:",) * (len(head) - 1)), *body]
+        parts.append(f"## {result.title}")
+        parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
+        parts.extend(verdict(aim, result) + "." for aim in result.aims)
+        parts.append("\n".join(f"- {note}" for note in result.notes))
+    return "\n\n".join(parts) + "\n"
