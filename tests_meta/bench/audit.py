@@ -42,7 +42,7 @@ def clush(nodes: SshNodes) -> Sample:
     paths, files = shlex.join(nodes.material.paths), shlex.join(nodes.material.files)
     command = f"stat -c %f:%s:%u:%g:%U:%G:%n {paths} && md5sum {files}"
     argv = [sys.executable, "-m", "ClusterShell.CLI.Clush", "-w", ",".join(nodes.cluster.names), "-f", str(FANOUT)]
-    argv += ["-o", nodes.ssh_options, command]
+    argv += ["-S", "-o", nodes.ssh_options, command]  # -S: its exit status tells whether a node failed
     answers: list[bytes] = []
 
     def work() -> Finished:
@@ -75,8 +75,8 @@ BENCHMARK: Final = Benchmark(
     notes=(
         f"{PROJECT}: `pytest --pyargs synctool_checks --synctool-conf=... --hosts=all -q --junitxml=...`: every "
         "attribute is compared and every (node, entry) is a test with a line in the junit report.",
-        f"{CLUSH}: `clush -w NODES -f {FANOUT} -o '-F ssh_config' 'stat -c ... PATHS && md5sum FILES'`: it fetches the "
-        "same facts and prints them; nothing is compared.",
+        f"{CLUSH}: `clush -S -w NODES -f {FANOUT} -o '-F ssh_config' 'stat -c ... PATHS && md5sum FILES'`: it fetches "
+        "the same facts and prints them; nothing is compared.",
         "Cold: each run makes one new ssh connection to every node, as the logs of sshd confirm. Interpreter start-up "
         "is included. All nodes are on this machine, so their work takes its processors too.",
     ),

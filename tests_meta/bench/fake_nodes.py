@@ -1,7 +1,7 @@
 """A pytest plugin for the benchmark at scale: nodes answer from files, at once, instead of over ssh.
 
-Loaded with `-p tests_meta.bench.fake_nodes`. The answers are what a real probe would print, so all that happens
-between the answer of a node and the reports happens here as well.
+Loaded with `-p tests_meta.bench.fake_nodes`. The answers are what the probe would print, so all that happens between
+the answer of a node and the reports happens here as well.
 """
 
 from __future__ import annotations

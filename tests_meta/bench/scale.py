@@ -42,7 +42,7 @@ def test_path(node, path):
 
 @dataclass(frozen=True, slots=True)
 class ManyTests:
-    """Two directories, each with the same tests: as a masterdir with recorded answers, and as a test file."""
+    """Two directories, each with the same tests: as a masterdir with prepared answers, and as a test file."""
 
     tests: int
     conf: Path
@@ -54,7 +54,7 @@ class ManyTests:
 def many_tests(directory: Path, sizes: Sizes) -> Iterator[ManyTests]:
     """An arena of `sizes.tests` tests, on nodes with ENTRIES entries each."""
     nodes = [f"node{number}" for number in range(1, sizes.tests // ENTRIES + 1)]
-    racks = [f"rack{number}" for number in range(_RACKS)]
+    racks = [f"rack{number}" for number in range(min(_RACKS, len(nodes)))]
     material = masterdir.write(directory / "work", nodes, ENTRIES, groups=racks)
     answers, plain = directory / "answers", directory / "plain"
     answers.mkdir()
@@ -133,7 +133,7 @@ BENCHMARK: Final = Benchmark(
     ),
     notes=(
         f"{PROJECT}: `pytest --pyargs synctool_checks --synctool-conf=... --hosts=all -q --junitxml=...`; the "
-        "connection to a node is replaced by a file with the answer of a real probe, which is parsed and compared.",
+        "connection to a node is replaced by a file with what the probe would print, which is parsed and compared.",
         f"{PLAIN}: `pytest -q --junitxml=...` on one function, parametrized over nodes and over paths, whose body is "
         "`assert expected == actual`; no fixtures, and no installed plugins are loaded.",
         "Interpreter start-up, collection and the junit report are included for both.",

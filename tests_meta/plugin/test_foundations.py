@@ -85,3 +85,20 @@ def test_every_process_probes_only_its_own_nodes(site: Site, workers: tuple[str,
     assert run.count("passed") == 20
     calls = (site.directory / "calls").read_text().split()
     assert sorted(calls) == sorted(site.nodes)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+def test_a_long_run_shows_a_letter_per_node(site: Site, workers: tuple[str, ...]) -> None:
+    """Thousands of tests are not thousands of dots; counts, percentage and report are those of all tests."""
+    site.nodes = {f"node{number}": "batch connection:chroot:///" for number in range(3)}
+    site.nodes["gone"] = "batch connection:chroot:///nonexistent"
+    for number in range(700):
+        site.delete(f"nothing-like-it-{number}._all")
+    run = site.pytest("-q", "-m", "delete", *workers)
+    letters = next(line for line in run.output.splitlines() if line.endswith("[100%]")).split()[0]
+    assert sorted(letters) == ["."] * 3 + ["E"]
+    assert "2100 passed, 700 skipped, 1 error" in run.output
+    assert run.count("passed") == 2100
+    assert run.count("skipped") == 700
+    verbose = site.pytest("-v", "-m", "delete", *workers)
+    assert verbose.output.count("PASSED") == 2100

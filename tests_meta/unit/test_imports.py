@@ -31,8 +31,11 @@ ALLOWED: dict[str, str] = {
     "plugin.__init__": "plugin.collect plugin.options plugin.run plugin.terminal plugin.testinfra_hosts",
     "plugin.cluster": "config errors model nodeset report.tally repository transport",
     "plugin.collect": "errors model nodeids plugin.cluster repository session",
+    "plugin.garbage": "",
     "plugin.options": "errors nodeset plugin.cluster plugin.scheduler report.tally transport",
-    "plugin.run": "errors fanout mirror model plugin.cluster plugin.collect report.expand session transport",
+    "plugin.run": (
+        "errors fanout mirror model plugin.cluster plugin.collect plugin.garbage report.expand session transport"
+    ),
     "plugin.scheduler": "",
     "plugin.terminal": "nodeset plugin.cluster report.expand report.summary",
     "plugin.testinfra_hosts": "plugin.cluster transport",
@@ -53,6 +56,7 @@ FOREIGN: dict[str, str] = {
     "nodeset": "ClusterShell",
     "plugin.cluster": "pytest",
     "plugin.collect": "pytest",
+    "plugin.garbage": "pytest",
     "plugin.options": "pytest",
     "plugin.run": "pytest",
     "plugin.scheduler": "pytest xdist",

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.model import OK, Outcome, Status
 from pytest_synctool.nodeids import encode
-from pytest_synctool.report.expand import NodeTests, is_entry, is_fixed, pack, reports, unpack
+from pytest_synctool.report.expand import NodeTests, is_entry, is_fixed, letter_of, pack, reports, unpack
 from pytest_synctool.report.summary import nodes_in_words, summary
 from pytest_synctool.report.tally import Tally
 from pytest_synctool.session import NodeResult
@@ -251,3 +251,22 @@ def test_a_failure_writes_itself_to_a_terminal() -> None:
     (report, _) = reports(suite(b"/a"), NodeResult((DRIFT,)))
     report.toterminal(cast(pytest.TerminalReporter, SimpleNamespace(line=written.append)))  # type: ignore[arg-type]
     assert written == report.longreprtext.split("\n")
+
+
+@pytest.mark.parametrize(
+    ("result", "letter"),
+    [
+        (NodeResult((OK, OK)), "."),
+        (NodeResult((OK, FIXED)), "+"),
+        (NodeResult((FIXED, DRIFT)), "F"),
+        (NodeResult((DRIFT, ERROR)), "E"),
+        (NodeResult((OK, SKIPPED)), "s"),
+        (NodeResult((), "node1 unreachable: down"), "E"),
+    ],
+)
+def test_a_node_has_one_letter_in_a_long_run(result: NodeResult, letter: str) -> None:
+    tests = suite(b"/a", b"/b")
+    assert [letter_of(r) for r in reports(tests, result)] == [None] * len(list(reports(tests, result)))
+    first, *others = [letter_of(r) for r in reports(tests, result, brief=True)]
+    assert first == letter
+    assert set(others) == {""}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gc
+import itertools
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,9 +15,12 @@ from pytest_synctool.fanout import Fanout
 from pytest_synctool.model import Node
 from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, is_worker, ssh_settings
 from pytest_synctool.plugin.collect import EntryItem
+from pytest_synctool.plugin.garbage import GarbageRarely
 from pytest_synctool.report.expand import NodeTests, cut, pack, reports, unpack
 from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
 from pytest_synctool.transport import Processes, Transport, connect
+
+_MOST_LETTERS: Final = 2_000
 
 
 class NodeItem(pytest.Item):
@@ -84,6 +87,7 @@ class Runner:
     fanout: Fanout[NodeItem, NodeResult]
     total: int
     look_ahead: int
+    positions: dict[pytest.Item, int]
 
     @classmethod
     def for_session(cls, session: pytest.Session, cluster: Cluster) -> Runner:
@@ -118,13 +122,25 @@ class Runner:
             ).run()
 
         total = sum(len(i.ids) if isinstance(i, NodeItem) else 1 for i in session.items)
-        return cls(session, cluster, processes, Fanout(work, limit), total, 0 if careful else 2 * limit)
+        positions = {item: number for number, item in enumerate(session.items)}
+        return cls(session, cluster, processes, Fanout(work, limit), total, 0 if careful else 2 * limit, positions)
 
     def run(self, item: NodeItem) -> NodeResult:
         """The result of one node; those that come after it are started meanwhile."""
-        ahead = (other for other in _upcoming(self.session, item) if isinstance(other, NodeItem))
-        self.fanout.announce(other for other, _ in zip(ahead, range(self.look_ahead), strict=False))
+        numbers = itertools.islice(self._upcoming(item), self.look_ahead)
+        ahead = (self.session.items[number] for number in numbers)
+        self.fanout.announce(other for other in ahead if isinstance(other, NodeItem))
         return self.fanout.result(item)
+
+    def _upcoming(self, item: pytest.Item) -> Iterable[int]:
+        """The numbers of the item and of those that this process will surely run after it."""
+        config = self.session.config
+        if not is_worker(config):
+            return range(self.positions[item], len(self.session.items))
+        queue = next(p for p in config.pluginmanager.get_plugins() if type(p).__name__ == "WorkerInteractor")
+        with queue.torun.lock() as waiting:
+            numbers = [queue.item_index, queue.nextitem_index, *waiting]
+        return [number for number in numbers if isinstance(number, int)]
 
     def close(self) -> None:
         """End what is under way. A repair is let go to its end, so that no node is left in the middle of one."""
@@ -136,29 +152,26 @@ class Runner:
 RUNNER = pytest.StashKey[Runner]()
 
 
-def _upcoming(session: pytest.Session, item: pytest.Item) -> Iterable[pytest.Item]:
-    """The item and those that this process will surely run after it."""
-    if not is_worker(session.config):
-        position = session.items.index(item)
-        return session.items[position:]
-    queue = next(p for p in session.config.pluginmanager.get_plugins() if type(p).__name__ == "WorkerInteractor")
-    with queue.torun.lock() as waiting:
-        numbers = [queue.item_index, queue.nextitem_index, *waiting]
-    return [session.items[number] for number in numbers if isinstance(number, int)]
-
-
-# How many objects are made between two runs of Python's cycle collector, which finds nothing in a hundred thousand
-# items and reports, but looks at all of them every time.
-_GARBAGE_THRESHOLD: Final = 50_000
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Register late what has to be outermost."""
+    plugins = session.config.pluginmanager
+    plugins.register(Folding(), "synctool-folding")
+    if plugins.hasplugin("dsession"):
+        plugins.register(Expansion(session), "synctool-expansion")
     if CLUSTER in session.config.stash:
-        gc.set_threshold(_GARBAGE_THRESHOLD)
-    session.config.pluginmanager.register(Folding(), "synctool-folding")
-    session.config.pluginmanager.register(Expansion(session), "synctool-expansion")
+        plugins.register(GarbageRarely(), "synctool-garbage")
+
+
+def is_brief(config: pytest.Config, total: int) -> bool:
+    """Whether the terminal shows a letter per node instead of one per test: a screen full of dots tells nobody much."""
+    return total > _MOST_LETTERS and config.get_verbosity() <= 0
+
+
+def set_progress(session: pytest.Session, total: int) -> None:
+    """Have pytest's percentage count tests; where it counts nodes, it does so by itself."""
+    if not is_brief(session.config, total):
+        session.testscollected = total
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -169,7 +182,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
         return (yield)
     runner = Runner.for_session(session, config.stash[CLUSTER])
     config.stash[RUNNER] = runner
-    session.testscollected = runner.total
+    set_progress(session, runner.total)
     try:
         return (yield)
     finally:
@@ -194,7 +207,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
             session.shouldfail = f"stopping after {session.testsfailed} failures"
     else:
         item.config.stash[TALLY].add(tests, result)
-        for report in reports(tests, result):
+        for report in reports(tests, result, brief=is_brief(item.config, runner.total)):
             item.config.hook.pytest_runtest_logreport(report=report)
     return True
 
@@ -212,9 +225,9 @@ class Expansion:
         node = None if is_worker(config) else unpack(report)
         if node is None:
             return (yield)
-        self.session.testscollected = node.total
+        set_progress(self.session, node.total)
         config.stash[TALLY].add(node.tests, node.result)
-        *others, last = reports(node.tests, node.result)
+        *others, last = reports(node.tests, node.result, brief=is_brief(config, node.total))
         worker = getattr(report, "node", None)  # the xdist worker that it comes from
         for other in others:
             vars(other)["node"] = worker

@@ -9,10 +9,11 @@ import pytest
 
 from pytest_synctool.nodeset import fold
 from pytest_synctool.plugin.cluster import CLUSTER, TALLY
-from pytest_synctool.report.expand import is_entry, is_fixed
+from pytest_synctool.report.expand import is_entry, is_fixed, letter_of
 from pytest_synctool.report.summary import nodes_in_words, summary
 
 _MOST_SHOWN: Final = 10
+_LETTER_COLOURS: Final = {".": "green", "+": "green", "s": "yellow", "F": "red", "E": "red"}
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -38,11 +39,20 @@ def pytest_report_teststatus(
         return None
     if report.when == "teardown":
         return None, "", ""
+    if (letter := letter_of(report)) is not None:
+        word = (letter, {_LETTER_COLOURS[letter]: True}) if letter else ""
+        return _category(report), letter, word
     if is_fixed(report):
         return "fixed", "+", ("FIXED", {"green": True})
     if report.when == "call" and report.passed:
         return "passed", ".", "PASSED"  # what pytest says too, without asking every plugin a hundred thousand times
     return None
+
+
+def _category(report: pytest.TestReport) -> str:
+    if is_fixed(report):
+        return "fixed"
+    return "error" if report.failed and report.when == "setup" else report.outcome
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -17,6 +17,10 @@ from pytest_synctool.session import NodeResult
 _NODE: Final = "synctool_node"
 _ENTRY: Final = "synctool_entry"
 _FIXED: Final = "synctool_fixed"
+_LETTER: Final = "synctool_letter"
+
+# One letter for a node: the worst that was found.
+_LETTERS: Final = {Status.DRIFT: "F", Status.FIXED: "+", Status.SKIPPED: "s"}
 
 _Row = tuple[str, str, tuple[str, ...]]
 
@@ -108,11 +112,28 @@ def cut(tests: NodeTests, result: NodeResult, failures: int) -> tuple[NodeTests,
     return tests, result
 
 
-def reports(tests: NodeTests, result: NodeResult) -> Iterator[pytest.TestReport]:
+def reports(tests: NodeTests, result: NodeResult, *, brief: bool = False) -> Iterator[pytest.TestReport]:
     """One ordinary report per test, with a teardown after a failure, as junit needs it.
 
-    A node that could not be looked at is one error, under the node's own id, and its tests are skipped.
+    A node that could not be looked at is one error, under the node's own id, and its tests are skipped. With `brief`
+    the terminal gets one letter for the node, on its first report, instead of one for every test.
     """
+    letter = _letter(result)
+    for report in _reports(tests, result):
+        if brief:
+            vars(report)[_LETTER] = letter
+            letter = ""
+        yield report
+
+
+def _letter(result: NodeResult) -> str:
+    found = {outcome.status for outcome in result.outcomes}
+    if result.error is not None or Status.ERROR in found:
+        return "E"
+    return next((letter for status, letter in _LETTERS.items() if status in found), ".")
+
+
+def _reports(tests: NodeTests, result: NodeResult) -> Iterator[pytest.TestReport]:
     if result.error is not None:
         yield _report(tests.nodeid, "failed", "setup", DriftText(result.error, ()), result.duration)
         for nodeid in tests.ids:
@@ -165,6 +186,12 @@ def is_entry(report: pytest.TestReport) -> bool:
 def is_fixed(report: pytest.TestReport) -> bool:
     """Whether an entry passed because it was put right."""
     return getattr(report, _FIXED, False)
+
+
+def letter_of(report: pytest.TestReport) -> str | None:
+    """The letter of a whole node on its first report, empty on the others; None where every test has its own."""
+    letter: str | None = getattr(report, _LETTER, None)
+    return letter
 
 
 def _location(nodeid: str) -> tuple[str, int | None, str]:
