@@ -194,11 +194,9 @@ class HostTransport:
     def _run_as_argument(self, script: bytes, deadline: float) -> Answer:
         """Through the backend's own run(), whose command lines testinfra knows; its child gets the deadline."""
         backend = self.host.backend
-        commands: list[str] = []
 
         def take(command: str, *args: str) -> CommandResult:
             line = BaseBackend.quote(command, *args)
-            commands.append(line)
             answer = self.processes.run(["/bin/sh", "-c", line], b"", deadline)
             return backend.result(answer.status, line.encode(), answer.stdout, answer.stderr)
 
@@ -229,6 +227,8 @@ def connect(node: Node, ssh: SshSettings, processes: Processes) -> HostTransport
     """A connection to a node; nothing is contacted yet. Raises TransportError for an unknown kind of connection."""
     name, arguments = testinfra.backend.parse_hostspec(host_spec(node))
     kind = arguments.pop("connection")
+    if name.rpartition("@")[2].startswith("-"):
+        raise TransportError(f"connection {host_spec(node)}: a host name cannot start with '-'")
     try:
         backend_class = SynctoolSshBackend if kind == "ssh" else testinfra.backend.get_backend_class(kind)
         backend = backend_class(**arguments) if kind == "local" else backend_class(_host_part(node, name), **arguments)

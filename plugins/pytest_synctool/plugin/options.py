@@ -64,6 +64,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     if option.synctool_fix and option.collectonly:
         raise pytest.UsageError("--fix does not go with --collect-only: nothing runs, so nothing can be fixed")
+    if not hasattr(option, "hosts"):
+        raise pytest.UsageError("pytest-synctool needs testinfra's plugin, which is not loaded: -p testinfra.plugin")
     option.synctool_selection = option.hosts  # before it is rewritten below
     config.stash[TALLY] = Tally()
     if not wants_cluster(config):

@@ -18,7 +18,7 @@ from pytest_synctool.plugin.collect import EntryItem
 from pytest_synctool.plugin.garbage import GarbageRarely
 from pytest_synctool.report.expand import NodeTests, cut, pack, reports, unpack
 from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
-from pytest_synctool.transport import Processes, Transport, connect
+from pytest_synctool.transport import Processes, connect
 
 _MOST_LETTERS: Final = 2_000
 
@@ -103,23 +103,22 @@ class Runner:
         ssh = ssh_settings(config, cluster.config.ssh_cmd)
 
         def work(item: NodeItem) -> NodeResult:
+            name = item.node.name
             try:
-                connection = connect(item.node, ssh, processes)
+                return session_of(item).run()
             except TransportError as error:
-                return NodeResult((), f"{item.node.name} unreachable: {error}")
-            transport: Transport = connection
+                return NodeResult((), f"{name} unreachable: {error}")
+            except Exception as error:  # a fault of this program with one node must not take the others' results
+                return NodeResult((), f"{name}: internal error: {type(error).__name__}: {error}")
+
+        def session_of(item: NodeItem) -> NodeSession:
+            connection = connect(item.node, ssh, processes)
 
             def push(files: Sequence[bytes]) -> None:
                 mirror.push(connection, settings.masterdir, files, cluster.config.rsync_cmd, settings.deadline)
 
-            return NodeSession(
-                node=item.node,
-                checks=item.checks,
-                entries=cluster.repository.entries(item.node),
-                transport=transport,
-                push=push,
-                settings=settings,
-            ).run()
+            entries = cluster.repository.entries(item.node)
+            return NodeSession(item.node, item.checks, entries, connection, push, settings)
 
         total = sum(len(i.ids) if isinstance(i, NodeItem) else 1 for i in session.items)
         positions = {item: number for number, item in enumerate(session.items)}
@@ -222,7 +221,7 @@ class Expansion:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
         """Emit all reports but the last as new ones; this report itself becomes the last, so none is one too many."""
         config = self.session.config
-        node = None if is_worker(config) else unpack(report)
+        node = unpack(report)
         if node is None:
             return (yield)
         set_progress(self.session, node.total)
@@ -235,9 +234,8 @@ class Expansion:
         report.__dict__.clear()
         report.__dict__.update(last.__dict__, node=worker)
         result = yield
-        dsession = config.pluginmanager.getplugin("dsession")
-        if self.session.shouldfail and dsession is not None:
-            dsession.shouldstop = self.session.shouldfail
+        if self.session.shouldfail:
+            config.pluginmanager.getplugin("dsession").shouldstop = self.session.shouldfail
         return result
 
 
