@@ -26,6 +26,6 @@ class GarbageRarely:
         gc.freeze()
 
     def pytest_unconfigure(self) -> None:
-        """Leave the collector as it was."""
-        gc.unfreeze()
+        """Leave the collector's pace as it was; what the run has made is not looked through once more at its end."""
+        gc.freeze()
         gc.set_threshold(*self._before)
