@@ -23,3 +23,21 @@ def group_name(gid: int) -> str | None:
         return grp.getgrgid(gid).gr_name
     except KeyError:
         return None
+
+
+@lru_cache(maxsize=1024)
+def user_id(name: str) -> int | None:
+    """The number of a user, or None where the name is unknown."""
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except (KeyError, ValueError):  # ValueError for what no name can hold
+        return None
+
+
+@lru_cache(maxsize=1024)
+def group_id(name: str) -> int | None:
+    """The number of a group, or None where the name is unknown."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except (KeyError, ValueError):
+        return None

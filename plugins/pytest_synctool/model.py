@@ -110,7 +110,11 @@ def printable(name: bytes) -> str:
 
     UTF-8 is shown as it is; control characters and bytes that are not UTF-8 as `\\xNN`.
     """
-    text = name.decode("utf-8", "backslashreplace")
+    return printable_text(name.decode("utf-8", "backslashreplace"))
+
+
+def printable_text(text: str) -> str:
+    """Text with control characters and lone surrogates as `\\xNN` and `\\uNNNN`."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

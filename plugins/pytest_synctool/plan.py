@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind, printable
-from pytest_synctool.repository import Entry, Tree
+from pytest_synctool.repository import Entry
 from pytest_synctool.shell import quote, words
+from pytest_synctool.source import Tree
 
 PROLOGUE: Final = rb"""LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
@@ -45,6 +46,11 @@ keep() { # a file or link about to be replaced stays as NAME.saved
 aside() { # what a rename cannot replace is moved to NAME.saved
   if [ -e "$1.saved" ] || [ -L "$1.saved" ]; then printf '%s is in the way\n' "$1.saved" >&2; return 1; fi
   mv -- "$1" "$1.saved"
+}
+accept() { # COMMAND FILE: whether the command, in which $f is the file, accepts it
+  v=$( { if [ -c /dev/null ]; then exec </dev/null; else exec <&-; fi; f=$2; cd / && eval "$1"; } 2>&1) && return
+  printf 'refused by its validate command with exit status %s: %s\n' "$?" "${v##*"$nl"}" >&2
+  return 1
 }
 step() { # NUMBER DIRECTORY, with the action in act(); the directory is empty where none is needed
   if { [ -z "$2" ] || fresh "$2"; } && e=$(act 2>&1); then eval "d$1=1"; echo "ok $1"
@@ -202,6 +208,9 @@ def _replace(entry: Entry, verb: str, save: bytes, masterdir: bytes = b"") -> Ac
         at_once = b"install -o %s -g %s -m %04o -- %s %s" % (quote(owner), quote(group), state.mode, source, new)
         # install knows no numbers for names that the node does not have
         make = b"{ %s || { cp -- %s %s && %s; }; } && flush %s" % (at_once, source, new, _attributes(state, new), new)
+        if entry.attributes is not None and entry.attributes.validate is not None:
+            command = os.fsencode(entry.attributes.validate.replace("%s", '"$f"'))
+            make += b" && accept %s %s" % (quote(command), new)
     elif state.kind is Kind.LINK:
         make = b"ln -s -- %s %s && %s" % (quote(state.target or b""), new, _attributes(state, new))
     else:

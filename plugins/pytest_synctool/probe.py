@@ -14,8 +14,8 @@ from typing import Final
 
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Unknown, printable
-from pytest_synctool.repository import kind_of
 from pytest_synctool.shell import quote
+from pytest_synctool.source import kind_of
 
 # Bounds of one stat command: far below what any system's command line can hold, and its list of arguments.
 _CHUNK_PATHS: Final = 500

@@ -1,84 +1,32 @@
-"""The masterdir: which source stands for which destination on which node.
+"""The repository: which source stands for which destination on which node.
 
-The tree is walked once; nodes that agree in the groups that the tree uses share one resolved list.
-The meaning of names is the one of synctool 4.x: a file `name._group` applies to the nodes of the group, the most
-important group wins, `name.post` is the trigger of `name` (documentation, "fstab._node5" and ".post").
+The masterdir is walked once. A destination is resolved once for all nodes that agree in the groups that matter for it,
+and a list of entries once for all that agree in the groups that the masterdir uses. The most important group wins
+(documentation, "The groups a node is in").
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from enum import Enum
-from fnmatch import fnmatchcase
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pytest_synctool.accounts import group_name, owner_name
-from pytest_synctool.errors import RepositoryError
+from pytest_synctool.attributes import NO_RULES, AttributeRules, Attributes
+from pytest_synctool.attributes import load as load_attributes
+from pytest_synctool.config.model import Config
+from pytest_synctool.masterdir import Candidate, IgnoreRules, Key, Masterdir, Reason, scan
 from pytest_synctool.model import FileState, Kind, Node, printable
-
-_SEPARATOR = b"._"
-_TRIGGER = b".post"
-_READ_SIZE = 1 << 20
-
-
-class Tree(Enum):
-    """The subdirectories of the masterdir that hold entries, each with its own meaning."""
-
-    OVERLAY = "overlay"
-    DELETE = "delete"
+from pytest_synctool.source import Source, Tree
 
 
 @dataclass(frozen=True)
-class Source:
-    """A file, directory or link in the masterdir that stands for one destination on the nodes it applies to.
-
-    `masterdir` and `relative` (below it) say where it is on this machine, `destination` is the absolute path on a
-    node; all are raw bytes, since file names have no encoding. `state` is the state at the time of the walk,
-    without a digest.
-    """
-
-    tree: Tree
-    masterdir: bytes
-    relative: bytes
-    destination: bytes
-    state: FileState
-
-    @cached_property
-    def expected(self) -> FileState:
-        """The state a node must show; a regular file is read for its size and MD5 on first use.
-
-        Raises RepositoryError if the file cannot be read.
-        """
-        if self.state.kind is not Kind.FILE:
-            return self.state
-        digest = hashlib.md5(usedforsecurity=False)
-        size = 0
-        try:
-            with open(os.path.join(self.masterdir, self.relative), "rb") as content:
-                while block := content.read(_READ_SIZE):
-                    digest.update(block)
-                    size += len(block)
-        except OSError as error:
-            raise RepositoryError(f"cannot read {self.shown}: {error.strerror}") from error
-        return replace(self.state, size=size, md5=digest.hexdigest())
-
-    @cached_property
-    def shown(self) -> str:
-        """The source below the masterdir, printable."""
-        return printable(self.relative)
-
-
-@dataclass(frozen=True, slots=True)
 class Entry:
-    """What the masterdir says of one destination: its source, and below the masterdir the trigger, if any."""
+    """What the masterdir says of one destination: its source, below the masterdir its trigger, and its attributes."""
 
     source: Source
     trigger: bytes | None = None
+    attributes: Attributes | None = None
 
     @property
     def tree(self) -> Tree:
@@ -93,239 +41,187 @@ class Entry:
     @property
     def expected(self) -> FileState:
         """The state that the destination of an overlay entry must show. Raises RepositoryError."""
-        return self.source.expected
+        return self.source.expected if self.attributes is None else self._expected
+
+    @cached_property
+    def _expected(self) -> FileState:
+        return self.with_attributes(self.source.expected)
+
+    def with_attributes(self, state: FileState) -> FileState:
+        """A state of the source, with owner, group and mode as attributes.yaml gives them."""
+        return state if self.attributes is None else self.attributes.applied(state)
+
+    @property
+    def sensitive(self) -> bool:
+        """Whether its contents must not be shown."""
+        return self.attributes is not None and self.attributes.sensitive
 
 
-@dataclass(frozen=True, slots=True)
-class IgnoreRules:
-    """Names that are left out of the walk. `patterns` are names and shell patterns."""
-
-    patterns: tuple[str, ...] = ()
-    dotfiles: bool = False
-    dotdirs: bool = False
-
-    def match(self, names: Sequence[bytes], directory: bool) -> bool:
-        """Whether an entry is left out; `names` are its name with and without the group extension."""
-        if names[0].startswith(b".") and (self.dotdirs if directory else self.dotfiles):
-            return True
-        return any(fnmatchcase(os.fsdecode(name), pattern) for name in names for pattern in self.patterns)
+Groups = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A source or trigger with the group of each component of its path; None stands for no extension."""
+class _Destination:
+    """One destination of a tree: its candidates, and the entry for each choice of groups that matters."""
 
-    groups: tuple[str | None, ...]
-    relative: bytes
-    source: Source | None  # None for a trigger
+    def __init__(self, key: Key, found: Masterdir, attributes: AttributeRules) -> None:
+        self.key = key
+        self.candidates = found.candidates[key]
+        self.triggers = found.triggers.get(key, [])
+        self.attributes = attributes
+        self.groups = {g for c in (*self.candidates, *self.triggers) for g in c.groups if g is not None}
+        for candidate in self.candidates:
+            if candidate.source is not None:
+                self.groups.update(g for rule in attributes.matching(candidate.source) for g in rule.groups)
+        self._entries: dict[Groups, Entry | None] = {}
 
-    def rank(self, ranks: dict[str, int], lowest: int) -> tuple[tuple[int, ...], bytes] | None:
-        """How important it is (smallest wins), or None where it does not apply."""
-        found = []
-        for group in self.groups:
-            position = lowest if group is None else ranks.get(group)
-            if position is None:
-                return None
-            found.append(position)
-        return tuple(found), self.relative
+    @property
+    def may_block(self) -> bool:
+        """Whether it is something on some node that nothing can lie below."""
+        return any(c.source is not None and c.source.state.kind is not Kind.DIRECTORY for c in self.candidates)
+
+    def lies_below(self, other: _Destination) -> bool:
+        """Whether the other one has to be a directory for this one to be there."""
+        return self.key[0] is other.key[0] and self.key[1].startswith(other.key[1] + b"/")
+
+    def entry(self, groups: Groups) -> Entry | None:
+        """The entry for nodes with these groups, most important first."""
+        groups = tuple(group for group in groups if group in self.groups)
+        if groups not in self._entries:
+            self._entries[groups] = self._resolve(groups)
+        return self._entries[groups]
+
+    def _resolve(self, groups: Groups) -> Entry | None:
+        ranked = by_importance(self.candidates, groups)
+        if not ranked or ranked[0].source is None:
+            return None
+        trigger = next(iter(by_importance(self.triggers, groups)), None)
+        source = ranked[0].source
+        return Entry(source, None if trigger is None else trigger.relative, self.attributes.decide(source, groups))
 
 
-@dataclass
+def by_importance(candidates: Sequence[Candidate], groups: Sequence[str]) -> list[Candidate]:
+    """The candidates that apply to a node with these groups, the one that counts first.
+
+    Compared component by component from the root of the tree; no extension ranks as `all`, and what is still equal in
+    the order of names.
+    """
+    if not candidates:
+        return []
+    ranks = {group: position for position, group in enumerate(groups)}
+    lowest = ranks.get("all", len(groups))
+    ranked = [(rank, c) for c in candidates if (rank := c.rank(ranks, lowest)) is not None]
+    return [candidate for _, candidate in sorted(ranked, key=lambda pair: pair[0])]
+
+
 class Repository:
     """A walked masterdir. `warnings` name what was left out, and why."""
 
-    masterdir: Path
-    warnings: list[str] = field(default_factory=list)
-    _candidates: dict[tuple[Tree, bytes], list[_Candidate]] = field(default_factory=dict)
-    _triggers: dict[tuple[Tree, bytes], list[_Candidate]] = field(default_factory=dict)
-    _used_groups: set[str] = field(default_factory=set)
-    _resolved: dict[tuple[str, ...], tuple[Entry, ...]] = field(default_factory=dict)
+    def __init__(self, found: Masterdir, attributes: AttributeRules = NO_RULES) -> None:
+        self.found = found
+        self.attributes = attributes
+        self._warnings = dict.fromkeys(
+            f"{printable(left.relative)}: {left.text}" for left in found.left_out if left.reason is not Reason.IGNORED
+        )
+        # Deletions come first, then parents before what lies in them.
+        order = {Tree.DELETE: 0, Tree.OVERLAY: 1, Tree.TASKS: 2}
+        keys = sorted(found.candidates, key=lambda key: (order[key[0]], key[1].split(b"/")))
+        self._destinations = [_Destination(key, found, attributes) for key in keys]
+        self._positions = {key: position for position, key in enumerate(keys)}
+        self._by_group: dict[str, list[int]] = {}
+        for position, destination in enumerate(self._destinations):
+            for group in destination.groups:
+                self._by_group.setdefault(group, []).append(position)
+        self._base = [destination.entry(("all",)) for destination in self._destinations]
+        self._both = [
+            (p, self._positions[Tree.OVERLAY, key[1]])
+            for key, p in self._positions.items()
+            if key[0] is Tree.DELETE and (Tree.OVERLAY, key[1]) in self._positions
+        ]
+        self._below = self._below_blocking()
+        self._resolved: dict[Groups, tuple[Entry, ...]] = {}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was left out so far; what is left out for a node is known once its entries are."""
+        return list(self._warnings)
 
     def entries(self, node: Node) -> tuple[Entry, ...]:
-        """The entries of a node, in order of tree and destination. One destination of a tree has one entry."""
-        groups = tuple(group for group in node.groups if group in self._used_groups)
+        """The entries of a node: of delete/, of overlay/ with parents first, of tasks/ in the order of names.
+
+        One destination of a tree has one entry.
+        """
+        groups = tuple(group for group in node.groups if group in self._by_group)
         if groups not in self._resolved:
-            self._resolved[groups] = tuple(self._resolve(groups))
+            self._resolved[groups] = self._resolve(groups)
         return self._resolved[groups]
 
-    def _resolve(self, groups: tuple[str, ...]) -> Iterator[Entry]:
-        ranks = {group: position for position, group in enumerate(groups)}
-        lowest = ranks.get("all", len(groups))
-        overlay = {entry.destination: entry for entry in self._below_directories(ranks, lowest)}
-        for key in sorted((key for key in self._candidates if key[0] is Tree.DELETE), key=lambda key: key[1]):
-            entry = self._entry(key, ranks, lowest)
-            if entry is None:
+    def considered(self, key: Key, node: Node) -> tuple[list[Candidate], list[Candidate]]:
+        """All sources for a destination: those that apply to a node, the one that counts first, and the others."""
+        candidates = self.found.candidates.get(key, [])
+        applying = by_importance(candidates, node.groups)
+        return applying, [candidate for candidate in candidates if candidate not in applying]
+
+    def _resolve(self, groups: Groups) -> tuple[Entry, ...]:
+        row = list(self._base)
+        for position in {position for group in groups if group != "all" for position in self._by_group[group]}:
+            row[position] = self._destinations[position].entry(groups)
+        self._drop_blocked(row)
+        for deleted, kept in self._both:
+            # Else every --fix would undo what the last one did.
+            if (entry := row[deleted]) is not None and (other := row[kept]) is not None:
+                self._warn(f"{entry.source.shown}: skipped, {other.source.shown} is for the same destination")
+                row[deleted] = None
+        return tuple(entry for entry in row if entry is not None)
+
+    def _below_blocking(self) -> list[tuple[int, Sequence[int]]]:
+        """Destinations that may be something other than a directory, with the positions of all that lies below."""
+        found: list[tuple[int, Sequence[int]]] = []
+        for position, destination in enumerate(self._destinations):
+            if destination.key[0] is not Tree.OVERLAY or not destination.may_block:
                 continue
-            if (kept := overlay.get(key[1])) is not None:
-                self.warn(f"{entry.source.shown}: skipped, {kept.source.shown} is for the same destination")
-            else:
-                yield entry
-        yield from overlay.values()
+            last = position + 1
+            while last < len(self._destinations) and self._destinations[last].lies_below(destination):
+                last += 1
+            if last > position + 1:
+                found.append((position, range(position + 1, last)))
+        return found
 
-    def _below_directories(self, ranks: dict[str, int], lowest: int) -> Iterator[Entry]:
-        """The overlay entries, parents first, without those inside what is not a directory."""
-        blocked: bytes | None = None
-        keys = [key for key in self._candidates if key[0] is Tree.OVERLAY]
-        for key in sorted(keys, key=lambda key: key[1].split(b"/")):
-            entry = self._entry(key, ranks, lowest)
-            if entry is None:
+    def _drop_blocked(self, row: list[Entry | None]) -> None:
+        """Take out what lies inside of what is not a directory on these nodes."""
+        for position, below in self._below:
+            above = row[position]
+            if above is None or above.source.state.kind is Kind.DIRECTORY:
                 continue
-            if blocked is not None and key[1].startswith(blocked):
-                self.warn(f"{entry.source.shown}: skipped, {printable(blocked[:-1])} is not a directory on some nodes")
-                continue
-            if entry.source.state.kind is not Kind.DIRECTORY:
-                blocked = key[1] + b"/"
-            yield entry
+            for inner in below:
+                if (entry := row[inner]) is not None:
+                    shown = printable(above.destination)
+                    self._warn(f"{entry.source.shown}: skipped, {shown} is not a directory on some nodes")
+                    row[inner] = None
 
-    def _entry(self, key: tuple[Tree, bytes], ranks: dict[str, int], lowest: int) -> Entry | None:
-        best = _most_important(self._candidates[key], ranks, lowest)
-        if best is None or best.source is None:
-            return None
-        trigger = _most_important(self._triggers.get(key, ()), ranks, lowest)
-        return Entry(best.source, None if trigger is None else trigger.relative)
-
-    def warn(self, message: str) -> None:
-        """Take up a warning, once."""
-        if message not in self.warnings:
-            self.warnings.append(message)
-
-    def add(self, key: tuple[Tree, bytes], candidate: _Candidate) -> None:
-        """Take up what the walk found."""
-        table = self._triggers if candidate.source is None else self._candidates
-        table.setdefault(key, []).append(candidate)
-        self._used_groups.update(group for group in candidate.groups if group is not None)
+    def _warn(self, message: str) -> None:
+        self._warnings.setdefault(message)
 
 
-def _most_important(candidates: Sequence[_Candidate], ranks: dict[str, int], lowest: int) -> _Candidate | None:
-    ranked = [(rank, c) for c in candidates if (rank := c.rank(ranks, lowest)) is not None]
-    return min(ranked, key=lambda pair: pair[0])[1] if ranked else None
-
-
-def split_extension(name: bytes) -> tuple[bytes, str | None]:
-    """Split `fstab._node5` into its name and its group; the group is None without an extension."""
-    base, separator, group = name.rpartition(_SEPARATOR)
-    return (base, os.fsdecode(group)) if separator else (name, None)
-
-
-def walk(masterdir: Path, known_groups: Callable[[str], bool], ignore: IgnoreRules) -> Repository:
-    """Walk overlay/ and delete/ of a masterdir.
-
-    Files with an unknown or missing group are left out with a warning. Raises RepositoryError, naming every
-    offender at once, for an unreadable or missing tree and for names that no destination can have.
-    """
-    if not masterdir.is_dir():
-        raise RepositoryError(f"masterdir {masterdir} is not a directory: create it, or correct 'masterdir'")
-    repository = Repository(masterdir)
-    walker = _Walker(repository, os.fsencode(masterdir), known_groups, ignore)
-    for tree in Tree:
-        top = masterdir / tree.value
-        if tree is Tree.DELETE and not os.path.lexists(top):
-            continue
-        walker.directory(tree, os.fsencode(tree.value), b"", ())
-    if walker.errors:
-        raise RepositoryError("\n".join(walker.errors))
-    return repository
-
-
-@dataclass
-class _Walker:
-    repository: Repository
-    masterdir: bytes
-    known_groups: Callable[[str], bool]
-    ignore: IgnoreRules
-    errors: list[str] = field(default_factory=list)
-
-    def directory(self, tree: Tree, relative: bytes, destination: bytes, groups: tuple[str | None, ...]) -> None:
-        """Take up everything in one directory, and below it."""
-        try:
-            with os.scandir(os.path.join(self.masterdir, relative)) as listing:
-                children = sorted(listing, key=lambda child: child.name)
-        except OSError as error:
-            self.errors.append(f"cannot read {printable(relative)}/ in the masterdir: {error.strerror}")
-            return
-        for child in children:
-            try:
-                self._child(tree, child, relative + b"/" + child.name, destination, groups)
-            except OSError as error:
-                self.errors.append(f"cannot read {printable(relative + b'/' + child.name)}: {error.strerror}")
-
-    def _child(
-        self,
-        tree: Tree,
-        child: os.DirEntry[bytes],
-        relative: bytes,
-        parent: bytes,
-        parent_groups: tuple[str | None, ...],
-    ) -> None:
-        is_directory = child.is_dir(follow_symlinks=False)
-        base, group = split_extension(child.name)
-        if self.ignore.match((child.name, base), is_directory):
-            return
-        is_trigger = base.endswith(_TRIGGER) and not is_directory
-        if is_trigger:
-            base = base.removesuffix(_TRIGGER)
-        if not self._usable(relative, base, group, group_needed=not is_directory and not is_trigger):
-            return
-        destination = parent + b"/" + base
-        groups = (*parent_groups, group)
-        if is_trigger:
-            self.repository.add((tree, destination), _Candidate(groups, relative, None))
-            return
-        state = _state(child)
-        if state.kind is Kind.OTHER:
-            self._warn(relative, "neither a file, a directory nor a symbolic link")
-            return
-        if b"\n" in (state.target or b""):
-            self.errors.append(f"{printable(relative)}: a newline in a link target is not supported")
-            return
-        if not (tree is Tree.DELETE and is_directory):  # directories in delete/ only lead to names
-            source = Source(tree, self.masterdir, relative, destination, state)
-            self.repository.add((tree, destination), _Candidate(groups, relative, source))
-        if is_directory:
-            self.directory(tree, relative, destination, groups)
-
-    def _usable(self, relative: bytes, base: bytes, group: str | None, group_needed: bool) -> bool:
-        if b"\n" in base:
-            self.errors.append(f"{printable(relative)}: a newline in a file name is not supported: rename it")
-            return False
-        if base in (b"", b".", b".."):
-            self.errors.append(
-                f"{printable(relative)}: without its group extension the name would be "
-                f"{printable(base) or 'empty'!r}, which cannot be a destination: rename it"
-            )
-            return False
-        if group is None:
-            if group_needed:
-                self._warn(relative, "no group extension (expected a name like fstab._all)")
-            return not group_needed
-        if not self.known_groups(group):
-            shown = printable(os.fsencode(group))
-            self._warn(relative, f"unknown group '{shown}'" if group else "empty group extension")
-            return False
-        return True
-
-    def _warn(self, relative: bytes, reason: str) -> None:
-        self.repository.warn(f"{printable(relative)}: skipped, {reason}")
-
-
-def _state(child: os.DirEntry[bytes]) -> FileState:
-    found = child.stat(follow_symlinks=False)
-    return FileState(
-        kind=kind_of(found.st_mode),
-        mode=stat.S_IMODE(found.st_mode),
-        size=found.st_size,
-        uid=found.st_uid,
-        gid=found.st_gid,
-        owner=owner_name(found.st_uid),
-        group=group_name(found.st_gid),
-        target=os.readlink(child.path) if stat.S_ISLNK(found.st_mode) else None,
+def load(config: Config) -> Repository:
+    """The repository of a cluster. Raises RepositoryError, or ConfigError for attributes.yaml, with all problems."""
+    known = config.known_groups
+    attributes = load_attributes(config.masterdir / "attributes.yaml", known)
+    return walk(
+        config.masterdir,
+        known,
+        config.ignore,
+        require_extension=config.require_extension,
+        attributes=attributes,
     )
 
 
-def kind_of(mode: int) -> Kind:
-    """The file type in a st_mode."""
-    if stat.S_ISREG(mode):
-        return Kind.FILE
-    if stat.S_ISDIR(mode):
-        return Kind.DIRECTORY
-    return Kind.LINK if stat.S_ISLNK(mode) else Kind.OTHER
+def walk(
+    masterdir: Path,
+    known_groups: Collection[str],
+    ignore: IgnoreRules,
+    *,
+    require_extension: bool = True,
+    attributes: AttributeRules = NO_RULES,
+) -> Repository:
+    """Walk a masterdir. Raises RepositoryError, naming every offender at once, as scan() does."""
+    return Repository(scan(masterdir, known_groups, ignore, require_extension=require_extension), attributes)

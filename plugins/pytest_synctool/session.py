@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_synctool import plan, probe
 from pytest_synctool.errors import RemoteError, RepositoryError, TransportError
 from pytest_synctool.model import OK, Absent, Actual, Change, FileState, Kind, Node, Outcome, Status, Unknown, printable
-from pytest_synctool.repository import Entry, Tree
+from pytest_synctool.repository import Entry
+from pytest_synctool.source import Tree
 from pytest_synctool.transport import Transport
 
 Push = Callable[[Sequence[bytes]], None]
+Explain = Callable[[Entry, Node], Sequence[str]]
 CheckFunction = Callable[[Entry, FileState | Absent], list[Change]]
 
 
@@ -28,11 +30,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How sessions are run. `deadline` bounds each command on a node, in seconds."""
+    """How sessions are run.
+
+    `deadline` bounds each command on a node, in seconds; `explain` tells of an entry why the node has to have it.
+    """
 
     masterdir: Path
     fix: bool = False
     deadline: float = 120.0
+    explain: Explain | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +120,12 @@ class NodeSession:
 
     def _outcome(self, check: Check) -> Outcome:
         changes = self._changes(check)
-        if isinstance(changes, Outcome):
-            return changes
-        return drift(check.entry, changes) if changes else OK
+        if isinstance(changes, list) and not changes:
+            return OK
+        outcome = changes if isinstance(changes, Outcome) else drift(check.entry, changes)
+        if self.settings.explain is None:
+            return outcome
+        return replace(outcome, details=(*outcome.details, *self.settings.explain(check.entry, self.node)))
 
     def _fix(self, before: Sequence[Outcome]) -> list[Outcome]:
         drifted = self._drifted(before)
@@ -217,7 +226,12 @@ def visible(entries: Iterable[Entry]) -> list[bytes]:
 
 def drift(entry: Entry, changes: Sequence[Change]) -> Outcome:
     """The outcome for differences: one line that names them, below it what was expected and found, and why."""
-    details = [f"{change.what}: expected {change.expected}, found {change.found}" for change in changes]
+    details = [
+        f"{change.what}: differs, not shown since it is sensitive"
+        if entry.sensitive and change.what == "MD5"
+        else f"{change.what}: expected {change.expected}, found {change.found}"
+        for change in changes
+    ]
     return Outcome(Status.DRIFT, finding(changes), (*details, f"source: {entry.source.shown}"))
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from pytest_synctool import config, probe
 from pytest_synctool.model import FileState, Kind
-from pytest_synctool.repository import Entry, walk
+from pytest_synctool.repository import Entry, load
 
 from tests_meta.bench import fake_nodes, masterdir, project
 from tests_meta.bench.measure import MEGABYTE, Aim, BenchError, Benchmark, Sample, Sizes
@@ -60,7 +60,7 @@ def many_tests(directory: Path, sizes: Sizes) -> Iterator[ManyTests]:
     answers.mkdir()
     plain.mkdir()
     found = config.load(material.conf)
-    repository = walk(found.masterdir, found.knows_group, found.ignore)
+    repository = load(found)
     for node in found.nodes.values():
         (answers / node.name).write_bytes(answer(repository.entries(node)))
     expected = {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pytest_synctool.config import DEFAULT_NUM_PROC
+from pytest_synctool.config.model import DEFAULT_NUM_PROC
 from pytest_synctool.embedded import EmbeddedCluster
 
 from tests_meta.bench import masterdir

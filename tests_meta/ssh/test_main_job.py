@@ -175,3 +175,29 @@ def test_more_paths_than_one_command_line_holds(live: Site) -> None:
     audit = live.pytest("-q")
     assert audit.status == 0
     assert audit.count("passed") == 1200 + 7 + 2
+
+
+def test_why_a_node_has_to_have_a_file(live: Site) -> None:
+    """--explain: the source that counts, those that do not, the rules and triggers; only in what has failed."""
+    live.lines.append("ignore *.bak")
+    live.put("ntp.conf._all")
+    live.put("ntp.conf._batch")
+    live.put("ntp.conf._login")
+    live.put("ntp.conf.bak._all")
+    live.script("ntp.conf.post", "#!/bin/sh\n")
+    live.put("fine._all")
+    (live.masterdir / "attributes.yaml").write_text(f"- {{path: {live.top}/ntp.conf, mode: 640}}\n")
+    assert live.pytest("--fix", "-k", "fine", "--hosts=node1").status == 0
+    run = live.pytest("--explain", "--hosts=node1")
+    top = f"overlay{live.top}"
+    for line in (
+        f"why: {top}/ntp.conf._batch, for group batch (groups of node1: node1 batch rack1 all)",
+        f"overrides {top}/ntp.conf._all",
+        f"skipped {top}/ntp.conf._login, not one of its groups",
+        "attributes: mode 0640 by attributes.yaml:1",
+        f"trigger: {top}/ntp.conf.post",
+    ):
+        assert line in run.output
+        assert line in run.message("node1", f"{live.top}/ntp.conf")
+    assert "fine._all" not in run.output
+    assert "why:" not in live.pytest("--hosts=node1").output

@@ -10,8 +10,9 @@ from pathlib import Path
 from pytest_synctool import plan, probe
 from pytest_synctool.compare import compare, compare_absent
 from pytest_synctool.model import Absent, Change, FileState, Kind
-from pytest_synctool.repository import Entry, Tree
+from pytest_synctool.repository import Entry
 from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
+from pytest_synctool.source import Tree
 from pytest_synctool.transport import Answer
 
 from tests_meta.unit.helpers import node

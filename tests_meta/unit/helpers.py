@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pytest_synctool.accounts import group_name, owner_name
 from pytest_synctool.config import Config, parse
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind, Node
-from pytest_synctool.repository import Entry, Source, Tree, kind_of
+from pytest_synctool.repository import Entry
+from pytest_synctool.source import Source, Tree, kind_of
 
 BUSYBOX: Final = "/usr/bin/busybox"
 NOBODY: Final = 65534

@@ -32,9 +32,10 @@ class TestFind:
     @pytest.fixture(autouse=True)
     def places(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A file in every place, `here` being the current directory."""
-        monkeypatch.setattr(configuration, "DEFAULT_PATH", tmp_path / "default.conf")
+        monkeypatch.setattr(configuration, "DEFAULT_DIRECTORY", tmp_path / "default")
         (tmp_path / "here").mkdir()
-        for name in ("here/option.conf", "ini.conf", "here/env.conf", "here/synctool.conf", "default.conf"):
+        (tmp_path / "default").mkdir()
+        for name in ("here/option.conf", "ini.conf", "here/env.conf", "here/synctool.conf", "default/synctool.conf"):
             (tmp_path / name).touch()
 
     def test_the_order(self, tmp_path: Path) -> None:
@@ -47,7 +48,7 @@ class TestFind:
         assert find(None, None, {}, here) == here / "synctool.conf"
         assert find(None, None, {"SYNCTOOL_CONF": ""}, here) == here / "synctool.conf"
         (here / "synctool.conf").unlink()
-        assert find(None, None, {}, here) == tmp_path / "default.conf"
+        assert find(None, None, {}, here) == tmp_path / "default/synctool.conf"
         assert find(str(ini), None, {}, here) == ini
 
     def test_what_is_named_must_exist(self, tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ class TestFind:
             assert str(caught.value) == f"{gone}: no such file (named by {origin})"
 
     def test_it_says_where_it_looked(self, tmp_path: Path) -> None:
-        (tmp_path / "default.conf").unlink()
+        (tmp_path / "default/synctool.conf").unlink()
         with pytest.raises(ConfigError) as caught:
             find(None, None, {}, tmp_path)
         for place in (
@@ -73,7 +74,7 @@ class TestFind:
             "synctool_conf in the ini file (not set)",
             "$SYNCTOOL_CONF (not set)",
             f"{tmp_path / 'synctool.conf'} (no such file)",
-            f"{tmp_path / 'default.conf'} (no such file)",
+            f"{tmp_path / 'default/synctool.conf'} (no such file)",
         ):
             assert place in str(caught.value)
 

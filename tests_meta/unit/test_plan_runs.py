@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pytest_synctool.attributes import Attributes
 from pytest_synctool.model import ABSENT, FileState, Kind
 from pytest_synctool.plan import Plan, Result, plan
+from pytest_synctool.repository import Entry
 
 from tests_meta.unit.disk_node import EXPECTED, DiskNode
 from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, lstat_state, snapshot, state
@@ -239,3 +241,49 @@ class TestFailures:
             assert result is not None
             assert result.failure is not None
             assert result.failure.endswith(("Permission denied", "Operation not permitted"))
+
+
+class TestValidate:
+    """The command of attributes.yaml that has to accept a file before it takes the name."""
+
+    def gated(self, node: DiskNode, name: str, command: str, content: bytes = b"new") -> Entry:
+        made = node.entry(name, EXPECTED["file"], content)
+        return replace(made, attributes=Attributes(validate=command))
+
+    def test_what_is_accepted_is_put_in_place(self, node: DiskNode) -> None:
+        """The command sees the new content under the path it is given, whatever the name, and no standard input."""
+        for odd in ODD_NAMES:
+            entry = self.gated(node, os.fsdecode(odd), "test \"$(cat %s)\" = new && ! read x && echo 'fine  enough'")
+            (node.files / os.fsdecode(odd)).write_bytes(b"old")
+            assert node.fix(entry) == [None], odd
+            assert node.changes(entry) == []
+
+    @pytest.mark.parametrize(
+        ("command", "reason"),
+        [
+            ("echo first; echo 'line 3: syntax error' >&2; false %s", "exit status 1: line 3: syntax error"),
+            ("exit 7 # %s", "exit status 7: "),
+            ("no-such-command %s", "exit status 127: "),
+        ],
+    )
+    def test_what_is_refused_changes_nothing(self, node: DiskNode, command: str, reason: str) -> None:
+        (node.files / "f").write_bytes(b"old")
+        (node.files / "g").write_bytes(b"old")
+        before = snapshot(node.files)
+        refused, other = self.gated(node, "f", command), node.entry("g", EXPECTED["file"])
+        (failure,) = node.fix(refused)
+        assert failure is not None
+        assert failure.startswith(f"refused by its validate command with {reason}".rstrip())
+        after = snapshot(node.files)
+        name = os.fsencode(node.files / "f")
+        assert after[name] == before[name]
+        assert not (node.files / "f.saved").exists()
+        failures = node.fix(refused, other)
+        assert (failures[0], failures[1]) == (failure, None)
+
+    def test_where_only_the_mode_differs_there_is_nothing_to_accept(self, node: DiskNode) -> None:
+        entry = self.gated(node, "f", "false %s")
+        (node.files / "f").write_bytes(b"new")
+        (node.files / "f").chmod(0o600)
+        assert node.fix(entry) == [None]
+        assert node.changes(entry) == []

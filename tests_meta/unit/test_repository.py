@@ -11,12 +11,14 @@ import pytest
 import yaml
 from pytest_synctool.config import Config
 from pytest_synctool.errors import RepositoryError
+from pytest_synctool.masterdir import IgnoreRules, split_extension
 from pytest_synctool.model import Kind, Node, printable
-from pytest_synctool.repository import Entry, IgnoreRules, Repository, Tree, split_extension, walk
+from pytest_synctool.repository import Entry, Repository, load, walk
+from pytest_synctool.source import Tree
 
 from tests_meta.unit.helpers import ODD_NAMES, config, node
 
-CASES = Path(__file__).parent / "cases" / "repository.yaml"
+CASES = [Path(__file__).with_name("cases") / name for name in ("documentation.yaml", "repository.yaml")]
 
 
 class Case(TypedDict, total=False):
@@ -32,8 +34,8 @@ class Case(TypedDict, total=False):
 
 
 def load_cases() -> list[Case]:
-    """The table."""
-    cases: list[Case] = yaml.safe_load(CASES.read_text(encoding="utf-8"))
+    """The tables: what the documentation says, and what the design adds."""
+    cases: list[Case] = [case for path in CASES for case in yaml.safe_load(path.read_text(encoding="utf-8"))]
     return cases
 
 
@@ -53,7 +55,7 @@ def plant(master: Path, *lines: str) -> None:
 
 def walked(found: Config) -> Repository:
     """The repository of a configuration."""
-    return walk(found.masterdir, found.knows_group, found.ignore)
+    return load(found)
 
 
 def sources(entries: tuple[Entry, ...]) -> dict[str, str]:
@@ -200,7 +202,7 @@ def test_a_newline_behind_the_name_or_in_what_is_ignored_does_no_harm(tmp_path: 
     plant(found.masterdir, "overlay/a._al\nl", "overlay/junk\n._all", "overlay/b._all")
     repository = walked(found)
     assert sources(repository.entries(found.nodes["node1"])) == {"/b": "overlay/b._all"}
-    assert repository.warnings == ["overlay/a._al\\nl: skipped, unknown group 'al\\nl'"]
+    assert repository.warnings == ["overlay/a._al\\nl: skipped, unknown group 'al\\nl' (did you mean 'all'?)"]
 
 
 class TestUnusable:
@@ -208,7 +210,7 @@ class TestUnusable:
 
     def test_missing_masterdir(self, cluster: Config) -> None:
         with pytest.raises(RepositoryError, match="is not a directory"):
-            walk(cluster.masterdir / "gone", cluster.knows_group, cluster.ignore)
+            walk(cluster.masterdir / "gone", cluster.known_groups, cluster.ignore)
 
     def test_missing_overlay(self, cluster: Config) -> None:
         (cluster.masterdir / "overlay").rmdir()
@@ -280,7 +282,7 @@ def test_overlay_counts_where_delete_has_the_same_destination(tmp_path: Path) ->
     (tmp_path / "overlay" / "both._all").touch()
     (tmp_path / "delete" / "both._batch").touch()
     (tmp_path / "delete" / "other._batch").touch()
-    repository = walk(tmp_path, lambda group: True, IgnoreRules())
+    repository = walk(tmp_path, ("all", "batch"), IgnoreRules())
     entries = repository.entries(Node("n", ("n", "batch", "all"), "n"))
     assert [(e.tree, e.destination) for e in entries] == [(Tree.DELETE, b"/other"), (Tree.OVERLAY, b"/both")]
     assert repository.warnings == ["delete/both._batch: skipped, overlay/both._all is for the same destination"]

@@ -13,8 +13,10 @@ from unittest.mock import patch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from pytest_synctool.errors import RepositoryError
+from pytest_synctool.masterdir import IgnoreRules
 from pytest_synctool.model import Kind, Node
-from pytest_synctool.repository import IgnoreRules, Repository, Tree, walk
+from pytest_synctool.repository import Repository, walk
+from pytest_synctool.source import Tree
 
 from tests_meta.unit.helpers import file_names, node
 
@@ -68,7 +70,7 @@ def masterdir(overlay: TreeOf, delete: TreeOf | None = None) -> Iterator[Path]:
 
 
 def walked(master: Path) -> Repository:
-    return walk(master, KNOWN.__contains__, IgnoreRules())
+    return walk(master, KNOWN, IgnoreRules())
 
 
 def chosen(repository: Repository, who: Node) -> dict[tuple[Tree, bytes], tuple[bytes, bytes | None]]:
@@ -85,7 +87,7 @@ def paths(tree: TreeOf, above: tuple[bytes, ...] = ()) -> Iterator[tuple[tuple[b
 
 def model(tree: TreeOf, who: Node) -> dict[bytes, bytes]:
     """The sources of a node as the documentation tells them: one path after the other, the best one kept."""
-    best: dict[bytes, tuple[list[int], bytes, bool]] = {}
+    best: dict[bytes, tuple[list[int], tuple[bytes, ...], bool]] = {}
     for components, is_directory in paths(tree):
         split = [name.rpartition(b"._") if b"._" in name else (name, b"", None) for name in components]
         groups = ["all" if group is None else group.decode() for _, _, group in split]
@@ -95,22 +97,23 @@ def model(tree: TreeOf, who: Node) -> dict[bytes, bytes]:
         if not is_directory and split[-1][0].endswith(b".post"):
             continue
         destination = b"/" + b"/".join(base for base, _, _ in split)
-        rank = ([who.groups.index(group) for group in groups], b"/".join((b"overlay", *components)), is_directory)
+        rank = ([who.groups.index(group) for group in groups], (b"overlay", *components), is_directory)
         best[destination] = min(best.get(destination, rank), rank)
     files = {destination for destination, (_, _, is_directory) in best.items() if not is_directory}
     return {
-        destination: relative
+        destination: b"/".join(relative)
         for destination, (_, relative, _) in best.items()
         if not any(destination.startswith(file + b"/") for file in files)
     }
 
 
-@given(tree=trees)
-def test_the_most_important_source_is_chosen(tree: TreeOf) -> None:
+@given(tree=trees, groups=st.lists(st.permutations(["g", "h"]), max_size=3), upto=st.integers(0, 2))
+def test_the_most_important_source_is_chosen(tree: TreeOf, groups: list[list[str]], upto: int) -> None:
     """Documentation: "The groups a node is in"; design: component by component from the root of the tree."""
+    more = [node(f"n{number}", *order[:upto]) for number, order in enumerate(groups, 1)]
     with masterdir(tree) as master:
         repository = walked(master)
-        for who in NODES:
+        for who in (*NODES, *more):
             found = {key[1]: source for key, (source, _) in chosen(repository, who).items()}
             assert found == model(tree, who)
 

@@ -10,8 +10,9 @@ import pytest
 from pytest_synctool import probe
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import ABSENT, OK, Absent, Actual, Change, FileState, Outcome, Status, Unknown
-from pytest_synctool.repository import Entry, Source, Tree
+from pytest_synctool.repository import Entry
 from pytest_synctool.session import Check, drift, finding, visible
+from pytest_synctool.source import Source, Tree
 from pytest_synctool.transport import Answer
 
 from tests_meta.unit.fake_node import FakeNode, run, same, told

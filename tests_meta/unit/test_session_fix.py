@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import OK, Kind, Outcome, Status
-from pytest_synctool.repository import Tree
+from pytest_synctool.source import Tree
 
 from tests_meta.unit.fake_node import FakeNode, States, run
 from tests_meta.unit.helpers import entry, state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_synctool.plugin.collect import pytest_collect_file
+from pytest_synctool.plugin.lint import pytest_collection
 from pytest_synctool.plugin.options import pytest_addoption, pytest_configure, pytest_unconfigure
 from pytest_synctool.plugin.run import (
     pytest_runtest_protocol,
@@ -20,6 +21,7 @@ from pytest_synctool.plugin.testinfra_hosts import pytest_generate_tests
 __all__ = [
     "pytest_addoption",
     "pytest_collect_file",
+    "pytest_collection",
     "pytest_configure",
     "pytest_generate_tests",
     "pytest_report_header",

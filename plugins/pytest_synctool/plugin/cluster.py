@@ -14,7 +14,8 @@ from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.nodeset import select, terms
 from pytest_synctool.report.tally import Tally
-from pytest_synctool.repository import Repository, walk
+from pytest_synctool.repository import Repository
+from pytest_synctool.repository import load as load_repository
 from pytest_synctool.transport import SshSettings
 
 # The package of the compliance suite, in a checkout and installed.
@@ -59,8 +60,10 @@ def cluster_of(config: pytest.Config) -> Cluster:
 
 def _load(config: pytest.Config) -> Cluster:
     found = configuration.load(locate(config))
+    if config.option.synctool_lint:  # about all nodes, whether or not any can be selected; none takes part
+        return Cluster(found, (), load_repository(found))
     nodes = _selected(found, config.option.synctool_selection)
-    repository = walk(found.masterdir, found.knows_group, found.ignore)
+    repository = load_repository(found)
     for node in nodes:
         repository.entries(node)  # so that all warnings are known
     return Cluster(found, nodes, repository)
@@ -97,7 +100,7 @@ def ssh_settings(config: pytest.Config, command: tuple[str, ...] = ("ssh",)) -> 
 def wants_cluster(config: pytest.Config) -> bool:
     """Whether the command line asks for the cluster: our options, or the compliance suite among the arguments."""
     option = config.option
-    if option.synctool_conf or option.synctool_fix:
+    if option.synctool_conf or option.synctool_fix or option.synctool_lint:
         return True
     if option.synctool_selection is not None and not all(map(is_url, terms(option.synctool_selection))):
         return _has_configuration(config) or _collects_suite(config)

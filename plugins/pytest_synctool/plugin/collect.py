@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from inspect import signature
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Self
 
 import pytest
@@ -14,10 +16,13 @@ from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.nodeids import encode
 from pytest_synctool.plugin.cluster import SUITE, Cluster, cluster_of
-from pytest_synctool.repository import Entry, Tree
+from pytest_synctool.repository import Entry
 from pytest_synctool.session import Check, CheckFunction
+from pytest_synctool.source import Tree
 
-_CHECK_DEFINITION = re.compile(rb"^def check_\w", re.MULTILINE)
+# Other suites have functions named check_* too, which are none of our business.
+_CHECK_DEFINITION = re.compile(rb"^def check_\w+\(\s*entry\b", re.MULTILINE)
+_PARAMETERS = ("entry", "actual")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -66,8 +71,12 @@ def _check_functions(module: Any) -> list[tuple[str, CheckFunction]]:
     return [
         (name, value)
         for name, value in vars(module).items()
-        if name.startswith("check_") and callable(value) and value.__module__ == module.__name__
+        if name.startswith("check_") and _is_check(value) and value.__module__ == module.__name__
     ]
+
+
+def _is_check(value: object) -> bool:
+    return isinstance(value, FunctionType) and tuple(signature(value).parameters) == _PARAMETERS
 
 
 def _tree(function: CheckFunction) -> Tree:

@@ -38,6 +38,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="put right what differs; without it nothing on a node is ever written",
     )
     group.addoption(
+        "--explain",
+        dest="synctool_explain",
+        action="store_true",
+        help="show in each failure why the node has to have this file: the source that counts, and those that do not",
+    )
+    group.addoption(
         "--connect-timeout",
         dest="synctool_connect_timeout",
         type=_seconds,
@@ -53,6 +59,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="how long one command on a node may take, a repair with its triggers included (default: %(default)s)",
     )
+    group.addoption(
+        "--synctool-lint",
+        dest="synctool_lint",
+        action="store_true",
+        help="check the configuration and the masterdir offline: a test for every rule, no node is contacted",
+    )
     parser.addini("synctool_conf", "the cluster's synctool.conf, relative to the ini file", default="")
 
 
@@ -60,8 +72,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the cluster if the run is about it, and hand the selected nodes to testinfra."""
     option = config.option
-    for marker in ("overlay: checks of overlay entries", "delete: checks of delete entries"):
+    for marker in (
+        "overlay: checks of overlay entries",
+        "delete: checks of delete entries",
+        "lint: rules of --synctool-lint",
+    ):
         config.addinivalue_line("markers", marker)
+    if option.synctool_fix and option.synctool_lint:
+        raise pytest.UsageError("--fix does not go with --synctool-lint: it contacts no node, so nothing can be fixed")
     if option.synctool_fix and option.collectonly:
         raise pytest.UsageError("--fix does not go with --collect-only: nothing runs, so nothing can be fixed")
     if not hasattr(option, "hosts"):

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_synctool import mirror
 from pytest_synctool.errors import TransportError
+from pytest_synctool.explain import Explainer
 from pytest_synctool.fanout import Fanout
 from pytest_synctool.model import Node
 from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, is_worker, ssh_settings
@@ -98,7 +99,10 @@ class Runner:
         careful = config.option.synctool_fix and config.option.maxfail
         processes = Processes()
         settings = Settings(
-            cluster.config.masterdir, config.option.synctool_fix, float(config.option.synctool_node_timeout)
+            cluster.config.masterdir,
+            config.option.synctool_fix,
+            float(config.option.synctool_node_timeout),
+            Explainer(cluster.repository).of_entry if config.option.synctool_explain else None,
         )
         ssh = ssh_settings(config, cluster.config.ssh_cmd)
 

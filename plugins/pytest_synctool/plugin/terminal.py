@@ -21,6 +21,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     cluster = config.stash.get(CLUSTER, None)
     if cluster is None:
         return []
+    if config.option.synctool_lint:
+        return [f"synctool: {cluster.config.path}, lint, no node is contacted"]
     mode = "fixing" if config.option.synctool_fix else "dry run, nothing is changed on any node"
     lines = [
         f"synctool: {cluster.config.path}, {nodes_in_words(len(cluster.nodes))} of {len(cluster.config.nodes)}, {mode}"
@@ -59,14 +61,17 @@ def _category(report: pytest.TestReport) -> str:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Generator[None]:
     """What was left out of the masterdir, then findings grouped by what they say, then the count of nodes.
 
-    More than a few failures of entries are not shown one by one as well, unless with -v: the grouped findings take
-    their place, so that a thousand nodes with the same drift are one line.
+    More than a few failures of entries are not shown one by one as well, unless with -v or --explain: the grouped
+    findings take their place, so that a thousand nodes with the same drift are one line.
     """
     tally = config.stash.get(TALLY, None)
     cluster = config.stash.get(CLUSTER, None)
-    if tally is None or cluster is None or not (tally.nodes or cluster.warnings):
+    if tally is None or cluster is None or config.option.synctool_lint:
         return (yield)
-    hidden = _hide_entries(terminalreporter) if terminalreporter.verbosity <= 0 else {}
+    if not (tally.nodes or cluster.warnings):
+        return (yield)
+    shown = terminalreporter.verbosity > 0 or config.option.synctool_explain
+    hidden = {} if shown else _hide_entries(terminalreporter)
     try:
         result = yield
     finally:

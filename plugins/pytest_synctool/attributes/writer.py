@@ -1,0 +1,110 @@
+"""An attributes.yaml that says what a tree says as it stands."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from pytest_synctool.accounts import group_id, user_id
+from pytest_synctool.attributes.rules import is_account, is_number, written
+from pytest_synctool.model import Kind, printable
+from pytest_synctool.source import Source, Tree
+from pytest_synctool.yamlfile import dump
+
+_HEADER: Final = """\
+# Owner, group and mode of what is in overlay/, for a repository that does not keep them.
+# Taken from the tree as it stood. A rule with an exact name wins over a pattern, a later pattern over an earlier one.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """One attribute of one `path` or `source`, as it stands."""
+
+    key: str
+    name: bytes
+    attribute: str
+    value: str
+
+
+def scan(sources: Iterable[Source]) -> str:
+    """The text of an attributes.yaml that says owner, group and mode of the overlay sources as they stand.
+
+    The modes of links are left out, and with a comment names that are not UTF-8, since YAML cannot hold them.
+    """
+    overlay = sorted((s for s in sources if s.tree is Tree.OVERLAY), key=lambda s: (s.destination, s.relative))
+    with_mode = [s for s in overlay if s.state.kind is not Kind.LINK]
+    rules: list[dict[str, object]] = []
+    unwritten: set[bytes] = set()
+    if overlay:
+        owner, group = _most_common(map(_owner, overlay)), _most_common(map(_group, overlay))
+        rules.append({"path": "/**", "owner": owner, "group": group})
+        owners, groups = _facts(overlay, "owner", _owner, owner), _facts(overlay, "group", _group, group)
+        for facts in ([*owners, *groups], _facts(with_mode, "mode", _mode, None)):
+            rules += _grouped(fact for fact in facts if _is_utf8(fact.name))
+            unwritten |= {fact.name for fact in facts if not _is_utf8(fact.name)}
+    left_out = "".join(f"# left out, the name is not UTF-8: {printable(name)}\n" for name in sorted(unwritten))
+    return _HEADER + left_out + dump(rules)
+
+
+def _facts(
+    sources: Sequence[Source], attribute: str, value: Callable[[Source], str], default: str | None
+) -> list[_Fact]:
+    """What has to be said of an attribute: by `path`, or by `source` where those of one destination differ."""
+    found = []
+    for destination, group in groupby(sources, key=lambda source: source.destination):
+        values = {source.relative: value(source) for source in group}
+        if len(set(values.values())) == 1:
+            found.append(_Fact("path", destination, attribute, next(iter(values.values()))))
+        else:
+            found += [_Fact("source", relative, attribute, each) for relative, each in values.items()]
+    return [fact for fact in found if fact.value != default]
+
+
+def _grouped(facts: Iterable[_Fact]) -> Iterator[dict[str, object]]:
+    """Rules, each for all names of which the same has to be said."""
+    said: dict[tuple[str, bytes], list[tuple[str, str]]] = {}
+    for fact in facts:
+        said.setdefault((fact.key, fact.name), []).append((fact.attribute, fact.value))
+    rules: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
+    for (key, name), values in said.items():
+        rules.setdefault((key, tuple(values)), []).append(re.sub(r"([*?\[])", r"[\1]", os.fsdecode(name)))
+    for (key, attributes), names in sorted(rules.items()):
+        yield {**dict(attributes), key: sorted(names)}
+
+
+def _is_utf8(name: bytes) -> bool:
+    try:
+        name.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _most_common(values: Iterable[str]) -> str:
+    counts = Counter(values)
+    return min(counts, key=lambda value: (-counts[value], value))
+
+
+def _mode(source: Source) -> str:
+    return written("mode", source.state.mode)
+
+
+def _owner(source: Source) -> str:
+    return _account_word(source.state.owner, source.state.uid, user_id)
+
+
+def _group(source: Source) -> str:
+    return _account_word(source.state.group, source.state.gid, group_id)
+
+
+def _account_word(name: str | None, number: int, number_of: Callable[[str], int | None]) -> str:
+    """The name, or the number where there is no name that a rule can hold and that leads back to the number."""
+    if name is None or is_number(name) or not is_account(name) or number_of(name) not in (number, None):
+        return str(number)
+    return name

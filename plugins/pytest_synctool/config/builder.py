@@ -1,0 +1,372 @@
+"""From statements to a Config: what each means, and whether they hold together."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Final
+
+from pytest_synctool.config.model import DEFAULT_NUM_PROC, IMPLICIT_GROUPS, Config, OnUpdate, Place
+from pytest_synctool.config.ranges import RangeError, expand, is_name, spread
+from pytest_synctool.config.statements import NAME_EXPECTED, Statement
+from pytest_synctool.errors import ConfigError, SelectionError
+from pytest_synctool.masterdir import IgnoreRules
+from pytest_synctool.model import Node
+from pytest_synctool.nodeset import NONE, select
+from pytest_synctool.words import TRUTHS, Hints, nearest
+
+_SPECIFIERS: Final = ("interface", "ipaddress", "hostname", "connection", "rsync")
+_NOT_YET: Final = ("symlink_mode", "on_update", "always_run", "diff_cmd", "scp_cmd", "synctool_cmd", "logfile")
+
+
+@dataclass(frozen=True, slots=True)
+class _NodeLine:
+    place: Place
+    groups: tuple[str, ...]
+    specifiers: Mapping[str, str]
+
+
+@dataclass
+class Builder:
+    """Takes up statements, then makes a Config of them. `path` is the file that the run names."""
+
+    path: Path
+    problems: list[tuple[Place, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    nodes: dict[str, _NodeLine] = field(default_factory=dict)
+    compounds: dict[str, tuple[Place, tuple[str, ...]]] = field(default_factory=dict)
+    ignored_nodes: dict[str, Place] = field(default_factory=dict)
+    ignored_groups: dict[str, Place] = field(default_factory=dict)
+    patterns: dict[str, Place] = field(default_factory=dict)
+    selection: dict[str, Place] = field(default_factory=dict)
+    on_update: list[OnUpdate] = field(default_factory=list)
+    always_run: list[str] = field(default_factory=list)
+    values: dict[str, tuple[Place, str]] = field(default_factory=dict)
+    _files: dict[Path, int] = field(default_factory=dict)
+    _hints: Hints = field(default_factory=Hints)
+
+    def problem(self, place: Place, message: str) -> None:
+        """Take up what is wrong with a line."""
+        self._files.setdefault(place.path, len(self._files))
+        self.problems.append((place, message))
+
+    def add(self, statement: Statement) -> None:
+        """Take up a statement."""
+        place = statement.place
+        self._files.setdefault(place.path, len(self._files))
+        if statement.keyword in _NOT_YET:
+            self.warnings.append(f"{place}: '{statement.keyword}' is accepted but not carried out yet")
+        handler = _HANDLERS.get(statement.keyword)
+        if handler is not None:
+            handler(self, place, statement.arguments)
+        elif statement.keyword in self.values:
+            self.problem(
+                place, f"'{statement.keyword}' is set twice, first {_there(self.values[statement.keyword][0], place)}"
+            )
+        else:
+            self.values[statement.keyword] = (place, statement.arguments[0])
+
+    def _node(self, place: Place, words: Sequence[str]) -> None:
+        word, *rest = words
+        names = self._names(place, "node", word)
+        groups = tuple(w for w in rest if ":" not in w and self._is_name(place, "group", w))
+        specifiers = [self._specifier(place, w, len(names)) for w in rest if ":" in w]
+        for number, name in enumerate(names):
+            if name in IMPLICIT_GROUPS:
+                self.problem(place, f"node '{name}' is named like a built-in group")
+            elif name in self.nodes:
+                self.problem(place, f"node '{name}' is defined twice, first {_there(self.nodes[name].place, place)}")
+            else:
+                own = {key: values[number] for key, values in specifiers if values}
+                self.nodes[name] = _NodeLine(place, groups, own)
+
+    def _specifier(self, place: Place, word: str, count: int) -> tuple[str, list[str]]:
+        """A specifier and its value for each node of a line; no values where it is wrong."""
+        key, _, value = word.partition(":")
+        if key not in _SPECIFIERS:
+            expected = ", ".join(f"{specifier}:" for specifier in _SPECIFIERS)
+            self.problem(
+                place, f"unknown node specifier '{key}:'{nearest(key, _SPECIFIERS)}, expected one of {expected}"
+            )
+        elif not value or value.startswith("-"):
+            self.problem(place, f"'{key}:' needs a value that does not start with '-'")
+        elif key == "rsync" and value.lower() not in TRUTHS:
+            self.problem(place, f"'rsync:' expects yes or no, not '{value}'")
+        elif key == "connection" and "://" not in value:
+            self.problem(place, f"'connection:' expects a testinfra host like docker://web1, not '{value}'")
+        elif key == "rsync":
+            return key, [value] * count
+        elif count:
+            try:
+                return key, spread(value, count)
+            except RangeError as error:
+                self.problem(place, f"'{key}:' {error}")
+        return key, []
+
+    def _group(self, place: Place, words: Sequence[str]) -> None:
+        name, *members = words
+        if not self._is_name(place, "group", name):
+            return
+        if name in self.compounds:
+            self.problem(place, f"group '{name}' is defined twice, first {_there(self.compounds[name][0], place)}")
+        elif name in IMPLICIT_GROUPS:
+            self.problem(place, f"group '{name}' is built in and cannot be defined")
+        elif not members:
+            self.problem(place, f"group '{name}' has no members")
+        else:
+            self.compounds[name] = (place, tuple(m for m in members if self._is_name(place, "group", m)))
+
+    def _ignore_node(self, place: Place, words: Sequence[str]) -> None:
+        for word in words:
+            self.ignored_nodes.update(dict.fromkeys(self._names(place, "node", word), place))
+
+    def _ignore_group(self, place: Place, words: Sequence[str]) -> None:
+        self.ignored_groups.update(dict.fromkeys(words, place))
+
+    def _ignore(self, place: Place, words: Sequence[str]) -> None:
+        for word in words:
+            self.patterns.setdefault(word, place)
+
+    def _default_nodeset(self, place: Place, words: Sequence[str]) -> None:
+        self.selection.update(dict.fromkeys(words, place))
+
+    def _on_update(self, place: Place, arguments: Sequence[str]) -> None:
+        path, command = arguments
+        if not path.startswith("/") or os.path.normpath(path) != path:
+            self.problem(place, f"'on_update' expects an absolute path, not '{path}'")
+        else:
+            self.on_update.append(OnUpdate(os.fsencode(path), command, place))
+
+    def _always_run(self, _place: Place, arguments: Sequence[str]) -> None:
+        self.always_run.extend(arguments)
+
+    def _names(self, place: Place, what: str, word: str) -> list[str]:
+        """The names that a word stands for; none, and a problem, where it is none."""
+        try:
+            names = expand(word)
+        except RangeError as error:
+            self.problem(place, str(error))
+            return []
+        return names if self._is_name(place, what, names[0]) else []
+
+    def _is_name(self, place: Place, what: str, name: str) -> bool:
+        if is_name(name):
+            return True
+        self.problem(place, f"'{name}' is not a {what} name: {NAME_EXPECTED}")
+        return False
+
+    def finish(self) -> Config:
+        """The configuration. Raises ConfigError with all problems, in the order of the files and their lines."""
+        masterdir = self._masterdir()
+        nodes = {name: self._resolved(name, line) for name, line in self.nodes.items()}
+        if not nodes:
+            self.problem(Place(self.path, 0), "no 'node' line: expected at least one, like 'node node1 batch'")
+        places = self._group_places()
+        self._check_groups(nodes, places)
+        self._check_cycles()
+        config = Config(
+            path=self.path,
+            masterdir=masterdir,
+            nodes=nodes,
+            groups=_members(nodes, places),
+            ignore=IgnoreRules(
+                tuple(self.patterns),
+                dotfiles=self._truth("ignore_dotfiles", False),
+                dotdirs=self._truth("ignore_dotdirs", False),
+                origins=self._ignore_origins(),
+            ),
+            require_extension=self._truth("require_extension", True),
+            ssh_cmd=self._command("ssh_cmd", Config.ssh_cmd),
+            scp_cmd=self._command("scp_cmd", Config.scp_cmd),
+            rsync_cmd=self._command("rsync_cmd", Config.rsync_cmd),
+            diff_cmd=self._command("diff_cmd", Config.diff_cmd),
+            synctool_cmd=self._command("synctool_cmd", Config.synctool_cmd),
+            num_proc=int(self._matching("num_proc", "[1-9][0-9]{0,5}", "a number from 1") or DEFAULT_NUM_PROC),
+            symlink_mode=self._octal("symlink_mode"),
+            logfile=self._matching("logfile", "/.*", "an absolute path"),
+            on_update=tuple(self.on_update),
+            always_run=tuple(self.always_run),
+            ignored_groups=frozenset(self.ignored_groups),
+            warnings=tuple(self.warnings),
+            group_places=places,
+        )
+        config = self._with_default_nodeset(config)
+        if self.problems:
+            files = {**self._files, self.path: -1}
+            found = sorted(dict.fromkeys(self.problems), key=lambda p: (files[p[0].path], p[0].line))
+            raise ConfigError("\n".join(f"{place if place.line else place.path}: {text}" for place, text in found))
+        return config
+
+    def _masterdir(self) -> Path:
+        if "masterdir" not in self.values:
+            self.problem(Place(self.path, 0), "no 'masterdir' line: expected one, like 'masterdir /var/lib/synctool'")
+            return Path("/")
+        place, value = self.values["masterdir"]
+        masterdir = Path(os.path.normpath(place.path.absolute().parent / value))
+        if not os.path.isdir(masterdir):
+            self.problem(place, f"masterdir {masterdir} is not a directory: create it, or correct this line")
+        return masterdir
+
+    def _resolved(self, name: str, line: _NodeLine) -> Node:
+        expanded = [g for g in self._expanded([name, *line.groups]) if g not in IMPLICIT_GROUPS]
+        ignored = name in self.ignored_nodes or any(group in self.ignored_groups for group in expanded)
+        groups = (*(group for group in expanded if group not in self.ignored_groups), "all")
+        specifiers = line.specifiers
+        return Node(
+            name=name,
+            groups=groups,
+            address=specifiers.get("interface") or specifiers.get("ipaddress") or name,
+            hostname=specifiers.get("hostname"),
+            connection=specifiers.get("connection"),
+            rsync=TRUTHS[specifiers.get("rsync", "yes").lower()],
+            ignored=ignored,
+        )
+
+    def _expanded(self, groups: Sequence[str]) -> list[str]:
+        """Compound groups expanded in place, at any depth, without duplicates; the first of several counts."""
+        expanded: dict[str, None] = {}
+        waiting = list(reversed(groups))
+        while waiting:
+            group = waiting.pop()
+            if group not in expanded:
+                expanded[group] = None
+                if group in self.compounds:
+                    waiting.extend(reversed(self.compounds[group][1]))
+        return list(expanded)
+
+    def _check_cycles(self) -> None:
+        """A compound group that is a member of itself, at any depth, is a problem: one for each circle."""
+        graph = {name: [m for m in members if m in self.compounds] for name, (_, members) in self.compounds.items()}
+        while True:
+            try:
+                TopologicalSorter(graph).prepare()
+            except CycleError as error:
+                circle = list(reversed(error.args[1]))
+                place = min((self.compounds[name][0] for name in circle), key=lambda p: (self._files[p.path], p.line))
+                self.problem(place, f"group '{circle[0]}' contains itself: {' > '.join(circle)}")
+                for name in circle:
+                    graph[name] = []
+            else:
+                return
+
+    def _group_places(self) -> dict[str, Place]:
+        """All groups with their lines, those of nodes excepted: as node and group lines name them, then `all`."""
+        places: dict[str, Place] = {}
+        for line in self.nodes.values():
+            for group in line.groups:
+                places.setdefault(group, line.place)
+        places.update({name: place for name, (place, _) in self.compounds.items()})
+        for place, members in self.compounds.values():
+            for name in members:
+                places.setdefault(name, place)
+        places.setdefault("all", Place(self.path, 0))
+        return {name: place for name, place in places.items() if name not in self.nodes and name != "none"}
+
+    def _check_groups(self, nodes: Mapping[str, Node], places: Mapping[str, Place]) -> None:
+        used = {group for node in nodes.values() for group in node.groups}
+        for name, (place, members) in self.compounds.items():
+            self._check_not_nodes(place, (name, *members))
+            if name not in self.ignored_groups and name not in used:
+                hint = self._hints.nearest("group", name, [group for group in places if group not in self.compounds])
+                self.warnings.append(f"{place}: group '{name}' applies to no node{hint}: put it on a 'node' line")
+        for line in self.nodes.values():
+            self._check_not_nodes(line.place, line.groups)
+        for name, place in self.ignored_nodes.items():
+            if name not in self.nodes:
+                self.problem(place, f"no such node '{name}'{self._hints.nearest('node', name, self.nodes)}")
+        for name, place in self.ignored_groups.items():
+            if name in IMPLICIT_GROUPS:
+                self.problem(place, f"'ignore_group {name}': a built-in group cannot be ignored")
+            elif name not in places:
+                self.problem(place, f"no such group '{name}'{self._hints.nearest('group', name, places)}")
+
+    def _check_not_nodes(self, place: Place, groups: Sequence[str]) -> None:
+        for group in groups:
+            if group in self.nodes:
+                there = _there(self.nodes[group].place, place)
+                self.problem(place, f"group '{group}' is named like the node {there}")
+
+    def _with_default_nodeset(self, config: Config) -> Config:
+        if not self.selection:
+            return config
+        if NONE in self.selection:
+            if len(self.selection) > 1:
+                self.problem(self.selection[NONE], "'default_nodeset none' does not go with other nodes")
+            return replace(config, default_nodeset=NONE)
+        for term, place in self.selection.items():
+            try:
+                select(config, term, origin="'default_nodeset'")
+            except SelectionError as error:
+                self.problem(place, str(error))
+        return replace(config, default_nodeset=",".join(self.selection))
+
+    def _ignore_origins(self) -> dict[str, str]:
+        """What to say of each ignore rule: `'ignore *.swp' (synctool.conf:7)`."""
+        origins = {pattern: f"'ignore {pattern}' ({place})" for pattern, place in self.patterns.items()}
+        for keyword in ("ignore_dotfiles", "ignore_dotdirs"):
+            if keyword in self.values:
+                origins[keyword] = f"'{keyword}' ({self.values[keyword][0]})"
+        return origins
+
+    def _truth(self, keyword: str, default: bool) -> bool:
+        if keyword not in self.values:
+            return default
+        place, value = self.values[keyword]
+        if value.lower() not in TRUTHS:
+            self.problem(place, f"'{keyword}' expects yes or no, not '{value}'")
+        return TRUTHS.get(value.lower(), default)
+
+    def _matching(self, keyword: str, pattern: str, expected: str) -> str | None:
+        if keyword not in self.values:
+            return None
+        place, value = self.values[keyword]
+        if re.fullmatch(pattern, value):
+            return value
+        self.problem(place, f"'{keyword}' expects {expected}, not '{value}'")
+        return None
+
+    def _octal(self, keyword: str) -> int | None:
+        value = self._matching(keyword, "[0-7]{1,4}", "an octal number like 0755")
+        return None if value is None else int(value, 8)
+
+    def _command(self, keyword: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        if keyword not in self.values:
+            return default
+        place, value = self.values[keyword]
+        try:
+            return tuple(shlex.split(value)) or default
+        except ValueError as error:
+            self.problem(place, f"'{keyword}' is not a command line: {error}")
+            return default
+
+
+def _there(first: Place, now: Place) -> str:
+    """Where something was said before, as short as it can be told."""
+    return f"on line {first.line}" if first.path == now.path else f"in {first}"
+
+
+def _members(nodes: Mapping[str, Node], groups: Mapping[str, Place]) -> dict[str, tuple[str, ...]]:
+    members: dict[str, list[str]] = {group: [] for group in groups}
+    for name, node in nodes.items():
+        for group in node.groups[1:]:
+            if group in members:  # else it is named like a node, which is a problem
+                members[group].append(name)
+    return {group: tuple(names) for group, names in members.items()}
+
+
+_Handler = Callable[[Builder, Place, Sequence[str]], None]
+_HANDLERS: Final[dict[str, _Handler]] = {
+    "node": Builder._node,
+    "group": Builder._group,
+    "ignore_node": Builder._ignore_node,
+    "ignore_group": Builder._ignore_group,
+    "ignore": Builder._ignore,
+    "default_nodeset": Builder._default_nodeset,
+    "on_update": Builder._on_update,
+    "always_run": Builder._always_run,
+}

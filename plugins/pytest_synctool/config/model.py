@@ -1,0 +1,73 @@
+"""What a configuration says, once it holds together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from pytest_synctool.masterdir import IgnoreRules
+from pytest_synctool.model import Node
+
+DEFAULT_NUM_PROC: Final = 64
+IMPLICIT_GROUPS: Final = ("all", "none")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A line of a file, as `file:line`."""
+
+    path: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class OnUpdate:
+    """`on_update PATH COMMAND`: a shell command to run on the node when `path` has changed."""
+
+    path: bytes
+    command: str
+    place: Place = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A configuration that holds together.
+
+    `nodes` are in the order of the files, each with its groups resolved. `groups` maps every group, `all` and the
+    compound ones included, to the names of its nodes. Commands are argument lists, but for those of `on_update` and
+    `always_run`, which are shell text. `default_nodeset` is a selection as --hosts takes it, or `none`.
+    `ignored_groups` are those that ignore_group has taken from every node.
+    `group_places` has the line that defines a compound group, or that mentions a plain one first.
+    """
+
+    path: Path
+    masterdir: Path
+    nodes: Mapping[str, Node]
+    groups: Mapping[str, tuple[str, ...]]
+    ignore: IgnoreRules = field(default_factory=IgnoreRules)
+    default_nodeset: str | None = None
+    require_extension: bool = True
+    ssh_cmd: tuple[str, ...] = ("ssh",)
+    scp_cmd: tuple[str, ...] = ("scp",)
+    rsync_cmd: tuple[str, ...] = ("rsync",)
+    diff_cmd: tuple[str, ...] = ("diff", "-u")
+    synctool_cmd: tuple[str, ...] = ()
+    num_proc: int = DEFAULT_NUM_PROC
+    symlink_mode: int | None = None
+    logfile: str | None = None
+    on_update: tuple[OnUpdate, ...] = ()
+    always_run: tuple[str, ...] = ()
+    ignored_groups: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+    group_places: Mapping[str, Place] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def known_groups(self) -> frozenset[str]:
+        """What may stand behind `._` in a file name: a node, a group, `all` or `none`."""
+        return frozenset((*self.groups, *self.nodes, *IMPLICIT_GROUPS))

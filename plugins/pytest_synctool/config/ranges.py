@@ -1,0 +1,81 @@
+"""Node ranges: `n[001-100]`, and what goes with each of their nodes: `ipaddress:192.168.1.[20]`."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+from typing import Final
+
+from ClusterShell.RangeSet import RangeSet, RangeSetException
+
+MOST_NODES: Final = 100_000
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_BRACKETS: Final = re.compile(r"\[([^\]]*)\]")
+_PART: Final = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?(?:/\d{1,9})?")
+_COUNTED: Final = re.compile(r"([^\[\]]*)\[(\d{1,9})\]([^\[\]]*)")
+_DOTTED: Final = re.compile(r"\d+(?:\.\d+){3}")
+
+
+class RangeError(ValueError):
+    """A range cannot be what was meant; the message says why."""
+
+
+def is_name(word: str) -> bool:
+    """Whether a word can be the name of a node or group."""
+    return _NAME.fullmatch(word) is not None
+
+
+def expand(word: str) -> list[str]:
+    """The names that a word with ranges in brackets stands for, in order; a word without is one name.
+
+    Raises RangeError.
+    """
+    literals = _BRACKETS.split(word)
+    if any(c in literal for literal in literals[::2] for c in "[]"):
+        raise RangeError(f"'{word}': expected ranges in brackets, like n[001-100]")
+    numbers = [_numbers(text, word) for text in literals[1::2]]
+    count = 1
+    for found in numbers:
+        count *= len(found)
+    if count > MOST_NODES:
+        raise RangeError(f"'{word}' stands for more than {MOST_NODES:,} names")
+    return [
+        "".join((*(a + b for a, b in zip(literals[::2], n, strict=False)), literals[-1])) for n in product(*numbers)
+    ]
+
+
+def _numbers(text: str, word: str) -> list[str]:
+    for part in text.split(","):
+        match = _PART.fullmatch(part)
+        if match is None:
+            raise RangeError(f"'{word}': '{text}' is not a range, expected one like [001-100] or [1-3,7]")
+        if match[2] and not 0 <= int(match[2]) - int(match[1]) < MOST_NODES:
+            reason = "goes backwards" if int(match[2]) < int(match[1]) else f"has more than {MOST_NODES:,} numbers"
+            raise RangeError(f"'{word}': '{part}' {reason}")
+    try:
+        return list(RangeSet(text).striter())
+    except RangeSetException as error:
+        raise RangeError(f"'{word}': {error}") from error
+
+
+def spread(value: str, count: int) -> list[str]:
+    """A value for each of `count` nodes: one number in brackets counts up from there, ranges give one each.
+
+    Leading zeros are kept. Raises RangeError where it does not come out even.
+    """
+    match = _COUNTED.fullmatch(value)
+    if match is not None:
+        start, width = int(match[2]), len(match[2])
+        values = [f"{match[1]}{number:0{width}}{match[3]}" for number in range(start, start + count)]
+        if bad := [v for v in values if _DOTTED.fullmatch(v) and any(int(part) > 255 for part in v.split("."))]:
+            raise RangeError(f"'{value}' counts up to '{bad[0]}', which is no address")
+        return values
+    if "[" not in value:
+        if count > 1:
+            raise RangeError(f"'{value}' would be the same for {count} nodes: expected a range, like 192.168.1.[20]")
+        return [value]
+    values = expand(value)
+    if len(values) != count:
+        raise RangeError(f"'{value}' stands for {len(values)}, expected one for each of {count} nodes")
+    return values

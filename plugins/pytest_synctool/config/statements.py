@@ -1,0 +1,255 @@
+"""The two spellings of a configuration, each read into the same statements: synctool.conf and synctool.yaml.
+
+synctool.conf has one statement a line; `#` starts a comment, a backslash at the end of a line continues it. YAML has a
+key for each keyword.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any, Final
+
+from pytest_synctool import yamlfile
+from pytest_synctool.config.model import Place
+from pytest_synctool.words import nearest
+from pytest_synctool.yamlfile import Items, Table, Text, Value
+
+Complain = Callable[[Place, str], None]
+
+
+class Shape(Enum):
+    """What stands behind a keyword."""
+
+    WORDS = auto()
+    TEXT = auto()  # one text, blanks included
+    WORD_AND_TEXT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A keyword, in its first spelling, with what stands behind it. There is at least one argument."""
+
+    place: Place
+    keyword: str
+    arguments: tuple[str, ...]
+
+
+SHAPES: Final = {
+    **dict.fromkeys(
+        ("node", "group", "ignore_node", "ignore_group", "ignore", "include", "default_nodeset"), Shape.WORDS
+    ),
+    **dict.fromkeys(
+        ("masterdir", "num_proc", "ignore_dotfiles", "ignore_dotdirs", "require_extension", "symlink_mode", "logfile"),
+        Shape.TEXT,
+    ),
+    **dict.fromkeys(("ssh_cmd", "scp_cmd", "rsync_cmd", "diff_cmd", "synctool_cmd", "always_run"), Shape.TEXT),
+    "on_update": Shape.WORD_AND_TEXT,
+}
+NAME_EXPECTED: Final = "expected letters, digits and . _ + -"
+ALIASES: Final = {
+    "host": "node",
+    "ignore_host": "ignore_node",
+    **dict.fromkeys(("ignore_file", "ignore_files", "ignore_dir", "ignore_dirs"), "ignore"),
+}
+
+
+def is_yaml(path: Path) -> bool:
+    """Whether a file is read as YAML: by its name."""
+    return path.suffix in (".yaml", ".yml")
+
+
+def read(text: str, path: Path, complain: Complain) -> Iterator[Statement]:
+    """The statements of a file; what is none is complained of, and left out."""
+    return _of_yaml(text, path, complain) if is_yaml(path) else _of_conf(text, path, complain)
+
+
+def _of_conf(text: str, path: Path, complain: Complain) -> Iterator[Statement]:
+    for number, line in _logical_lines(text):
+        place = Place(path, number)
+        word, *rest = line.split(maxsplit=1)
+        keyword = word.lower()
+        keyword = ALIASES.get(keyword, keyword)
+        shape = SHAPES.get(keyword)
+        if shape is None:
+            complain(place, f"unknown keyword '{word}'{nearest(keyword, (*SHAPES, *ALIASES))}")
+        elif not rest:
+            complain(place, f"'{keyword}' needs a value")
+        elif shape is Shape.WORD_AND_TEXT and len(rest[0].split(maxsplit=1)) < 2:
+            complain(place, f"'{keyword}' needs a path and a command")
+        else:
+            most = {Shape.WORDS: -1, Shape.TEXT: 0, Shape.WORD_AND_TEXT: 1}[shape]
+            yield Statement(place, keyword, tuple(rest[0].split(maxsplit=most)) if most else (rest[0],))
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Lines without comments, as (number of the first physical line, text), those with nothing on them left out."""
+    pending, start = "", 0
+    # Only a newline ends a line: str.splitlines() would also cut at control characters inside a command.
+    for number, line in enumerate([*text.split("\n"), ""], 1):
+        line = line.rstrip("\r")
+        start = start or number
+        if line.endswith("\\"):
+            pending += line[:-1] + " "
+            continue
+        if stripped := _without_comment(pending + line).strip():
+            yield start, stripped
+        pending, start = "", 0
+
+
+def _without_comment(line: str) -> str:
+    """A comment starts with `#`, at the start of a line or after white space."""
+    return re.sub(r"(^|\s)#.*", "", line)
+
+
+_NODE_KEYS: Final = ("groups", "interface", "ipaddress", "hostname", "connection", "rsync")
+# The keys of the YAML spelling that are not spelt like the keyword.
+_YAML_KEYS: Final = {"nodes": "node", "groups": "group", "ignore_nodes": "ignore_node", "ignore_groups": "ignore_group"}
+
+
+def _of_yaml(text: str, path: Path, complain: Complain) -> Iterator[Statement]:
+    try:
+        root = yamlfile.parse(text)
+    except yamlfile.NotYamlError as error:
+        complain(Place(path, error.line), str(error))
+        return
+    yield from _YamlReader(path, complain).statements(root)
+
+
+@dataclass
+class _YamlReader:
+    path: Path
+    complain: Complain
+
+    def statements(self, root: Value) -> Iterator[Statement]:
+        keys = [*_YAML_KEYS, *(keyword for keyword in SHAPES if keyword not in _YAML_KEYS.values())]
+        for key, value in self._rows(root, "the file", keys):
+            keyword = _YAML_KEYS.get(key.text, key.text)
+            found: Iterable[tuple[int, tuple[str, ...]]]
+            if key.text == "nodes":
+                found = self._nodes(value)
+            elif key.text == "groups":
+                found = [
+                    (name.line, (name.text, *self._words(members, f"group '{name.text}'")))
+                    for name, members in self._rows(value, "'groups'")
+                ]
+            elif keyword == "on_update":
+                found = self._on_update(value)
+            elif keyword in ("always_run", "ignore") or SHAPES[keyword] is Shape.WORDS:
+                each = [(value.line, tuple(self._words(value, f"'{key.text}'")))]
+                # One line each, as in the other spelling, where a command takes all of it.
+                found = each if keyword != "always_run" else [(value.line, (word,)) for word in each[0][1]]
+            else:
+                found = [(key.line, tuple(self._word(value, f"'{key.text}'")))]
+            for line, arguments in found:
+                if all(arguments) and arguments:
+                    yield Statement(Place(self.path, line), keyword, arguments)
+                else:
+                    self.complain(Place(self.path, line), f"'{key.text}' needs a value")
+
+    def _nodes(self, value: Value) -> Iterator[tuple[int, tuple[str, ...]]]:
+        for name, says in self._rows(value, "'nodes'"):
+            where = f"node '{name.text}'"
+            if not isinstance(says, Table):
+                yield name.line, (name.text, *self._words(says, where, may_be_empty=True))
+                continue
+            groups: list[str] = []
+            specifiers: list[str] = []
+            for key, detail in self._rows(says, where, _NODE_KEYS):
+                if key.text == "groups":
+                    groups = self._words(detail, f"the groups of {where}", may_be_empty=True)
+                    for group in (group for group in groups if ":" in group):
+                        self.complain(Place(self.path, detail.line), f"'{group}' is not a group name: {NAME_EXPECTED}")
+                else:
+                    specifiers += [f"{key.text}:{word}" for word in self._word(detail, f"'{key.text}' of {where}")]
+            yield name.line, (name.text, *groups, *specifiers)
+
+    def _on_update(self, value: Value) -> Iterator[tuple[int, tuple[str, ...]]]:
+        if not isinstance(value, Items):
+            self._expected(value, "'on_update'", "a list of tables with path and command")
+            return
+        for item in value.items:
+            rows = {
+                key.text: self._word(says, f"'{key.text}'")
+                for key, says in self._rows(item, "'on_update'", ("path", "command"))
+            }
+            if set(rows) == {"path", "command"}:
+                yield item.line, (*rows["path"], *rows["command"])
+            elif isinstance(item, Table):
+                self.complain(Place(self.path, item.line), "'on_update' needs a path and a command")
+
+    def _rows(self, value: Value, where: str, known: Iterable[str] | None = None) -> Iterator[tuple[Text, Value]]:
+        """The rows of a table, without those whose key is unknown or was there before."""
+        if not isinstance(value, Table):
+            self._expected(value, where, "a table")
+            return
+        lines: dict[str, int] = {}
+        for key, says in value.rows:
+            if known is not None and key.text not in known:
+                self.complain(
+                    Place(self.path, key.line), f"unknown keyword '{key.text}' in {where}{nearest(key.text, known)}"
+                )
+            elif key.text in lines:
+                first = lines[key.text]
+                self.complain(Place(self.path, key.line), f"'{key.text}' is there twice, first on line {first}")
+            else:
+                lines[key.text] = key.line
+                yield key, says
+
+    def _words(self, value: Value, where: str, *, may_be_empty: bool = False) -> list[str]:
+        """A list of words, or a single one."""
+        if isinstance(value, Items):
+            return [word for item in value.items for word in self._word(item, where)]
+        if may_be_empty and value == Text(value.line, ""):
+            return []
+        return self._word(value, where)
+
+    def _word(self, value: Value, where: str) -> list[str]:
+        if isinstance(value, Text) and "\0" not in value.text and "\n" not in value.text:
+            return [value.text]
+        self._expected(value, where, "a text on one line")
+        return []
+
+    def _expected(self, value: Value, where: str, what: str) -> None:
+        found = {Text: "a text", Items: "a list", Table: "a table"}[type(value)]
+        if isinstance(value, Text) and "\n" in value.text:
+            found = "several lines"
+        self.complain(Place(self.path, value.line), f"{where}: expected {what}, not {found}")
+
+
+def to_yaml(statements: Iterable[Statement]) -> str:
+    """The YAML spelling of the statements of a sound configuration; comments are not among them."""
+    document: dict[str, Any] = {}
+    yaml_keys = {keyword: key for key, keyword in _YAML_KEYS.items()}
+    for statement in statements:
+        key = yaml_keys.get(statement.keyword, statement.keyword)
+        first, *rest = statement.arguments
+        if key == "nodes":
+            document.setdefault(key, {})[first] = _node_as_yaml(rest)
+        elif key == "groups":
+            document.setdefault(key, {})[first] = rest
+        elif key == "on_update":
+            document.setdefault(key, []).append({"path": first, "command": rest[0]})
+        elif SHAPES[statement.keyword] is Shape.WORDS or key == "always_run":
+            document.setdefault(key, []).extend(statement.arguments)
+        else:
+            document[key] = _plain(first)
+    return yamlfile.dump(document, block=False)
+
+
+def _node_as_yaml(words: Sequence[str]) -> Any:
+    groups = [word for word in words if ":" not in word]
+    if len(groups) == len(words):
+        return groups
+    specifiers = {key: _plain(value) for key, _, value in (word.partition(":") for word in words if ":" in word)}
+    return {"groups": groups, **specifiers} if groups else specifiers
+
+
+def _plain(value: str) -> str | int | bool:
+    """A number or a truth as YAML writes it, where that is read back as the same."""
+    if value in ("yes", "no"):
+        return value == "yes"
+    return int(value) if value.isascii() and value.isdecimal() and str(int(value)) == value else value

@@ -1,0 +1,126 @@
+"""--synctool-lint: the findings of lint as tests, in the place of everything else that could be collected."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from pytest_synctool.lint import Finding, lint
+from pytest_synctool.nodeids import encode
+from pytest_synctool.plugin.cluster import cluster_of
+
+_NAME: Final = "synctool-lint"
+
+
+# Not tryfirst: pytest's terminal and xdist's worker say that collection has begun, and so does xdist's controller,
+# which collects nothing; all of them are asked before this plugin, and pytest's own collection behind it.
+def pytest_collection(session: pytest.Session) -> bool | None:
+    """Collect the rules, whatever the arguments and ini options name, as Session.perform_collect() would."""
+    config = session.config
+    if not config.option.synctool_lint or config.pluginmanager.hasplugin("dsession"):
+        return None
+    cluster = cluster_of(config)
+    suite = LintSuite.from_parent(session, name=_NAME, path=cluster.config.path, nodeid=_NAME)
+    suite.found = lint(cluster.config, cluster.repository)
+    session.items = []
+    try:
+        session.items.extend(_named(list(session.genitems(suite)), config.args))
+        config.pluginmanager.check_pending()
+        config.hook.pytest_collection_modifyitems(session=session, config=config, items=session.items)
+    finally:
+        config.hook.pytest_collection_finish(session=session)
+    session.testscollected = len(session.items)
+    return True
+
+
+def _named(items: Sequence[pytest.Item], arguments: Sequence[str]) -> list[pytest.Item]:
+    """The items whose ids, or the ids of whose rules, are among the arguments; all if there is no such argument.
+
+    Raises pytest.UsageError for an id that is none.
+    """
+    wanted = [argument for argument in arguments if argument.startswith(f"{_NAME}::")]
+    unknown = [each for each in wanted if not any(_is_of(item, each) for item in items)]
+    if unknown:
+        raise pytest.UsageError(*(f"not found: {each} (no such rule, or not a finding any more)" for each in unknown))
+    return [item for item in items if not wanted or any(_is_of(item, each) for each in wanted)]
+
+
+def _is_of(item: pytest.Item, nodeid: str) -> bool:
+    return item.nodeid == nodeid or item.nodeid.startswith(f"{nodeid}::")
+
+
+class LintSuite(pytest.Collector):
+    """All rules."""
+
+    found: Mapping[str, Sequence[Finding]]
+
+    def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
+        """A test for a rule without findings, else a collector of them."""
+        for rule, findings in self.found.items():
+            if findings:
+                collector: LintRule = LintRule.from_parent(self, name=rule)
+                collector.findings = findings
+                yield collector
+            else:
+                yield LintItem.from_parent(self, name=rule)
+
+
+class LintRule(pytest.Collector):
+    """A rule with findings."""
+
+    findings: Sequence[Finding]
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """A test for every finding."""
+        for finding in self.findings:
+            item: LintItem = LintItem.from_parent(self, name=encode(os.fsencode(finding.subject)))
+            item.finding = finding
+            yield item
+
+
+class _FoundError(Exception):
+    """A finding, on its way from a test to its report."""
+
+
+class LintItem(pytest.Item):
+    """A finding, which fails, or a rule without any, which passes."""
+
+    finding: Finding | None = None
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.own_markers.append(pytest.mark.lint.mark)
+
+    def runtest(self) -> None:
+        """Fail if there is a finding."""
+        if self.finding is not None:
+            raise _FoundError(f"{self._place(self.finding)}: {self.finding.message}")
+
+    def _place(self, finding: Finding) -> str:
+        """`path:line`, relative where the path is below the directory in which pytest was started."""
+        path = Path(finding.path)
+        here = self.config.invocation_params.dir
+        shown = path.relative_to(here) if path.is_relative_to(here) else path
+        return f"{shown}:{finding.line}" if finding.line is not None else str(shown)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: object) -> Any:  # a class of _pytest
+        """The finding in one line, for --tb=line and the summary too; never a traceback."""
+        finding = self.finding
+        if finding is None or not isinstance(excinfo.value, _FoundError):
+            return super().repr_failure(excinfo)
+        shown = excinfo.getrepr(style="value")
+        if shown.reprcrash is not None:
+            shown.reprcrash.path, shown.reprcrash.lineno = finding.path, finding.line or 1
+            shown.reprcrash.message = finding.message
+        return shown
+
+    def reportinfo(self) -> tuple[str | os.PathLike[str], int | None, str]:
+        """The file, and the line counted from 0, that the finding is about."""
+        if self.finding is None:
+            return self.path, None, self.name
+        line = self.finding.line
+        return self.finding.path, None if line is None else line - 1, f"{self.finding.rule}: {self.finding.subject}"

@@ -1,0 +1,88 @@
+"""The sources in a masterdir, and the state that they ask for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cached_property
+
+from pytest_synctool.errors import RepositoryError
+from pytest_synctool.model import FileState, Kind, printable
+
+_READ_SIZE = 1 << 20
+
+
+class Tree(Enum):
+    """The subdirectories of the masterdir that hold entries, each with its own meaning."""
+
+    OVERLAY = "overlay"
+    DELETE = "delete"
+    TASKS = "tasks"
+
+
+class Digests:
+    """Size and MD5 of files, each read once: files with the same inode, size and time of change share one."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int, int, int], tuple[int, str]] = {}
+
+    def of(self, path: bytes) -> tuple[int, str]:
+        """Size in bytes and MD5 (32 hex digits) of a file. Raises OSError."""
+        with open(path, "rb") as content:
+            found = os.fstat(content.fileno())
+            key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+            if key not in self._known:
+                digest, size = hashlib.md5(usedforsecurity=False), 0
+                while block := content.read(_READ_SIZE):
+                    digest.update(block)
+                    size += len(block)
+                self._known[key] = (size, digest.hexdigest())
+            return self._known[key]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file, directory or link in the masterdir that stands for one destination on the nodes it applies to.
+
+    `masterdir` and `relative` (below it) say where it is on this machine, `destination` is the absolute path on a
+    node; all are raw bytes, since file names have no encoding. `state` is the state at the time of the walk,
+    without a digest.
+    """
+
+    tree: Tree
+    masterdir: bytes
+    relative: bytes
+    destination: bytes
+    state: FileState
+    digests: Digests = field(default_factory=Digests, repr=False, compare=False)
+
+    @cached_property
+    def expected(self) -> FileState:
+        """The state a node must show; a regular file is read for its size and MD5 on first use.
+
+        Raises RepositoryError if the file cannot be read.
+        """
+        if self.state.kind is not Kind.FILE:
+            return self.state
+        try:
+            size, md5 = self.digests.of(os.path.join(self.masterdir, self.relative))
+        except OSError as error:
+            raise RepositoryError(f"cannot read {self.shown}: {error.strerror}") from error
+        return replace(self.state, size=size, md5=md5)
+
+    @cached_property
+    def shown(self) -> str:
+        """The source below the masterdir, printable."""
+        return printable(self.relative)
+
+
+def kind_of(mode: int) -> Kind:
+    """The file type in a st_mode."""
+    if stat.S_ISREG(mode):
+        return Kind.FILE
+    if stat.S_ISDIR(mode):
+        return Kind.DIRECTORY
+    return Kind.LINK if stat.S_ISLNK(mode) else Kind.OTHER

@@ -1,0 +1,35 @@
+"""Words that people type: the nearest known one to one that is not known, and the ways to say yes and no."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Final
+
+TRUTHS: Final = {
+    **dict.fromkeys(("yes", "on", "true", "1"), True),
+    **dict.fromkeys(("no", "off", "false", "0"), False),
+}
+
+
+_MOST_HINTS: Final = 50  # one takes some milliseconds among thousands of names, and nobody reads more
+
+
+class Hints:
+    """nearest() for a file or tree that may be full of the same and other mistakes; after many it says nothing."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], str] = {}
+
+    def nearest(self, kind: str, word: str, known: Iterable[str]) -> str:
+        """` (did you mean 'batch'?)`, or nothing; `kind` is of what there are known ones."""
+        key = (kind, word)
+        if key not in self._found:
+            self._found[key] = nearest(word, known) if len(self._found) < _MOST_HINTS else ""
+        return self._found[key]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """` (did you mean 'batch'?)`, or nothing where nothing is near."""
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f" (did you mean '{close[0]}'?)" if close else ""

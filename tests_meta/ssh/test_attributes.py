@@ -1,0 +1,89 @@
+"""A repository as git leaves it, with the wrong owners and modes, and attributes.yaml, on real nodes."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests_meta.site import Site
+
+
+@pytest.fixture
+def checkout(live: Site) -> Site:
+    """Everything belongs to some user of the CI machine, and may be read by nobody else."""
+    live.put("etc/sudoers._all", "root ALL=(ALL) ALL\n", 0o600)
+    live.put("etc/motd._all", "hello\n", 0o600)
+    live.put("etc/motd._login", "welcome\n", 0o600)
+    live.put("opt/run._batch", "#!/bin/sh\n", 0o700)
+    live.link("etc/link._all", "motd")
+    for directory, _, files in os.walk(live.masterdir / "overlay"):
+        for name in [".", *files]:
+            os.chown(os.path.join(directory, name), 4321, 4321, follow_symlinks=False)
+    rules = f"""
+- {{path: /**, owner: root, group: root}}
+- {{path: "{live.top}/**", mode: 644}}
+- {{path: [{live.top}, {live.top}/etc, {live.top}/opt, {live.top}/opt/run], mode: 0755}}
+- {{path: {live.top}/etc/motd, groups: login, group: daemon, mode: "0640"}}
+- path: {live.top}/etc/sudoers
+  mode: 0440
+  sensitive: yes
+  validate: grep -q '^root' %s
+"""
+    (live.masterdir / "attributes.yaml").write_text(rules)
+    return live
+
+
+def test_nodes_get_what_the_rules_say(checkout: Site) -> None:
+    """Owner, group and mode by rule; afterwards an audit finds nothing."""
+    assert checkout.pytest("--fix").status == 0
+    look = "cd @; stat -c '%a %U %G %n' . etc etc/* opt opt/* 2>/dev/null; true"
+    common = "755 root root .\n755 root root etc\n777 root root etc/link\n"
+    sudoers = "440 root root etc/sudoers\n755 root root opt\n"
+    assert checkout.sh("node1", look) == common + "644 root root etc/motd\n" + sudoers + "755 root root opt/run\n"
+    assert checkout.sh("node3", look) == common + "640 root daemon etc/motd\n" + sudoers
+    run = checkout.pytest()
+    assert run.status == 0, run.output
+
+
+def test_a_file_that_its_command_refuses_never_gets_there(checkout: Site) -> None:
+    """The old one stays as it is, the rest is fixed, and the reason is told."""
+    assert checkout.pytest("--fix").status == 0
+    path = checkout.put("etc/sudoers._all", "broken\n", 0o600)
+    os.chown(path, 4321, 4321)
+    checkout.put("etc/motd._all", "news\n", 0o600)
+    run = checkout.pytest("--fix", "--hosts=node1")
+    assert run.status == 1
+    assert "not fixed: refused by its validate command with exit status 1" in run.message(
+        "node1", f"{checkout.top}/etc/sudoers"
+    )
+    assert run.word("node1", f"{checkout.top}/etc/motd") == "passed"
+    assert checkout.sh("node1", "cat @/etc/sudoers @/etc/motd; ls @/etc") == (
+        "root ALL=(ALL) ALL\nnews\nlink\nmotd\nmotd.saved\nsudoers\n"
+    )
+
+
+def test_what_is_sensitive_is_not_shown(checkout: Site) -> None:
+    """Not even its digest, from which a short password can be guessed."""
+    assert checkout.pytest("--fix", "--hosts=node1").status == 0
+    checkout.sh("node1", "printf 'root ALL=(ALL) all\\n' >@/etc/sudoers; printf 'hellO\\n' >@/etc/motd")
+    run = checkout.pytest("--hosts=node1")
+    assert "MD5: expected " in run.message("node1", f"{checkout.top}/etc/motd")
+    message = run.message("node1", f"{checkout.top}/etc/sudoers")
+    assert "MD5: differs, not shown since it is sensitive" in message
+    assert "MD5: expected" not in message
+
+
+def test_mistakes_stop_the_run(checkout: Site) -> None:
+    """All at once, with their lines; nothing is looked at."""
+    (checkout.masterdir / "attributes.yaml").write_text(
+        "- {path: /x, mod: 0644}\n- {path: /x, groups: bacth, mode: 8}\n"
+    )
+    run = checkout.pytest()
+    assert run.status == 4
+    for words in (
+        "attributes.yaml:1: unknown key 'mod' (did you mean 'mode'?)",
+        "attributes.yaml:2: unknown group 'bacth' (did you mean 'batch'?)",
+        "attributes.yaml:2: 'mode' expects an octal number",
+    ):
+        assert words in run.output

@@ -1,0 +1,540 @@
+"""The commands: what they print, in the documentation's words, and their exit statuses. None contacts a node."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from pytest_synctool import __version__, attributes
+from pytest_synctool.cli import config as config_command
+from pytest_synctool.cli import synctool as synctool_command
+from pytest_synctool.config import load
+
+from tests_meta.unit.helpers import ODD_NAMES
+from tests_meta.unit.test_repository import plant
+
+CONF = """\
+masterdir master
+node node1 somegroup rack1
+node node2 compute rack1
+node node10 batch rack2
+node node4 batch sched rack3
+node old1 retired rack2
+group compute batch
+ignore_node node4
+ignore_group retired
+ignore *.swp
+"""
+ACTIVE = ["node1", "node2", "node10"]
+SCRIPTS = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    status: int
+    out: list[str]
+    err: list[str]
+
+
+class Cluster:
+    """A directory with synctool.conf and masterdir, in which commands are run in this process."""
+
+    def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.directory = directory
+        self.master = directory / "master"
+        self.capsys = capsys
+
+    def synctool(self, *arguments: str) -> Ended:
+        """Run synctool."""
+        return self._ended(synctool_command.main(arguments))
+
+    def config(self, *arguments: str) -> Ended:
+        """Run synctool-config."""
+        return self._ended(config_command.main(arguments))
+
+    def _ended(self, status: int) -> Ended:
+        out, err = self.capsys.readouterr()
+        assert "Traceback" not in out + err
+        return Ended(status, out.splitlines(), err.splitlines())
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """Some nodes, two of them ignored, and an empty overlay. Nothing may be started in this process."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SYNCTOOL_CONF", raising=False)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    (tmp_path / "synctool.conf").write_text(CONF)
+    (tmp_path / "master/overlay").mkdir(parents=True)
+    return Cluster(tmp_path, capsys)
+
+
+def chosen(ended: Ended) -> list[str]:
+    """The nodes of an answer to -r."""
+    assert ended.status == 0, ended.err
+    return [line.partition(":")[0] for line in ended.out]
+
+
+class TestReference:
+    """`synctool -r`."""
+
+    def test_the_documentation_says(self, cluster: Cluster) -> None:
+        """`synctool -q -n node1 -r /etc/resolv.conf`"""
+        plant(cluster.master, "overlay/etc/resolv.conf._all", "overlay/etc/resolv.conf._somegroup")
+        ended = cluster.synctool("-q", "-n", "node1", "-r", "/etc/resolv.conf")
+        assert ended == Ended(0, ["node1: /etc/resolv.conf._somegroup"], [])
+
+    def test_all_nodes_in_the_order_of_the_configuration(self, cluster: Cluster) -> None:
+        plant(cluster.master, "overlay/f._all", "overlay/f._node2", "overlay/d._batch/g._all")
+        ended = cluster.synctool("-r", "/f", "--ref=/d", "-r", "/f")
+        expected = [
+            "node1: /f._all",
+            "node1: /d is not in the overlay tree",
+            "node1:     checking $masterdir/overlay/d._batch",
+            "node1:     skipping $masterdir/overlay/d._batch, it is not one of my groups",
+            "node2: /f._node2",
+            "node2: /d._batch",
+            "node10: /f._all",
+            "node10: /d._batch",
+        ]
+        assert ended == Ended(0, expected, [])
+
+    def test_not_managed(self, cluster: Cluster) -> None:
+        assert cluster.synctool("-n", "node1", "-r", "/etc/foo") == Ended(
+            1, ["node1: /etc/foo is not in the overlay tree"], []
+        )
+
+    def test_one_of_several_on_no_node(self, cluster: Cluster) -> None:
+        plant(cluster.master, "overlay/f._all")
+        assert cluster.synctool("-r", "/f", "-r", "/g").status == 1
+
+    @pytest.mark.parametrize(
+        ("tree", "path", "reasons"),
+        [
+            (
+                "overlay/f",
+                "/f",
+                ["skipping $masterdir/overlay/f, no group extension (expected a name like fstab._all)"],
+            ),
+            ("overlay/x.swp", "/x.swp", ["ignoring $masterdir/overlay/x.swp, 'ignore *.swp' (CONF:10)"]),
+            ("overlay/d._bath/f._all", "/d/f", ["skipping $masterdir/overlay/d._bath, unknown group 'bath' HINT"]),
+            ("delete/f._all", "/f", ["checking $masterdir/delete/f._all", "/f must not exist"]),
+            ("tasks/f._all", "/f", []),
+        ],
+    )
+    def test_why_not(self, cluster: Cluster, tree: str, path: str, reasons: list[str]) -> None:
+        plant(cluster.master, tree)
+        ended = cluster.synctool("-q", "-n", "node2", "-r", path)
+        conf, hint = str(cluster.directory / "synctool.conf"), "(did you mean 'batch'?)"
+        said = [f"node2:     {line.replace('CONF', conf).replace('HINT', hint)}" for line in reasons]
+        assert ended == Ended(1, [f"node2: {path} is not in the overlay tree", *said], [])
+
+    @pytest.mark.parametrize(
+        "path",
+        ["/etc/f", "//etc/f", "///etc/f", "/etc//f", "/etc/f/", "/etc/f//", "/etc/./f", "/etc/d/../f", "/../etc/f"],
+    )
+    def test_spellings_of_a_path(self, cluster: Cluster, path: str) -> None:
+        plant(cluster.master, "overlay/etc/f._all")
+        assert cluster.synctool("-n", "node1", "-r", path) == Ended(0, ["node1: /etc/f._all"], [])
+
+    @pytest.mark.parametrize("path", ["etc/f", "", ".", "~/f", "f\n"])
+    def test_relative_paths(self, cluster: Cluster, path: str) -> None:
+        ended = cluster.synctool("-r", path)
+        assert (ended.status, ended.out) == (2, [])
+        assert "-r" in ended.err[-1]
+        assert "expected an absolute path like /etc/fstab, not '" in ended.err[-1]
+
+    def test_the_root(self, cluster: Cluster) -> None:
+        assert cluster.synctool("-n", "node1", "-r", "/").out == ["node1: / is not in the overlay tree"]
+
+    def test_verbose(self, cluster: Cluster) -> None:
+        plant(cluster.master, "overlay/f._all", "overlay/f._batch", "overlay/f.post", "overlay/g._all")
+        (cluster.master / "attributes.yaml").write_text('- {path: /f, mode: "0600"}\n')
+        assert cluster.synctool("-v", "-n", "node2", "-r", "/f").out == [
+            "node2: /f._batch",
+            "node2:     checking $masterdir/overlay/f._all",
+            "node2:     overridden by $masterdir/overlay/f._batch",
+            "node2:     checking $masterdir/overlay/f._batch",
+            "node2:     with mode 0600 by attributes.yaml:1",
+            "node2:     checking $masterdir/overlay/f.post",
+            "node2:     to be run after /f was changed",
+        ]
+
+    def test_odd_names(self, cluster: Cluster) -> None:
+        for name in map(os.fsdecode, ODD_NAMES):
+            (cluster.master / "overlay" / f"{name}._all").touch()
+            for destination, status in ((f"/{name}", 0), (f"/no/{name}", 1)):
+                ended = cluster.synctool("-n", "node1", f"-r{destination}")
+                assert (ended.status, len(ended.out), ended.err) == (status, 1, [])
+                assert ended.out[0].isprintable()
+
+    def test_what_was_left_out_is_a_warning(self, cluster: Cluster) -> None:
+        plant(cluster.master, "overlay/f._all", "overlay/g", "delete/f._all")
+        warnings = [
+            "WARNING overlay/g: skipped, no group extension (expected a name like fstab._all)",
+            "WARNING delete/f._all: skipped, overlay/f._all is for the same destination",
+        ]
+        assert cluster.synctool("-r", "/f", "-n", "node1").err == warnings
+        assert cluster.synctool("-r", "/f", "-n", "node1", "-q").err == []
+
+
+class TestSelection:
+    """-n, -g, -x and -X: the documentation's `synctool -g batch,sched -X rack8`."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            ("", "node1 node2 node10"),
+            ("-n node2", "node2"),
+            ("-n node2,node1", "node1 node2"),
+            ("-n node2 --node node1", "node1 node2"),
+            ("-n node[1-2,10]", "node1 node2 node10"),
+            ("-n node4", "node4"),
+            ("-n node[1-4] -x node3,node1", None),
+            ("-n node[1-2],node4 -x node1", "node2 node4"),
+            ("-n old1", "old1"),
+            ("-g batch", "node2 node10"),
+            ("-g batch,somegroup", "node1 node2 node10"),
+            ("-g batch --group=rack1", "node1 node2 node10"),
+            ("-g rack[1-2]", "node1 node2 node10"),
+            ("-g all", "node1 node2 node10"),
+            ("-g node1", "node1"),
+            ("-g compute", "node2"),
+            ("-g batch -n node4", "node2 node10 node4"),
+            ("-g rack1 -X batch", "node1"),
+            ("-g batch,somegroup -X rack2", "node1 node2"),
+            ("-x node1", "node2 node10"),
+            ("-x node[1-2] --exclude=node4", "node10"),
+            ("--exclude-group rack[1,3]", "node10"),
+            ("-X retired", "node1 node2 node10"),
+            ("-n node1,node4 -X rack3", "node1"),
+            ("-n node1,node4 -X batch", "node1"),
+            ("-n node1,node4 -x node4", "node1"),
+        ],
+    )
+    def test_nodes(self, cluster: Cluster, arguments: str, expected: str | None) -> None:
+        """An exclusion wins, and also over an ignored node that is named."""
+        plant(cluster.master, "overlay/f._all")
+        if expected is None:
+            assert cluster.synctool("-r", "/f", *arguments.split()).status == 2
+        else:
+            assert set(chosen(cluster.synctool("-r", "/f", *arguments.split()))) == set(expected.split())
+
+    def test_order(self, cluster: Cluster) -> None:
+        plant(cluster.master, "overlay/f._all")
+        assert chosen(cluster.synctool("-r/f", "-n", "node10,node2,node1,node4")) == [
+            "node1",
+            "node2",
+            "node10",
+            "node4",
+        ]
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["-n", "nod1"], "-n: no such node or group 'nod1' (did you mean 'node1'?)"),
+            (["-g", "bach"], "-g: no such group 'bach' (did you mean 'batch'?)"),
+            (["-x", "nod1"], "-x: no such node or group 'nod1' (did you mean 'node1'?)"),
+            (["-X", "bach"], "-X: no such group 'bach' (did you mean 'batch'?)"),
+            (["-g", "batch", "-g", "rack[1-9"], "-g: 'rack[1-9': expected ranges in brackets, like n[001-100]"),
+            (["-n", "node1,,node2"], "-n: an empty term; expected a node, a range or a group between the commas"),
+            (["-n", ""], "-n: an empty term; expected a node, a range or a group between the commas"),
+            (["-g", "rack3"], "-g: 'rack3' matches only ignored nodes of CONF"),
+            (["-n", "node1", "-x", "node1"], "-x: no node is left"),
+            (["-X", "all"], "-X: no node is left"),
+        ],
+    )
+    def test_mistakes(self, cluster: Cluster, arguments: list[str], message: str) -> None:
+        expected = message.replace("CONF", str(cluster.directory / "synctool.conf"))
+        for command in (["-r", "/f"], ["-v"], ["--manifest"]):
+            assert cluster.synctool(*command, *arguments) == Ended(2, [], [expected])
+
+    @pytest.mark.parametrize("name", ["\x1b[31m", "\udcff", "a\rb"])
+    def test_odd_names_in_messages(self, cluster: Cluster, name: str) -> None:
+        ended = cluster.synctool("-v", "-n", name)
+        assert (ended.status, ended.out, len(ended.err)) == (2, [], 1)
+        assert ended.err[0].isprintable()
+
+    def test_default_nodeset(self, cluster: Cluster) -> None:
+        plant(cluster.master, "overlay/f._all")
+        conf = cluster.directory / "synctool.conf"
+        conf.write_text(f"{CONF}default_nodeset batch\n")
+        assert chosen(cluster.synctool("-r", "/f")) == ["node2", "node10"]
+        assert chosen(cluster.synctool("-r", "/f", "-n", "node1")) == ["node1"]
+        conf.write_text(f"{CONF}default_nodeset none\n")
+        ended = cluster.synctool("-r", "/f")
+        assert ended.status == 2
+        assert ended.err[0].endswith("name some with -n")
+
+
+class TestVerbose:
+    """`synctool -v`."""
+
+    def test_remarks(self, cluster: Cluster) -> None:
+        """The documentation's example."""
+        plant(
+            cluster.master, "overlay/etc/issue._all", "overlay/etc/issue._somegroup", "overlay/etc/hosts.allow._batch"
+        )
+        ended = cluster.synctool("-v", "-n", "node1,node2")
+        assert ended.status == 0
+        assert ended.out == [
+            "node1: checking $masterdir/overlay/etc",
+            "node1: checking $masterdir/overlay/etc/hosts.allow._batch",
+            "node1: skipping $masterdir/overlay/etc/hosts.allow._batch, it is not one of my groups",
+            "node1: checking $masterdir/overlay/etc/issue._all",
+            "node1: overridden by $masterdir/overlay/etc/issue._somegroup",
+            "node1: checking $masterdir/overlay/etc/issue._somegroup",
+            "node2: checking $masterdir/overlay/etc",
+            "node2: checking $masterdir/overlay/etc/hosts.allow._batch",
+            "node2: checking $masterdir/overlay/etc/issue._all",
+            "node2: checking $masterdir/overlay/etc/issue._somegroup",
+            "node2: skipping $masterdir/overlay/etc/issue._somegroup, it is not one of my groups",
+        ]
+        assert ended.err == ["no node was contacted: this is what the masterdir says of node[1-2]"]
+
+
+class TestManifest:
+    """`synctool --manifest`."""
+
+    def manifest(self, cluster: Cluster, *arguments: str) -> Mapping[str, Mapping[str, object]]:
+        """What it prints."""
+        ended = cluster.synctool("--manifest", *arguments)
+        assert ended.status == 0, ended.err
+        found: Mapping[str, Mapping[str, object]] = json.loads("\n".join(ended.out))
+        return found
+
+    def test_every_node(self, cluster: Cluster) -> None:
+        plant(cluster.master, "overlay/f._batch")
+        found = self.manifest(cluster)
+        assert list(found) == ["node1", "node2", "node10", "node4", "old1"]
+        assert [name for name, says in found.items() if "ignored" in says] == ["node4", "old1"]
+        assert [name for name, says in found.items() if says["overlay"]] == ["node2", "node10", "node4"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            ("-n node4,node1", "node1 node4"),
+            ("-g batch", "node2 node10"),
+            ("-x node1", "node2 node10 node4 old1"),
+            ("-X batch", "node1 old1"),
+            ("-X retired", "node1 node2 node10 node4 old1"),
+        ],
+    )
+    def test_narrowed(self, cluster: Cluster, arguments: str, expected: str) -> None:
+        assert list(self.manifest(cluster, *arguments.split())) == expected.split()
+
+    def test_default_nodeset_does_not_narrow(self, cluster: Cluster) -> None:
+        (cluster.directory / "synctool.conf").write_text(f"{CONF}default_nodeset none\n")
+        assert len(self.manifest(cluster)) == 5
+
+    def test_warnings_are_kept_apart(self, cluster: Cluster) -> None:
+        plant(cluster.master, "overlay/g")
+        assert self.manifest(cluster)
+        assert cluster.synctool("--manifest").err[0].startswith("WARNING overlay/g: skipped")
+        assert cluster.synctool("--manifest", "-q").err == []
+
+
+class TestMistakes:
+    """Exit status 2, and what to do instead."""
+
+    @pytest.mark.parametrize("arguments", [[], ["-q"], ["-f"], ["--fix", "-r", "/f"], ["-n", "node1"], ["-qf"]])
+    def test_what_is_not_built(self, cluster: Cluster, arguments: list[str]) -> None:
+        ended = cluster.synctool(*arguments)
+        assert (ended.status, ended.out, len(ended.err)) == (2, [], 1)
+        for words in ("`pytest`", "`pytest --fix`", "-r, -v and --manifest"):
+            assert words in ended.err[0]
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--manifest", "-r", "/f"], "--manifest does not go with -r: a manifest has every destination"),
+            (["--manifest", "-v"], "--manifest does not go with -v: remarks are not JSON"),
+            (["-q", "-v"], "-q does not go with -v: one asks for less, the other for more"),
+            (["--bogus"], "unrecognized arguments: --bogus"),
+            (["-v", "stray"], "unrecognized arguments: stray"),
+            (["--man"], "unrecognized arguments: --man"),
+            (["-r"], "argument -r/--ref: expected one argument"),
+        ],
+    )
+    def test_options(self, cluster: Cluster, arguments: list[str], message: str) -> None:
+        ended = cluster.synctool(*arguments)
+        assert (ended.status, ended.out) == (2, [])
+        assert ended.err[-1] == f"synctool: error: {message}"
+
+    @pytest.mark.parametrize("command", [Cluster.synctool, Cluster.config])
+    def test_configurations(self, cluster: Cluster, command: Callable[..., Ended]) -> None:
+        """Every problem has a line."""
+        action = "-v" if command is Cluster.synctool else "-l"
+        assert command(cluster, action, "-c", "gone.conf").err == [
+            f"{cluster.directory / 'gone.conf'}: no such file (named by -c)"
+        ]
+        bad = cluster.directory / "bad.conf"
+        bad.write_text("masterdir master\nnod node1\nnode node2\nnode node2\n")
+        ended = command(cluster, action, "--conf=bad.conf")
+        assert (ended.status, ended.out) == (2, [])
+        assert [line.partition(" ")[0] for line in ended.err] == [f"{bad}:2:", f"{bad}:4:"]
+        (cluster.directory / "synctool.conf").unlink()
+        ended = command(cluster, action)
+        assert ended.status == 2
+        assert str(cluster.directory / "synctool.conf") in ended.err[0]
+
+    def test_the_configuration_is_found(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("variable", "option"):
+            (cluster.directory / f"{name}.conf").write_text(f"masterdir master\nnode {name}\n")
+        monkeypatch.setenv("SYNCTOOL_CONF", "variable.conf")
+        assert cluster.config("-l").out == ["variable"]
+        assert cluster.config("-l", "-c", "option.conf").out == ["option"]
+
+    @pytest.mark.parametrize("arguments", [["-v"], ["-r", "/f"], ["--manifest"]])
+    def test_repositories(self, cluster: Cluster, arguments: list[str]) -> None:
+        plant(cluster.master, "overlay/..._all", "overlay/d/.._all")
+        ended = cluster.synctool(*arguments)
+        assert (ended.status, ended.out, len(ended.err)) == (2, [], 2)
+        (cluster.master / "attributes.yaml").write_text("- mode: 9\n")
+        assert cluster.synctool(*arguments).status == 2
+
+    def test_interrupted(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+        def interrupt(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("pytest_synctool.repository.load", interrupt)
+        assert cluster.synctool("-v") == Ended(130, [], [])
+
+
+@pytest.mark.parametrize("command", [Cluster.synctool, Cluster.config])
+def test_help_and_version(cluster: Cluster, command: Callable[..., Ended]) -> None:
+    ended = command(cluster, "--help")
+    assert (ended.status, ended.err) == (0, [])
+    assert any("--conf FILE" in line for line in ended.out)
+    ended = command(cluster, "--version")
+    assert (ended.status, ended.err) == (0, [])
+    assert ended.out[0].split()[1] == __version__
+
+
+class TestConfig:
+    """`synctool-config`."""
+
+    def test_lists(self, cluster: Cluster) -> None:
+        nodes = Ended(0, ["node1", "node2", "node10", "node4", "old1"], [])
+        assert cluster.config("-l") == cluster.config("--list-nodes") == nodes
+        groups = ["somegroup", "rack1", "compute", "batch", "rack2", "sched", "rack3", "retired", "all"]
+        ended = cluster.config("-L")
+        assert ended == cluster.config("--list-groups")
+        assert (ended.status, sorted(ended.out), ended.err) == (0, sorted(groups), [])
+
+    def test_to_yaml(self, cluster: Cluster) -> None:
+        ended = cluster.config("--to-yaml")
+        assert (ended.status, ended.err) == (0, [])
+        (cluster.directory / "other.yaml").write_text("\n".join(ended.out))
+        before, after = load(cluster.directory / "synctool.conf"), load(cluster.directory / "other.yaml")
+        assert after.nodes == before.nodes
+        ended = cluster.config("--to-yaml", "-c", "other.yaml")
+        assert (ended.status, ended.out) == (2, [])
+
+    def test_scan_attributes(self, cluster: Cluster) -> None:
+        """The tree is asked, not an attributes.yaml that is there already, however bad."""
+        plant(cluster.master, "overlay/f._all", "overlay/f._batch", "overlay/g", "overlay/h._none", "delete/x._all")
+        for name, mode in (("f._all", 0o644), ("f._batch", 0o600), ("h._none", 0o644)):
+            (cluster.master / "overlay" / name).chmod(mode)
+        (cluster.master / "attributes.yaml").write_text("- nonsense\n")
+        ended = cluster.config("--scan-attributes")
+        assert ended.status == 0
+        assert ended.err == ["WARNING overlay/g: skipped, no group extension (expected a name like fstab._all)"]
+        text = "\n".join(ended.out)
+        said = {name: rule["mode"] for rule in yaml.safe_load(text) if "mode" in rule for name in _names(rule)}
+        assert said == {"overlay/f._all": "0644", "overlay/f._batch": "0600", "/h": "0644"}
+        found = load(cluster.directory / "synctool.conf")
+        assert attributes.parse(text, cluster.master / "attributes.yaml", found.known_groups).rules
+
+    @pytest.mark.parametrize("arguments", [[], ["-l", "-L"], ["--to-yaml", "--scan-attributes"], ["-l", "node1"]])
+    def test_exactly_one_action(self, cluster: Cluster, arguments: list[str]) -> None:
+        ended = cluster.config(*arguments)
+        assert (ended.status, ended.out) == (2, [])
+        assert ended.err[-1].startswith("synctool-config: error: ")
+
+
+def _names(rule: Mapping[str, object]) -> list[str]:
+    names = rule.get("path", rule.get("source"))
+    return names if isinstance(names, list) else [str(names)]
+
+
+class TestInstalled:
+    """The commands as they are installed, each in its own process."""
+
+    def run(self, directory: Path, *command: str | bytes, **environment: str) -> subprocess.CompletedProcess[bytes]:
+        """Run a command where every ssh leaves a trace."""
+        trap = directory / "bin" / "ssh"
+        if not trap.exists():
+            trap.parent.mkdir()
+            trap.write_text(f"#!/bin/sh\ntouch {directory}/contacted\n")
+            trap.chmod(0o755)
+        kept = {name: value for name, value in os.environ.items() if name not in ("SYNCTOOL_CONF", "PYTHONUNBUFFERED")}
+        kept.update(PATH=f"{trap.parent}:{os.environ['PATH']}", **environment)
+        done = subprocess.run(command, cwd=directory, env=kept, capture_output=True, timeout=60, check=False)
+        assert not (directory / "contacted").exists()
+        assert b"Traceback" not in done.stderr
+        return done
+
+    @pytest.fixture
+    def directory(self, tmp_path: Path) -> Path:
+        """A cluster with a file for every node."""
+        (tmp_path / "synctool.conf").write_text(CONF)
+        plant(tmp_path / "master", "overlay/f._all")
+        return tmp_path
+
+    def test_synctool(self, directory: Path) -> None:
+        done = self.run(directory, str(SCRIPTS / "synctool"), "-r", "/f", "-n", "node1")
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"node1: /f._all\n", b"")
+
+    def test_synctool_config(self, directory: Path) -> None:
+        done = self.run(directory, str(SCRIPTS / "synctool-config"), "--list-nodes")
+        assert (done.returncode, done.stdout.split()[0], done.stderr) == (0, b"node1", b"")
+
+    @pytest.mark.parametrize("options", ["-v", "--manifest", "-r /f", "--help"])
+    def test_broken_pipe(self, directory: Path, options: str) -> None:
+        """`synctool -v | head -1`, with a reader that is gone before anything is written."""
+        for number in range(200):
+            (directory / f"master/overlay/{'x' * 200}{number}._all").touch()
+        command = f'set -o pipefail; "{SCRIPTS}/synctool" {options} | true'
+        done = self.run(directory, "bash", "-c", command)
+        assert (done.returncode, done.stderr) == (141, b"")
+
+    def test_a_full_disk(self, directory: Path) -> None:
+        done = self.run(directory, "sh", "-c", f'"{SCRIPTS}/synctool" --manifest > /dev/full')
+        assert (done.returncode, done.stderr) == (2, b"synctool: No space left on device\n")
+
+    @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+    def test_any_locale(self, directory: Path, encoding: str) -> None:
+        """What a terminal cannot show is no reason to fail; files are UTF-8."""
+        (directory / "master/overlay/日本._all").touch()
+        command = [str(SCRIPTS / "synctool"), "-r", "/日本", "-n", "node1"]
+        done = self.run(directory, *command, PYTHONIOENCODING=encoding, PYTHONUTF8="1")
+        shown = "日本" if encoding == "utf-8" else "\\u65e5\\u672c"
+        assert (done.returncode, done.stdout.decode()) == (0, f"node1: /{shown}._all\n")
+        scan = [str(SCRIPTS / "synctool-config"), "--scan-attributes"]
+        done = self.run(directory, *scan, PYTHONIOENCODING=encoding, PYTHONUTF8="1")
+        assert (done.returncode, "/日本" in done.stdout.decode("utf-8")) == (0, True)
+
+    def test_nothing_heavy_is_imported(self, directory: Path) -> None:
+        """The commands have to start at once."""
+        text = (
+            "import sys; import pytest_synctool.cli.synctool, pytest_synctool.cli.config;"
+            "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+        )
+        done = self.run(directory, sys.executable, "-c", text)
+        imported = set(done.stdout.decode().split())
+        assert "pytest_synctool" in imported
+        assert not imported & {"pytest", "_pytest", "testinfra", "xdist", "jsonschema", "asyncio", "socket"}

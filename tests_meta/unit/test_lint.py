@@ -1,0 +1,396 @@
+"""The rules of lint, each with what it finds and what comes close but is fine, on trees in a real file system."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_synctool.config import Config
+from pytest_synctool.lint import RULES, Finding, Subject, lint
+from pytest_synctool.lint.vital import why_vital
+from pytest_synctool.model import Kind
+from pytest_synctool.repository import load
+from pytest_synctool.source import Tree
+
+from tests_meta.unit.helpers import config
+
+NODES = "node node1 batch, node node2 batch, node node3 login"
+
+
+def plant(master: Path, *lines: str) -> None:
+    """Make files (`NAME`), directories (`NAME/`), either with `NAME MODE`, links (`NAME -> TARGET`), pipes (`NAME |`).
+
+    A target may start with MASTER, the masterdir.
+    """
+    (master / "overlay").mkdir(exist_ok=True)
+    for line in lines:
+        name, arrow, target = line.partition(" -> ")
+        name, _, mode = name.partition(" ")
+        path = master / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if arrow:
+            path.symlink_to(target.replace("MASTER", str(master)))
+        elif mode == "|":
+            os.mkfifo(path)
+        else:
+            if name.endswith("/"):
+                path.mkdir(exist_ok=True)
+            else:
+                path.write_text(f"content of {name}\n")
+            path.chmod(int(mode, 8) if mode else 0o755 if name.endswith("/") else 0o644)
+
+
+def looked_at(found: Config) -> dict[str, list[Finding]]:
+    """The findings of a configuration."""
+    return lint(found, load(found))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A tree, and the subjects that a rule finds in it: none where it only comes close. All separated by commas."""
+
+    rule: str
+    tree: str = ""
+    found: str = ""
+    conf: str = NODES
+    attributes: str = ""
+
+
+UPDATES = "on_update /d /x, on_update /e /x"
+MODES = """
+- {path: /f, groups: login, mode: "0666"}
+- {path: /g, mode: "0644"}
+"""
+UNUSED = """
+- {path: /etc/g, mode: "0644"}
+- {path: [/etc/h, /opt/*], mode: "0644"}
+- {path: [/etc/h, /etc/*], mode: "0644"}
+- {source: overlay/etc/f._all, owner: no-such-account}
+"""
+RACKS = "node node1 a, node node2 b, node node3 a b"
+SPARE = f"{NODES}, group workers batch spare, group lost spare2, node node4 workers"
+CASES = (
+    Case("unknown-group", "overlay/f", "overlay/f"),
+    Case("unknown-group", "overlay/f._, tasks/t._bacth", "overlay/f._, tasks/t._bacth"),
+    Case("unknown-group", "overlay/d._x/f._all, overlay/f.post._nod1", "overlay/d._x, overlay/f.post._nod1"),
+    Case("unknown-group", "overlay/f._batch, overlay/g._node1, overlay/h._none, overlay/d/, overlay/p._all |"),
+    Case("unknown-group", "overlay/f.swp", conf=f"{NODES}, ignore *.swp"),
+    Case("unknown-group", "overlay/f", conf=f"{NODES}, require_extension no"),
+    Case("special-file", "overlay/p._all |, delete/q._all |", "delete/q._all, overlay/p._all"),
+    Case("special-file", "overlay/f._all, overlay/p |, overlay/l._all -> /dev/null"),
+    Case("empty-group", "", "lost, spare2", SPARE),
+    Case("empty-group", conf=f"{SPARE}, node node5 lost"),
+    Case("empty-group", conf=f"{NODES}, group w batch, ignore_group w login"),
+    Case("empty-group", conf=f"{NODES}, group w x, node node4 w, ignore_group x"),
+    Case("case-only", "overlay/d/Motd._all, overlay/d/motd._all", "/d/motd"),
+    Case("case-only", "overlay/D/f._all, overlay/d/f._all", "/d"),
+    Case("case-only", "overlay/Ä._all, overlay/ä._batch, overlay/ä._login", "/ä"),
+    Case("case-only", "overlay/F._batch, overlay/f._login, overlay/a/X._all, overlay/b/x._all"),
+    Case("case-only", "delete/Motd._all, delete/motd._all, overlay/MOTD._all, tasks/T._all, tasks/t._all"),
+    Case(
+        "case-only", "", "group Batch, node Node1, node login", "node node1 batch Login, node Node1 Batch, node login"
+    ),
+    Case("case-only", conf="node node1 batch1, node node2 batch2"),
+    Case("attributes-unused", "overlay/etc/f._all", "/etc/g, /etc/h and 1 more", attributes=UNUSED),
+    Case("attributes-unused", "delete/f._all", "/f", attributes="- {path: /f, owner: root}"),
+    Case("attributes-unused", "overlay/f._none", attributes="- {path: /f, owner: root, groups: login}"),
+    Case("shadowed", "overlay/f._all, overlay/f._batch, overlay/f._login", "overlay/f._all"),
+    Case("shadowed", "overlay/f._all, overlay/f._batch, delete/f._batch"),
+    Case("shadowed", "overlay/f._a, overlay/f._b", conf=RACKS),
+    Case("shadowed", "overlay/f._b, overlay/f._a, overlay/f._node2", "overlay/f._b", RACKS),
+    Case("shadowed", "overlay/f._a, overlay/f._b, overlay/f._node2", conf=f"{RACKS}, node n4 b, ignore_node n4"),
+    Case("shadowed", "overlay/f._batch, overlay/f._node1, overlay/f._node2", "overlay/f._batch"),
+    Case("shadowed", "overlay/f._none, overlay/d._batch/f._login, overlay/d/f._all"),
+    # Still equal: the first in the order of names, part by part.
+    Case("shadowed", "overlay/d/f._all, overlay/d._all/f._all, overlay/d._all/g._all", "overlay/d._all/f._all"),
+    Case("shadowed", "overlay/d/, overlay/d._all/", "overlay/d._all"),
+    Case("shadowed", "overlay/d/, overlay/d._batch/, overlay/e/f._all, overlay/e._all/g.post"),
+    Case("shadowed", "overlay/d/e/f._all, overlay/d._batch, overlay/d._login", "overlay/d/e/f._all"),
+    Case("shadowed", "overlay/d/f._all, overlay/d._batch"),
+    Case("shadowed", "overlay/d/f._all, overlay/d/f._login, overlay/d._batch", "overlay/d/f._all"),
+    Case("shadowed", "overlay/d/f._batch, overlay/d._batch -> /x", "overlay/d/f._batch"),
+    Case("shadowed", "tasks/t._all, tasks/t._batch, tasks/t._login, delete/x._all, delete/x._node1", "tasks/t._all"),
+    Case("overlay-and-delete", "overlay/f._all, delete/f._batch", "/f"),
+    Case("overlay-and-delete", "overlay/d/f._all, delete/d._all", "/d"),
+    Case("overlay-and-delete", "overlay/f._login, delete/f._batch, overlay/g._all, delete/g._none"),
+    Case("overlay-and-delete", "overlay/d/f._all, overlay/d._batch, delete/d/f._batch, tasks/g._all, delete/g._all"),
+    Case("on-update-and-post", "overlay/d.post, delete/e.post._batch", "/d, /e", f"{NODES}, {UPDATES}"),
+    Case("on-update-and-post", "overlay/d/e.post, overlay/e.post._none, tasks/d.post", conf=f"{NODES}, {UPDATES}"),
+    Case(
+        "on-update-command",
+        "scripts/there.sh 755, scripts/plain.sh, scripts/dir/",
+        "/f dir, /f gone.sh, /f plain.sh, /f service",
+        f"{NODES}, on_update /f gone.sh 'x, on_update /f plain.sh x, on_update /f service x, on_update /f dir",
+    ),
+    Case(
+        "on-update-command",
+        "scripts/s 755, scripts/l -> s, scripts/d/s 755",
+        conf=f"{NODES}, on_update /f s 'x, on_update /f /no/such/command x, on_update /f l, on_update /f d/s",
+    ),
+    Case("trigger-without-target", "overlay/f.post, delete/f._all", "overlay/f.post"),
+    Case("trigger-without-target", "delete/d.post, delete/d/f._all", "delete/d.post"),
+    Case("trigger-without-target", "tasks/t.post, tasks/t._all", "tasks/t.post"),
+    Case(
+        "trigger-without-target",
+        "overlay/f._all, overlay/f.post, overlay/f.post._batch, overlay/f.post._login",
+        "overlay/f.post",
+    ),
+    Case("trigger-without-target", "overlay/f._login, overlay/f.post._batch", "overlay/f.post._batch"),
+    Case("trigger-without-target", "overlay/f._all, overlay/d._login/f.post._batch", "overlay/d._login/f.post._batch"),
+    Case("trigger-without-target", "overlay/d/f._all, overlay/d/f.post, overlay/d._all -> x"),
+    Case(
+        "trigger-without-target",
+        "overlay/f/g._all, overlay/f/g.post, overlay/f._batch, overlay/f._login",
+        "overlay/f/g.post",
+    ),
+    Case("trigger-without-target", "overlay/d/f._all, overlay/d.post, overlay/d/f.post, delete/g._all, delete/g.post"),
+    Case(
+        "trigger-without-target",
+        "overlay/f._login, overlay/f.post, overlay/f.post._none, overlay/f.post._batch",
+        conf=f"{NODES}, ignore_group batch",
+    ),
+    Case("trigger-not-executable", "overlay/f.post, delete/g.post._all |", "delete/g.post._all, overlay/f.post"),
+    Case(
+        "trigger-not-executable", "overlay/f.post 755, overlay/g.post/, overlay/h.post -> f.post, overlay/i.post -> x"
+    ),
+    Case("task-not-executable", "tasks/t._all, tasks/d/t._batch 644", "tasks/d/t._batch, tasks/t._all"),
+    Case("task-not-executable", "tasks/t._all 755, tasks/u._all 100, tasks/d/, tasks/l._all -> t._all, overlay/f._all"),
+    Case(
+        "dangerous-delete",
+        "delete/etc/passwd._batch, delete/srv._all, delete/usr/bin._all -> x",
+        "delete/etc/passwd._batch, delete/srv._all, delete/usr/bin._all",
+    ),
+    Case("dangerous-delete", "delete/etc/passwd._none, delete/etc/passwd.old._all, overlay/etc/passwd._all"),
+    Case("world-writable", "overlay/f._all 666, overlay/d/ 777", "overlay/d, overlay/f._all"),
+    Case(
+        "world-writable",
+        "scripts/s 757, tasks/t._all 722, overlay/g.post 777",
+        "overlay/g.post, scripts/s, tasks/t._all",
+    ),
+    Case("world-writable", "delete/d/ 777, tasks/d/ 777, scripts/d/ 777", "delete/d, scripts/d, tasks/d"),
+    Case("world-writable", "overlay/f._all 664, overlay/d/ 1777, overlay/l._all -> /x, delete/f._all 666"),
+    Case("world-writable", "overlay/f._all, overlay/g._all 666", "overlay/f._all", attributes=MODES),
+    Case("world-writable", "overlay/f._batch", attributes=MODES),
+    Case("setuid", "overlay/f._all 4755, overlay/g._all 2755", "overlay/f._all, overlay/g._all"),
+    Case("setuid", "overlay/f._none", "overlay/f._none", attributes='- {path: /f, mode: "4755"}'),
+    Case("setuid", "overlay/d/ 2755, overlay/e/ 4755, overlay/f._all 1755, overlay/l._all -> f"),
+    Case("setuid", "overlay/f._all 6755", attributes='- {path: /f, mode: "0755"}'),
+    Case(
+        "symlink-leaves-tree",
+        "overlay/a/l._all -> ../../x, overlay/m._all -> b/../../c",
+        "overlay/a/l._all, overlay/m._all",
+    ),
+    Case(
+        "symlink-leaves-tree", "overlay/l._all -> MASTER/x, overlay/m._all -> MASTER", "overlay/l._all, overlay/m._all"
+    ),
+    Case("symlink-leaves-tree", "overlay/a/l._all -> ../x, overlay/m._all -> /a/../x, overlay/n._all -> MASTERS/x"),
+    Case("symlink-leaves-tree", "scripts/s -> /bin/sh, tasks/t._all -> nowhere", "scripts/s, tasks/t._all"),
+    Case(
+        "symlink-leaves-tree", "overlay/f.post -> ../../x, overlay/g.post -> g.post", "overlay/f.post, overlay/g.post"
+    ),
+    Case("symlink-leaves-tree", "scripts -> /usr", "scripts"),
+    Case(
+        "symlink-leaves-tree", "delete/l._all -> ../../x, scripts/s 755, tasks/t._all -> ../scripts/s, scripts/d -> ."
+    ),
+    Case("symlink-leaves-tree", "scripts/s 755, overlay/d/f.post -> MASTER/scripts/s"),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{'found' if case.found else 'fine'}")
+def test_table(case: Case, tmp_path: Path) -> None:
+    found = config(tmp_path, *case.conf.split(", "))
+    plant(found.masterdir, *filter(None, case.tree.split(", ")))
+    if case.attributes:
+        (found.masterdir / "attributes.yaml").write_text(case.attributes)
+    findings = looked_at(found)[case.rule]
+    assert sorted(finding.subject for finding in findings) == list(filter(None, case.found.split(", ")))
+    for finding in findings:
+        assert finding.rule == case.rule
+        assert finding.path.startswith(str(tmp_path))
+        assert finding.message.isprintable()
+
+
+def test_every_rule_is_in_the_table() -> None:
+    """With something that it finds, and something that comes close. `unreadable` has a test of its own."""
+    for rule in set(RULES) - {"unreadable"}:
+        assert {bool(case.found) for case in CASES if case.rule == rule} == {True, False}, rule
+
+
+def test_no_rule_is_the_beginning_of_another() -> None:
+    """--deselect takes away everything that begins like this."""
+    assert not [(a, b) for a in RULES for b in RULES if a != b and b.startswith(a)]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Config:
+    """Two nodes in batch, one in login, and a masterdir with an empty overlay."""
+    found = config(tmp_path, *NODES.split(", "))
+    plant(found.masterdir)
+    return found
+
+
+def test_what_cannot_be_read_is_found(cluster: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither links, nor what is in delete/, of which only names count."""
+    closed = ["overlay/f._all", "overlay/f.post", "scripts/s", "tasks/t._all"]
+    plant(cluster.masterdir, *closed, "overlay/g._all", "delete/f._all", "overlay/l._all -> f", "scripts/l -> s")
+    paths = {cluster.masterdir / name for name in (*closed, "delete/f._all", "overlay/l._all", "scripts/l")}
+    assert looked_at(cluster)["unreadable"] == []
+    monkeypatch.setattr(os, "access", lambda path, mode: path not in paths)
+    assert [finding.subject for finding in looked_at(cluster)["unreadable"]] == closed
+
+
+def test_findings_say_where_and_what_to_do(tmp_path: Path) -> None:
+    """File and line where there is one, nodes in short form, the rule of attributes.yaml that decided."""
+    found = config(tmp_path, *NODES.split(", "), "group w spare", "on_update /f x.sh")
+    plant(
+        found.masterdir,
+        "overlay/f._all",
+        "overlay/f._batch",
+        "overlay/d/g._all",
+        "delete/d/g._batch",
+        "overlay/s._spare",
+    )
+    plant(found.masterdir, "overlay/f._login", "scripts/xx.sh")
+    (found.masterdir / "attributes.yaml").write_text(
+        '\n- {path: /d/g, groups: batch, mode: "0666"}\n- {path: /h, mode: 0}'
+    )
+    shown = {
+        f"{f.path.removeprefix(str(tmp_path))}:{f.line} {f.message}"
+        for findings in looked_at(found).values()
+        for f in findings
+    }
+    assert shown == {
+        "/synctool.conf:5 group 'w' has no nodes: put it on a 'node' line, or remove it",
+        "/synctool.conf:5 group 'spare' has no nodes, 1 name in the masterdir for it: put it on a 'node' line, or "
+        "remove it",
+        "/synctool.conf:6 'on_update /f': scripts/x.sh is not there (did you mean 'xx.sh'?): put it there, or give the "
+        "full path of a command on the nodes",
+        "/master/attributes.yaml:3 the rule for /h matches nothing in overlay/: correct it, or remove it",
+        "/master/overlay/f._all:None counts on no node, overridden by overlay/f._batch, overlay/f._login wherever it "
+        "applies: remove it, or give it a group that is more important on some node",
+        "/master/delete/d/g._batch:None in delete/ and in overlay/ (overlay/d/g._all), overlay/ counts on node[1-2]: "
+        "remove one of them, or give them groups without common nodes",
+        "/master/overlay/d/g._all:None mode 0666 by attributes.yaml:2 on node[1-2] lets everybody write: chmod o-w",
+    }
+
+
+def test_an_ignored_node_is_a_node(tmp_path: Path) -> None:
+    """It is part of the configuration; on it, and on it alone, the less important source counts."""
+    found = config(tmp_path, "node node1 a", "node node2 b", "ignore_node node2")
+    plant(found.masterdir, "overlay/f._all", "overlay/f._a")
+    assert looked_at(found)["shadowed"] == []
+
+
+def test_subjects_are_unique_and_in_order(cluster: Config) -> None:
+    """Names that look the same when printed are numbered, so that every finding can be named."""
+    overlay = os.fsencode(cluster.masterdir / "overlay")
+    for name in (rb"\xff", b"\xff", b"a"):
+        Path(os.fsdecode(os.path.join(overlay, name))).touch()
+    findings = looked_at(cluster)["unknown-group"]
+    assert [finding.subject for finding in findings] == [r"overlay/\xff", r"overlay/\xff (2)", "overlay/a"]
+    assert looked_at(cluster)["unknown-group"] == findings
+
+
+def test_the_masterdir_itself_and_what_ignore_names(tmp_path: Path) -> None:
+    """The directories that hold the trees are looked at too; what is ignored is not."""
+    found = config(tmp_path, *NODES.split(", "), "ignore *~ .git")
+    plant(found.masterdir, "overlay/f._all~ 666", "scripts/s~ 666", "scripts/.git/x 666", "scripts/s 755")
+    assert looked_at(found)["world-writable"] == []
+    for path in (found.masterdir, found.masterdir / "overlay", found.masterdir / "scripts"):
+        path.chmod(0o777)
+    assert [f.subject for f in looked_at(found)["world-writable"]] == [".", "overlay", "scripts"]
+
+
+def test_what_goes_away_meanwhile_is_no_error(cluster: Config) -> None:
+    """Somebody may be working in the masterdir."""
+    plant(cluster.masterdir, "overlay/f._all", "overlay/f.post", "tasks/t._all", "scripts/s", "overlay/l._all -> x")
+    repository = load(cluster)
+    for path in sorted(cluster.masterdir.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    findings = lint(cluster, repository)
+    assert {rule for rule, found in findings.items() if found} == {"unreadable"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/etc", "/anything", "/usr/bin", "/usr/lib64", "/usr/sbin", "/lib", "/boot", "/etc/shadow"),
+        *("/etc/ssh/sshd_config", "/bin/sh", "/usr/bin/sh", "/sbin/init"),
+        *("/usr/sbin/sshd", "/lib64/ld-linux-x86-64.so.2", "/etc/pam.d/sshd"),
+        *("/usr/lib/x86_64-linux-gnu/libc.so.6", "/lib/libc-2.31.so", "/boot/vmlinuz-6.1", "/boot/grub/grub.cfg"),
+        *("/dev/null", "/proc/1/mem", "/var/lib", "/root/.ssh/authorized_keys", "/lib/ld-musl-x86_64.so.1"),
+    ],
+)  # fmt: skip
+def test_vital(path: str) -> None:
+    assert why_vital(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/etc/passwd.old", "/etc/cron.d/old-backup", "/usr/local/bin/sh", "/home/user/.bashrc", "/opt/app", "/tmp/x"),
+        *("/usr/lib/libcups.so.2", "/usr/lib/python3/libc.so.d/x/y", "/boot/notes", "/dev/shm/x", "/usr/bin/telnet"),
+        *("/libexec/ld-x.so", "/home/etc/shadow", "/usr/libfoo/x", "/var/log/old.log", "/bin/sh.saved"),
+    ],
+)  # fmt: skip
+def test_not_vital(path: str) -> None:
+    assert why_vital(path) is None
+
+
+_groups = st.lists(st.sampled_from(["a", "b", "c"]), unique=True)
+_extension = st.sampled_from(["", "._all", "._a", "._b", "._c", "._n0", "._n1", "._none"])
+_files = st.builds(
+    lambda tree, parts, last: f"{tree}/{'/'.join(name + extension for name, extension in parts)}{last}",
+    st.sampled_from(["overlay", "overlay", "overlay", "delete", "tasks"]),
+    st.lists(st.tuples(st.sampled_from(["x", "y"]), _extension), min_size=1, max_size=3),
+    st.sampled_from(["", "", "/"]),
+)
+
+
+@given(st.lists(_groups, min_size=1, max_size=3), st.lists(_files, max_size=10))
+def test_shadowed_agrees_with_the_entries_of_every_node(nodes: list[list[str]], tree: list[str]) -> None:
+    """A source that applies to some node and is an entry of none, directories with contents left aside."""
+    with TemporaryDirectory() as name:
+        everything = "group every a b c"
+        found = config(Path(name), everything, *(f"node n{i} {' '.join(groups)}" for i, groups in enumerate(nodes)))
+        plant(found.masterdir)
+        for line in tree:
+            try:
+                plant(found.masterdir, line)
+            except OSError:  # something of another type is there already
+                continue
+        repository = load(found)
+        findings = {finding.subject for finding in lint(found, repository)["shadowed"]}
+        overlay_keys = {path for tree_, path in repository.found.candidates if tree_ is Tree.OVERLAY}
+        names = [c.relative for candidates in repository.found.candidates.values() for c in candidates]
+        expected = set()
+        for key, candidates in repository.found.candidates.items():
+            for candidate in candidates:
+                assert candidate.source is not None
+                if candidate.source.state.kind is Kind.DIRECTORY and any(
+                    other.startswith(candidate.relative + b"/") for other in names
+                ):
+                    continue
+                applying = [n for n in found.nodes.values() if candidate in repository.considered(key, n)[0]]
+                used = [n for n in applying if candidate.source in [entry.source for entry in repository.entries(n)]]
+                if key[0] is Tree.DELETE and key[1] in overlay_keys:
+                    # Where overlay/ has it too is another rule's concern: here what counts within delete/.
+                    used = [n for n in applying if repository.considered(key, n)[0][0] is candidate]
+                if applying and not used:
+                    expected.add(candidate.source.shown)
+        assert findings == expected
+
+
+def test_subject_folds_nodes_that_agree(cluster: Config) -> None:
+    """Nodes that the masterdir does not tell apart are looked at once."""
+    plant(cluster.masterdir, "overlay/f._batch", "overlay/g._node3")
+    subject = Subject(cluster, load(cluster))
+    assert set(subject.projections(frozenset({"batch"}))) == {("batch", "all"), ("all",)}
+    assert subject.projections(frozenset({"all"})) == (("all",),)
+    assert subject.nodes(frozenset({"batch"}), [("batch", "all")]) == "node[1-2]"
+    assert subject.together((Tree.OVERLAY, b"/f"), (Tree.OVERLAY, b"/g")) is None
