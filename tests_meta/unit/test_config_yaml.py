@@ -237,6 +237,13 @@ def test_problems(place: Path, text: str, message: str) -> None:
     assert message in problems(HEAD + text, place / "synctool.yaml")
 
 
+def test_a_file_that_is_no_yaml_is_told_once(place: Path) -> None:
+    """What it would have said is not missed as well."""
+    found = problems("masterdir: master\nnodes: {node1: [a}\n", place / "synctool.yaml")
+    assert len(found) == 1
+    assert found[0].startswith("2: not YAML: ")
+
+
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [

@@ -27,7 +27,7 @@ ALLOWED: dict[str, str] = {
     "cli.config": "attributes cli.common config repository",
     "cli.synctool": "cli.common config explain manifest model nodeset repository source",
     "compare": "model",
-    "config": "config.builder config.model config.statements errors textfile",
+    "config": "config.builder config.model config.statements errors textfile yamlfile",
     "config.builder": ("config.model config.ranges config.statements errors masterdir model nodeset words"),
     "config.model": "masterdir model",
     "config.ranges": "",

@@ -15,6 +15,7 @@ from pytest_synctool.config.model import Config, OnUpdate, Place
 from pytest_synctool.config.statements import Statement, is_yaml, read, to_yaml
 from pytest_synctool.errors import ConfigError
 from pytest_synctool.textfile import read as read_text
+from pytest_synctool.yamlfile import NotYamlError
 
 __all__ = ["Config", "OnUpdate", "Place", "as_yaml", "find", "load", "parse"]
 
@@ -76,12 +77,16 @@ def parse(text: str, path: Path) -> Config:
     waiting = [(text, path)]
     seen = {os.path.realpath(path)}
     while waiting:
+        text, file = waiting.pop(0)
         found: list[tuple[str, Path]] = []
-        for statement in read(*waiting.pop(0), builder.problem):
-            if statement.keyword == "include":
-                found += _included(statement, seen, builder)
-            else:
-                builder.add(statement)
+        try:
+            for statement in read(text, file, builder.problem):
+                if statement.keyword == "include":
+                    found += _included(statement, seen, builder)
+                else:
+                    builder.add(statement)
+        except NotYamlError as error:
+            builder.unreadable(Place(file, error.line), str(error))
         waiting[:0] = found
     return builder.finish()
 
@@ -97,7 +102,7 @@ def _included(statement: Statement, seen: set[str], builder: Builder) -> list[tu
         try:
             found.append((read_text(path), path))
         except ConfigError as error:
-            builder.problem(statement.place, f"'include': {error}")
+            builder.unreadable(statement.place, f"'include': {error}")
     return found
 
 

@@ -49,11 +49,17 @@ class Builder:
     values: dict[str, tuple[Place, str]] = field(default_factory=dict)
     _files: dict[Path, int] = field(default_factory=dict)
     _hints: Hints = field(default_factory=Hints)
+    _complete: bool = True
 
     def problem(self, place: Place, message: str) -> None:
         """Take up what is wrong with a line."""
         self._files.setdefault(place.path, len(self._files))
         self.problems.append((place, message))
+
+    def unreadable(self, place: Place, message: str) -> None:
+        """Take up why a whole file says nothing; what it would have said is not missed as well."""
+        self.problem(place, message)
+        self._complete = False
 
     def add(self, statement: Statement) -> None:
         """Take up a statement."""
@@ -164,7 +170,7 @@ class Builder:
         """The configuration. Raises ConfigError with all problems, in the order of the files and their lines."""
         masterdir = self._masterdir()
         nodes = {name: self._resolved(name, line) for name, line in self.nodes.items()}
-        if not nodes:
+        if not nodes and self._complete:
             self.problem(Place(self.path, 0), "no 'node' line: expected at least one, like 'node node1 batch'")
         places = self._group_places()
         self._check_groups(nodes, places)
@@ -204,7 +210,9 @@ class Builder:
 
     def _masterdir(self) -> Path:
         if "masterdir" not in self.values:
-            self.problem(Place(self.path, 0), "no 'masterdir' line: expected one, like 'masterdir /var/lib/synctool'")
+            if self._complete:
+                message = "no 'masterdir' line: expected one, like 'masterdir /var/lib/synctool'"
+                self.problem(Place(self.path, 0), message)
             return Path("/")
         place, value = self.values["masterdir"]
         masterdir = Path(os.path.normpath(place.path.absolute().parent / value))

@@ -63,7 +63,7 @@ def is_yaml(path: Path) -> bool:
 
 
 def read(text: str, path: Path, complain: Complain) -> Iterator[Statement]:
-    """The statements of a file; what is none is complained of, and left out."""
+    """The statements of a file; what is none is complained of, and left out. Raises NotYamlError."""
     return _of_yaml(text, path, complain) if is_yaml(path) else _of_conf(text, path, complain)
 
 
@@ -111,12 +111,7 @@ _YAML_KEYS: Final = {"nodes": "node", "groups": "group", "ignore_nodes": "ignore
 
 
 def _of_yaml(text: str, path: Path, complain: Complain) -> Iterator[Statement]:
-    try:
-        root = yamlfile.parse(text)
-    except yamlfile.NotYamlError as error:
-        complain(Place(path, error.line), str(error))
-        return
-    yield from _YamlReader(path, complain).statements(root)
+    yield from _YamlReader(path, complain).statements(yamlfile.parse(text))
 
 
 @dataclass

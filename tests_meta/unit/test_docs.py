@@ -1,0 +1,47 @@
+"""What the documentation shows is what the program reads."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from textwrap import dedent
+
+from pytest_synctool import attributes, config
+from pytest_synctool.config.statements import ALIASES, SHAPES
+
+DOCS = Path(__file__).parents[2] / "docs"
+README = DOCS.parent / "README.md"
+
+
+def block(path: Path, first: str) -> str:
+    """The indented block that begins with these words."""
+    match = re.search(
+        rf"^(    {re.escape(first)}.*\n(?:(?:    .*)?\n)+)", path.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert match is not None
+    return dedent(match[1]).strip() + "\n"
+
+
+def test_the_yaml_configuration(tmp_path: Path) -> None:
+    (tmp_path / "master").mkdir()
+    text = block(DOCS / "configuration.md", "# yaml-language-server").replace("/var/lib/synctool", "master")
+    found = config.parse(text, tmp_path / "synctool.yaml")
+    assert found.nodes["n100"].groups == ("n100", "wn", "batch", "worker", "all")
+    assert found.nodes["n100"].address == "192.168.1.119"
+
+
+def test_the_readme_configuration(tmp_path: Path) -> None:
+    (tmp_path / "master").mkdir()
+    text = block(README, "masterdir /var/lib").replace("/var/lib/synctool", "master")
+    assert config.parse(text, tmp_path / "synctool.conf").nodes["node2"].address == "node2-mgmt"
+
+
+def test_attributes(tmp_path: Path) -> None:
+    text = block(DOCS / "repository.md", "- path: /**")
+    found = attributes.parse(text, tmp_path / "attributes.yaml", ("batch", "node3"))
+    assert [rule.mode for rule in found.rules] == [None, 0o440, 0o600, 0o600]
+
+
+def test_every_keyword_is_documented() -> None:
+    text = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    assert [word for word in (*SHAPES, *ALIASES) if f"`{word}" not in text] == []
