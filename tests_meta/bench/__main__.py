@@ -12,10 +12,15 @@ from typing import Any, Final
 
 from pytest_synctool.errors import SynctoolError
 
-from tests_meta.bench import audit, repair, report, scale
+from tests_meta.bench import audit, repair, report, resolve, scale
 from tests_meta.bench.measure import BenchError, Benchmark, Result, Sizes, race
 
-BENCHMARKS: Final[tuple[Benchmark[Any], ...]] = (audit.BENCHMARK, scale.BENCHMARK, repair.BENCHMARK)
+BENCHMARKS: Final[tuple[Benchmark[Any], ...]] = (
+    audit.BENCHMARK,
+    resolve.BENCHMARK,
+    scale.BENCHMARK,
+    repair.BENCHMARK,
+)
 PAGE: Final = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 
