@@ -51,6 +51,11 @@ def _same(expected_name: str | None, actual_name: str | None, expected_id: int, 
     return expected_name == actual_name
 
 
+def compare_owed(actual: FileState | Absent) -> list[Change]:
+    """The difference for a command that a node still owes; empty when it does not. `actual` is its note there."""
+    return [] if actual is ABSENT else [Change("owed", "nothing", "a command that has not run since a change")]
+
+
 def compare_absent(actual: FileState | Absent) -> list[Change]:
     """The difference for a path that must not exist; empty when there is nothing."""
     if actual is ABSENT:

@@ -8,65 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Literal
 
+from pytest_synctool import journal
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind, printable
+from pytest_synctool.remote import PROLOGUE
 from pytest_synctool.repository import Entry
 from pytest_synctool.shell import quote, words
 from pytest_synctool.source import Tree
-
-PROLOGUE: Final = rb"""LC_ALL=C; export LC_ALL
-PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
-umask 077
-nl='
-'
-t= at=
-# When the other end of the connection goes away, the repair goes on: nothing is left in the middle.
-trap : PIPE HUP
-trap 'exit 1' INT TERM
-trap clean EXIT
-clean() { [ -z "$t" ] || rm -rf -- "$t"; t= at=; }
-fresh() { # DIRECTORY: a private directory in it, where a file is made complete before a rename puts it in place
-  [ "$at" != "$1" ] || return 0
-  clean
-  if e=$(mktemp -d "${1%/}/.synctool.XXXXXX" 2>&1); then t=$e at=$1; else return 1; fi
-}
-own() { # by name, each by number where the node does not know the name
-  chown -h -- "$1:$2" "$5" && return
-  chown -h -- "$1" "$5" || chown -h -- "$3" "$5" || return
-  chown -h -- ":$2" "$5" || chown -h -- ":$4" "$5"
-}
-flush() { sync -- "$1" || sync; }
-keep() { # a file or link about to be replaced stays as NAME.saved
-  [ -e "$1" ] || [ -L "$1" ] || return 0
-  if [ -d "$1" ] && [ ! -L "$1" ]; then echo "it has become a directory" >&2; return 1; fi
-  if [ -d "$1.saved" ]; then printf '%s is a directory, in the way\n' "$1.saved" >&2; return 1; fi
-  ln -f -- "$1" "$1.saved" || cp -pP -- "$1" "$1.saved"
-}
-aside() { # what a rename cannot replace is moved to NAME.saved
-  if [ -e "$1.saved" ] || [ -L "$1.saved" ]; then printf '%s is in the way\n' "$1.saved" >&2; return 1; fi
-  mv -- "$1" "$1.saved"
-}
-accept() { # COMMAND FILE: whether the command, in which $f is the file, accepts it
-  v=$( { if [ -c /dev/null ]; then exec </dev/null; else exec <&-; fi; f=$2; cd / && eval "$1"; } 2>&1) && return
-  printf 'refused by its validate command with exit status %s: %s\n' "$?" "${v##*"$nl"}" >&2
-  return 1
-}
-step() { # NUMBER DIRECTORY, with the action in act(); the directory is empty where none is needed
-  if { [ -z "$2" ] || fresh "$2"; } && e=$(act 2>&1); then eval "d$1=1"; echo "ok $1"
-  else printf 'failed %s %s\n' "$1" "${e##*"$nl"}"; clean; fi
-}
-trigger() { # NUMBER DIRECTORY SCRIPT; output goes to a file, since a daemon it starts may hold on to a pipe
-  o=$(mktemp "${TMPDIR:-/tmp}/synctool.XXXXXX") || { echo "failed $1 no room for its output"; return; }
-  if [ ! -x "$3" ]; then echo "failed $1 it is not an executable file"; rm -f -- "$o"; return; fi
-  (cd -- "$2" && if [ -c /dev/null ]; then exec "$3" </dev/null; else exec "$3" <&-; fi) >"$o" 2>&1
-  s=$?
-  tail -c 4000 -- "$o" | sed 's/^/output /'
-  echo
-  rm -f -- "$o"
-  if [ "$s" = 0 ]; then echo "ok $1"; else echo "failed $1 exit status $s"; fi
-}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +33,57 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Trigger:
-    """A script below the masterdir to run once, in `directory`, if one of `causes` was changed."""
+class Command:
+    """What is to be run when a path has changed: a script below the masterdir, or the shell text of an on_update."""
 
-    script: bytes
+    kind: Literal["post", "on_update"]
+    text: bytes
+
+    @property
+    def shown(self) -> str:
+        """As people know it: the script below the masterdir, or the text."""
+        return printable(self.text)
+
+    @property
+    def announced(self) -> str:
+        """As the documentation announces it: `command $masterdir/overlay/etc/x.post`."""
+        return f"command {'$masterdir/' if self.kind == 'post' else ''}{self.shown}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A command to run once, in `directory`, if one of `causes` was changed; it is that of `path`.
+
+    One that is `owed` from an earlier run is run in any case.
+    """
+
+    path: bytes
+    command: Command
     directory: bytes
     causes: frozenset[bytes]
+    owed: bool = False
+
+    @property
+    def name(self) -> bytes:
+        """Its name in the journal."""
+        return journal.name(self.path, self.command.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where a plan is carried out.
+
+    `masterdir` is the mirror's path on the node, `node` its name in the configuration and `hostname` its own. `who`
+    tells others whose lock it is. `trigger_timeout` bounds each trigger, in seconds. `state` is a directory of the
+    node's own.
+    """
+
+    masterdir: bytes
+    node: str = ""
+    hostname: str = ""
+    who: str = "somebody"
+    trigger_timeout: int = 60
+    state: bytes = journal.STATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +99,18 @@ class Plan:
         return bool(self.triggers) or any(action.needs_mirror for action in self.actions)
 
 
-def plan(drifted: Sequence[tuple[Entry, FileState | Absent]], entries: Mapping[bytes, Entry], masterdir: bytes) -> Plan:
+def plan(
+    drifted: Sequence[tuple[Entry, FileState | Absent]],
+    entries: Mapping[bytes, Entry],
+    masterdir: bytes,
+    owed: Sequence[tuple[Entry, Command]] = (),
+) -> Plan:
     """The plan that brings drifted entries to their expected state.
 
     `entries` are all overlay entries of the node by destination: a missing parent directory of a drifted entry is
     made as they describe it, and their triggers are looked up there. `masterdir` is the mirror's path on the node.
-    A directory that must not exist is left alone: directories are never deleted.
+    A directory that must not exist is left alone: directories are never deleted. `owed` are commands that an earlier
+    run has left to do.
     """
     deletes = [_remove(e) for e, state in drifted if e.tree is Tree.DELETE and _removable(state)]
     wanted = {entry.destination: (entry, state) for entry, state in drifted if entry.tree is Tree.OVERLAY}
@@ -123,10 +123,10 @@ def plan(drifted: Sequence[tuple[Entry, FileState | Absent]], entries: Mapping[b
     }
     in_order = sorted(wanted.values(), key=lambda pair: _order(pair[0]))
     changes = [*deletes, *(_bring(entry, state, masterdir) for entry, state in in_order)]
-    if not changes:
+    if not changes and not owed:
         return Plan((), ())
     deleted = {entry.destination: entry for entry, _ in drifted if entry.tree is Tree.DELETE}
-    triggers = _triggers({action.path for action in changes}, entries, deleted)
+    triggers = _triggers({action.path for action in changes}, entries, deleted, owed)
     needed = [_make_if_missing(above[path]) for path in sorted(above, key=lambda path: path.split(b"/"))]
     return Plan((*needed, *changes), tuple(triggers))
 
@@ -220,62 +220,114 @@ def _replace(entry: Entry, verb: str, save: bytes, masterdir: bytes = b"") -> Ac
     return Action(path, verb, text, directory, needs_mirror=state.kind is Kind.FILE)
 
 
-def _triggers(changed: set[bytes], entries: Mapping[bytes, Entry], deleted: Mapping[bytes, Entry]) -> Iterable[Trigger]:
-    of_files: dict[bytes, Trigger] = {}
-    of_directories: dict[bytes, tuple[bytes, set[bytes]]] = {}
-    for path in sorted(changed):
+def commands_of(entry: Entry) -> list[Command]:
+    """The commands of an entry's own path, in the order in which they run."""
+    found = [] if entry.trigger is None else [Command("post", entry.trigger)]
+    return found if entry.on_update is None else [*found, Command("on_update", entry.on_update)]
+
+
+def fired_by(entry: Entry, entries: Mapping[bytes, Entry]) -> Iterator[tuple[Entry, Command]]:
+    """What a change of an entry fires, with whose it is: its own commands, and those of the directory that it is in.
+
+    `entries` are all overlay entries of the node by destination.
+    """
+    above = entries.get(os.path.dirname(entry.destination))
+    for owner in (entry, above):
+        if owner is not None:
+            yield from ((owner, command) for command in commands_of(owner))
+
+
+def _triggers(
+    changed: set[bytes],
+    entries: Mapping[bytes, Entry],
+    deleted: Mapping[bytes, Entry],
+    owed: Sequence[tuple[Entry, Command]],
+) -> Iterable[Trigger]:
+    """Those of files in the order of paths, then those of directories."""
+    fired: dict[tuple[Entry, Command], set[bytes]] = {each: set() for each in owed}
+    for path in changed:
         entry = entries.get(path) or deleted.get(path)
-        if entry is not None and entry.trigger is not None:
-            if entry.source.state.kind is Kind.DIRECTORY:
-                of_directories.setdefault(entry.trigger, (path, set()))[1].add(path)
-            else:
-                of_files[path] = Trigger(entry.trigger, os.path.dirname(path), frozenset((path,)))
-        above = entries.get(os.path.dirname(path))
-        if above is not None and above.trigger is not None:
-            of_directories.setdefault(above.trigger, (above.destination, set()))[1].add(path)
-    yield from of_files.values()
-    for script, (directory, causes) in sorted(of_directories.items()):
-        yield Trigger(script, directory, frozenset(causes))
+        if entry is not None:
+            for each in fired_by(entry, entries):
+                fired.setdefault(each, set()).add(path)
+
+    def order(each: tuple[Entry, Command]) -> tuple[bool, bytes, bool]:
+        return _is_directory(each[0]), each[0].destination, each[1].kind == "on_update"
+
+    for owner, command in sorted(fired, key=order):
+        path, causes = owner.destination, frozenset(fired[owner, command])
+        directory = path if _is_directory(owner) else os.path.dirname(path)
+        yield Trigger(path, command, directory, causes, (owner, command) in owed)
 
 
-def parts(plan: Plan, limit: int | None) -> Iterator[range]:
+def _is_directory(entry: Entry) -> bool:
+    return entry.tree is Tree.OVERLAY and entry.source.state.kind is Kind.DIRECTORY
+
+
+def parts(plan: Plan, context: Context, limit: int | None) -> Iterator[range]:
     """The numbers of actions and triggers in runs whose scripts stay below `limit` bytes, where there is a limit."""
     count = len(plan.actions) + len(plan.triggers)
     if limit is None:
         yield range(count)
         return
-    start, size = 0, len(PROLOGUE)
+    empty = len(_header(plan, context))
+    start, size = 0, empty
     for number in range(count):
         # Every earlier number may have to be told as done.
-        cost = len(_text(plan, b"", number)) + 8
+        cost = len(_text(plan, context, number)) + 8
         if number > start and size + cost > limit:
             yield range(start, number)
-            start, size = number, len(PROLOGUE) + 8 * number
+            start, size = number, empty + 8 * number
         size += cost
     yield range(start, count)
 
 
-def script(plan: Plan, masterdir: bytes, numbers: Iterable[int] | None = None, done: Iterable[int] = ()) -> bytes:
+def script(plan: Plan, context: Context, numbers: Iterable[int] | None = None, done: Iterable[int] = ()) -> bytes:
     """The shell text that carries out actions and triggers of a plan (all if not told which).
 
     Those in `done` have succeeded in earlier scripts.
 
     A trigger runs only if one of its causes was really changed.
     """
-    lines = [PROLOGUE, b" ".join(b"d%d=1" % number for number in done)]
-    lines += [_text(plan, masterdir, number) for number in (next(parts(plan, None)) if numbers is None else numbers)]
+    everything = range(len(plan.actions) + len(plan.triggers))
+    lines = [_header(plan, context), b" ".join(b"d%d=1" % number for number in done)]
+    lines += [_text(plan, context, number) for number in (everything if numbers is None else numbers)]
     return b"\n".join([*lines, b"clean", b"echo end"])
 
 
-def _text(plan: Plan, masterdir: bytes, number: int) -> bytes:
+def _header(plan: Plan, context: Context) -> bytes:
+    variables = {
+        b"export SYNCTOOL_NODE": os.fsencode(context.node),
+        b"export SYNCTOOL_NODENAME": os.fsencode(context.hostname or context.node),
+        b"export SYNCTOOL_MASTERDIR": context.masterdir,
+        b"export SYNCTOOL_ROOT": context.masterdir,
+        b"state": context.state,
+        b"journal": journal.directory(context.masterdir, context.state),
+        b"who": os.fsencode(context.who),
+        b"limit": b"%d" % context.trigger_timeout,
+    }
+    settings = (b"%s=%s" % (name, quote(value)) for name, value in variables.items())
+    owed = (
+        words(b"owe", b"%d" % number, trigger.name, trigger.path)
+        for number, trigger in enumerate(plan.triggers, len(plan.actions))
+    )
+    return b"\n".join((PROLOGUE + next(settings), *settings, b"begin", *owed))
+
+
+def _text(plan: Plan, context: Context, number: int) -> bytes:
     if number < len(plan.actions):
         action = plan.actions[number]
         comment = b"# %s %s" % (action.verb.encode(), printable(action.path).encode())
         return b"%s\nact() { %s; }\nstep %d %s" % (comment, action.text, number, quote(action.beside))
     trigger = plan.triggers[number - len(plan.actions)]
     causes = b"".join(b"$d%d" % n for n, action in enumerate(plan.actions) if action.path in trigger.causes)
-    command = words(b"trigger", b"%d" % number, trigger.directory, os.path.join(masterdir, trigger.script))
-    return b'clean\nif [ -n "%s" ]; then %s; fi' % (causes, command)
+    command = trigger.command
+    what = os.path.join(context.masterdir, command.text) if command.kind == "post" else command.text
+    run = words(command.kind.encode(), b"%d" % number, trigger.directory, trigger.name, what)
+    if trigger.owed:
+        return b"clean\n" + run
+    spare = words(b"paid", trigger.name)
+    return b'clean\nif [ -n "%s" ]; then %s; elif [ -n "$n%d" ]; then %s; fi' % (causes, run, number, spare)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,13 +341,17 @@ class Result:
 def parse(plan: Plan, answer: bytes) -> tuple[dict[int, Result], bool]:
     """The result of each action and trigger by number, and whether the script came to its end.
 
-    Numbers count through `actions`, then `triggers`; one that is not in the answer did not run.
+    Numbers count through `actions`, then `triggers`; one that is not in the answer did not run. Where the node refused
+    to begin, all have failed for that reason.
     """
     results: dict[int, Result] = {}
     output: list[str] = []
     lines = answer.split(b"\n")
     for line in lines:
         word, _, rest = line.partition(b" ")
+        if word == b"refused":
+            refused = Result(printable(rest))
+            return dict.fromkeys(range(len(plan.actions) + len(plan.triggers)), refused), True
         if word == b"output":
             output.append(printable(rest))
             continue

@@ -7,7 +7,8 @@ and a list of entries once for all that agree in the groups that the masterdir u
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,11 +23,15 @@ from pytest_synctool.source import Source, Tree
 
 @dataclass(frozen=True)
 class Entry:
-    """What the masterdir says of one destination: its source, below the masterdir its trigger, and its attributes."""
+    """What the masterdir says of one destination: its source, below the masterdir its trigger, and its attributes.
+
+    `on_update` is the shell text that the configuration has for a change of it.
+    """
 
     source: Source
     trigger: bytes | None = None
     attributes: Attributes | None = None
+    on_update: bytes | None = None
 
     @property
     def tree(self) -> Tree:
@@ -63,11 +68,12 @@ Groups = tuple[str, ...]
 class _Destination:
     """One destination of a tree: its candidates, and the entry for each choice of groups that matters."""
 
-    def __init__(self, key: Key, found: Masterdir, attributes: AttributeRules) -> None:
+    def __init__(self, key: Key, found: Masterdir, attributes: AttributeRules, on_update: bytes | None) -> None:
         self.key = key
         self.candidates = found.candidates[key]
         self.triggers = found.triggers.get(key, [])
         self.attributes = attributes
+        self.on_update = on_update
         self.groups = {g for c in (*self.candidates, *self.triggers) for g in c.groups if g is not None}
         for candidate in self.candidates:
             if candidate.source is not None:
@@ -94,9 +100,15 @@ class _Destination:
         ranked = by_importance(self.candidates, groups)
         if not ranked or ranked[0].source is None:
             return None
-        trigger = next(iter(by_importance(self.triggers, groups)), None)
+        has_triggers = self.key[0] is not Tree.TASKS
+        trigger = next(iter(by_importance(self.triggers, groups)), None) if has_triggers else None
         source = ranked[0].source
-        return Entry(source, None if trigger is None else trigger.relative, self.attributes.decide(source, groups))
+        return Entry(
+            source,
+            None if trigger is None else trigger.relative,
+            self.attributes.decide(source, groups),
+            self.on_update,
+        )
 
 
 def by_importance(candidates: Sequence[Candidate], groups: Sequence[str]) -> list[Candidate]:
@@ -116,7 +128,9 @@ def by_importance(candidates: Sequence[Candidate], groups: Sequence[str]) -> lis
 class Repository:
     """A walked masterdir. `warnings` name what was left out, and why."""
 
-    def __init__(self, found: Masterdir, attributes: AttributeRules = NO_RULES) -> None:
+    def __init__(
+        self, found: Masterdir, attributes: AttributeRules = NO_RULES, on_update: Mapping[bytes, str] | None = None
+    ) -> None:
         self.found = found
         self.attributes = attributes
         self._warnings = dict.fromkeys(
@@ -125,7 +139,10 @@ class Repository:
         # Deletions come first, then parents before what lies in them.
         order = {Tree.DELETE: 0, Tree.OVERLAY: 1, Tree.TASKS: 2}
         keys = sorted(found.candidates, key=lambda key: (order[key[0]], key[1].split(b"/")))
-        self._destinations = [_Destination(key, found, attributes) for key in keys]
+        commands = {path: os.fsencode(text) for path, text in (on_update or {}).items()}
+        self._destinations = [
+            _Destination(key, found, attributes, None if key[0] is Tree.TASKS else commands.get(key[1])) for key in keys
+        ]
         self._positions = {key: position for position, key in enumerate(keys)}
         self._by_group: dict[str, list[int]] = {}
         for position, destination in enumerate(self._destinations):
@@ -212,6 +229,7 @@ def load(config: Config) -> Repository:
         config.ignore,
         require_extension=config.require_extension,
         attributes=attributes,
+        on_update={rule.path: rule.command for rule in config.on_update},
     )
 
 
@@ -222,6 +240,8 @@ def walk(
     *,
     require_extension: bool = True,
     attributes: AttributeRules = NO_RULES,
+    on_update: Mapping[bytes, str] | None = None,
 ) -> Repository:
     """Walk a masterdir. Raises RepositoryError, naming every offender at once, as scan() does."""
-    return Repository(scan(masterdir, known_groups, ignore, require_extension=require_extension), attributes)
+    found = scan(masterdir, known_groups, ignore, require_extension=require_extension)
+    return Repository(found, attributes, on_update)

@@ -6,9 +6,10 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
-from pytest_synctool import plan, probe
+from pytest_synctool import journal, plan, probe
 from pytest_synctool.errors import RemoteError, RepositoryError, TransportError
 from pytest_synctool.model import OK, Absent, Actual, Change, FileState, Kind, Node, Outcome, Status, Unknown, printable
 from pytest_synctool.repository import Entry
@@ -22,23 +23,27 @@ CheckFunction = Callable[[Entry, FileState | Absent], list[Change]]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One test: a check function applied to one entry."""
+    """One test: a check function applied to one entry, or to the note on a node that a `command` of it is owed."""
 
     entry: Entry
     function: CheckFunction
+    command: plan.Command | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How sessions are run.
 
-    `deadline` bounds each command on a node, in seconds; `explain` tells of an entry why the node has to have it.
+    `deadline` bounds each command on a node and `trigger_timeout` each trigger, in seconds; `explain` tells of an entry
+    why the node has to have it. `who` tells others who is at work.
     """
 
     masterdir: Path
     fix: bool = False
     deadline: float = 120.0
     explain: Explain | None = None
+    trigger_timeout: int = 60
+    who: str = "somebody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +72,15 @@ class NodeSession:
     _actual: dict[bytes, Actual] = field(default_factory=dict)
     _unreadable: dict[bytes, str] = field(default_factory=dict)
 
+    @cached_property
+    def _overlay(self) -> dict[bytes, Entry]:
+        return {entry.destination: entry for entry in self.entries if entry.tree is Tree.OVERLAY}
+
     def run(self) -> NodeResult:
         """Probe, compare, and with `fix` repair and probe again. Never raises for what a node does."""
         started = time.perf_counter()
         try:
-            self._look([check.entry for check in self.checks])
+            self._look()
             outcomes = [self._outcome(check) for check in self.checks]
             if self.settings.fix:
                 outcomes = self._fix(outcomes)
@@ -81,15 +90,21 @@ class NodeSession:
             return NodeResult((), f"{self.node.name}: {error}", time.perf_counter() - started)
         return NodeResult(tuple(outcomes), None, time.perf_counter() - started)
 
-    def _look(self, entries: Sequence[Entry]) -> None:
+    def _path(self, check: Check) -> bytes:
+        """What has to be looked at for a check."""
+        if check.command is None:
+            return check.entry.destination
+        return journal.owed(os.fsencode(self.settings.masterdir), check.entry.destination, check.command.kind)
+
+    def _look(self) -> None:
         requests: dict[bytes, probe.Request] = {}
-        for entry in entries:
-            path = entry.destination
-            if entry.tree is Tree.DELETE:
+        for check in self.checks:
+            path = self._path(check)
+            if check.entry.tree is Tree.DELETE or check.command is not None:
                 requests.setdefault(path, probe.Request(path))
                 continue
             try:
-                expected = entry.expected
+                expected = check.entry.expected
             except RepositoryError as error:
                 self._unreadable[path] = str(error)
                 continue
@@ -104,9 +119,10 @@ class NodeSession:
 
     def _changes(self, check: Check) -> list[Change] | Outcome:
         """The differences, or the outcome of a check that cannot be carried out."""
-        if check.entry.destination in self._unreadable and check.entry.tree is Tree.OVERLAY:
-            return Outcome(Status.ERROR, self._unreadable[check.entry.destination])
-        actual = self._actual[check.entry.destination]
+        path = self._path(check)
+        if path in self._unreadable and check.entry.tree is Tree.OVERLAY:
+            return Outcome(Status.ERROR, self._unreadable[path])
+        actual = self._actual[path]
         if isinstance(actual, Unknown):
             return Outcome(Status.ERROR, f"cannot be looked at: {actual.reason}")
         try:
@@ -123,15 +139,26 @@ class NodeSession:
         if isinstance(changes, list) and not changes:
             return OK
         outcome = changes if isinstance(changes, Outcome) else drift(check.entry, changes)
-        if self.settings.explain is None:
-            return outcome
-        return replace(outcome, details=(*outcome.details, *self.settings.explain(check.entry, self.node)))
+        more = [] if self.settings.fix or outcome.status is not Status.DRIFT else self._not_run(check)
+        if self.settings.explain is not None:
+            more += self.settings.explain(check.entry, self.node)
+        return replace(outcome, details=(*outcome.details, *more)) if more else outcome
+
+    def _not_run(self, check: Check) -> list[str]:
+        """What --fix would run, in the documentation's words."""
+        if check.command is not None:
+            return [f"not running {check.command.announced}"]
+        return [f"not running {command.announced}" for _, command in plan.fired_by(check.entry, self._overlay)]
 
     def _fix(self, before: Sequence[Outcome]) -> list[Outcome]:
         drifted = self._drifted(before)
-        by_destination = {e.destination: e for e in self.entries if e.tree is Tree.OVERLAY}
-        todo = plan.plan(drifted, by_destination, os.fsencode(self.settings.masterdir))
-        if not todo.actions:
+        owed = [
+            (check.entry, check.command)
+            for check, outcome in zip(self.checks, before, strict=True)
+            if check.command is not None and outcome.status is Status.DRIFT
+        ]
+        todo = plan.plan(drifted, self._overlay, os.fsencode(self.settings.masterdir), owed)
+        if not todo.actions and not todo.triggers:
             return list(before)
         report = _Applied(todo)
         try:
@@ -141,22 +168,30 @@ class NodeSession:
         except TransportError as error:
             # Some of it may have been done: the second probe tells, if the node still answers.
             report.broken = str(error)
-        self._look([check.entry for check in self.checks])
+        self._look()
         return [self._verdict(c, o, report) for c, o in zip(self.checks, before, strict=True)]
 
     def _drifted(self, outcomes: Sequence[Outcome]) -> list[tuple[Entry, FileState | Absent]]:
         drifted: dict[Entry, FileState | Absent] = {}
         for check, outcome in zip(self.checks, outcomes, strict=True):
             actual = self._actual.get(check.entry.destination)
+            if check.command is not None:
+                continue
             if outcome.status is Status.DRIFT and actual is not None and not isinstance(actual, Unknown):
                 drifted[check.entry] = actual
         return list(drifted.items())
 
     def _apply(self, todo: plan.Plan, report: _Applied) -> None:
-        masterdir = os.fsencode(self.settings.masterdir)
-        for part in plan.parts(todo, self.transport.script_limit):
+        context = plan.Context(
+            os.fsencode(self.settings.masterdir),
+            self.node.name,
+            self.node.hostname or self.node.name,
+            self.settings.who,
+            self.settings.trigger_timeout,
+        )
+        for part in plan.parts(todo, context, self.transport.script_limit):
             done = [number for number, result in report.results.items() if result.failure is None]
-            answer = self.transport.run(plan.script(todo, masterdir, part, done), self.settings.deadline)
+            answer = self.transport.run(plan.script(todo, context, part, done), self.settings.deadline)
             results, complete = plan.parse(todo, answer.stdout)
             report.results.update({number: result for number, result in results.items() if number in part})
             if not complete:
@@ -167,6 +202,8 @@ class NodeSession:
         after = self._outcome(check)
         if before.status is not Status.DRIFT:
             return after
+        if check.command is not None:
+            return report.run_late(check.entry.destination, check.command, before, after)
         path = check.entry.destination
         failure = report.failure(path)
         if after.status is Status.OK:
@@ -202,12 +239,25 @@ class _Applied:
         for number, trigger in self._triggers(path):
             result = self.results.get(number)
             if result is not None and result.failure:
-                return f"{printable(trigger.script)} failed: {result.failure}"
+                return f"{trigger.command.shown} failed: {result.failure}"
         return self.broken
 
     def ran(self, path: bytes) -> list[str]:
         """The triggers that a path has fired."""
-        return [printable(trigger.script) for number, trigger in self._triggers(path) if number in self.results]
+        return [trigger.command.shown for number, trigger in self._triggers(path) if number in self.results]
+
+    def run_late(self, path: bytes, command: plan.Command, before: Outcome, after: Outcome) -> Outcome:
+        """The outcome of a command that was owed from an earlier run, of what is seen before and after."""
+        numbered = enumerate(self.todo.triggers, len(self.todo.actions))
+        number = next((n for n, trigger in numbered if (trigger.path, trigger.command) == (path, command)), -1)
+        result = self.results.get(number)
+        if after.status is Status.OK:
+            return Outcome(Status.FIXED, f"ran {command.shown} ({before.message})", before.details)
+        if after.status is not Status.DRIFT:
+            return after
+        reason = self.broken if result is None else result.failure
+        output = () if result is None else result.output
+        return Outcome(Status.DRIFT, f"{after.message}, not run: {reason}", (*after.details, *output))
 
     def output(self, path: bytes) -> tuple[str, ...]:
         """What the triggers of a path printed."""
@@ -237,5 +287,5 @@ def drift(entry: Entry, changes: Sequence[Change]) -> Outcome:
 
 def finding(changes: Sequence[Change]) -> str:
     """`file size mismatch, mode mismatch`: the differences in one line."""
-    plain = ("missing", "must not exist")
+    plain = ("missing", "must not exist", "owed")
     return ", ".join(c.what if c.what in plain else f"{c.what} mismatch" for c in changes)

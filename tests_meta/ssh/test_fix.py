@@ -181,3 +181,23 @@ def test_killed_half_way_every_file_is_old_or_new(live: Site, moment: str) -> No
     assert live.pytest("--fix").status == 0
     assert live.pytest().status == 0
     assert live.sh("node1", "find @ -name '.synctool*'") == ""
+
+
+def test_on_update_commands(live: Site) -> None:
+    """Of a file and of a directory; a dry run says which would run, and runs none."""
+    log = "/tmp/on_update.log"
+    live.nodes = {"node1": "batch"}
+    live.lines += [
+        f"on_update {live.top}/x/one echo 'one  file' $(pwd) >>{log}",
+        f"on_update {live.top}/x echo $SYNCTOOL_NODE $(ls) >>{log} ; rm -f *.old",
+    ]
+    live.put("x/one._all")
+    live.sh("node1", f"rm -f {log}; mkdir -p @/x; chmod 755 @ @/x; touch @/x/a.old")
+    dry = live.pytest()
+    message = dry.message("node1", f"{live.top}/x/one")
+    assert "not running command echo 'one  file' $(pwd)" in message
+    assert "not running command echo $SYNCTOOL_NODE" in message
+    assert live.sh("node1", f"ls {log} 2>/dev/null || echo none") == "none\n"
+    run = live.pytest("--fix")
+    assert run.status == 0, run.output
+    assert live.sh("node1", f"cat {log}; ls @/x") == f"one  file {live.top}/x\nnode1 a.old one\none\n"

@@ -9,7 +9,7 @@ from typing import Final
 
 from pytest_synctool.compare import compare, compare_absent
 from pytest_synctool.model import Absent, Change, FileState, Kind
-from pytest_synctool.plan import Plan, Result, parse, plan, script
+from pytest_synctool.plan import Context, Plan, Result, parse, plan, script
 from pytest_synctool.repository import Entry
 from pytest_synctool.shell import whole
 from pytest_synctool.source import Source, Tree
@@ -29,6 +29,7 @@ class DiskNode:
 
     shell: Shell
     top: Path
+    trigger_timeout: int = 60
 
     @property
     def master(self) -> Path:
@@ -83,7 +84,10 @@ class DiskNode:
             for action in todo.actions
             if not (path := Path("/", os.fsdecode(os.path.basename(action.path)))).exists()
         ]
-        answer = self.shell.run(whole(script(todo, os.fsencode(self.master))), user=user, cwd=str(here))
+        context = Context(
+            os.fsencode(self.master), "node3", "three", "me", self.trigger_timeout, os.fsencode(self.top / "state")
+        )
+        answer = self.shell.run(whole(script(todo, context)), user=user, cwd=str(here))
         results, complete = parse(todo, answer.stdout)
         assert complete, answer
         assert not [*here.iterdir(), *(path for path in strays if path.exists())], "written beside the target"

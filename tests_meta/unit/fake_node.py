@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pytest_synctool import plan, probe
+from pytest_synctool import probe
 from pytest_synctool.compare import compare, compare_absent
 from pytest_synctool.model import Absent, Change, FileState, Kind
+from pytest_synctool.remote import PROLOGUE
 from pytest_synctool.repository import Entry
 from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
 from pytest_synctool.source import Tree
@@ -61,7 +62,7 @@ class FakeNode:
         assert deadline == 17.0
         assert self.script_limit is None or len(script) <= self.script_limit
         number = len(self.log)
-        if script.startswith(plan.PROLOGUE):
+        if script.startswith(PROLOGUE):
             self.log.append("repair")
             assert self.repair is not None, "a repair that nobody asked for"
             answer = Answer(0, self.repair(self.states), b"")

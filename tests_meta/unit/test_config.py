@@ -91,7 +91,6 @@ def test_statements(tmp_path: Path, line: str, attribute: str, expected: object)
     "line",
     [
         "symlink_mode 0777",
-        "on_update /etc/inetd.conf hupdaemon.sh inetd",
         "always_run /bin/true",
         "diff_cmd diff -c",
         "scp_cmd scp -q",

@@ -124,13 +124,13 @@ CASES = (
     Case(
         "on-update-command",
         "scripts/there.sh 755, scripts/plain.sh, scripts/dir/",
-        "/f dir, /f gone.sh, /f plain.sh, /f service",
-        f"{NODES}, on_update /f gone.sh 'x, on_update /f plain.sh x, on_update /f service x, on_update /f dir",
+        "/d dir, /f gone.sh, /g plain.sh, /h service",
+        f"{NODES}, on_update /f gone.sh 'x, on_update /g plain.sh x, on_update /h service x, on_update /d dir",
     ),
     Case(
         "on-update-command",
         "scripts/s 755, scripts/l -> s, scripts/d/s 755",
-        conf=f"{NODES}, on_update /f s 'x, on_update /f /no/such/command x, on_update /f l, on_update /f d/s",
+        conf=f"{NODES}, on_update /f s 'x, on_update /g /no/such/command x, on_update /h l, on_update /i d/s",
     ),
     Case("trigger-without-target", "overlay/f.post, delete/f._all", "overlay/f.post"),
     Case("trigger-without-target", "delete/d.post, delete/d/f._all", "delete/d.post"),

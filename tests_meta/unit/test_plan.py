@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind
-from pytest_synctool.plan import Action, Plan, Result, Trigger, parents, parse, plan, script
+from pytest_synctool.plan import Action, Command, Context, Plan, Result, Trigger, parents, parse, plan, script
 from pytest_synctool.repository import Entry
 from pytest_synctool.source import Tree
 
@@ -102,6 +104,10 @@ def test_nothing_to_do_is_an_empty_plan() -> None:
     assert plan([], by_destination(entry(b"/d", DIRECTORY, trigger=b"t")), b"/m") == Plan((), ())
 
 
+def post(script: bytes) -> Command:
+    return Command("post", script)
+
+
 class TestTriggers:
     """Documentation: "The .post script will be run when the file changes"; of a directory, for files in it."""
 
@@ -119,27 +125,43 @@ class TestTriggers:
     def test_files_before_directories_each_once(self) -> None:
         """Design: "those of files, then those of directories, each once"."""
         assert self.triggers(self.two, self.one) == (
-            Trigger(b"overlay/d/one.post", b"/d", frozenset({b"/d/one"})),
-            Trigger(b"overlay/d.post", b"/d", frozenset({b"/d/one", b"/d/two"})),
+            Trigger(b"/d/one", post(b"overlay/d/one.post"), b"/d", frozenset({b"/d/one"})),
+            Trigger(b"/d", post(b"overlay/d.post"), b"/d", frozenset({b"/d/one", b"/d/two"})),
         )
 
     def test_only_of_what_changed(self) -> None:
-        assert [t.script for t in self.triggers(self.two)] == [b"overlay/d.post"]
+        assert [t.command.text for t in self.triggers(self.two)] == [b"overlay/d.post"]
 
     def test_a_directory_is_triggered_by_what_is_directly_in_it(self) -> None:
         assert self.triggers(self.deep) == ()
-        assert [t.script for t in self.triggers(self.below)] == [b"overlay/d.post"]
+        assert [t.command.text for t in self.triggers(self.below)] == [b"overlay/d.post"]
+
+    def test_on_update_is_another_form_of_the_same(self) -> None:
+        """Documentation: "on_update /etc/xinetd.d/identd /etc/init.d/xinetd reload", on files and directories."""
+        directory = replace(self.directory, on_update=b"/bin/rm *.saved ; reload")
+        file = replace(self.two, on_update=b"hupdaemon.sh inetd")
+        found = plan([(file, state(size=9))], by_destination(directory, file), b"/m").triggers
+        assert found == (
+            Trigger(b"/d/two", Command("on_update", b"hupdaemon.sh inetd"), b"/d", frozenset({b"/d/two"})),
+            Trigger(b"/d", post(b"overlay/d.post"), b"/d", frozenset({b"/d/two"})),
+            Trigger(b"/d", Command("on_update", b"/bin/rm *.saved ; reload"), b"/d", frozenset({b"/d/two"})),
+        )
+        assert [trigger.command.announced for trigger in found] == [
+            "command hupdaemon.sh inetd",
+            "command $masterdir/overlay/d.post",
+            "command /bin/rm *.saved ; reload",
+        ]
 
     def test_a_change_of_the_directory_itself(self) -> None:
         todo = plan([(self.directory, state(Kind.DIRECTORY, mode=0))], self.entries, b"/m")
-        assert todo.triggers == (Trigger(b"overlay/d.post", b"/d", frozenset({b"/d"})),)
+        assert todo.triggers == (Trigger(b"/d", post(b"overlay/d.post"), b"/d", frozenset({b"/d"})),)
         assert todo.needs_mirror
 
     def test_a_deleted_file_triggers_its_own_and_its_directory(self) -> None:
         gone = entry(b"/d/gone", tree=Tree.DELETE, trigger=b"delete/d/gone.post")
         assert plan([(gone, state())], self.entries, b"/m").triggers == (
-            Trigger(b"delete/d/gone.post", b"/d", frozenset({b"/d/gone"})),
-            Trigger(b"overlay/d.post", b"/d", frozenset({b"/d/gone"})),
+            Trigger(b"/d/gone", post(b"delete/d/gone.post"), b"/d", frozenset({b"/d/gone"})),
+            Trigger(b"/d", post(b"overlay/d.post"), b"/d", frozenset({b"/d/gone"})),
         )
 
 
@@ -176,7 +198,7 @@ def test_parents(path: bytes, above: list[bytes]) -> None:
 
 TWO = Plan(
     (Action(b"/a", "created", b"true"), Action(b"/b", "created", b"true")),
-    (Trigger(b"t", b"/", frozenset({b"/a"})),),
+    (Trigger(b"/a", Command("post", b"t"), b"/", frozenset({b"/a"})),),
 )
 
 
@@ -221,4 +243,4 @@ def test_any_answer_is_read(answer: list[bytes]) -> None:
 def test_the_script_shows_what_is_done_to_what() -> None:
     """The text is shown to people as well: one comment for each action, printable."""
     todo = plan([(entry(b"/a\x1b\xff", state()), ABSENT)], {}, b"/m")
-    assert b"# created /a\\x1b\\xff" in script(todo, b"/m").split(b"\n")
+    assert b"# created /a\\x1b\\xff" in script(todo, Context(b"/m")).split(b"\n")

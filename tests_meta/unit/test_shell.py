@@ -77,7 +77,7 @@ def _fixing(mark: bytes) -> bytes:
     """A plan whose first action, and every one after it, leaves a mark."""
     destination = mark + b"/it's \xff"
     todo = plan.plan([(entry(destination, state()), state(size=9))], {}, b"/nowhere")
-    return plan.script(todo, b"/nowhere").replace(b"umask 077", b"umask 077; echo x >" + quote(mark))
+    return plan.script(todo, plan.Context(b"/nowhere")).replace(b"umask 077", b"umask 077; echo x >" + quote(mark))
 
 
 @pytest.mark.parametrize("make", [_probing, _fixing], ids=["probe", "plan"])
@@ -109,6 +109,6 @@ def test_names_and_targets_cannot_run_anything(shell: Shell, tmp_path: Path) -> 
     evil = b"'; touch %s; '$(touch %s)`touch %s`\"$(touch %s)" % ((os.fsencode(mark),) * 4)
     link = entry(b"/nowhere/" + evil, state(Kind.LINK, target=evil, owner=os.fsdecode(evil)), trigger=evil)
     todo = plan.plan([(link, ABSENT)], {link.destination: link}, evil)
-    for script in (probe.script([probe.Request(b"/" + evil, 3)]), plan.script(todo, evil)):
+    for script in (probe.script([probe.Request(b"/" + evil, 3)]), plan.script(todo, plan.Context(evil))):
         assert shell.run(whole(script)).returncode == 0
         assert not mark.exists()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pytest_synctool import journal
 from pytest_synctool.model import ABSENT, Kind
-from pytest_synctool.plan import Result, plan
+from pytest_synctool.plan import Command, Result, plan
 
 from tests_meta.unit.disk_node import EXPECTED, DiskNode
 from tests_meta.unit.helpers import IS_ROOT, Shell, state
@@ -94,3 +96,113 @@ def test_a_daemon_that_keeps_its_output_open_does_not_hold_up_the_run(node: Disk
         assert node.carry_out(todo) == [Result(None), Result(None, ("started",))]
     finally:
         os.kill(int((node.top / "pid").read_text()), signal.SIGKILL)
+
+
+def test_an_on_update_is_shell_text(node: DiskNode) -> None:
+    """Documentation: "/bin/rm /etc/xinetd.d/*.saved ; /etc/init.d/xinetd reload"; one without a path is in scripts/."""
+    node.trigger("scripts/note it.sh", "#!/bin/sh\nexit 9\n")
+    node.trigger("scripts/note.sh", f'#!/bin/sh\necho "note $* in $(pwd)" >>{node.top}/log\n')
+    directory = replace(
+        node.entry("d", ROOT), on_update=b"/bin/rm -f *.old ; echo $(ls) >>" + os.fsencode(node.top / "log")
+    )
+    file = replace(node.entry("d/f", EXPECTED["file"]), on_update=b"note.sh 'one  two' $((1+2))")
+    (node.files / "d").mkdir()
+    (node.files / "d/x.old").touch()
+    assert set(node.fix(directory, file)) == {None}
+    assert log(node) == [f"note one  two 3 in {node.files / 'd'}", "f"]
+
+
+def test_what_a_trigger_finds_in_its_environment(node: DiskNode) -> None:
+    text = f"#!/bin/sh\nenv | grep ^SYNCTOOL_ | sort >{node.top}/log\n"
+    assert set(node.fix(node.entry("f", EXPECTED["file"], trigger=node.trigger("overlay/f.post", text)))) == {None}
+    assert log(node) == [
+        f"SYNCTOOL_MASTERDIR={node.master}",
+        "SYNCTOOL_NODE=node3",
+        "SYNCTOOL_NODENAME=three",
+        f"SYNCTOOL_ROOT={node.master}",
+    ]
+
+
+def test_a_trigger_that_does_not_end(node: DiskNode) -> None:
+    """It is ended after its time, the ones behind it still run."""
+    node.trigger_timeout = 1
+    fifo = node.top / "never"
+    os.mkfifo(fifo)
+    slow = node.entry("a", EXPECTED["file"], trigger=node.trigger("overlay/a.post", f"#!/bin/sh\nread x <{fifo}\n"))
+    other = node.entry("b", EXPECTED["file"], trigger=node.trigger("overlay/b.post", "#!/bin/sh\n"))
+    failures = node.fix(slow, other)
+    assert failures[2] in ("it did not end within 1 s", "it was terminated (it has 1 s)")
+    assert (*failures[:2], failures[3]) == (None, None, None)
+
+
+class TestJournal:
+    """What has to run after a change is noted before the change, and until it has run."""
+
+    def owed(self, node: DiskNode) -> list[str]:
+        """The names in the journal."""
+        return sorted(path.name for path in (node.top / "state").glob("*/owed/*"))
+
+    def test_it_is_written_before_the_first_change_and_empty_afterwards(self, node: DiskNode) -> None:
+        script = f"#!/bin/sh\nls {node.top}/state/*/owed | wc -l >>{node.top}/log\n"
+        one = node.entry("a", EXPECTED["file"], trigger=node.trigger("overlay/a.post", script))
+        two = node.entry("b", EXPECTED["file"], trigger=node.trigger("overlay/b.post", script))
+        assert set(node.fix(one, two)) == {None}
+        assert [line.strip() for line in log(node)] == ["2", "1"]
+        assert [path.name for path in (node.top / "state").iterdir()] == []
+
+    def test_what_has_failed_stays_and_what_was_not_fired_does_not(self, node: DiskNode) -> None:
+        fails = node.entry("a", EXPECTED["file"], trigger=node.trigger("overlay/a.post", "#!/bin/sh\nexit 1\n"))
+        (node.files / "b.saved").mkdir()
+        (node.files / "b").write_text("old")
+        unfired = node.entry("b", EXPECTED["file"], trigger=node.trigger("overlay/b.post", "#!/bin/sh\n"))
+        assert node.fix(fails, unfired)[2:] == ["exit status 1", "did not run"]
+        assert self.owed(node) == [os.fsdecode(journal.name(fails.destination, "post"))]
+        node.trigger("overlay/a.post", "#!/bin/sh\n")
+        todo = plan(
+            [], {fails.destination: fails}, os.fsencode(node.master), [(fails, Command("post", b"overlay/a.post"))]
+        )
+        assert node.carry_out(todo) == [Result(None)]
+        assert self.owed(node) == []
+
+    def test_no_journal_no_change(self, node: DiskNode) -> None:
+        (node.top / "state").write_text("in the way")
+        (failure,) = node.fix(node.entry("a", EXPECTED["file"]))
+        assert failure is not None
+        assert failure.startswith("no journal can be kept there: ")
+        assert not (node.files / "a").exists()
+
+
+class TestLock:
+    """One repair at a time on a node."""
+
+    def born(self) -> str:
+        return Path("/proc/self/stat").read_text().rpartition(") ")[2].split()[19]
+
+    def take(self, node: DiskNode, holder: str) -> Path:
+        (node.top / "state").mkdir()
+        lock = node.top / "state" / "lock"
+        lock.write_text(f"{holder} anna@admin1, process 7, since yesterday\n")
+        return lock
+
+    def test_the_second_one_is_told_who_holds_it(self, node: DiskNode) -> None:
+        lock = self.take(node, f"{os.getpid()} {self.born()}")
+        (failure,) = node.fix(node.entry("a", EXPECTED["file"]))
+        assert failure == "another --fix is under way there: anna@admin1, process 7, since yesterday"
+        assert not (node.files / "a").exists()
+        assert [path.name for path in lock.parent.iterdir()] == ["lock"]
+
+    @pytest.mark.parametrize("holder", ["{pid} 1", "4194304 5", "4194304 -"])
+    def test_one_that_was_left_behind_is_taken_over(self, node: DiskNode, holder: str) -> None:
+        """Its process is gone, or its number belongs to another one now."""
+        lock = self.take(node, holder.format(pid=os.getpid()))
+        assert node.fix(node.entry("a", EXPECTED["file"])) == [None]
+        assert list(lock.parent.iterdir()) == []
+
+    def test_it_says_whose_it_is_while_it_is_held(self, node: DiskNode) -> None:
+        script = f"#!/bin/sh\ncat {node.top}/state/lock >{node.top}/log\n"
+        assert node.fix(node.entry("a", EXPECTED["file"], trigger=node.trigger("overlay/a.post", script))) == [
+            None,
+            None,
+        ]
+        assert log(node)[0].endswith(" me")
+        assert not (node.top / "state" / "lock").exists()

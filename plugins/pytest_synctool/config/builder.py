@@ -21,7 +21,7 @@ from pytest_synctool.nodeset import NONE, select
 from pytest_synctool.words import TRUTHS, Hints, nearest
 
 _SPECIFIERS: Final = ("interface", "ipaddress", "hostname", "connection", "rsync")
-_NOT_YET: Final = ("symlink_mode", "on_update", "always_run", "diff_cmd", "scp_cmd", "synctool_cmd", "logfile")
+_NOT_YET: Final = ("symlink_mode", "always_run", "diff_cmd", "scp_cmd", "synctool_cmd", "logfile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,9 @@ class Builder:
         path, command = arguments
         if not path.startswith("/") or os.path.normpath(path) != path:
             self.problem(place, f"'on_update' expects an absolute path, not '{path}'")
+        elif (first := next((rule for rule in self.on_update if rule.path == os.fsencode(path)), None)) is not None:
+            there = _there(first.place, place)
+            self.problem(place, f"'on_update {path}' is there twice, first {there}: join the commands with ';'")
         else:
             self.on_update.append(OnUpdate(os.fsencode(path), command, place))
 

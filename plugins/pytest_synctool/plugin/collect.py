@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import pytest
 
+from pytest_synctool import plan
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.nodeids import encode
@@ -23,6 +24,7 @@ from pytest_synctool.source import Tree
 # Other suites have functions named check_* too, which are none of our business.
 _CHECK_DEFINITION = re.compile(rb"^def check_\w+\(\s*entry\b", re.MULTILINE)
 _PARAMETERS = ("entry", "actual")
+_POST = "post"
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -79,9 +81,8 @@ def _is_check(value: object) -> bool:
     return isinstance(value, FunctionType) and tuple(signature(value).parameters) == _PARAMETERS
 
 
-def _tree(function: CheckFunction) -> Tree:
-    marks = {mark.name for mark in getattr(function, "pytestmark", ())}
-    return Tree.DELETE if Tree.DELETE.value in marks else Tree.OVERLAY
+def _marks(function: CheckFunction) -> set[str]:
+    return {mark.name for mark in getattr(function, "pytestmark", ())}
 
 
 class CheckCollector(pytest.Collector):
@@ -119,13 +120,22 @@ class NodeCollector(pytest.Collector):
                 self.own_markers.append(getattr(pytest.mark, group).mark)
 
     def collect(self) -> Iterator[EntryItem]:
-        """One test for every entry of the check's tree."""
-        tree = _tree(self.function)
+        """One test for every entry of the check's tree, or for every command of an entry."""
+        if _marks(self.function) & {_POST}:
+            for entry in self.entries:
+                for command in plan.commands_of(entry):
+                    name = f"{command.kind}:".encode() + entry.destination
+                    yield self._item(name, Check(entry, self.function, command))
+            return
+        tree = Tree.DELETE if Tree.DELETE.value in _marks(self.function) else Tree.OVERLAY
         for entry in self.entries:
             if entry.tree is tree:
-                item: EntryItem = EntryItem.from_parent(self, name=encode(entry.destination))
-                item.check = Check(entry, self.function)
-                yield item
+                yield self._item(entry.destination, Check(entry, self.function))
+
+    def _item(self, name: bytes, check: Check) -> EntryItem:
+        item: EntryItem = EntryItem.from_parent(self, name=encode(name))
+        item.check = check
+        return item
 
 
 class EntryItem(pytest.Item):

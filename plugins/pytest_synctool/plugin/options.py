@@ -60,6 +60,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how long one command on a node may take, a repair with its triggers included (default: %(default)s)",
     )
     group.addoption(
+        "--trigger-timeout",
+        dest="synctool_trigger_timeout",
+        type=_seconds,
+        default=60,
+        metavar="SECONDS",
+        help="how long one .post script or on_update command may take on a node (default: %(default)s)",
+    )
+    group.addoption(
         "--synctool-lint",
         dest="synctool_lint",
         action="store_true",
@@ -75,6 +83,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in (
         "overlay: checks of overlay entries",
         "delete: checks of delete entries",
+        "post: checks of commands that have to run after a change",
         "lint: rules of --synctool-lint",
     ):
         config.addinivalue_line("markers", marker)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from getpass import getuser
+from socket import gethostname
 from typing import Any, Final
 
 import pytest
@@ -103,6 +107,8 @@ class Runner:
             config.option.synctool_fix,
             float(config.option.synctool_node_timeout),
             Explainer(cluster.repository).of_entry if config.option.synctool_explain else None,
+            config.option.synctool_trigger_timeout,
+            _who(),
         )
         ssh = ssh_settings(config, cluster.config.ssh_cmd)
 
@@ -150,6 +156,12 @@ class Runner:
         if not self.session.config.option.synctool_fix:
             self.processes.end_all()
         self.fanout.close()
+
+
+def _who() -> str:
+    """Whose the locks are that this run takes."""
+    now = datetime.now().astimezone()
+    return f"{getuser()}@{gethostname()}, process {os.getpid()}, since {now:%Y-%m-%d %H:%M:%S %z}"
 
 
 RUNNER = pytest.StashKey[Runner]()

@@ -1,0 +1,126 @@
+"""The shell functions that a repair is made of: POSIX shell, GNU coreutils or BusyBox.
+
+A script begins with them, sets state, journal, who and limit, and then begins.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PROLOGUE: Final = rb"""LC_ALL=C; export LC_ALL
+PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
+umask 077
+nl='
+'
+t= at= locked=
+# When the other end of the connection goes away, the repair goes on: nothing is left in the middle.
+trap : PIPE HUP
+trap 'exit 1' INT TERM
+trap 'clean; unlock' EXIT
+clean() { [ -z "$t" ] || rm -rf -- "$t"; t= at=; }
+refuse() { # REASON: nothing has been changed
+  printf 'refused %s\n' "$1"
+  exit 0
+}
+born() { # PID: when that process began, counted from the start of the machine; nothing where it is not known
+  [ -r "/proc/$1/stat" ] && read -r l <"/proc/$1/stat" || return 0
+  l=${l##*) }
+  set -- $l
+  shift 19 && echo "$1"
+}
+held() { # PID BORN: whether the process that took the lock is still there, and not another one with its number
+  if [ "$2" = - ]; then kill -0 "$1" 2>&-; else [ "$(born "$1")" = "$2" ]; fi
+}
+lock() {
+  mine=$state/lock.$$ b=$(born $$) tries=5
+  printf '%s\n' "$$ ${b:--} $who" >"$mine" || refuse "no lock can be made in $state"
+  # A link is made with what it says, or not at all: nobody sees a lock that does not tell whose it is.
+  until ln -- "$mine" "$state/lock" 2>&-; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || { rm -f -- "$mine"; refuse "its lock $state/lock cannot be taken"; }
+    [ -r "$state/lock" ] && read -r pid b other <"$state/lock" || continue
+    if held "$pid" "$b"; then rm -f -- "$mine"; refuse "another --fix is under way there: $other"; fi
+    # Left behind. Only one can move it away, and whoever has moved a newer one puts it back.
+    mv -- "$state/lock" "$mine.stale" 2>&- || continue
+    read -r p b l <"$mine.stale"
+    [ "$p $l" = "$pid $other" ] || ln -- "$mine.stale" "$state/lock"
+    rm -f -- "$mine.stale"
+  done
+  rm -f -- "$mine"
+  locked=1
+}
+unlock() { # a journal in which nothing is owed goes away
+  [ -z "$locked" ] || { rmdir -- "$journal/owed" "$journal" 2>&-; rm -f -- "$state/lock"; }
+  locked=
+}
+begin() { # what is changed from here on is known to the next run, whatever happens
+  umask 066 # others may look whether something is owed, but see no names
+  e=$(mkdir -p -- "$state" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"
+  lock
+  e=$(mkdir -p -- "$journal/owed" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"
+  umask 077
+}
+owe() { # NUMBER NAME PATH: a command that has to run after a change, noted before the change
+  [ ! -e "$journal/owed/$2" ] || return 0
+  e=$( (printf '%s\n' "$3" >"$journal/owed/$2") 2>&1) || refuse "its journal cannot be written: ${e##*"$nl"}"
+  eval "n$1=1"
+}
+paid() { rm -f -- "$journal/owed/$1"; }
+fresh() { # DIRECTORY: a private directory in it, where a file is made complete before a rename puts it in place
+  [ "$at" != "$1" ] || return 0
+  clean
+  if e=$(mktemp -d "${1%/}/.synctool.XXXXXX" 2>&1); then t=$e at=$1; else return 1; fi
+}
+own() { # by name, each by number where the node does not know the name
+  chown -h -- "$1:$2" "$5" && return
+  chown -h -- "$1" "$5" || chown -h -- "$3" "$5" || return
+  chown -h -- ":$2" "$5" || chown -h -- ":$4" "$5"
+}
+flush() { sync -- "$1" || sync; }
+keep() { # a file or link about to be replaced stays as NAME.saved
+  [ -e "$1" ] || [ -L "$1" ] || return 0
+  if [ -d "$1" ] && [ ! -L "$1" ]; then echo "it has become a directory" >&2; return 1; fi
+  if [ -d "$1.saved" ]; then printf '%s is a directory, in the way\n' "$1.saved" >&2; return 1; fi
+  ln -f -- "$1" "$1.saved" || cp -pP -- "$1" "$1.saved"
+}
+aside() { # what a rename cannot replace is moved to NAME.saved
+  if [ -e "$1.saved" ] || [ -L "$1.saved" ]; then printf '%s is in the way\n' "$1.saved" >&2; return 1; fi
+  mv -- "$1" "$1.saved"
+}
+accept() { # COMMAND FILE: whether the command, in which $f is the file, accepts it
+  v=$( { if [ -c /dev/null ]; then exec </dev/null; else exec <&-; fi; f=$2; cd / && eval "$1"; } 2>&1) && return
+  printf 'refused by its validate command with exit status %s: %s\n' "$?" "${v##*"$nl"}" >&2
+  return 1
+}
+step() { # NUMBER DIRECTORY, with the action in act(); the directory is empty where none is needed
+  if { [ -z "$2" ] || fresh "$2"; } && e=$(act 2>&1); then eval "d$1=1"; echo "ok $1"
+  else printf 'failed %s %s\n' "$1" "${e##*"$nl"}"; clean; fi
+}
+limited() { # COMMAND...: bounded in time where the node can do that
+  if (timeout -k 5 5 true) 2>&-; then exec timeout -k 5 "$limit" "$@"; else exec "$@"; fi
+}
+trigger() { # NUMBER DIRECTORY NAME, with the command in act(); output into a file: a daemon may hold on to a pipe
+  o=$(mktemp "${TMPDIR:-/tmp}/synctool.XXXXXX") || { echo "failed $1 no room for its output"; return; }
+  (cd -- "$2" && if [ -c /dev/null ]; then act </dev/null; else act <&-; fi) >"$o" 2>&1
+  s=$?
+  tail -c 4000 -- "$o" | sed 's/^/output /'
+  echo
+  rm -f -- "$o"
+  case $s in
+    0) paid "$3"; echo "ok $1" ;;
+    124) echo "failed $1 it did not end within $limit s" ;;
+    143) echo "failed $1 it was terminated (it has $limit s)" ;; # by BusyBox's timeout, or by somebody else
+    *) echo "failed $1 exit status $s" ;;
+  esac
+}
+post() { # NUMBER DIRECTORY NAME SCRIPT
+  p=$4
+  act() { limited /bin/sh -c 'exec "$0"' "$p"; }
+  if [ -x "$4" ]; then trigger "$1" "$2" "$3"; else echo "failed $1 it is not an executable file"; fi
+}
+on_update() { # NUMBER DIRECTORY NAME TEXT
+  p=$4
+  act() { PATH=$SYNCTOOL_MASTERDIR/scripts:$PATH; limited /bin/sh -c "$p"; }
+  trigger "$1" "$2" "$3"
+}
+"""

@@ -1,0 +1,88 @@
+"""What an interrupted or failed --fix still owes, and two of them at once, on real nodes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+
+from pytest_synctool import journal
+
+from tests_meta.site import Site
+
+
+def left(live: Site) -> str:
+    """A command that shows what is left of the journal of this masterdir, and of a lock."""
+    directory = os.fsdecode(journal.directory(os.fsencode(live.masterdir)))
+    return f"for f in {directory} {directory}/../lock*; do [ ! -e $f ] || echo $f; done"
+
+
+def test_a_command_that_failed_is_owed_until_it_has_run(live: Site) -> None:
+    """The next audit shows it, the next --fix runs it, though the file is right by then."""
+    live.nodes = {"node1": "batch"}
+    live.put("file._all")
+    live.script("file.post", "#!/bin/sh\nexit 1\n")
+    name = f"post:{live.top}/file"
+    assert live.pytest("--fix").status == 1
+    audit = live.pytest()
+    assert audit.status == 1
+    assert audit.word("node1", f"{live.top}/file") == "passed"
+    assert "owed" in audit.message("node1", name, "post")
+    assert f"not running command $masterdir/overlay{live.top}/file.post" in audit.message("node1", name, "post")
+    live.script("file.post", "#!/bin/sh\necho ran >>/tmp/owed.log\n")
+    live.sh("node1", "rm -f /tmp/owed.log")
+    run = live.pytest("--fix")
+    assert run.status == 0, run.output
+    assert f"FIXED node1: {name} ran overlay{live.top}/file.post (owed)" in run.output
+    assert live.sh("node1", "cat /tmp/owed.log") == "ran\n"
+    assert live.pytest("--fix").status == 0
+    assert live.sh("node1", f"cat /tmp/owed.log; {left(live)}") == "ran\n"
+
+
+def test_a_repair_that_was_killed_on_the_node_owes_its_commands(live: Site) -> None:
+    """The shell on the node is killed between the change and the command."""
+    live.nodes = {"node1": "batch"}
+    live.put("a._all")
+    live.put("b._all")
+    kill = "{ : >/tmp/killed; kill -9 $(cut -d ' ' -f 1 /var/lib/pytest-synctool/lock); }"
+    live.script("a.post", f"#!/bin/sh\n[ -e /tmp/killed ] || {kill}\n")
+    live.script("b.post", "#!/bin/sh\necho b >>/tmp/owed2.log\n")
+    live.sh("node1", "rm -f /tmp/owed2.log /tmp/killed")
+    assert live.pytest("--fix").status == 1
+    audit = live.pytest()
+    assert [audit.word("node1", f"post:{live.top}/{name}", "post") for name in "ab"] == ["failure", "failure"]
+    assert live.sh("node1", "ls /var/lib/pytest-synctool/lock") != ""
+    run = live.pytest("--fix")
+    assert run.status == 0, run.output
+    assert live.sh("node1", f"cat /tmp/owed2.log; {left(live)}") == "b\n"
+    assert live.pytest().status == 0
+
+
+def test_two_at_once_on_a_node(live: Site) -> None:
+    """The second one changes nothing and is told who is at work, since when; the first one ends its work."""
+    live.nodes = {"node1": "batch"}
+    live.put("file._all")
+    fifo = "/tmp/two-at-once"
+    live.script("file.post", f"#!/bin/sh\necho here >{fifo}.began\nread x <{fifo}.go\n")
+    live.sh("node1", f"rm -f {fifo}.*; mkfifo {fifo}.began {fifo}.go")
+    with subprocess.Popen(
+        live.command("--fix"), cwd=live.directory, stdout=subprocess.PIPE, start_new_session=True
+    ) as first:
+        try:
+            live.sh("node1", f"read x <{fifo}.began")
+            live.put("other._all")
+            second = live.pytest("--fix")
+            live.sh("node1", f"echo >{fifo}.go")
+            first.communicate(timeout=60)
+        finally:
+            if first.poll() is None:
+                os.killpg(first.pid, signal.SIGKILL)
+    assert first.returncode == 0
+    assert second.status == 1
+    message = second.message("node1", f"{live.top}/other")
+    assert "missing, not fixed: another --fix is under way there: " in message
+    assert ", process " in message
+    assert ", since 20" in message
+    assert live.sh("node1", "ls @") == "file\n"
+    assert live.pytest("--fix").status == 0
+    assert live.pytest().status == 0
