@@ -66,6 +66,32 @@ def test_a_crashed_worker_is_an_error_and_its_nodes_are_taken_over(site: Site) -
     assert len(passed) >= 7, run.output
 
 
+def test_xdist_deals_out_shares(site: Site) -> None:
+    """Every worker gets its share of the nodes at once, not two nodes to begin with."""
+    site.delete("nothing-like-it._all")
+    (site.directory / "telling.py").write_text(
+        "import pytest\n"
+        "@pytest.hookimpl(wrapper=True)\n"
+        "def pytest_xdist_make_scheduler(config, log):\n"
+        "    made = yield\n"
+        "    open('scheduler', 'w').write(type(made).__name__)\n"
+        "    return made\n"
+    )
+    for arguments, expected in ((("-n2",), "NodeShares"), (("-n2", "--dist=worksteal"), "WorkStealingScheduling")):
+        site.pytest("-p", "telling", "-m", "delete", *arguments, environment={"PYTHONPATH": "."})
+        assert (site.directory / "scheduler").read_text() == expected
+
+
+def test_without_a_cache(site: Site) -> None:
+    """pytest's cache can be switched off; a node that cannot be looked at is told all the same."""
+    site.nodes = {"gone": "batch connection:chroot:///nonexistent"}
+    site.put("file._all")
+    run = site.pytest("-p", "no:cacheprovider")
+    assert run.status == 1
+    assert "1 node: 1 not looked at" in run.output
+    assert "Traceback" not in run.output
+
+
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
 def test_every_process_probes_only_its_own_nodes(site: Site, workers: tuple[str, ...]) -> None:
     """No node is contacted twice, whoever looks ahead."""

@@ -56,10 +56,10 @@ ALLOWED: dict[str, str] = {
     "plugin.collect": "errors model nodeids plan plugin.cluster repository session source",
     "plugin.garbage": "",
     "plugin.lint": "lint nodeids plugin.cluster",
-    "plugin.options": "errors nodeset plugin.cluster plugin.scheduler report.tally transport",
+    "plugin.options": "errors nodeset plugin.cluster report.tally transport",
     "plugin.run": (
-        "errors explain fanout mirror model plugin.cluster plugin.collect plugin.garbage report.expand session "
-        "transport"
+        "errors explain fanout mirror model plugin.cluster plugin.collect plugin.garbage plugin.scheduler report.expand "
+        "session transport"
     ),
     "plugin.scheduler": "",
     "plugin.terminal": "nodeset plugin.cluster report.expand report.summary",

@@ -7,7 +7,6 @@ import pytest
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.nodeset import terms
 from pytest_synctool.plugin.cluster import TALLY, cluster_of, is_url, ssh_settings, wants_cluster
-from pytest_synctool.plugin.scheduler import SchedulerPlugin
 from pytest_synctool.report.tally import Tally
 from pytest_synctool.transport import host_spec, install_ssh_backend, restore_ssh_backend
 
@@ -107,8 +106,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_TESTINFRA_SSH] = install_ssh_backend(ssh_settings(config, cluster.config.ssh_cmd))
     for node_group in (*cluster.config.groups, *cluster.config.nodes):
         config.addinivalue_line("markers", f"{node_group}: nodes of this name or group")
-    if config.pluginmanager.hasplugin("dsession"):
-        config.pluginmanager.register(SchedulerPlugin(), "synctool-scheduler")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -21,6 +21,7 @@ from pytest_synctool.model import Node
 from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, is_worker, ssh_settings
 from pytest_synctool.plugin.collect import EntryItem
 from pytest_synctool.plugin.garbage import GarbageRarely
+from pytest_synctool.plugin.scheduler import SchedulerPlugin
 from pytest_synctool.report.expand import NodeTests, cut, pack, reports, unpack
 from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
 from pytest_synctool.transport import Processes, connect
@@ -174,6 +175,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     plugins.register(Folding(), "synctool-folding")
     if plugins.hasplugin("dsession"):
         plugins.register(Expansion(session), "synctool-expansion")
+        if CLUSTER in session.config.stash:
+            # Not when pytest is configured: xdist registers its session only after every other plugin's turn.
+            plugins.register(SchedulerPlugin(), "synctool-scheduler")
     if CLUSTER in session.config.stash:
         plugins.register(GarbageRarely(), "synctool-garbage")
 
@@ -261,8 +265,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     result = yield
     config = session.config
     tally = config.stash.get(TALLY, None)
-    if tally is not None and tally.not_looked_at and config.cache is not None and not is_worker(config):
-        failed = config.cache.get("cache/lastfailed", {})
+    cache = getattr(config, "cache", None)  # not there with -p no:cacheprovider
+    if tally is not None and tally.not_looked_at and cache is not None and not is_worker(config):
+        failed = cache.get("cache/lastfailed", {})
         failed.update(dict.fromkeys(tally.not_looked_at, True))
-        config.cache.set("cache/lastfailed", failed)
+        cache.set("cache/lastfailed", failed)
     return result
