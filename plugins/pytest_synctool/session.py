@@ -54,6 +54,11 @@ class NodeResult:
     error: str | None = None
     duration: float = 0.0
 
+    @property
+    def well(self) -> bool:
+        """Whether the node could be looked at, and nothing differs (any more) or failed."""
+        return self.error is None and all(outcome.status in (Status.OK, Status.FIXED) for outcome in self.outcomes)
+
 
 @dataclass
 class NodeSession:

@@ -21,6 +21,7 @@ ALLOWED: dict[str, str] = {
     "attributes.reader": "attributes.patterns attributes.rules errors model textfile words yamlfile",
     "attributes.rules": "accounts attributes.patterns model source",
     "attributes.writer": "accounts attributes.rules model source yamlfile",
+    "batches": "",
     "checks": "compare model repository",
     "cli": "",
     "cli.common": "config config.ranges errors model nodeset",
@@ -56,10 +57,10 @@ ALLOWED: dict[str, str] = {
     "plugin.collect": "errors model nodeids plan plugin.cluster repository session source",
     "plugin.garbage": "",
     "plugin.lint": "lint nodeids plugin.cluster",
-    "plugin.options": "errors nodeset plugin.cluster report.tally transport",
+    "plugin.options": "batches errors nodeset plugin.cluster report.tally transport",
     "plugin.run": (
-        "errors explain fanout mirror model plugin.cluster plugin.collect plugin.garbage plugin.scheduler report.expand "
-        "session transport"
+        "batches errors explain fanout mirror model plugin.cluster plugin.collect plugin.garbage plugin.scheduler "
+        "report.expand session transport"
     ),
     "plugin.scheduler": "",
     "plugin.terminal": "nodeset plugin.cluster report.expand report.summary",
@@ -102,6 +103,7 @@ FOREIGN: dict[str, str] = {
 PURE = (
     *(
         "attributes",
+        "batches",
         "compare",
         "config",
         "errors",

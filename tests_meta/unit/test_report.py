@@ -223,6 +223,19 @@ def test_a_node_with_a_test_that_was_skipped_is_not_called_in_sync() -> None:
     assert not any("1 in sync" in line for line in lines(tally(("a", NodeResult((OK, SKIPPED))))))
 
 
+def test_nodes_that_were_not_begun_are_told_with_the_reason() -> None:
+    reason = "not begun: 1 of 1 node failed in the batch before"
+    left = NodeResult((Outcome(Status.SKIPPED, reason),) * 2)
+    made = tally(("node1", NodeResult((DRIFT, OK))), ("node2", left), ("node3", left))
+    assert lines(made, fixing=True) == [
+        "DRIFT node1: /0 mode mismatch",
+        f"SKIPPED node[2-3]: {reason}",
+        "3 nodes: 1 drifted, 2 not looked at",
+        "To go on with what failed and what was not begun: the same command with --lf",
+    ]
+    assert made.not_looked_at == [i for n in ("node2", "node3") for i in suite(b"/0", b"/1", node=n).ids]
+
+
 def test_a_long_list_is_cut_and_says_so() -> None:
     made = Tally()
     for number in range(1000):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+from typing import Final
+
 import pytest
 
+from pytest_synctool import batches
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.nodeset import terms
 from pytest_synctool.plugin.cluster import TALLY, cluster_of, is_url, ssh_settings, wants_cluster
@@ -11,6 +15,11 @@ from pytest_synctool.report.tally import Tally
 from pytest_synctool.transport import host_spec, install_ssh_backend, restore_ssh_backend
 
 _TESTINFRA_SSH = pytest.StashKey[str]()
+_BATCH_OPTIONS: Final = (
+    ("--batch", "synctool_batch"),
+    ("--serial", "synctool_serial"),
+    ("--max-fail-nodes", "synctool_max_fail_nodes"),
+)
 
 
 def _seconds(text: str) -> int:
@@ -18,6 +27,19 @@ def _seconds(text: str) -> int:
     if seconds < 1:
         raise ValueError("must be at least 1")
     return seconds
+
+
+def _size(text: str) -> batches.Size:
+    try:
+        return batches.size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"expected a number of nodes from 0, not {text!r}")
+    return int(text)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,6 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="put right what differs; without it nothing on a node is ever written",
     )
+    _add_batch_options(group)
     group.addoption(
         "--explain",
         dest="synctool_explain",
@@ -75,6 +98,51 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("synctool_conf", "the cluster's synctool.conf, relative to the ini file", default="")
 
 
+def _add_batch_options(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--batch",
+        dest="synctool_batch",
+        type=_size,
+        metavar="N|N%",
+        help="with --fix: repair N nodes (or N%% of them) at a time, each batch only after a batch without failures",
+    )
+    group.addoption(
+        "--serial",
+        dest="synctool_serial",
+        action="store_true",
+        help="with --fix: one node after the other, the same as --batch=1",
+    )
+    group.addoption(
+        "--max-fail-nodes",
+        dest="synctool_max_fail_nodes",
+        type=_count,
+        metavar="N",
+        help="with --batch: begin no other batch when more than N nodes have failed in all (default: 0)",
+    )
+
+
+def _check_combinations(config: pytest.Config) -> None:
+    """Raises pytest.UsageError, with the reason, for options of ours that do not go together."""
+    option = config.option
+    if option.synctool_fix and option.synctool_lint:
+        raise pytest.UsageError("--fix does not go with --synctool-lint: it contacts no node, so nothing can be fixed")
+    if option.synctool_fix and option.collectonly:
+        raise pytest.UsageError("--fix does not go with --collect-only: nothing runs, so nothing can be fixed")
+    if option.synctool_batch and option.synctool_serial:
+        raise pytest.UsageError("--serial is --batch=1: give one of them")
+    values = {name: getattr(option, dest) for name, dest in _BATCH_OPTIONS}
+    given = [name for name, value in values.items() if value is not None and value is not False]
+    if given and not option.synctool_fix:
+        raise pytest.UsageError(f"{given[0]} needs --fix: an audit changes nothing, so it looks at all nodes at once")
+    if given == ["--max-fail-nodes"]:
+        raise pytest.UsageError("--max-fail-nodes needs --batch or --serial: without them every repair begins at once")
+    if given and getattr(option, "tx", None) and getattr(option, "dist", "no") != "no":
+        raise pytest.UsageError(
+            f"{given[0]} does not go with -n: several processes cannot wait for each other's batches, and one process "
+            "repairs up to num_proc nodes at once"
+        )
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Read the cluster if the run is about it, and hand the selected nodes to testinfra."""
@@ -86,10 +154,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "lint: rules of --synctool-lint",
     ):
         config.addinivalue_line("markers", marker)
-    if option.synctool_fix and option.synctool_lint:
-        raise pytest.UsageError("--fix does not go with --synctool-lint: it contacts no node, so nothing can be fixed")
-    if option.synctool_fix and option.collectonly:
-        raise pytest.UsageError("--fix does not go with --collect-only: nothing runs, so nothing can be fixed")
+    _check_combinations(config)
     if not hasattr(option, "hosts"):
         raise pytest.UsageError("pytest-synctool needs testinfra's plugin, which is not loaded: -p testinfra.plugin")
     option.synctool_selection = option.hosts  # before it is rewritten below

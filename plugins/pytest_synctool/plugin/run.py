@@ -14,10 +14,11 @@ from typing import Any, Final
 import pytest
 
 from pytest_synctool import mirror
+from pytest_synctool.batches import Batches, Size, split
 from pytest_synctool.errors import TransportError
 from pytest_synctool.explain import Explainer
 from pytest_synctool.fanout import Fanout
-from pytest_synctool.model import Node
+from pytest_synctool.model import Node, Outcome, Status
 from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, is_worker, ssh_settings
 from pytest_synctool.plugin.collect import EntryItem
 from pytest_synctool.plugin.garbage import GarbageRarely
@@ -83,6 +84,16 @@ def fold_items(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     return folded
 
 
+def batches_of(session: pytest.Session) -> Batches | None:
+    """The nodes of a run in its batches, in the order in which they are run; None if all are one."""
+    option = session.config.option
+    size = Size(1) if option.synctool_serial else option.synctool_batch
+    if size is None:
+        return None
+    nodes = [item.node.name for item in session.items if isinstance(item, NodeItem)]
+    return Batches(split(nodes, size.of(len(nodes))), option.synctool_max_fail_nodes or 0)
+
+
 @dataclass
 class Runner:
     """Runs the nodes of this process, ahead of the tests that ask for them."""
@@ -94,6 +105,7 @@ class Runner:
     total: int
     look_ahead: int
     positions: dict[pytest.Item, int]
+    batches: Batches | None
 
     @classmethod
     def for_session(cls, session: pytest.Session, cluster: Cluster) -> Runner:
@@ -133,14 +145,24 @@ class Runner:
 
         total = sum(len(i.ids) if isinstance(i, NodeItem) else 1 for i in session.items)
         positions = {item: number for number, item in enumerate(session.items)}
-        return cls(session, cluster, processes, Fanout(work, limit), total, 0 if careful else 2 * limit, positions)
+        ahead = 0 if careful else 2 * limit
+        fanout = Fanout(work, limit)
+        return cls(session, cluster, processes, fanout, total, ahead, positions, batches_of(session))
 
     def run(self, item: NodeItem) -> NodeResult:
-        """The result of one node; those that come after it are started meanwhile."""
+        """The result of one node; those that come after it, in the same batch, are started meanwhile."""
+        if self.batches is not None and (reason := self.batches.refusal(item.node.name)) is not None:
+            return NodeResult((Outcome(Status.SKIPPED, reason),) * len(item.ids))
         numbers = itertools.islice(self._upcoming(item), self.look_ahead)
         ahead = (self.session.items[number] for number in numbers)
-        self.fanout.announce(other for other in ahead if isinstance(other, NodeItem))
-        return self.fanout.result(item)
+        self.fanout.announce(other for other in ahead if isinstance(other, NodeItem) and self._together(item, other))
+        result = self.fanout.result(item)
+        if self.batches is not None:
+            self.batches.ended(item.node.name, well=result.well)
+        return result
+
+    def _together(self, item: NodeItem, other: NodeItem) -> bool:
+        return self.batches is None or self.batches.together(item.node.name, other.node.name)
 
     def _upcoming(self, item: pytest.Item) -> Iterable[int]:
         """The numbers of the item and of those that this process will surely run after it."""
@@ -261,12 +283,16 @@ class Expansion:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
-    """Entries of nodes that could not be looked at have not passed: --lf takes them up again."""
+    """Entries of nodes that were not looked at have not passed: the run has not, and --lf takes them up again."""
     result = yield
     config = session.config
     tally = config.stash.get(TALLY, None)
+    if tally is None or not tally.not_looked_at or is_worker(config):
+        return result
+    if session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
     cache = getattr(config, "cache", None)  # not there with -p no:cacheprovider
-    if tally is not None and tally.not_looked_at and cache is not None and not is_worker(config):
+    if cache is not None:
         failed = cache.get("cache/lastfailed", {})
         failed.update(dict.fromkeys(tally.not_looked_at, True))
         cache.set("cache/lastfailed", failed)

@@ -35,6 +35,7 @@ def summary(tally: Tally, warnings: Sequence[str], *, fixing: bool) -> Iterator[
     yield from _capped(
         [(f"{_WORDS[status]} {fold(nodes)}: {text}", _COLOURS[status]) for (status, text), nodes in ranked]
     )
+    yield from _capped([(f"SKIPPED {fold(nodes)}: {reason}", "yellow") for reason, nodes in tally.not_begun.items()])
     yield from _closing(tally, fixing=fixing)
 
 
@@ -45,14 +46,15 @@ def _capped(lines: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _closing(tally: Tally, *, fixing: bool) -> Iterator[tuple[str, str]]:
-    unreachable = sum(len(nodes) for nodes in tally.unreachable.values())
     counts = [
         (tally.in_sync, "in sync"),
         (len(tally.fixed), "fixed"),
         (len(tally.drifted), "drifted"),
         (len(tally.errors), "with errors"),
-        (unreachable, "not looked at"),
+        (tally.left, "not looked at"),
     ]
     yield f"{nodes_in_words(tally.nodes)}: " + ", ".join(f"{n} {word}" for n, word in counts if n), ""
     if tally.drifted and not fixing:
         yield "DRY RUN, nothing was changed. To put right what was found: pytest --lf --fix", ""
+    if tally.not_begun:
+        yield "To go on with what failed and what was not begun: the same command with --lf", ""

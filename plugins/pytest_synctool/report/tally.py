@@ -11,10 +11,14 @@ from pytest_synctool.session import NodeResult
 
 @dataclass
 class Tally:
-    """Nodes by how they ended, and findings: (status, text) with the nodes that have them."""
+    """Nodes by how they ended, and findings: (status, text) with the nodes that have them.
+
+    `unreachable` and `not_begun` have nodes by the reason, `not_looked_at` the ids of their tests.
+    """
 
     in_sync: int = 0
     unreachable: dict[str, list[str]] = field(default_factory=dict)
+    not_begun: dict[str, list[str]] = field(default_factory=dict)
     not_looked_at: list[str] = field(default_factory=list)
     drifted: set[str] = field(default_factory=set)
     fixed: set[str] = field(default_factory=set)
@@ -24,14 +28,22 @@ class Tally:
     @property
     def nodes(self) -> int:
         """How many nodes were tested."""
-        unreachable = sum(len(nodes) for nodes in self.unreachable.values())
-        return self.in_sync + unreachable + len(self.drifted | self.fixed | self.errors)
+        return self.in_sync + self.left + len(self.drifted | self.fixed | self.errors)
+
+    @property
+    def left(self) -> int:
+        """How many nodes were not looked at, whether they could not be or were not begun."""
+        return sum(len(nodes) for nodes in (*self.unreachable.values(), *self.not_begun.values()))
 
     def add(self, tests: NodeTests, result: NodeResult) -> None:
         """Take up the result of one node."""
         if result.error is not None:
             reason = result.error.removeprefix(tests.node).lstrip(": ")
             self.unreachable.setdefault(reason, []).append(tests.node)
+            self.not_looked_at.extend(tests.ids)
+            return
+        if result.outcomes and all(outcome.status is Status.SKIPPED for outcome in result.outcomes):
+            self.not_begun.setdefault(result.outcomes[0].message, []).append(tests.node)
             self.not_looked_at.extend(tests.ids)
             return
         by_status = {Status.DRIFT: self.drifted, Status.FIXED: self.fixed, Status.ERROR: self.errors}

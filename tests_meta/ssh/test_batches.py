@@ -1,0 +1,39 @@
+"""--batch on real nodes: repaired a few at a time, and no further than a batch that failed."""
+
+from __future__ import annotations
+
+from tests_meta.site import Site
+
+
+def test_a_failed_batch_leaves_the_other_nodes_as_they_are(live: Site) -> None:
+    """A directory in the place of a file to delete cannot be put right; --lf goes on when it can."""
+    calls = live.directory / "calls"
+    wrapper = live.directory / "ssh"
+    wrapper.write_text(f'#!/bin/sh\necho "$*" >>{calls}\nexec ssh "$@"\n')
+    wrapper.chmod(0o755)
+    live.put("file._all")
+    live.delete("evil._all")
+    live.sh("node2", "mkdir -p @/evil")
+
+    def fix(*arguments: str) -> tuple[int, str]:
+        command = live.command("--fix", "--batch=2", *arguments)
+        conf = live.directory / "synctool.conf"
+        conf.write_text(conf.read_text().replace("ssh_cmd ssh", f"ssh_cmd {wrapper}"))
+        run = live.pytest(command=command)
+        return run.status, run.output
+
+    status, output = fix()
+    assert status == 1
+    assert "1 drifted, 1 not looked at" in output
+    assert "SKIPPED node3: not begun: 1 of 2 nodes failed in the batch before" in output
+    contacted = calls.read_text()
+    assert " node1 " in contacted
+    assert " node2 " in contacted
+    assert " node3 " not in contacted
+    assert live.sh("node1", "cat @/file") == live.sh("node2", "cat @/file") == "content\n"
+    assert live.sh("node3", "ls @ 2>/dev/null || echo none") == "none\n"
+    live.sh("node2", "rmdir @/evil")
+    status, output = fix("--lf")
+    assert status == 0, output
+    assert live.sh("node3", "cat @/file") == "content\n"
+    assert live.pytest().status == 0
