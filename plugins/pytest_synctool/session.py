@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from pytest_synctool import journal, plan, probe
 from pytest_synctool.errors import RemoteError, RepositoryError, TransportError
-from pytest_synctool.model import OK, Absent, Actual, Change, FileState, Kind, Node, Outcome, Status, Unknown, printable
+from pytest_synctool.model import (
+    ABSENT,
+    OK,
+    Absent,
+    Actual,
+    Change,
+    FileState,
+    Kind,
+    Node,
+    Outcome,
+    Status,
+    Unknown,
+    printable,
+)
 from pytest_synctool.repository import Entry
 from pytest_synctool.source import Tree
 from pytest_synctool.transport import Transport
@@ -48,11 +61,15 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class NodeResult:
-    """What became of a node: one outcome per check, or the reason why the node could not be looked at at all."""
+    """What became of a node: one outcome per check, or the reason why the node could not be looked at at all.
+
+    `done` tells what was changed and run on the node, in this order, in the words of the log.
+    """
 
     outcomes: tuple[Outcome, ...] = ()
     error: str | None = None
     duration: float = 0.0
+    done: tuple[str, ...] = ()
 
     @property
     def well(self) -> bool:
@@ -76,6 +93,7 @@ class NodeSession:
     settings: Settings
     _actual: dict[bytes, Actual] = field(default_factory=dict)
     _unreadable: dict[bytes, str] = field(default_factory=dict)
+    _done: list[str] = field(default_factory=list)
 
     @cached_property
     def _overlay(self) -> dict[bytes, Entry]:
@@ -85,15 +103,18 @@ class NodeSession:
         """Probe, compare, and with `fix` repair and probe again. Never raises for what a node does."""
         started = time.perf_counter()
         try:
-            self._look()
+            self._look(self.checks)
             outcomes = [self._outcome(check) for check in self.checks]
             if self.settings.fix:
                 outcomes = self._fix(outcomes)
         except TransportError as error:
-            return NodeResult((), f"{self.node.name} unreachable: {error}", time.perf_counter() - started)
+            return self._result((), f"{self.node.name} unreachable: {error}", started)
         except RemoteError as error:
-            return NodeResult((), f"{self.node.name}: {error}", time.perf_counter() - started)
-        return NodeResult(tuple(outcomes), None, time.perf_counter() - started)
+            return self._result((), f"{self.node.name}: {error}", started)
+        return self._result(outcomes, None, started)
+
+    def _result(self, outcomes: Sequence[Outcome], error: str | None, started: float) -> NodeResult:
+        return NodeResult(tuple(outcomes), error, time.perf_counter() - started, tuple(self._done))
 
     def _path(self, check: Check) -> bytes:
         """What has to be looked at for a check."""
@@ -101,9 +122,9 @@ class NodeSession:
             return check.entry.destination
         return journal.owed(os.fsencode(self.settings.masterdir), check.entry.destination, check.command.kind)
 
-    def _look(self) -> None:
+    def _look(self, checks: Sequence[Check]) -> None:
         requests: dict[bytes, probe.Request] = {}
-        for check in self.checks:
+        for check in checks:
             path = self._path(check)
             if check.entry.tree is Tree.DELETE or check.command is not None:
                 requests.setdefault(path, probe.Request(path))
@@ -165,6 +186,9 @@ class NodeSession:
         todo = plan.plan(drifted, self._overlay, os.fsencode(self.settings.masterdir), owed)
         if not todo.actions and not todo.triggers:
             return list(before)
+        needed = [action.path for action in todo.actions if action.path not in self._actual]
+        if needed:  # directories that were not selected: to tell later whether they were made
+            self._look([Check(self._overlay[path], self.checks[0].function) for path in needed])
         report = _Applied(todo)
         try:
             if todo.needs_mirror and self.node.rsync:
@@ -173,7 +197,10 @@ class NodeSession:
         except TransportError as error:
             # Some of it may have been done: the second probe tells, if the node still answers.
             report.broken = str(error)
-        self._look()
+        findings = {path: "missing" for path in needed if self._actual.get(path) is ABSENT}
+        findings |= {c.entry.destination: o.message for c, o in zip(self.checks, before, strict=True) if _is_drift(o)}
+        self._done += report.done(findings)  # before the node is looked at again, which may fail
+        self._look(self.checks)
         return [self._verdict(c, o, report) for c, o in zip(self.checks, before, strict=True)]
 
     def _drifted(self, outcomes: Sequence[Outcome]) -> list[tuple[Entry, FileState | Absent]]:
@@ -221,6 +248,10 @@ class NodeSession:
         return after
 
 
+def _is_drift(outcome: Outcome) -> bool:
+    return outcome.status is Status.DRIFT
+
+
 def _name(function: CheckFunction) -> str:
     return getattr(function, "__name__", "the check")
 
@@ -232,6 +263,19 @@ class _Applied:
     todo: plan.Plan
     results: dict[int, plan.Result] = field(default_factory=dict)
     broken: str | None = None
+
+    def done(self, findings: Mapping[bytes, str]) -> list[str]:
+        """The actions that succeeded, with the finding of each, and the triggers that were run."""
+        lines = []
+        for number, action in enumerate(self.todo.actions):
+            result = self.results.get(number)
+            # Not for a directory that was needed, and was there already.
+            if result is not None and result.failure is None and action.path in findings:
+                lines.append(f"{printable(action.path)} {action.verb} ({findings[action.path]})")
+        for number, trigger in enumerate(self.todo.triggers, len(self.todo.actions)):
+            if number in self.results:
+                lines.append(f"running {trigger.command.announced}")
+        return lines
 
     def verb(self, path: bytes) -> str:
         return next((action.verb for action in self.todo.actions if action.path == path), "fixed")

@@ -147,6 +147,36 @@ class TestFix:
         assert {o.status for o in result.outcomes} == {Status.FIXED}
 
 
+class TestDone:
+    """What was done, for the log: what the node said it did, whatever the second probe tells."""
+
+    files = (
+        entry(b"/d", state(Kind.DIRECTORY, mode=0o755)),
+        entry(b"/d/a", state(), trigger=b"overlay/d/a\x1b.post"),
+        entry(b"/b", state(mode=0o600)),
+    )
+
+    @staticmethod
+    def repair(states: States) -> bytes:
+        states[b"/d/a"] = state()
+        return b"ok 0\nfailed 1 cp: no space left\nok 2\nfailed 3 exit status 1\nend\n"
+
+    def test_actions_that_succeeded_and_triggers_in_their_order(self) -> None:
+        fake = FakeNode({b"/d": state(Kind.DIRECTORY, mode=0o755)}, self.repair)
+        fake.push = lambda files: None  # type: ignore[method-assign]
+        result = run(fake, *self.files, fix=True)
+        assert result.done == ("/d/a created (missing)", "running command $masterdir/overlay/d/a\\x1b.post")
+
+    def test_also_when_the_node_is_gone_afterwards(self) -> None:
+        result = run(FakeNode({}, everything, broken={3: TransportError("reset")}), A, fix=True)
+        assert result.error == "node1 unreachable: reset"
+        assert result.done == ("/a created (missing)",)
+
+    def test_nothing_without_fix_and_nothing_where_nothing_was_to_do(self) -> None:
+        assert run(FakeNode({}), A).done == ()
+        assert run(FakeNode({b"/a": state()}), A, fix=True).done == ()
+
+
 class TestTriggers:
     """A change whose trigger failed is not fixed."""
 
