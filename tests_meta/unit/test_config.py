@@ -95,12 +95,17 @@ def test_statements(tmp_path: Path, line: str, attribute: str, expected: object)
         "diff_cmd diff -c",
         "scp_cmd scp -q",
         "synctool_cmd /opt/synctool.py",
-        "logfile /var/log/synctool.log",
     ],
 )
 def test_statements_that_are_not_carried_out_yet_are_said(conf: Path, line: str) -> None:
     found = parse(f"masterdir master\nnode node1\n{line}\n", conf)
     assert found.warnings == (f"{conf}:3: '{line.split()[0]}' is accepted but not carried out yet",)
+
+
+def test_a_logfile_is_written_on_the_master_only(conf: Path) -> None:
+    found = parse("masterdir master\nnode node1\nlogfile /var/log/synctool.log\n", conf)
+    assert found.logfile == "/var/log/synctool.log"
+    assert found.warnings == (f"{conf}:3: 'logfile' is written on the master only, not on the nodes yet",)
 
 
 @pytest.mark.parametrize(

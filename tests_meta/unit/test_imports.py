@@ -57,18 +57,20 @@ ALLOWED: dict[str, str] = {
     "plugin.collect": "errors model nodeids plan plugin.cluster repository session source",
     "plugin.garbage": "",
     "plugin.lint": "lint nodeids plugin.cluster",
-    "plugin.options": "batches errors nodeset plugin.cluster report.tally transport",
+    "plugin.log": "errors plugin.cluster report.expand report.log report.summary session",
+    "plugin.options": "batches errors nodeset plugin.cluster plugin.log report.tally transport",
     "plugin.run": (
-        "batches errors explain fanout mirror model plugin.cluster plugin.collect plugin.garbage plugin.scheduler "
-        "report.expand session transport"
+        "batches errors explain fanout mirror model plugin.cluster plugin.collect plugin.garbage plugin.log "
+        "plugin.scheduler report.expand session transport"
     ),
     "plugin.scheduler": "",
-    "plugin.terminal": "nodeset plugin.cluster report.expand report.summary",
+    "plugin.terminal": "nodeset plugin.cluster plugin.log report.expand report.summary",
     "plugin.testinfra_hosts": "plugin.cluster transport",
     "probe": "errors model shell source",
     "remote": "",
     "report": "",
     "report.expand": "model nodeids session",
+    "report.log": "model report.expand report.summary session",
     "report.summary": "model nodeset report.tally",
     "report.tally": "model report.expand session",
     "repository": "attributes config.model masterdir model source",
@@ -90,6 +92,7 @@ FOREIGN: dict[str, str] = {
     "plugin.collect": "pytest",
     "plugin.garbage": "pytest",
     "plugin.lint": "pytest",
+    "plugin.log": "pytest",
     "plugin.options": "pytest",
     "plugin.run": "pytest",
     "plugin.scheduler": "pytest xdist",

@@ -21,7 +21,13 @@ from pytest_synctool.nodeset import NONE, select
 from pytest_synctool.words import TRUTHS, Hints, nearest
 
 _SPECIFIERS: Final = ("interface", "ipaddress", "hostname", "connection", "rsync")
-_NOT_YET: Final = ("symlink_mode", "always_run", "diff_cmd", "scp_cmd", "synctool_cmd", "logfile")
+_NOT_YET: Final = {
+    **dict.fromkeys(
+        ("symlink_mode", "always_run", "diff_cmd", "scp_cmd", "synctool_cmd"),
+        "is accepted but not carried out yet",
+    ),
+    "logfile": "is written on the master only, not on the nodes yet",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ class Builder:
         place = statement.place
         self._files.setdefault(place.path, len(self._files))
         if statement.keyword in _NOT_YET:
-            self.warnings.append(f"{place}: '{statement.keyword}' is accepted but not carried out yet")
+            self.warnings.append(f"{place}: '{statement.keyword}' {_NOT_YET[statement.keyword]}")
         handler = _HANDLERS.get(statement.keyword)
         if handler is not None:
             handler(self, place, statement.arguments)

@@ -11,6 +11,7 @@ from pytest_synctool import batches
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.nodeset import terms
 from pytest_synctool.plugin.cluster import TALLY, cluster_of, is_url, ssh_settings, wants_cluster
+from pytest_synctool.plugin.log import LOG, open_log
 from pytest_synctool.report.tally import Tally
 from pytest_synctool.transport import host_spec, install_ssh_backend, restore_ssh_backend
 
@@ -58,7 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="put right what differs; without it nothing on a node is ever written",
     )
-    _add_batch_options(group)
+    _add_repair_options(group)
     group.addoption(
         "--explain",
         dest="synctool_explain",
@@ -98,7 +99,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("synctool_conf", "the cluster's synctool.conf, relative to the ini file", default="")
 
 
-def _add_batch_options(group: pytest.OptionGroup) -> None:
+def _add_repair_options(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--batch",
         dest="synctool_batch",
@@ -118,6 +119,12 @@ def _add_batch_options(group: pytest.OptionGroup) -> None:
         type=_count,
         metavar="N",
         help="with --batch: begin no other batch when more than N nodes have failed in all (default: 0)",
+    )
+    group.addoption(
+        "--no-syslog",
+        dest="synctool_no_syslog",
+        action="store_true",
+        help="with --fix: do not log to syslog what is done; `logfile` of the configuration is written all the same",
     )
 
 
@@ -166,6 +173,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if option.synctool_selection is not None:
             urls = [term for term in terms(option.synctool_selection) if is_url(term)]
             option.hosts = ",".join([*(host_spec(node) for node in cluster.nodes), *urls])
+        open_log(config, cluster)
     except SynctoolError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[_TESTINFRA_SSH] = install_ssh_backend(ssh_settings(config, cluster.config.ssh_cmd))
@@ -174,7 +182,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave testinfra as it was."""
+    """Leave testinfra as it was, and the log closed."""
+    if LOG in config.stash:
+        config.stash[LOG].ended()
     before = config.stash.get(_TESTINFRA_SSH, None)
     if before is not None:
         restore_ssh_backend(before)

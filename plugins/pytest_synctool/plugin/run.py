@@ -22,6 +22,7 @@ from pytest_synctool.model import Node, Outcome, Status
 from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, is_worker, ssh_settings
 from pytest_synctool.plugin.collect import EntryItem
 from pytest_synctool.plugin.garbage import GarbageRarely
+from pytest_synctool.plugin.log import LOG
 from pytest_synctool.plugin.scheduler import SchedulerPlugin
 from pytest_synctool.report.expand import NodeTests, cut, pack, reports, unpack
 from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
@@ -125,7 +126,15 @@ class Runner:
         )
         ssh = ssh_settings(config, cluster.config.ssh_cmd)
 
+        log = config.stash.get(LOG, None)
+
         def work(item: NodeItem) -> NodeResult:
+            result = result_of(item)
+            if log is not None:  # at once, and also when the run is interrupted and nobody asks for the result
+                log.take(item.tests, result)
+            return result
+
+        def result_of(item: NodeItem) -> NodeResult:
             name = item.node.name
             try:
                 return session_of(item).run()
@@ -152,13 +161,19 @@ class Runner:
     def run(self, item: NodeItem) -> NodeResult:
         """The result of one node; those that come after it, in the same batch, are started meanwhile."""
         if self.batches is not None and (reason := self.batches.refusal(item.node.name)) is not None:
-            return NodeResult((Outcome(Status.SKIPPED, reason),) * len(item.ids))
+            return self._not_begun(item, reason)
         numbers = itertools.islice(self._upcoming(item), self.look_ahead)
         ahead = (self.session.items[number] for number in numbers)
         self.fanout.announce(other for other in ahead if isinstance(other, NodeItem) and self._together(item, other))
         result = self.fanout.result(item)
         if self.batches is not None:
             self.batches.ended(item.node.name, well=result.well)
+        return result
+
+    def _not_begun(self, item: NodeItem, reason: str) -> NodeResult:
+        result = NodeResult((Outcome(Status.SKIPPED, reason),) * len(item.ids))
+        if (log := self.session.config.stash.get(LOG, None)) is not None:
+            log.take(item.tests, result)
         return result
 
     def _together(self, item: NodeItem, other: NodeItem) -> bool:
@@ -219,6 +234,8 @@ def set_progress(session: pytest.Session, total: int) -> None:
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """Start the runner for this process, and end it whatever happens."""
     config = session.config
+    if LOG in config.stash:
+        config.stash[LOG].began(len(config.stash[CLUSTER].nodes))
     if CLUSTER not in config.stash or not any(isinstance(item, NodeItem) for item in session.items):
         return (yield)
     runner = Runner.for_session(session, config.stash[CLUSTER])
@@ -268,6 +285,8 @@ class Expansion:
             return (yield)
         set_progress(self.session, node.total)
         config.stash[TALLY].add(node.tests, node.result)
+        if LOG in config.stash:
+            config.stash[LOG].take(node.tests, node.result)
         *others, last = reports(node.tests, node.result, brief=is_brief(config, node.total))
         worker = getattr(report, "node", None)  # the xdist worker that it comes from
         for other in others:
@@ -287,6 +306,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     result = yield
     config = session.config
     tally = config.stash.get(TALLY, None)
+    if LOG in config.stash:
+        config.stash[LOG].ended()
     if tally is None or not tally.not_looked_at or is_worker(config):
         return result
     if session.exitstatus == pytest.ExitCode.OK:

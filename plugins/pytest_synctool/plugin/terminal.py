@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any, Final
 
 import pytest
 
 from pytest_synctool.nodeset import fold
 from pytest_synctool.plugin.cluster import CLUSTER, TALLY
+from pytest_synctool.plugin.log import LOG
 from pytest_synctool.report.expand import is_entry, is_fixed, letter_of
 from pytest_synctool.report.summary import nodes_in_words, summary
 
@@ -79,9 +80,20 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
     terminalreporter.section("synctool")
     for text, colour in summary(tally, cluster.warnings, fixing=config.option.synctool_fix):
         terminalreporter.write_line(text, **{colour: True} if colour else {})
+    for text, colour in _log_lines(config):
+        terminalreporter.write_line(text, **{colour: True} if colour else {})
     if hidden:
         terminalreporter.write_line("Expected and found, test by test: -v, or the junit report")
     return result
+
+
+def _log_lines(config: pytest.Config) -> Iterator[tuple[str, str]]:
+    """Where the log of a repair is, and what is wrong with it."""
+    log = config.stash.get(LOG, None)
+    if log is not None and log.places:
+        yield f"Log of what was done: {', '.join(log.places)}", ""
+    if log is not None and log.problem is not None:
+        yield f"WARNING the log {log.problem}", "yellow"
 
 
 def _hide_entries(terminalreporter: Any) -> dict[str, list[Any]]:

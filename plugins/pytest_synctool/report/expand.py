@@ -75,6 +75,7 @@ def pack(tests: NodeTests, result: NodeResult, total: int) -> pytest.TestReport:
         "rows": rows,
         "error": result.error,
         "duration": result.duration,
+        "done": list(result.done),
         "total": total,
     }
     setattr(report, _NODE, payload)
@@ -99,7 +100,8 @@ def unpack(report: pytest.TestReport) -> Unpacked | None:
         Outcome(Status.OK) if row is None else Outcome(Status(row[0]), row[1], tuple(row[2])) for row in payload["rows"]
     )
     tests = NodeTests(payload["node"], report.nodeid, payload["ids"])
-    return Unpacked(tests, NodeResult(outcomes, payload["error"], payload["duration"]), payload["total"])
+    result = NodeResult(outcomes, payload["error"], payload["duration"], tuple(payload["done"]))
+    return Unpacked(tests, result, payload["total"])
 
 
 def cut(tests: NodeTests, result: NodeResult, failures: int) -> tuple[NodeTests, NodeResult]:
@@ -197,6 +199,11 @@ def letter_of(report: pytest.TestReport) -> str | None:
 def _location(nodeid: str) -> tuple[str, int | None, str]:
     path, _, rest = nodeid.partition("::")
     return path, None, rest.replace("::", ": ", 1) if rest.count("::") else rest
+
+
+def reason(node: str, error: str) -> str:
+    """The error of a node without the node's name before it."""
+    return error.removeprefix(node).lstrip(": ")
 
 
 def shown_destination(nodeid: str) -> str:

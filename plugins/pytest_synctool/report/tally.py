@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pytest_synctool.model import Status
-from pytest_synctool.report.expand import NodeTests, shown_destination
+from pytest_synctool.report.expand import NodeTests, reason, shown_destination
 from pytest_synctool.session import NodeResult
 
 
@@ -38,8 +38,7 @@ class Tally:
     def add(self, tests: NodeTests, result: NodeResult) -> None:
         """Take up the result of one node."""
         if result.error is not None:
-            reason = result.error.removeprefix(tests.node).lstrip(": ")
-            self.unreachable.setdefault(reason, []).append(tests.node)
+            self.unreachable.setdefault(reason(tests.node, result.error), []).append(tests.node)
             self.not_looked_at.extend(tests.ids)
             return
         if result.outcomes and all(outcome.status is Status.SKIPPED for outcome in result.outcomes):

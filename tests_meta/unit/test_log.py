@@ -1,0 +1,78 @@
+"""The lines of a repair's log."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_synctool.model import OK, Outcome, Status
+from pytest_synctool.nodeids import encode
+from pytest_synctool.report.expand import NodeTests
+from pytest_synctool.report.log import Count, lines, stamped
+from pytest_synctool.session import NodeResult
+
+WHEN = datetime(2026, 11, 22, 3, 14, 15, 926535, timezone(timedelta(hours=1)))
+STAMP = "2026-11-22T03:14:15+01:00"
+
+
+def suite(*paths: bytes) -> NodeTests:
+    """The tests of node3."""
+    return NodeTests("node3", "suite.py::node3", [f"suite.py::node3::{encode(path)}" for path in paths])
+
+
+def test_what_was_done_then_what_failed() -> None:
+    outcomes = (
+        Outcome(Status.FIXED, "updated (file size mismatch), ran overlay/etc/xinetd.d/identd.post"),
+        Outcome(Status.DRIFT, "missing, not fixed: No space left on device", ("source: overlay/etc/x._all",)),
+        Outcome(Status.ERROR, "cannot be looked at: Permission denied"),
+        OK,
+    )
+    done = (
+        "/etc/xinetd.d/identd updated (file size mismatch)",
+        "running command $masterdir/overlay/etc/xinetd.d/identd.post",
+    )
+    tests = suite(b"/etc/xinetd.d/identd", b"/etc/x", b"/etc/y [1]::\n", b"/etc/z")
+    assert lines(tests, NodeResult(outcomes, None, 1.0, done), WHEN) == [
+        f"{STAMP} node3: /etc/xinetd.d/identd updated (file size mismatch)",
+        f"{STAMP} node3: running command $masterdir/overlay/etc/xinetd.d/identd.post",
+        f"{STAMP} node3: /etc/x FAILED missing, not fixed: No space left on device",
+        f"{STAMP} node3: /etc/y [1]::\\n FAILED cannot be looked at: Permission denied",
+    ]
+
+
+def test_a_node_without_a_result() -> None:
+    gone = NodeResult((), "node3 unreachable: Connection refused", 1.0, ("/a created (missing)",))
+    assert lines(suite(b"/a"), gone, WHEN) == [
+        f"{STAMP} node3: /a created (missing)",
+        f"{STAMP} node3: unreachable: Connection refused",
+    ]
+    left = NodeResult((Outcome(Status.SKIPPED, "not begun: 1 of 1 node failed in the batch before"),) * 2)
+    assert lines(suite(b"/a", b"/b"), left, WHEN) == [
+        f"{STAMP} node3: not begun: 1 of 1 node failed in the batch before"
+    ]
+
+
+def test_nothing_to_do_is_no_line() -> None:
+    assert lines(suite(b"/a"), NodeResult((OK,)), WHEN) == []
+
+
+@given(text=st.text(), when=st.datetimes(timezones=st.just(UTC)))
+def test_one_line_whatever_is_in_it(text: str, when: datetime) -> None:
+    line = stamped(text, when)
+    assert line.isprintable()
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00 ", line)
+    assert not text.isprintable() or line.endswith(f" {text}")
+
+
+def test_count() -> None:
+    count = Count()
+    assert str(count) == "0 fixed, 0 failed"
+    count.add(NodeResult((Outcome(Status.FIXED), Outcome(Status.FIXED), Outcome(Status.DRIFT), OK)))
+    count.add(NodeResult((Outcome(Status.ERROR),)))
+    assert str(count) == "2 fixed, 2 failed"
+    count.add(NodeResult((), "node3 unreachable: x"))
+    count.add(NodeResult((Outcome(Status.SKIPPED, "not begun"),)))
+    count.add(NodeResult((Outcome(Status.SKIPPED, "not begun"),)))
+    assert str(count) == "2 fixed, 2 failed, 1 node not looked at, 2 nodes not begun"
