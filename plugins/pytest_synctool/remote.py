@@ -69,7 +69,15 @@ paid() { rm -f -- "$journal/owed/$1"; }
 fresh() { # DIRECTORY: a private directory in it, where a file is made complete before a rename puts it in place
   [ "$at" != "$1" ] || return 0
   clean
-  if e=$(mktemp -d "${1%/}/.synctool.XXXXXX" 2>&1); then t=$e at=$1; else return 1; fi
+  sweep "${1%/}"
+  if e=$(mktemp -d "${1%/}/.synctool.$host.$$.XXXXXX" 2>&1); then t=$e at=$1; else return 1; fi
+}
+host=$(uname -n)
+sweep() { # DIRECTORY: take away what a repair on this node that was killed has left there
+  for old in "$1/.synctool.$host."*.??????; do
+    p=${old%.*} p=${p##*.}
+    [ ! -d "$old" ] || kill -0 "$p" 2>&- || rm -rf -- "$old"
+  done
 }
 own() { # by name, each by number where the node does not know the name
   chown -h -- "$1:$2" "$5" && return
