@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pytest_synctool.embedded import EmbeddedCluster, missing_requirements
 
+from tests_meta.gate import Gate, MakeGate
 from tests_meta.site import Site
 
 
@@ -39,3 +40,17 @@ def live(site: Site, cluster: EmbeddedCluster) -> Site:
     site.cluster = cluster
     site.nodes = {"node1": "batch rack1", "node2": "batch rack2", "node3": "login"}
     return site
+
+
+@pytest.fixture
+def gate(live: Site) -> Iterator[MakeGate]:
+    """Makes gates on nodes; afterwards nothing waits there any more."""
+    made = []
+
+    def make(node: str, command: str, call: int = 1, when: str = "before", change: str = ":") -> Gate:
+        made.append(Gate(live, node, command, call, when, change))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.remove()

@@ -118,10 +118,15 @@ class Site:
         timeout: float = 120,
     ) -> Run:
         """Run the compliance suite on this site, in its directory."""
+        process = self.start(command or self.command(*arguments, configured=configured), environment)
+        return self.finish(process, timeout)
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start a run, in a process group of its own."""
         (self.directory / "junit.xml").unlink(missing_ok=True)
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "SYNCTOOL_"))}
-        done = subprocess.run(
-            command or self.command(*arguments, configured=configured),
+        return subprocess.Popen(
+            command,
             cwd=self.directory,
             env={**inherited, "COLUMNS": "200", **(environment or {})},
             stdin=subprocess.DEVNULL,
@@ -129,10 +134,18 @@ class Site:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=timeout,
-            check=False,
+            start_new_session=True,
         )
-        return self._read(done.returncode, done.stdout)
+
+    def finish(self, process: subprocess.Popen[str], timeout: float) -> Run:
+        """How a run ended; it is killed after `timeout` seconds."""
+        with process:
+            try:
+                output, _ = process.communicate(timeout=timeout)
+            except BaseException:
+                process.kill()
+                raise
+        return self._read(process.returncode, output)
 
     def _read(self, status: int, output: str) -> Run:
         report = self.directory / "junit.xml"
