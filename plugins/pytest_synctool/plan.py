@@ -188,7 +188,7 @@ def _attributes(state: FileState, path: bytes) -> bytes:
     """
     owner, group = _names(state)
     text = b"own %s %s" % (words(owner, group, b"%d" % state.uid, b"%d" % state.gid), path)
-    return text if state.kind is Kind.LINK else text + b" && chmod -- %05o %s" % (state.mode, path)
+    return text if state.kind is Kind.LINK else text + b" && real %s && chmod -- %05o %s" % (path, state.mode, path)
 
 
 def _names(state: FileState) -> tuple[bytes, bytes]:

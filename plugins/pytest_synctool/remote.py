@@ -84,6 +84,9 @@ own() { # by name, each by number where the node does not know the name
   chown -h -- "$1" "$5" || chown -h -- "$3" "$5" || return
   chown -h -- ":$2" "$5" || chown -h -- ":$4" "$5"
 }
+real() { # chmod follows a link, and what it leads to is nobody's business
+  [ ! -L "$1" ] || { echo "it has become a link" >&2; return 1; }
+}
 flush() { sync -- "$1" || sync; }
 keep() { # a file or link about to be replaced stays as NAME.saved
   [ -e "$1" ] || [ -L "$1" ] || return 0
@@ -109,11 +112,14 @@ limited() { # COMMAND...: bounded in time where the node can do that
 }
 trigger() { # NUMBER DIRECTORY NAME, with the command in act(); output into a file: a daemon may hold on to a pipe
   o=$(mktemp "${TMPDIR:-/tmp}/synctool.XXXXXX") || { echo "failed $1 no room for its output"; return; }
-  (cd -- "$2" && if [ -c /dev/null ]; then act </dev/null; else act <&-; fi) >"$o" 2>&1
-  s=$?
-  tail -c 4000 -- "$o" | sed 's/^/output /'
-  echo
+  # The file loses its name at once, so that nothing stays behind, however this ends.
+  exec 4>"$o" 5<"$o"
   rm -f -- "$o"
+  (cd -- "$2" && if [ -c /dev/null ]; then act </dev/null; else act <&-; fi) >&4 2>&1 4>&- 5<&-
+  s=$?
+  tail -c 4000 <&5 | sed 's/^/output /'
+  echo
+  exec 4>&- 5<&-
   case $s in
     0) paid "$3"; echo "ok $1" ;;
     124) echo "failed $1 it did not end within $limit s" ;;
