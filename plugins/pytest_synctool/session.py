@@ -206,11 +206,16 @@ class NodeSession:
     def _drifted(self, outcomes: Sequence[Outcome]) -> list[tuple[Entry, FileState | Absent]]:
         drifted: dict[Entry, FileState | Absent] = {}
         for check, outcome in zip(self.checks, outcomes, strict=True):
-            actual = self._actual.get(check.entry.destination)
             if check.command is not None:
                 continue
+            actual = self._actual.get(check.entry.destination)
             if outcome.status is Status.DRIFT and actual is not None and not isinstance(actual, Unknown):
                 drifted[check.entry] = actual
+        # What was found through a link that gives way to a directory is not there any more then.
+        links = tuple(e.destination + b"/" for e, actual in drifted.items() if _gives_way(e, actual))
+        files = (c.entry for c in self.checks if c.entry.tree is Tree.OVERLAY and c.command is None)
+        below = [entry for entry in files if entry.destination.startswith(links)]
+        drifted.update((entry, ABSENT) for entry in below if entry.destination not in self._unreadable)
         return list(drifted.items())
 
     def _apply(self, todo: plan.Plan, report: _Applied) -> None:
@@ -250,6 +255,13 @@ class NodeSession:
 
 def _is_drift(outcome: Outcome) -> bool:
     return outcome.status is Status.DRIFT
+
+
+def _gives_way(entry: Entry, actual: FileState | Absent) -> bool:
+    """Whether a link is to become a directory."""
+    if entry.tree is not Tree.OVERLAY or not isinstance(actual, FileState):
+        return False
+    return actual.kind is Kind.LINK and entry.expected.kind is Kind.DIRECTORY
 
 
 def _name(function: CheckFunction) -> str:
