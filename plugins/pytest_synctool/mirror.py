@@ -1,57 +1,233 @@
-"""The mirror: what a node may see of the masterdir, brought to the same path on the node with rsync."""
+"""The mirror: what a node may see of the masterdir, brought to the same path on the node with rsync, or else with tar.
+
+A push makes a new tree beside the old one (what has not changed is linked, not sent), and only a complete one takes
+its place: afterwards the node has what it may see now and nothing else, and a push that breaks off leaves the mirror as
+it was. That throws the old tree away, so it is done only where a push found an empty masterdir and left its mark: what
+somebody else has put there, or the master's own directory on a shared file system, never has one.
+"""
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from testinfra.backend.chroot import ChrootBackend
 from testinfra.backend.local import LocalBackend
 
+from pytest_synctool import tarball
 from pytest_synctool.errors import TransportError
+from pytest_synctool.model import printable
+from pytest_synctool.repository import Entry
 from pytest_synctool.shell import quote
-from pytest_synctool.transport import HostTransport, SynctoolSshBackend
+from pytest_synctool.source import Tree
+from pytest_synctool.transport import Answer, HostTransport, SynctoolSshBackend
+
+MARK: Final = ".synctool-mirror"
 
 _VANISHED = 24  # rsync's status when a source went away while it ran; the probe afterwards tells what that means
+_ENDED: Final = ("connection unexpectedly closed", "Broken pipe", "Connection reset by peer")
+_SCRIPTS: Final = b"scripts"
+
+# The node's side of a push: MASTERDIR COMMAND [WORD...] carries out COMMAND WORD... in the new tree, puts that in place
+# and tells on standard error how it went. One line without single quotes, which every login shell hands on unharmed.
+# - What another push left half is removed first. A masterdir without the mark gets files, but loses none.
+# - A tree that is a mount point cannot be renamed, and what is mounted deeper is looked for: rm would go through it.
+# - mkdir makes all but the last directory as anybody would; that one is root's.
+_NODE_SCRIPT: Final = " ".join(
+    """
+m=$1; c=$2; shift 2; umask 077;
+fail() { echo "synctool: failed $*" >&2; exit 1; };
+try() { e=$("$@" 2>&1) || fail "$e"; };
+above() { (umask 022; mkdir -p -- "${m%/*}/"); };
+try above; try mkdir -p -- "$m"; try cd -- "$m"; cd -- "$m"; try ls -A;
+why=; if [ -L MARK ] || [ ! -f MARK ]; then
+for f in $e; do case $f in .synctool*) ;; *) why=foreign ;; esac; done;
+[ -n "$why" ] || try sh -c "echo made by pytest --fix, which removes what else is put here >MARK";
+fi;
+w=$(pwd -P); if [ -r /proc/self/mounts ]; then
+while read -r a b r; do case $b in "$w"/*) why=mounted ;; esac; done </proc/self/mounts;
+fi;
+d=.; if [ -z "$why" ]; then
+d=.synctool-new; try chmod 700 .; try rm -rf .synctool-new .synctool-old; try mkdir .synctool-new .synctool-old;
+else echo "synctool: $why" >&2; [ $# != 0 ] || exit 1;
+fi;
+(cd $d && eval "$c \\"\\$@\\""); s=$?;
+case $s in 0|24) ;; *)
+[ $s != 127 ] || echo "synctool: missing" >&2; [ -n "$why" ] || rm -rf .synctool-new .synctool-old; exit $s ;;
+esac;
+if [ -z "$why" ]; then
+[ $# != 0 ] || [ -e .synctool-new/COMPLETE ] || fail the stream broke off;
+for t in overlay delete tasks scripts; do
+if [ -e $t ] || [ -L $t ]; then try mv -f $t .synctool-old/; fi;
+if [ -e .synctool-new/$t ] || [ -L .synctool-new/$t ]; then try mv -f .synctool-new/$t .; fi;
+done;
+try rm -rf .synctool-new .synctool-old;
+fi;
+echo "synctool: done" >&2; exit $s
+""".replace("MARK", MARK)
+    .replace("COMPLETE", tarball.COMPLETE)
+    .split()
+)
+
+_KEPT: Final = {
+    "foreign": "{} was not empty and not made by --fix there, so nothing is removed from it: "
+    "say rsync:no if the node shares it, else remove it there once",
+    "mounted": "something is mounted below {} there, so nothing is removed from it",
+}
+
+# rsync ends its connection with a signal as soon as something is wrong, whatever the other end has yet to say.
+_LISTEN: Final = ("sh", "-c", 'trap "" USR1; exec "$@"', "sh")
 
 
-def push(
-    transport: HostTransport,
-    masterdir: Path,
-    files: Sequence[bytes],
-    rsync_cmd: Sequence[str],
-    deadline: float,
-) -> None:
-    """Bring these files, and nothing else, to the node's masterdir. Raises TransportError if they are not there."""
-    if not files or isinstance(transport.host.backend, LocalBackend):
-        return  # a local node reads the masterdir itself
-    directory = os.fsencode(masterdir)
-    argv = [*rsync_cmd, "-a", "-s", "--from0", "--files-from=-"]
-    # The directories above the masterdir may be missing; rsync would make only the last one.
-    remote_shell = _remote_shell(transport)
-    if remote_shell is not None:
-        argv.append("--rsh=" + " ".join(_rsync_word(word) for word in remote_shell))
-        make = b"umask 077 && mkdir -p -- %s && rsync" % quote(directory)
-        argv.append("--rsync-path=" + os.fsdecode(make))
-    target = _target(transport, masterdir)
-    answer = transport.processes.run([*argv, "--", f"{masterdir}/", target], b"\0".join(files) + b"\0", deadline)
-    if answer.status not in (0, _VANISHED):
-        lines = answer.stderr.decode("utf-8", "replace").strip().splitlines()
-        missing = any("rsync: " in line and "not found" in line for line in lines)
-        if missing:
-            raise TransportError("rsync is not installed on the node")
-        raise TransportError(f"rsync failed with status {answer.status}: {lines[0] if lines else 'no reason given'}")
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """The controller's side of the mirrors of a run. `scripts` are the names below scripts/, found once.
+
+    `problem` says why there can be no mirror at all.
+    """
+
+    masterdir: Path
+    rsync_cmd: Sequence[str]
+    deadline: float
+    scripts: tuple[bytes, ...] = ()
+    problem: str | None = None
+
+    @classmethod
+    def of(cls, masterdir: Path, rsync_cmd: Sequence[str], deadline: float) -> Mirror:
+        """The mirrors of a masterdir, whose scripts/ is walked now. `deadline` is in seconds and for each push."""
+        if os.path.lexists(masterdir / MARK):
+            # A node's copy has become the master's: only without the mark is it safe from other masters' pushes.
+            problem = f"{masterdir} is marked as a node's copy: if it is the master's, remove {MARK} from it"
+            return cls(masterdir, rsync_cmd, deadline, (), problem)
+        try:
+            return cls(masterdir, rsync_cmd, deadline, tuple(_scripts(os.fsencode(masterdir))))
+        except OSError as error:
+            shown = printable(os.path.relpath(os.fsencode(error.filename), os.fsencode(masterdir)))
+            return cls(masterdir, rsync_cmd, deadline, (), f"cannot read {shown}: {error.strerror}")
+
+    def push(self, transport: HostTransport, entries: Iterable[Entry]) -> tuple[str, ...]:
+        """Bring what a node with these entries may see. Returns what people should know of how that went.
+
+        Raises TransportError if it is not there; the node's mirror is as it was then.
+        """
+        return self.bring(transport, visible(entries, self.scripts))
+
+    def bring(self, transport: HostTransport, files: Sequence[bytes]) -> tuple[str, ...]:
+        """The same for these files and directories, named below the masterdir."""
+        if not files or isinstance(transport.host.backend, LocalBackend):
+            return ()  # a local node reads the masterdir itself
+        if self.problem is not None:
+            raise TransportError(self.problem)
+        directory, node = _place(transport, self.masterdir)
+        if shutil.which(self.rsync_cmd[0]) is None:
+            where = f"no {self.rsync_cmd[0]} here"
+        else:
+            answer = self._rsync(transport, directory, node, files)
+            if "missing" not in _told(answer):
+                return self._judge("rsync", answer)
+            where = "no rsync there"
+        notes = self._judge("tar", self._tar(transport, directory, node, files), where)
+        return (f"{where}, files were brought by tar", *notes)
+
+    def _rsync(self, transport: HostTransport, directory: bytes, node: str, files: Sequence[bytes]) -> Answer:
+        given = [word.partition("=")[2] for word in self.rsync_cmd if word.startswith("--rsync-path=")]
+        argv = [
+            *self.rsync_cmd,
+            *("-a", "-s", "--from0", "--files-from=-", "--ignore-missing-args", "--link-dest=..", "--msgs2stderr"),
+            "--rsh=" + " ".join(_rsync_word(word) for word in (*_LISTEN, *_remote_shell(transport))),
+            "--rsync-path=" + _node_command(directory, given[-1] if given else "rsync"),
+            *("--", f"{self.masterdir}/", f"[{node}]:./" if ":" in node else f"{node}:./"),
+        ]
+        return transport.processes.run(argv, b"\0".join(files) + b"\0", self.deadline)
+
+    def _tar(self, transport: HostTransport, directory: bytes, node: str, files: Sequence[bytes]) -> Answer:
+        # BusyBox counts a link that leads out of the tree as an attack; here it is what the master has.
+        command = _node_command(directory, "EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -")
+        with tempfile.TemporaryFile() as stream:
+            try:
+                tarball.write(stream, os.fsencode(self.masterdir), files)
+            except OSError as error:
+                raise TransportError(f"cannot pack the files for the node: {error.strerror or error}") from error
+            stream.seek(0)
+            return transport.processes.run([*_remote_shell(transport), node, command], stream, self.deadline)
+
+    def _judge(self, tool: str, answer: Answer, otherwise: str = "") -> tuple[str, ...]:
+        """What a push that succeeded has to say. Raises TransportError for one that did not."""
+        told = _told(answer)
+        if answer.status in (0, _VANISHED) and "done" in told:
+            return tuple(_KEPT[word].format(self.masterdir) for word in told if word in _KEPT)
+        for word in told:
+            if word.startswith("failed "):
+                raise TransportError(f"the mirror on the node: {word.removeprefix('failed ')}")
+        if "missing" in told:
+            raise TransportError(f"{otherwise}, and no tar there either: one of them has to be installed")
+        if tool == "tar" and (kept := [word for word in told if word in _KEPT]):
+            # tar writes over what is there: never over what may be the master's own file.
+            raise TransportError(f"{otherwise}, and tar is not let into it: {_KEPT[kept[0]].format(self.masterdir)}")
+        lines = [line for line in _lines(answer) if not line.startswith("synctool: ")]
+        # That the connection ended is what every failure at the other end comes to; the reason may come after it.
+        lines.sort(key=lambda line: any(words in line for words in _ENDED))
+        raise TransportError(f"{tool} failed with status {answer.status}: {lines[0] if lines else 'no reason given'}")
 
 
-def _remote_shell(transport: HostTransport) -> list[str] | None:
-    """The command that rsync starts its other end with: `COMMAND HOST rsync ...`; None for a local copy."""
+def visible(entries: Iterable[Entry], scripts: Iterable[bytes] = ()) -> list[bytes]:
+    """What a node with these entries may see below the masterdir, sorted: its sources, triggers and tasks, and scripts.
+
+    Of delete/ only the names count, so nothing of it but triggers has to be there.
+    """
+    found = {*scripts}
+    for entry in entries:
+        if entry.tree is not Tree.DELETE:
+            found.add(entry.source.relative)
+        if entry.trigger is not None:
+            found.add(entry.trigger)
+    return sorted(found)
+
+
+def _scripts(masterdir: bytes) -> Iterable[bytes]:
+    """The names of scripts/ and of the files, directories and links below it; nothing if it is not there.
+
+    Raises OSError.
+    """
+    with os.scandir(masterdir) as listing:
+        open_ = [(_SCRIPTS, child) for child in listing if child.name == _SCRIPTS]
+    while open_:
+        name, child = open_.pop()
+        if child.is_dir(follow_symlinks=False):
+            with os.scandir(child.path) as listing:
+                open_ += [(name + b"/" + inner.name, inner) for inner in listing]
+        elif not (child.is_symlink() or child.is_file(follow_symlinks=False)):
+            continue
+        yield name
+
+
+def _lines(answer: Answer) -> list[str]:
+    return [printable(line) for line in answer.stderr.splitlines() if line.strip()]
+
+
+def _told(answer: Answer) -> list[str]:
+    """What the node's script has said."""
+    return [line.removeprefix("synctool: ") for line in _lines(answer) if line.startswith("synctool: ")]
+
+
+def _node_command(directory: bytes, command: str) -> str:
+    words = (b"/bin/sh", b"-c", b"'" + _NODE_SCRIPT.encode() + b"'", b"sh", quote(directory), quote(command.encode()))
+    return os.fsdecode(b" ".join(words))
+
+
+def _remote_shell(transport: HostTransport) -> list[str]:
+    """What a command is run on the node with, as rsync does it: `SHELL... NODE COMMAND...`, joined there by spaces."""
     backend = transport.host.backend
     if isinstance(backend, SynctoolSshBackend):
         return transport.ssh.argv(backend.host.user, backend.host.port)
-    if isinstance(backend, ChrootBackend):
-        return None
+    if isinstance(backend, ChrootBackend):  # from outside: the image needs neither rsync nor tar
+        return ["sh", "-c", 'shift; exec /bin/sh -c "$*"', "sh"]
     if backend.NAME in ("docker", "podman"):
         user = ["-u", backend.user] if backend.user else []
         return _through_exec([backend.NAME, "exec", "-i", *user], "")
@@ -67,21 +243,20 @@ def _through_exec(command: Sequence[str], separator: str) -> list[str]:
     return ["sh", "-c", script, "sh"]
 
 
-def _target(transport: HostTransport, masterdir: Path) -> str:
+def _place(transport: HostTransport, masterdir: Path) -> tuple[bytes, str]:
+    """The mirror's directory as the command that is run for the node sees it, and the node's name for it."""
     backend = transport.host.backend
     if isinstance(backend, ChrootBackend):
-        return _inside(Path(backend.name), masterdir)
-    name = backend.host.name if isinstance(backend, SynctoolSshBackend) else backend.name
-    return f"[{name}]:{masterdir}/" if ":" in name else f"{name}:{masterdir}/"
+        return os.fsencode(_inside(Path(backend.name), masterdir)), "chroot"
+    return os.fsencode(masterdir), backend.host.name if isinstance(backend, SynctoolSshBackend) else backend.name
 
 
-def _inside(root: Path, masterdir: Path) -> str:
-    """The masterdir below a chroot, made if missing. Raises TransportError if a link there leads out of it."""
+def _inside(root: Path, masterdir: Path) -> Path:
+    """The masterdir below a chroot. Raises TransportError if a link there leads out of it."""
     target = root / masterdir.relative_to("/")
     if not target.resolve().is_relative_to(root.resolve()):
         raise TransportError(f"{target} leads out of {root} through a symbolic link")
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return f"{target}/"
+    return target
 
 
 def _rsync_word(word: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,7 @@ from pytest_synctool.repository import Entry
 from pytest_synctool.source import Tree
 from pytest_synctool.transport import Transport
 
-Push = Callable[[Sequence[bytes]], None]
+Push = Callable[[Sequence[Entry]], Sequence[str]]
 Explain = Callable[[Entry, Node], Sequence[str]]
 CheckFunction = Callable[[Entry, FileState | Absent], list[Change]]
 
@@ -63,13 +63,15 @@ class Settings:
 class NodeResult:
     """What became of a node: one outcome per check, or the reason why the node could not be looked at at all.
 
-    `done` tells what was changed and run on the node, in this order, in the words of the log.
+    `done` tells what was changed and run on the node, in this order, in the words of the log. `notes` are what people
+    should know beside, a line each.
     """
 
     outcomes: tuple[Outcome, ...] = ()
     error: str | None = None
     duration: float = 0.0
     done: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def well(self) -> bool:
@@ -81,8 +83,8 @@ class NodeResult:
 class NodeSession:
     """Carries out the checks of one node.
 
-    `entries` are all that the masterdir has for it, selected or not; `push` brings files below the masterdir to the
-    node's mirror, and raises TransportError where it cannot.
+    `entries` are all that the masterdir has for it, selected or not; `push` brings what belongs to them to the node's
+    mirror, returns notes about that, and raises TransportError where it cannot.
     """
 
     node: Node
@@ -93,6 +95,7 @@ class NodeSession:
     settings: Settings
     _actual: dict[bytes, Actual] = field(default_factory=dict)
     _unreadable: dict[bytes, str] = field(default_factory=dict)
+    _notes: tuple[str, ...] = ()
     _done: list[str] = field(default_factory=list)
 
     @cached_property
@@ -114,7 +117,7 @@ class NodeSession:
         return self._result(outcomes, None, started)
 
     def _result(self, outcomes: Sequence[Outcome], error: str | None, started: float) -> NodeResult:
-        return NodeResult(tuple(outcomes), error, time.perf_counter() - started, tuple(self._done))
+        return NodeResult(tuple(outcomes), error, time.perf_counter() - started, tuple(self._done), self._notes)
 
     def _path(self, check: Check) -> bytes:
         """What has to be looked at for a check."""
@@ -192,7 +195,7 @@ class NodeSession:
         report = _Applied(todo)
         try:
             if todo.needs_mirror and self.node.rsync:
-                self.push(visible(self.entries))
+                self._notes = tuple(self.push(self.entries))
             self._apply(todo, report)
         except TransportError as error:
             # Some of it may have been done: the second probe tells, if the node still answers.
@@ -327,12 +330,6 @@ class _Applied:
     def _triggers(self, path: bytes) -> list[tuple[int, plan.Trigger]]:
         numbered = enumerate(self.todo.triggers, len(self.todo.actions))
         return [(number, trigger) for number, trigger in numbered if path in trigger.causes]
-
-
-def visible(entries: Iterable[Entry]) -> list[bytes]:
-    """The files below the masterdir that a node with these entries may see, sorted: its sources and triggers."""
-    sources = {e.source.relative for e in entries if e.tree is Tree.OVERLAY}
-    return sorted(sources | {e.trigger for e in entries if e.trigger is not None})
 
 
 def drift(entry: Entry, changes: Sequence[Change]) -> Outcome:

@@ -14,7 +14,7 @@ import subprocess
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 import testinfra.backend
 import testinfra.host
@@ -83,8 +83,11 @@ class Processes:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
 
-    def run(self, argv: Sequence[str], data: bytes, deadline: float) -> Answer:
-        """Run a command with `data` as its standard input. Raises TransportError past the deadline (seconds)."""
+    def run(self, argv: Sequence[str], data: bytes | BinaryIO, deadline: float) -> Answer:
+        """Run a command with `data`, or what is in a file, as its standard input.
+
+        Raises TransportError past the deadline (seconds).
+        """
         with self._lock:
             if self._closed:
                 raise TransportError("interrupted")
@@ -92,7 +95,7 @@ class Processes:
                 # A session of its own: Ctrl-C in the terminal must not cut a node off in the middle of a change.
                 process = subprocess.Popen(
                     argv,
-                    stdin=subprocess.PIPE,
+                    stdin=subprocess.PIPE if isinstance(data, bytes) else data,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     start_new_session=True,
@@ -101,7 +104,7 @@ class Processes:
                 raise TransportError(f"cannot run {argv[0]}: {error.strerror}") from error
             self._running.add(process)
         try:
-            stdout, stderr = process.communicate(data, timeout=deadline)
+            stdout, stderr = process.communicate(data if isinstance(data, bytes) else None, timeout=deadline)
         except subprocess.TimeoutExpired:
             self._end(process)
             raise TransportError(f"no answer within {deadline:g} s") from None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pytest_synctool import probe
 from pytest_synctool.compare import compare, compare_absent
+from pytest_synctool.mirror import visible
 from pytest_synctool.model import Absent, Change, FileState, Kind
 from pytest_synctool.remote import PROLOGUE
 from pytest_synctool.repository import Entry
@@ -77,9 +78,10 @@ class FakeNode:
             raise broken
         return broken or answer
 
-    def push(self, files: Sequence[bytes]) -> None:
+    def push(self, entries: Sequence[Entry]) -> Sequence[str]:
         """Take files into the mirror."""
-        self.log.append("push " + b" ".join(files).decode())
+        self.log.append("push " + b" ".join(visible(entries)).decode())
+        return ()
 
 
 def same(one: Entry, actual: FileState | Absent) -> list[Change]:

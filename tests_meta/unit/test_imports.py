@@ -38,8 +38,8 @@ ALLOWED: dict[str, str] = {
     "errors": "",
     "explain": "masterdir model repository source",
     "fanout": "",
-    "mirror": "errors shell transport",
     "journal": "",
+    "mirror": "errors model repository shell source tarball transport",
     "lint": "config.model lint.files lint.names lint.precedence lint.subject lint.vital repository",
     "lint.files": "lint.subject masterdir model source words",
     "lint.names": "config.model lint.precedence lint.subject masterdir source",
@@ -61,7 +61,7 @@ ALLOWED: dict[str, str] = {
     "plugin.options": "batches errors nodeset plugin.cluster plugin.log report.tally transport",
     "plugin.run": (
         "batches errors explain fanout mirror model plugin.cluster plugin.collect plugin.garbage plugin.log "
-        "plugin.scheduler report.expand session transport"
+        "plugin.scheduler report.expand repository session transport"
     ),
     "plugin.scheduler": "",
     "plugin.terminal": "nodeset plugin.cluster plugin.log report.expand report.summary",
@@ -77,6 +77,7 @@ ALLOWED: dict[str, str] = {
     "session": "errors journal model plan probe repository source transport",
     "shell": "",
     "source": "errors model",
+    "tarball": "",
     "textfile": "errors",
     "transport": "errors model shell",
     "words": "",

@@ -44,10 +44,10 @@ _outcomes = st.just(OK) | st.builds(
     _texts,
     st.lists(_texts, max_size=3).map(tuple),
 )
-_done = st.lists(_texts, max_size=3).map(tuple)
+_lines = st.lists(_texts, max_size=3).map(tuple)
 _results = st.builds(
-    NodeResult, st.lists(_outcomes, max_size=8).map(tuple), st.none(), st.floats(0, 100), _done
-) | st.builds(NodeResult, st.just(()), _texts.filter(bool), st.floats(0, 100), _done)
+    NodeResult, st.lists(_outcomes, max_size=8).map(tuple), st.none(), st.floats(0, 100), _lines, _lines
+) | st.builds(NodeResult, st.just(()), _texts.filter(bool), st.floats(0, 100), _lines, _lines)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pytest_synctool import probe
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import ABSENT, OK, Absent, Actual, Change, FileState, Outcome, Status, Unknown
 from pytest_synctool.repository import Entry
-from pytest_synctool.session import Check, drift, finding, visible
+from pytest_synctool.session import Check, drift, finding
 from pytest_synctool.source import Source, Tree
 from pytest_synctool.transport import Answer
 
@@ -155,15 +155,6 @@ class TestCheckFunctions:
         run(FakeNode({}, unknown={b"/a": "Permission denied"}), A, checks=[Check(A, check_look)])
         assert seen == [state(), ABSENT]
         assert not any(isinstance(one, Unknown) for one in seen)
-
-
-def test_a_node_sees_its_own_sources_and_triggers_only() -> None:
-    entries = [
-        entry(b"/b", state(), trigger=b"overlay/b.post"),
-        entry(b"/a", state()),
-        entry(b"/z", tree=Tree.DELETE, trigger=b"delete/z.post"),
-    ]
-    assert visible(entries) == [b"delete/z.post", b"overlay/a._all", b"overlay/b._all", b"overlay/b.post"]
 
 
 def test_findings_in_words() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import OK, Kind, Outcome, Status
+from pytest_synctool.repository import Entry
 from pytest_synctool.source import Tree
 
 from tests_meta.unit.fake_node import FakeNode, States, run
@@ -97,7 +98,7 @@ class TestFix:
     def test_a_push_that_fails_repairs_nothing(self) -> None:
         fake = FakeNode({})
 
-        def push(files: Sequence[bytes]) -> None:
+        def push(entries: Sequence[Entry]) -> Sequence[str]:
             raise TransportError("rsync is not installed on the node")
 
         fake.push = push  # type: ignore[method-assign]
@@ -163,7 +164,7 @@ class TestDone:
 
     def test_actions_that_succeeded_and_triggers_in_their_order(self) -> None:
         fake = FakeNode({b"/d": state(Kind.DIRECTORY, mode=0o755)}, self.repair)
-        fake.push = lambda files: None  # type: ignore[method-assign]
+        fake.push = lambda entries: ()  # type: ignore[method-assign]
         result = run(fake, *self.files, fix=True)
         assert result.done == ("/d/a created (missing)", "running command $masterdir/overlay/d/a\\x1b.post")
 
@@ -214,6 +215,6 @@ class TestTriggers:
             return b"ok 0\nfailed 1 exit status 1\nend\n"
 
         fake = FakeNode({}, repair)
-        fake.push = lambda files: None  # type: ignore[method-assign]
+        fake.push = lambda entries: ()  # type: ignore[method-assign]
         (outcome,) = run(fake, entry(b"/a", state(), trigger=b"overlay/\xff\x1b.post"), fix=True).outcomes
         assert outcome.message == "put right, but overlay/\\xff\\x1b.post failed: exit status 1"

@@ -61,6 +61,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     _add_repair_options(group)
     group.addoption(
+        "--skip-rsync",
+        dest="synctool_skip_rsync",
+        action="store_true",
+        help="with --fix: bring no files to the nodes, they have the masterdir already (rsync:no says so of one node)",
+    )
+    group.addoption(
         "--explain",
         dest="synctool_explain",
         action="store_true",

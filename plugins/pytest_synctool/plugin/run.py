@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import pytest
 
-from pytest_synctool import mirror
 from pytest_synctool.batches import Batches, Size, split
 from pytest_synctool.errors import TransportError
 from pytest_synctool.explain import Explainer
 from pytest_synctool.fanout import Fanout
+from pytest_synctool.mirror import Mirror
 from pytest_synctool.model import Node, Outcome, Status
 from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, is_worker, ssh_settings
 from pytest_synctool.plugin.collect import EntryItem
@@ -25,6 +25,7 @@ from pytest_synctool.plugin.garbage import GarbageRarely
 from pytest_synctool.plugin.log import LOG
 from pytest_synctool.plugin.scheduler import SchedulerPlugin
 from pytest_synctool.report.expand import NodeTests, cut, pack, reports, unpack
+from pytest_synctool.repository import Entry
 from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
 from pytest_synctool.transport import Processes, connect
 
@@ -125,6 +126,8 @@ class Runner:
             _who(),
         )
         ssh = ssh_settings(config, cluster.config.ssh_cmd)
+        mirrored = settings.fix and not config.option.synctool_skip_rsync
+        mirror = Mirror.of(settings.masterdir, cluster.config.rsync_cmd, settings.deadline) if mirrored else None
 
         log = config.stash.get(LOG, None)
 
@@ -146,8 +149,8 @@ class Runner:
         def session_of(item: NodeItem) -> NodeSession:
             connection = connect(item.node, ssh, processes)
 
-            def push(files: Sequence[bytes]) -> None:
-                mirror.push(connection, settings.masterdir, files, cluster.config.rsync_cmd, settings.deadline)
+            def push(entries: Sequence[Entry]) -> Sequence[str]:
+                return () if mirror is None else mirror.push(connection, entries)
 
             entries = cluster.repository.entries(item.node)
             return NodeSession(item.node, item.checks, entries, connection, push, settings)

@@ -76,6 +76,7 @@ def pack(tests: NodeTests, result: NodeResult, total: int) -> pytest.TestReport:
         "error": result.error,
         "duration": result.duration,
         "done": list(result.done),
+        "notes": result.notes,
         "total": total,
     }
     setattr(report, _NODE, payload)
@@ -100,7 +101,8 @@ def unpack(report: pytest.TestReport) -> Unpacked | None:
         Outcome(Status.OK) if row is None else Outcome(Status(row[0]), row[1], tuple(row[2])) for row in payload["rows"]
     )
     tests = NodeTests(payload["node"], report.nodeid, payload["ids"])
-    result = NodeResult(outcomes, payload["error"], payload["duration"], tuple(payload["done"]))
+    done, notes = tuple(payload["done"]), tuple(payload["notes"])
+    result = NodeResult(outcomes, payload["error"], payload["duration"], done, notes)
     return Unpacked(tests, result, payload["total"])
 
 

@@ -28,6 +28,7 @@ def summary(tally: Tally, warnings: Sequence[str], *, fixing: bool) -> Iterator[
         yield f"... and {len(warnings) - _MOST_WARNINGS} more warnings", "yellow"
     if not tally.nodes:
         return
+    yield from _capped([(f"WARNING {fold(nodes)}: {note}", "yellow") for note, nodes in sorted(tally.notes.items())])
     unreachable = sorted(tally.unreachable.items(), key=lambda item: (-len(item[1]), item[0]))
     yield from _capped([(f"ERROR {fold(nodes)}: {reason}", "red") for reason, nodes in unreachable])
     order = list(_WORDS)

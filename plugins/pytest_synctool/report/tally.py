@@ -13,7 +13,8 @@ from pytest_synctool.session import NodeResult
 class Tally:
     """Nodes by how they ended, and findings: (status, text) with the nodes that have them.
 
-    `unreachable` and `not_begun` have nodes by the reason, `not_looked_at` the ids of their tests.
+    `unreachable` and `not_begun` have nodes by the reason, `not_looked_at` the ids of their tests. `notes` are what
+    people should know beside, with the nodes that it is about.
     """
 
     in_sync: int = 0
@@ -24,6 +25,7 @@ class Tally:
     fixed: set[str] = field(default_factory=set)
     errors: set[str] = field(default_factory=set)
     findings: dict[tuple[Status, str], list[str]] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def nodes(self) -> int:
@@ -37,6 +39,8 @@ class Tally:
 
     def add(self, tests: NodeTests, result: NodeResult) -> None:
         """Take up the result of one node."""
+        for note in result.notes:
+            self.notes.setdefault(note, []).append(tests.node)
         if result.error is not None:
             self.unreachable.setdefault(reason(tests.node, result.error), []).append(tests.node)
             self.not_looked_at.extend(tests.ids)

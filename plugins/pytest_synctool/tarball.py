@@ -1,0 +1,57 @@
+"""Files of the masterdir as a tar stream, which GNU tar and BusyBox understand."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+from collections.abc import Sequence
+from typing import BinaryIO, Final
+
+# The last member: a stream that broke off between two files looks like a complete one to tar.
+COMPLETE: Final = ".synctool-complete"
+
+
+def write(stream: BinaryIO, masterdir: bytes, files: Sequence[bytes]) -> None:
+    """Write these files, directories and links, named below the masterdir, with the directories above them.
+
+    What is not there any more is left out. Raises OSError where something cannot be read or written.
+    """
+    # Not the newer pax format: BusyBox does not know it.
+    with tarfile.open(
+        fileobj=stream, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape"
+    ) as tar:
+        above = {name[:at] for name in files for at in range(len(name)) if name[at : at + 1] == b"/"}
+        for name in sorted(above | {*files}, key=lambda name: name.split(b"/")):
+            try:
+                _add(tar, masterdir, name, follow=name in above)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+        tar.addfile(tarfile.TarInfo(COMPLETE))
+
+
+def _add(tar: tarfile.TarFile, masterdir: bytes, name: bytes, *, follow: bool) -> None:
+    path = os.path.join(masterdir, name)
+    # A link above other names is what leads to them here; on the node it is a directory.
+    found = os.lstat(os.path.realpath(path) if follow else path)
+    member = tarfile.TarInfo(name.decode("utf-8", "surrogateescape"))
+    if stat.S_ISREG(found.st_mode):
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as content:
+            found = os.fstat(content.fileno())
+            member.size = found.st_size
+            tar.addfile(_with_attributes(member, found), content)
+        return
+    if stat.S_ISLNK(found.st_mode):
+        member.type, member.linkname = tarfile.SYMTYPE, os.readlink(path).decode("utf-8", "surrogateescape")
+    elif stat.S_ISDIR(found.st_mode):
+        member.type = tarfile.DIRTYPE
+    else:
+        return
+    tar.addfile(_with_attributes(member, found))
+
+
+def _with_attributes(member: tarfile.TarInfo, found: os.stat_result) -> tarfile.TarInfo:
+    """Owners by number only: names are settled when a file is put in its place."""
+    member.mode, member.uid, member.gid = stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid
+    member.mtime = int(found.st_mtime)
+    return member

@@ -1,0 +1,133 @@
+"""What of a masterdir is for which node, and the tar stream of it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from pytest_synctool import tarball
+from pytest_synctool.errors import TransportError
+from pytest_synctool.mirror import MARK, Mirror, visible
+from pytest_synctool.model import Node
+from pytest_synctool.source import Tree
+from pytest_synctool.transport import Processes, SshSettings, connect
+
+from tests_meta.unit.helpers import BUSYBOX, ODD_NAMES, entry, state
+
+NODE = Node("node1", ("node1", "all"), "node1")
+
+
+def test_a_node_sees_its_own_sources_triggers_and_tasks_and_all_scripts() -> None:
+    entries = [
+        entry(b"/b", state(), trigger=b"overlay/b.post"),
+        entry(b"/a", state()),
+        entry(b"/task", tree=Tree.TASKS),
+        entry(b"/z", tree=Tree.DELETE, trigger=b"delete/z.post"),
+        entry(b"/y", tree=Tree.DELETE),
+    ]
+    expected = [b"delete/z.post", b"overlay/a._all", b"overlay/b._all", b"overlay/b.post", b"tasks/task._all"]
+    assert visible(entries) == expected
+    assert visible(entries, [b"scripts/x", b"scripts"]) == [*expected[:4], b"scripts", b"scripts/x", expected[4]]
+
+
+def test_scripts_are_files_directories_and_links(tmp_path: Path) -> None:
+    scripts = tmp_path / "scripts"
+    (scripts / "lib" / "empty").mkdir(parents=True)
+    for name in ODD_NAMES:
+        Path(os.fsdecode(os.path.join(os.fsencode(scripts), name))).touch()
+    (scripts / "loop").symlink_to(".")
+    (scripts / "gone").symlink_to("/nonexistent")
+    os.mkfifo(scripts / "pipe")
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(scripts / "socket"))
+    found = set(Mirror.of(tmp_path, ["rsync"], 1).scripts)
+    names = (b"lib", b"lib/empty", b"loop", b"gone", *ODD_NAMES)
+    assert found == {b"scripts", *(b"scripts/" + name for name in names)}
+
+
+def test_scripts_may_be_missing_or_a_link(tmp_path: Path) -> None:
+    assert Mirror.of(tmp_path, ["rsync"], 1).scripts == ()
+    (tmp_path / "scripts").symlink_to("/nonexistent")
+    assert Mirror.of(tmp_path, ["rsync"], 1).scripts == (b"scripts",)
+
+
+def test_a_nodes_copy_is_never_taken_for_the_masters(tmp_path: Path) -> None:
+    """Nodes that share it would have a mark, and lose what they may not see: all that the others need."""
+    (tmp_path / MARK).touch()
+    mirror = Mirror.of(tmp_path, ["rsync"], 1)
+    with pytest.raises(TransportError, match="is marked as a node's copy"):
+        mirror.bring(connect(NODE, SshSettings(), Processes()), [b"overlay/a"])
+
+
+def test_a_masterdir_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    mirror = Mirror.of(tmp_path / "gone", ["rsync"], 1)
+    with pytest.raises(TransportError, match=r"cannot read \.: No such file"):
+        mirror.bring(connect(NODE, SshSettings(), Processes()), [b"overlay/a"])
+
+
+def packed(top: Path, names: list[bytes]) -> Path:
+    """A tar file of these names."""
+    path = top.parent / "packed.tar"
+    with path.open("w+b") as stream:
+        tarball.write(stream, os.fsencode(top), names)
+    return path
+
+
+@pytest.mark.parametrize("tar", [["tar"], [BUSYBOX, "tar"]], ids=["gnu", "busybox"])
+def test_tar_brings_names_modes_times_and_links(tmp_path: Path, tar: list[str]) -> None:
+    """Odd and long names, unusual modes; and nothing that was not asked for."""
+    top, out = tmp_path / "top", tmp_path / "out"
+    (top / "d" / "deep").mkdir(parents=True)
+    out.mkdir()
+    (top / "d").chmod(0o2750)
+    names = [b"d/" + name for name in ODD_NAMES] + [b"d/deep/" + b"long" * 50]
+    for name in names:
+        path = Path(os.fsdecode(os.path.join(os.fsencode(top), name)))
+        path.write_bytes(name)
+        path.chmod(0o4710)
+    (top / "d" / "unasked").write_text("secret")
+    (top / "d" / "link").symlink_to("/etc/../etc/" + "x" * 120)
+    os.utime(top / "d" / "~tilde", (1_000_000_000, 1_000_000_000))
+    stream = packed(top, [*names, b"d/link", b"d/gone", b"d/~tilde/below"])
+    with stream.open("rb") as content:
+        subprocess.run(
+            [*tar, "xpf", "-"], stdin=content, cwd=out, check=True, env={**os.environ, "EXTRACT_UNSAFE_SYMLINKS": "1"}
+        )
+    found = {os.path.relpath(os.path.join(where, name), os.fsencode(out)) for where, d, f in os.walk(os.fsencode(out))
+             for name in (*d, *f)}  # fmt: skip
+    assert found == {b"d", b"d/deep", b"d/link", *names, tarball.COMPLETE.encode()}
+    for name in names:
+        path = Path(os.fsdecode(os.path.join(os.fsencode(out), name)))
+        assert path.read_bytes() == name
+        assert path.stat().st_mode & 0o7777 == 0o4710
+    assert (out / "d").stat().st_mode & 0o7777 == 0o2750
+    assert (out / "d" / "link").readlink() == Path("/etc/../etc/" + "x" * 120)
+    assert (out / "d" / "~tilde").stat().st_mtime == 1_000_000_000
+
+
+def test_tar_has_owners_by_number_only(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "file").write_text("x")
+    if os.geteuid() == 0:
+        os.chown(top / "file", 3_000_000_000, 12)
+    with tarfile.open(packed(top, [b"file"])) as tar:
+        member = tar.getmember("file")
+    assert (member.uid, member.gid) == ((top / "file").stat().st_uid, (top / "file").stat().st_gid)
+    assert (member.uname, member.gname) == ("", "")
+
+
+def test_tar_makes_a_directory_of_a_link_above_names(tmp_path: Path) -> None:
+    """A masterdir whose overlay/ is a link to the working tree of a repository."""
+    top = tmp_path / "top"
+    (tmp_path / "work" / "etc").mkdir(parents=True)
+    (tmp_path / "work" / "etc" / "file").write_text("x")
+    top.mkdir()
+    (top / "overlay").symlink_to("../work")
+    with tarfile.open(packed(top, [b"overlay/etc/file"])) as tar:
+        kinds = {member.name: member.isdir() for member in tar}
+    assert kinds == {"overlay": True, "overlay/etc": True, "overlay/etc/file": False, tarball.COMPLETE: False}
