@@ -141,14 +141,14 @@ class Mirror:
             *self.rsync_cmd,
             *("-a", "-s", "--from0", "--files-from=-", "--ignore-missing-args", "--link-dest=..", "--msgs2stderr"),
             "--rsh=" + " ".join(_rsync_word(word) for word in (*_LISTEN, *_remote_shell(transport))),
-            "--rsync-path=" + _node_command(directory, given[-1] if given else "rsync"),
+            "--rsync-path=" + _node_command(transport, directory, given[-1] if given else "rsync"),
             *("--", f"{self.masterdir}/", f"[{node}]:./" if ":" in node else f"{node}:./"),
         ]
         return transport.processes.run(argv, b"\0".join(files) + b"\0", self.deadline)
 
     def _tar(self, transport: HostTransport, directory: bytes, node: str, files: Sequence[bytes]) -> Answer:
         # BusyBox counts a link that leads out of the tree as an attack; here it is what the master has.
-        command = _node_command(directory, "EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -")
+        command = _node_command(transport, directory, "EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -")
         with tempfile.TemporaryFile() as stream:
             try:
                 tarball.write(stream, os.fsencode(self.masterdir), files)
@@ -216,9 +216,18 @@ def _told(answer: Answer) -> list[str]:
     return [line.removeprefix("synctool: ") for line in _lines(answer) if line.startswith("synctool: ")]
 
 
-def _node_command(directory: bytes, command: str) -> str:
-    words = (b"/bin/sh", b"-c", b"'" + _NODE_SCRIPT.encode() + b"'", b"sh", quote(directory), quote(command.encode()))
-    return os.fsdecode(b" ".join(words))
+def _node_command(transport: HostTransport, directory: bytes, command: str) -> str:
+    sudo = os.fsencode(shlex.join(transport.sudo))
+    words = (
+        sudo,
+        b"/bin/sh",
+        b"-c",
+        b"'" + _NODE_SCRIPT.encode() + b"'",
+        b"sh",
+        quote(directory),
+        quote(command.encode()),
+    )
+    return os.fsdecode(b" ".join(words).lstrip())
 
 
 def _remote_shell(transport: HostTransport) -> list[str]:

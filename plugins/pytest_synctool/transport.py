@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import threading
@@ -73,6 +74,13 @@ class SshSettings:
         if port:
             argv += ["-p", port]
         return argv
+
+
+@dataclass(frozen=True)
+class Sudo:
+    """Commands run as another user on the node, as testinfra's --sudo asks for; without `user` as root."""
+
+    user: str | None = None
 
 
 @dataclass
@@ -175,13 +183,21 @@ class HostTransport:
         """None over ssh, in a chroot and locally; bounded where the script is an argument."""
         return None if self._stdin_argv() else _ARGUMENT_LIMIT
 
+    @property
+    def sudo(self) -> list[str]:
+        """What stands before a command on the node; empty without sudo. It never asks for a password."""
+        backend = self.host.backend
+        if not backend.sudo:
+            return []
+        return ["sudo", "-n", *(["-u", backend.sudo_user] if backend.sudo_user else []), "--"]
+
     def _stdin_argv(self) -> list[str] | None:
         backend = self.host.backend
-        shell = ["/bin/sh", "-s"]
+        shell = [*self.sudo, "/bin/sh", "-s"]
         if isinstance(backend, SynctoolSshBackend):
-            return backend.argv("/bin/sh -s", self.ssh)
+            return backend.argv(shlex.join(shell), self.ssh)
         if isinstance(backend, ChrootBackend):
-            return ["chroot", backend.name, *shell]
+            return [*self.sudo, "chroot", backend.name, "/bin/sh", "-s"]
         return shell if isinstance(backend, LocalBackend) else None
 
     def run(self, script: bytes, deadline: float) -> Answer:
@@ -191,6 +207,8 @@ class HostTransport:
             return self._run_as_argument(script, deadline)
         answer = self.processes.run(argv, whole(script), deadline)
         if answer.status == _SSH_FAILED and isinstance(self.host.backend, SshBackend):
+            raise TransportError(_last_word(answer.stderr))
+        if self.sudo and answer.status and not answer.stdout:  # no script of ours is without a word
             raise TransportError(_last_word(answer.stderr))
         return answer
 
@@ -226,9 +244,11 @@ def host_spec(node: Node) -> str:
     return f"ssh://[{node.address}]" if ":" in node.address else f"ssh://{node.address}"
 
 
-def connect(node: Node, ssh: SshSettings, processes: Processes) -> HostTransport:
+def connect(node: Node, ssh: SshSettings, processes: Processes, sudo: Sudo | None = None) -> HostTransport:
     """A connection to a node; nothing is contacted yet. Raises TransportError for an unknown kind of connection."""
     name, arguments = testinfra.backend.parse_hostspec(host_spec(node))
+    if sudo is not None:  # `?sudo=true` in a node's own specification says the same
+        arguments = {"sudo": True, "sudo_user": sudo.user, **arguments}
     kind = arguments.pop("connection")
     if name.rpartition("@")[2].startswith("-"):
         raise TransportError(f"connection {host_spec(node)}: a host name cannot start with '-'")

@@ -27,7 +27,7 @@ from pytest_synctool.plugin.scheduler import SchedulerPlugin
 from pytest_synctool.report.expand import NodeTests, cut, pack, reports, unpack
 from pytest_synctool.repository import Entry
 from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
-from pytest_synctool.transport import Processes, connect
+from pytest_synctool.transport import Processes, Sudo, connect
 
 _MOST_LETTERS: Final = 2_000
 
@@ -126,6 +126,7 @@ class Runner:
             _who(),
         )
         ssh = ssh_settings(config, cluster.config.ssh_cmd)
+        sudo = Sudo(config.option.sudo_user) if config.option.sudo else None
         mirrored = settings.fix and not config.option.synctool_skip_rsync
         mirror = Mirror.of(settings.masterdir, cluster.config.rsync_cmd, settings.deadline) if mirrored else None
 
@@ -147,7 +148,7 @@ class Runner:
                 return NodeResult((), f"{name}: internal error: {type(error).__name__}: {error}")
 
         def session_of(item: NodeItem) -> NodeSession:
-            connection = connect(item.node, ssh, processes)
+            connection = connect(item.node, ssh, processes, sudo)
 
             def push(entries: Sequence[Entry]) -> Sequence[str]:
                 return () if mirror is None else mirror.push(connection, entries)

@@ -1,0 +1,92 @@
+"""Nodes that only an ordinary user may log in to, who is let through by a real sudo."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from pytest_synctool.embedded import EmbeddedCluster
+
+from tests_meta.site import Site
+
+SUITE = "synctool_checks.test_overlay"
+RULE = "op ALL=(ALL) NOPASSWD: ALL"
+ACCOUNTS = (
+    "grep -q ^op: /etc/passwd || { echo op:x:4242:4242::/tmp:/bin/sh >>/etc/passwd; "
+    "echo 'op:*:19000:0:99999:7:::' >>/etc/shadow; echo op:x:4242: >>/etc/group; }; "
+)
+
+
+@pytest.fixture
+def sudo(live: Site, cluster: EmbeddedCluster) -> Iterator[Site]:
+    """node1, reached as a user who may use sudo, with a file that only root can put in place."""
+    if shutil.which("sudo") is None:
+        pytest.skip("sudo is not installed")
+    cluster.run("node1", ACCOUNTS)
+    cluster.write("node1", "/etc/sudoers.d/op", f"{RULE}\n".encode(), 0o440)
+    live.nodes = {"node1": "batch connection:ssh://op@node1"}
+    live.put("file._all", mode=0o600)
+    live.script("file.post", f"#!/bin/sh\nid -un >{live.top}/who\n")
+    yield live
+    cluster.run("node1", "rm -f /etc/sudoers.d/op")
+
+
+def test_without_sudo_the_user_can_change_nothing(sudo: Site) -> None:
+    """Otherwise the tests below would say nothing."""
+    sudo.sh("node1", "mkdir -p @")
+    run = sudo.pytest("--fix")
+    assert run.status == 1
+    assert "Permission denied" in run.message("node1", f"{sudo.top}/file")
+
+
+@pytest.mark.parametrize("way", ["rsync", "tar"])
+def test_audit_and_repair(sudo: Site, way: str) -> None:
+    """Looking, pushing, repairing and triggers, all as root; ordinary tests with `host` too."""
+    sudo.lines += ["rsync_cmd no-such-rsync"] if way == "tar" else []
+    assert sudo.pytest("--sudo").word("node1", f"{sudo.top}/file") == "failure"
+    fixed = sudo.pytest("--sudo", "--fix")
+    assert fixed.status == 0, fixed.output
+    assert sudo.sh("node1", f"cat @/who; stat -c '%U %a' @/file {sudo.masterdir}").split() == [
+        "root", "root", "600", "root", "700",
+    ]  # fmt: skip
+    assert ("brought by tar" in fixed.output) is (way == "tar")
+    assert sudo.pytest("--sudo", "-n2").status == 0
+    sudo.nodes = {"node1": "batch connection:ssh://op@node1?sudo=true"}
+    assert sudo.pytest().status == 0
+    (sudo.directory / "test_site.py").write_text(
+        "def test_me(host):\n    assert host.check_output('id -un') == 'root'\n"
+    )
+    command = sudo.command("--sudo")
+    command[3:5] = ["test_site.py"]
+    assert sudo.pytest(command=command).status == 0
+
+
+def test_another_user(sudo: Site) -> None:
+    """--sudo-user: everything happens as that user, who cannot change owners."""
+    sudo.sh("node1", f"mkdir -p @ {sudo.masterdir}; chown nobody @ {sudo.masterdir}; chmod 755 @")
+    run = sudo.pytest("--sudo", "--sudo-user=nobody", "--fix")
+    assert sudo.sh("node1", f"stat -c %U {sudo.masterdir}") == "nobody\n"
+    assert run.status == 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        ("rm /etc/sudoers.d/op", "sudo: a password is required"),
+        ("mv /usr/bin/sudo /usr/bin/sudo.off", "sudo: not found"),
+    ],
+)
+def test_sudo_that_asks_or_is_missing_is_said(sudo: Site, spoil: str, reason: str) -> None:
+    """One error for the node, with sudo's own word, and no waiting for an answer."""
+    sudo.sh("node1", spoil)
+    try:
+        for arguments in ((), ("--fix",)):
+            run = sudo.pytest("--sudo", *arguments)
+            assert run.status == 1
+            assert run.results[(SUITE, "node1")] == "error"
+            assert "node1 unreachable: " in run.messages[(SUITE, "node1")]
+            assert reason in run.messages[(SUITE, "node1")]
+            assert run.word("node1", f"{sudo.top}/file") == "skipped"
+    finally:
+        sudo.sh("node1", "[ ! -e /usr/bin/sudo.off ] || mv /usr/bin/sudo.off /usr/bin/sudo")
