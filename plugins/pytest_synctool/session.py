@@ -36,11 +36,15 @@ CheckFunction = Callable[[Entry, FileState | Absent], list[Change]]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One test: a check function applied to one entry, or to the note on a node that a `command` of it is owed."""
+    """One test: a check function applied to one entry, or to the note on a node that a `command` of it is owed.
+
+    `audited` is what an audit found: a repair of anything else is refused. None: whatever is found is put right.
+    """
 
     entry: Entry
     function: CheckFunction
     command: plan.Command | None = None
+    audited: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +184,17 @@ class NodeSession:
         return [f"not running {command.announced}" for _, command in plan.fired_by(check.entry, self._overlay)]
 
     def _fix(self, before: Sequence[Outcome]) -> list[Outcome]:
-        drifted = self._drifted(before)
+        pairs = list(zip(self.checks, before, strict=True))
+        refused = {c.entry.destination for c, outcome in pairs if c.command is None and _is_news(c, outcome)}
+        drifted = [(entry, actual) for entry, actual in self._drifted(before) if entry.destination not in refused]
         owed = [
             (check.entry, check.command)
-            for check, outcome in zip(self.checks, before, strict=True)
+            for check, outcome in pairs
             if check.command is not None and outcome.status is Status.DRIFT
         ]
         todo = plan.plan(drifted, self._overlay, os.fsencode(self.settings.masterdir), owed)
         if not todo.actions and not todo.triggers:
-            return list(before)
+            return [_refusal(check, outcome) for check, outcome in pairs]
         needed = [action.path for action in todo.actions if action.path not in self._actual]
         if needed:  # directories that were not selected: to tell later whether they were made
             self._look([Check(self._overlay[path], self.checks[0].function) for path in needed])
@@ -201,10 +207,11 @@ class NodeSession:
             # Some of it may have been done: the second probe tells, if the node still answers.
             report.broken = str(error)
         findings = {path: "missing" for path in needed if self._actual.get(path) is ABSENT}
-        findings |= {c.entry.destination: o.message for c, o in zip(self.checks, before, strict=True) if _is_drift(o)}
+        drifts = [(check, o) for check, o in pairs if o.status is Status.DRIFT and check.command is None]
+        findings |= {check.entry.destination: o.message for check, o in drifts}
         self._done += report.done(findings)  # before the node is looked at again, which may fail
         self._look(self.checks)
-        return [self._verdict(c, o, report) for c, o in zip(self.checks, before, strict=True)]
+        return [self._verdict(check, outcome, report) for check, outcome in pairs]
 
     def _drifted(self, outcomes: Sequence[Outcome]) -> list[tuple[Entry, FileState | Absent]]:
         drifted: dict[Entry, FileState | Absent] = {}
@@ -239,6 +246,8 @@ class NodeSession:
                 return
 
     def _verdict(self, check: Check, before: Outcome, report: _Applied) -> Outcome:
+        if _is_news(check, before):
+            return _refusal(check, before)
         after = self._outcome(check)
         if before.status is not Status.DRIFT:
             return after
@@ -256,8 +265,17 @@ class NodeSession:
         return after
 
 
-def _is_drift(outcome: Outcome) -> bool:
-    return outcome.status is Status.DRIFT
+def _is_news(check: Check, outcome: Outcome) -> bool:
+    """Whether a test found something else than the audit that its repair is based on."""
+    return outcome.status is Status.DRIFT and check.audited not in (None, outcome.message)
+
+
+def _refusal(check: Check, outcome: Outcome) -> Outcome:
+    """The outcome of a test that was not repaired."""
+    if not _is_news(check, outcome):
+        return outcome
+    was = f"changed since the audit: was {check.audited}, is {outcome.message}; look again before --fix"
+    return replace(outcome, message=was)
 
 
 def _gives_way(entry: Entry, actual: FileState | Absent) -> bool:

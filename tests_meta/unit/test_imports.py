@@ -55,13 +55,14 @@ ALLOWED: dict[str, str] = {
     "plugin": "plugin.collect plugin.lint plugin.options plugin.run plugin.terminal plugin.testinfra_hosts",
     "plugin.cluster": "config errors model nodeset report.tally repository transport",
     "plugin.collect": "errors model nodeids plan plugin.cluster repository session source",
+    "plugin.findings": "model report.expand session",
     "plugin.garbage": "",
     "plugin.lint": "lint nodeids plugin.cluster",
     "plugin.log": "errors plugin.cluster report.expand report.log report.summary session",
     "plugin.options": "batches errors nodeset plugin.cluster plugin.log report.tally transport",
     "plugin.run": (
-        "batches errors explain fanout mirror model plugin.cluster plugin.collect plugin.garbage plugin.log "
-        "plugin.scheduler report.expand repository session transport"
+        "batches errors explain fanout mirror model plugin.cluster plugin.collect plugin.findings plugin.garbage "
+        "plugin.log plugin.scheduler report.expand repository session transport"
     ),
     "plugin.scheduler": "",
     "plugin.terminal": "nodeset plugin.cluster plugin.log report.expand report.summary",
@@ -91,6 +92,7 @@ FOREIGN: dict[str, str] = {
     "nodeset": "ClusterShell",
     "plugin.cluster": "pytest",
     "plugin.collect": "pytest",
+    "plugin.findings": "pytest",
     "plugin.garbage": "pytest",
     "plugin.lint": "pytest",
     "plugin.log": "pytest",

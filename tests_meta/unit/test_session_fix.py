@@ -8,9 +8,10 @@ import pytest
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import OK, Kind, Outcome, Status
 from pytest_synctool.repository import Entry
+from pytest_synctool.session import Check
 from pytest_synctool.source import Tree
 
-from tests_meta.unit.fake_node import FakeNode, States, run
+from tests_meta.unit.fake_node import FakeNode, States, run, same
 from tests_meta.unit.helpers import entry, state
 
 A, B = entry(b"/a", state()), entry(b"/b", state(mode=0o600))
@@ -146,6 +147,43 @@ class TestFix:
 
         result = run(FakeNode({}, repair, script_limit=20_000), *entries, fix=True)
         assert {o.status for o in result.outcomes} == {Status.FIXED}
+
+
+class TestAudited:
+    """What an audit found is put right, and nothing else."""
+
+    @staticmethod
+    def checks(**audited: str) -> list[Check]:
+        return [Check(one, same, audited=audited.get(one.destination[1:].decode())) for one in (A, B)]
+
+    def test_the_same_finding_is_repaired(self) -> None:
+        fake = FakeNode({b"/b": state(mode=0o600)}, everything)
+        assert run(fake, A, B, fix=True, checks=self.checks(a="missing")).outcomes[0].status is Status.FIXED
+
+    def test_another_finding_is_not(self) -> None:
+        fake = FakeNode({b"/b": state(mode=0o600)})
+        first, second = run(fake, A, B, fix=True, checks=self.checks(a="mode mismatch")).outcomes
+        message = "changed since the audit: was mode mismatch, is missing; look again before --fix"
+        assert (first.status, first.message) == (DRIFT, message)
+        assert second == OK
+        assert fake.log == ["probe"]
+
+    def test_others_of_the_node_are_repaired(self) -> None:
+        fake = FakeNode({b"/b": state(mode=0)}, everything)
+        first, second = run(fake, A, B, fix=True, checks=self.checks(a="missing", b="missing")).outcomes
+        assert first.status is Status.FIXED
+        assert second.message == "changed since the audit: was missing, is mode mismatch; look again before --fix"
+        assert fake.states[b"/b"] == state(mode=0)
+
+    def test_well_again_is_well(self) -> None:
+        fake = FakeNode({b"/a": state(), b"/b": state(mode=0o600)})
+        assert run(fake, A, B, fix=True, checks=self.checks(a="missing")).outcomes == (OK, OK)
+
+    def test_a_path_with_two_checks_is_left_alone_if_one_of_them_found_something_else(self) -> None:
+        checks = [Check(A, same, audited="mode mismatch"), Check(A, same)]
+        fake = FakeNode({})
+        assert [o.status for o in run(fake, A, fix=True, checks=checks).outcomes] == [DRIFT, DRIFT]
+        assert fake.log == ["probe"]
 
 
 class TestDone:

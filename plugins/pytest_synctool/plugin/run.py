@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from getpass import getuser
 from socket import gethostname
@@ -21,6 +21,7 @@ from pytest_synctool.mirror import Mirror
 from pytest_synctool.model import Node, Outcome, Status
 from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, is_worker, ssh_settings
 from pytest_synctool.plugin.collect import EntryItem
+from pytest_synctool.plugin.findings import FINDINGS, Findings, to_be_fixed
 from pytest_synctool.plugin.garbage import GarbageRarely
 from pytest_synctool.plugin.log import LOG
 from pytest_synctool.plugin.scheduler import SchedulerPlugin
@@ -131,6 +132,7 @@ class Runner:
         mirror = Mirror.of(settings.masterdir, cluster.config.rsync_cmd, settings.deadline) if mirrored else None
 
         log = config.stash.get(LOG, None)
+        audited = to_be_fixed(config)
 
         def work(item: NodeItem) -> NodeResult:
             result = result_of(item)
@@ -154,7 +156,10 @@ class Runner:
                 return () if mirror is None else mirror.push(connection, entries)
 
             entries = cluster.repository.entries(item.node)
-            return NodeSession(item.node, item.checks, entries, connection, push, settings)
+            checks = item.checks
+            if audited:
+                checks = [replace(c, audited=audited.get(i)) for c, i in zip(item.checks, item.ids, strict=True)]
+            return NodeSession(item.node, checks, entries, connection, push, settings)
 
         total = sum(len(i.ids) if isinstance(i, NodeItem) else 1 for i in session.items)
         positions = {item: number for number, item in enumerate(session.items)}
@@ -214,6 +219,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Register late what has to be outermost."""
     plugins = session.config.pluginmanager
     plugins.register(Folding(), "synctool-folding")
+    if not is_worker(session.config):
+        session.config.stash[FINDINGS] = Findings(session.config)
     if plugins.hasplugin("dsession"):
         plugins.register(Expansion(session), "synctool-expansion")
         if CLUSTER in session.config.stash:
@@ -268,10 +275,15 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
         if most and session.testsfailed >= most:
             session.shouldfail = f"stopping after {session.testsfailed} failures"
     else:
-        item.config.stash[TALLY].add(tests, result)
+        _take(item.config, tests, result)
         for report in reports(tests, result, brief=is_brief(item.config, runner.total)):
             item.config.hook.pytest_runtest_logreport(report=report)
     return True
+
+
+def _take(config: pytest.Config, tests: NodeTests, result: NodeResult) -> None:
+    config.stash[TALLY].add(tests, result)
+    config.stash[FINDINGS].take(tests, result)
 
 
 class Expansion:
@@ -288,7 +300,7 @@ class Expansion:
         if node is None:
             return (yield)
         set_progress(self.session, node.total)
-        config.stash[TALLY].add(node.tests, node.result)
+        _take(config, node.tests, node.result)
         if LOG in config.stash:
             config.stash[LOG].take(node.tests, node.result)
         *others, last = reports(node.tests, node.result, brief=is_brief(config, node.total))
@@ -312,6 +324,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     tally = config.stash.get(TALLY, None)
     if LOG in config.stash:
         config.stash[LOG].ended()
+    if FINDINGS in config.stash:
+        config.stash[FINDINGS].store()
     if tally is None or not tally.not_looked_at or is_worker(config):
         return result
     if session.exitstatus == pytest.ExitCode.OK:
