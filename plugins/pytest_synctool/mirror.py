@@ -139,7 +139,17 @@ class Mirror:
         given = [word.partition("=")[2] for word in self.rsync_cmd if word.startswith("--rsync-path=")]
         argv = [
             *self.rsync_cmd,
-            *("-a", "-s", "--from0", "--files-from=-", "--ignore-missing-args", "--link-dest=..", "--msgs2stderr"),
+            # Two versions of a file may have one size and one time: the contents decide.
+            *(
+                "-a",
+                "--checksum",
+                "-s",
+                "--from0",
+                "--files-from=-",
+                "--ignore-missing-args",
+                "--link-dest=..",
+                "--msgs2stderr",
+            ),
             "--rsh=" + " ".join(_rsync_word(word) for word in (*_LISTEN, *_remote_shell(transport))),
             "--rsync-path=" + _node_command(transport, directory, given[-1] if given else "rsync"),
             *("--", f"{self.masterdir}/", f"[{node}]:./" if ":" in node else f"{node}:./"),

@@ -34,9 +34,9 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What is to be run when a path has changed: a script below the masterdir, or the shell text of an on_update."""
+    """What is to be run: a script below the masterdir (`post`, `task`), or the shell text of an on_update."""
 
-    kind: Literal["post", "on_update"]
+    kind: Literal["post", "on_update", "task"]
     text: bytes
 
     @property
@@ -47,14 +47,14 @@ class Command:
     @property
     def announced(self) -> str:
         """As the documentation announces it: `command $masterdir/overlay/etc/x.post`."""
-        return f"command {'$masterdir/' if self.kind == 'post' else ''}{self.shown}"
+        return f"command {'' if self.kind == 'on_update' else '$masterdir/'}{self.shown}"
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
     """A command to run once, in `directory`, if one of `causes` was changed; it is that of `path`.
 
-    One that is `owed` from an earlier run is run in any case.
+    One that is `owed` is run in any case: from an earlier run, or a task.
     """
 
     path: bytes
@@ -104,13 +104,14 @@ def plan(
     entries: Mapping[bytes, Entry],
     masterdir: bytes,
     owed: Sequence[tuple[Entry, Command]] = (),
+    tasks: Sequence[Entry] = (),
 ) -> Plan:
     """The plan that brings drifted entries to their expected state.
 
     `entries` are all overlay entries of the node by destination: a missing parent directory of a drifted entry is
     made as they describe it, and their triggers are looked up there. `masterdir` is the mirror's path on the node.
     A directory that must not exist is left alone: directories are never deleted. `owed` are commands that an earlier
-    run has left to do.
+    run has left to do, `tasks` are run after everything else, in the order of their names.
     """
     deletes = [_remove(e) for e, state in drifted if e.tree is Tree.DELETE and _removable(state)]
     wanted = {entry.destination: (entry, state) for entry, state in drifted if entry.tree is Tree.OVERLAY}
@@ -123,12 +124,13 @@ def plan(
     }
     in_order = sorted(wanted.values(), key=lambda pair: _order(pair[0]))
     changes = [*deletes, *(_bring(entry, state, masterdir) for entry, state in in_order)]
-    if not changes and not owed:
+    if not changes and not owed and not tasks:
         return Plan((), ())
     deleted = {entry.destination: entry for entry, _ in drifted if entry.tree is Tree.DELETE}
     triggers = _triggers({action.path for action in changes}, entries, deleted, owed)
     needed = [_make_if_missing(above[path]) for path in sorted(above, key=lambda path: path.split(b"/"))]
-    return Plan((*needed, *changes), tuple(triggers))
+    last = (_task(entry) for entry in sorted(tasks, key=lambda entry: entry.destination))
+    return Plan((*needed, *changes), (*triggers, *last))
 
 
 def parents(path: bytes) -> Iterable[bytes]:
@@ -260,6 +262,15 @@ def _triggers(
         yield Trigger(path, command, directory, causes, (owner, command) in owed)
 
 
+def task(entry: Entry) -> Command:
+    """The command of an entry of tasks/."""
+    return Command("task", entry.source.relative)
+
+
+def _task(entry: Entry) -> Trigger:
+    return Trigger(entry.destination, task(entry), b"/", frozenset(), owed=True)
+
+
 def _is_directory(entry: Entry) -> bool:
     return entry.tree is Tree.OVERLAY and entry.source.state.kind is Kind.DIRECTORY
 
@@ -310,6 +321,7 @@ def _header(plan: Plan, context: Context) -> bytes:
     owed = (
         words(b"owe", b"%d" % number, trigger.name, trigger.path)
         for number, trigger in enumerate(plan.triggers, len(plan.actions))
+        if trigger.command.kind != "task"  # the next run is not to make up for it
     )
     return b"\n".join((PROLOGUE + next(settings), *settings, b"begin", *owed))
 
@@ -322,8 +334,9 @@ def _text(plan: Plan, context: Context, number: int) -> bytes:
     trigger = plan.triggers[number - len(plan.actions)]
     causes = b"".join(b"$d%d" % n for n, action in enumerate(plan.actions) if action.path in trigger.causes)
     command = trigger.command
-    what = os.path.join(context.masterdir, command.text) if command.kind == "post" else command.text
-    run = words(command.kind.encode(), b"%d" % number, trigger.directory, trigger.name, what)
+    is_text = command.kind == "on_update"
+    what = command.text if is_text else os.path.join(context.masterdir, command.text)
+    run = words(b"on_update" if is_text else b"script", b"%d" % number, trigger.directory, trigger.name, what)
     if trigger.owed:
         return b"clean\n" + run
     spare = words(b"paid", trigger.name)

@@ -127,7 +127,7 @@ trigger() { # NUMBER DIRECTORY NAME, with the command in act(); output into a fi
     *) echo "failed $1 exit status $s" ;;
   esac
 }
-post() { # NUMBER DIRECTORY NAME SCRIPT
+script() { # NUMBER DIRECTORY NAME SCRIPT
   p=$4
   act() { limited /bin/sh -c 'exec "$0"' "$p"; }
   if [ -x "$4" ]; then trigger "$1" "$2" "$3"; else echo "failed $1 it is not an executable file"; fi

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from pytest_synctool import journal, plan, probe
 from pytest_synctool.errors import RemoteError, RepositoryError, TransportError
@@ -34,9 +35,15 @@ Explain = Callable[[Entry, Node], Sequence[str]]
 CheckFunction = Callable[[Entry, FileState | Absent], list[Change]]
 
 
+# What a dry run has to say of a task.
+NOT_RUN: Final = Outcome(Status.SKIPPED, "dry run, not running")
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One test: a check function applied to one entry, or to the note on a node that a `command` of it is owed.
+
+    A `command` that is a task is not looked at, but run.
 
     `audited` is what an audit found: a repair of anything else is refused. None: whatever is found is put right.
     """
@@ -45,6 +52,11 @@ class Check:
     function: CheckFunction
     command: plan.Command | None = None
     audited: str | None = None
+
+    @property
+    def is_task(self) -> bool:
+        """Whether it is about a task."""
+        return self.command is not None and self.command.kind == "task"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +143,7 @@ class NodeSession:
 
     def _look(self, checks: Sequence[Check]) -> None:
         requests: dict[bytes, probe.Request] = {}
-        for check in checks:
+        for check in (check for check in checks if not check.is_task):
             path = self._path(check)
             if check.entry.tree is Tree.DELETE or check.command is not None:
                 requests.setdefault(path, probe.Request(path))
@@ -168,6 +180,8 @@ class NodeSession:
         return Outcome(Status.ERROR, f"{_name(check.function)} did not return a list of Change")
 
     def _outcome(self, check: Check) -> Outcome:
+        if check.is_task:
+            return NOT_RUN
         changes = self._changes(check)
         if isinstance(changes, list) and not changes:
             return OK
@@ -192,7 +206,8 @@ class NodeSession:
             for check, outcome in pairs
             if check.command is not None and outcome.status is Status.DRIFT
         ]
-        todo = plan.plan(drifted, self._overlay, os.fsencode(self.settings.masterdir), owed)
+        tasks = [check.entry for check in self.checks if check.is_task]
+        todo = plan.plan(drifted, self._overlay, os.fsencode(self.settings.masterdir), owed, tasks)
         if not todo.actions and not todo.triggers:
             return [_refusal(check, outcome) for check, outcome in pairs]
         needed = [action.path for action in todo.actions if action.path not in self._actual]
@@ -248,6 +263,8 @@ class NodeSession:
     def _verdict(self, check: Check, before: Outcome, report: _Applied) -> Outcome:
         if _is_news(check, before):
             return _refusal(check, before)
+        if check.command is not None and check.is_task:
+            return report.task(check.entry.destination, check.command)
         after = self._outcome(check)
         if before.status is not Status.DRIFT:
             return after
@@ -328,11 +345,23 @@ class _Applied:
         """The triggers that a path has fired."""
         return [trigger.command.shown for number, trigger in self._triggers(path) if number in self.results]
 
-    def run_late(self, path: bytes, command: plan.Command, before: Outcome, after: Outcome) -> Outcome:
-        """The outcome of a command that was owed from an earlier run, of what is seen before and after."""
+    def _result_of(self, path: bytes, command: plan.Command) -> plan.Result | None:
         numbered = enumerate(self.todo.triggers, len(self.todo.actions))
         number = next((n for n, trigger in numbered if (trigger.path, trigger.command) == (path, command)), -1)
-        result = self.results.get(number)
+        return self.results.get(number)
+
+    def task(self, path: bytes, command: plan.Command) -> Outcome:
+        """The outcome of a task."""
+        result = self._result_of(path, command)
+        if result is None:
+            return Outcome(Status.ERROR, f"not run: {self.broken or 'the repair did not get to it'}")
+        if result.failure is not None:
+            return Outcome(Status.DRIFT, f"{command.shown} failed: {result.failure}", result.output)
+        return Outcome(Status.FIXED, f"ran {command.shown}", result.output)
+
+    def run_late(self, path: bytes, command: plan.Command, before: Outcome, after: Outcome) -> Outcome:
+        """The outcome of a command that was owed from an earlier run, of what is seen before and after."""
+        result = self._result_of(path, command)
         if after.status is Status.OK:
             return Outcome(Status.FIXED, f"ran {command.shown} ({before.message})", before.details)
         if after.status is not Status.DRIFT:

@@ -251,3 +251,14 @@ def test_a_user_without_rights(live: Site) -> None:
     assert "Permission denied" in run.message("node1", f"{live.top}/evil", "delete")
     assert live.sh("node1", LOOK) == "evil 644 0:0 4\nfile 604 0:0 4\n"
     settled(live)
+
+
+def test_a_change_that_leaves_size_and_time_alone(live: Site) -> None:
+    """The node's mirror has the source of before, of the same size and time: the new one is brought all the same."""
+    live.nodes = {"node1": "batch"}
+    for content in ("one\n", "two\n"):
+        os.utime(live.put("file._all", content), (1_700_000_000, 1_700_000_000))
+        run = live.pytest("--fix")
+        assert run.status == 0, run.output
+        assert live.sh("node1", "cat @/file") == content
+    settled(live)

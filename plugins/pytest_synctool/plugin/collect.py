@@ -24,7 +24,7 @@ from pytest_synctool.source import Tree
 # Other suites have functions named check_* too, which are none of our business.
 _CHECK_DEFINITION = re.compile(rb"^def check_\w+\(\s*entry\b", re.MULTILINE)
 _PARAMETERS = ("entry", "actual")
-_POST = "post"
+_POST, _TASK = "post", "task"
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -121,11 +121,16 @@ class NodeCollector(pytest.Collector):
 
     def collect(self) -> Iterator[EntryItem]:
         """One test for every entry of the check's tree, or for every command of an entry."""
-        if _marks(self.function) & {_POST}:
+        if _POST in _marks(self.function):
             for entry in self.entries:
                 for command in plan.commands_of(entry):
                     name = f"{command.kind}:".encode() + entry.destination
                     yield self._item(name, Check(entry, self.function, command))
+            return
+        if _TASK in _marks(self.function):
+            if self.config.option.synctool_tasks:
+                tasks = (entry for entry in self.entries if entry.tree is Tree.TASKS)
+                yield from (self._item(e.destination, Check(e, self.function, plan.task(e))) for e in tasks)
             return
         tree = Tree.DELETE if Tree.DELETE.value in _marks(self.function) else Tree.OVERLAY
         for entry in self.entries:

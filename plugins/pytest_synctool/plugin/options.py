@@ -67,6 +67,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="with --fix: bring no files to the nodes, they have the masterdir already (rsync:no says so of one node)",
     )
     group.addoption(
+        "--tasks",
+        dest="synctool_tasks",
+        action="store_true",
+        help="a test for every task of a node: with --fix it is run, without it is skipped",
+    )
+    group.addoption(
         "--explain",
         dest="synctool_explain",
         action="store_true",
@@ -164,6 +170,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "overlay: checks of overlay entries",
         "delete: checks of delete entries",
         "post: checks of commands that have to run after a change",
+        "task: tasks to run, with --tasks",
         "lint: rules of --synctool-lint",
     ):
         config.addinivalue_line("markers", marker)

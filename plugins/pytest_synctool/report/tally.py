@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pytest_synctool.model import Status
 from pytest_synctool.report.expand import NodeTests, reason, shown_destination
-from pytest_synctool.session import NodeResult
+from pytest_synctool.session import NOT_RUN, NodeResult
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Tally:
         by_status = {Status.DRIFT: self.drifted, Status.FIXED: self.fixed, Status.ERROR: self.errors}
         clean = True
         for nodeid, outcome in zip(tests.ids, result.outcomes, strict=True):
-            clean = clean and outcome.status is Status.OK
+            clean = clean and (outcome.status is Status.OK or outcome == NOT_RUN)
             if outcome.status in by_status:
                 by_status[outcome.status].add(tests.node)
                 text = f"{shown_destination(nodeid)} {outcome.message}"
