@@ -19,6 +19,10 @@ class SelectionError(SynctoolError):
     """A node selection names something that is not there, or matches nothing."""
 
 
+class LockError(SynctoolError):
+    """Another run is at work on the same thing."""
+
+
 class TransportError(SynctoolError):
     """A node could not be reached, or did not answer in time: nothing is known about its files."""
 

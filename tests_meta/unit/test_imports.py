@@ -58,11 +58,12 @@ ALLOWED: dict[str, str] = {
     "plugin.findings": "model report.expand session",
     "plugin.garbage": "",
     "plugin.lint": "lint nodeids plugin.cluster",
+    "plugin.lock": "errors",
     "plugin.log": "errors plugin.cluster report.expand report.log report.summary session",
-    "plugin.options": "batches errors nodeset plugin.cluster plugin.log report.tally transport",
+    "plugin.options": "batches errors nodeset plugin.cluster plugin.lock plugin.log report.tally transport",
     "plugin.run": (
         "batches errors explain fanout mirror model plugin.cluster plugin.collect plugin.findings plugin.garbage "
-        "plugin.log plugin.scheduler report.expand repository session transport"
+        "plugin.lock plugin.log plugin.scheduler report.expand repository session transport"
     ),
     "plugin.scheduler": "",
     "plugin.terminal": "nodeset plugin.cluster plugin.log report.expand report.summary",
@@ -95,6 +96,7 @@ FOREIGN: dict[str, str] = {
     "plugin.findings": "pytest",
     "plugin.garbage": "pytest",
     "plugin.lint": "pytest",
+    "plugin.lock": "pytest",
     "plugin.log": "pytest",
     "plugin.options": "pytest",
     "plugin.run": "pytest",

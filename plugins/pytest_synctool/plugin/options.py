@@ -10,7 +10,8 @@ import pytest
 from pytest_synctool import batches
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.nodeset import terms
-from pytest_synctool.plugin.cluster import TALLY, cluster_of, is_url, ssh_settings, wants_cluster
+from pytest_synctool.plugin.cluster import TALLY, cluster_of, is_url, is_worker, ssh_settings, wants_cluster
+from pytest_synctool.plugin.lock import lock
 from pytest_synctool.plugin.log import LOG, open_log
 from pytest_synctool.report.tally import Tally
 from pytest_synctool.transport import host_spec, install_ssh_backend, restore_ssh_backend
@@ -186,6 +187,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if option.synctool_selection is not None:
             urls = [term for term in terms(option.synctool_selection) if is_url(term)]
             option.hosts = ",".join([*(host_spec(node) for node in cluster.nodes), *urls])
+        if option.synctool_fix and not is_worker(config):
+            lock(config, cluster.config.masterdir)
         open_log(config, cluster)
     except SynctoolError as error:
         raise pytest.UsageError(str(error)) from error

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from getpass import getuser
-from socket import gethostname
 from typing import Any, Final
 
 import pytest
@@ -23,6 +19,7 @@ from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, is_worker, s
 from pytest_synctool.plugin.collect import EntryItem
 from pytest_synctool.plugin.findings import FINDINGS, Findings, to_be_fixed
 from pytest_synctool.plugin.garbage import GarbageRarely
+from pytest_synctool.plugin.lock import who
 from pytest_synctool.plugin.log import LOG
 from pytest_synctool.plugin.scheduler import SchedulerPlugin
 from pytest_synctool.report.expand import NodeTests, cut, pack, reports, unpack
@@ -124,7 +121,7 @@ class Runner:
             float(config.option.synctool_node_timeout),
             Explainer(cluster.repository).of_entry if config.option.synctool_explain else None,
             config.option.synctool_trigger_timeout,
-            _who(),
+            who(),
         )
         ssh = ssh_settings(config, cluster.config.ssh_cmd)
         sudo = Sudo(config.option.sudo_user) if config.option.sudo else None
@@ -203,12 +200,6 @@ class Runner:
         if not self.session.config.option.synctool_fix:
             self.processes.end_all()
         self.fanout.close()
-
-
-def _who() -> str:
-    """Whose the locks are that this run takes."""
-    now = datetime.now().astimezone()
-    return f"{getuser()}@{gethostname()}, process {os.getpid()}, since {now:%Y-%m-%d %H:%M:%S %z}"
 
 
 RUNNER = pytest.StashKey[Runner]()
