@@ -17,6 +17,7 @@ _WRAPPER = """\
 #!/bin/sh
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 gate=/run/gate.{command}
+case "$*" in *{about}*) ;; *) exec {command} "$@" ;; esac
 read -r pid name state parent group session rest </proc/self/stat
 echo x >>$gate/calls
 if [ "$(wc -l <$gate/calls)" != {call} ]; then exec {command} "$@"; fi
@@ -30,6 +31,9 @@ read -r go <$gate/go
 [ {when} = after ] || exec {command} "$@"
 exit $status
 """
+
+# Those of a repair's own household, in its mirror and lock, are not counted.
+_OF_FILES = ("install", "ln", "mv")
 
 # 20 s at most until nothing of a session is left.
 _UNTIL_OVER = """
@@ -57,7 +61,11 @@ class Gate:
     def __post_init__(self) -> None:
         self.directory = f"/run/gate.{self.command}"
         text = _WRAPPER.format(
-            command=self.command, call=self.call, when=self.when, change=self.change.replace("@", self.site.top)
+            command=self.command,
+            about=self.site.top if self.command in _OF_FILES else "",
+            call=self.call,
+            when=self.when,
+            change=self.change.replace("@", self.site.top),
         )
         self.site.sh(self.node, f"mkdir {self.directory} && cd {self.directory} && mkfifo reached go")
         assert self.site.cluster is not None

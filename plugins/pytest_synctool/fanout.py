@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -27,8 +27,16 @@ class Fanout(Generic[Key, Value]):
     def result(self, key: Key) -> Value:
         """The result for a key, waiting for it; raises what the work raised."""
         self.announce((key,))
-        return self._futures.pop(key).result()
+        result = self._futures[key].result()
+        del self._futures[key]  # not before: an interrupted wait must not lose it
+        return result
 
     def close(self) -> None:
         """Drop what has not been started; returns when what has been started is over."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def unclaimed(self) -> Iterator[tuple[Key, Value]]:
+        """After close(), the results that nobody has asked for."""
+        for key, future in self._futures.items():
+            if not future.cancelled() and future.exception() is None:
+                yield key, future.result()

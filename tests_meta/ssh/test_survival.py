@@ -127,6 +127,9 @@ def test_interrupted(fifty: Site, gate: MakeGate, workers: tuple[str, ...]) -> N
         ended = run.end(30)
     assert ended.status == 2, ended.output
     assert "KeyboardInterrupt" in ended.output
+    if not workers:
+        assert "FIXED node1: " in ended.output
+        assert ended.count("passed") >= len(NAMES)
     assert whole(fifty, "node1") == len(NAMES)
     others = [whole(fifty, node) for node in ("node2", "node3")]
     assert others == [0, 0] or (workers and set(others) <= {0, len(NAMES)})

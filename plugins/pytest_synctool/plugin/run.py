@@ -227,9 +227,10 @@ def is_brief(config: pytest.Config, total: int) -> bool:
 
 
 def set_progress(session: pytest.Session, total: int) -> None:
-    """Have pytest's percentage count tests; where it counts nodes, it does so by itself."""
+    """Have pytest's percentage count tests, and what is reported of nodes; where it counts nodes, it does so itself."""
     if not is_brief(session.config, total):
-        session.testscollected = total
+        unreachable = session.config.stash[TALLY].unreachable.values()
+        session.testscollected = total + sum(len(nodes) for nodes in unreachable)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -247,6 +248,9 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
         return (yield)
     finally:
         runner.close()
+        if config.option.synctool_fix and not is_worker(config):
+            for item, result in runner.fanout.unclaimed():  # interrupted: what was changed is told all the same
+                _report(runner, item.tests, result)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -266,10 +270,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
         if most and session.testsfailed >= most:
             session.shouldfail = f"stopping after {session.testsfailed} failures"
     else:
-        _take(item.config, tests, result)
-        for report in reports(tests, result, brief=is_brief(item.config, runner.total)):
-            item.config.hook.pytest_runtest_logreport(report=report)
+        _report(runner, tests, result)
     return True
+
+
+def _report(runner: Runner, tests: NodeTests, result: NodeResult) -> None:
+    """The reports of a node's tests, in a process that shows them."""
+    session = runner.session
+    _take(session.config, tests, result)
+    set_progress(session, runner.total)
+    for report in reports(tests, result, brief=is_brief(session.config, runner.total)):
+        session.config.hook.pytest_runtest_logreport(report=report)
 
 
 def _take(config: pytest.Config, tests: NodeTests, result: NodeResult) -> None:
@@ -290,8 +301,8 @@ class Expansion:
         node = unpack(report)
         if node is None:
             return (yield)
-        set_progress(self.session, node.total)
         _take(config, node.tests, node.result)
+        set_progress(self.session, node.total)
         if LOG in config.stash:
             config.stash[LOG].take(node.tests, node.result)
         *others, last = reports(node.tests, node.result, brief=is_brief(config, node.total))

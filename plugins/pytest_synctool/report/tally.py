@@ -45,6 +45,8 @@ class Tally:
             self.unreachable.setdefault(reason(tests.node, result.error), []).append(tests.node)
             self.not_looked_at.extend(tests.ids)
             return
+        if result.outcomes and all(outcome == NOT_RUN for outcome in result.outcomes):
+            return  # tasks alone, in a dry run: there was nothing to look at
         if result.outcomes and all(outcome.status is Status.SKIPPED for outcome in result.outcomes):
             self.not_begun.setdefault(result.outcomes[0].message, []).append(tests.node)
             self.not_looked_at.extend(tests.ids)
