@@ -33,7 +33,7 @@ held() { # PID BORN: whether the process that took the lock is still there, and 
 }
 lock() {
   mine=$state/lock.$$ b=$(born $$) tries=5
-  printf '%s\n' "$$ ${b:--} $who" >"$mine" || refuse "no lock can be made in $state"
+  e=$( (printf '%s\n' "$$ ${b:--} $who" >"$mine") 2>&1) || refuse "no lock can be made there: ${e##*"$nl"}"
   # A link is made with what it says, or not at all: nobody sees a lock that does not tell whose it is.
   until ln -- "$mine" "$state/lock" 2>&-; do
     tries=$((tries - 1))
