@@ -179,6 +179,8 @@ def test_a_masterdir_shared_by_mistake_is_left_alone(live: Site, way: str) -> No
     live.put("file._all")
     live.put("secret._login")
     (live.masterdir / "README").write_text("mine\n")
+    for path in live.masterdir.rglob("*"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))  # tar keeps whole seconds
     with reached_by(live, way) as node:
         # What the node sees there are copies of the same files: by NFS they would be the same.
         live.sh(node, f"mkdir -p {live.masterdir}")
