@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import os
 import pwd
 from functools import lru_cache
 
@@ -41,3 +42,8 @@ def group_id(name: str) -> int | None:
         return grp.getgrnam(name).gr_gid
     except (KeyError, ValueError):
         return None
+
+
+def user_name() -> str:
+    """The name of the user that this process acts as, or the number where it has none."""
+    return owner_name(os.geteuid()) or str(os.geteuid())

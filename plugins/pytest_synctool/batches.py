@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from pytest_synctool.words import nodes_in_words
+
 _SIZE = re.compile(r"([1-9][0-9]{0,8})(%?)")
 
 
@@ -73,10 +75,6 @@ class Batches:
 
     def _reason(self, before: Sequence[Sequence[str]], failed: int) -> str:
         if not self.allowed:
-            return f"not begun: {failed} of {_nodes(len(before[-1]))} failed in the batch before"
-        total = _nodes(sum(len(nodes) for nodes in before))
+            return f"not begun: {failed} of {nodes_in_words(len(before[-1]))} failed in the batch before"
+        total = nodes_in_words(sum(len(nodes) for nodes in before))
         return f"not begun: {failed} of {total} failed in the batches before, and --max-fail-nodes is {self.allowed}"
-
-
-def _nodes(number: int) -> str:
-    return f"{number} node{'' if number == 1 else 's'}"

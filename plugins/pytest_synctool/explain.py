@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import Final
 
 from pytest_synctool.masterdir import Candidate, Key, LeftOut, Reason
-from pytest_synctool.model import Kind, Node, printable
+from pytest_synctool.model import Node, printable
 from pytest_synctool.repository import Entry, Repository, by_importance
-from pytest_synctool.source import Source, Tree
+from pytest_synctool.source import Source, Tree, parents
 
 # Of one destination: a test's details stay short where every node has its own version of a file.
 _MOST_SHOWN: Final = 5
@@ -35,7 +35,7 @@ class Explainer:
                 yield from self._destination(key, node)
             return
         wanted = {(tree, path) for tree in (Tree.OVERLAY, Tree.DELETE) for path in destinations}
-        above = {(tree, parent) for tree, path in wanted for parent in _parents(path)}
+        above = {(tree, parent) for tree, path in wanted for parent in parents(path)}
         for key in sorted(wanted | above, key=_in_order):
             if key in wanted:
                 yield from self._destination(key, node)
@@ -88,7 +88,7 @@ class Explainer:
         return frozenset(
             path
             for (tree, path), candidates in self.repository.found.candidates.items()
-            if tree is Tree.OVERLAY and any(not _is_directory(c.source) for c in candidates)
+            if tree is Tree.OVERLAY and any(c.source is not None and not c.source.is_directory for c in candidates)
         )
 
     def _left_out_of(self, key: Key) -> Sequence[LeftOut]:
@@ -107,9 +107,9 @@ class Explainer:
     def _obstacle(self, source: Source, node: Node) -> str | None:
         """Why the node has no entry for the source that counts, if so."""
         if source.tree is Tree.OVERLAY:
-            for parent in _parents(source.destination):
+            for parent in parents(source.destination):
                 above = self._counts((Tree.OVERLAY, parent), node) if parent in self._may_block else None
-                if above is not None and not _is_directory(above):
+                if above is not None and not above.is_directory:
                     kind = above.state.kind.value
                     return f"{printable(parent)} is not a directory but a {kind} here ({_full(above.relative)})"
         if source.tree is Tree.DELETE:
@@ -159,7 +159,7 @@ class Explainer:
             elif source is None:
                 yield f"skipping {_full(candidate.relative)}, {tree.value}/ has no {printable(path)} for this node"
             else:
-                inside = " or something directly in it" if _is_directory(source) else ""
+                inside = " or something directly in it" if source.is_directory else ""
                 yield f"to be run after {printable(path)}{inside} was changed"
 
 
@@ -169,16 +169,6 @@ def _in_order(key: Key) -> tuple[int, list[bytes]]:
 
 def _by_name(candidates: Iterable[Candidate]) -> list[Candidate]:
     return sorted(candidates, key=lambda candidate: candidate.relative)
-
-
-def _parents(path: bytes) -> list[bytes]:
-    """The directories above a path, topmost first, `/` left out."""
-    parts = path.split(b"/")
-    return [b"/".join(parts[:count]) for count in range(2, len(parts))]
-
-
-def _is_directory(source: Source | None) -> bool:
-    return source is not None and source.state.kind is Kind.DIRECTORY
 
 
 def _full(relative: bytes) -> str:

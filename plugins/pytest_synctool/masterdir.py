@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from fnmatch import fnmatchcase
@@ -57,6 +57,11 @@ class Candidate:
     relative: bytes
     source: Source | None  # None for a trigger
 
+    @property
+    def named_groups(self) -> frozenset[str]:
+        """The groups that its path names."""
+        return frozenset(group for group in self.groups if group is not None)
+
     def rank(self, ranks: Mapping[str, int], lowest: int) -> tuple[tuple[int, ...], bytes] | None:
         """How important it is (smallest wins), or None where it does not apply."""
         found = []
@@ -96,6 +101,13 @@ class Masterdir:
     candidates: dict[Key, list[Candidate]] = field(default_factory=dict)
     triggers: dict[Key, list[Candidate]] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
+
+    def sources(self) -> Iterator[tuple[Candidate, Source]]:
+        """All sources with their candidates, destination by destination."""
+        for candidates in self.candidates.values():
+            for candidate in candidates:
+                if candidate.source is not None:
+                    yield candidate, candidate.source
 
 
 def split_extension(name: bytes) -> tuple[bytes, str | None]:

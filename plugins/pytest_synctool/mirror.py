@@ -24,12 +24,17 @@ from pytest_synctool import tarball
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import printable
 from pytest_synctool.repository import Entry
-from pytest_synctool.shell import quote
+from pytest_synctool.shell import words
 from pytest_synctool.source import Tree
 from pytest_synctool.transport import Answer, HostTransport, SynctoolSshBackend
 
 MARK: Final = ".synctool-mirror"
 
+# By contents, since two versions of a file may have one size and one time.
+_RSYNC_OPTIONS: Final = (
+    *("-a", "--checksum", "--link-dest=.."),
+    *("-s", "--from0", "--files-from=-", "--ignore-missing-args", "--msgs2stderr"),
+)
 _VANISHED = 24  # rsync's status when a source went away while it ran; the probe afterwards tells what that means
 _ENDED: Final = ("connection unexpectedly closed", "Broken pipe", "Connection reset by peer")
 _SCRIPTS: Final = b"scripts"
@@ -139,17 +144,7 @@ class Mirror:
         given = [word.partition("=")[2] for word in self.rsync_cmd if word.startswith("--rsync-path=")]
         argv = [
             *self.rsync_cmd,
-            # Two versions of a file may have one size and one time: the contents decide.
-            *(
-                "-a",
-                "--checksum",
-                "-s",
-                "--from0",
-                "--files-from=-",
-                "--ignore-missing-args",
-                "--link-dest=..",
-                "--msgs2stderr",
-            ),
+            *_RSYNC_OPTIONS,
             "--rsh=" + " ".join(_rsync_word(word) for word in (*_LISTEN, *_remote_shell(transport))),
             "--rsync-path=" + _node_command(transport, directory, given[-1] if given else "rsync"),
             *("--", f"{self.masterdir}/", f"[{node}]:./" if ":" in node else f"{node}:./"),
@@ -227,17 +222,9 @@ def _told(answer: Answer) -> list[str]:
 
 
 def _node_command(transport: HostTransport, directory: bytes, command: str) -> str:
-    sudo = os.fsencode(shlex.join(transport.sudo))
-    words = (
-        sudo,
-        b"/bin/sh",
-        b"-c",
-        b"'" + _NODE_SCRIPT.encode() + b"'",
-        b"sh",
-        quote(directory),
-        quote(command.encode()),
-    )
-    return os.fsdecode(b" ".join(words).lstrip())
+    sudo = [os.fsencode(word) for word in transport.sudo]
+    line = words(*sudo, b"/bin/sh", b"-c", _NODE_SCRIPT.encode(), b"sh", directory, command.encode())
+    return os.fsdecode(line)
 
 
 def _remote_shell(transport: HostTransport) -> list[str]:

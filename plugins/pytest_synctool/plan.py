@@ -15,7 +15,7 @@ from pytest_synctool.model import ABSENT, Absent, FileState, Kind, printable
 from pytest_synctool.remote import PROLOGUE
 from pytest_synctool.repository import Entry
 from pytest_synctool.shell import quote, words
-from pytest_synctool.source import Tree
+from pytest_synctool.source import Tree, parents
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +131,6 @@ def plan(
     needed = [_make_if_missing(above[path]) for path in sorted(above, key=lambda path: path.split(b"/"))]
     last = (_task(entry) for entry in sorted(tasks, key=lambda entry: entry.destination))
     return Plan((*needed, *changes), (*triggers, *last))
-
-
-def parents(path: bytes) -> Iterable[bytes]:
-    """The directories above a path, topmost first, `/` left out."""
-    parts = path.split(b"/")[1:-1]
-    return [b"/" + b"/".join(parts[: depth + 1]) for depth in range(len(parts))]
 
 
 def _order(entry: Entry) -> tuple[bool, list[bytes]]:
@@ -272,7 +266,7 @@ def _task(entry: Entry) -> Trigger:
 
 
 def _is_directory(entry: Entry) -> bool:
-    return entry.tree is Tree.OVERLAY and entry.source.state.kind is Kind.DIRECTORY
+    return entry.tree is Tree.OVERLAY and entry.source.is_directory
 
 
 def parts(plan: Plan, context: Context, limit: int | None) -> Iterator[range]:

@@ -17,7 +17,7 @@ from pytest_synctool.attributes import NO_RULES, AttributeRules, Attributes
 from pytest_synctool.attributes import load as load_attributes
 from pytest_synctool.config.model import Config
 from pytest_synctool.masterdir import Candidate, IgnoreRules, Key, Masterdir, Reason, scan
-from pytest_synctool.model import FileState, Kind, Node, printable
+from pytest_synctool.model import FileState, Node, printable
 from pytest_synctool.source import Source, Tree
 
 
@@ -74,7 +74,7 @@ class _Destination:
         self.triggers = found.triggers.get(key, [])
         self.attributes = attributes
         self.on_update = on_update
-        self.groups = {g for c in (*self.candidates, *self.triggers) for g in c.groups if g is not None}
+        self.groups = set[str]().union(*(c.named_groups for c in (*self.candidates, *self.triggers)))
         for candidate in self.candidates:
             if candidate.source is not None:
                 self.groups.update(g for rule in attributes.matching(candidate.source) for g in rule.groups)
@@ -83,7 +83,7 @@ class _Destination:
     @property
     def may_block(self) -> bool:
         """Whether it is something on some node that nothing can lie below."""
-        return any(c.source is not None and c.source.state.kind is not Kind.DIRECTORY for c in self.candidates)
+        return any(c.source is not None and not c.source.is_directory for c in self.candidates)
 
     def lies_below(self, other: _Destination) -> bool:
         """Whether the other one has to be a directory for this one to be there."""
@@ -207,7 +207,7 @@ class Repository:
         """Take out what lies inside of what is not a directory on these nodes."""
         for position, below in self._below:
             above = row[position]
-            if above is None or above.source.state.kind is Kind.DIRECTORY:
+            if above is None or above.source.is_directory:
                 continue
             for inner in below:
                 if (entry := row[inner]) is not None:

@@ -73,6 +73,11 @@ class Source:
             raise RepositoryError(f"cannot read {self.shown}: {error.strerror}") from error
         return replace(self.state, size=size, md5=md5)
 
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory, rather than a link to one."""
+        return self.state.kind is Kind.DIRECTORY
+
     @cached_property
     def shown(self) -> str:
         """The source below the masterdir, printable."""
@@ -86,3 +91,9 @@ def kind_of(mode: int) -> Kind:
     if stat.S_ISDIR(mode):
         return Kind.DIRECTORY
     return Kind.LINK if stat.S_ISLNK(mode) else Kind.OTHER
+
+
+def parents(path: bytes) -> list[bytes]:
+    """The directories above a path, topmost first, `/` left out."""
+    parts = path.split(b"/")
+    return [b"/".join(parts[:count]) for count in range(2, len(parts))]

@@ -1,4 +1,4 @@
-"""Words that people type: the nearest known one to one that is not known, and the ways to say yes and no."""
+"""Words for people: the nearest known one to one that is not known, the ways to say yes and no, and plurals."""
 
 from __future__ import annotations
 
@@ -33,3 +33,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean 'batch'?)`, or nothing where nothing is near."""
     close = difflib.get_close_matches(word, list(known), 1)
     return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def nodes_in_words(number: int) -> str:
+    """`1 node`, `2 nodes`."""
+    return f"{number} node{'' if number == 1 else 's'}"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pytest_synctool.model import OK, Outcome, Status
 from pytest_synctool.nodeids import encode
 from pytest_synctool.report.expand import NodeTests
-from pytest_synctool.report.log import Count, lines, stamped
+from pytest_synctool.report.log import Count, events, stamped
 from pytest_synctool.session import NodeResult
 
 WHEN = datetime(2026, 11, 22, 3, 14, 15, 926535, timezone(timedelta(hours=1)))
@@ -20,6 +20,11 @@ STAMP = "2026-11-22T03:14:15+01:00"
 def suite(*paths: bytes) -> NodeTests:
     """The tests of node3."""
     return NodeTests("node3", "suite.py::node3", [f"suite.py::node3::{encode(path)}" for path in paths])
+
+
+def lines(tests: NodeTests, result: NodeResult, when: datetime) -> list[str]:
+    """The lines of one node, as they are written."""
+    return [stamped(text, when) for text in events(tests, result)]
 
 
 def test_what_was_done_then_what_failed() -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind
-from pytest_synctool.plan import Action, Command, Context, Plan, Result, Trigger, parents, parse, plan, script
+from pytest_synctool.plan import Action, Command, Context, Plan, Result, Trigger, parse, plan, script
 from pytest_synctool.repository import Entry
-from pytest_synctool.source import Tree
+from pytest_synctool.source import Tree, parents
 
 from tests_meta.unit.helpers import entry, state
 

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from pytest_synctool.model import OK, Outcome, Status
 from pytest_synctool.nodeids import encode
 from pytest_synctool.report.expand import NodeTests, is_entry, is_fixed, letter_of, pack, reports, unpack
-from pytest_synctool.report.summary import nodes_in_words, summary
+from pytest_synctool.report.summary import summary
 from pytest_synctool.report.tally import Tally
 from pytest_synctool.session import NodeResult
+from pytest_synctool.words import nodes_in_words
 
 from tests_meta.unit.helpers import ODD_NAMES
 

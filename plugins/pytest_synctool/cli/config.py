@@ -50,8 +50,7 @@ def _scan_attributes(config: Config) -> int:
     found = repository.walk(
         config.masterdir, config.known_groups, config.ignore, require_extension=config.require_extension
     )
-    candidates = (candidate for several in found.found.candidates.values() for candidate in several)
-    _write_file(attributes.scan(candidate.source for candidate in candidates if candidate.source is not None))
+    _write_file(attributes.scan(source for _, source in found.found.sources()))
     sys.stdout.flush()
     common.complain(f"WARNING {warning}" for warning in found.warnings)
     return common.OK

@@ -14,10 +14,10 @@ from pathlib import Path
 from pytest_synctool.attributes import Attributes
 from pytest_synctool.config.model import Config, Place
 from pytest_synctool.masterdir import Candidate, Key
-from pytest_synctool.model import Kind, printable
+from pytest_synctool.model import printable
 from pytest_synctool.nodeset import fold
 from pytest_synctool.repository import Entry, Repository, by_importance
-from pytest_synctool.source import Source, Tree
+from pytest_synctool.source import Source, Tree, parents
 
 # Some of the groups of a node, most important first, `all` last.
 Groups = tuple[str, ...]
@@ -98,7 +98,7 @@ class Subject:
         found = self.repository.found
         used = {"all", *self.repository.attributes.groups}
         for candidates in (*found.candidates.values(), *found.triggers.values()):
-            used.update(g for candidate in candidates for g in candidate.groups if g is not None)
+            used.update(*(candidate.named_groups for candidate in candidates))
         kinds: dict[Groups, list[str]] = {}
         for node in self.config.nodes.values():
             kinds.setdefault(_projected(node.groups, used), []).append(node.name)
@@ -134,11 +134,7 @@ class Subject:
 
     def sources(self, *trees: Tree) -> Iterator[tuple[Candidate, Source]]:
         """The sources of some trees of the masterdir."""
-        for (tree, _), candidates in self.repository.found.candidates.items():
-            if tree in trees:
-                for candidate in candidates:
-                    if candidate.source is not None:
-                        yield candidate, candidate.source
+        return ((candidate, source) for candidate, source in self.repository.found.sources() if source.tree in trees)
 
     @cached_property
     def _blocking(self) -> dict[bytes, list[Candidate]]:
@@ -154,8 +150,7 @@ class Subject:
         tree, path = key
         if tree is not Tree.OVERLAY:
             return []
-        parents = [path[:end] for end in range(1, len(path)) if path[end : end + 1] == b"/"]
-        return [self._blocking[parent] for parent in parents if parent in self._blocking]
+        return [self._blocking[parent] for parent in parents(path) if parent in self._blocking]
 
     def groups_of(self, *keys: Key) -> frozenset[str]:
         """The groups that decide what stands for destinations on a node."""
@@ -163,7 +158,7 @@ class Subject:
         groups: set[str] = set()
         for key in keys:
             for candidates in (found.candidates.get(key, ()), found.triggers.get(key, ()), *self._above(key)):
-                groups.update(g for candidate in candidates for g in candidate.groups if g is not None)
+                groups.update(*(candidate.named_groups for candidate in candidates))
         return frozenset(groups)
 
     def standing(self, key: Key, groups: Groups) -> Standing:
@@ -202,8 +197,7 @@ class Subject:
     def groups_for_modes(self, candidate: Candidate, source: Source) -> frozenset[str]:
         """The groups that decide where a source applies, and with which attributes."""
         rules = self.repository.attributes.matching(source)
-        own = [group for group in candidate.groups if group is not None]
-        return frozenset([*own, *(group for rule in rules for group in rule.groups)])
+        return candidate.named_groups.union(group for rule in rules for group in rule.groups)
 
     # Programs: what root runs on the nodes
 
@@ -243,7 +237,7 @@ def is_directory(path: Path) -> bool:
 
 
 def _is_directory(candidate: Candidate) -> bool:
-    return candidate.source is None or candidate.source.state.kind is Kind.DIRECTORY
+    return candidate.source is None or candidate.source.is_directory
 
 
 def _projected(groups: Sequence[str], wanted: Collection[str]) -> Groups:

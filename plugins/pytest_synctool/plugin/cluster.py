@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -49,6 +49,11 @@ TALLY = pytest.StashKey[Tally]()
 def is_worker(config: pytest.Config) -> bool:
     """Whether this is an xdist worker, rather than the process that reports."""
     return hasattr(config, "workerinput")
+
+
+def cache_of(config: pytest.Config) -> Any:
+    """pytest's cache between runs; None with -p no:cacheprovider."""
+    return getattr(config, "cache", None)
 
 
 def cluster_of(config: pytest.Config) -> Cluster:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from pytest_synctool.model import Status
+from pytest_synctool.plugin.cluster import cache_of
 from pytest_synctool.report.expand import NodeTests
 from pytest_synctool.session import NodeResult
 
@@ -16,14 +17,14 @@ _KEY: Final = "synctool/findings"
 
 def to_be_fixed(config: pytest.Config) -> Mapping[str, str]:
     """The findings that a repair with --lf keeps to, by node id; none for every other run."""
-    return _stored(_cache(config)) if config.option.synctool_fix and getattr(config.option, "lf", False) else {}
+    return _stored(cache_of(config)) if config.option.synctool_fix and getattr(config.option, "lf", False) else {}
 
 
 class Findings:
     """Takes up the results of a run. An audit replaces what is known of its tests; a repair only ends it."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._cache = _cache(config)
+        self._cache = cache_of(config)
         self._fixing = config.option.synctool_fix
         self._known: dict[str, str] | None = None
 
@@ -46,10 +47,6 @@ class Findings:
 
 
 FINDINGS = pytest.StashKey[Findings]()
-
-
-def _cache(config: pytest.Config) -> Any:
-    return getattr(config, "cache", None)  # not there with -p no:cacheprovider
 
 
 def _stored(cache: Any) -> dict[str, str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 from datetime import datetime
-from getpass import getuser
 from pathlib import Path
 from socket import gethostname
 from typing import Final
 
 import pytest
 
+from pytest_synctool.accounts import user_name
 from pytest_synctool.errors import LockError
 
 # The mirror does not take names that begin so for part of a repository.
@@ -21,7 +21,7 @@ _NAME: Final = ".synctool-lock"
 def who() -> str:
     """Whose the locks are that this run takes."""
     now = datetime.now().astimezone()
-    return f"{getuser()}@{gethostname()}, process {os.getpid()}, since {now:%Y-%m-%d %H:%M:%S %z}"
+    return f"{user_name()}@{gethostname()}, process {os.getpid()}, since {now:%Y-%m-%d %H:%M:%S %z}"
 
 
 class MasterdirLock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 import syslog
 import threading
@@ -15,12 +14,13 @@ from typing import Final
 
 import pytest
 
+from pytest_synctool.accounts import user_name
 from pytest_synctool.errors import ConfigError
 from pytest_synctool.plugin.cluster import Cluster, is_worker
 from pytest_synctool.report.expand import NodeTests
 from pytest_synctool.report.log import Count, events, stamped
-from pytest_synctool.report.summary import nodes_in_words
 from pytest_synctool.session import NodeResult
+from pytest_synctool.words import nodes_in_words
 
 _SYSLOG_SOCKET: Final = "/dev/log"
 
@@ -49,7 +49,7 @@ class RepairLog:
             syslog.openlog("synctool", 0, syslog.LOG_USER)
         with self._lock:
             self._began = True
-            self._write([f"synctool --fix began: {_user()}, {nodes_in_words(nodes)}"])
+            self._write([f"synctool --fix began: {user_name()}, {nodes_in_words(nodes)}"])
 
     def take(self, tests: NodeTests, result: NodeResult) -> None:
         """The lines of a node that has ended."""
@@ -101,10 +101,3 @@ def _append_to(path: str, conf: Path) -> int:
         os.close(descriptor)
         raise ConfigError(f"{conf}: 'logfile {path}' is not a regular file")
     return descriptor
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())

@@ -15,7 +15,7 @@ from pytest_synctool.explain import Explainer
 from pytest_synctool.fanout import Fanout
 from pytest_synctool.mirror import Mirror
 from pytest_synctool.model import Node, Outcome, Status
-from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, is_worker, ssh_settings
+from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, cache_of, is_worker, ssh_settings
 from pytest_synctool.plugin.collect import EntryItem
 from pytest_synctool.plugin.findings import FINDINGS, Findings, to_be_fixed
 from pytest_synctool.plugin.garbage import GarbageRarely
@@ -332,7 +332,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
         return result
     if session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    cache = getattr(config, "cache", None)  # not there with -p no:cacheprovider
+    cache = cache_of(config)
     if cache is not None:
         failed = cache.get("cache/lastfailed", {})
         failed.update(dict.fromkeys(tally.not_looked_at, True))

@@ -11,7 +11,8 @@ from pytest_synctool.nodeset import fold
 from pytest_synctool.plugin.cluster import CLUSTER, TALLY
 from pytest_synctool.plugin.log import LOG
 from pytest_synctool.report.expand import is_entry, is_fixed, letter_of
-from pytest_synctool.report.summary import nodes_in_words, summary
+from pytest_synctool.report.summary import summary
+from pytest_synctool.words import nodes_in_words
 
 _MOST_SHOWN: Final = 10
 _LETTER_COLOURS: Final = {".": "green", "+": "green", "s": "yellow", "F": "red", "E": "red"}

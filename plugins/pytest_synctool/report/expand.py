@@ -122,7 +122,7 @@ def reports(tests: NodeTests, result: NodeResult, *, brief: bool = False) -> Ite
     A node that could not be looked at is one error, under the node's own id, and its tests are skipped. With `brief`
     the terminal gets one letter for the node, on its first report, instead of one for every test.
     """
-    letter = _letter(result)
+    letter = _letter(result) if brief else ""
     for report in _reports(tests, result):
         if brief:
             vars(report)[_LETTER] = letter

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from pytest_synctool.model import Status, printable_text
 from pytest_synctool.report.expand import NodeTests, reason, shown_destination
-from pytest_synctool.report.summary import nodes_in_words
 from pytest_synctool.session import NodeResult
+from pytest_synctool.words import nodes_in_words
 
 
 def stamped(text: str, when: datetime) -> str:
@@ -20,13 +20,11 @@ def stamped(text: str, when: datetime) -> str:
     return f"{when.isoformat(timespec='seconds')} {printable_text(text)}"
 
 
-def lines(tests: NodeTests, result: NodeResult, when: datetime) -> list[str]:
-    """The lines of one node; none if there was nothing to do on it."""
-    return [stamped(text, when) for text in events(tests, result)]
-
-
 def events(tests: NodeTests, result: NodeResult) -> Iterator[str]:
-    """The same without time: what was done, then what failed, each with the name of the node."""
+    """What a log says of one node, without time: what was done, then what failed; nothing if there was nothing to do.
+
+    Each has the name of the node in front.
+    """
     for text in result.done:
         yield f"{tests.node}: {text}"
     if result.error is not None:

@@ -8,16 +8,12 @@ from typing import Final
 from pytest_synctool.model import Status
 from pytest_synctool.nodeset import fold
 from pytest_synctool.report.tally import Tally
+from pytest_synctool.words import nodes_in_words
 
 _MOST_FINDINGS: Final = 40
 _MOST_WARNINGS: Final = 10
 _WORDS: Final = {Status.ERROR: "ERROR", Status.DRIFT: "DRIFT", Status.FIXED: "FIXED"}
 _COLOURS: Final = {Status.ERROR: "red", Status.DRIFT: "red", Status.FIXED: "green"}
-
-
-def nodes_in_words(number: int) -> str:
-    """`1 node`, `2 nodes`."""
-    return f"{number} node{'' if number == 1 else 's'}"
 
 
 def summary(tally: Tally, warnings: Sequence[str], *, fixing: bool) -> Iterator[tuple[str, str]]:
