@@ -17,7 +17,17 @@ _WRAPPER = """\
 #!/bin/sh
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 gate=/run/gate.{command}
-case "$*" in *{about}*) ;; *) exec {command} "$@" ;; esac
+case "$PWD $*" in *{about}*) ;; *) exec {command} "$@" ;; esac
+# Many at once count each for itself.
+if [ {command} = mv ] && [ $# -gt 4 ]; then
+  shift 2
+  while [ $# -gt 1 ]; do
+    for last; do :; done
+    "$0" -f -- "$1" "$last" || exit
+    shift
+  done
+  exit
+fi
 read -r pid name state parent group session rest </proc/self/stat
 echo x >>$gate/calls
 if [ "$(wc -l <$gate/calls)" != {call} ]; then exec {command} "$@"; fi
@@ -46,7 +56,7 @@ done
 
 @dataclass
 class Gate:
-    """The `call`-th run of a command on a node waits there, `before` or `after` it, or `half` way.
+    """The `call`-th run of a command on a node, or file of mv, waits there, `before` or `after` it, or `half` way.
 
     `change` is shell text that is run when it may go on.
     """

@@ -1,35 +1,47 @@
-"""What --fix does to a node, as values: ordered actions, and the shell text of each.
-
-The text is complete in itself below PROLOGUE, so what is shown is what is run. Pure: nothing here contacts a node.
-"""
+"""What --fix does to a node, as values: ordered actions, and triggers. Pure: nothing here contacts a node."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from pytest_synctool import journal
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind, printable
-from pytest_synctool.remote import PROLOGUE
 from pytest_synctool.repository import Entry
 from pytest_synctool.shell import quote, words
 from pytest_synctool.source import Tree, parents
 
+Save = Literal["keep", "aside", "nothing"]
+
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One change of one path: `verb` says what is done in the log's words, `text` is its shell text.
+    """One change of one path: `verb` says what is done in the log's words.
 
-    `beside` is the directory in which it needs a private one, or empty.
+    `text` is its shell text, run in the directory of the path. With a `save`, the text makes what is new as `$1`, which
+    then takes the place of what is there: that is kept or moved aside, or is known to be nothing. A `synced` one has
+    content that has to be on the disk before. With `if_missing` nothing is done where there is something already.
     """
 
     path: bytes
     verb: str
     text: bytes
-    beside: bytes = b""
+    save: Save | None = None
+    synced: bool = False
+    if_missing: bool = False
     needs_mirror: bool = False
+
+    @property
+    def directory(self) -> bytes:
+        """Where it is done."""
+        return os.path.dirname(self.path)
+
+    @property
+    def name(self) -> bytes:
+        """What is changed there."""
+        return os.path.basename(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +79,6 @@ class Trigger:
     def name(self) -> bytes:
         """Its name in the journal."""
         return journal.name(self.path, self.command.kind)
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Where a plan is carried out.
-
-    `masterdir` is the mirror's path on the node, `node` its name in the configuration and `hostname` its own. `who`
-    tells others whose lock it is. `trigger_timeout` bounds each trigger, in seconds. `state` is a directory of the
-    node's own.
-    """
-
-    masterdir: bytes
-    node: str = ""
-    hostname: str = ""
-    who: str = "somebody"
-    trigger_timeout: int = 60
-    state: bytes = journal.STATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +128,10 @@ def plan(
     return Plan((*needed, *changes), (*triggers, *last))
 
 
-def _order(entry: Entry) -> tuple[bool, list[bytes]]:
-    return entry.expected.kind is not Kind.DIRECTORY, entry.destination.split(b"/")
+def _order(entry: Entry) -> tuple[bool, list[bytes], bytes]:
+    """Parents first, and what lies in one directory together."""
+    directory, name = os.path.split(entry.destination)
+    return entry.expected.kind is not Kind.DIRECTORY, directory.rstrip(b"/").split(b"/"), name
 
 
 def _removable(state: FileState | Absent) -> bool:
@@ -142,22 +139,22 @@ def _removable(state: FileState | Absent) -> bool:
 
 
 def _remove(entry: Entry) -> Action:
-    return Action(entry.destination, "deleted", words(b"rm", b"-f", b"--", entry.destination))
+    return Action(entry.destination, "deleted", words(b"rm", b"-f", b"--", os.path.basename(entry.destination)))
 
 
 def _make_if_missing(entry: Entry) -> Action:
     """A directory that nobody asked for, but without which nothing can be put into it."""
-    made = _replace(entry, "created", b"")
-    path = quote(entry.destination)
-    return replace(made, text=b"[ -e %s ] || [ -L %s ] || { %s; }" % (path, path, made.text))
+    return Action(entry.destination, "created", _make(entry), "nothing", if_missing=True)
 
 
 def _bring(entry: Entry, actual: FileState | Absent, masterdir: bytes) -> Action:
     expected, path = entry.expected, entry.destination
     if isinstance(actual, FileState) and _same_content(expected, actual):
-        return Action(path, "owner and mode set", _attributes(expected, quote(path)))
+        return Action(path, "owner and mode set", _attributes(expected, quote(os.path.basename(path))))
     verbs = {Kind.FILE: "created" if actual is ABSENT else "updated", Kind.LINK: "linked"}
-    return _replace(entry, verbs.get(expected.kind, "created"), _save(path, expected, actual), masterdir)
+    is_file = expected.kind is Kind.FILE
+    verb, save = verbs.get(expected.kind, "created"), _save(expected, actual)
+    return Action(path, verb, _make(entry, masterdir), save, synced=is_file, needs_mirror=is_file)
 
 
 def _same_content(expected: FileState, actual: FileState) -> bool:
@@ -169,12 +166,12 @@ def _same_content(expected: FileState, actual: FileState) -> bool:
     return same and actual.kind is expected.kind
 
 
-def _save(path: bytes, expected: FileState, actual: FileState | Absent) -> bytes:
+def _save(expected: FileState, actual: FileState | Absent) -> Save:
     """What to do with what stands there now: nothing is thrown away."""
     kinds = {expected.kind, *([actual.kind] if isinstance(actual, FileState) else [])}
     if Kind.DIRECTORY not in kinds:
-        return b"keep " + quote(path)
-    return b"" if actual is ABSENT else b"aside " + quote(path)
+        return "keep"
+    return "nothing" if actual is ABSENT else "aside"
 
 
 def _attributes(state: FileState, path: bytes) -> bytes:
@@ -182,38 +179,31 @@ def _attributes(state: FileState, path: bytes) -> bytes:
 
     Five digits, since with four GNU chmod leaves those bits on a directory as they are.
     """
-    owner, group = _names(state)
-    text = b"own %s %s" % (words(owner, group, b"%d" % state.uid, b"%d" % state.gid), path)
+    text = b"own %s %s" % (_account(state), path)
     return text if state.kind is Kind.LINK else text + b" && real %s && chmod -- %05o %s" % (path, state.mode, path)
 
 
-def _names(state: FileState) -> tuple[bytes, bytes]:
+def _account(state: FileState) -> bytes:
+    """Owner and group by name, then both by number."""
     owner = str(state.uid) if state.owner is None else state.owner
     group = str(state.gid) if state.group is None else state.group
-    return os.fsencode(owner), os.fsencode(group)
+    return words(os.fsencode(owner), os.fsencode(group), b"%d" % state.uid, b"%d" % state.gid)
 
 
-def _replace(entry: Entry, verb: str, save: bytes, masterdir: bytes = b"") -> Action:
-    """Made complete in a private directory beside the target, then renamed over it."""
-    state, path = entry.expected, entry.destination
-    directory = os.path.dirname(path).rstrip(b"/") + b"/"
-    new = b'"${t:?}"/' + quote(os.path.basename(path))
-    if state.kind is Kind.FILE:
-        source = quote(os.path.join(masterdir, entry.source.relative))
-        owner, group = _names(state)
-        at_once = b"install -o %s -g %s -m %04o -- %s %s" % (quote(owner), quote(group), state.mode, source, new)
-        # install knows no numbers for names that the node does not have
-        make = b"{ %s || { cp -- %s %s && %s; }; } && flush %s" % (at_once, source, new, _attributes(state, new), new)
-        if entry.attributes is not None and entry.attributes.validate is not None:
-            command = os.fsencode(entry.attributes.validate.replace("%s", '"$f"'))
-            make += b" && accept %s %s" % (quote(command), new)
-    elif state.kind is Kind.LINK:
-        make = b"ln -s -- %s %s && %s" % (quote(state.target or b""), new, _attributes(state, new))
-    else:
-        make = b"mkdir -- %s && %s" % (new, _attributes(state, new))
-    rename = b"mv -f -- %s %s" % (new, quote(directory))
-    text = b" && ".join(part for part in (make, save, rename) if part)
-    return Action(path, verb, text, directory, needs_mirror=state.kind is Kind.FILE)
+def _make(entry: Entry, masterdir: bytes = b"") -> bytes:
+    """The shell text that makes it complete as `$1`."""
+    state = entry.expected
+    account = _account(state)
+    if state.kind is Kind.LINK:
+        return b'ln -s -- %s "$1" && own %s "$1"' % (quote(state.target or b""), account)
+    if state.kind is Kind.DIRECTORY:
+        return b'folder %s %05o "$1"' % (account, state.mode)
+    source = quote(os.path.join(masterdir, entry.source.relative))
+    text = b'copy %s %s %05o "$1"' % (source, account, state.mode)
+    if entry.attributes is not None and entry.attributes.validate is not None:
+        command = os.fsencode(entry.attributes.validate.replace("%s", '"$f"'))
+        text += b' && accept %s "$1"' % quote(command)
+    return text
 
 
 def commands_of(entry: Entry) -> list[Command]:
@@ -267,104 +257,3 @@ def _task(entry: Entry) -> Trigger:
 
 def _is_directory(entry: Entry) -> bool:
     return entry.tree is Tree.OVERLAY and entry.source.is_directory
-
-
-def parts(plan: Plan, context: Context, limit: int | None) -> Iterator[range]:
-    """The numbers of actions and triggers in runs whose scripts stay below `limit` bytes, where there is a limit."""
-    count = len(plan.actions) + len(plan.triggers)
-    if limit is None:
-        yield range(count)
-        return
-    empty = len(_header(plan, context))
-    start, size = 0, empty
-    for number in range(count):
-        # Every earlier number may have to be told as done.
-        cost = len(_text(plan, context, number)) + 8
-        if number > start and size + cost > limit:
-            yield range(start, number)
-            start, size = number, empty + 8 * number
-        size += cost
-    yield range(start, count)
-
-
-def script(plan: Plan, context: Context, numbers: Iterable[int] | None = None, done: Iterable[int] = ()) -> bytes:
-    """The shell text that carries out actions and triggers of a plan (all if not told which).
-
-    Those in `done` have succeeded in earlier scripts.
-
-    A trigger runs only if one of its causes was really changed.
-    """
-    everything = range(len(plan.actions) + len(plan.triggers))
-    lines = [_header(plan, context), b" ".join(b"d%d=1" % number for number in done)]
-    lines += [_text(plan, context, number) for number in (everything if numbers is None else numbers)]
-    return b"\n".join([*lines, b"clean", b"echo end"])
-
-
-def _header(plan: Plan, context: Context) -> bytes:
-    variables = {
-        b"export SYNCTOOL_NODE": os.fsencode(context.node),
-        b"export SYNCTOOL_NODENAME": os.fsencode(context.hostname or context.node),
-        b"export SYNCTOOL_MASTERDIR": context.masterdir,
-        b"export SYNCTOOL_ROOT": context.masterdir,
-        b"state": context.state,
-        b"journal": journal.directory(context.masterdir, context.state),
-        b"who": os.fsencode(context.who),
-        b"limit": b"%d" % context.trigger_timeout,
-    }
-    settings = (b"%s=%s" % (name, quote(value)) for name, value in variables.items())
-    owed = (
-        words(b"owe", b"%d" % number, trigger.name, trigger.path)
-        for number, trigger in enumerate(plan.triggers, len(plan.actions))
-        if trigger.command.kind != "task"  # the next run is not to make up for it
-    )
-    return b"\n".join((PROLOGUE + next(settings), *settings, b"begin", *owed))
-
-
-def _text(plan: Plan, context: Context, number: int) -> bytes:
-    if number < len(plan.actions):
-        action = plan.actions[number]
-        comment = b"# %s %s" % (action.verb.encode(), printable(action.path).encode())
-        return b"%s\nact() { %s; }\nstep %d %s" % (comment, action.text, number, quote(action.beside))
-    trigger = plan.triggers[number - len(plan.actions)]
-    causes = b"".join(b"$d%d" % n for n, action in enumerate(plan.actions) if action.path in trigger.causes)
-    command = trigger.command
-    is_text = command.kind == "on_update"
-    what = command.text if is_text else os.path.join(context.masterdir, command.text)
-    run = words(b"on_update" if is_text else b"script", b"%d" % number, trigger.directory, trigger.name, what)
-    if trigger.owed:
-        return b"clean\n" + run
-    spare = words(b"paid", trigger.name)
-    return b'clean\nif [ -n "%s" ]; then %s; elif [ -n "$n%d" ]; then %s; fi' % (causes, run, number, spare)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How one action or trigger went: `failure` is None where it succeeded."""
-
-    failure: str | None
-    output: tuple[str, ...] = ()
-
-
-def parse(plan: Plan, answer: bytes) -> tuple[dict[int, Result], bool]:
-    """The result of each action and trigger by number, and whether the script came to its end.
-
-    Numbers count through `actions`, then `triggers`; one that is not in the answer did not run. Where the node refused
-    to begin, all have failed for that reason.
-    """
-    results: dict[int, Result] = {}
-    output: list[str] = []
-    lines = answer.split(b"\n")
-    for line in lines:
-        word, _, rest = line.partition(b" ")
-        if word == b"refused":
-            refused = Result(printable(rest))
-            return dict.fromkeys(range(len(plan.actions) + len(plan.triggers)), refused), True
-        if word == b"output":
-            output.append(printable(rest))
-            continue
-        number, _, reason = rest.partition(b" ")
-        if word in (b"ok", b"failed") and number.isdigit():
-            failure = None if word == b"ok" else printable(reason) or "failed without a word"
-            results[int(number)] = Result(failure, tuple(output))
-            output = []
-    return results, b"end" in lines

@@ -12,12 +12,12 @@ PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
 umask 077
 nl='
 '
-t= at= locked=
+t= wrong= locked=
 # When the other end of the connection goes away, the repair goes on: nothing is left in the middle.
 trap : PIPE HUP
 trap 'exit 1' INT TERM
 trap 'clean; unlock' EXIT
-clean() { [ -z "$t" ] || rm -rf -- "$t"; t= at=; }
+clean() { [ -z "$t" ] || rm -rf -- "$t"; t=; }
 refuse() { # REASON: nothing has been changed
   printf 'refused %s\n' "$1"
   exit 0
@@ -66,15 +66,21 @@ owe() { # NUMBER NAME PATH: a command that has to run after a change, noted befo
   eval "n$1=1"
 }
 paid() { rm -f -- "$journal/owed/$1"; }
-fresh() { # DIRECTORY: a private directory in it, where a file is made complete before a rename puts it in place
-  [ "$at" != "$1" ] || return 0
+within() { # DIRECTORY: where all is done that follows
   clean
-  sweep "${1%/}"
-  if e=$(mktemp -d "${1%/}/.synctool.$host.$$.XXXXXX" 2>&1); then t=$e at=$1; else return 1; fi
+  wrong=
+  cd -P -- "$1" 2>&- && return
+  if wrong=$(stat -- "$1/." 2>&1 >&-); then wrong="stat: $1: cannot be entered"; fi
+}
+fresh() { # a private directory here, where things are made complete before a rename puts them in place
+  [ -z "$t" ] || return 0
+  [ -z "$wrong" ] || { e=$wrong; return 1; }
+  sweep
+  if e=$(mktemp -d "./.synctool.$host.$$.XXXXXX" 2>&1); then t=$e; else return 1; fi
 }
 host=$(uname -n)
-sweep() { # DIRECTORY: take away what a repair on this node that was killed has left there
-  for old in "$1/.synctool.$host."*.??????; do
+sweep() { # take away what a repair on this node that was killed has left here
+  for old in "./.synctool.$host."*.??????; do
     p=${old%.*} p=${p##*.}
     [ ! -d "$old" ] || kill -0 "$p" 2>&- || rm -rf -- "$old"
   done
@@ -87,31 +93,82 @@ own() { # by name, each by number where the node does not know the name
 real() { # chmod follows a link, and what it leads to is nobody's business
   [ ! -L "$1" ] || { echo "it has become a link" >&2; return 1; }
 }
-flush() { sync -- "$1" || sync; }
+copy() { # SOURCE OWNER GROUP UID GID MODE NEW; install knows no numbers for names that the node does not have
+  install -o "$2" -g "$3" -m "$6" -- "$1" "$7" && return
+  cp -- "$1" "$7" && own "$2" "$3" "$4" "$5" "$7" && real "$7" && chmod -- "$6" "$7"
+}
+folder() { # OWNER GROUP UID GID MODE NEW
+  install -d -o "$1" -g "$2" -m "$5" -- "$6" && return
+  { [ -d "$6" ] || mkdir -- "$6"; } && own "$1" "$2" "$3" "$4" "$6" && real "$6" && chmod -- "$5" "$6"
+}
 keep() { # a file or link about to be replaced stays as NAME.saved
   [ -e "$1" ] || [ -L "$1" ] || return 0
   if [ -d "$1" ] && [ ! -L "$1" ]; then echo "it has become a directory" >&2; return 1; fi
-  if [ -d "$1.saved" ]; then printf '%s is a directory, in the way\n' "$1.saved" >&2; return 1; fi
+  if [ -d "$1.saved" ]; then printf '%s is a directory, in the way\n' "$PWD/$1.saved" >&2; return 1; fi
   ln -f -- "$1" "$1.saved" || cp -pP -- "$1" "$1.saved"
 }
 aside() { # what a rename cannot replace is moved to NAME.saved
-  if [ -e "$1.saved" ] || [ -L "$1.saved" ]; then printf '%s is in the way\n' "$1.saved" >&2; return 1; fi
+  if [ -e "$1.saved" ] || [ -L "$1.saved" ]; then printf '%s is in the way\n' "$PWD/$1.saved" >&2; return 1; fi
   mv -- "$1" "$1.saved"
 }
 accept() { # COMMAND FILE: whether the command, in which $f is the file, accepts it
-  v=$( { if [ -c /dev/null ]; then exec </dev/null; else exec <&-; fi; f=$2; cd / && eval "$1"; } 2>&1) && return
+  f=$PWD/${2#./}
+  v=$( { if [ -c /dev/null ]; then exec </dev/null; else exec <&-; fi; cd / && eval "$1"; } 2>&1) && return
   printf 'refused by its validate command with exit status %s: %s\n' "$?" "${v##*"$nl"}" >&2
   return 1
 }
-step() { # NUMBER DIRECTORY, with the action in act(); the directory is empty where none is needed
-  if { [ -z "$2" ] || fresh "$2"; } && e=$(act 2>&1); then eval "d$1=1"; echo "ok $1"
-  else printf 'failed %s %s\n' "$1" "${e##*"$nl"}"; clean; fi
+ok() { eval "d$1=1"; echo "ok $1"; }
+failed() { printf 'failed %s %s\n' "$1" "${2##*"$nl"}"; }
+step() { # NUMBER [fresh], with the action in act()
+  if [ -n "$wrong" ]; then e=$wrong; elif { [ -z "$2" ] || fresh; } && e=$(act 2>&1); then ok "$1"; return; fi
+  failed "$1" "$e"
+}
+prepare() { # (NUMBER SAVE SYNC NAME)...: make them, in the private directory
+  n=$#
+  while [ "$n" -gt 0 ]; do
+    "make$1" "$t/$4" || return
+    [ "$3" = - ] || set -- "$@" "$t/$4"
+    shift 4
+    n=$((n - 4))
+  done
+  [ $# = 0 ] || sync -- "$@" || sync
+}
+replace() { # the same: put them in place, each by a rename
+  n=$#
+  while [ "$n" -gt 0 ]; do
+    case $2 in nothing) ;; *) "$2" "$4" || return ;; esac
+    set -- "$@" "$t/$4"
+    shift 4
+    n=$((n - 4))
+  done
+  mv -f -- "$@" ./
+}
+alone() { # NUMBER SAVE SYNC NAME: what could not be done with the others
+  # One that has got to its place must not be taken for the old one.
+  [ -z "$made" ] || [ -e "$t/$4" ] || [ -L "$t/$4" ] || return 0
+  rm -rf -- "$t/$4"
+  e=$( { prepare "$@" && replace "$@"; } 2>&1) && return
+  rm -rf -- "$t/$4" # it may need the room that the next one can have
+  return 1
+}
+put() { # (NUMBER SAVE SYNC NAME)..., with what makes each in makeNUMBER(): all together, or else one by one
+  made= all=
+  if fresh; then
+    if e=$(prepare "$@" 2>&1); then
+      made=1
+      e=$(replace "$@" 2>&1) && all=1
+    else clean; fi
+  fi
+  while [ $# -gt 0 ]; do
+    if [ -n "$all" ] || { fresh && alone "$1" "$2" "$3" "$4"; }; then ok "$1"; else failed "$1" "$e"; fi
+    shift 4
+  done
 }
 limited() { # COMMAND...: bounded in time where the node can do that
   if (timeout -k 5 5 true) 2>&-; then exec timeout -k 5 "$limit" "$@"; else exec "$@"; fi
 }
 trigger() { # NUMBER DIRECTORY NAME, with the command in act(); output into a file: a daemon may hold on to a pipe
-  o=$(mktemp "${TMPDIR:-/tmp}/synctool.XXXXXX") || { echo "failed $1 no room for its output"; return; }
+  o=$(mktemp "${TMPDIR:-/tmp}/synctool.XXXXXX") || { failed "$1" "no room for its output"; return; }
   # The file loses its name at once, so that nothing stays behind, however this ends.
   exec 4>"$o" 5<"$o"
   rm -f -- "$o"
@@ -121,16 +178,16 @@ trigger() { # NUMBER DIRECTORY NAME, with the command in act(); output into a fi
   echo
   exec 4>&- 5<&-
   case $s in
-    0) paid "$3"; echo "ok $1" ;;
-    124) echo "failed $1 it did not end within $limit s" ;;
-    143) echo "failed $1 it was terminated (it has $limit s)" ;; # by BusyBox's timeout, or by somebody else
-    *) echo "failed $1 exit status $s" ;;
+    0) paid "$3"; ok "$1" ;;
+    124) failed "$1" "it did not end within $limit s" ;;
+    143) failed "$1" "it was terminated (it has $limit s)" ;; # by BusyBox's timeout, or by somebody else
+    *) failed "$1" "exit status $s" ;;
   esac
 }
 script() { # NUMBER DIRECTORY NAME SCRIPT
   p=$4
   act() { limited /bin/sh -c 'exec "$0"' "$p"; }
-  if [ -x "$4" ]; then trigger "$1" "$2" "$3"; else echo "failed $1 it is not an executable file"; fi
+  if [ -x "$4" ]; then trigger "$1" "$2" "$3"; else failed "$1" "it is not an executable file"; fi
 }
 on_update() { # NUMBER DIRECTORY NAME TEXT
   p=$4

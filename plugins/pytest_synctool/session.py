@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from pytest_synctool import journal, plan, probe
+from pytest_synctool import journal, plan, probe, script
 from pytest_synctool.errors import RemoteError, RepositoryError, TransportError
 from pytest_synctool.model import (
     ABSENT,
@@ -244,17 +244,17 @@ class NodeSession:
         return list(drifted.items())
 
     def _apply(self, todo: plan.Plan, report: _Applied) -> None:
-        context = plan.Context(
+        context = script.Context(
             os.fsencode(self.settings.masterdir),
             self.node.name,
             self.node.hostname or self.node.name,
             self.settings.who,
             self.settings.trigger_timeout,
         )
-        for part in plan.parts(todo, context, self.transport.script_limit):
+        for part in script.parts(todo, context, self.transport.script_limit):
             done = [number for number, result in report.results.items() if result.failure is None]
-            answer = self.transport.run(plan.script(todo, context, part, done), self.settings.deadline)
-            results, complete = plan.parse(todo, answer.stdout)
+            answer = self.transport.run(script.script(todo, context, part, done), self.settings.deadline)
+            results, complete = script.parse(todo, answer.stdout)
             report.results.update({number: result for number, result in results.items() if number in part})
             if not complete:
                 report.broken = "the repair did not come to its end"
@@ -311,7 +311,7 @@ class _Applied:
     """A plan and what became of it."""
 
     todo: plan.Plan
-    results: dict[int, plan.Result] = field(default_factory=dict)
+    results: dict[int, script.Result] = field(default_factory=dict)
     broken: str | None = None
 
     def done(self, findings: Mapping[bytes, str]) -> list[str]:
@@ -345,7 +345,7 @@ class _Applied:
         """The triggers that a path has fired."""
         return [trigger.command.shown for number, trigger in self._triggers(path) if number in self.results]
 
-    def _result_of(self, path: bytes, command: plan.Command) -> plan.Result | None:
+    def _result_of(self, path: bytes, command: plan.Command) -> script.Result | None:
         numbered = enumerate(self.todo.triggers, len(self.todo.actions))
         number = next((n for n, trigger in numbered if (trigger.path, trigger.command) == (path, command)), -1)
         return self.results.get(number)

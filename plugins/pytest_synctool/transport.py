@@ -7,14 +7,19 @@ kubectl, ...) take them as an argument, in parts.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 import testinfra.backend
@@ -31,6 +36,11 @@ from pytest_synctool.shell import ascii_command, whole
 # A Linux argument is at most 128 KiB, and quoting may make a script up to five times as long.
 _ARGUMENT_LIMIT: Final = 20_000
 _SSH_FAILED: Final = 255
+# A connection that a killed run has left behind ends by itself after so many seconds.
+_IDLE: Final = 30
+_CLOSE: Final = 5.0  # seconds, for what happens on this machine alone
+# What a socket can be called: ssh appends to the name while it makes one, and reads it as it reads its configuration.
+_SOCKET_NAME: Final = re.compile(r"[A-Za-z0-9_./-]{1,80}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +65,23 @@ class Transport(Protocol):
 
 @dataclass(frozen=True)
 class SshSettings:
-    """How ssh is called. `command` is its argument list, `connect_timeout` is in seconds."""
+    """How ssh is called. `command` is its argument list, `connect_timeout` is in seconds.
+
+    With a `socket`, a file name, the first call opens a connection that later ones share.
+    """
 
     command: tuple[str, ...] = ("ssh",)
     config_file: str | None = None
     identity_file: str | None = None
     connect_timeout: int = 10
+    socket: str | None = None
 
     def argv(self, user: str | None = None, port: str | None = None) -> list[str]:
         """The argument list up to, not including, the host name. Never asks, never loosens host key checks."""
         argv = [*self.command, "-o", "BatchMode=yes", "-o", f"ConnectTimeout={self.connect_timeout}"]
+        if self.socket is not None:
+            shared = ("ControlMaster=auto", f"ControlPersist={_IDLE}", f"ControlPath={self.socket}")
+            argv += [word for setting in shared for word in ("-o", setting)]
         if self.config_file:
             argv += ["-F", self.config_file]
         if self.identity_file:
@@ -74,6 +91,23 @@ class SshSettings:
         if port:
             argv += ["-p", port]
         return argv
+
+
+@dataclass
+class Sockets:
+    """Names for the sockets of a run's shared connections, in a directory of its own; None where they cannot be."""
+
+    _directory: str = field(default_factory=lambda: tempfile.mkdtemp(prefix="synctool-"))
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def name(self) -> str | None:
+        """Another name at every call; from any thread."""
+        name = f"{self._directory}/{next(self._numbers)}"
+        return name if _SOCKET_NAME.fullmatch(name) else None
+
+    def close(self) -> None:
+        """Remove the directory."""
+        shutil.rmtree(self._directory, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -96,6 +130,11 @@ class Processes:
 
         Raises TransportError past the deadline (seconds).
         """
+        # Not a pipe: before 8.5 the ssh that keeps a shared connection in the background holds on to it.
+        with tempfile.TemporaryFile() as complaints:
+            return self._run(argv, data, deadline, complaints)
+
+    def _run(self, argv: Sequence[str], data: bytes | BinaryIO, deadline: float, complaints: BinaryIO) -> Answer:
         with self._lock:
             if self._closed:
                 raise TransportError("interrupted")
@@ -105,14 +144,14 @@ class Processes:
                     argv,
                     stdin=subprocess.PIPE if isinstance(data, bytes) else data,
                     stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
+                    stderr=complaints,
                     start_new_session=True,
                 )
             except OSError as error:
                 raise TransportError(f"cannot run {argv[0]}: {error.strerror}") from error
             self._running.add(process)
         try:
-            stdout, stderr = process.communicate(data if isinstance(data, bytes) else None, timeout=deadline)
+            stdout, _ = process.communicate(data if isinstance(data, bytes) else None, timeout=deadline)
         except subprocess.TimeoutExpired:
             self._end(process)
             raise TransportError(f"no answer within {deadline:g} s") from None
@@ -121,7 +160,8 @@ class Processes:
                 self._running.discard(process)
         if self._closed and process.returncode < 0:
             raise TransportError("interrupted")
-        return Answer(process.returncode, stdout, stderr)
+        complaints.seek(0)
+        return Answer(process.returncode, stdout, complaints.read())
 
     def end_all(self) -> None:
         """End every command under way, and let no other start."""
@@ -133,7 +173,7 @@ class Processes:
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         _kill(process)
         # Somebody else may hold the pipes open (a background process of ssh), so they are closed, not drained.
-        for pipe in (process.stdin, process.stdout, process.stderr):
+        for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
         process.wait()
@@ -200,8 +240,25 @@ class HostTransport:
             return [*self.sudo, "chroot", backend.name, "/bin/sh", "-s"]
         return shell if isinstance(backend, LocalBackend) else None
 
+    def close(self) -> None:
+        """End a shared connection, and whatever still runs through it; the next use opens another one."""
+        backend = self.host.backend
+        if self.ssh.socket is None or not isinstance(backend, SynctoolSshBackend) or not Path(self.ssh.socket).exists():
+            return
+        argv = [*self.ssh.argv(backend.host.user, backend.host.port), "-O", "exit", "--", backend.host.name]
+        with suppress(TransportError):
+            self.processes.run(argv, b"", _CLOSE)
+        Path(self.ssh.socket).unlink(missing_ok=True)
+
     def run(self, script: bytes, deadline: float) -> Answer:
         """Run a shell script on the node. Raises TransportError, with the connection's own last word."""
+        try:
+            return self._run(script, deadline)
+        except TransportError:
+            self.close()
+            raise
+
+    def _run(self, script: bytes, deadline: float) -> Answer:
         argv = self._stdin_argv()
         if argv is None:
             return self._run_as_argument(script, deadline)

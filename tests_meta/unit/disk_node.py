@@ -9,8 +9,9 @@ from typing import Final
 
 from pytest_synctool.compare import compare, compare_absent
 from pytest_synctool.model import Absent, Change, FileState, Kind
-from pytest_synctool.plan import Context, Plan, Result, parse, plan, script
+from pytest_synctool.plan import Plan, plan
 from pytest_synctool.repository import Entry
+from pytest_synctool.script import Context, Result, parse, script
 from pytest_synctool.shell import whole
 from pytest_synctool.source import Source, Tree
 

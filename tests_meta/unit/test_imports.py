@@ -51,7 +51,7 @@ ALLOWED: dict[str, str] = {
     "model": "",
     "nodeids": "",
     "nodeset": "errors model words",
-    "plan": "journal model remote repository shell source",
+    "plan": "journal model repository shell source",
     "plugin": "plugin.collect plugin.lint plugin.options plugin.run plugin.terminal plugin.testinfra_hosts",
     "plugin.cluster": "config errors model nodeset report.tally repository transport",
     "plugin.collect": "errors model nodeids plan plugin.cluster repository session source",
@@ -76,7 +76,8 @@ ALLOWED: dict[str, str] = {
     "report.summary": "model nodeset report.tally words",
     "report.tally": "model report.expand session",
     "repository": "attributes config.model masterdir model source",
-    "session": "errors journal model plan probe repository source transport",
+    "script": "journal model plan remote shell",
+    "session": "errors journal model plan probe repository script source transport",
     "shell": "",
     "source": "errors model",
     "tarball": "",
@@ -123,7 +124,7 @@ PURE = (
         "nodeset",
         "plan",
     ),
-    *("probe", "repository", "shell", "source", "yamlfile"),
+    *("probe", "repository", "script", "shell", "source", "yamlfile"),
 )
 IMPURE = {"subprocess", "socket", "signal", "threading", "multiprocessing", "testinfra", "xdist", "pytest", "_pytest"}
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind
-from pytest_synctool.plan import Action, Command, Context, Plan, Result, Trigger, parse, plan, script
+from pytest_synctool.plan import Action, Command, Plan, Trigger, plan
 from pytest_synctool.repository import Entry
+from pytest_synctool.script import Context, Result, parse, script
 from pytest_synctool.source import Tree, parents
 
 from tests_meta.unit.helpers import entry, state
@@ -52,7 +53,7 @@ def test_actions(expected: FileState, actual: FileState | Absent, verb: str, nee
 
 
 def test_order_of_actions() -> None:
-    """Design: delete entries, directories parents first, files and links."""
+    """Design: delete entries, directories parents first, files and links; what lies in one directory together."""
     entries = [
         entry(b"/d/b/file", state()),
         entry(b"/d/b", DIRECTORY),
@@ -66,8 +67,8 @@ def test_order_of_actions() -> None:
     assert done(todo) == [
         (b"/z", "deleted"),
         (b"/d", "created"),
-        (b"/d/b", "created"),
         (b"/d-e", "created"),
+        (b"/d/b", "created"),
         (b"/d/a-link", "linked"),
         (b"/d/b/file", "created"),
     ]
@@ -90,7 +91,7 @@ def test_missing_parents_are_made_first_as_the_masterdir_has_them() -> None:
 def test_what_must_not_exist_is_removed(kind: Kind) -> None:
     gone = entry(b"/-a b", tree=Tree.DELETE)
     todo = plan([(gone, state(kind))], {}, b"/m")
-    assert todo.actions == (Action(b"/-a b", "deleted", b"rm -f -- '/-a b'"),)
+    assert todo.actions == (Action(b"/-a b", "deleted", b"rm -f -- '-a b'"),)
     assert not todo.needs_mirror
 
 

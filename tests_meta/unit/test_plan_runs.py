@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pytest_synctool.attributes import Attributes
 from pytest_synctool.model import ABSENT, FileState, Kind
-from pytest_synctool.plan import Plan, Result, plan
+from pytest_synctool.plan import Plan, plan
 from pytest_synctool.repository import Entry
+from pytest_synctool.script import Result
 
 from tests_meta.unit.disk_node import EXPECTED, DiskNode
 from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, lstat_state, snapshot, state
@@ -184,13 +185,14 @@ class TestFailures:
     """A step that fails says why, leaves what was there, and does not keep the others from being done."""
 
     def fixed(self, node: DiskNode, name: str) -> list[str | None]:
-        """Repair a file beside another one, which has to succeed."""
-        bad, good = node.entry(name, EXPECTED["file"]), node.entry("zz", EXPECTED["file"])
-        failures = node.fix(bad, good)
-        assert failures[1:] == [None]
-        assert node.changes(good) == []
+        """Repair a file among others, which have to succeed."""
+        bad, *good = (node.entry(each, EXPECTED["file"]) for each in (name, "Before", "zz", "also/this"))
+        (node.files / "also").mkdir()
+        failures = node.fix(bad, *good)
+        assert failures.count(None) == len(good)
+        assert not any(map(node.changes, good))
         assert node.changes(bad) != []
-        return failures[:1]
+        return [failure for failure in failures if failure is not None]
 
     @pytest.mark.parametrize("name", ["f", "a\\nb", "a\\c", "a\\0101"])
     def test_saved_is_in_the_way(self, node: DiskNode, name: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pytest_synctool import plan, probe
+from pytest_synctool import plan, probe, script
 from pytest_synctool.model import ABSENT, Kind
 from pytest_synctool.shell import ascii_command, quote, whole, words
 
@@ -77,7 +77,7 @@ def _fixing(mark: bytes) -> bytes:
     """A plan whose first action, and every one after it, leaves a mark."""
     destination = mark + b"/it's \xff"
     todo = plan.plan([(entry(destination, state()), state(size=9))], {}, b"/nowhere")
-    return plan.script(todo, plan.Context(b"/nowhere")).replace(b"umask 077", b"umask 077; echo x >" + quote(mark))
+    return script.script(todo, script.Context(b"/nowhere")).replace(b"umask 077", b"umask 077; echo x >" + quote(mark))
 
 
 @pytest.mark.parametrize("make", [_probing, _fixing], ids=["probe", "plan"])
@@ -109,6 +109,6 @@ def test_names_and_targets_cannot_run_anything(shell: Shell, tmp_path: Path) -> 
     evil = b"'; touch %s; '$(touch %s)`touch %s`\"$(touch %s)" % ((os.fsencode(mark),) * 4)
     link = entry(b"/nowhere/" + evil, state(Kind.LINK, target=evil, owner=os.fsdecode(evil)), trigger=evil)
     todo = plan.plan([(link, ABSENT)], {link.destination: link}, evil)
-    for script in (probe.script([probe.Request(b"/" + evil, 3)]), plan.script(todo, plan.Context(evil))):
-        assert shell.run(whole(script)).returncode == 0
+    for text in (probe.script([probe.Request(b"/" + evil, 3)]), script.script(todo, script.Context(evil))):
+        assert shell.run(whole(text)).returncode == 0
         assert not mark.exists()

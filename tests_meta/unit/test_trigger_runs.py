@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from pytest_synctool import journal
 from pytest_synctool.model import ABSENT, Kind
-from pytest_synctool.plan import Command, Result, plan
+from pytest_synctool.plan import Command, plan
+from pytest_synctool.script import Result
 
 from tests_meta.unit.disk_node import EXPECTED, DiskNode
 from tests_meta.unit.helpers import IS_ROOT, Shell, state

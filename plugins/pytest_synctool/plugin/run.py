@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from pytest_synctool.plugin.scheduler import SchedulerPlugin
 from pytest_synctool.report.expand import NodeTests, cut, pack, reports, unpack
 from pytest_synctool.repository import Entry
 from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
-from pytest_synctool.transport import Processes, Sudo, connect
+from pytest_synctool.transport import HostTransport, Processes, Sockets, Sudo, connect
 
 _MOST_LETTERS: Final = 2_000
 
@@ -101,6 +102,7 @@ class Runner:
     session: pytest.Session
     cluster: Cluster
     processes: Processes
+    sockets: Sockets | None
     fanout: Fanout[NodeItem, NodeResult]
     total: int
     look_ahead: int
@@ -127,7 +129,7 @@ class Runner:
         sudo = Sudo(config.option.sudo_user) if config.option.sudo else None
         mirrored = settings.fix and not config.option.synctool_skip_rsync
         mirror = Mirror.of(settings.masterdir, cluster.config.rsync_cmd, settings.deadline) if mirrored else None
-
+        sockets = Sockets() if settings.fix else None  # an audit has but one thing to ask a node
         log = config.stash.get(LOG, None)
         audited = to_be_fixed(config)
 
@@ -140,17 +142,21 @@ class Runner:
         def result_of(item: NodeItem) -> NodeResult:
             name = item.node.name
             try:
-                return session_of(item).run()
+                settings = ssh if sockets is None else replace(ssh, socket=sockets.name())
+                with closing(connect(item.node, settings, processes, sudo)) as connection:
+                    return session_of(item, connection).run()
             except TransportError as error:
                 return NodeResult((), f"{name} unreachable: {error}")
             except Exception as error:  # a fault of this program with one node must not take the others' results
                 return NodeResult((), f"{name}: internal error: {type(error).__name__}: {error}")
 
-        def session_of(item: NodeItem) -> NodeSession:
-            connection = connect(item.node, ssh, processes, sudo)
-
+        def session_of(item: NodeItem, connection: HostTransport) -> NodeSession:
             def push(entries: Sequence[Entry]) -> Sequence[str]:
-                return () if mirror is None else mirror.push(connection, entries)
+                try:
+                    return () if mirror is None else mirror.push(connection, entries)
+                except TransportError:
+                    connection.close()
+                    raise
 
             entries = cluster.repository.entries(item.node)
             checks = item.checks
@@ -162,7 +168,7 @@ class Runner:
         positions = {item: number for number, item in enumerate(session.items)}
         ahead = 0 if careful else 2 * limit
         fanout = Fanout(work, limit)
-        return cls(session, cluster, processes, fanout, total, ahead, positions, batches_of(session))
+        return cls(session, cluster, processes, sockets, fanout, total, ahead, positions, batches_of(session))
 
     def run(self, item: NodeItem) -> NodeResult:
         """The result of one node; those that come after it, in the same batch, are started meanwhile."""
@@ -200,6 +206,8 @@ class Runner:
         if not self.session.config.option.synctool_fix:
             self.processes.end_all()
         self.fanout.close()
+        if self.sockets is not None:
+            self.sockets.close()
 
 
 RUNNER = pytest.StashKey[Runner]()

@@ -1,0 +1,175 @@
+"""A plan as the shell text that carries it out, and what becomes of it as the text's answer tells.
+
+The text is complete in itself, so what is shown is what is run. Pure: nothing here contacts a node.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from pytest_synctool import journal
+from pytest_synctool.model import printable
+from pytest_synctool.plan import Action, Plan
+from pytest_synctool.remote import PROLOGUE
+from pytest_synctool.shell import quote, words
+
+# So many things are made ready in one directory before the first of them takes its place.
+_TOGETHER: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where a plan is carried out.
+
+    `masterdir` is the mirror's path on the node, `node` its name in the configuration and `hostname` its own. `who`
+    tells others whose lock it is. `trigger_timeout` bounds each trigger, in seconds. `state` is a directory of the
+    node's own.
+    """
+
+    masterdir: bytes
+    node: str = ""
+    hostname: str = ""
+    who: str = "somebody"
+    trigger_timeout: int = 60
+    state: bytes = journal.STATE
+
+
+def parts(plan: Plan, context: Context, limit: int | None) -> Iterator[range]:
+    """The numbers of actions and triggers in runs whose scripts stay below `limit` bytes, where there is a limit."""
+    count = len(plan.actions) + len(plan.triggers)
+    if limit is None:
+        yield range(count)
+        return
+    empty = len(_header(plan, context))
+    start, size = 0, empty
+    for number in range(count):
+        # Every earlier number may have to be told as done.
+        cost = len(b"\n".join(_lines(plan, context, [number]))) + 8
+        if number > start and size + cost > limit:
+            yield range(start, number)
+            start, size = number, empty + 8 * number
+        size += cost
+    yield range(start, count)
+
+
+def script(plan: Plan, context: Context, numbers: Iterable[int] | None = None, done: Iterable[int] = ()) -> bytes:
+    """The shell text that carries out actions and triggers of a plan (all if not told which).
+
+    Those in `done` have succeeded in earlier scripts.
+
+    A trigger runs only if one of its causes was really changed.
+    """
+    everything = range(len(plan.actions) + len(plan.triggers))
+    lines = [_header(plan, context), b" ".join(b"d%d=1" % number for number in done)]
+    lines += _lines(plan, context, everything if numbers is None else numbers)
+    return b"\n".join([*lines, b"clean", b"echo end"])
+
+
+def _header(plan: Plan, context: Context) -> bytes:
+    variables = {
+        b"export SYNCTOOL_NODE": os.fsencode(context.node),
+        b"export SYNCTOOL_NODENAME": os.fsencode(context.hostname or context.node),
+        b"export SYNCTOOL_MASTERDIR": context.masterdir,
+        b"export SYNCTOOL_ROOT": context.masterdir,
+        b"state": context.state,
+        b"journal": journal.directory(context.masterdir, context.state),
+        b"who": os.fsencode(context.who),
+        b"limit": b"%d" % context.trigger_timeout,
+    }
+    settings = (b"%s=%s" % (name, quote(value)) for name, value in variables.items())
+    owed = (
+        words(b"owe", b"%d" % number, trigger.name, trigger.path)
+        for number, trigger in enumerate(plan.triggers, len(plan.actions))
+        if trigger.command.kind != "task"  # the next run is not to make up for it
+    )
+    return b"\n".join((PROLOGUE + next(settings), *settings, b"begin", *owed))
+
+
+def _lines(plan: Plan, context: Context, numbers: Iterable[int]) -> Iterator[bytes]:
+    """The shell text of these actions and triggers; what is brought to one directory is put in place together."""
+    first = len(plan.actions)
+    numbers = list(numbers)
+    actions = [(number, plan.actions[number]) for number in numbers if number < first]
+    for directory, here in groupby(actions, lambda pair: pair[1].directory):
+        yield b"within " + quote(directory)
+        for brought, group in groupby(here, lambda pair: pair[1].save is not None and not pair[1].if_missing):
+            found = list(group)
+            if not brought:
+                yield from (_step(number, action) for number, action in found)
+            for start in range(0, len(found) if brought else 0, _TOGETHER):
+                yield _put(found[start : start + _TOGETHER])
+    for number in numbers:
+        if number >= first:
+            yield _trigger(plan, context, number)
+
+
+def _comment(action: Action) -> bytes:
+    return b"# %s %s\n" % (action.verb.encode(), printable(action.path).encode())
+
+
+def _step(number: int, action: Action) -> bytes:
+    if not action.if_missing:
+        return b"%sact() { %s; }\nstep %d" % (_comment(action), action.text, number)
+    name = quote(action.name)
+    text = b"%smake() { %s; }\nact() { [ -e %s ] || [ -L %s ] || { make %s && mv -f -- %s ./; }; }\nstep %d fresh"
+    new = b'"$t"/' + name
+    return text % (_comment(action), action.text, name, name, new, new, number)
+
+
+def _put(actions: Sequence[tuple[int, Action]]) -> bytes:
+    made = b"\n".join(b"%smake%d() { %s; }" % (_comment(action), number, action.text) for number, action in actions)
+    what = (
+        b"%d %s %s %s" % (number, (action.save or "").encode(), b"sync" if action.synced else b"-", quote(action.name))
+        for number, action in actions
+    )
+    return made + b"\nput " + b" ".join(what)
+
+
+def _trigger(plan: Plan, context: Context, number: int) -> bytes:
+    trigger = plan.triggers[number - len(plan.actions)]
+    causes = b"".join(b"$d%d" % n for n, action in enumerate(plan.actions) if action.path in trigger.causes)
+    command = trigger.command
+    is_text = command.kind == "on_update"
+    what = command.text if is_text else os.path.join(context.masterdir, command.text)
+    run = words(b"on_update" if is_text else b"script", b"%d" % number, trigger.directory, trigger.name, what)
+    if trigger.owed:
+        return b"clean\n" + run
+    spare = words(b"paid", trigger.name)
+    return b'clean\nif [ -n "%s" ]; then %s; elif [ -n "$n%d" ]; then %s; fi' % (causes, run, number, spare)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one action or trigger went: `failure` is None where it succeeded."""
+
+    failure: str | None
+    output: tuple[str, ...] = ()
+
+
+def parse(plan: Plan, answer: bytes) -> tuple[dict[int, Result], bool]:
+    """The result of each action and trigger by number, and whether the script came to its end.
+
+    Numbers count through `actions`, then `triggers`; one that is not in the answer did not run. Where the node refused
+    to begin, all have failed for that reason.
+    """
+    results: dict[int, Result] = {}
+    output: list[str] = []
+    lines = answer.split(b"\n")
+    for line in lines:
+        word, _, rest = line.partition(b" ")
+        if word == b"refused":
+            refused = Result(printable(rest))
+            return dict.fromkeys(range(len(plan.actions) + len(plan.triggers)), refused), True
+        if word == b"output":
+            output.append(printable(rest))
+            continue
+        number, _, reason = rest.partition(b" ")
+        if word in (b"ok", b"failed") and number.isdigit():
+            failure = None if word == b"ok" else printable(reason) or "failed without a word"
+            results[int(number)] = Result(failure, tuple(output))
+            output = []
+    return results, b"end" in lines
