@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pytest_synctool import journal
@@ -13,7 +13,7 @@ from pytest_synctool.repository import Entry
 from pytest_synctool.shell import quote, words
 from pytest_synctool.source import Tree, parents
 
-Save = Literal["keep", "aside", "nothing"]
+Save = Literal["keep", "aside", "leave", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,9 @@ class Action:
     """One change of one path: `verb` says what is done in the log's words.
 
     `text` is its shell text, run in the directory of the path. With a `save`, the text makes what is new as `$1`, which
-    then takes the place of what is there: that is kept or moved aside, or is known to be nothing. A `synced` one has
-    content that has to be on the disk before. With `if_missing` nothing is done where there is something already.
+    then takes the place of what is there: that is kept, moved aside, left if it leads to a directory, or is known to be
+    nothing. A `synced` one has content that has to be on the disk before. With `if_missing` nothing is done where there
+    is something already. The directory `through` above it may be a symbolic link, and no other.
     """
 
     path: bytes
@@ -32,6 +33,7 @@ class Action:
     synced: bool = False
     if_missing: bool = False
     needs_mirror: bool = False
+    through: bytes = b""
 
     @property
     def directory(self) -> bytes:
@@ -125,7 +127,13 @@ def plan(
     triggers = _triggers({action.path for action in changes}, entries, deleted, owed)
     needed = [_make_if_missing(above[path]) for path in sorted(above, key=lambda path: path.split(b"/"))]
     last = (_task(entry) for entry in sorted(tasks, key=lambda entry: entry.destination))
-    return Plan((*needed, *changes), (*triggers, *last))
+    return Plan(tuple(_allowed(action, entries) for action in (*needed, *changes)), (*triggers, *last))
+
+
+def _allowed(action: Action, entries: Mapping[bytes, Entry]) -> Action:
+    """The action with the lowest directory above it that may be a link."""
+    links = [parent for parent in parents(action.path) if parent in entries and entries[parent].follow]
+    return replace(action, through=links[-1]) if links else action
 
 
 def _order(entry: Entry) -> tuple[bool, list[bytes], bytes]:
@@ -150,10 +158,11 @@ def _make_if_missing(entry: Entry) -> Action:
 def _bring(entry: Entry, actual: FileState | Absent, masterdir: bytes) -> Action:
     expected, path = entry.expected, entry.destination
     if isinstance(actual, FileState) and _same_content(expected, actual):
-        return Action(path, "owner and mode set", _attributes(expected, quote(os.path.basename(path))))
+        seen = os.path.basename(path) + entry.looked_at.removeprefix(path)
+        return Action(path, "owner and mode set", _attributes(expected, quote(seen)))
     verbs = {Kind.FILE: "created" if actual is ABSENT else "updated", Kind.LINK: "linked"}
     is_file = expected.kind is Kind.FILE
-    verb, save = verbs.get(expected.kind, "created"), _save(expected, actual)
+    verb, save = verbs.get(expected.kind, "created"), _save(entry, actual)
     return Action(path, verb, _make(entry, masterdir), save, synced=is_file, needs_mirror=is_file)
 
 
@@ -166,12 +175,15 @@ def _same_content(expected: FileState, actual: FileState) -> bool:
     return same and actual.kind is expected.kind
 
 
-def _save(expected: FileState, actual: FileState | Absent) -> Save:
+def _save(entry: Entry, actual: FileState | Absent) -> Save:
     """What to do with what stands there now: nothing is thrown away."""
-    kinds = {expected.kind, *([actual.kind] if isinstance(actual, FileState) else [])}
-    if Kind.DIRECTORY not in kinds:
+    expected = entry.expected.kind
+    if actual is ABSENT:
+        return "nothing" if expected is Kind.DIRECTORY else "keep"
+    if Kind.DIRECTORY not in (expected, actual.kind):
         return "keep"
-    return "nothing" if actual is ABSENT else "aside"
+    # A link such as /lib or /var/run is the system's: moving it away would break the node.
+    return "leave" if actual.kind is Kind.LINK and entry.follow is None else "aside"
 
 
 def _attributes(state: FileState, path: bytes) -> bytes:

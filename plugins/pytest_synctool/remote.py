@@ -66,11 +66,14 @@ owe() { # NUMBER NAME PATH: a command that has to run after a change, noted befo
   eval "n$1=1"
 }
 paid() { rm -f -- "$journal/owed/$1"; }
-within() { # DIRECTORY: where all is done that follows
+within() { # DIRECTORY [LINK]: where all is done that follows; of what leads there only LINK may be a link
   clean
-  wrong=
-  cd -P -- "$1" 2>&- && return
-  if wrong=$(stat -- "$1/." 2>&1 >&-); then wrong="stat: $1: cannot be entered"; fi
+  wrong= there=$1
+  if [ -n "$2" ] && cd -P -- "$2" 2>&-; then there=${PWD%/}${1#"$2"}; fi
+  if cd -P -- "$1" 2>&-; then
+    # From here on names are relative: whoever puts a link in the way meanwhile is not followed.
+    [ "$PWD" = "${there:-/}" ] || wrong="$1 leads to $PWD: 'follow: yes' in attributes.yaml would allow the link"
+  elif wrong=$(stat -- "$1/." 2>&1 >&-); then wrong="stat: $1: cannot be entered"; fi
 }
 fresh() { # a private directory here, where things are made complete before a rename puts them in place
   [ -z "$t" ] || return 0
@@ -111,6 +114,10 @@ aside() { # what a rename cannot replace is moved to NAME.saved
   if [ -e "$1.saved" ] || [ -L "$1.saved" ]; then printf '%s is in the way\n' "$PWD/$1.saved" >&2; return 1; fi
   mv -- "$1" "$1.saved"
 }
+leave() { # a link that leads to a directory is left to people, anything else is moved aside
+  [ ! -d "$1" ] || { echo "it leads to a directory: say 'follow: yes' or 'no' in attributes.yaml" >&2; return 1; }
+  aside "$1"
+}
 accept() { # COMMAND FILE: whether the command, in which $f is the file, accepts it
   f=$PWD/${2#./}
   v=$( { if [ -c /dev/null ]; then exec </dev/null; else exec <&-; fi; cd / && eval "$1"; } 2>&1) && return
@@ -143,13 +150,21 @@ replace() { # the same: put them in place, each by a rename
   done
   mv -f -- "$@" ./
 }
-alone() { # NUMBER SAVE SYNC NAME: what could not be done with the others
+alone() { # NUMBER SAVE SYNC NAME: what cannot be done with others
   # One that has got to its place must not be taken for the old one.
   [ -z "$made" ] || [ -e "$t/$4" ] || [ -L "$t/$4" ] || return 0
   rm -rf -- "$t/$4"
+  was=
+  case $2 in aside | leave) if [ -e "$4" ] || [ -L "$4" ]; then was=$4; fi ;; esac
   e=$( { prepare "$@" && replace "$@"; } 2>&1) && return
-  rm -rf -- "$t/$4" # it may need the room that the next one can have
+  rm -rf -- "$t/$4" # the next one may need the room
+  # Nothing came in the place of what was moved aside, so it comes back.
+  [ -z "$was" ] || [ -e "$4" ] || [ -L "$4" ] || mv -- "$4.saved" "$4"
   return 1
+}
+swap() { # NUMBER SAVE SYNC NAME, with what makes it in makeNUMBER()
+  made=
+  if fresh && alone "$@"; then ok "$1"; else failed "$1" "$e"; fi
 }
 put() { # (NUMBER SAVE SYNC NAME)..., with what makes each in makeNUMBER(): all together, or else one by one
   made= all=

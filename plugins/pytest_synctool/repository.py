@@ -61,6 +61,16 @@ class Entry:
         """Whether its contents must not be shown."""
         return self.attributes is not None and self.attributes.sensitive
 
+    @property
+    def follow(self) -> bool | None:
+        """Of a directory, whether a link to one does as well (True), gives way to it (False), or is left for people."""
+        return None if self.attributes is None else self.attributes.follow
+
+    @property
+    def looked_at(self) -> bytes:
+        """The path that shows its state on the node."""
+        return self.destination + b"/." if self.follow and self.source.is_directory else self.destination
+
 
 Groups = tuple[str, ...]
 

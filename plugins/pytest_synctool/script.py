@@ -94,14 +94,12 @@ def _lines(plan: Plan, context: Context, numbers: Iterable[int]) -> Iterator[byt
     first = len(plan.actions)
     numbers = list(numbers)
     actions = [(number, plan.actions[number]) for number in numbers if number < first]
-    for directory, here in groupby(actions, lambda pair: pair[1].directory):
-        yield b"within " + quote(directory)
-        for brought, group in groupby(here, lambda pair: pair[1].save is not None and not pair[1].if_missing):
+    for (directory, link), here in groupby(actions, lambda pair: (pair[1].directory, pair[1].through)):
+        yield words(b"within", directory, *([link] if link else []))
+        for together, group in groupby(here, lambda pair: _can_wait(pair[1])):
             found = list(group)
-            if not brought:
-                yield from (_step(number, action) for number, action in found)
-            for start in range(0, len(found) if brought else 0, _TOGETHER):
-                yield _put(found[start : start + _TOGETHER])
+            for start in range(0, len(found), _TOGETHER if together else 1):
+                yield _put(found[start : start + _TOGETHER]) if together else _one(*found[start])
     for number in numbers:
         if number >= first:
             yield _trigger(plan, context, number)
@@ -111,7 +109,14 @@ def _comment(action: Action) -> bytes:
     return b"# %s %s\n" % (action.verb.encode(), printable(action.path).encode())
 
 
-def _step(number: int, action: Action) -> bytes:
+def _can_wait(action: Action) -> bool:
+    """Whether it is brought with others: a place from which something was moved away has to be filled at once."""
+    return action.save in ("keep", "nothing") and not action.if_missing
+
+
+def _one(number: int, action: Action) -> bytes:
+    if action.save is not None and not action.if_missing:
+        return _put([(number, action)], b"swap")
     if not action.if_missing:
         return b"%sact() { %s; }\nstep %d" % (_comment(action), action.text, number)
     name = quote(action.name)
@@ -120,13 +125,13 @@ def _step(number: int, action: Action) -> bytes:
     return text % (_comment(action), action.text, name, name, new, new, number)
 
 
-def _put(actions: Sequence[tuple[int, Action]]) -> bytes:
+def _put(actions: Sequence[tuple[int, Action]], how: bytes = b"put") -> bytes:
     made = b"\n".join(b"%smake%d() { %s; }" % (_comment(action), number, action.text) for number, action in actions)
     what = (
         b"%d %s %s %s" % (number, (action.save or "").encode(), b"sync" if action.synced else b"-", quote(action.name))
         for number, action in actions
     )
-    return made + b"\nput " + b" ".join(what)
+    return made + b"\n" + how + b" " + b" ".join(what)
 
 
 def _trigger(plan: Plan, context: Context, number: int) -> bytes:

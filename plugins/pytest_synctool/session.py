@@ -138,7 +138,7 @@ class NodeSession:
     def _path(self, check: Check) -> bytes:
         """What has to be looked at for a check."""
         if check.command is None:
-            return check.entry.destination
+            return check.entry.looked_at
         return journal.owed(os.fsencode(self.settings.masterdir), check.entry.destination, check.command.kind)
 
     def _look(self, checks: Sequence[Check]) -> None:
@@ -210,7 +210,8 @@ class NodeSession:
         todo = plan.plan(drifted, self._overlay, os.fsencode(self.settings.masterdir), owed, tasks)
         if not todo.actions and not todo.triggers:
             return [_refusal(check, outcome) for check, outcome in pairs]
-        needed = [action.path for action in todo.actions if action.path not in self._actual]
+        selected = {check.entry.destination for check in self.checks if check.command is None}
+        needed = [action.path for action in todo.actions if action.path not in selected]
         if needed:  # directories that were not selected: to tell later whether they were made
             self._look([Check(self._overlay[path], self.checks[0].function) for path in needed])
         report = _Applied(todo)
@@ -221,7 +222,7 @@ class NodeSession:
         except TransportError as error:
             # Some of it may have been done: the second probe tells, if the node still answers.
             report.broken = str(error)
-        findings = {path: "missing" for path in needed if self._actual.get(path) is ABSENT}
+        findings = {path: "missing" for path in needed if self._actual.get(self._overlay[path].looked_at) is ABSENT}
         drifts = [(check, o) for check, o in pairs if o.status is Status.DRIFT and check.command is None]
         findings |= {check.entry.destination: o.message for check, o in drifts}
         self._done += report.done(findings)  # before the node is looked at again, which may fail
@@ -233,14 +234,14 @@ class NodeSession:
         for check, outcome in zip(self.checks, outcomes, strict=True):
             if check.command is not None:
                 continue
-            actual = self._actual.get(check.entry.destination)
+            actual = self._actual.get(check.entry.looked_at)
             if outcome.status is Status.DRIFT and actual is not None and not isinstance(actual, Unknown):
                 drifted[check.entry] = actual
         # What was found through a link that gives way to a directory is not there any more then.
         links = tuple(e.destination + b"/" for e, actual in drifted.items() if _gives_way(e, actual))
         files = (c.entry for c in self.checks if c.entry.tree is Tree.OVERLAY and c.command is None)
         below = [entry for entry in files if entry.destination.startswith(links)]
-        drifted.update((entry, ABSENT) for entry in below if entry.destination not in self._unreadable)
+        drifted.update((entry, ABSENT) for entry in below if entry.looked_at not in self._unreadable)
         return list(drifted.items())
 
     def _apply(self, todo: plan.Plan, report: _Applied) -> None:
@@ -296,10 +297,10 @@ def _refusal(check: Check, outcome: Outcome) -> Outcome:
 
 
 def _gives_way(entry: Entry, actual: FileState | Absent) -> bool:
-    """Whether a link is to become a directory."""
+    """Whether a link is to become a directory, wherever it leads."""
     if entry.tree is not Tree.OVERLAY or not isinstance(actual, FileState):
         return False
-    return actual.kind is Kind.LINK and entry.expected.kind is Kind.DIRECTORY
+    return actual.kind is Kind.LINK and entry.expected.kind is Kind.DIRECTORY and entry.follow is False
 
 
 def _name(function: CheckFunction) -> str:
@@ -387,6 +388,11 @@ def drift(entry: Entry, changes: Sequence[Change]) -> Outcome:
         else f"{change.what}: expected {change.expected}, found {change.found}"
         for change in changes
     ]
+    is_link = any((change.what, change.found) == ("type", Kind.LINK.value) for change in changes)
+    if is_link and entry.source.is_directory and entry.follow is None:
+        details.append(
+            "it stays if it leads to a directory; 'follow: yes' in attributes.yaml takes it as one, 'no' not"
+        )
     return Outcome(Status.DRIFT, finding(changes), (*details, f"source: {entry.source.shown}"))
 
 

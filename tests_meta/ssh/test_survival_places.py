@@ -69,8 +69,10 @@ def test_an_immutable_file(live: Site) -> None:
 
 
 def test_directories_above_that_are_something_else(live: Site) -> None:
-    """A dangling link, a file, a link to another directory, nothing at all: what was there is kept beside it."""
+    """A dangling link, a file, a link that is to give way, nothing at all: what was there is kept beside it."""
     live.nodes = {"node1": "batch"}
+    rule = f"- path: {live.top}/elsewhere\n  follow: no\n"
+    (live.masterdir / "attributes.yaml").write_text(rule)
     for name in ("dangling", "plain", "elsewhere", "none/deep"):
         live.put(f"{name}/file._all", NEW)
     live.sh(
@@ -86,19 +88,72 @@ def test_directories_above_that_are_something_else(live: Site) -> None:
     settled(live)
 
 
-def test_a_file_alone_below_a_link(live: Site) -> None:
-    """Where only the file is selected, a link above it is left alone: the file goes where it leads, or nowhere."""
+def test_links_above_are_not_followed(live: Site) -> None:
+    """Neither replaced nor written through, whether or not they are selected, unless they are allowed."""
     live.nodes = {"node1": "batch"}
-    for name in ("dangling", "elsewhere"):
+    for name in ("dangling", "elsewhere", "deep/in"):
         live.put(f"{name}/file._all", NEW)
-    live.sh("node1", "mkdir -p @/real; cd @; ln -s nowhere dangling; ln -s real elsewhere; echo old >real/file")
-    run = live.pytest("--fix", "-k", "file")
+    live.delete("deep/evil._all")
+    live.sh(
+        "node1",
+        "mkdir -p @/real/in; cd @; ln -s nowhere dangling; ln -s real elsewhere; ln -s real deep;"
+        "for name in file in/file evil; do echo old >real/$name; done",
+    )
+    before = live.sh("node1", "cd @; ls -lR --time-style=full-iso")
+    run = live.pytest("--fix", "-k", "file or evil")
     assert run.status == 1
+    assert run.count("failure") == 4
     assert "No such file or directory" in run.message("node1", f"{live.top}/dangling/file")
-    assert run.word("node1", f"{live.top}/elsewhere/file") == "passed"
-    assert live.sh("node1", "cd @; readlink dangling elsewhere; cat real/file.saved; ls -A").split() == [
-        "nowhere", "real", "old", "dangling", "elsewhere", "real",
+    for name, kind in (("elsewhere/file", "overlay"), ("deep/in/file", "overlay"), ("deep/evil", "delete")):
+        assert f"leads to {live.top}/real" in run.message("node1", f"{live.top}/{name}", kind)
+        assert "'follow: yes' in attributes.yaml would allow" in run.message("node1", f"{live.top}/{name}", kind)
+    assert live.sh("node1", "cd @; ls -lR --time-style=full-iso") == before
+    run = live.pytest("--fix")
+    assert "it leads to a directory: say 'follow: yes' or 'no'" in run.message("node1", f"{live.top}/elsewhere")
+    assert run.word("node1", f"{live.top}/dangling/file") == "passed"
+    assert live.sh("node1", "cd @; readlink elsewhere deep; cat real/file real/in/file real/evil").split() == [
+        *("real", "real"), *("old",) * 3,
     ]  # fmt: skip
+    rule = f"- path: ['{live.top}/elsewhere', '{live.top}/deep']\n  follow: yes\n"
+    (live.masterdir / "attributes.yaml").write_text(rule)
+    settled(live)
+    assert live.sh("node1", "cd @; readlink elsewhere deep; cat real/file.saved; ls real").split() == [
+        "real", "real", "old", "file", "file.saved", "in",
+    ]  # fmt: skip
+
+
+def test_a_directory_behind_a_link_is_looked_after(live: Site) -> None:
+    """Its owner and mode are what counts, not those of the link; a link that leads nowhere is a missing directory."""
+    live.nodes = {"node1": "batch"}
+    live.directory_of("run", 0o750)
+    (live.masterdir / "attributes.yaml").write_text(f"- path: {live.top}/*\n  follow: yes\n")
+    live.sh("node1", "mkdir -p -m 755 @ @/real; chown 1:1 @/real; ln -s real @/run")
+    run = live.pytest()
+    assert run.message("node1", f"{live.top}/run").count("owner mismatch, group mismatch, mode mismatch") == 2
+    settled(live)
+    assert live.sh("node1", "cd @; readlink run; stat -c '%a %u:%g' real").split() == ["real", "750", "0:0"]
+    live.sh("node1", "rmdir @/real")
+    run = live.pytest("--fix")
+    assert "missing, not fixed: mv: cannot overwrite non-directory" in run.message("node1", f"{live.top}/run")
+
+
+def test_what_something_is_mounted_on(live: Site) -> None:
+    """Neither deleted nor replaced: the system does not let it go, and why is told."""
+    live.nodes = {"node1": "batch"}
+    live.put("file._all", NEW)
+    live.delete("evil._all")
+    live.delete("directory._all")
+    live.sh("node1", "mkdir -p @/directory; cd @; for name in file evil mine; do echo $name >$name; done")
+    live.sh("node1", "cd @; for name in file evil; do mount --bind mine $name; done; mount -t tmpfs none directory")
+    try:
+        run = live.pytest("--fix")
+        assert run.status == 1
+        assert "busy" in run.message("node1", f"{live.top}/file")
+        assert "busy" in run.message("node1", f"{live.top}/evil", "delete")
+        assert "directories are never deleted" in run.message("node1", f"{live.top}/directory", "delete")
+        assert live.sh("node1", "cat @/mine @/file @/evil; mountpoint -q @/directory") == "mine\n" * 3
+    finally:
+        live.sh("node1", "umount @/file @/evil @/directory; rmdir @/directory")
     settled(live)
 
 

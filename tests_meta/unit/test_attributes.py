@@ -250,7 +250,7 @@ def test_sensitive_no(word: str) -> None:
     assert read(f"- {{path: /f, sensitive: {word}}}").rules[0].sensitive is False
 
 
-NO_ATTRIBUTE = "1: no attribute: expected at least one of owner, group, mode, validate, sensitive"
+NO_ATTRIBUTE = "1: no attribute: expected at least one of owner, group, mode, validate, sensitive, follow"
 
 # With True, the schema refuses the file too.
 PROBLEMS = [
@@ -269,7 +269,8 @@ PROBLEMS = [
     ("- path: /f\n  onwer: root", ["2: unknown key 'onwer' (did you mean 'owner'?)"], True),
     ("- paths: /f\n  owner: root", ["1: unknown key 'paths' (did you mean 'path'?)"], True),
     ("- path: /f\n  owner: root\n  xyz: 1", [
-        "3: unknown key 'xyz': expected one of path, source, groups, owner, group, mode, validate, sensitive"], True),
+        "3: unknown key 'xyz': expected one of path, source, groups, owner, group, mode, validate, sensitive, "
+        "follow"], True),
     ("- path: /f\n  owner: root\n  path: /g", ["3: 'path' is set twice, first on line 1"], False),
     ("- path: /f\n  onwer: a\n  onwer: a", ["2: unknown key 'onwer' (did you mean 'owner'?)",
                                            "3: 'onwer' is set twice, first on line 2"], True),
@@ -331,6 +332,7 @@ PROBLEMS = [
     ("- {path: /f, validate: [visudo]}", ["1: 'validate' expects a command like 'visudo -cf %s', not a list"], True),
     ("- path: /f\n  validate: |\n    a %s\n    b\n", [
         "2: 'validate' expects one line without control characters, not 'a %s\\nb\\n'"], False),
+    ("- {path: /f, follow: maybe}", ["1: 'follow' expects yes or no, not 'maybe'"], True),
     ("- {path: /f, sensitive: maybe}", ["1: 'sensitive' expects yes or no, not 'maybe'"], True),
     ("- {path: /f, sensitive: }", ["1: 'sensitive' expects yes or no, not nothing"], True),
     ("- {path: /f, sensitive: {}}", ["1: 'sensitive' expects yes or no, not a table"], True),

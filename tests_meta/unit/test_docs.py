@@ -39,7 +39,7 @@ def test_the_readme_configuration(tmp_path: Path) -> None:
 def test_attributes(tmp_path: Path) -> None:
     text = block(DOCS / "repository.md", "- path: /**")
     found = attributes.parse(text, tmp_path / "attributes.yaml", ("batch", "node3"))
-    assert [rule.mode for rule in found.rules] == [None, 0o440, 0o600, 0o600]
+    assert [rule.mode for rule in found.rules] == [None, 0o440, 0o600, None, 0o600]
 
 
 def test_every_keyword_is_documented() -> None:

@@ -65,7 +65,7 @@ def test_every_kind_of_drift_is_put_right(node: DiskNode, wanted: str) -> None:
     for number, name in enumerate(names):
         found = FOUND[number % len(FOUND)]
         put(node.files / name, found, elsewhere)
-        one = node.entry(name, EXPECTED[wanted])
+        one = replace(node.entry(name, EXPECTED[wanted]), attributes=Attributes(follow=False))
         entries.append(one)
         before[name] = (found, node.actual(one))
     outside = snapshot(elsewhere)
@@ -81,6 +81,30 @@ def test_every_kind_of_drift_is_put_right(node: DiskNode, wanted: str) -> None:
             assert isinstance(state_before, FileState)
             assert replace(saved, md5=None) == replace(state_before, md5=None)
     assert plan([(one, ABSENT) for one in entries if node.changes(one)], {}, b"/m") == Plan((), ())
+
+
+def test_a_link_that_leads_to_a_directory_stays(node: DiskNode) -> None:
+    """Unless it is said to give way: /lib may be such a link."""
+    put(node.files / "a", "link to directory", node.master)
+    put(node.files / "b", "directory", node.master)
+    entries = [node.entry("a", EXPECTED["directory"]), node.entry("b", EXPECTED["file"])]
+    assert node.fix(*entries) == ["it leads to a directory: say 'follow: yes' or 'no' in attributes.yaml", None]
+    assert (node.files / "a").readlink() == node.master
+    assert not (node.files / "a.saved").exists()
+
+
+def test_what_was_moved_aside_comes_back(node: DiskNode) -> None:
+    """If nothing can take its place."""
+    put(node.files / "f", "directory", node.master)
+    one = node.entry("f", EXPECTED["file"])
+    todo = plan([(one, node.actual(one))], {}, os.fsencode(node.master))
+    (action,) = todo.actions
+    broken = Plan((replace(action, text=action.text + b' && rm "$1"'),), ())
+    (result,) = node.carry_out(broken)
+    assert result is not None
+    assert "No such file or directory" in str(result.failure)
+    assert (node.files / "f/inside").read_text() == "kept"
+    assert not (node.files / "f.saved").exists()
 
 
 def test_the_saved_copy_holds_the_old_content_and_the_next_one_replaces_it(node: DiskNode) -> None:

@@ -88,7 +88,8 @@ class _Parser:
             group=self.account("group", given.get("group")),
             mode=self.mode(given.get("mode")),
             validate=self.validate(given.get("validate")),
-            sensitive=self.sensitive(given.get("sensitive")),
+            sensitive=self.truth("sensitive", given.get("sensitive")),
+            follow=self.truth("follow", given.get("follow")),
         )
 
     def keys(self, table: Table) -> dict[str, Value]:
@@ -194,12 +195,12 @@ class _Parser:
             self.problem(value.line, f"'validate' expects one line without control characters, not {_shape(value)}")
         return word
 
-    def sensitive(self, value: Value | None) -> bool | None:
-        word = self.word("sensitive", value, "yes or no")
+    def truth(self, key: str, value: Value | None) -> bool | None:
+        word = self.word(key, value, "yes or no")
         if value is None or word is None:
             return None
         if word.lower() not in TRUTHS:
-            self.problem(value.line, f"'sensitive' expects yes or no, not {_shape(value)}")
+            self.problem(value.line, f"'{key}' expects yes or no, not {_shape(value)}")
         return TRUTHS.get(word.lower())
 
 

@@ -15,9 +15,11 @@ from pytest_synctool.model import FileState, Kind
 from pytest_synctool.source import Source, Tree
 
 FILE_NAME: Final = "attributes.yaml"
-ATTRIBUTES: Final = ("owner", "group", "mode", "validate", "sensitive")
+ATTRIBUTES: Final = ("owner", "group", "mode", "validate", "sensitive", "follow")
 
 _FOR_LINKS: Final = ("owner", "group", "sensitive")
+_FOR_DIRECTORIES: Final = ("owner", "group", "mode", "sensitive", "follow")
+_FOR_FILES: Final = ("owner", "group", "mode", "validate", "sensitive")
 _FOR_OTHERS: Final = ("owner", "group", "mode", "sensitive")
 _BY_SOURCE, _BY_PATH, _BY_PATTERN = range(3)
 LARGEST_ID: Final = 2**32 - 2  # one more is -1, which chown takes as "leave it"
@@ -27,6 +29,8 @@ LARGEST_ID: Final = 2**32 - 2  # one more is -1, which chown takes as "leave it"
 class Attributes:
     """What the rules say of one entry on one node; None where they say nothing.
 
+    `follow` is about a directory: whether a symbolic link to one does as well, or gives way to it.
+
     `origins` names for each decided attribute the rule that decided it: `mode 0440 by attributes.yaml:12`.
     """
 
@@ -35,6 +39,7 @@ class Attributes:
     mode: int | None = None
     validate: str | None = None
     sensitive: bool = False
+    follow: bool | None = None
     origins: tuple[str, ...] = ()
 
     def applied(self, state: FileState) -> FileState:
@@ -86,6 +91,7 @@ class Rule:
     mode: int | None = None
     validate: str | None = None
     sensitive: bool | None = None
+    follow: bool | None = None
 
     def importance(self, ranks: dict[str, int]) -> int | None:
         """The place of its most important group (`ranks` has `all`); None where it does not hold."""
@@ -174,13 +180,12 @@ NO_RULES: Final = AttributeRules((), Path(FILE_NAME))
 
 
 def _meaningful(kind: Kind) -> tuple[str, ...]:
-    if kind is Kind.FILE:
-        return ATTRIBUTES
-    return _FOR_LINKS if kind is Kind.LINK else _FOR_OTHERS
+    kinds = {Kind.FILE: _FOR_FILES, Kind.LINK: _FOR_LINKS, Kind.DIRECTORY: _FOR_DIRECTORIES}
+    return kinds.get(kind, _FOR_OTHERS)
 
 
 def written(attribute: str, value: object) -> str:
     """The value of an attribute as a file would have it."""
     if attribute == "mode":
         return f"{value:04o}"
-    return ("yes" if value else "no") if attribute == "sensitive" else str(value)
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
