@@ -289,7 +289,7 @@ def _last_word(stderr: bytes) -> str:
     """The reason in a command's error output: its last line, without what the message says anyway."""
     lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
     if not lines:
-        return "the connection failed without a word"
+        return "the connection broke off without a word"
     last = re.sub(r"^ssh: connect to host \S+ port \d+: ", "", lines[-1].strip())
     return printable(last.encode()).rstrip(".")
 

@@ -23,7 +23,7 @@ def tell(line):
 class Telling:
     script_limit = None
     def __init__(self, name, transport):
-        self.name, self.transport = name, transport
+        self.name, self.transport, self.close = name, transport, transport.close
     def run(self, script, deadline):
         tell('begin ' + self.name)
         event(self.name).set()
