@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Final
 
 from testinfra.backend.chroot import ChrootBackend
-from testinfra.backend.local import LocalBackend
 
 from pytest_synctool import tarball
 from pytest_synctool.errors import TransportError
@@ -125,7 +124,7 @@ class Mirror:
 
     def bring(self, transport: HostTransport, files: Sequence[bytes]) -> tuple[str, ...]:
         """The same for these files and directories, named below the masterdir."""
-        if not files or isinstance(transport.host.backend, LocalBackend):
+        if not files or transport.is_local:
             return ()  # a local node reads the masterdir itself
         if self.problem is not None:
             raise TransportError(self.problem)

@@ -11,7 +11,7 @@ from pytest_synctool import journal
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind, printable
 from pytest_synctool.repository import Entry
 from pytest_synctool.shell import quote, words
-from pytest_synctool.source import Tree, parents
+from pytest_synctool.source import Source, Tree, parents
 
 Save = Literal["keep", "aside", "leave", "nothing"]
 
@@ -23,7 +23,8 @@ class Action:
     `text` is its shell text, run in the directory of the path. With a `save`, the text makes what is new as `$1`, which
     then takes the place of what is there: that is kept, moved aside, left if it leads to a directory, or is known to be
     nothing. A `synced` one has content that has to be on the disk before. With `if_missing` nothing is done where there
-    is something already. The directory `through` above it may be a symbolic link, and no other.
+    is something already. A `private` one without a save needs the private directory too. The directory `through` above
+    it may be a symbolic link, and no other.
     """
 
     path: bytes
@@ -33,6 +34,7 @@ class Action:
     synced: bool = False
     if_missing: bool = False
     needs_mirror: bool = False
+    private: bool = False
     through: bytes = b""
 
     @property
@@ -48,9 +50,9 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What is to be run: a script below the masterdir (`post`, `task`), or the shell text of an on_update."""
+    """What is to be run: a script below the masterdir (`post`, `task`), or shell text (`on_update`, `always`)."""
 
-    kind: Literal["post", "on_update", "task"]
+    kind: Literal["post", "on_update", "task", "always"]
     text: bytes
 
     @property
@@ -61,7 +63,17 @@ class Command:
     @property
     def announced(self) -> str:
         """As the documentation announces it: `command $masterdir/overlay/etc/x.post`."""
-        return f"command {'' if self.kind == 'on_update' else '$masterdir/'}{self.shown}"
+        return f"command {'' if self.is_text else '$masterdir/'}{self.shown}"
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is shell text rather than a script."""
+        return self.kind in ("on_update", "always")
+
+    @property
+    def follows_a_change(self) -> bool:
+        """Whether it has to run after a change, at the latest in the next run, rather than because it was asked for."""
+        return self.kind in ("post", "on_update")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +97,14 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Actions in order, then triggers: those of files before those of directories."""
+    """Actions in order, then triggers: those of files before those of directories.
+
+    One that is `restoring` puts back what another one has kept.
+    """
 
     actions: tuple[Action, ...]
     triggers: tuple[Trigger, ...]
+    restoring: bool = False
 
     @property
     def needs_mirror(self) -> bool:
@@ -101,14 +117,14 @@ def plan(
     entries: Mapping[bytes, Entry],
     masterdir: bytes,
     owed: Sequence[tuple[Entry, Command]] = (),
-    tasks: Sequence[Entry] = (),
+    tasks: Sequence[tuple[Entry, Command]] = (),
 ) -> Plan:
     """The plan that brings drifted entries to their expected state.
 
     `entries` are all overlay entries of the node by destination: a missing parent directory of a drifted entry is
     made as they describe it, and their triggers are looked up there. `masterdir` is the mirror's path on the node.
     A directory that must not exist is left alone: directories are never deleted. `owed` are commands that an earlier
-    run has left to do, `tasks` are run after everything else, in the order of their names.
+    run has left to do, `tasks` are run after everything else, as they come.
     """
     deletes = [_remove(e) for e, state in drifted if e.tree is Tree.DELETE and _removable(state)]
     wanted = {entry.destination: (entry, state) for entry, state in drifted if entry.tree is Tree.OVERLAY}
@@ -126,8 +142,21 @@ def plan(
     deleted = {entry.destination: entry for entry, _ in drifted if entry.tree is Tree.DELETE}
     triggers = _triggers({action.path for action in changes}, entries, deleted, owed)
     needed = [_make_if_missing(above[path]) for path in sorted(above, key=lambda path: path.split(b"/"))]
-    last = (_task(entry) for entry in sorted(tasks, key=lambda entry: entry.destination))
+    last = (Trigger(entry.destination, command, b"/", frozenset(), owed=True) for entry, command in tasks)
     return Plan(tuple(_allowed(action, entries) for action in (*needed, *changes)), (*triggers, *last))
+
+
+def restore(saved: Sequence[tuple[Entry, bytes]], entries: Mapping[bytes, Entry]) -> Plan:
+    """The plan that puts back old versions, each with where it is on the node.
+
+    `entries` are all overlay entries of the node by destination.
+    """
+    actions = [
+        Action(e.destination, "restored", words(b"back", old, os.path.basename(e.destination)), private=True)
+        for e, old in sorted(saved, key=lambda pair: _order(pair[0]))
+    ]
+    triggers = _triggers({action.path for action in actions}, entries, {}, ())
+    return Plan(tuple(_allowed(action, entries) for action in actions), tuple(triggers), restoring=True)
 
 
 def _allowed(action: Action, entries: Mapping[bytes, Entry]) -> Action:
@@ -263,8 +292,11 @@ def task(entry: Entry) -> Command:
     return Command("task", entry.source.relative)
 
 
-def _task(entry: Entry) -> Trigger:
-    return Trigger(entry.destination, task(entry), b"/", frozenset(), owed=True)
+def always(text: str, masterdir: bytes) -> tuple[Entry, Command]:
+    """A command that every repair runs, and an entry that stands for it: there is nothing of it in the masterdir."""
+    name = os.fsencode(text)
+    nothing = FileState(Kind.OTHER, 0, 0, 0, 0)
+    return Entry(Source(Tree.TASKS, masterdir, name, name, nothing)), Command("always", name)
 
 
 def _is_directory(entry: Entry) -> bool:

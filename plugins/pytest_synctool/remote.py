@@ -16,7 +16,7 @@ t= wrong= locked=
 # When the other end of the connection goes away, the repair goes on: nothing is left in the middle.
 trap : PIPE HUP
 trap 'exit 1' INT TERM
-trap 'clean; unlock' EXIT
+trap 'clean; note_time; unlock' EXIT
 clean() { [ -z "$t" ] || rm -rf -- "$t"; t=; }
 refuse() { # REASON: nothing has been changed
   printf 'refused %s\n' "$1"
@@ -49,6 +49,11 @@ lock() {
   rm -f -- "$mine"
   locked=1
 }
+remember() { # from here on, the old versions that are kept are those of this run
+  f=$journal/saved
+  if [ -e "$f" ] && IFS= read -r l <"$f" && [ "$l" = "$who" ]; then return; fi
+  e=$( (printf '%s\n' "$who" >"$f") 2>&1) || refuse "its journal cannot be written: ${e##*"$nl"}"
+}
 unlock() { # a journal in which nothing is owed goes away
   [ -z "$locked" ] || { rmdir -- "$journal/owed" "$journal" 2>&-; rm -f -- "$state/lock"; }
   locked=
@@ -58,6 +63,8 @@ begin() { # what is changed from here on is known to the next run, whatever happ
   e=$(mkdir -p -- "$state" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"
   lock
   e=$(mkdir -p -- "$journal/owed" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"
+  [ -z "$log" ] || e=$( (umask 037; : >>"$log") 2>&1) || unlogged "$e"
+  [ -S /dev/log ] && l=$(command -v logger) || syslog=
   umask 077
 }
 owe() { # NUMBER NAME PATH: a command that has to run after a change, noted before the change
@@ -68,6 +75,7 @@ owe() { # NUMBER NAME PATH: a command that has to run after a change, noted befo
 paid() { rm -f -- "$journal/owed/$1"; }
 within() { # DIRECTORY [LINK]: where all is done that follows; of what leads there only LINK may be a link
   clean
+  note_time
   wrong= there=$1
   if [ -n "$2" ] && cd -P -- "$2" 2>&-; then there=${PWD%/}${1#"$2"}; fi
   if cd -P -- "$1" 2>&-; then
@@ -83,9 +91,9 @@ fresh() { # a private directory here, where things are made complete before a re
 }
 host=$(uname -n)
 sweep() { # take away what a repair on this node that was killed has left here
-  for old in "./.synctool.$host."*.??????; do
-    p=${old%.*} p=${p##*.}
-    [ ! -d "$old" ] || kill -0 "$p" 2>&- || rm -rf -- "$old"
+  for d in "./.synctool.$host."*.??????; do
+    p=${d%.*} p=${p##*.}
+    [ ! -d "$d" ] || kill -0 "$p" 2>&- || rm -rf -- "$d"
   done
 }
 own() { # by name, each by number where the node does not know the name
@@ -104,18 +112,39 @@ folder() { # OWNER GROUP UID GID MODE NEW
   install -d -o "$1" -g "$2" -m "$5" -- "$6" && return
   { [ -d "$6" ] || mkdir -- "$6"; } && own "$1" "$2" "$3" "$4" "$6" && real "$6" && chmod -- "$5" "$6"
 }
+old_of() { # NAME: sets $s to where its old version is kept
+  case $saved in /*) s=${saved%/}${PWD%/}/$1 ;; *) s=${PWD%/}/$1.saved ;; esac
+}
+room() { # for $s
+  [ -d "${s%/*}" ] || mkdir -p -- "${s%/*}"
+}
+note() { # NAME: its old version is in $s
+  printf '%s\n%s\n' "${PWD%/}/$1" "$s" >>"$journal/saved"
+}
 keep() { # a file or link about to be replaced stays as NAME.saved
   [ -e "$1" ] || [ -L "$1" ] || return 0
   if [ -d "$1" ] && [ ! -L "$1" ]; then echo "it has become a directory" >&2; return 1; fi
-  if [ -d "$1.saved" ]; then printf '%s is a directory, in the way\n' "$PWD/$1.saved" >&2; return 1; fi
-  ln -f -- "$1" "$1.saved" || cp -pP -- "$1" "$1.saved"
+  [ "$saved" != - ] || return 0
+  old_of "$1"
+  if [ -d "$s" ]; then printf '%s is a directory, in the way\n' "$s" >&2; return 1; fi
+  room && { ln -f -- "$1" "$s" || { rm -f -- "$s" && cp -pP -- "$1" "$s"; }; } && note "$1"
 }
-aside() { # what a rename cannot replace is moved to NAME.saved
-  if [ -e "$1.saved" ] || [ -L "$1.saved" ]; then printf '%s is in the way\n' "$PWD/$1.saved" >&2; return 1; fi
-  mv -- "$1" "$1.saved"
+aside() { # NAME: what a rename cannot replace is moved to NAME.saved; sets $old to where it is then, or $e
+  [ -e "$1" ] || [ -L "$1" ] || return 0
+  old_of "$1"
+  if [ "$saved" = - ] && { [ ! -d "$1" ] || [ -L "$1" ]; }; then
+    s=$t/.old
+  elif [ -e "$s" ] || [ -L "$s" ]; then e="$s is in the way"; return 1
+  else e=$( (room && note "$1") 2>&1) || return; fi
+  e=$(mv -- "$1" "$s" 2>&1) && old=$s
+}
+back() { # SAVED NAME: an old version comes back
+  if [ -d "$2" ] && [ ! -L "$2" ]; then rmdir -- "$2" || return
+  elif [ -d "$1" ] && [ ! -L "$1" ]; then rm -f -- "$2" || return; fi
+  mv -- "$1" "$t/$2" && mv -f -- "$t/$2" ./
 }
 leave() { # a link that leads to a directory is left to people, anything else is moved aside
-  [ ! -d "$1" ] || { echo "it leads to a directory: say 'follow: yes' or 'no' in attributes.yaml" >&2; return 1; }
+  [ ! -d "$1" ] || { e="it leads to a directory: say 'follow: yes' or 'no' in attributes.yaml"; return 1; }
   aside "$1"
 }
 accept() { # COMMAND FILE: whether the command, in which $f is the file, accepts it
@@ -124,8 +153,27 @@ accept() { # COMMAND FILE: whether the command, in which $f is the file, accepts
   printf 'refused by its validate command with exit status %s: %s\n' "$?" "${v##*"$nl"}" >&2
   return 1
 }
-ok() { eval "d$1=1"; echo "ok $1"; }
-failed() { printf 'failed %s %s\n' "$1" "${2##*"$nl"}"; }
+ok() { eval "d$1=1"; echo "ok $1"; say "$1"; }
+failed() { printf 'failed %s %s\n' "$1" "${2##*"$nl"}"; say "$1" ": FAILED ${2##*"$nl"}"; }
+say() { # NUMBER [RESULT]: to the log of this node
+  [ -n "$log$syslog" ] || return 0
+  eval "l=\$l$1"
+  [ -n "$l" ] || return 0
+  l="$SYNCTOOL_NODE: $l$2"
+  [ -z "$syslog" ] || said="$said$l$nl"
+  [ -n "$log" ] || return 0
+  printf '%s %s\n' "$now" "$l" >>"$log" || unlogged "$(: 2>&1 >>"$log")"
+}
+unlogged() { # REASON: the changes are what matters, so they are made all the same
+  log=
+  echo "remark its log is not complete: ${1##*"$nl"}"
+}
+now= said=
+note_time() { # for what is said from here on
+  [ -z "$said" ] || printf '%s' "$said" | logger -t synctool 2>&-
+  said=
+  [ -z "$log" ] || { now=$(date +%Y-%m-%dT%H:%M:%S%z) && now=${now%??}:${now#"${now%??}"}; }
+}
 step() { # NUMBER [fresh], with the action in act()
   if [ -n "$wrong" ]; then e=$wrong; elif { [ -z "$2" ] || fresh; } && e=$(act 2>&1); then ok "$1"; return; fi
   failed "$1" "$e"
@@ -143,28 +191,26 @@ prepare() { # (NUMBER SAVE SYNC NAME)...: make them, in the private directory
 replace() { # the same: put them in place, each by a rename
   n=$#
   while [ "$n" -gt 0 ]; do
-    case $2 in nothing) ;; *) "$2" "$4" || return ;; esac
+    [ "$2" = nothing ] || keep "$4" || return
     set -- "$@" "$t/$4"
     shift 4
     n=$((n - 4))
   done
   mv -f -- "$@" ./
 }
-alone() { # NUMBER SAVE SYNC NAME: what cannot be done with others
+alone() { # NUMBER SAVE SYNC NAME: what could not be done with the others
   # One that has got to its place must not be taken for the old one.
   [ -z "$made" ] || [ -e "$t/$4" ] || [ -L "$t/$4" ] || return 0
   rm -rf -- "$t/$4"
-  was=
-  case $2 in aside | leave) if [ -e "$4" ] || [ -L "$4" ]; then was=$4; fi ;; esac
   e=$( { prepare "$@" && replace "$@"; } 2>&1) && return
   rm -rf -- "$t/$4" # the next one may need the room
-  # Nothing came in the place of what was moved aside, so it comes back.
-  [ -z "$was" ] || [ -e "$4" ] || [ -L "$4" ] || mv -- "$4.saved" "$4"
   return 1
 }
-swap() { # NUMBER SAVE SYNC NAME, with what makes it in makeNUMBER()
-  made=
-  if fresh && alone "$@"; then ok "$1"; else failed "$1" "$e"; fi
+swap() { # NUMBER SAVE SYNC NAME, with what makes it in makeNUMBER(): what is there is moved away first
+  old=
+  if fresh && e=$(prepare "$@" 2>&1) && "$2" "$4" && e=$(mv -f -- "$t/$4" ./ 2>&1); then ok "$1"; return; fi
+  [ -z "$old" ] || mv -- "$old" "$4" # nothing came in its place
+  failed "$1" "$e"
 }
 put() { # (NUMBER SAVE SYNC NAME)..., with what makes each in makeNUMBER(): all together, or else one by one
   made= all=
@@ -189,6 +235,7 @@ trigger() { # NUMBER DIRECTORY NAME, with the command in act(); output into a fi
   rm -f -- "$o"
   (cd -- "$2" && if [ -c /dev/null ]; then act </dev/null; else act <&-; fi) >&4 2>&1 4>&- 5<&-
   s=$?
+  note_time
   tail -c 4000 <&5 | sed 's/^/output /'
   echo
   exec 4>&- 5<&-
@@ -210,3 +257,16 @@ on_update() { # NUMBER DIRECTORY NAME TEXT
   trigger "$1" "$2" "$3"
 }
 """
+
+RECALL: Final = rb"""recall() { # JOURNAL: which old versions the last repair has kept, and are still there
+  f=$1/saved
+  if [ -e "$f" ] && [ ! -r "$f" ]; then echo "refused $f cannot be read"; return; fi
+  echo recalled
+  [ ! -e "$f" ] || {
+    IFS= read -r who
+    while IFS= read -r p && IFS= read -r s; do
+      { [ ! -e "$s" ] && [ ! -L "$s" ]; } || printf '%s\n%s\n' "$p" "$s"
+    done
+  } <"$f"
+  echo end
+}"""

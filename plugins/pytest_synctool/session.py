@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_synctool import journal, plan, probe, script
+from pytest_synctool.apply import Applied, apply, told
 from pytest_synctool.errors import RemoteError, RepositoryError, TransportError
 from pytest_synctool.model import (
     ABSENT,
@@ -27,6 +28,7 @@ from pytest_synctool.model import (
     printable,
 )
 from pytest_synctool.repository import Entry
+from pytest_synctool.script import Context
 from pytest_synctool.source import Tree
 from pytest_synctool.transport import Transport
 
@@ -37,13 +39,15 @@ CheckFunction = Callable[[Entry, FileState | Absent], list[Change]]
 
 # What a dry run has to say of a task.
 NOT_RUN: Final = Outcome(Status.SKIPPED, "dry run, not running")
+# And --restore of what it has nothing to do with.
+NOT_KEPT: Final = Outcome(Status.SKIPPED, "nothing to restore: the last --fix has kept no old version of it")
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """One test: a check function applied to one entry, or to the note on a node that a `command` of it is owed.
 
-    A `command` that is a task is not looked at, but run.
+    A `command` that does not follow a change is not looked at, but run.
 
     `audited` is what an audit found: a repair of anything else is refused. None: whatever is found is put right.
     """
@@ -55,24 +59,29 @@ class Check:
 
     @property
     def is_task(self) -> bool:
-        """Whether it is about a task."""
-        return self.command is not None and self.command.kind == "task"
+        """Whether it is about a task, or another command that is run in any case."""
+        return self.command is not None and not self.command.follows_a_change
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How sessions are run.
 
+    With `fix` what differs is put right. With `restore` nothing is compared: what the last repair has kept comes back.
     `deadline` bounds each command on a node and `trigger_timeout` each trigger, in seconds; `explain` tells of an entry
-    why the node has to have it. `who` tells others who is at work.
+    why the node has to have it. `who` tells others who is at work. `saved`, `log` and `syslog` are those of a Context.
     """
 
     masterdir: Path
     fix: bool = False
+    restore: bool = False
     deadline: float = 120.0
     explain: Explain | None = None
     trigger_timeout: int = 60
     who: str = "somebody"
+    saved: bytes = b""
+    log: bytes = b""
+    syslog: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +131,11 @@ class NodeSession:
         """Probe, compare, and with `fix` repair and probe again. Never raises for what a node does."""
         started = time.perf_counter()
         try:
-            self._look(self.checks)
-            outcomes = [self._outcome(check) for check in self.checks]
+            if self.settings.restore:
+                outcomes = self._restore()
+            else:
+                self._look(self.checks)
+                outcomes = [self._outcome(check) for check in self.checks]
             if self.settings.fix:
                 outcomes = self._fix(outcomes)
         except TransportError as error:
@@ -206,7 +218,7 @@ class NodeSession:
             for check, outcome in pairs
             if check.command is not None and outcome.status is Status.DRIFT
         ]
-        tasks = [check.entry for check in self.checks if check.is_task]
+        tasks = [(check.entry, check.command) for check in self.checks if check.command is not None and check.is_task]
         todo = plan.plan(drifted, self._overlay, os.fsencode(self.settings.masterdir), owed, tasks)
         if not todo.actions and not todo.triggers:
             return [_refusal(check, outcome) for check, outcome in pairs]
@@ -214,20 +226,64 @@ class NodeSession:
         needed = [action.path for action in todo.actions if action.path not in selected]
         if needed:  # directories that were not selected: to tell later whether they were made
             self._look([Check(self._overlay[path], self.checks[0].function) for path in needed])
-        report = _Applied(todo)
-        try:
-            if todo.needs_mirror and self.node.rsync:
-                self._notes = tuple(self.push(self.entries))
-            self._apply(todo, report)
-        except TransportError as error:
-            # Some of it may have been done: the second probe tells, if the node still answers.
-            report.broken = str(error)
         findings = {path: "missing" for path in needed if self._actual.get(self._overlay[path].looked_at) is ABSENT}
         drifts = [(check, o) for check, o in pairs if o.status is Status.DRIFT and check.command is None]
         findings |= {check.entry.destination: o.message for check, o in drifts}
-        self._done += report.done(findings)  # before the node is looked at again, which may fail
+        report = Applied(todo, told(todo, findings))
+        self._carry_out(report)
         self._look(self.checks)
         return [self._verdict(check, outcome, report) for check, outcome in pairs]
+
+    @cached_property
+    def _context(self) -> Context:
+        settings = self.settings
+        return Context(
+            os.fsencode(settings.masterdir),
+            self.node.name,
+            self.node.hostname or self.node.name,
+            settings.who,
+            settings.trigger_timeout,
+            saved=settings.saved,
+            log=settings.log,
+            syslog=settings.syslog,
+        )
+
+    def _carry_out(self, report: Applied) -> None:
+        try:
+            if report.todo.needs_mirror and self.node.rsync:
+                self._notes = tuple(self.push(self.entries))
+        except TransportError as error:
+            report.broken = str(error)
+            return
+        apply(report, self.transport, self._context, self.settings.deadline)
+        self._notes += tuple(report.remarks)
+        self._done += report.done()  # before the node is looked at again, which may fail
+
+    def _restore(self) -> list[Outcome]:
+        """Put back what the last repair has kept of the selected entries."""
+        answer = self.transport.run(script.recall(self._context), self.settings.deadline)
+        kept = script.parse_recalled(answer.stdout)
+        saved = {
+            check.entry: kept[check.entry.destination]
+            for check in self.checks
+            if check.command is None and check.entry.tree is Tree.OVERLAY and check.entry.destination in kept
+        }
+        todo = plan.restore(list(saved.items()), self._overlay)
+        findings = {entry.destination: f"from {printable(old)}" for entry, old in saved.items()}
+        report = Applied(todo, told(todo, findings))
+        if todo.actions:
+            self._carry_out(report)
+        return [self._restored(check, findings, report) for check in self.checks]
+
+    def _restored(self, check: Check, findings: Mapping[bytes, str], report: Applied) -> Outcome:
+        path = check.entry.destination
+        if check.command is not None or check.entry.tree is not Tree.OVERLAY or path not in findings:
+            return NOT_KEPT
+        failure = report.failure(path)
+        if failure is not None:
+            return Outcome(Status.DRIFT, f"not restored {findings[path]}: {failure}", report.output(path))
+        ran = "".join(f", ran {name}" for name in report.ran(path))
+        return Outcome(Status.FIXED, f"restored ({findings[path]}){ran}")
 
     def _drifted(self, outcomes: Sequence[Outcome]) -> list[tuple[Entry, FileState | Absent]]:
         drifted: dict[Entry, FileState | Absent] = {}
@@ -244,24 +300,7 @@ class NodeSession:
         drifted.update((entry, ABSENT) for entry in below if entry.looked_at not in self._unreadable)
         return list(drifted.items())
 
-    def _apply(self, todo: plan.Plan, report: _Applied) -> None:
-        context = script.Context(
-            os.fsencode(self.settings.masterdir),
-            self.node.name,
-            self.node.hostname or self.node.name,
-            self.settings.who,
-            self.settings.trigger_timeout,
-        )
-        for part in script.parts(todo, context, self.transport.script_limit):
-            done = [number for number, result in report.results.items() if result.failure is None]
-            answer = self.transport.run(script.script(todo, context, part, done), self.settings.deadline)
-            results, complete = script.parse(todo, answer.stdout)
-            report.results.update({number: result for number, result in results.items() if number in part})
-            if not complete:
-                report.broken = "the repair did not come to its end"
-                return
-
-    def _verdict(self, check: Check, before: Outcome, report: _Applied) -> Outcome:
+    def _verdict(self, check: Check, before: Outcome, report: Applied) -> Outcome:
         if _is_news(check, before):
             return _refusal(check, before)
         if check.command is not None and check.is_task:
@@ -305,79 +344,6 @@ def _gives_way(entry: Entry, actual: FileState | Absent) -> bool:
 
 def _name(function: CheckFunction) -> str:
     return getattr(function, "__name__", "the check")
-
-
-@dataclass
-class _Applied:
-    """A plan and what became of it."""
-
-    todo: plan.Plan
-    results: dict[int, script.Result] = field(default_factory=dict)
-    broken: str | None = None
-
-    def done(self, findings: Mapping[bytes, str]) -> list[str]:
-        """The actions that succeeded, with the finding of each, and the triggers that were run."""
-        lines = []
-        for number, action in enumerate(self.todo.actions):
-            result = self.results.get(number)
-            # Not for a directory that was needed, and was there already.
-            if result is not None and result.failure is None and action.path in findings:
-                lines.append(f"{printable(action.path)} {action.verb} ({findings[action.path]})")
-        for number, trigger in enumerate(self.todo.triggers, len(self.todo.actions)):
-            if number in self.results:
-                lines.append(f"running {trigger.command.announced}")
-        return lines
-
-    def verb(self, path: bytes) -> str:
-        return next((action.verb for action in self.todo.actions if action.path == path), "fixed")
-
-    def failure(self, path: bytes) -> str | None:
-        """Why a path cannot be called fixed: its action failed, or a trigger that it fired."""
-        for number, action in enumerate(self.todo.actions):
-            if action.path == path and (result := self.results.get(number)) and result.failure:
-                return result.failure
-        for number, trigger in self._triggers(path):
-            result = self.results.get(number)
-            if result is not None and result.failure:
-                return f"{trigger.command.shown} failed: {result.failure}"
-        return self.broken
-
-    def ran(self, path: bytes) -> list[str]:
-        """The triggers that a path has fired."""
-        return [trigger.command.shown for number, trigger in self._triggers(path) if number in self.results]
-
-    def _result_of(self, path: bytes, command: plan.Command) -> script.Result | None:
-        numbered = enumerate(self.todo.triggers, len(self.todo.actions))
-        number = next((n for n, trigger in numbered if (trigger.path, trigger.command) == (path, command)), -1)
-        return self.results.get(number)
-
-    def task(self, path: bytes, command: plan.Command) -> Outcome:
-        """The outcome of a task."""
-        result = self._result_of(path, command)
-        if result is None:
-            return Outcome(Status.ERROR, f"not run: {self.broken or 'the repair did not get to it'}")
-        if result.failure is not None:
-            return Outcome(Status.DRIFT, f"{command.shown} failed: {result.failure}", result.output)
-        return Outcome(Status.FIXED, f"ran {command.shown}", result.output)
-
-    def run_late(self, path: bytes, command: plan.Command, before: Outcome, after: Outcome) -> Outcome:
-        """The outcome of a command that was owed from an earlier run, of what is seen before and after."""
-        result = self._result_of(path, command)
-        if after.status is Status.OK:
-            return Outcome(Status.FIXED, f"ran {command.shown} ({before.message})", before.details)
-        if after.status is not Status.DRIFT:
-            return after
-        reason = self.broken if result is None else result.failure
-        output = () if result is None else result.output
-        return Outcome(Status.DRIFT, f"{after.message}, not run: {reason}", (*after.details, *output))
-
-    def output(self, path: bytes) -> tuple[str, ...]:
-        """What the triggers of a path printed."""
-        return tuple(line for n, _ in self._triggers(path) if n in self.results for line in self.results[n].output)
-
-    def _triggers(self, path: bytes) -> list[tuple[int, plan.Trigger]]:
-        numbered = enumerate(self.todo.triggers, len(self.todo.actions))
-        return [(number, trigger) for number, trigger in numbered if path in trigger.causes]
 
 
 def drift(entry: Entry, changes: Sequence[Change]) -> Outcome:

@@ -224,6 +224,11 @@ class HostTransport:
         return None if self._stdin_argv() else _ARGUMENT_LIMIT
 
     @property
+    def is_local(self) -> bool:
+        """Whether the node is this machine itself."""
+        return isinstance(self.host.backend, LocalBackend)
+
+    @property
     def sudo(self) -> list[str]:
         """What stands before a command on the node; empty without sudo. It never asks for a password."""
         backend = self.host.backend

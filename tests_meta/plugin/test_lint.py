@@ -194,7 +194,7 @@ def test_fix_does_not_go_with_it(clean: Site) -> None:
     """The reason is said."""
     run = clean.pytest(LINT, "--fix")
     assert run.status == 4
-    assert "--fix does not go with --synctool-lint: it contacts no node, so nothing can be fixed" in run.output
+    assert "--fix does not go with --synctool-lint: it contacts no node, so nothing is changed" in run.output
 
 
 def test_the_option_alone_asks_for_the_cluster(clean: Site) -> None:

@@ -15,7 +15,7 @@ from tests_meta.site import Site
 def left(live: Site) -> str:
     """A command that shows what is left of the journal of this masterdir, and of a lock."""
     directory = os.fsdecode(journal.directory(os.fsencode(live.masterdir)))
-    return f"for f in {directory} {directory}/../lock*; do [ ! -e $f ] || echo $f; done"
+    return f"for f in {directory}/owed {directory}/../lock*; do [ ! -e $f ] || echo $f; done"
 
 
 def test_a_command_that_failed_is_owed_until_it_has_run(live: Site) -> None:

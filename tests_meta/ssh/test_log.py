@@ -192,3 +192,61 @@ def test_a_log_that_cannot_be_written_any_more_does_not_stop_a_repair(logged: Si
     assert run.status == 0, run.output
     assert "synctool.log is not complete: No space left on device" in run.output
     assert logged.sh("node1", "cat @/file") == "content\n"
+
+
+def test_each_node_has_a_log_of_its_own(logged: Site) -> None:
+    """What was done there, and what failed, as in the log of the master; nothing for a dry run."""
+    logged.nodes = {"node1": "batch", "node2": "batch"}
+    logged.directory.chmod(0o755)
+    logged.put("file._all")
+    logged.script("file.post", "#!/bin/sh\nexit $(grep -c node2 /etc/hostname)\n")
+    logged.put("way._all")
+    logged.delete("evil._all")
+    for node in logged.nodes:
+        logged.sh(node, f"mkdir -p @ {logged.directory}; chmod 755 @; touch @/evil; mkdir @/way @/way.saved")
+    log = logged.directory / "synctool.log"
+    logged.pytest()
+    assert logged.sh("node1", f"ls {log} 2>&1 || :").startswith("ls: cannot access")
+    assert logged.pytest("--fix").status == 1
+    top = logged.top
+    for node in logged.nodes:
+        found = logged.sh(node, f"cat {log}").splitlines()
+        assert all(TIME.match(line) for line in found)
+        ran = f"{node}: running command $masterdir/overlay{top}/file.post"
+        assert [TIME.sub("", line, count=1) for line in found] == [
+            f"{node}: {top}/evil deleted (must not exist)",
+            f"{node}: {top}/file created (missing)",
+            f"{node}: {top}/way updated (type mismatch): FAILED {top}/way.saved is in the way",
+            ran + (": FAILED exit status 1" if node == "node2" else ""),
+        ]
+        assert lines(logged).count(ran) == 1
+    logged.sh("node1", "rmdir @/way.saved")
+
+
+def test_a_log_that_a_node_cannot_write(logged: Site) -> None:
+    """Stops nothing, and is told."""
+    logged.nodes = {"node1": "batch"}
+    logged.put("file._all")
+    logged.sh("node1", f"rm -rf {logged.directory}; mkdir -p {logged.directory / 'synctool.log'}")
+    run = logged.pytest("--fix")
+    assert run.status == 0
+    assert "WARNING node1: its log is not complete: " in run.output
+
+
+def test_the_syslog_of_a_node(logged: Site) -> None:
+    """Where one listens, the lines go there too, unless --no-syslog says otherwise."""
+    logged.nodes = {"node1": "batch"}
+    logger = '#!/bin/sh\n{ echo "$*"; cat; } >>/tmp/said.log\n'
+    assert logged.cluster is not None
+    logged.cluster.write("node1", "/usr/local/sbin/logger", logger.encode(), 0o755)
+    # What makes a socket there, and needs nothing else to be installed.
+    agent = logged.sh("node1", "rm -f /tmp/said.log; ssh-agent -a /dev/log").partition("SSH_AGENT_PID=")[2]
+    try:
+        logged.put("one._all")
+        assert logged.pytest("--fix", "--no-syslog").status == 0
+        assert logged.sh("node1", "cat /tmp/said.log 2>&- || :") == ""
+        logged.put("two._all")
+        assert logged.pytest("--fix").status == 0
+        assert logged.sh("node1", "cat /tmp/said.log") == f"-t synctool\nnode1: {logged.top}/two created (missing)\n"
+    finally:
+        logged.sh("node1", f"kill {agent.partition(';')[0]}; rm -f /dev/log /usr/local/sbin/logger")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict, Unpack
 
 from pytest_synctool.compare import compare, compare_absent
-from pytest_synctool.model import Absent, Change, FileState, Kind
+from pytest_synctool.model import Absent, Change, FileState, Kind, printable
 from pytest_synctool.plan import Plan, plan
 from pytest_synctool.repository import Entry
-from pytest_synctool.script import Context, Result, parse, script
+from pytest_synctool.script import Context, Result, parse, remarks, script
 from pytest_synctool.shell import whole
 from pytest_synctool.source import Source, Tree
 
@@ -24,12 +24,22 @@ EXPECTED: Final = {
 }
 
 
+class How(TypedDict, total=False):
+    """More of a Context."""
+
+    who: str
+    saved: bytes
+    log: bytes
+    syslog: bool
+
+
 @dataclass
 class DiskNode:
     """The node: `top` holds the mirror of the masterdir, and what stands for the root of the node."""
 
     shell: Shell
     top: Path
+    remarks: list[str] = field(default_factory=list)
     trigger_timeout: int = 60
 
     @property
@@ -77,7 +87,7 @@ class DiskNode:
         actual = self.actual(entry)
         return compare(entry.expected, actual) if entry.tree is Tree.OVERLAY else compare_absent(actual)
 
-    def carry_out(self, todo: Plan, user: int | None = None) -> list[Result | None]:
+    def carry_out(self, todo: Plan, user: int | None = None, **how: Unpack[How]) -> list[Result | None]:
         """Run a plan; the results in order, None for what did not run."""
         here = self.top / "here"
         strays = [
@@ -86,21 +96,31 @@ class DiskNode:
             if not (path := Path("/", os.fsdecode(os.path.basename(action.path)))).exists()
         ]
         context = Context(
-            os.fsencode(self.master), "node3", "three", "me", self.trigger_timeout, os.fsencode(self.top / "state")
+            os.fsencode(self.master),
+            "node3",
+            "three",
+            "me",
+            self.trigger_timeout,
+            state=os.fsencode(self.top / "state"),
         )
-        answer = self.shell.run(whole(script(todo, context)), user=user, cwd=str(here))
+        context = replace(context, **how)
+        told = [f"{printable(action.path)} {action.verb}" for action in todo.actions]
+        told += [f"running {trigger.command.announced}" for trigger in todo.triggers]
+        text = script(todo, context, told)
+        answer = self.shell.run(whole(text), user=user, cwd=str(here))
         results, complete = parse(todo, answer.stdout)
+        self.remarks = remarks(answer.stdout)
         assert complete, answer
         assert not [*here.iterdir(), *(path for path in strays if path.exists())], "written beside the target"
         assert list((self.top / "tmp").iterdir()) == []
         assert not [path for path in snapshot(self.files) if b"/.synctool." in path]
         return [results.get(number) for number in range(len(todo.actions) + len(todo.triggers))]
 
-    def fix(self, *entries: Entry, of: tuple[Entry, ...] = ()) -> list[str | None]:
+    def fix(self, *entries: Entry, of: tuple[Entry, ...] = (), **how: Unpack[How]) -> list[str | None]:
         """Repair what differs in these entries; how every step failed, None where it did not."""
         drifted = [(e, self.actual(e)) for e in entries if self.changes(e)]
         overlay = {e.destination: e for e in (*entries, *of) if e.tree is Tree.OVERLAY}
-        results = self.carry_out(plan(drifted, overlay, os.fsencode(self.master)))
+        results = self.carry_out(plan(drifted, overlay, os.fsencode(self.master)), **how)
         return ["did not run" if result is None else result.failure for result in results]
 
     @classmethod

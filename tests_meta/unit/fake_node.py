@@ -97,5 +97,5 @@ def run(
         file = one.tree is Tree.OVERLAY and one.expected.kind is Kind.FILE
         fake.requests.append(probe.Request(one.destination, one.expected.size if file else None))
     checks = checks if checks is not None else [Check(one, same) for one in entries]
-    settings = Settings(MASTER, fix, 17.0)
+    settings = Settings(MASTER, fix, deadline=17.0)
     return NodeSession(replace(node(), rsync=rsync), checks, entries, fake, fake.push, settings).run()

@@ -51,6 +51,11 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+def changes_nodes(config: pytest.Config) -> bool:
+    """Whether the run writes on nodes, rather than just looks at them."""
+    return bool(config.option.synctool_fix or config.option.synctool_restore)
+
+
 def cache_of(config: pytest.Config) -> Any:
     """pytest's cache between runs; None with -p no:cacheprovider."""
     return getattr(config, "cache", None)
@@ -105,7 +110,7 @@ def ssh_settings(config: pytest.Config, command: tuple[str, ...] = ("ssh",)) -> 
 def wants_cluster(config: pytest.Config) -> bool:
     """Whether the command line asks for the cluster: our options, or the compliance suite among the arguments."""
     option = config.option
-    if option.synctool_conf or option.synctool_fix or option.synctool_lint:
+    if option.synctool_conf or option.synctool_lint or changes_nodes(config):
         return True
     if option.synctool_selection is not None and not all(map(is_url, terms(option.synctool_selection))):
         return _has_configuration(config) or _collects_suite(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -17,14 +18,13 @@ from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.nodeids import encode
 from pytest_synctool.plugin.cluster import SUITE, Cluster, cluster_of
-from pytest_synctool.repository import Entry
 from pytest_synctool.session import Check, CheckFunction
 from pytest_synctool.source import Tree
 
 # Other suites have functions named check_* too, which are none of our business.
 _CHECK_DEFINITION = re.compile(rb"^def check_\w+\(\s*entry\b", re.MULTILINE)
 _PARAMETERS = ("entry", "actual")
-_POST, _TASK = "post", "task"
+_POST, _TASK, _ALWAYS = "post", "task", "always"
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -101,19 +101,18 @@ class CheckCollector(pytest.Collector):
 def nodes_of(parent: pytest.Collector, function: CheckFunction, cluster: Cluster) -> Iterator[NodeCollector]:
     """One collector for every selected node."""
     for node in cluster.nodes:
-        yield NodeCollector.from_parent(
-            parent, name=node.name, node=node, function=function, entries=cluster.repository.entries(node)
-        )
+        yield NodeCollector.from_parent(parent, name=node.name, node=node, function=function, cluster=cluster)
 
 
 class NodeCollector(pytest.Collector):
     """One node under one check function; carries the markers of its groups for -m and -k."""
 
-    def __init__(self, *, node: Node, function: CheckFunction, entries: tuple[Entry, ...], **arguments: Any) -> None:
+    def __init__(self, *, node: Node, function: CheckFunction, cluster: Cluster, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.node = node
         self.function = function
-        self.entries = entries
+        self.cluster = cluster
+        self.entries = cluster.repository.entries(node)
         self.own_markers.extend(getattr(function, "pytestmark", ()))
         for group in node.groups:
             if not group.startswith("_"):  # not a name that pytest.mark can give
@@ -131,6 +130,12 @@ class NodeCollector(pytest.Collector):
             if self.config.option.synctool_tasks:
                 tasks = (entry for entry in self.entries if entry.tree is Tree.TASKS)
                 yield from (self._item(e.destination, Check(e, self.function, plan.task(e))) for e in tasks)
+            return
+        if _ALWAYS in _marks(self.function):
+            if self.config.option.synctool_fix:
+                config = self.cluster.config
+                for entry, command in (plan.always(text, os.fsencode(config.masterdir)) for text in config.always_run):
+                    yield self._item(entry.destination, Check(entry, self.function, command))
             return
         tree = Tree.DELETE if Tree.DELETE.value in _marks(self.function) else Tree.OVERLAY
         for entry in self.entries:

@@ -16,7 +16,7 @@ import pytest
 
 from pytest_synctool.accounts import user_name
 from pytest_synctool.errors import ConfigError
-from pytest_synctool.plugin.cluster import Cluster, is_worker
+from pytest_synctool.plugin.cluster import Cluster, changes_nodes, is_worker
 from pytest_synctool.report.expand import NodeTests
 from pytest_synctool.report.log import Count, events, stamped
 from pytest_synctool.session import NodeResult
@@ -32,6 +32,7 @@ class RepairLog:
     path: str | None
     syslog: bool
     descriptor: int | None = None
+    mode: str = "--fix"
     problem: str | None = None
     _count: Count = field(default_factory=Count)
     _began: bool = False
@@ -49,7 +50,7 @@ class RepairLog:
             syslog.openlog("synctool", 0, syslog.LOG_USER)
         with self._lock:
             self._began = True
-            self._write([f"synctool --fix began: {user_name()}, {nodes_in_words(nodes)}"])
+            self._write([f"synctool {self.mode} began: {user_name()}, {nodes_in_words(nodes)}"])
 
     def take(self, tests: NodeTests, result: NodeResult) -> None:
         """The lines of a node that has ended."""
@@ -61,7 +62,7 @@ class RepairLog:
         """The last line of a run that has begun; nothing can be written any more."""
         with self._lock:
             if self._began:
-                self._write([f"synctool --fix ended: {self._count}"])
+                self._write([f"synctool {self.mode} ended: {self._count}"])
             if self.descriptor is not None:
                 os.close(self.descriptor)
             self.descriptor, self.syslog, self._began = None, False, False
@@ -85,10 +86,11 @@ LOG = pytest.StashKey[RepairLog]()
 
 def open_log(config: pytest.Config, cluster: Cluster) -> None:
     """Open the log of a repair in the process that reports; an audit has none. Raises ConfigError if it cannot be."""
-    if config.option.synctool_fix and not is_worker(config):
+    if changes_nodes(config) and not is_worker(config):
         path = cluster.config.logfile
         descriptor = None if path is None else _append_to(path, cluster.config.path)
-        config.stash[LOG] = RepairLog(path, not config.option.synctool_no_syslog, descriptor)
+        mode = "--restore" if config.option.synctool_restore else "--fix"
+        config.stash[LOG] = RepairLog(path, not config.option.synctool_no_syslog, descriptor, mode)
 
 
 def _append_to(path: str, conf: Path) -> int:

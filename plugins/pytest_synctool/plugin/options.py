@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Final
 
 import pytest
@@ -10,7 +11,15 @@ import pytest
 from pytest_synctool import batches
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.nodeset import terms
-from pytest_synctool.plugin.cluster import TALLY, cluster_of, is_url, is_worker, ssh_settings, wants_cluster
+from pytest_synctool.plugin.cluster import (
+    TALLY,
+    changes_nodes,
+    cluster_of,
+    is_url,
+    is_worker,
+    ssh_settings,
+    wants_cluster,
+)
 from pytest_synctool.plugin.lock import lock
 from pytest_synctool.plugin.log import LOG, open_log
 from pytest_synctool.report.tally import Tally
@@ -61,6 +70,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="put right what differs; without it nothing on a node is ever written",
     )
     _add_repair_options(group)
+    _add_saved_options(group)
     group.addoption(
         "--skip-rsync",
         dest="synctool_skip_rsync",
@@ -141,13 +151,54 @@ def _add_repair_options(group: pytest.OptionGroup) -> None:
     )
 
 
+def _add_saved_options(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--no-saved",
+        dest="synctool_no_saved",
+        action="store_true",
+        help="with --fix: keep no NAME.saved of what is replaced; a directory in the way is kept all the same",
+    )
+    group.addoption(
+        "--saved-dir",
+        dest="synctool_saved_dir",
+        type=_directory,
+        metavar="DIR",
+        help="with --fix: keep old versions below DIR on the node (DIR/etc/motd) instead of beside the new ones",
+    )
+    group.addoption(
+        "--restore",
+        dest="synctool_restore",
+        action="store_true",
+        help="put back what the last --fix has kept on the nodes, and run the .post scripts of what comes back",
+    )
+
+
+def _directory(text: str) -> str:
+    if not text.startswith("/") or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"expected a directory on the nodes like /var/lib/saved, not {text!r}")
+    return os.path.normpath(text)
+
+
+def _check_saved(option: argparse.Namespace) -> None:
+    for name, value in (("--no-saved", option.synctool_no_saved), ("--saved-dir", option.synctool_saved_dir)):
+        if value and not option.synctool_fix:
+            raise pytest.UsageError(f"{name} needs --fix: nothing else replaces files")
+    if option.synctool_no_saved and option.synctool_saved_dir:
+        raise pytest.UsageError("--no-saved does not go with --saved-dir: old versions are kept, or they are not")
+    for name, value in (("--fix", option.synctool_fix), ("--tasks", option.synctool_tasks)):
+        if value and option.synctool_restore:
+            raise pytest.UsageError(f"{name} does not go with --restore, which puts back what --fix has changed")
+
+
 def _check_combinations(config: pytest.Config) -> None:
     """Raises pytest.UsageError, with the reason, for options of ours that do not go together."""
     option = config.option
-    if option.synctool_fix and option.synctool_lint:
-        raise pytest.UsageError("--fix does not go with --synctool-lint: it contacts no node, so nothing can be fixed")
-    if option.synctool_fix and option.collectonly:
-        raise pytest.UsageError("--fix does not go with --collect-only: nothing runs, so nothing can be fixed")
+    _check_saved(option)
+    mode = "--restore" if option.synctool_restore else "--fix"
+    if changes_nodes(config) and option.synctool_lint:
+        raise pytest.UsageError(f"{mode} does not go with --synctool-lint: it contacts no node, so nothing is changed")
+    if changes_nodes(config) and option.collectonly:
+        raise pytest.UsageError(f"{mode} does not go with --collect-only: nothing runs, so nothing is changed")
     if option.synctool_batch and option.synctool_serial:
         raise pytest.UsageError("--serial is --batch=1: give one of them")
     values = {name: getattr(option, dest) for name, dest in _BATCH_OPTIONS}
@@ -172,6 +223,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "delete: checks of delete entries",
         "post: checks of commands that have to run after a change",
         "task: tasks to run, with --tasks",
+        "always: commands of always_run, with --fix",
         "lint: rules of --synctool-lint",
     ):
         config.addinivalue_line("markers", marker)
@@ -187,7 +239,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if option.synctool_selection is not None:
             urls = [term for term in terms(option.synctool_selection) if is_url(term)]
             option.hosts = ",".join([*(host_spec(node) for node in cluster.nodes), *urls])
-        if option.synctool_fix and not is_worker(config):
+        if changes_nodes(config) and not is_worker(config):
             lock(config, cluster.config.masterdir)
         open_log(config, cluster)
     except SynctoolError as error:

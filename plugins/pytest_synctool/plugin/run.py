@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from pytest_synctool.explain import Explainer
 from pytest_synctool.fanout import Fanout
 from pytest_synctool.mirror import Mirror
 from pytest_synctool.model import Node, Outcome, Status
-from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, cache_of, is_worker, ssh_settings
+from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, cache_of, changes_nodes, is_worker, ssh_settings
 from pytest_synctool.plugin.collect import EntryItem
 from pytest_synctool.plugin.findings import FINDINGS, Findings, to_be_fixed
 from pytest_synctool.plugin.garbage import GarbageRarely
@@ -95,6 +96,23 @@ def batches_of(session: pytest.Session) -> Batches | None:
     return Batches(split(nodes, size.of(len(nodes))), option.synctool_max_fail_nodes or 0)
 
 
+def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
+    """How the sessions of a run are run."""
+    option = config.option
+    return Settings(
+        cluster.config.masterdir,
+        fix=option.synctool_fix,
+        restore=option.synctool_restore,
+        deadline=float(option.synctool_node_timeout),
+        explain=Explainer(cluster.repository).of_entry if option.synctool_explain else None,
+        trigger_timeout=option.synctool_trigger_timeout,
+        who=who(),
+        saved=b"-" if option.synctool_no_saved else os.fsencode(option.synctool_saved_dir or ""),
+        log=os.fsencode(cluster.config.logfile or ""),
+        syslog=not option.synctool_no_syslog,
+    )
+
+
 @dataclass
 class Runner:
     """Runs the nodes of this process, ahead of the tests that ask for them."""
@@ -115,21 +133,14 @@ class Runner:
         config = session.config
         limit = cluster.config.num_proc
         # With --maxfail a repair that was not asked for any more must not have been started.
-        careful = config.option.synctool_fix and config.option.maxfail
+        careful = changes_nodes(config) and config.option.maxfail
         processes = Processes()
-        settings = Settings(
-            cluster.config.masterdir,
-            config.option.synctool_fix,
-            float(config.option.synctool_node_timeout),
-            Explainer(cluster.repository).of_entry if config.option.synctool_explain else None,
-            config.option.synctool_trigger_timeout,
-            who(),
-        )
+        settings = settings_of(config, cluster)
         ssh = ssh_settings(config, cluster.config.ssh_cmd)
         sudo = Sudo(config.option.sudo_user) if config.option.sudo else None
-        mirrored = settings.fix and not config.option.synctool_skip_rsync
+        mirrored = changes_nodes(config) and not config.option.synctool_skip_rsync
         mirror = Mirror.of(settings.masterdir, cluster.config.rsync_cmd, settings.deadline) if mirrored else None
-        sockets = Sockets() if settings.fix else None  # an audit has but one thing to ask a node
+        sockets = Sockets() if changes_nodes(config) else None  # an audit has but one thing to ask a node
         log = config.stash.get(LOG, None)
         audited = to_be_fixed(config)
 
@@ -142,8 +153,8 @@ class Runner:
         def result_of(item: NodeItem) -> NodeResult:
             name = item.node.name
             try:
-                settings = ssh if sockets is None else replace(ssh, socket=sockets.name())
-                with closing(connect(item.node, settings, processes, sudo)) as connection:
+                shared = ssh if sockets is None else replace(ssh, socket=sockets.name())
+                with closing(connect(item.node, shared, processes, sudo)) as connection:
                     return session_of(item, connection).run()
             except TransportError as error:
                 return NodeResult((), f"{name} unreachable: {error}")
@@ -162,7 +173,9 @@ class Runner:
             checks = item.checks
             if audited:
                 checks = [replace(c, audited=audited.get(i)) for c, i in zip(item.checks, item.ids, strict=True)]
-            return NodeSession(item.node, checks, entries, connection, push, settings)
+            # This machine has one log, which the process that reports writes.
+            logged = replace(settings, log=b"", syslog=False) if connection.is_local else settings
+            return NodeSession(item.node, checks, entries, connection, push, logged)
 
         total = sum(len(i.ids) if isinstance(i, NodeItem) else 1 for i in session.items)
         positions = {item: number for number, item in enumerate(session.items)}
@@ -203,7 +216,7 @@ class Runner:
 
     def close(self) -> None:
         """End what is under way. A repair is let go to its end, so that no node is left in the middle of one."""
-        if not self.session.config.option.synctool_fix:
+        if not changes_nodes(self.session.config):
             self.processes.end_all()
         self.fanout.close()
         if self.sockets is not None:
@@ -256,7 +269,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
         return (yield)
     finally:
         runner.close()
-        if config.option.synctool_fix and not is_worker(config):
+        if changes_nodes(config) and not is_worker(config):
             for item, result in runner.fanout.unclaimed():  # interrupted: what was changed is told all the same
                 _report(runner, item.tests, result)
 
@@ -270,7 +283,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     session = item.session
     tests, result = item.tests, runner.run(item)
     most = item.config.option.maxfail
-    if most and not item.config.option.synctool_fix:  # what was fixed is always reported
+    if most and not changes_nodes(item.config):  # what was changed is always reported
         tests, result = cut(tests, result, most - session.testsfailed)
     if is_worker(item.config):
         item.ihook.pytest_runtest_logreport(report=pack(tests, result, runner.total))

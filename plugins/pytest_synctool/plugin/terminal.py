@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from pytest_synctool.nodeset import fold
-from pytest_synctool.plugin.cluster import CLUSTER, TALLY
+from pytest_synctool.plugin.cluster import CLUSTER, TALLY, changes_nodes
 from pytest_synctool.plugin.log import LOG
 from pytest_synctool.report.expand import is_entry, is_fixed, letter_of
 from pytest_synctool.report.summary import summary
@@ -25,7 +25,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         return []
     if config.option.synctool_lint:
         return [f"synctool: {cluster.config.path}, lint, no node is contacted"]
-    mode = "fixing" if config.option.synctool_fix else "dry run, nothing is changed on any node"
+    mode = "dry run, nothing is changed on any node"
+    if changes_nodes(config):
+        mode = "restoring" if config.option.synctool_restore else "fixing"
     lines = [
         f"synctool: {cluster.config.path}, {nodes_in_words(len(cluster.nodes))} of {len(cluster.config.nodes)}, {mode}"
     ]
@@ -79,7 +81,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
     finally:
         terminalreporter.stats.update(hidden)
     terminalreporter.section("synctool")
-    for text, colour in summary(tally, cluster.warnings, fixing=config.option.synctool_fix):
+    always = cluster.config.always_run
+    for text, colour in summary(tally, cluster.warnings, fixing=changes_nodes(config), always=always):
         terminalreporter.write_line(text, **{colour: True} if colour else {})
     for text, colour in _log_lines(config):
         terminalreporter.write_line(text, **{colour: True} if colour else {})

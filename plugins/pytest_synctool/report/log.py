@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pytest_synctool.model import Status, printable_text
 from pytest_synctool.report.expand import NodeTests, reason, shown_destination
-from pytest_synctool.session import NodeResult
+from pytest_synctool.session import NOT_KEPT, NodeResult
 from pytest_synctool.words import nodes_in_words
 
 
@@ -34,7 +34,7 @@ def events(tests: NodeTests, result: NodeResult) -> Iterator[str]:
     for nodeid, outcome in zip(tests.ids, result.outcomes, strict=True):
         if outcome.status in (Status.DRIFT, Status.ERROR):
             yield f"{tests.node}: {shown_destination(nodeid)} FAILED {outcome.message}"
-        elif outcome.status is Status.SKIPPED:
+        elif outcome.status is Status.SKIPPED and outcome != NOT_KEPT:
             skipped[outcome.message] = None
     for message in skipped:
         yield f"{tests.node}: {message}"
@@ -55,7 +55,8 @@ class Count:
         self.fixed += found.count(Status.FIXED)
         self.failed += found.count(Status.DRIFT) + found.count(Status.ERROR)
         self.unreachable += result.error is not None
-        self.not_begun += bool(found) and found.count(Status.SKIPPED) == len(found)
+        begun = (outcome.status is not Status.SKIPPED or outcome == NOT_KEPT for outcome in result.outcomes)
+        self.not_begun += bool(found) and not any(begun)
 
     def __str__(self) -> str:
         """`3 fixed, 1 failed`, and the nodes without a result if there are any."""

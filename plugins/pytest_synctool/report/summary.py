@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from pytest_synctool.model import Status
+from pytest_synctool.model import Status, printable_text
 from pytest_synctool.nodeset import fold
 from pytest_synctool.report.tally import Tally
 from pytest_synctool.words import nodes_in_words
@@ -16,8 +16,10 @@ _WORDS: Final = {Status.ERROR: "ERROR", Status.DRIFT: "DRIFT", Status.FIXED: "FI
 _COLOURS: Final = {Status.ERROR: "red", Status.DRIFT: "red", Status.FIXED: "green"}
 
 
-def summary(tally: Tally, warnings: Sequence[str], *, fixing: bool) -> Iterator[tuple[str, str]]:
-    """The lines of the summary, each with its colour."""
+def summary(
+    tally: Tally, warnings: Sequence[str], *, fixing: bool, always: Sequence[str] = ()
+) -> Iterator[tuple[str, str]]:
+    """The lines of the summary, each with its colour. `always` are the commands that every repair runs."""
     for warning in warnings[:_MOST_WARNINGS]:
         yield f"WARNING {warning}", "yellow"
     if len(warnings) > _MOST_WARNINGS:
@@ -34,6 +36,8 @@ def summary(tally: Tally, warnings: Sequence[str], *, fixing: bool) -> Iterator[
     )
     yield from _capped([(f"SKIPPED {fold(nodes)}: {reason}", "yellow") for reason, nodes in tally.not_begun.items()])
     yield from _closing(tally, fixing=fixing)
+    if not fixing:
+        yield from _capped([(f"not running command {printable_text(text)} (always_run)", "") for text in always])
 
 
 def _capped(lines: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -45,10 +49,11 @@ def _capped(lines: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 def _closing(tally: Tally, *, fixing: bool) -> Iterator[tuple[str, str]]:
     counts = [
         (tally.in_sync, "in sync"),
-        (len(tally.fixed), "fixed"),
+        (len(tally.fixed - tally.drifted - tally.errors), "fixed"),
         (len(tally.drifted), "drifted"),
         (len(tally.errors), "with errors"),
         (tally.left, "not looked at"),
+        (tally.nothing_kept, "with nothing to restore"),
     ]
     yield f"{nodes_in_words(tally.nodes)}: " + ", ".join(f"{n} {word}" for n, word in counts if n), ""
     if tally.drifted and not fixing:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pytest_synctool.model import Status
 from pytest_synctool.report.expand import NodeTests, reason, shown_destination
-from pytest_synctool.session import NOT_RUN, NodeResult
+from pytest_synctool.session import NOT_KEPT, NOT_RUN, NodeResult
 
 
 @dataclass
@@ -14,10 +14,11 @@ class Tally:
     """Nodes by how they ended, and findings: (status, text) with the nodes that have them.
 
     `unreachable` and `not_begun` have nodes by the reason, `not_looked_at` the ids of their tests. `notes` are what
-    people should know beside, with the nodes that it is about.
+    people should know beside, with the nodes that it is about. `nothing_kept` counts nodes that had nothing to restore.
     """
 
     in_sync: int = 0
+    nothing_kept: int = 0
     unreachable: dict[str, list[str]] = field(default_factory=dict)
     not_begun: dict[str, list[str]] = field(default_factory=dict)
     not_looked_at: list[str] = field(default_factory=list)
@@ -30,7 +31,7 @@ class Tally:
     @property
     def nodes(self) -> int:
         """How many nodes were tested."""
-        return self.in_sync + self.left + len(self.drifted | self.fixed | self.errors)
+        return self.in_sync + self.nothing_kept + self.left + len(self.drifted | self.fixed | self.errors)
 
     @property
     def left(self) -> int:
@@ -47,6 +48,9 @@ class Tally:
             return
         if result.outcomes and all(outcome == NOT_RUN for outcome in result.outcomes):
             return  # tasks alone, in a dry run: there was nothing to look at
+        if result.outcomes and all(outcome == NOT_KEPT for outcome in result.outcomes):
+            self.nothing_kept += 1
+            return
         if result.outcomes and all(outcome.status is Status.SKIPPED for outcome in result.outcomes):
             self.not_begun.setdefault(result.outcomes[0].message, []).append(tests.node)
             self.not_looked_at.extend(tests.ids)

@@ -1,0 +1,12 @@
+"""The commands of `always_run`: run by every --fix on every node."""
+
+from __future__ import annotations
+
+import pytest
+from pytest_synctool.checks import Absent, Change, Entry, FileState
+
+
+@pytest.mark.always
+def check_always(entry: Entry, actual: FileState | Absent) -> list[Change]:
+    """A command is run, and its exit status tells; there is nothing to compare, so this is never called."""
+    raise AssertionError(f"{entry.source.shown} was to be compared with {actual}")

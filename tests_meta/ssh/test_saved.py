@@ -1,0 +1,113 @@
+"""Old versions on real nodes: --no-saved, --saved-dir, --restore."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests_meta.gate import settled
+from tests_meta.site import Site
+
+
+@pytest.fixture
+def old(live: Site) -> Site:
+    """Nodes with an old file, an old link, and a directory in the way of a file; nothing else is right either."""
+    live.nodes = {"node1": "batch", "node2": "batch"}
+    live.put("conf.d/file._all", "new\n")
+    live.put("link._all", "new\n")
+    live.put("way._all", "new\n")
+    live.put("made._all", "new\n")
+    live.script("conf.d/file.post", "#!/bin/sh\ncat file >>/tmp/restore.log\n")
+    live.delete("evil._all")
+    for node in live.nodes:
+        live.sh(
+            node,
+            "rm -rf /tmp/restore.log /srv/saved; mkdir -p @/conf.d @/way; chmod 755 @ @/conf.d; cd @;"
+            "echo old >conf.d/file; chown 1:2 conf.d/file; chmod 640 conf.d/file; ln -s nowhere link;"
+            "echo mine >way/inside; echo evil >evil",
+        )
+    return live
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+def test_restore(old: Site, workers: tuple[str, ...]) -> None:
+    """What was replaced is as it was, and its trigger runs again; what was new or deleted is left alone."""
+    assert old.pytest("--fix", *workers).status == 0
+    run = old.pytest("--restore", *workers)
+    assert run.status == 0, run.output
+    assert "restoring" in run.output
+    assert f"FIXED node[1-2]: {old.top}/conf.d/file restored (from {old.top}/conf.d/file.saved), ran " in run.output
+    assert run.word("node1", f"{old.top}/made") == "skipped"
+    for node in old.nodes:
+        look = "cd @; cat conf.d/file; readlink link; cat way/inside made; stat -c '%a %u:%g' conf.d/file; ls . conf.d"
+        assert old.sh(node, look).split() == [
+            *("old", "nowhere", "mine", "new", "640", "1:2", ".:", "conf.d", "link", "made", "way"),
+            *("conf.d:", "file"),
+        ]
+        assert old.sh(node, "cat /tmp/restore.log") == "new\nold\n"
+    again = old.pytest("--restore")
+    assert again.status == 0
+    assert again.count("skipped") == len(again.results)
+    assert old.sh("node1", "cat /tmp/restore.log") == "new\nold\n"
+    settled(old)
+
+
+def test_restore_of_some(old: Site) -> None:
+    """Only what is selected comes back."""
+    assert old.pytest("--fix").status == 0
+    assert old.pytest("--restore", "--hosts=node2", "-k", "conf.d/file").status == 0
+    assert [old.sh(node, "cat @/conf.d/file @/way") for node in old.nodes] == ["new\nnew\n", "old\nnew\n"]
+    settled(old)
+
+
+def test_a_node_that_cannot_be_restored(old: Site) -> None:
+    """What is in the way is told, and an unreachable node is an error."""
+    old.nodes = {"node1": "batch", "dead1": "batch interface:127.0.0.1"}
+    old.pytest("--fix")
+    old.sh("node1", "rm @/link; mkdir @/link; touch @/link/inside")
+    run = old.pytest("--restore")
+    assert run.status == 1
+    assert "not restored from" in run.message("node1", f"{old.top}/link")
+    assert "not empty" in run.message("node1", f"{old.top}/link")
+    assert run.word("node1", f"{old.top}/way") == "passed"
+    assert "dead1 unreachable" in run.output
+    old.sh("node1", "rm -r @/link")
+
+
+def test_a_directory_of_their_own(old: Site) -> None:
+    """No configuration directory is littered, and --restore finds them all the same."""
+    assert old.pytest("--fix", "--saved-dir=/srv/saved").status == 0
+    assert old.sh("node1", "ls @ @/conf.d; cat /srv/saved@/conf.d/file; readlink /srv/saved@/link").split() == [
+        f"{old.top}:", "conf.d", "link", "made", "way", f"{old.top}/conf.d:", "file", "old", "nowhere",
+    ]  # fmt: skip
+    assert old.sh("node1", "stat -c %a /srv/saved") == "700\n"
+    assert old.pytest("--restore").status == 0
+    assert old.sh("node1", "cat @/conf.d/file @/way/inside; readlink @/link") == "old\nmine\nnowhere\n"
+    settled(old)
+
+
+def test_none_are_kept(old: Site) -> None:
+    """But what cannot be made again, a directory, is."""
+    assert old.pytest("--fix", "--no-saved").status == 0
+    assert old.sh("node1", "ls @ @/conf.d; cat @/way.saved/inside").split() == [
+        f"{old.top}:", "conf.d", "link", "made", "way", "way.saved", f"{old.top}/conf.d:", "file", "mine",
+    ]  # fmt: skip
+    settled(old)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--no-saved",), "--no-saved needs --fix"),
+        (("--saved-dir=/x",), "--saved-dir needs --fix"),
+        (("--fix", "--no-saved", "--saved-dir=/x"), "--no-saved does not go with --saved-dir"),
+        (("--fix", "--saved-dir=x"), "expected a directory on the nodes"),
+        (("--fix", "--restore"), "--fix does not go with --restore"),
+        (("--restore", "--tasks"), "--tasks does not go with --restore"),
+        (("--restore", "--collect-only"), "--restore does not go with --collect-only"),
+        (("--restore", "--synctool-lint"), "--restore does not go with --synctool-lint"),
+    ],
+)
+def test_options_that_do_not_go_together(site: Site, options: tuple[str, ...], message: str) -> None:
+    run = site.pytest(*options)
+    assert run.status == 4
+    assert message in run.output

@@ -1,0 +1,186 @@
+"""Old versions: where a repair keeps them, and how they come back, with real shells."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pytest_synctool.attributes import Attributes
+from pytest_synctool.errors import RemoteError
+from pytest_synctool.model import ABSENT
+from pytest_synctool.plan import Command, Plan, restore
+from pytest_synctool.repository import Entry
+from pytest_synctool.script import Context, Result, parse_recalled, recall
+from pytest_synctool.shell import whole
+
+from tests_meta.unit.disk_node import EXPECTED, DiskNode
+from tests_meta.unit.helpers import ODD_NAMES, Shell, lstat_state
+
+
+@pytest.fixture
+def node(shell: Shell, open_directory: Path) -> DiskNode:
+    """An empty node with each of the shells."""
+    return DiskNode.make(shell, open_directory)
+
+
+def names_in(node: DiskNode) -> list[str]:
+    """The names of the node's files."""
+    return sorted(path.name for path in node.files.iterdir())
+
+
+def recalled(node: DiskNode) -> dict[str, str]:
+    """What the last repair has kept, below the node's files."""
+    context = Context(os.fsencode(node.master), state=os.fsencode(node.top / "state"))
+    found = parse_recalled(node.shell.run(whole(recall(context))).stdout)
+    return {os.path.relpath(os.fsdecode(path), node.files): os.fsdecode(old) for path, old in found.items()}
+
+
+def put_back(node: DiskNode, *entries: Entry) -> list[Result | None]:
+    """Restore these from what was kept."""
+    kept = recalled(node)
+    pairs = [(one, os.fsencode(kept[os.path.relpath(os.fsdecode(one.destination), node.files)])) for one in entries]
+    return node.carry_out(restore(pairs, {one.destination: one for one in entries}))
+
+
+def test_in_a_directory_of_their_own(node: DiskNode) -> None:
+    """Under their whole paths, with owner and mode; nothing is left beside the new ones."""
+    saved = node.top / "old versions"
+    names = [os.fsdecode(name) for name in ODD_NAMES]
+    for name in names:
+        (node.files / name).write_bytes(b"old " + os.fsencode(name))
+        os.chown(node.files / name, 7, 8)
+        (node.files / name).chmod(0o604)
+    entries = [node.entry(name, EXPECTED["file"]) for name in names]
+    assert set(node.fix(*entries, saved=os.fsencode(saved))) == {None}
+    assert names_in(node) == sorted(names)
+    for name in names:
+        old = Path(f"{saved}{node.files / name}")
+        found = lstat_state(os.fsencode(old))
+        assert found is not ABSENT
+        assert (old.read_bytes(), found.uid, found.gid, found.mode) == (b"old " + os.fsencode(name), 7, 8, 0o604)
+    assert recalled(node) == {name: f"{saved}{node.files / name}" for name in names}
+
+
+def test_on_another_file_system(node: DiskNode, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where a link cannot be made, a copy is."""
+    shm = Path("/dev/shm")
+    if not shm.is_dir() or shm.stat().st_dev == node.files.stat().st_dev:
+        shm = tmp_path_factory.mktemp("other")
+    saved = shm / f"synctool-saved-{os.getpid()}"
+    (node.files / "f").write_text("old")
+    (node.files / "d").mkdir()
+    (node.files / "d/inside").write_text("kept")
+    try:
+        entries = [node.entry(name, EXPECTED["file"]) for name in "fd"]
+        assert set(node.fix(*entries, saved=os.fsencode(saved))) == {None}
+        assert Path(f"{saved}{node.files}/f").read_text() == "old"
+        assert Path(f"{saved}{node.files}/d/inside").read_text() == "kept"
+    finally:
+        node.shell.run(b"rm -rf " + os.fsencode(saved))
+
+
+def test_not_at_all(node: DiskNode) -> None:
+    """But a directory is never thrown away."""
+    (node.files / "f").write_text("old")
+    (node.files / "d").mkdir()
+    (node.files / "d/inside").write_text("kept")
+    (node.files / "l").symlink_to("d")
+    link = replace(node.entry("l", EXPECTED["directory"]), attributes=Attributes(follow=False))
+    entries = [node.entry("f", EXPECTED["file"]), node.entry("d", EXPECTED["file"]), link]
+    assert set(node.fix(*entries, saved=b"-")) == {None}
+    assert names_in(node) == ["d", "d.saved", "f", "l"]
+    assert (node.files / "d.saved/inside").read_text() == "kept"
+    assert recalled(node) == {"d": str(node.files / "d.saved")}
+
+
+def test_nothing_to_recall(node: DiskNode) -> None:
+    assert recalled(node) == {}
+    assert node.fix(node.entry("f", EXPECTED["file"])) == [None]
+    assert recalled(node) == {}
+
+
+def test_a_journal_that_cannot_be_read_is_no_empty_one() -> None:
+    for answer in (b"refused /x/saved cannot be read\n", b"", b"recalled\n/a\n/a.saved\n"):
+        with pytest.raises(RemoteError, match="what the last --fix has kept there cannot be told"):
+            parse_recalled(answer)
+
+
+def test_they_come_back(node: DiskNode) -> None:
+    """Each as it was, and what has to run after a change runs; what was new stays; then there is nothing more."""
+    (node.files / "f").write_text("old")
+    (node.files / "f").chmod(0o600)
+    (node.files / "l").symlink_to("/etc/passwd")
+    (node.files / "d").mkdir()
+    (node.files / "d/inside").write_text("kept")
+    (node.files / "x").write_text("a file")
+    script = node.trigger("overlay/f.post", f"#!/bin/sh\necho ran >>{node.top}/log\n")
+    file, link = node.entry("f", EXPECTED["file"], trigger=script), node.entry("l", EXPECTED["file"])
+    directory, made = node.entry("d", EXPECTED["file"]), node.entry("x", EXPECTED["directory"])
+    before = {name: lstat_state(os.fsencode(node.files / name)) for name in "fldx"}
+    new = node.entry("new", EXPECTED["file"])
+    assert set(node.fix(file, link, directory, made, new)) == {None}
+    assert set(recalled(node)) == {"f", "l", "d", "x"}
+    assert set(put_back(node, file, link, directory, made)) == {Result(None)}
+    assert {name: lstat_state(os.fsencode(node.files / name)) for name in "fldx"} == before
+    assert ((node.files / "f").read_text(), (node.files / "d/inside").read_text()) == ("old", "kept")
+    assert names_in(node) == ["d", "f", "l", "new", "x"]
+    assert (node.top / "log").read_text() == "ran\nran\n"
+    assert recalled(node) == {}
+
+
+def test_only_of_the_last_repair(node: DiskNode) -> None:
+    for name in "ab":
+        (node.files / name).write_text(f"old {name}")
+    one, two = (node.entry(name, EXPECTED["file"]) for name in "ab")
+    assert node.fix(one) == [None]
+    assert node.carry_out(Plan((), ()), who="another run") == []
+    assert set(recalled(node)) == {"a"}
+    assert node.fix(two, who="another run") == [None]
+    assert set(recalled(node)) == {"b"}
+
+
+def test_a_directory_that_is_in_use_stays(node: DiskNode) -> None:
+    """What was put into it since is not thrown away."""
+    (node.files / "x").write_text("a file")
+    made = node.entry("x", EXPECTED["directory"])
+    assert node.fix(made) == [None]
+    (node.files / "x/since").write_text("kept")
+    (result,) = put_back(node, made)
+    assert result is not None
+    assert result.failure is not None
+    assert re.search("not empty", result.failure)
+    assert (node.files / "x/since").read_text() == "kept"
+    assert (node.files / "x.saved").read_text() == "a file"
+
+
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d node3: (.*)")
+
+
+def test_the_log_of_a_node(node: DiskNode) -> None:
+    """Every action with time, node and result; triggers too. Nobody else may read it."""
+    log = node.top / "node.log"
+    (node.files / "b.saved").mkdir()
+    (node.files / "b").write_text("old")
+    fails = node.trigger("overlay/a.post", "#!/bin/sh\nexit 3\n")
+    one, two = node.entry("a\x1b", EXPECTED["file"], trigger=fails), node.entry("b", EXPECTED["file"])
+    node.fix(one, two, log=os.fsencode(log))
+    found = [match[1] for line in log.read_text().splitlines() if (match := LINE.fullmatch(line))]
+    assert found == [
+        f"{node.files}/a\\x1b created",
+        f"{node.files}/b updated: FAILED {node.files}/b.saved is a directory, in the way",
+        "running command $masterdir/overlay/a.post: FAILED exit status 3",
+    ]
+    assert len(log.read_text().splitlines()) == len(found)
+    assert log.stat().st_mode & 0o777 == 0o640
+    assert Command("post", b"overlay/a.post").announced == "command $masterdir/overlay/a.post"
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(node: DiskNode) -> None:
+    one = node.entry("a", EXPECTED["file"])
+    assert node.fix(one, log=b"/nowhere/at/all.log") == [None]
+    (remark,) = node.remarks
+    assert remark.startswith("its log is not complete: ")
+    assert "/nowhere/at/all.log" in remark
