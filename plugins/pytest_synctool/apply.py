@@ -48,15 +48,19 @@ class Applied:
         number = self._actions.get(path)
         return "fixed" if number is None else self.todo.actions[number].verb
 
-    def failure(self, path: bytes) -> str | None:
-        """Why a path cannot be called fixed: its action failed, or a trigger that it fired."""
+    def failure(self, path: bytes, *, right: bool) -> str | None:
+        """Why a path cannot be called fixed: its action failed, or a trigger that it fired, or what became of them.
+
+        Where the path is seen to be `right`, only of its triggers something is not known.
+        """
         action = self.results.get(self._actions.get(path, -1))
         if action is not None and action.failure:
             return action.failure
         for command, result in self._ran(path):
             if result.failure:
                 return f"{command.shown} failed: {result.failure}"
-        return self.broken
+        settled = right and all(number in self.results for number in self._fired.get(path, ()))
+        return None if settled else self.broken
 
     def ran(self, path: bytes) -> list[str]:
         """The triggers that a path has fired."""

@@ -109,7 +109,8 @@ Host *
 
 _SSHD_OPTIONS = """\
 -D -e -f /dev/null -h /run/sshd/host -oAuthorizedKeysFile=/run/sshd/id.pub -oPermitRootLogin=prohibit-password
--oUsePAM=no -oUseDNS=no -oPidFile=none -oMaxStartups=1000 -oMaxSessions=1000 "-oSubsystem=sftp internal-sftp"
+-oUsePAM=no -oUseDNS=no -oPidFile=none -oLogLevel=VERBOSE -oMaxStartups=1000
+-oMaxSessions=1000 "-oSubsystem=sftp internal-sftp"
 """
 
 

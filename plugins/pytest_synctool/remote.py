@@ -55,7 +55,7 @@ remember() { # from here on, the old versions that are kept are those of this ru
   e=$( (printf '%s\n' "$who" >"$f") 2>&1) || refuse "its journal cannot be written: ${e##*"$nl"}"
 }
 unlock() { # a journal in which nothing is owed goes away
-  [ -z "$locked" ] || { rmdir -- "$journal/owed" "$journal" 2>&-; rm -f -- "$state/lock"; }
+  [ -z "$locked" ] || { rm -f -- "$journal/private"; rmdir -- "$journal/owed" "$journal" 2>&-; rm -f -- "$state/lock"; }
   locked=
 }
 begin() { # what is changed from here on is known to the next run, whatever happens
@@ -87,7 +87,9 @@ fresh() { # a private directory here, where things are made complete before a re
   [ -z "$t" ] || return 0
   [ -z "$wrong" ] || { e=$wrong; return 1; }
   sweep
-  if e=$(mktemp -d "./.synctool.$host.$$.XXXXXX" 2>&1); then t=$e; else return 1; fi
+  e=$(mktemp -d "./.synctool.$host.$$.XXXXXX" 2>&1) || return
+  t=$e
+  printf '%s\n' "${PWD%/}/${t#./}" >>"$journal/private"
 }
 host=$(uname -n)
 sweep() { # take away what a repair on this node that was killed has left here
@@ -258,6 +260,15 @@ on_update() { # NUMBER DIRECTORY NAME TEXT
 }
 """
 
+TIDY: Final = rb"""tidy() { # JOURNAL: take away the private directories of repairs on this node that were killed
+  [ -r "$1/private" ] || return 0
+  host=$(uname -n) still=
+  while IFS= read -r d; do
+    p=${d%.*} p=${p##*.}
+    case $d in */.synctool."$host".*.??????) if kill -0 "$p" 2>&-; then still=1; else rm -rf -- "$d"; fi ;; esac
+  done <"$1/private"
+  [ -n "$still" ] || rm -f -- "$1/private"
+}"""
 RECALL: Final = rb"""recall() { # JOURNAL: which old versions the last repair has kept, and are still there
   f=$1/saved
   if [ -e "$f" ] && [ ! -r "$f" ]; then echo "refused $f cannot be read"; return; fi

@@ -15,7 +15,7 @@ from pytest_synctool import journal
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import printable
 from pytest_synctool.plan import Action, Plan
-from pytest_synctool.remote import PROLOGUE, RECALL
+from pytest_synctool.remote import PROLOGUE, RECALL, TIDY
 from pytest_synctool.shell import quote, words
 
 # So many things are made ready in one directory before the first of them takes its place.
@@ -162,6 +162,11 @@ def _trigger(plan: Plan, context: Context, number: int) -> bytes:
         return b"clean\n" + run
     spare = words(b"paid", trigger.name)
     return b'clean\nif [ -n "%s" ]; then %s; elif [ -n "$n%d" ]; then %s; fi' % (causes, run, number, spare)
+
+
+def tidy(context: Context) -> bytes:
+    """The shell text that takes away what a repair that was killed has left, before a node is looked at."""
+    return TIDY + b"\ntidy %s\n" % quote(journal.directory(context.masterdir, context.state))
 
 
 def recall(context: Context) -> bytes:

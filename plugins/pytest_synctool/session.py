@@ -134,7 +134,7 @@ class NodeSession:
             if self.settings.restore:
                 outcomes = self._restore()
             else:
-                self._look(self.checks)
+                self._look(self.checks, self._tidy() if self.settings.fix else b"")
                 outcomes = [self._outcome(check) for check in self.checks]
             if self.settings.fix:
                 outcomes = self._fix(outcomes)
@@ -153,7 +153,15 @@ class NodeSession:
             return check.entry.looked_at
         return journal.owed(os.fsencode(self.settings.masterdir), check.entry.destination, check.command.kind)
 
-    def _look(self, checks: Sequence[Check]) -> None:
+    def _tidy(self) -> bytes:
+        """What is to be done before a node is looked at to be repaired, unless it had to be done by itself."""
+        text = script.tidy(self._context)
+        if self.transport.script_limit is None:
+            return text
+        self.transport.run(text, self.settings.deadline)
+        return b""
+
+    def _look(self, checks: Sequence[Check], before: bytes = b"") -> None:
         requests: dict[bytes, probe.Request] = {}
         for check in (check for check in checks if not check.is_task):
             path = self._path(check)
@@ -167,7 +175,8 @@ class NodeSession:
                 continue
             requests[path] = probe.Request(path, expected.size if expected.kind is Kind.FILE else None)
         for part in probe.split(list(requests.values()), self.transport.script_limit):
-            answer = self.transport.run(probe.script(part), self.settings.deadline)
+            answer = self.transport.run(before + probe.script(part), self.settings.deadline)
+            before = b""
             try:
                 self._actual.update(probe.parse(part, answer.stdout))
             except RemoteError as error:
@@ -279,7 +288,7 @@ class NodeSession:
         path = check.entry.destination
         if check.command is not None or check.entry.tree is not Tree.OVERLAY or path not in findings:
             return NOT_KEPT
-        failure = report.failure(path)
+        failure = report.failure(path, right=False)
         if failure is not None:
             return Outcome(Status.DRIFT, f"not restored {findings[path]}: {failure}", report.output(path))
         ran = "".join(f", ran {name}" for name in report.ran(path))
@@ -311,7 +320,7 @@ class NodeSession:
         if check.command is not None:
             return report.run_late(check.entry.destination, check.command, before, after)
         path = check.entry.destination
-        failure = report.failure(path)
+        failure = report.failure(path, right=after.status is Status.OK)
         if after.status is Status.OK:
             if failure is not None:
                 return Outcome(Status.DRIFT, f"put right, but {failure}", report.output(path))

@@ -120,6 +120,21 @@ def test_nodes_killed(
     settled(fifty)
 
 
+def test_killed_when_all_is_done(fifty: Site, gate: MakeGate) -> None:
+    """Nothing is left to be repaired, so what the repair has left behind goes before the node is looked at."""
+    one = gate("node1", "mv", 50, "after")
+    with running(fifty) as run:
+        one.wait()
+        one.kill("shell")
+        ended = run.end()
+    assert ended.word("node1", f"{fifty.top}/file49") == "passed"
+    assert fifty.sh("node1", "ls -d @/.synctool.*").count("\n") == 1
+    one.remove()
+    assert fifty.pytest().status == 0
+    assert fifty.sh("node1", "ls -d @/.synctool.*").count("\n") == 1, "an audit writes nothing"
+    settled(fifty)
+
+
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
 def test_interrupted(fifty: Site, gate: MakeGate, workers: tuple[str, ...]) -> None:
     """Ctrl-C: a node under way goes to its end, one that has not begun is left alone, and the run ends."""

@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from pytest_synctool import plan, probe, script
 from pytest_synctool.model import ABSENT, Kind
 from pytest_synctool.shell import ascii_command, quote, whole, words
+from pytest_synctool.source import Tree
 
 from tests_meta.unit.helpers import ODD_NAMES, Shell, entry, file_names, state
 
@@ -101,6 +103,58 @@ def test_a_script_truncated_anywhere_runs_nothing(shell: Shell, data: st.DataObj
     script = whole(body)
     cut = data.draw(st.integers(0, len(script) - 2))  # without its last newline it is still whole
     assert shell.run(script[:cut]).stdout == b""
+
+
+_pieces = st.sampled_from(
+    [
+        *(bytes((byte,)) for byte in b"\t\r !#%&'()*-:;<=>\\\"`{|}~x\xff"),
+        b"$(",
+        b"touch PWNED",
+        b"$IFS",
+        b"${x:=y}",
+        b"%s",
+    ]
+)
+_hostile = st.lists(_pieces, min_size=1, max_size=8).map(b"".join)
+
+
+@given(names=st.lists(_hostile, min_size=6, max_size=6, unique=True), kind=st.sampled_from(list(Kind)[:3]))
+@settings(max_examples=60)
+def test_hostile_names_are_only_words(shell: Shell, names: list[bytes], kind: Kind) -> None:
+    """Of files, targets, triggers, owners, nodes and the masterdir: they run nothing, and each step tells of itself."""
+    name, other, target, account, node, text = names
+    one = entry(b"/nowhere/" + name, state(kind, target=target, owner=os.fsdecode(account)), trigger=other)
+    gone = entry(b"/nowhere/" + other + b"/x", tree=Tree.DELETE)
+    owed = [(one, plan.Command("post", text))]
+    todo = plan.plan(
+        [(one, state(Kind.LINK, target=b"elsewhere")), (gone, state())],
+        {one.destination: one},
+        b"/nowhere/" + other,
+        owed,
+    )
+    with TemporaryDirectory() as top:
+        context = script.Context(
+            b"/nowhere/" + other,
+            os.fsdecode(node),
+            os.fsdecode(account),
+            os.fsdecode(text),
+            saved=b"/nowhere/" + target,
+            log=b"/nowhere/" + text,
+            state=os.fsencode(top) + b"/state",
+        )
+        told = [os.fsdecode(name)] * (len(todo.actions) + len(todo.triggers))
+        for each in (
+            probe.script([probe.Request(b"/" + name, 3), probe.Request(b"/" + other)]),
+            script.tidy(context) + script.recall(context),
+            script.script(todo, context, told),
+        ):
+            answer = shell.run(whole(each), cwd=top)
+            assert answer.returncode == 0, answer
+            assert [path.name for path in Path(top).rglob("PWNED")] == []
+        results, complete = script.parse(todo, answer.stdout)
+        assert complete
+        assert {result.failure is None for result in results.values()} == {False}
+        assert len(results) == len(todo.actions) + 1
 
 
 def test_names_and_targets_cannot_run_anything(shell: Shell, tmp_path: Path) -> None:
