@@ -145,9 +145,10 @@ class Site:
             except BaseException:
                 process.kill()
                 raise
-        return self._read(process.returncode, output)
+        return self.read(process.returncode, output)
 
-    def _read(self, status: int, output: str) -> Run:
+    def read(self, status: int, output: str) -> Run:
+        """What a run that has ended left behind: its exit status, its output, and its report."""
         report = self.directory / "junit.xml"
         results, messages = {}, {}
         if report.exists():

@@ -21,7 +21,8 @@ class Node:
     """One node of the cluster.
 
     `groups` is in order of importance: the node's own name first, `all` last. `address` is what a connection
-    goes to; `connection` is a testinfra host specification (`docker://web1`), or None for ssh.
+    goes to; `connection` is a testinfra host specification (`docker://web1`), or None for ssh. `hostname` and
+    `ipaddress` are what the configuration gives for them.
     `ignored` nodes take part in a run only when they are named themselves.
     """
 
@@ -29,6 +30,7 @@ class Node:
     groups: tuple[str, ...]
     address: str
     hostname: str | None = None
+    ipaddress: str | None = None
     connection: str | None = None
     rsync: bool = True
     ignored: bool = False

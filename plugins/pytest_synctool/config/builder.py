@@ -233,6 +233,7 @@ class Builder:
             groups=groups,
             address=specifiers.get("interface") or specifiers.get("ipaddress") or name,
             hostname=specifiers.get("hostname"),
+            ipaddress=specifiers.get("ipaddress"),
             connection=specifiers.get("connection"),
             rsync=TRUTHS[specifiers.get("rsync", "yes").lower()],
             ignored=ignored,

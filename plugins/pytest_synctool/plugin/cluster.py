@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 
 from pytest_synctool import config as configuration
+from pytest_synctool import standalone
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.nodeset import select, terms
@@ -24,11 +25,15 @@ SUITE: Final = "synctool_checks"
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a run works on. `nodes` are the selected ones, in the order of the configuration."""
+    """What a run works on. `nodes` are the selected ones, in the order of the configuration.
+
+    `own` is the only one of them, and why, in a run of a node on itself.
+    """
 
     config: configuration.Config
     nodes: tuple[Node, ...]
     repository: Repository
+    own: standalone.Own | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -72,18 +77,23 @@ def _load(config: pytest.Config) -> Cluster:
     found = configuration.load(locate(config))
     if config.option.synctool_lint:  # about all nodes, whether or not any can be selected; none takes part
         return Cluster(found, (), load_repository(found))
-    nodes = _selected(found, config.option.synctool_selection)
+    nodes, own = _selected(found, config.option.synctool_selection, config.option.synctool_nodename)
     repository = load_repository(found)
     for node in nodes:
         repository.entries(node)  # so that all warnings are known
-    return Cluster(found, nodes, repository)
+    return Cluster(found, nodes, repository, own)
 
 
-def _selected(found: configuration.Config, selection: str | None) -> tuple[Node, ...]:
-    if selection is None:
-        return tuple(select(found, None))
-    ours = [term for term in terms(selection) if not is_url(term)]
-    return tuple(select(found, ",".join(ours))) if ours else ()
+def _selected(
+    found: configuration.Config, selection: str | None, nodename: str | None
+) -> tuple[tuple[Node, ...], standalone.Own | None]:
+    """The nodes of a run, and the one that this machine is, if that is meant. Raises SelectionError."""
+    ours = [] if selection is None else [term for term in terms(selection) if not is_url(term)]
+    expression = ",".join(ours) if ours else None
+    if standalone.is_wanted(found, expression, nodename):
+        own = standalone.own_node(found, standalone.Machine.this(), nodename)
+        return (own.node,), own
+    return (() if selection is not None and not ours else tuple(select(found, expression))), None
 
 
 def is_url(term: str) -> bool:
@@ -110,7 +120,7 @@ def ssh_settings(config: pytest.Config, command: tuple[str, ...] = ("ssh",)) -> 
 def wants_cluster(config: pytest.Config) -> bool:
     """Whether the command line asks for the cluster: our options, or the compliance suite among the arguments."""
     option = config.option
-    if option.synctool_conf or option.synctool_lint or changes_nodes(config):
+    if option.synctool_conf or option.synctool_lint or option.synctool_nodename is not None or changes_nodes(config):
         return True
     if option.synctool_selection is not None and not all(map(is_url, terms(option.synctool_selection))):
         return _has_configuration(config) or _collects_suite(config)

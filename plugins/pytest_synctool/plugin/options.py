@@ -69,6 +69,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="put right what differs; without it nothing on a node is ever written",
     )
+    group.addoption(
+        "--nodename",
+        dest="synctool_nodename",
+        metavar="NAME",
+        help="run on this machine alone, against its own copy of the masterdir, as node NAME; with --hosts=localhost "
+        "the name is found by hostname and addresses",
+    )
     _add_repair_options(group)
     _add_saved_options(group)
     group.addoption(
@@ -239,7 +246,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if option.synctool_selection is not None:
             urls = [term for term in terms(option.synctool_selection) if is_url(term)]
             option.hosts = ",".join([*(host_spec(node) for node in cluster.nodes), *urls])
-        if changes_nodes(config) and not is_worker(config):
+        # Nodes at work on themselves do not keep others from the masterdir, which they may share or only read.
+        if changes_nodes(config) and cluster.own is None and not is_worker(config):
             lock(config, cluster.config.masterdir)
         open_log(config, cluster)
     except SynctoolError as error:

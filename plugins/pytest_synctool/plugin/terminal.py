@@ -31,7 +31,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     lines = [
         f"synctool: {cluster.config.path}, {nodes_in_words(len(cluster.nodes))} of {len(cluster.config.nodes)}, {mode}"
     ]
-    if cluster.left_out:
+    if cluster.own is not None:
+        lines.append(f"synctool: this machine is {cluster.own.node.name}, by {cluster.own.reason}")
+    elif cluster.left_out:
         lines.append(f"synctool: left out as ignored: {fold(cluster.left_out)}")
     return lines
 
@@ -81,8 +83,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
     finally:
         terminalreporter.stats.update(hidden)
     terminalreporter.section("synctool")
-    always = cluster.config.always_run
-    for text, colour in summary(tally, cluster.warnings, fixing=changes_nodes(config), always=always):
+    summed_up = summary(
+        tally,
+        cluster.warnings,
+        fixing=changes_nodes(config),
+        selection=None if cluster.own is None else cluster.own.option,
+        always=cluster.config.always_run,
+    )
+    for text, colour in summed_up:
         terminalreporter.write_line(text, **{colour: True} if colour else {})
     for text, colour in _log_lines(config):
         terminalreporter.write_line(text, **{colour: True} if colour else {})

@@ -1,0 +1,181 @@
+"""--hosts=localhost and --nodename: this machine as a node of the cluster, over a real local connection."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from tests_meta.site import Run, Site
+
+needs_namespaces = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("ip"),
+    reason="needs root, unshare and ip",
+)
+
+
+@pytest.fixture
+def three(site: Site) -> Site:
+    """Three nodes, none of which answers for its name; the file is for one group of them."""
+    site.nodes = {
+        "node1": "batch ipaddress:10.77.0.1",
+        "node2": "batch hostname:second.example.org",
+        "node3": "login ipaddress:fd77::3",
+    }
+    site.put("mine._batch")
+    return site
+
+
+def on(site: Site, hostname: str, *arguments: str, addresses: Sequence[str] = (), nonlocal_bind: bool = False) -> Run:
+    """A run on a machine with this hostname and these addresses, and no others.
+
+    Of a network on lo, as of 127.0.0.0/8, every address would be its own: these are single ones.
+    """
+    script = [f"echo {hostname} >/proc/sys/kernel/hostname", "ip link set lo up"]
+    script += [f"ip addr add {address} dev lo" for address in addresses]
+    if nonlocal_bind:
+        script += [f"echo 1 >/proc/sys/net/{family}/ip_nonlocal_bind" for family in ("ipv4", "ipv6")]
+    command = ["unshare", "--uts", "--net", "sh", "-ec", "; ".join((*script, 'exec "$@"')), "sh"]
+    return site.pytest(command=[*command, *site.command(*arguments)])
+
+
+@needs_namespaces
+@pytest.mark.parametrize(
+    ("hostname", "addresses", "nonlocal_bind", "header"),
+    [
+        ("node2", (), False, "this machine is node2, by hostname 'node2'"),
+        ("node1.example.org", (), False, "this machine is node1, by hostname 'node1'"),
+        ("second.example.org", (), False, "this machine is node2, by hostname 'second.example.org'"),
+        ("stranger", ("10.77.0.1/32",), False, "this machine is node1, by address '10.77.0.1'"),
+        ("stranger", ("10.77.0.9/32", "10.77.0.1/32"), False, "this machine is node1, by address '10.77.0.1'"),
+        ("stranger", ("fd77::3/128",), False, "this machine is node3, by address 'fd77::3'"),
+        ("stranger", ("10.77.0.1/32",), True, "this machine is node1, by address '10.77.0.1'"),
+        ("stranger", ("fd77::3/128",), True, "this machine is node3, by address 'fd77::3'"),
+    ],
+)
+def test_the_node_finds_its_own_name(
+    three: Site, hostname: str, addresses: Sequence[str], nonlocal_bind: bool, header: str
+) -> None:
+    """By its real hostname and its real addresses, in namespaces of its own; also where any address can be bound."""
+    run = on(three, hostname, "--hosts=localhost", addresses=addresses, nonlocal_bind=nonlocal_bind)
+    assert header in run.output
+    nodes = {key[0].rpartition(".")[2] for key in run.results}
+    assert len(nodes) == 1
+    assert nodes.pop() in header
+    assert run.status == 1
+
+
+@needs_namespaces
+@pytest.mark.parametrize("nonlocal_bind", [False, True])
+def test_a_machine_that_is_no_node(three: Site, nonlocal_bind: bool) -> None:
+    """A usage error that says what was compared; nothing is looked at."""
+    run = on(three, "vm.example.org", "--hosts=localhost", addresses=["10.77.0.5/32"], nonlocal_bind=nonlocal_bind)
+    assert run.status == 4
+    assert "no node has the name or 'hostname:' 'vm.example.org' or 'vm'" in run.output
+    assert "no interface here has the address of one (10.77.0.1, fd77::3); say which it is with --nodename=NAME" in (
+        run.output
+    )
+
+
+@needs_namespaces
+def test_a_machine_that_can_be_two_nodes(three: Site) -> None:
+    """Nothing is guessed."""
+    run = on(three, "vm", "--hosts=localhost", addresses=["10.77.0.1/32", "fd77::3/128"])
+    assert run.status == 4
+    assert "node1 has the address '10.77.0.1'; node3 has the address 'fd77::3'" in run.output
+
+
+@pytest.mark.parametrize("arguments", [("--nodename=node2",), ("--hosts=localhost", "--nodename=node2")])
+def test_nodename(three: Site, arguments: Sequence[str]) -> None:
+    """It says localhost as well, in worker processes too, and the summary says how to go on."""
+    for more in ((), ("-n2",)):
+        run = three.pytest(*arguments, *more)
+        assert run.status == 1, run.output
+        assert "synctool: this machine is node2, by --nodename" in run.output
+        assert run.word("node2", f"{three.top}/mine") == "failure"
+        assert "To put right what was found: pytest --nodename=node2 --lf --fix" in run.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--nodename=node1", "--hosts=node1"), "--nodename says which node this machine is: it goes alone or with"),
+        (("--nodename=node1", "--hosts=batch"), "--hosts=localhost, not with --hosts=batch"),
+        (("--nodename=nod1",), "--nodename: no such node 'nod1' (did you mean 'node1'?)"),
+        (("--hosts=localhost,node1",), "'localhost' is the node that this machine is, and goes with no other node"),
+        (("--hosts=all!localhost",), "no such node or group 'localhost' in 'all!localhost'"),
+    ],
+)
+def test_usage(three: Site, arguments: Sequence[str], said: str) -> None:
+    """The exit status is pytest's for usage."""
+    run = three.pytest(*arguments)
+    assert run.status == 4
+    assert said in run.output
+    assert "Traceback" not in run.output
+
+
+def test_a_node_called_localhost_keeps_its_connection(three: Site) -> None:
+    """Then the word is its name, and means nothing else."""
+    three.nodes["localhost"] = "login connection:chroot:///nonexistent"
+    run = three.pytest("--hosts=localhost")
+    assert "this machine is" not in run.output
+    assert "1 node of 4" in run.output
+    assert "cannot change root directory to '/nonexistent'" in run.output
+
+
+def test_the_connection_of_the_configuration_is_not_used(three: Site) -> None:
+    """However others reach the node."""
+    three.nodes["node2"] = "batch connection:docker://nosuch"
+    assert three.pytest("--nodename=node2").word("node2", f"{three.top}/mine") == "failure"
+
+
+def test_ordinary_tests_run_on_this_machine_too(three: Site) -> None:
+    """testinfra's `host` is local; a host that is testinfra's alone is left alone."""
+    (three.directory / "test_site.py").write_text(
+        "def test_here(host):\n    assert host.file(__file__).exists\n    assert host.backend.NAME == 'local'\n"
+    )
+    for arguments in (("--nodename=node1",), ("--hosts=localhost,local://", "--nodename=node1")):
+        command = three.command(*arguments)
+        command[3:5] = ["test_site.py"]
+        run = three.pytest(command=command)
+        assert run.status == 0, run.output
+
+
+def test_ignored(three: Site) -> None:
+    """A run that nobody watches leaves an ignored node alone; one that names it does not."""
+    three.lines.append("ignore_node node2")
+    three.nodes["node2"] = f"batch hostname:{os.uname().nodename}"
+    run = three.pytest("--hosts=localhost")
+    assert run.status == 4
+    assert "this machine is node2 by its hostname" in run.output
+    assert "--nodename=node2 takes it all the same" in run.output
+    assert three.pytest("--nodename=node2").status == 1
+
+
+def test_help(three: Site) -> None:
+    """Both ways are told."""
+    run = three.pytest("--help", configured=False)
+    assert "--nodename=NAME" in run.output
+    assert "--hosts=localhost" in " ".join(run.output.split())
+
+
+def test_nobody_is_asked_for_an_address(three: Site) -> None:
+    """A name server that does not answer would hold up a run at night: not one socket leaves the machine."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    trace = three.directory / "trace"
+    command = ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(trace)]
+    script = "from pytest_synctool import config, standalone; from pathlib import Path; import sys\n"
+    script += "standalone.own_node(config.load(Path(sys.argv[1])), standalone.Machine.this())"
+    done = subprocess.run(
+        [*command, sys.executable, "-c", script, three.configure()], capture_output=True, text=True, check=False
+    )
+    if "strace: " in done.stderr:
+        pytest.skip("strace may not be used here")
+    assert "this machine is none of the 3 nodes" in done.stderr
+    calls = [line for line in trace.read_text().splitlines() if "AF_INET" in line or "nscd" in line]
+    assert calls == []
