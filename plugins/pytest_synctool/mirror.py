@@ -3,31 +3,39 @@
 A push makes a new tree beside the old one (what has not changed is linked, not sent), and only a complete one takes
 its place: afterwards the node has what it may see now and nothing else, and a push that breaks off leaves the mirror as
 it was. That throws the old tree away, so it is done only where a push found an empty masterdir and left its mark: what
-somebody else has put there, or the master's own directory on a shared file system, never has one.
+somebody else has put there, or the master's own directory on a shared file system, never has one. There nothing that
+is made for a node is left either: the files of these names may be the master's own.
+
+The mark has the fingerprint of what is in the mirror, by which the master knows whether it is up to date.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from testinfra.backend.chroot import ChrootBackend
 
-from pytest_synctool import tarball
+from pytest_synctool import attributes, tarball
 from pytest_synctool.errors import TransportError
-from pytest_synctool.model import printable
+from pytest_synctool.extract import Extract, extract
+from pytest_synctool.model import Actual, FileState, Kind, printable
+from pytest_synctool.probe import Request
 from pytest_synctool.repository import Entry
 from pytest_synctool.shell import words
-from pytest_synctool.source import Tree
 from pytest_synctool.transport import Answer, HostTransport, SynctoolSshBackend
 
 MARK: Final = ".synctool-mirror"
+_SAYS: Final = "made by pytest --fix, which removes what else is put here"
+_MADE: Final = ".synctool-made."  # the directory of what is made for a node, on its way: FINGERPRINT.NUMBER follows
 
 # By contents, since two versions of a file may have one size and one time.
 _RSYNC_OPTIONS: Final = (
@@ -38,21 +46,23 @@ _VANISHED = 24  # rsync's status when a source went away while it ran; the probe
 _ENDED: Final = ("connection unexpectedly closed", "Broken pipe", "Connection reset by peer")
 _SCRIPTS: Final = b"scripts"
 
-# The node's side of a push: MASTERDIR COMMAND [WORD...] carries out COMMAND WORD... in the new tree, puts that in place
-# and tells on standard error how it went. One line without single quotes, which every login shell hands on unharmed.
+# The node's side of a push: MASTERDIR FINGERPRINT.NUMBER COMMAND [WORD...] carries out COMMAND WORD... in the new tree,
+# puts that in place and tells on standard error how it went. One line without single quotes, which every login shell
+# hands on unharmed.
 # - What another push left half is removed first. A masterdir without the mark gets files, but loses none.
+# - attributes.yaml takes its place before the sources do: none of them is ever there with the mode of a checkout.
 # - A tree that is a mount point cannot be renamed, and what is mounted deeper is looked for: rm would go through it.
 # - mkdir makes all but the last directory as anybody would; that one is root's.
 _NODE_SCRIPT: Final = " ".join(
     """
-m=$1; c=$2; shift 2; umask 077;
+m=$1; g=MADE$2; f=${2%.*}; c=$3; shift 3; umask 077;
 fail() { echo "synctool: failed $*" >&2; exit 1; };
 try() { e=$("$@" 2>&1) || fail "$e"; };
 above() { (umask 022; mkdir -p -- "${m%/*}/"); };
 try above; try mkdir -p -- "$m"; try cd -- "$m"; cd -- "$m"; try ls -A;
 why=; if [ -L MARK ] || [ ! -f MARK ]; then
 for f in $e; do case $f in .synctool*) ;; *) why=foreign ;; esac; done;
-[ -n "$why" ] || try sh -c "echo made by pytest --fix, which removes what else is put here >MARK";
+[ -n "$why" ] || try sh -c "echo SAYS >MARK";
 fi;
 w=$(pwd -P); if [ -r /proc/self/mounts ]; then
 while read -r a b r; do case $b in "$w"/*) why=mounted ;; esac; done </proc/self/mounts;
@@ -63,19 +73,27 @@ else echo "synctool: $why" >&2; [ $# != 0 ] || exit 1;
 fi;
 (cd $d && eval "$c \\"\\$@\\""); s=$?;
 case $s in 0|24) ;; *)
-[ $s != 127 ] || echo "synctool: missing" >&2; [ -n "$why" ] || rm -rf .synctool-new .synctool-old; exit $s ;;
+[ $s != 127 ] || echo "synctool: missing" >&2; rm -rf "$g"; [ -n "$why" ] || rm -rf .synctool-new .synctool-old;
+exit $s ;;
 esac;
 if [ -z "$why" ]; then
 [ $# != 0 ] || [ -e .synctool-new/COMPLETE ] || fail the stream broke off;
+try mkdir -p .synctool-new/overlay; [ ! -d ".synctool-new/$g" ] || try cp -R ".synctool-new/$g/." .synctool-new/;
+if [ -f .synctool-new/ATTRIBUTES ]; then try mv -f .synctool-new/ATTRIBUTES .; else try rm -f ATTRIBUTES; fi;
 for t in overlay delete tasks scripts; do
 if [ -e $t ] || [ -L $t ]; then try mv -f $t .synctool-old/; fi;
 if [ -e .synctool-new/$t ] || [ -L .synctool-new/$t ]; then try mv -f .synctool-new/$t .; fi;
 done;
+try sh -c "echo SAYS: $f >.synctool-new/MARK"; try mv -f .synctool-new/MARK .;
 try rm -rf .synctool-new .synctool-old;
+else rm -rf "$g";
 fi;
 echo "synctool: done" >&2; exit $s
 """.replace("MARK", MARK)
+    .replace("SAYS", _SAYS)
+    .replace("MADE", _MADE)
     .replace("COMPLETE", tarball.COMPLETE)
+    .replace("ATTRIBUTES", attributes.FILE_NAME)
     .split()
 )
 
@@ -101,6 +119,10 @@ class Mirror:
     deadline: float
     scripts: tuple[bytes, ...] = ()
     problem: str | None = None
+    _extracts: dict[int, tuple[Sequence[Entry], tuple[Extract, str]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _versions: dict[bytes, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, masterdir: Path, rsync_cmd: Sequence[str], deadline: float) -> Mirror:
@@ -115,16 +137,25 @@ class Mirror:
             shown = printable(os.path.relpath(os.fsencode(error.filename), os.fsencode(masterdir)))
             return cls(masterdir, rsync_cmd, deadline, (), f"cannot read {shown}: {error.strerror}")
 
-    def push(self, transport: HostTransport, entries: Iterable[Entry]) -> tuple[str, ...]:
-        """Bring what a node with these entries may see. Returns what people should know of how that went.
+    def push(self, transport: HostTransport, entries: Sequence[Entry]) -> tuple[str, ...]:
+        """Bring what is for a node with these entries. Returns what people should know of how that went.
 
         Raises TransportError if it is not there; the node's mirror is as it was then.
         """
-        return self.bring(transport, visible(entries, self.scripts))
+        return self.bring(transport, *self.extract(entries))
 
-    def bring(self, transport: HostTransport, files: Sequence[bytes]) -> tuple[str, ...]:
-        """The same for these files and directories, named below the masterdir."""
-        if not files or transport.is_local:
+    def extract(self, entries: Sequence[Entry]) -> tuple[Extract, str]:
+        """What is for a node with these entries, and its fingerprint; the same for all nodes that share them."""
+        if id(entries) not in self._extracts:
+            found = extract(entries, self.scripts)
+            fingerprint = found.fingerprint(os.fsencode(self.masterdir), self._versions)
+            # With the entries, so that no others can get their id.
+            self._extracts[id(entries)] = (entries, (found, fingerprint))
+        return self._extracts[id(entries)][1]
+
+    def bring(self, transport: HostTransport, what: Extract, fingerprint: str = "unknown") -> tuple[str, ...]:
+        """The same for what is known to be for the node."""
+        if transport.is_local:
             return ()  # a local node reads the masterdir itself
         if self.problem is not None:
             raise TransportError(self.problem)
@@ -132,30 +163,35 @@ class Mirror:
         if shutil.which(self.rsync_cmd[0]) is None:
             where = f"no {self.rsync_cmd[0]} here"
         else:
-            answer = self._rsync(transport, directory, node, files)
+            answer = self._rsync(transport, directory, node, what, fingerprint)
             if "missing" not in _told(answer):
                 return self._judge("rsync", answer)
             where = "no rsync there"
-        notes = self._judge("tar", self._tar(transport, directory, node, files), where)
+        notes = self._judge("tar", self._tar(transport, directory, node, what, fingerprint), where)
         return (f"{where}, files were brought by tar", *notes)
 
-    def _rsync(self, transport: HostTransport, directory: bytes, node: str, files: Sequence[bytes]) -> Answer:
+    def _rsync(self, transport: HostTransport, directory: bytes, node: str, what: Extract, fingerprint: str) -> Answer:
         given = [word.partition("=")[2] for word in self.rsync_cmd if word.startswith("--rsync-path=")]
-        argv = [
-            *self.rsync_cmd,
-            *_RSYNC_OPTIONS,
-            "--rsh=" + " ".join(_rsync_word(word) for word in (*_LISTEN, *_remote_shell(transport))),
-            "--rsync-path=" + _node_command(transport, directory, given[-1] if given else "rsync"),
-            *("--", f"{self.masterdir}/", f"[{node}]:./" if ":" in node else f"{node}:./"),
-        ]
-        return transport.processes.run(argv, b"\0".join(files) + b"\0", self.deadline)
+        with _written(what, fingerprint) as (number, made):
+            # What stands before a `/./` is where rsync finds a name, and not a part of it.
+            files = (*(os.path.join(os.fsencode(self.masterdir), b".", name) for name in what.names), *made)
+            argv = [
+                *self.rsync_cmd,
+                *_RSYNC_OPTIONS,
+                "--rsh=" + " ".join(_rsync_word(word) for word in (*_LISTEN, *_remote_shell(transport))),
+                "--rsync-path=" + _node_command(transport, directory, number, given[-1] if given else "rsync"),
+                *("--", "/", f"[{node}]:./" if ":" in node else f"{node}:./"),
+            ]
+            return transport.processes.run(argv, b"".join(name + b"\0" for name in files), self.deadline)
 
-    def _tar(self, transport: HostTransport, directory: bytes, node: str, files: Sequence[bytes]) -> Answer:
+    def _tar(self, transport: HostTransport, directory: bytes, node: str, what: Extract, fingerprint: str) -> Answer:
+        number = f"{fingerprint}.tar"
         # BusyBox counts a link that leads out of the tree as an attack; here it is what the master has.
-        command = _node_command(transport, directory, "EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -")
+        command = _node_command(transport, directory, number, "EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -")
+        made = {os.fsencode(f"{_MADE}{number}/") + name: content for name, content in what.made.items()}
         with tempfile.TemporaryFile() as stream:
             try:
-                tarball.write(stream, os.fsencode(self.masterdir), files)
+                tarball.write(stream, os.fsencode(self.masterdir), what.names, made)
             except OSError as error:
                 raise TransportError(f"cannot pack the files for the node: {error.strerror or error}") from error
             stream.seek(0)
@@ -180,18 +216,69 @@ class Mirror:
         raise TransportError(f"{tool} failed with status {answer.status}: {lines[0] if lines else 'no reason given'}")
 
 
-def visible(entries: Iterable[Entry], scripts: Iterable[bytes] = ()) -> list[bytes]:
-    """What a node with these entries may see below the masterdir, sorted: its sources, triggers and tasks, and scripts.
+@dataclass
+class NodeMirror:
+    """The mirror of one node in a run."""
 
-    Of delete/ only the names count, so nothing of it but triggers has to be there.
+    mirror: Mirror
+    transport: HostTransport
+    entries: Sequence[Entry]
+    _pushed: bool = False
+
+    @property
+    def mark(self) -> Request | None:
+        """What has to be looked at to know whether it is up to date; None where there can be no mirror."""
+        if self.mirror.problem is not None or self.transport.is_local:
+            return None
+        path = os.path.join(os.fsencode(self.mirror.masterdir), MARK.encode())
+        return Request(path, len(self._content))
+
+    @property
+    def _content(self) -> bytes:
+        _, fingerprint = self.mirror.extract(self.entries)
+        return f"{_SAYS}: {fingerprint}\n".encode()
+
+    def push(self) -> tuple[str, ...]:
+        """Bring what is for the node, as Mirror.push() does. Raises TransportError."""
+        self._pushed = True
+        try:
+            return self.mirror.push(self.transport, self.entries)
+        except TransportError:
+            self.transport.close()  # what hangs must not hold up what comes next
+            raise
+
+    def refresh(self, actual: Actual) -> tuple[str, ...]:
+        """Bring it if the mark shows that the node has a mirror with something else; returns notes about that.
+
+        The repair did not need it, but the node may work on itself later, and must not be misled by what was once.
+        """
+        if self._pushed or not isinstance(actual, FileState) or actual.kind is not Kind.FILE:
+            return ()
+        if actual.md5 == hashlib.md5(self._content, usedforsecurity=False).hexdigest():
+            return ()
+        try:
+            return self.push()
+        except TransportError as error:
+            return (f"its copy of the masterdir is not up to date: {error}",)
+
+
+@contextmanager
+def _written(what: Extract, fingerprint: str) -> Iterator[tuple[str, list[bytes]]]:
+    """What is made for a node as files in a directory that has a number: that, and their names as rsync takes them.
+
+    Raises TransportError if they cannot be written.
     """
-    found = {*scripts}
-    for entry in entries:
-        if entry.tree is not Tree.DELETE:
-            found.add(entry.source.relative)
-        if entry.trigger is not None:
-            found.add(entry.trigger)
-    return sorted(found)
+    prefix = f"{_MADE}{fingerprint}."
+    try:
+        with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as directory:
+            above, name = os.path.split(os.fsencode(directory))
+            for each, content in what.made.items():
+                path = Path(directory, os.fsdecode(each))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            yield os.fsdecode(name).removeprefix(_MADE), [os.path.join(above, b".", name, each) for each in what.made]
+    except OSError as error:
+        raise TransportError(f"cannot write the files for the node: {error.strerror or error}") from error
 
 
 def _scripts(masterdir: bytes) -> Iterable[bytes]:
@@ -220,9 +307,9 @@ def _told(answer: Answer) -> list[str]:
     return [line.removeprefix("synctool: ") for line in _lines(answer) if line.startswith("synctool: ")]
 
 
-def _node_command(transport: HostTransport, directory: bytes, command: str) -> str:
+def _node_command(transport: HostTransport, directory: bytes, number: str, command: str) -> str:
     sudo = [os.fsencode(word) for word in transport.sudo]
-    line = words(*sudo, b"/bin/sh", b"-c", _NODE_SCRIPT.encode(), b"sh", directory, command.encode())
+    line = words(*sudo, b"/bin/sh", b"-c", _NODE_SCRIPT.encode(), b"sh", directory, number.encode(), command.encode())
     return os.fsdecode(line)
 
 

@@ -36,7 +36,6 @@ Push = Callable[[Sequence[Entry]], Sequence[str]]
 Explain = Callable[[Entry, Node], Sequence[str]]
 CheckFunction = Callable[[Entry, FileState | Absent], list[Change]]
 
-
 # What a dry run has to say of a task.
 NOT_RUN: Final = Outcome(Status.SKIPPED, "dry run, not running")
 # And --restore of what it has nothing to do with.
@@ -109,7 +108,8 @@ class NodeSession:
     """Carries out the checks of one node.
 
     `entries` are all that the masterdir has for it, selected or not; `push` brings what belongs to them to the node's
-    mirror, returns notes about that, and raises TransportError where it cannot.
+    mirror, returns notes about that, and raises TransportError where it cannot. `mark` is a file there that tells
+    whether the mirror is up to date: after a repair `refresh` is told what is found, and returns notes as well.
     """
 
     node: Node
@@ -118,6 +118,8 @@ class NodeSession:
     transport: Transport
     push: Push
     settings: Settings
+    mark: probe.Request | None = None
+    refresh: Callable[[Actual], Sequence[str]] = lambda _: ()
     _actual: dict[bytes, Actual] = field(default_factory=dict)
     _unreadable: dict[bytes, str] = field(default_factory=dict)
     _notes: tuple[str, ...] = ()
@@ -138,6 +140,7 @@ class NodeSession:
                 outcomes = [self._outcome(check) for check in self.checks]
             if self.settings.fix:
                 outcomes = self._fix(outcomes)
+                self._notes += tuple(self.refresh(self._actual[self.mark.path])) if self.mark else ()
         except TransportError as error:
             return self._result((), f"{self.node.name} unreachable: {error}", started)
         except RemoteError as error:
@@ -174,6 +177,7 @@ class NodeSession:
                 self._unreadable[path] = str(error)
                 continue
             requests[path] = probe.Request(path, expected.size if expected.kind is Kind.FILE else None)
+        requests |= {self.mark.path: self.mark} if self.mark else {}
         for part in probe.split(list(requests.values()), self.transport.script_limit):
             answer = self.transport.run(before + probe.script(part), self.settings.deadline)
             before = b""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import BinaryIO, Final
 
 # The last member: a stream that broke off between two files looks like a complete one to tar.
 COMPLETE: Final = ".synctool-complete"
 
 
-def write(stream: BinaryIO, masterdir: bytes, files: Sequence[bytes]) -> None:
+def write(stream: BinaryIO, masterdir: bytes, files: Sequence[bytes], made: Mapping[bytes, bytes]) -> None:
     """Write these files, directories and links, named below the masterdir, with the directories above them.
 
-    What is not there any more is left out. Raises OSError where something cannot be read or written.
+    What is not there any more is left out. `made` are others, with their contents. Raises OSError where something
+    cannot be read or written.
     """
     # Not the newer pax format: BusyBox does not know it.
     with tarfile.open(
@@ -27,6 +29,10 @@ def write(stream: BinaryIO, masterdir: bytes, files: Sequence[bytes]) -> None:
                 _add(tar, masterdir, name, follow=name in above)
             except (FileNotFoundError, NotADirectoryError):
                 continue
+        for name, content in made.items():
+            member = tarfile.TarInfo(name.decode("utf-8", "surrogateescape"))
+            member.size, member.mode = len(content), 0o600
+            tar.addfile(member, BytesIO(content))
         tar.addfile(tarfile.TarInfo(COMPLETE))
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pytest_synctool.extract import Extract
 from pytest_synctool.mirror import Mirror
 from pytest_synctool.model import Node
 from pytest_synctool.transport import Processes, SshSettings, connect
@@ -179,7 +180,7 @@ def test_files_reach_a_container_through_its_own_exec(site: Site, connection: st
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", environment["PATH"])
         mirror = Mirror.of(site.masterdir, ["rsync"], 60)
-        assert mirror.bring(connect(node, SshSettings(), Processes()), [os.fsencode(path)]) == ()
+        assert mirror.bring(connect(node, SshSettings(), Processes()), Extract((os.fsencode(path),), {})) == ()
     assert (site.directory / "out" / path).read_text() == "content\n"
     assert (site.directory / "call").read_text().startswith(call)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import yaml
 from pytest_synctool.embedded import EmbeddedCluster
 
 from tests_meta.site import Run, Site
@@ -68,27 +69,38 @@ def with_ssh(live: Site, script: str, *arguments: str) -> Run:
 
 @ways
 def test_all_that_a_node_may_see_and_nothing_else(live: Site, way: str) -> None:
-    """Sources, triggers, tasks, scripts; what it could see before and what is gone from the repository is removed."""
+    """Sources, triggers, tasks, scripts, names of delete/, and what attributes.yaml says of these.
+
+    What it could see before and what is gone from the repository is removed.
+    """
     live.put("mine._batch")
     live.put("d/old._all")
     live.link("link._all", "/etc/../nowhere")
     live.script("mine.post", "#!/bin/sh\n")
-    live.delete("evil._all")
+    live.put("evil._all", "why it is evil\n", tree="delete")
+    live.put("good._login", tree="delete")
     for tree, name in (("tasks", "check._batch"), ("tasks", "check._login"), ("scripts", "lib/tool"), ("scripts", "x")):
         path = live.masterdir / tree / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("#!/bin/sh\n")
         path.chmod(0o750)
     (live.masterdir / "scripts" / "self").symlink_to("lib/tool")
-    (live.masterdir / "attributes.yaml").write_text("[]\n")
+    rules = "[{path: /**, sensitive: yes}, {path: /**/mine, owner: daemon, groups: batch}, {path: /x, group: daemon}]\n"
+    (live.masterdir / "attributes.yaml").write_text(rules)
     (live.masterdir / "README").write_text("not for nodes\n")
     with reached_by(live, way) as node:
         run = live.pytest("--fix")
         assert run.status == 0, run.output
         top = f"overlay{live.top}"
         scripts = {"scripts/lib/tool", "scripts/x", "scripts/self@"}
-        now = {f"{top}/mine._batch", f"{top}/mine.post", f"{top}/link._all@", "tasks/check._batch", *scripts}
+        made = {f"delete{live.top}/evil._all", "attributes.yaml"}
+        now = {f"{top}/mine._batch", f"{top}/mine.post", f"{top}/link._all@", "tasks/check._batch", *scripts, *made}
         assert files(live, node) == {*now, f"{top}/d/old._all"}
+        assert live.sh(node, f"cat {live.masterdir}/delete{live.top}/evil._all") == ""
+        assert yaml.safe_load(live.sh(node, f"cat {live.masterdir}/attributes.yaml")) == [
+            {"sensitive": "yes", "source": ["overlay/data", top, f"{top}/d", f"{top}/d/old._all", f"{top}/link._all"]},
+            {"owner": "daemon", "sensitive": "yes", "source": [f"{top}/mine._batch"]},
+        ]
         assert live.sh(node, f"cd {live.masterdir}; stat -c %a . scripts/x; readlink scripts/self").split() == [
             "700", "750", "lib/tool",
         ]  # fmt: skip
@@ -97,12 +109,24 @@ def test_all_that_a_node_may_see_and_nothing_else(live: Site, way: str) -> None:
         live.put("theirs._login")
         (live.masterdir / top / "d" / "old._all").unlink()
         (live.masterdir / top / "d").rmdir()
+        (live.masterdir / "attributes.yaml").unlink()
         live.sh(node, f"cd {live.masterdir}; touch mine overlay/more; mkdir -p delete/x tasks/y; ln -s / overlay/root")
         run = live.pytest("--fix")
         assert run.status == 0, run.output
-        now = {f"{top}/theirs._login", f"{top}/mine.post", f"{top}/link._all@", "tasks/check._login", *scripts}
-        assert files(live, node) == {*now - {f"{top}/mine.post"}, "mine"}
-        above = {"overlay/", "overlay/data/", f"{top}/", "tasks/", "scripts/", "scripts/lib/"}
+        now = {f"{top}/theirs._login", f"{top}/link._all@", "tasks/check._login", *scripts}
+        deleted = {f"delete{live.top}/{name}" for name in ("evil._all", "good._login")}
+        assert files(live, node) == {*now, *deleted, "mine"}
+        above = {
+            "delete/",
+            "delete/data/",
+            f"delete{live.top}/",
+            "overlay/",
+            "overlay/data/",
+            f"{top}/",
+            "tasks/",
+            "scripts/",
+            "scripts/lib/",
+        }
         assert {name for name in listing(live, node) if name.endswith("/")} == above
         warning = f"WARNING {node}: no rsync there, files were brought by tar"
         assert (warning in run.output) is (way != "rsync")
@@ -178,6 +202,8 @@ def test_a_masterdir_shared_by_mistake_is_left_alone(live: Site, way: str) -> No
     """The node's masterdir is the master's own, and nobody said rsync:no: not a file of it changes."""
     live.put("file._all")
     live.put("secret._login")
+    live.put("evil._all", "why it is evil\n", tree="delete")
+    (live.masterdir / "attributes.yaml").write_text("[{path: /**, sensitive: yes}]\n")
     (live.masterdir / "README").write_text("mine\n")
     for path in live.masterdir.rglob("*"):
         os.utime(path, (1_700_000_000, 1_700_000_000))  # tar keeps whole seconds
@@ -354,6 +380,99 @@ def test_no_rsync_here(one: Site) -> None:
     run = one.pytest("--fix", "-n2")
     assert run.status == 0, run.output
     assert "WARNING node1: no no-such-rsync here, files were brought by tar" in run.output
+
+
+def test_a_mirror_follows_what_needs_no_repair(one: Site) -> None:
+    """What is in it counts for who audits the node against it: it is never left behind by a --fix."""
+    one.put("file._all", mode=0o644)
+    secret = one.put("secret._all", mode=0o600)
+    one.delete("evil._all")
+    look = f"cd {one.masterdir}; find overlay delete attributes.yaml -type f -printf '%f %m\\n' 2>&- | sort"
+    assert one.pytest("--fix").status == 0
+    assert one.sh("node1", look).splitlines() == ["evil._all 600", "file._all 644", "secret._all 600"]
+    # Only the mode of a file has to be changed, for which no file is needed.
+    (one.masterdir / "attributes.yaml").write_text(f"[{{path: {one.top}/file, mode: 640}}]\n")
+    assert one.pytest("--fix").status == 0
+    assert f'mode: "0640"\n  source:\n  - "overlay{one.top}/file._all"\n' in one.sh(
+        "node1", f"cat {one.masterdir}/attributes.yaml"
+    )
+    # The node has nothing that differs.
+    secret.unlink()
+    one.sh("node1", "rm @/secret")
+    (one.masterdir / "delete" / one.top[1:] / "evil._all").unlink()
+    one.put("script._all", mode=0o755)
+    one.sh("node1", "echo content >@/script; chmod 755 @/script")
+    before = one.sh("node1", look)
+    assert one.pytest().status == 0
+    assert one.sh("node1", look) == before
+    run = one.pytest("--fix")
+    assert run.status == 0
+    assert "WARNING" not in run.output
+    assert one.sh("node1", look).splitlines() == ["attributes.yaml 600", "file._all 644", "script._all 755"]
+    # Nothing at all is new.
+    inodes = f"cd {one.masterdir}; find . -printf '%P %i %C@\\n' | sort"
+    before = one.sh("node1", inodes)
+    assert one.pytest("--fix").status == 0
+    assert one.sh("node1", inodes) == before
+
+
+def test_a_mirror_that_cannot_follow(one: Site) -> None:
+    """Nothing of the node differs, so this is no failure, but it is said; and no mirror is made for it."""
+    one.put("file._all")
+    assert one.pytest("--fix").status == 0
+    one.put("more._none")
+    one.delete("evil._all")
+    one.sh("node1", f"mount --bind {one.masterdir} {one.masterdir}; mount -o remount,bind,ro {one.masterdir}")
+    try:
+        run = one.pytest("--fix")
+    finally:
+        one.sh("node1", f"umount {one.masterdir}")
+    assert run.status == 0, run.output
+    assert "WARNING node1: its copy of the masterdir is not up to date: the mirror on the node: " in run.output
+    one.sh("node1", f"rm -r {one.masterdir}")
+    run = one.pytest("--fix")
+    assert run.status == 0
+    assert "WARNING" not in run.output
+    assert one.sh("node1", f"ls -d {one.masterdir} 2>&- || :") == ""
+
+
+def test_a_push_that_breaks_off_is_made_up_for(one: Site) -> None:
+    """The mark says what is in the mirror, not what was meant to be."""
+    one.put("file._all")
+    assert one.pytest("--fix").status == 0
+    mark = f"cat {one.masterdir}/{MARK}"
+    before = one.sh("node1", mark)
+    one.put("gone._batch")
+    dying = 'case "$*" in *synctool-new*) exit 1;; esac'
+    run = with_ssh(one, dying, "--fix")
+    assert run.status == 1
+    assert one.sh("node1", mark) == before
+    one.sh("node1", "echo content >@/gone; chmod 644 @/gone")
+    assert one.pytest("--fix").status == 0
+    assert one.sh("node1", mark) != before
+    assert f"overlay{one.top}/gone._batch" in files(one, "node1")
+
+
+@ways
+def test_only_names_of_what_must_not_exist_travel(live: Site, way: str) -> None:
+    """Whatever is in the files there, and however odd the names are; a trigger is a file as ever."""
+    for name in ODD_NAMES:
+        live.put(b"d/" + name + b"._batch", b"x" * 1000, tree="delete")
+    live.put("d/theirs._login", tree="delete")
+    huge = live.put("huge._all", tree="delete")
+    os.truncate(huge, 10 << 30)
+    live.put("huge.post", "#!/bin/sh\n", 0o755, tree="delete")
+    (live.masterdir / "delete" / live.top[1:] / "link._all").symlink_to("/etc/passwd")
+    live.put("file._all")
+    with reached_by(live, way) as node:
+        live.sh(node, "mkdir -p @/d; touch @/huge @/d/star*")
+        run = live.pytest("--fix")
+        assert run.status == 0, run.output
+        there = f"cd {live.masterdir}/delete{live.top}; find . -type f"
+        expected = {os.fsdecode(b"./d/" + name) + "._batch" for name in ODD_NAMES}
+        found = set(live.sh(node, f"{there} -print0").split("\0")) - {""}
+        assert found == {*expected, "./huge._all", "./link._all", "./huge.post"}
+        assert live.sh(node, f"{there} ! -size 0") == "./huge.post\n"
 
 
 def test_a_push_for_nothing_but_what_changed(one: Site) -> None:

@@ -12,8 +12,8 @@ import pytest
 from pytest_synctool import journal
 
 from tests_meta.gate import MakeGate, running
-from tests_meta.inside import Inside, inside
-from tests_meta.site import Site
+from tests_meta.inside import CONF, Inside, inside
+from tests_meta.site import Run, Site
 from tests_meta.ssh.test_sudo import ACCOUNTS, RULE
 
 LOG = "/tmp/standalone.log"
@@ -203,3 +203,167 @@ def test_a_repair_that_takes_too_long(alone: Inside) -> None:
     assert run.status == 0, run.output
     assert site.sh("node2", f"cat {LOG}") == f"{pid}b\n"
     assert alone.pytest("--hosts=localhost").status == 0
+
+
+RULES = """
+- {{path: '{top}/o*', owner: root, group: root}}
+- {{path: '{top}/**/secret*', mode: 600, sensitive: yes}}
+- {{path: '{top}/theirs', owner: bin, groups: login}}
+- {{path: '{top}/nobodys-business', mode: 400, groups: login}}
+- {{path: '{top}/games', owner: games, group: games, groups: [batch, login]}}
+- {{path: '{top}/number', owner: 4321}}
+- {{source: 'overlay{top}/deep/conf._node2', mode: 2750}}
+- {{path: '{top}/checked', validate: 'grep -q valid %s', groups: node2}}
+- {{path: '{top}/st[*]r', mode: 604}}
+- {{path: '{top}/grüße', mode: 640}}
+"""
+
+DRIFT = """
+cd @; echo more >>plain; echo secrer >secret; chmod 644 secret; rm checked; chown daemon games; chgrp 0 games
+touch evil
+ln -sfn /elsewhere link; chmod 644 deep/conf st*r gr*e; chmod 700 deep; rm -r dir; echo >dir; chown bin number own bad*
+mv mine mine.away; mkdir mine
+"""
+
+
+def varied(site: Site) -> None:
+    """Every kind of entry, with what attributes.yaml can say of it, and what is none of the node's business."""
+    site.nodes = {"node1": "login", site_node(site): "batch"}
+    for name in (
+        "plain._all",
+        "secret._batch",
+        "secret._login",
+        "checked._all",
+        "games._all",
+        "number._all",
+        "own._all",
+    ):
+        site.put(name, f"valid, for {name}\n")
+    for name in ("theirs._login", "nobodys-business._login", "st*r._all", "grüße._all", "mine._login", "mine._batch"):
+        site.put(name)
+    site.put(b"bad\xff._all")
+    site.put("deep/conf._batch")
+    site.put(f"deep/conf._{site_node(site)}", "own\n")
+    site.put("dir/below._all")
+    site.put("dir._batch/deeper._all")
+    site.directory_of("dir._batch", 0o750)
+    site.link("link._all", "/etc/../nowhere")
+    for name in ("own._all", os.fsdecode(b"bad\xff._all")):
+        os.chown(site.masterdir / "overlay" / site.top[1:] / name, 1, 4321)
+    os.chown(site.put("gamer._all"), 5, 60)
+    site.delete("evil._all")
+    site.delete("good._login")
+    site.put("evil.post", "#!/bin/sh\nexit 0\n", 0o755, tree="delete")
+    site.script("plain.post", f"#!/bin/sh\n[ ! -e {LOG} ]\n")
+    site.script("plain.post._login", "#!/bin/sh\nexit 1\n")
+    site.lines += [f"on_update {site.top}/secret true", "ignore *.swp"]
+    task = site.masterdir / "tasks" / "check._batch"
+    task.parent.mkdir()
+    task.write_text("#!/bin/sh\n")
+    task.chmod(0o755)
+    text = RULES.format(top=site.top).replace("node2", site_node(site))
+    (site.masterdir / "attributes.yaml").write_text(text, encoding="utf-8")
+
+
+def site_node(site: Site) -> str:
+    """The node of a site that works on itself."""
+    return next(name for name in site.nodes if name in ("node2", "node5"))
+
+
+def differences(one: Run, other: Run) -> dict[tuple[str, str], tuple[str, str]]:
+    """What the reports of two runs say of the tests of which they do not say the same."""
+    found = [
+        {key: f"{run.results.get(key)}: {run.messages.get(key)}" for key in {**one.results, **other.results}}
+        for run in (one, other)
+    ]
+    return {key: (found[0][key], found[1][key]) for key in found[0] if found[0][key] != found[1][key]}
+
+
+@pytest.mark.parametrize("way", ["rsync", "tar", "busybox"])
+def test_a_node_finds_by_its_copy_what_the_master_finds(live: Site, way: str) -> None:
+    """The same tests with the same results, to the letter, and the same repair; the next master's --fix is at home."""
+    name = "node5" if way == "busybox" else "node2"
+    live.nodes = {name: "batch"}
+    varied(live)
+    if way == "tar":
+        live.lines.append("rsync_cmd no-such-rsync")
+    live.sh(name, f"rm -f {LOG}; cp /etc/passwd /etc/passwd.orig; sed -i s/^games:x:5:/games:x:5005:/ /etc/passwd")
+    try:
+        with inside(live, name) as node:
+            node.configure()
+            same_findings(live, node)
+            same_repository(live, node)
+    finally:
+        live.sh(name, "mv /etc/passwd.orig /etc/passwd")
+
+
+def same_findings(live: Site, node: Inside) -> None:
+    """The master has repaired the node; whatever happens there then, both find, and what both find is put right."""
+    hosts = f"--hosts={node.node}"
+    run = live.pytest("--fix", hosts)
+    assert run.status == 0, run.output
+    for drift in (DRIFT, f"touch {LOG}; echo more >>@/plain; cd @; rm -rf dir; chmod 0 [!l]*", ":"):
+        live.sh(node.node, f"rm -f {LOG}; {drift}")
+        master, own = live.pytest("--tasks", hosts), node.pytest("--tasks", "--hosts=localhost")
+        assert own.status == master.status
+        assert differences(own, master) == {}
+        assert own.count("failure") > 10 or drift == ":"
+        if LOG in drift:  # the trigger will fail, and is owed
+            broken = node.pytest("--hosts=localhost", "--fix", "-k", "plain")
+            assert broken.word(node.node, f"{live.top}/plain") == "failure"
+            master, own = live.pytest(hosts), node.pytest("--hosts=localhost")
+            assert master.word(node.node, f"post:{live.top}/plain", "post") == "failure"
+            assert differences(own, master) == {}
+            live.sh(node.node, f"rm {LOG}")
+        fixed = node.pytest("--hosts=localhost", "--fix")
+        assert fixed.status == 0, fixed.output
+        assert live.pytest(hosts).status == 0
+
+
+def same_repository(live: Site, node: Inside) -> None:
+    """The copy tells nothing of others, is as the master left it, and goes on to be the master's."""
+    told = live.sh(node.node, f"cat {live.masterdir}/attributes.yaml")
+    assert [word for word in ("theirs", "nobody", "login", "mine._login", "conf._batch") if word in told] == []
+    live.put("news._all")
+    assert live.pytest("--fix", f"--hosts={node.node}").status == 0
+    live.sh(node.node, "rm @/news")
+    own = node.pytest("--hosts=localhost")
+    assert own.status == 1
+    assert "missing" in own.message(node.node, f"{live.top}/news")
+    assert live.sh(node.node, f"ls -A {live.masterdir}").split() == [
+        ".synctool-mirror", "attributes.yaml", "delete", "overlay", "tasks",
+    ]  # fmt: skip
+
+
+def test_a_node_that_only_has_to_be_without_something(alone: Inside) -> None:
+    """Its copy has no sources, but is a masterdir all the same."""
+    site = alone.site
+    site.nodes = {"node2": "batch"}
+    site.delete("evil._all")
+    site.put("evil.post", f"#!/bin/sh\necho gone >{LOG}\n", 0o755, tree="delete")
+    alone.configure()
+    site.sh("node2", "mkdir -p @; touch @/evil")
+    assert site.pytest("--fix").status == 0
+    site.sh("node2", "touch @/evil")
+    assert alone.pytest("--hosts=localhost").word("node2", f"{site.top}/evil", "delete") == "failure"
+    run = alone.pytest("--hosts=localhost", "--fix")
+    assert run.status == 0, run.output
+    assert site.sh("node2", f"cat {LOG}; ls @") == "gone\n"
+
+
+def test_a_configuration_that_is_one_of_the_files(alone: Inside) -> None:
+    """The administrator has it put on the nodes as any other file."""
+    site = alone.site
+    site.nodes = {"node2": "batch"}
+    site.put("file._all")
+    alone.configure()
+    text = site.sh("node2", f"cat {CONF}; rm {CONF}")
+    there = site.masterdir / "overlay" / "etc" / "synctool.conf._all"
+    there.parent.mkdir(mode=0o755)
+    there.write_text(text)
+    assert site.pytest("--fix").status == 0
+    site.sh("node2", "rm @/file")
+    run = alone.pytest("--hosts=localhost", "--fix")
+    assert run.status == 0, run.output
+    assert f"FIXED node2: {site.top}/file created (missing)" in run.output
+    assert site.pytest().status == 0

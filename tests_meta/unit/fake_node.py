@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_synctool import probe
 from pytest_synctool.compare import compare, compare_absent
-from pytest_synctool.mirror import visible
+from pytest_synctool.extract import visible
 from pytest_synctool.model import Absent, Change, FileState, Kind
 from pytest_synctool.remote import PROLOGUE
 from pytest_synctool.repository import Entry

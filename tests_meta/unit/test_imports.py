@@ -38,9 +38,10 @@ ALLOWED: dict[str, str] = {
     "embedded": "errors",
     "errors": "",
     "explain": "masterdir model repository source",
+    "extract": "attributes repository source",
     "fanout": "",
     "journal": "",
-    "mirror": "errors model repository shell source tarball transport",
+    "mirror": "attributes errors extract model probe repository shell tarball transport",
     "lint": "config.model lint.files lint.names lint.precedence lint.subject lint.vital repository",
     "lint.files": "lint.subject masterdir model source words",
     "lint.names": "config.model lint.precedence lint.subject masterdir source",
@@ -64,7 +65,7 @@ ALLOWED: dict[str, str] = {
     "plugin.options": "batches errors nodeset plugin.cluster plugin.lock plugin.log report.tally transport",
     "plugin.run": (
         "batches errors explain fanout mirror model plugin.cluster plugin.collect plugin.findings plugin.garbage "
-        "plugin.lock plugin.log plugin.scheduler report.expand repository session transport"
+        "plugin.lock plugin.log plugin.scheduler report.expand session transport"
     ),
     "plugin.scheduler": "",
     "plugin.terminal": "nodeset plugin.cluster plugin.log report.expand report.summary words",

@@ -11,27 +11,14 @@ from pathlib import Path
 import pytest
 from pytest_synctool import tarball
 from pytest_synctool.errors import TransportError
-from pytest_synctool.mirror import MARK, Mirror, visible
+from pytest_synctool.extract import Extract
+from pytest_synctool.mirror import MARK, Mirror
 from pytest_synctool.model import Node
-from pytest_synctool.source import Tree
 from pytest_synctool.transport import Processes, SshSettings, connect
 
-from tests_meta.unit.helpers import BUSYBOX, ODD_NAMES, entry, state
+from tests_meta.unit.helpers import BUSYBOX, ODD_NAMES
 
 NODE = Node("node1", ("node1", "all"), "node1")
-
-
-def test_a_node_sees_its_own_sources_triggers_and_tasks_and_all_scripts() -> None:
-    entries = [
-        entry(b"/b", state(), trigger=b"overlay/b.post"),
-        entry(b"/a", state()),
-        entry(b"/task", tree=Tree.TASKS),
-        entry(b"/z", tree=Tree.DELETE, trigger=b"delete/z.post"),
-        entry(b"/y", tree=Tree.DELETE),
-    ]
-    expected = [b"delete/z.post", b"overlay/a._all", b"overlay/b._all", b"overlay/b.post", b"tasks/task._all"]
-    assert visible(entries) == expected
-    assert visible(entries, [b"scripts/x", b"scripts"]) == [*expected[:4], b"scripts", b"scripts/x", expected[4]]
 
 
 def test_scripts_are_files_directories_and_links(tmp_path: Path) -> None:
@@ -60,20 +47,20 @@ def test_a_nodes_copy_is_never_taken_for_the_masters(tmp_path: Path) -> None:
     (tmp_path / MARK).touch()
     mirror = Mirror.of(tmp_path, ["rsync"], 1)
     with pytest.raises(TransportError, match="is marked as a node's copy"):
-        mirror.bring(connect(NODE, SshSettings(), Processes()), [b"overlay/a"])
+        mirror.bring(connect(NODE, SshSettings(), Processes()), Extract((b"overlay/a",), {}))
 
 
 def test_a_masterdir_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     mirror = Mirror.of(tmp_path / "gone", ["rsync"], 1)
     with pytest.raises(TransportError, match=r"cannot read \.: No such file"):
-        mirror.bring(connect(NODE, SshSettings(), Processes()), [b"overlay/a"])
+        mirror.bring(connect(NODE, SshSettings(), Processes()), Extract((b"overlay/a",), {}))
 
 
 def packed(top: Path, names: list[bytes]) -> Path:
     """A tar file of these names."""
     path = top.parent / "packed.tar"
     with path.open("w+b") as stream:
-        tarball.write(stream, os.fsencode(top), names)
+        tarball.write(stream, os.fsencode(top), names, {})
     return path
 
 
@@ -107,6 +94,23 @@ def test_tar_brings_names_modes_times_and_links(tmp_path: Path, tar: list[str]) 
     assert (out / "d").stat().st_mode & 0o7777 == 0o2750
     assert (out / "d" / "link").readlink() == Path("/etc/../etc/" + "x" * 120)
     assert (out / "d" / "~tilde").stat().st_mtime == 1_000_000_000
+
+
+@pytest.mark.parametrize("tar", [["tar"], [BUSYBOX, "tar"]], ids=["gnu", "busybox"])
+def test_tar_brings_what_is_made_for_the_node(tmp_path: Path, tar: list[str]) -> None:
+    """Below directories that nothing else has made, with every name."""
+    made = {b"new/deep/" + name: name for name in ODD_NAMES} | {b"empty": b"", b"long" * 40: b"x"}
+    path = tmp_path / "packed.tar"
+    with path.open("w+b") as stream:
+        tarball.write(stream, os.fsencode(tmp_path), [], made)
+    (tmp_path / "out").mkdir()
+    with path.open("rb") as content:
+        subprocess.run([*tar, "xpf", "-"], stdin=content, cwd=tmp_path / "out", check=True)
+    out = os.fsencode(tmp_path / "out")
+    for name, content_ in made.items():
+        there = Path(os.fsdecode(os.path.join(out, name)))
+        assert there.read_bytes() == content_
+        assert there.stat().st_mode & 0o7777 == 0o600
 
 
 def test_tar_has_owners_by_number_only(tmp_path: Path) -> None:

@@ -33,6 +33,6 @@ from __future__ import annotations
 
 from pytest_synctool.attributes.reader import load, parse
 from pytest_synctool.attributes.rules import FILE_NAME, NO_RULES, AttributeRules, Attributes, Rule
-from pytest_synctool.attributes.writer import scan
+from pytest_synctool.attributes.writer import exact, scan
 
-__all__ = ["FILE_NAME", "NO_RULES", "AttributeRules", "Attributes", "Rule", "load", "parse", "scan"]
+__all__ = ["FILE_NAME", "NO_RULES", "AttributeRules", "Attributes", "Rule", "exact", "load", "parse", "scan"]

@@ -1,8 +1,7 @@
-"""An attributes.yaml that says what a tree says as it stands."""
+"""An attributes.yaml made from what is known: what a tree says as it stands, or what rules have decided."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +10,7 @@ from itertools import groupby
 from typing import Final
 
 from pytest_synctool.accounts import group_id, user_id
-from pytest_synctool.attributes.rules import is_account, is_number, written
+from pytest_synctool.attributes.rules import ATTRIBUTES, Attributes, is_account, is_number, written
 from pytest_synctool.model import Kind, printable
 from pytest_synctool.source import Source, Tree
 from pytest_synctool.yamlfile import dump
@@ -20,6 +19,11 @@ _HEADER: Final = """\
 # Owner, group and mode of what is in overlay/, for a repository that does not keep them.
 # Taken from the tree as it stood. A rule with an exact name wins over a pattern, a later pattern over an earlier one.
 """
+
+
+_EXACT_HEADER: Final = (
+    "# What the master's attributes.yaml says of what this node has. Every --fix from there may replace it."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,45 @@ def scan(sources: Iterable[Source]) -> str:
     return _HEADER + left_out + dump(rules)
 
 
+def exact(chosen: Iterable[tuple[Source, Attributes | None]]) -> str:
+    """The text of an attributes.yaml for a copy of these overlay sources, with what was decided for each; or nothing.
+
+    It has no groups and no patterns, so that nothing else is told by it. Where the owner or group is not root, they are
+    said too: a copy may have them by numbers that mean somebody else there.
+    """
+    rules: dict[tuple[tuple[str, str], ...], list[bytes]] = {}
+    for source, given in chosen:
+        if said := tuple(_said(source, given)):
+            rules.setdefault(said, []).append(source.relative)
+    lines = []
+    for said, names in rules.items():
+        lines += [f"  {attribute}: {_quoted(value)}" for attribute, value in said]
+        lines[-len(said)] = f"- {lines[-len(said)].lstrip()}"
+        lines += ["  source:", *(f"  - {_quoted(_as_name(name))}" for name in names)]
+    return "\n".join((_EXACT_HEADER, *lines, "")) if lines else ""
+
+
+def _said(source: Source, given: Attributes | None) -> Iterator[tuple[str, str]]:
+    """What has to be said of a source, attribute by attribute."""
+    state = source.state
+    for attribute in ATTRIBUTES:
+        value = None if given is None else getattr(given, attribute)
+        if value is not None and (attribute, value) != ("sensitive", False):
+            yield attribute, written(attribute, value)
+        elif attribute == "owner" and state.uid:
+            yield attribute, _owner(source)
+        elif attribute == "group" and state.gid:
+            yield attribute, _group(source)
+
+
+def _quoted(text: str) -> str:
+    """A word in double quotes; dump() takes far too long for thousands of names on every node."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    if not escaped.isprintable():
+        escaped = "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped)
+    return f'"{escaped}"'
+
+
 def _facts(
     sources: Sequence[Source], attribute: str, value: Callable[[Source], str], default: str | None
 ) -> list[_Fact]:
@@ -73,9 +116,15 @@ def _grouped(facts: Iterable[_Fact]) -> Iterator[dict[str, object]]:
         said.setdefault((fact.key, fact.name), []).append((fact.attribute, fact.value))
     rules: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
     for (key, name), values in said.items():
-        rules.setdefault((key, tuple(values)), []).append(re.sub(r"([*?\[])", r"[\1]", os.fsdecode(name)))
+        rules.setdefault((key, tuple(values)), []).append(_as_name(name))
     for (key, attributes), names in sorted(rules.items()):
         yield {**dict(attributes), key: sorted(names)}
+
+
+def _as_name(name: bytes) -> str:
+    """A name as a rule has it. For a byte that is not UTF-8, which YAML cannot hold, it has a `?`."""
+    escaped = re.sub(r"([*?\[])", r"[\1]", name.decode("utf-8", "surrogateescape"))
+    return re.sub("[\udc80-\udcff]", "?", escaped)
 
 
 def _is_utf8(name: bytes) -> bool:

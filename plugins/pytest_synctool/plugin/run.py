@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -15,7 +15,7 @@ from pytest_synctool.batches import Batches, Size, split
 from pytest_synctool.errors import TransportError
 from pytest_synctool.explain import Explainer
 from pytest_synctool.fanout import Fanout
-from pytest_synctool.mirror import Mirror
+from pytest_synctool.mirror import Mirror, NodeMirror
 from pytest_synctool.model import Node, Outcome, Status
 from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, cache_of, changes_nodes, is_worker, ssh_settings
 from pytest_synctool.plugin.collect import EntryItem
@@ -25,7 +25,6 @@ from pytest_synctool.plugin.lock import who
 from pytest_synctool.plugin.log import LOG
 from pytest_synctool.plugin.scheduler import SchedulerPlugin
 from pytest_synctool.report.expand import NodeTests, cut, pack, reports, unpack
-from pytest_synctool.repository import Entry
 from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
 from pytest_synctool.transport import HostTransport, Processes, Sockets, Sudo, connect
 
@@ -162,12 +161,6 @@ class Runner:
                 return NodeResult((), f"{name}: internal error: {type(error).__name__}: {error}")
 
         def session_of(item: NodeItem, connection: HostTransport) -> NodeSession:
-            def push(entries: Sequence[Entry]) -> Sequence[str]:
-                try:
-                    return () if mirror is None else mirror.push(connection, entries)
-                except TransportError:
-                    connection.close()
-                    raise
 
             entries = cluster.repository.entries(item.node)
             checks = item.checks
@@ -175,7 +168,12 @@ class Runner:
                 checks = [replace(c, audited=audited.get(i)) for c, i in zip(item.checks, item.ids, strict=True)]
             # This machine has one log, which the process that reports writes.
             logged = replace(settings, log=b"", syslog=False) if connection.is_local else settings
-            return NodeSession(item.node, checks, entries, connection, push, logged)
+            if mirror is None or not item.node.rsync:
+                return NodeSession(item.node, checks, entries, connection, lambda _: (), logged)
+            copy = NodeMirror(mirror, connection, entries)
+            return NodeSession(
+                item.node, checks, entries, connection, lambda _: copy.push(), logged, copy.mark, copy.refresh
+            )
 
         total = sum(len(i.ids) if isinstance(i, NodeItem) else 1 for i in session.items)
         positions = {item: number for number, item in enumerate(session.items)}
