@@ -27,6 +27,9 @@ class FakeTransport:
         """No bound."""
         return None
 
+    def close(self) -> None:
+        """There is nothing to close."""
+
     def run(self, script: bytes, deadline: float) -> object:
         """The node's answer, whatever the script."""
         from pytest_synctool.transport import Answer
@@ -37,14 +40,13 @@ class FakeTransport:
 
 def pytest_configure() -> None:
     """Take the place of the plugin's function that connects to a node."""
+    from pytest_synctool import engine
     from pytest_synctool.model import Node
-    from pytest_synctool.plugin import run
-    from pytest_synctool.transport import Processes, SshSettings
 
     directory = Path(os.environ[ANSWERS])
 
-    def connect(node: Node, ssh: SshSettings, processes: Processes) -> FakeTransport:
-        del ssh, processes
+    def connect(node: Node, *rest: object) -> FakeTransport:
+        del rest
         return FakeTransport(directory / node.name)
 
-    pytest.MonkeyPatch().setattr(run, "connect", connect)
+    pytest.MonkeyPatch().setattr(engine, "connect", connect)

@@ -10,8 +10,8 @@ from tests_meta.site import Run, Site
 # when the nodes named in WAIT_FOR have been contacted as well, or the deadline is over.
 TELLING = """
 import os, threading
-import pytest_synctool.plugin.run as run
-connect = run.connect
+from pytest_synctool import engine
+connect = engine.connect
 begun = {}
 lock = threading.Lock()
 def event(name):
@@ -21,7 +21,7 @@ def tell(line):
     with lock, open('calls', 'a') as calls:
         calls.write(line + '\\n')
 class Telling:
-    script_limit = None
+    script_limit, is_local = None, True
     def __init__(self, name, transport):
         self.name, self.transport, self.close = name, transport, transport.close
     def run(self, script, deadline):
@@ -33,7 +33,7 @@ class Telling:
             return self.transport.run(script, deadline)
         finally:
             tell('end ' + self.name)
-run.connect = lambda node, *rest: Telling(node.name, connect(node, *rest))
+engine.connect = lambda node, *rest: Telling(node.name, connect(node, *rest))
 """
 
 

@@ -50,14 +50,14 @@ def test_a_crashed_worker_is_an_error_and_its_nodes_are_taken_over(site: Site) -
     site.delete("nothing-like-it._all")
     (site.directory / "conftest.py").write_text(
         "import os\n"
-        "import pytest_synctool.plugin.run as run\n"
-        "connect = run.connect\n"
+        "from pytest_synctool import engine\n"
+        "connect = engine.connect\n"
         "def crashing(node, *rest):\n"
         "    if node.name == 'node5' and not os.path.exists('crashed'):\n"
         "        open('crashed', 'w').close()\n"
         "        os._exit(1)\n"
         "    return connect(node, *rest)\n"
-        "run.connect = crashing\n"
+        "engine.connect = crashing\n"
     )
     run = site.pytest("-n2", "--confcutdir=.", "-p", "conftest", "-m", "delete", environment={"PYTHONPATH": "."})
     assert run.status == 1, run.output
@@ -98,13 +98,13 @@ def test_every_process_probes_only_its_own_nodes(site: Site, workers: tuple[str,
     site.nodes = {f"node{number}": "batch connection:chroot:///" for number in range(20)}
     site.delete("nothing-like-it._all")
     (site.directory / "counting.py").write_text(
-        "import pytest_synctool.plugin.run as run\n"
-        "connect = run.connect\n"
+        "from pytest_synctool import engine\n"
+        "connect = engine.connect\n"
         "def counting(node, *rest):\n"
         "    with open('calls', 'a') as calls:\n"
         "        calls.write(node.name + '\\n')\n"
         "    return connect(node, *rest)\n"
-        "run.connect = counting\n"
+        "engine.connect = counting\n"
     )
     run = site.pytest("-p", "counting", "-m", "delete", *workers, environment={"PYTHONPATH": "."})
     assert run.status == 0, run.output

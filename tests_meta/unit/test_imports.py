@@ -36,6 +36,7 @@ ALLOWED: dict[str, str] = {
     "config.statements": "config.model words yamlfile",
     "demo": "embedded",
     "embedded": "errors",
+    "engine": "config errors mirror model repository session transport",
     "errors": "",
     "explain": "masterdir model repository source",
     "extract": "attributes repository source",
@@ -64,8 +65,8 @@ ALLOWED: dict[str, str] = {
     "plugin.log": "accounts errors plugin.cluster report.expand report.log session words",
     "plugin.options": "batches errors nodeset plugin.cluster plugin.lock plugin.log report.tally transport",
     "plugin.run": (
-        "batches errors explain fanout mirror model plugin.cluster plugin.collect plugin.findings plugin.garbage "
-        "plugin.lock plugin.log plugin.scheduler report.expand session transport"
+        "batches engine explain fanout model plugin.cluster plugin.collect plugin.findings plugin.garbage plugin.lock "
+        "plugin.log plugin.scheduler report.expand session transport"
     ),
     "plugin.scheduler": "",
     "plugin.terminal": "nodeset plugin.cluster plugin.log report.expand report.summary words",

@@ -5,17 +5,15 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Generator, Iterable
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pytest
 
 from pytest_synctool.batches import Batches, Size, split
-from pytest_synctool.errors import TransportError
+from pytest_synctool.engine import Engine
 from pytest_synctool.explain import Explainer
 from pytest_synctool.fanout import Fanout
-from pytest_synctool.mirror import Mirror, NodeMirror
 from pytest_synctool.model import Node, Outcome, Status
 from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, cache_of, changes_nodes, is_worker, ssh_settings
 from pytest_synctool.plugin.collect import EntryItem
@@ -25,8 +23,8 @@ from pytest_synctool.plugin.lock import who
 from pytest_synctool.plugin.log import LOG
 from pytest_synctool.plugin.scheduler import SchedulerPlugin
 from pytest_synctool.report.expand import NodeTests, cut, pack, reports, unpack
-from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
-from pytest_synctool.transport import HostTransport, Processes, Sockets, Sudo, connect
+from pytest_synctool.session import Check, NodeResult, Settings
+from pytest_synctool.transport import Sudo
 
 _MOST_LETTERS: Final = 2_000
 
@@ -118,8 +116,7 @@ class Runner:
 
     session: pytest.Session
     cluster: Cluster
-    processes: Processes
-    sockets: Sockets | None
+    engine: Engine
     fanout: Fanout[NodeItem, NodeResult]
     total: int
     look_ahead: int
@@ -133,53 +130,32 @@ class Runner:
         limit = cluster.config.num_proc
         # With --maxfail a repair that was not asked for any more must not have been started.
         careful = changes_nodes(config) and config.option.maxfail
-        processes = Processes()
-        settings = settings_of(config, cluster)
-        ssh = ssh_settings(config, cluster.config.ssh_cmd)
-        sudo = Sudo(config.option.sudo_user) if config.option.sudo else None
-        mirrored = changes_nodes(config) and not config.option.synctool_skip_rsync
-        mirror = Mirror.of(settings.masterdir, cluster.config.rsync_cmd, settings.deadline) if mirrored else None
-        sockets = Sockets() if changes_nodes(config) else None  # an audit has but one thing to ask a node
+        option = config.option
+        engine = Engine(
+            cluster.config,
+            cluster.repository,
+            settings_of(config, cluster),
+            ssh_settings(config, cluster.config.ssh_cmd),
+            Sudo(option.sudo_user) if option.sudo else None,
+            mirrored=not option.synctool_skip_rsync,
+        )
         log = config.stash.get(LOG, None)
         audited = to_be_fixed(config)
 
         def work(item: NodeItem) -> NodeResult:
-            result = result_of(item)
-            if log is not None:  # at once, and also when the run is interrupted and nobody asks for the result
-                log.take(item.tests, result)
-            return result
-
-        def result_of(item: NodeItem) -> NodeResult:
-            name = item.node.name
-            try:
-                shared = ssh if sockets is None else replace(ssh, socket=sockets.name())
-                with closing(connect(item.node, shared, processes, sudo)) as connection:
-                    return session_of(item, connection).run()
-            except TransportError as error:
-                return NodeResult((), f"{name} unreachable: {error}")
-            except Exception as error:  # a fault of this program with one node must not take the others' results
-                return NodeResult((), f"{name}: internal error: {type(error).__name__}: {error}")
-
-        def session_of(item: NodeItem, connection: HostTransport) -> NodeSession:
-
-            entries = cluster.repository.entries(item.node)
             checks = item.checks
             if audited:
                 checks = [replace(c, audited=audited.get(i)) for c, i in zip(item.checks, item.ids, strict=True)]
-            # This machine has one log, which the process that reports writes.
-            logged = replace(settings, log=b"", syslog=False) if connection.is_local else settings
-            if mirror is None or not item.node.rsync:
-                return NodeSession(item.node, checks, entries, connection, lambda _: (), logged)
-            copy = NodeMirror(mirror, connection, entries)
-            return NodeSession(
-                item.node, checks, entries, connection, lambda _: copy.push(), logged, copy.mark, copy.refresh
-            )
+            result = engine.run(item.node, checks)
+            if log is not None:  # at once, and also when the run is interrupted and nobody asks for the result
+                log.take(item.tests, result)
+            return result
 
         total = sum(len(i.ids) if isinstance(i, NodeItem) else 1 for i in session.items)
         positions = {item: number for number, item in enumerate(session.items)}
         ahead = 0 if careful else 2 * limit
         fanout = Fanout(work, limit)
-        return cls(session, cluster, processes, sockets, fanout, total, ahead, positions, batches_of(session))
+        return cls(session, cluster, engine, fanout, total, ahead, positions, batches_of(session))
 
     def run(self, item: NodeItem) -> NodeResult:
         """The result of one node; those that come after it, in the same batch, are started meanwhile."""
@@ -215,10 +191,9 @@ class Runner:
     def close(self) -> None:
         """End what is under way. A repair is let go to its end, so that no node is left in the middle of one."""
         if not changes_nodes(self.session.config):
-            self.processes.end_all()
+            self.engine.processes.end_all()
         self.fanout.close()
-        if self.sockets is not None:
-            self.sockets.close()
+        self.engine.close()
 
 
 RUNNER = pytest.StashKey[Runner]()

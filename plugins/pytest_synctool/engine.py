@@ -1,0 +1,60 @@
+"""What sessions of nodes are run with: the same for the plugin and for the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+
+from pytest_synctool.config import Config
+from pytest_synctool.errors import TransportError
+from pytest_synctool.mirror import Mirror, NodeMirror
+from pytest_synctool.model import Node
+from pytest_synctool.repository import Repository
+from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
+from pytest_synctool.transport import HostTransport, Processes, Sockets, SshSettings, Sudo, connect
+
+
+@dataclass
+class Engine:
+    """Runs nodes one by one, from any thread. With `mirrored` their mirrors are brought what they need."""
+
+    config: Config
+    repository: Repository
+    settings: Settings
+    ssh: SshSettings = field(default_factory=SshSettings)
+    sudo: Sudo | None = None
+    mirrored: bool = True
+    processes: Processes = field(default_factory=Processes)
+
+    def __post_init__(self) -> None:
+        changing = self.settings.fix or self.settings.restore
+        self._sockets = Sockets() if changing else None  # an audit has but one thing to ask a node
+        self._mirror: Mirror | None = None
+        if changing and self.mirrored:
+            self._mirror = Mirror.of(self.settings.masterdir, self.config.rsync_cmd, self.settings.deadline)
+
+    def run(self, node: Node, checks: Sequence[Check]) -> NodeResult:
+        """What became of the checks of a node. A fault of this program with one node does not take others' results."""
+        try:
+            shared = self.ssh if self._sockets is None else replace(self.ssh, socket=self._sockets.name())
+            with closing(connect(node, shared, self.processes, self.sudo)) as connection:
+                return self._session(node, checks, connection).run()
+        except TransportError as error:
+            return NodeResult((), f"{node.name} unreachable: {error}")
+        except Exception as error:
+            return NodeResult((), f"{node.name}: internal error: {type(error).__name__}: {error}")
+
+    def _session(self, node: Node, checks: Sequence[Check], connection: HostTransport) -> NodeSession:
+        entries = self.repository.entries(node)
+        # This machine has one log, which the process that reports writes.
+        settings = replace(self.settings, log=b"", syslog=False) if connection.is_local else self.settings
+        if self._mirror is None or not node.rsync:
+            return NodeSession(node, checks, entries, connection, lambda _: (), settings)
+        copy = NodeMirror(self._mirror, connection, entries)
+        return NodeSession(node, checks, entries, connection, lambda _: copy.push(), settings, copy.mark, copy.refresh)
+
+    def close(self) -> None:
+        """Remove what the connections have shared, once all of them are over."""
+        if self._sockets is not None:
+            self._sockets.close()
