@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from ClusterShell.NodeSet import NodeSet, NodeSetException
+from ClusterShell.NodeSet import RESOLVER_NOGROUP, NodeSet, NodeSetException
 from ClusterShell.NodeUtils import GroupResolver, GroupSource
 
 from pytest_synctool.errors import SelectionError
@@ -86,8 +86,8 @@ class _Selection:
     def term(self, term: str) -> set[str]:
         """The names of the nodes that one term stands for."""
         term = "".join(term.split())
-        if any(int(last) - int(first) > _LONGEST_RANGE for first, last in _RANGE.findall(term)):
-            raise self._error(f"{term!r}: a range of more than {_LONGEST_RANGE:,} nodes")
+        if (problem := _too_long(term)) is not None:
+            raise self._error(problem)
         if not term:
             raise self._error("an empty term; expected a node, a range or a group between the commas")
         by_name = not term.startswith("!") and all(self._names_nodes(operand) for operand in _OPERAND.findall(term))
@@ -144,3 +144,22 @@ class _Selection:
 def fold(names: Iterable[str]) -> str:
     """Node names in short form, `node[1-3],web1`."""
     return str(NodeSet.fromlist(list(names)))
+
+
+def unfold(text: str, *, origin: str) -> list[str]:
+    """The names that a node set in short form stands for, without looking at any configuration.
+
+    Raises SelectionError, beginning with `origin`, for what is none.
+    """
+    if (problem := _too_long(text)) is not None:
+        raise SelectionError(f"{origin}: {problem}")
+    try:
+        return list(NodeSet(text, resolver=RESOLVER_NOGROUP))
+    except NodeSetException as error:
+        raise SelectionError(f"{origin}: {text!r} is not a node set: {error}") from error
+
+
+def _too_long(term: str) -> str | None:
+    if any(int(last) - int(first) > _LONGEST_RANGE for first, last in _RANGE.findall(term)):
+        return f"{term!r}: a range of more than {_LONGEST_RANGE:,} nodes"
+    return None

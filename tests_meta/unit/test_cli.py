@@ -531,7 +531,8 @@ class TestInstalled:
     def test_nothing_heavy_is_imported(self, directory: Path) -> None:
         """The commands have to start at once."""
         text = (
-            "import sys; import pytest_synctool.cli.synctool, pytest_synctool.cli.config;"
+            "import sys; import pytest_synctool.cli.synctool, pytest_synctool.cli.config, pytest_synctool.cli.aggr;"
+            "import pytest_synctool.aggregate;"
             "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
         )
         done = self.run(directory, sys.executable, "-c", text)

@@ -17,6 +17,7 @@ ALLOWED: dict[str, str] = {
     "__init__": "",
     "accounts": "",
     "apply": "errors model plan script transport",
+    "aggregate": "errors nodeset",
     "attributes": "attributes.reader attributes.rules attributes.writer",
     "attributes.patterns": "model",
     "attributes.reader": "attributes.patterns attributes.rules errors model textfile words yamlfile",
@@ -25,6 +26,7 @@ ALLOWED: dict[str, str] = {
     "batches": "words",
     "checks": "compare model repository",
     "cli": "",
+    "cli.aggr": "aggregate cli.common",
     "cli.common": "config config.ranges errors model nodeset",
     "cli.config": "attributes cli.common config repository",
     "cli.synctool": "cli.common config explain manifest model nodeset repository source",
@@ -93,6 +95,7 @@ ALLOWED: dict[str, str] = {
 
 # What is neither of the package nor of Python.
 FOREIGN: dict[str, str] = {
+    "aggregate": "ClusterShell",
     "config.ranges": "ClusterShell",
     "mirror": "testinfra",
     "nodeset": "ClusterShell",
@@ -115,6 +118,7 @@ FOREIGN: dict[str, str] = {
 
 PURE = (
     *(
+        "aggregate",
         "attributes",
         "batches",
         "compare",

@@ -8,17 +8,17 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_synctool import __version__
-from pytest_synctool import config as configuration
-from pytest_synctool.config import Config
-from pytest_synctool.config.ranges import RangeError, expand
 from pytest_synctool.errors import SelectionError, SynctoolError
-from pytest_synctool.model import Node, printable
-from pytest_synctool.nodeset import select, terms
+
+if TYPE_CHECKING:
+    from pytest_synctool.config import Config
+    from pytest_synctool.model import Node
+
+# A command has to be there at once, so what not every call needs is imported by the function that needs it.
 
 OK: Final = 0
 NOT_FOUND: Final = 1
@@ -27,10 +27,16 @@ INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141  # what a shell shows for other commands whose reader went away
 
 
-def new_parser(name: str, description: str, epilog: str = "") -> ArgumentParser:
-    """A parser with the options that every command has."""
+def bare_parser(name: str, description: str, epilog: str = "") -> ArgumentParser:
+    """A parser for a command that needs no configuration."""
     parser = ArgumentParser(prog=name, description=description, epilog=epilog, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__} (pytest-synctool)")
+    return parser
+
+
+def new_parser(name: str, description: str, epilog: str = "") -> ArgumentParser:
+    """A parser with the options that every other command has."""
+    parser = bare_parser(name, description, epilog)
     parser.add_argument(
         "-c",
         "--conf",
@@ -63,6 +69,8 @@ def selected(config: Config, arguments: Namespace, *, default: Iterable[Node] | 
     `default` is what is meant where none is included; else it is what the configuration says. Raises SelectionError,
     naming the option, for what does not exist and where no node is left.
     """
+    from pytest_synctool.nodeset import select
+
     included: set[str] = set()
     if arguments.node:
         included |= _names(select(config, ",".join(arguments.node), origin="-n"))
@@ -80,6 +88,10 @@ def _excluded(config: Config, arguments: Namespace) -> set[str]:
     """The names of excluded nodes: an ignored one that -n names can be excluded by a group or pattern as well."""
     if not arguments.exclude and not arguments.exclude_group:
         return set()
+    from dataclasses import replace
+
+    from pytest_synctool.nodeset import select
+
     everyone = replace(config, nodes={name: replace(node, ignored=False) for name, node in config.nodes.items()})
     excluded: set[str] = set()
     if arguments.exclude:
@@ -92,8 +104,13 @@ def _excluded(config: Config, arguments: Namespace) -> set[str]:
 
 def _groups(lists: Sequence[str], origin: str) -> list[str]:
     """The names in lists of groups, ranges unfolded."""
+    if not lists:
+        return []
+    from pytest_synctool.config.ranges import RangeError, expand
+    from pytest_synctool.nodeset import terms
+
     found: list[str] = []
-    for term in terms(",".join(lists)) if lists else ():
+    for term in terms(",".join(lists)):
         try:
             found += expand(term) if "[" in term else [term]
         except RangeError as error:
@@ -107,11 +124,15 @@ def _names(nodes: Iterable[Node]) -> set[str]:
 
 def locate(arguments: Namespace) -> Path:
     """The configuration file. Raises ConfigError if there is none."""
-    return configuration.find(arguments.conf, None, os.environ, Path.cwd(), option="-c", ini_key=None)
+    from pytest_synctool.config import find
+
+    return find(arguments.conf, None, os.environ, Path.cwd(), option="-c", ini_key=None)
 
 
 def complain(lines: Iterable[str]) -> None:
     """Print lines on standard error, whatever they quote."""
+    from pytest_synctool.model import printable
+
     for line in lines:
         print(printable(line.encode("utf-8", "backslashreplace")), file=sys.stderr)
 

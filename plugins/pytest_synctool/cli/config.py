@@ -6,11 +6,12 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Sequence
 from io import TextIOWrapper
+from typing import TYPE_CHECKING
 
-from pytest_synctool import attributes, repository
-from pytest_synctool import config as configuration
 from pytest_synctool.cli import common
-from pytest_synctool.config import Config
+
+if TYPE_CHECKING:
+    from pytest_synctool.config import Config
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +35,8 @@ def _parser() -> ArgumentParser:
 
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
+    from pytest_synctool import config as configuration
+
     path = common.locate(arguments)
     if arguments.to_yaml:
         _write_file(configuration.as_yaml(path))
@@ -46,6 +49,8 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _scan_attributes(config: Config) -> int:
+    from pytest_synctool import attributes, repository
+
     # An attributes.yaml that is there already is not read: the tree is asked.
     found = repository.walk(
         config.masterdir, config.known_groups, config.ignore, require_extension=config.require_extension

@@ -7,16 +7,13 @@ import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pytest_synctool import config as configuration
-from pytest_synctool import manifest, repository
 from pytest_synctool.cli import common
-from pytest_synctool.explain import Explainer
-from pytest_synctool.model import Node, printable
-from pytest_synctool.nodeset import fold
-from pytest_synctool.repository import Repository
-from pytest_synctool.source import Tree
+
+if TYPE_CHECKING:
+    from pytest_synctool.model import Node
+    from pytest_synctool.repository import Repository
 
 _NOT_BUILT: Final = (
     "nothing was done: in this version the audit is `pytest`, and the repair `pytest --fix`; "
@@ -55,6 +52,8 @@ def _parser() -> ArgumentParser:
 
 
 def _destination(text: str) -> bytes:
+    from pytest_synctool.model import printable
+
     path = os.fsencode(text)
     if not path.startswith(b"/"):
         raise ArgumentTypeError(f"expected an absolute path like /etc/fstab, not '{printable(path)}'")
@@ -80,6 +79,10 @@ def _main(argv: Sequence[str] | None) -> int:
         return common.FAILED
     if (clash := _clash(arguments)) is not None:
         parser.error(clash)
+    from pytest_synctool import config as configuration
+    from pytest_synctool import manifest, repository
+    from pytest_synctool.nodeset import fold
+
     config = configuration.load(common.locate(arguments))
     everyone = config.nodes.values() if arguments.manifest else None
     nodes = common.selected(config, arguments, default=everyone)
@@ -101,6 +104,8 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _explain(found: Repository, nodes: Sequence[Node]) -> None:
+    from pytest_synctool.explain import Explainer
+
     explainer = Explainer(found)
     for node in nodes:
         for remark in explainer.remarks(node):
@@ -109,6 +114,9 @@ def _explain(found: Repository, nodes: Sequence[Node]) -> None:
 
 def _refer(found: Repository, nodes: Sequence[Node], arguments: Namespace) -> int:
     """Print the source of each destination on each node. The status says whether each is on at least one."""
+    from pytest_synctool.explain import Explainer
+    from pytest_synctool.model import printable
+
     destinations: dict[bytes, None] = dict.fromkeys(arguments.ref)
     missing = set(destinations)
     explainer = Explainer(found)
@@ -126,6 +134,8 @@ def _refer(found: Repository, nodes: Sequence[Node], arguments: Namespace) -> in
 
 def _sources(found: Repository, node: Node, destinations: Collection[bytes]) -> dict[bytes, str]:
     """The sources in the overlay tree, as the documentation writes them: `/etc/resolv.conf._somegroup`."""
+    from pytest_synctool.source import Tree
+
     return {
         entry.destination: entry.source.shown.removeprefix(Tree.OVERLAY.value)
         for entry in found.entries(node)
