@@ -12,7 +12,8 @@ from pytest_synctool.mirror import Mirror, NodeMirror
 from pytest_synctool.model import Node
 from pytest_synctool.repository import Repository
 from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
-from pytest_synctool.transport import HostTransport, Processes, Sockets, SshSettings, Sudo, connect
+from pytest_synctool.ssh import SshSettings
+from pytest_synctool.transport import HostTransport, Processes, Sockets, Sudo, connect
 
 
 @dataclass

@@ -30,14 +30,13 @@ from testinfra.backend.local import LocalBackend
 from testinfra.backend.ssh import SshBackend
 
 from pytest_synctool.errors import TransportError
-from pytest_synctool.model import Node, printable
+from pytest_synctool.model import Node
 from pytest_synctool.shell import ascii_command, whole
+from pytest_synctool.ssh import SSH_FAILED, last_word
+from pytest_synctool.ssh import SshSettings as SshSettings  # for those who connect
 
 # A Linux argument is at most 128 KiB, and quoting may make a script up to five times as long.
 _ARGUMENT_LIMIT: Final = 20_000
-_SSH_FAILED: Final = 255
-# A connection that a killed run has left behind ends by itself after so many seconds.
-_IDLE: Final = 30
 _CLOSE: Final = 5.0  # seconds, for what happens on this machine alone
 # What a socket can be called: ssh appends to the name while it makes one, and reads it as it reads its configuration.
 _SOCKET_NAME: Final = re.compile(r"[A-Za-z0-9_./-]{1,80}")
@@ -64,35 +63,6 @@ class Transport(Protocol):
 
 
 @dataclass(frozen=True)
-class SshSettings:
-    """How ssh is called. `command` is its argument list, `connect_timeout` is in seconds.
-
-    With a `socket`, a file name, the first call opens a connection that later ones share.
-    """
-
-    command: tuple[str, ...] = ("ssh",)
-    config_file: str | None = None
-    identity_file: str | None = None
-    connect_timeout: int = 10
-    socket: str | None = None
-
-    def argv(self, user: str | None = None, port: str | None = None) -> list[str]:
-        """The argument list up to, not including, the host name. Never asks, never loosens host key checks."""
-        argv = [*self.command, "-o", "BatchMode=yes", "-o", f"ConnectTimeout={self.connect_timeout}"]
-        if self.socket is not None:
-            shared = ("ControlMaster=auto", f"ControlPersist={_IDLE}", f"ControlPath={self.socket}")
-            argv += [word for setting in shared for word in ("-o", setting)]
-        if self.config_file:
-            argv += ["-F", self.config_file]
-        if self.identity_file:
-            argv += ["-i", self.identity_file]
-        if user:
-            argv += ["-l", user]
-        if port:
-            argv += ["-p", port]
-        return argv
-
-
 @dataclass
 class Sockets:
     """Names for the sockets of a run's shared connections, in a directory of its own; None where they cannot be."""
@@ -205,7 +175,7 @@ class SynctoolSshBackend(SshBackend):  # type: ignore[misc]  # testinfra's class
         """Run one command for testinfra. Raises RuntimeError where ssh itself failed."""
         done = subprocess.run(self.argv(command), stdin=subprocess.DEVNULL, capture_output=True, check=False)
         result = self.result(done.returncode, self.encode(command), done.stdout, done.stderr)
-        if done.returncode == _SSH_FAILED:
+        if done.returncode == SSH_FAILED:
             raise RuntimeError(result)
         return result
 
@@ -268,10 +238,10 @@ class HostTransport:
         if argv is None:
             return self._run_as_argument(script, deadline)
         answer = self.processes.run(argv, whole(script), deadline)
-        if answer.status == _SSH_FAILED and isinstance(self.host.backend, SshBackend):
-            raise TransportError(_last_word(answer.stderr))
+        if answer.status == SSH_FAILED and isinstance(self.host.backend, SshBackend):
+            raise TransportError(last_word(answer.stderr))
         if self.sudo and answer.status and not answer.stdout:  # no script of ours is without a word
-            raise TransportError(_last_word(answer.stderr))
+            raise TransportError(last_word(answer.stderr))
         return answer
 
     def _run_as_argument(self, script: bytes, deadline: float) -> Answer:
@@ -286,17 +256,8 @@ class HostTransport:
         backend.run_local = take
         result = backend.run(ascii_command(script))
         if result.rc and not result.stdout_bytes:
-            raise TransportError(_last_word(result.stderr_bytes))
+            raise TransportError(last_word(result.stderr_bytes))
         return Answer(result.rc, result.stdout_bytes, result.stderr_bytes)
-
-
-def _last_word(stderr: bytes) -> str:
-    """The reason in a command's error output: its last line, without what the message says anyway."""
-    lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-    if not lines:
-        return "the connection broke off without a word"
-    last = re.sub(r"^ssh: connect to host \S+ port \d+: ", "", lines[-1].strip())
-    return printable(last.encode()).rstrip(".")
 
 
 def host_spec(node: Node) -> str:

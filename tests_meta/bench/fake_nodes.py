@@ -27,6 +27,11 @@ class FakeTransport:
         """No bound."""
         return None
 
+    @property
+    def is_local(self) -> bool:
+        """Another machine."""
+        return False
+
     def close(self) -> None:
         """There is nothing to close."""
 

@@ -38,7 +38,7 @@ ALLOWED: dict[str, str] = {
     "config.statements": "config.model words yamlfile",
     "demo": "embedded",
     "embedded": "errors",
-    "engine": "config errors mirror model repository session transport",
+    "engine": "config errors mirror model repository session ssh transport",
     "errors": "",
     "explain": "masterdir model repository source",
     "extract": "attributes repository source",
@@ -88,7 +88,8 @@ ALLOWED: dict[str, str] = {
     "standalone": "errors model nodeset words",
     "tarball": "",
     "textfile": "errors",
-    "transport": "errors model shell",
+    "ssh": "model",
+    "transport": "errors model shell ssh",
     "words": "",
     "yamlfile": "",
 }
