@@ -9,6 +9,8 @@ import pytest
 from pytest_synctool.embedded import EmbeddedCluster
 
 from tests_meta.site import Site
+from tests_meta.ssh.test_dsh import SLEEP, left_behind
+from tests_meta.terminal import run
 
 SUITE = "synctool_checks.test_overlay"
 RULE = "op ALL=(ALL) NOPASSWD: ALL"
@@ -90,3 +92,19 @@ def test_sudo_that_asks_or_is_missing_is_said(sudo: Site, spoil: str, reason: st
             assert run.word("node1", f"{sudo.top}/file") == "skipped"
     finally:
         sudo.sh("node1", "[ ! -e /usr/bin/sudo.off ] || mv /usr/bin/sudo.off /usr/bin/sudo")
+
+
+def test_dsh(sudo: Site) -> None:
+    """dsh becomes root where the node's line says so, and ends what runs as root there."""
+    sudo.configure()
+    assert run(sudo.directory, "dsh", "id", "-un").out == b"node1: op\n"
+    sudo.nodes = {"node1": "batch connection:ssh://op@node1?sudo=true"}
+    sudo.configure()
+    ended = run(sudo.directory, "dsh", 'id -un; echo "it\'s $0"; cat; exit 255', data=b"data\n")
+    assert (ended.status, ended.out) == (255, b"node1: root\nnode1: it's /bin/sh\nnode1: data\n")
+    assert run(sudo.directory, "dsh", "--timeout=1", SLEEP).status == 124
+    assert left_behind(sudo) == {}
+    sudo.sh("node1", "rm /etc/sudoers.d/op")
+    ended = run(sudo.directory, "dsh", "id", "-un")
+    assert (ended.status, ended.out) == (1, b"")
+    assert "node1: sudo: a password is required" in ended.errors()

@@ -532,10 +532,21 @@ class TestInstalled:
         """The commands have to start at once."""
         text = (
             "import sys; import pytest_synctool.cli.synctool, pytest_synctool.cli.config, pytest_synctool.cli.aggr;"
-            "import pytest_synctool.aggregate;"
+            "import pytest_synctool.aggregate, pytest_synctool.cli.dsh;"
             "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
         )
         done = self.run(directory, sys.executable, "-c", text)
         imported = set(done.stdout.decode().split())
         assert "pytest_synctool" in imported
         assert not imported & {"pytest", "_pytest", "testinfra", "xdist", "jsonschema", "asyncio", "socket"}
+
+    def test_nothing_of_pytest_runs_commands(self, directory: Path) -> None:
+        """What dsh and dcp load when they go to nodes."""
+        text = (
+            "import sys; from pytest_synctool.dsh import conductor, multiplex, speech;"
+            "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+        )
+        done = self.run(directory, sys.executable, "-c", text)
+        imported = set(done.stdout.decode().split())
+        assert "ClusterShell" in imported
+        assert not imported & {"pytest", "_pytest", "testinfra", "xdist", "asyncio"}

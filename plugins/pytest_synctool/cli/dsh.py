@@ -1,0 +1,204 @@
+"""`dsh`: one command on many nodes at once."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from argparse import REMAINDER, ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_synctool.cli import common, many
+
+if TYPE_CHECKING:
+    from pytest_synctool.dsh.calls import Call
+    from pytest_synctool.dsh.multiplex import Sockets
+    from pytest_synctool.dsh.reach import Reach
+    from pytest_synctool.ssh import SshSettings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments, or those of the process; returns the exit status."""
+    return common.run("dsh", lambda: _main(argv))
+
+
+def _parser() -> ArgumentParser:
+    parser = common.new_parser(
+        "dsh",
+        "Run a command on nodes, many at once. What they say is shown as `node: line`.",
+        many.STATUSES + "the highest exit status of the command on a node.",
+    )
+    parser.usage = "dsh [options] command [argument ...]"
+    many.add_options(parser)
+    parser.add_argument("--no-stdin", action="store_true", help="standard input is not for the command")
+    parser.add_argument("--no-tree", action="store_true", help="leave ClusterShell's topology.conf aside")
+    parser.add_argument("--skip-rsync", action="store_true", help="for old habits: dsh brings no files to the nodes")
+    group = parser.add_argument_group("connections that stay open", "Later commands use them by themselves.")
+    group.add_argument("-M", "--multiplex", action="store_true", help="open them")
+    group.add_argument("-O", dest="control", metavar="WORD", choices=_WORDS, help=f"one of {', '.join(_WORDS)}")
+    group.add_argument(
+        "--persist",
+        metavar="TIME",
+        type=_time,
+        default="1h",
+        help="how long -M keeps one that is not used (%(default)s)",
+    )
+    parser.add_argument(
+        "command", nargs=REMAINDER, help="what a shell on the node is to run; all that follows belongs to it"
+    )
+    return parser
+
+
+_WORDS = ("check", "stop", "exit")
+
+
+def _time(text: str) -> str:
+    if not re.fullmatch(r"([0-9]{1,6}[smhdwSMHDW]?)+", text):
+        raise ArgumentTypeError(f"expected a time as ssh writes it, like 90, 30m or 4h, not {text!r}")
+    return text
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    words = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    if (arguments.multiplex or arguments.control) and words:
+        parser.error(f"{'-M' if arguments.multiplex else '-O'} takes no command")
+    if arguments.multiplex and arguments.control:
+        parser.error("-M does not go with -O: one opens connections, the other asks for them")
+    if not (words or arguments.multiplex or arguments.control):
+        parser.error("no command: expected one behind the options, like `dsh uptime`")
+    found = many.fleet(arguments)
+    from pytest_synctool.dsh.multiplex import Sockets
+
+    sockets = Sockets.of_user(os.environ)
+    if arguments.control:
+        return _control(found, arguments, sockets)
+    if arguments.multiplex:
+        return _open(found, arguments, sockets)
+    ways = {name: sockets.use(way) for name, way in found.ways.items()}
+    return _run(
+        found, Commands(ways, " ".join(words), found.token, many.ssh_settings(found.config, arguments)), arguments
+    )
+
+
+@dataclass(frozen=True)
+class Commands:
+    """The same command for all nodes. `settings` are for gateways, which need not be nodes."""
+
+    ways: Mapping[str, Reach]
+    command: str
+    token: str
+    settings: SshSettings
+
+    def line(self, node: str) -> str:
+        """The line for a node, which announces itself."""
+        return self.ways[node].line(self.command, self.token)
+
+    def argv_of(self, node: str, line: str) -> Sequence[str]:
+        """What to run here for a line."""
+        if node in self.ways:
+            return self.ways[node].argv(line)
+        from pytest_synctool.dsh.reach import reach
+        from pytest_synctool.model import Node
+
+        return reach(Node(node, (node, "all"), node), self.settings).argv(line)
+
+    def stop_line(self, call: Call) -> str | None:
+        """The line that ends the command."""
+        return None if call.group is None else self.ways[call.node].stop_line(call.group)
+
+
+def _run(found: many.Fleet, commands: Commands, arguments: Namespace) -> int:
+    if arguments.unix or arguments.verbose:
+        _show(commands, arguments)
+    if arguments.unix:
+        return common.OK
+    from pytest_synctool.dsh.conductor import Conductor
+
+    told = many.speech(arguments)
+    many.tell_unknown(found, told)
+    conductor = Conductor(
+        commands,
+        found.calls(),
+        told,
+        width=many.width(found.config, arguments),
+        limit=arguments.timeout,
+        stdin=_input(arguments),
+        quiet=arguments.quiet,
+        interrupted=lambda: many.interrupted("dsh"),
+    )
+    conductor.run(tree=not arguments.no_tree, connect_timeout=arguments.connect_timeout)
+    return many.conclude("dsh", found, conductor)
+
+
+def _show(commands: Commands, arguments: Namespace) -> None:
+    """Show the command lines, without the words by which a command announces itself."""
+    from pytest_synctool.nodeset import fold
+
+    stream = sys.stdout if arguments.unix else sys.stderr
+    routed, file = (frozenset[str](), "") if arguments.no_tree else _routed(commands.ways)
+    if routed:
+        print(f"# through the gateways of {file}, by their ssh: {fold(routed)}", file=stream)
+    ways = (way for node, way in commands.ways.items() if node not in routed)
+    many.show((way.argv(way.line(commands.command)) for way in ways), stream)
+
+
+def _routed(ways: Mapping[str, Reach]) -> tuple[frozenset[str], str]:
+    """The nodes that are behind gateways of ClusterShell, and the file that says so."""
+    from ClusterShell.Task import task_self
+
+    from pytest_synctool.dsh.tree import routed, topology
+
+    task = task_self()
+    file = topology(task)
+    if file is None:
+        return frozenset(), ""
+    return frozenset(routed(task, [node for node, way in ways.items() if way.is_ssh])), file
+
+
+def _input(arguments: Namespace) -> int | None:
+    """Standard input, where the command is to have it: not a terminal's, which nobody expects to be typed to all."""
+    try:
+        os.fstat(0)
+    except OSError:
+        os.open(os.devnull, os.O_RDONLY)  # so that no pipe of ours is taken for it
+        return None
+    return None if arguments.no_stdin or os.isatty(0) else 0
+
+
+def _open(found: many.Fleet, arguments: Namespace, sockets: Sockets) -> int:
+    """Open the connections of nodes that are gone to over ssh."""
+    sockets.prepare()
+    ways = {name: sockets.opening(way, arguments.persist) for name, way in found.ways.items() if way.is_ssh}
+    commands = Commands(ways, "echo open", found.token, many.ssh_settings(found.config, arguments))
+    arguments.no_stdin = arguments.no_tree = True
+    return _run(found.only(ways), commands, arguments)
+
+
+def _control(found: many.Fleet, arguments: Namespace, sockets: Sockets) -> int:
+    """Say a word to open connections, which are all on this machine."""
+    status = common.OK
+    for name, way in found.ways.items():
+        if not way.is_ssh:
+            continue
+        words = sockets.control(way, arguments.control)
+        if arguments.unix:
+            many.show([words])
+        elif not sockets.is_open(way):
+            print(f"{name}: not open")
+            status = common.NOT_FOUND if arguments.control == "check" else status
+        else:
+            done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+            print(f"{name}: {_last(done.stderr) or _last(done.stdout)}")
+            status = status or (common.OK if done.returncode == 0 else common.NOT_FOUND)
+    return status
+
+
+def _last(said: bytes) -> str:
+    from pytest_synctool.model import printable
+
+    return printable(said.strip().rpartition(b"\n")[2].strip())

@@ -1,0 +1,172 @@
+"""What dsh and dcp share: options, the ways to the nodes, and what is said at the end."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, TextIO
+
+from pytest_synctool.cli import common
+from pytest_synctool.errors import ConfigError, TransportError
+
+if TYPE_CHECKING:
+    from pytest_synctool.config import Config
+    from pytest_synctool.dsh.calls import Call
+    from pytest_synctool.dsh.conductor import Conductor
+    from pytest_synctool.dsh.reach import Reach
+    from pytest_synctool.dsh.speech import Speech
+    from pytest_synctool.model import Node
+    from pytest_synctool.ssh import SshSettings
+
+STATUSES: Final = (
+    "Exit status: 0 if all is well, 2 for mistakes, 3 if a node could not be reached, else 124 if a time limit has "
+    "passed, else "
+)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """The selection of nodes, and how they are gone to."""
+    common.add_selection(parser)
+    parser.add_argument("-a", "--aggregate", action="store_true", help="tell equal output once, at the end")
+    parser.add_argument("-q", "--quiet", action="store_true", help="less output")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show the command lines that are run")
+    parser.add_argument("--unix", action="store_true", help="show the command lines, and run nothing")
+    parser.add_argument("-p", "--numproc", metavar="N", type=_number, help="so many nodes at once (num_proc)")
+    parser.add_argument("--timeout", metavar="SECONDS", type=_seconds, help="how long it may take on a node (no limit)")
+    parser.add_argument(
+        "--connect-timeout", metavar="SECONDS", type=_number, default=10, help="for a connection (%(default)s)"
+    )
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1_000_000):
+        raise ArgumentTypeError(f"expected a number from 1, not {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ArgumentTypeError(f"expected a number of seconds, not {text!r}")
+    return seconds
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The selected nodes, and the ways to those that dsh and dcp can go to. `unknown` says why not to the others."""
+
+    config: Config
+    nodes: Sequence[Node]
+    ways: Mapping[str, Reach]
+    unknown: Mapping[str, str]
+    token: str
+
+    def calls(self) -> list[Call]:
+        """A call for each node that can be gone to, in the order of the configuration."""
+        from pytest_synctool.dsh.calls import Call
+
+        return [Call(name, self.token, way.is_ssh) for name, way in self.ways.items()]
+
+    def only(self, ways: Mapping[str, Reach]) -> Fleet:
+        """These of the nodes, with other ways to them."""
+        return replace(self, ways=ways)
+
+
+def fleet(arguments: Namespace) -> Fleet:
+    """What a command line selects. Raises SynctoolError."""
+    from pytest_synctool import config as configuration
+    from pytest_synctool.dsh.reach import reach
+
+    config = configuration.load(common.locate(arguments))
+    settings = ssh_settings(config, arguments)
+    nodes = common.selected(config, arguments)
+    ways, unknown = {}, {}
+    for node in nodes:
+        try:
+            ways[node.name] = reach(node, settings)
+        except TransportError as error:
+            unknown[node.name] = str(error)
+    if any(way.is_ssh for way in ways.values()):
+        require(config.ssh_cmd, "ssh_cmd", config)
+    return Fleet(config, nodes, ways, unknown, f"synctool-{os.urandom(8).hex()}")
+
+
+def ssh_settings(config: Config, arguments: Namespace) -> SshSettings:
+    """How ssh is called."""
+    from pytest_synctool.ssh import SshSettings
+
+    return SshSettings(config.ssh_cmd, connect_timeout=arguments.connect_timeout)
+
+
+def require(command: Sequence[str], keyword: str, config: Config) -> None:
+    """Raises ConfigError if there is no such program."""
+    if shutil.which(command[0]) is None:
+        raise ConfigError(f"{config.path}: '{keyword}': there is no command {command[0]!r} here")
+
+
+def speech(arguments: Namespace) -> Speech:
+    """How what the nodes say is shown."""
+    from pytest_synctool.dsh.speech import Grouped, Streamed
+
+    return (Grouped if arguments.aggregate else Streamed)(sys.stdout.buffer, sys.stderr.buffer)
+
+
+def width(config: Config, arguments: Namespace) -> int:
+    """How many nodes at once."""
+    return arguments.numproc or config.num_proc
+
+
+def tell_unknown(found: Fleet, told: Speech) -> None:
+    """Say why some nodes cannot be gone to at all."""
+    for node, reason in found.unknown.items():
+        told.err(node, [f"unreachable: {reason}".encode()])
+
+
+def interrupted(name: str) -> None:
+    """Say at once that Ctrl-C was heard: telling the nodes takes a moment."""
+    common.complain([f"{name}: interrupted, ending what is under way (once more: leave it as it is)"])
+
+
+def conclude(name: str, found: Fleet, conductor: Conductor) -> int:
+    """The exit status. Where a signal has ended the run, it is said which nodes were done."""
+    from pytest_synctool.dsh.calls import UNREACHABLE, exit_status
+
+    if conductor.signal is not None:
+        common.complain(_interrupted(name, conductor))
+        return 128 + conductor.signal
+    status = exit_status(call.outcome for call in conductor.calls.values() if call.outcome is not None)
+    return UNREACHABLE if found.unknown else status
+
+
+def _interrupted(name: str, conductor: Conductor) -> Iterator[str]:
+    from pytest_synctool.nodeset import fold
+
+    calls = conductor.calls.values()
+    open_ = {call.node for call in calls if call.outcome is None}
+    stopped = open_.intersection(conductor.stopped)
+    for what, nodes in (
+        ("done", {call.node for call in calls} - open_),
+        ("ended", stopped),
+        ("not begun", open_ - conductor.begun),
+    ):
+        if nodes:
+            yield f"{name}: {what}: {fold(nodes)}"
+    for node in sorted((open_ & conductor.begun) - stopped):
+        reason = conductor.problems.get(node, "nothing has been heard of it")
+        yield f"{name}: not known whether it goes on: {node} ({reason})"
+
+
+def show(lines: Iterable[Sequence[str]], stream: TextIO | None = None) -> None:
+    """Print command lines as a shell would understand them, on standard output or another stream."""
+    import shlex
+
+    for words in lines:
+        print(shlex.join(words), file=stream)

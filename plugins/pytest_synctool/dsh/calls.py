@@ -1,0 +1,110 @@
+"""A command on a node, as far as it has told of itself, and how that counts in the end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from pytest_synctool.model import printable
+from pytest_synctool.ssh import SSH_FAILED, last_word
+
+UNREACHABLE: Final = 3
+TIMED_OUT: Final = 124  # as timeout(1) says it
+
+_MOST_HELD: Final = 200  # lines; no connection fails with so many words
+# What ssh says last when a connection ends before the command does.
+_LOST: Final = re.compile(
+    rb"Connection (?:to|reset|closed|timed out)\b|client_loop: |Timeout, server |Read from remote host |"
+    rb"packet_write_|ssh_dispatch_run_fatal|mux_client_|Received disconnect |Disconnected from "
+)
+
+
+class Ending(Enum):
+    """How a command on a node has ended."""
+
+    DONE = "done"
+    UNREACHABLE = "unreachable"
+    TIMED_OUT = "timed out"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it went on a node. `status` is the command's own, where it has ended; `reason` says why it has not."""
+
+    ending: Ending
+    status: int = 0
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Call:
+    """A command on a node.
+
+    Until it has announced itself (`TOKEN GROUP` on standard error), what comes on standard error is from the
+    connection: it is kept back, since that may be the reason why there is none. `is_ssh` says that only status 255 is
+    a failure of the connection; of others every failure is, before the announcement.
+    """
+
+    node: str
+    token: str
+    is_ssh: bool = True
+    group: int | None = None
+    outcome: Outcome | None = None
+    _held: list[bytes] = field(default_factory=list)
+    _holding: bool = True
+    _last: bytes = b""
+
+    def heard(self, line: bytes) -> list[bytes]:
+        """What to show now that this line came on standard error."""
+        if not self._holding:
+            self._last = line
+            return [line]
+        before, token, group = line.rpartition(f"{self.token} ".encode())
+        if token and group.isdigit():
+            self.group = int(group)
+            return self._release([before] if before else [])  # something had left its line open
+        self._held.append(line)
+        return self._release() if len(self._held) > _MOST_HELD else []
+
+    def _release(self, more: Iterable[bytes] = ()) -> list[bytes]:
+        self._holding = False
+        shown, self._held = [*self._held, *more], []
+        return shown
+
+    def ended(self, status: int) -> list[bytes]:
+        """Settle the outcome by the exit status of ssh, or of what is called instead; returns what to show yet."""
+        if status < 0:
+            return self.unreachable(f"its connection was ended here by signal {-status}")
+        if self.group is None and self._holding:
+            if status == SSH_FAILED if self.is_ssh else status != 0:
+                return self.unreachable(last_word(b"\n".join(self._held)))
+        elif status == SSH_FAILED and self.is_ssh and _LOST.match(self._last):
+            return self.unreachable(printable(self._last.strip()).rstrip("."))
+        self.outcome = Outcome(Ending.DONE, status)
+        return self._release()
+
+    def unreachable(self, reason: str) -> list[bytes]:
+        """Settle that the node could not be reached, or not any longer; returns what to show."""
+        self.outcome = Outcome(Ending.UNREACHABLE, reason=reason)
+        return [f"unreachable: {reason}".encode()]
+
+    def late(self, limit: float) -> list[bytes]:
+        """Settle that a time limit (seconds) has passed; returns what to show."""
+        if self.group is None:
+            return self.unreachable(f"no answer within {limit:g} s")
+        self.outcome = Outcome(Ending.TIMED_OUT, reason=f"{limit:g} s")
+        return [f"not done within {limit:g} s".encode()]
+
+
+def exit_status(outcomes: Iterable[Outcome]) -> int:
+    """The worst: a node that was not reached is worse than a time limit, and that is worse than any exit status."""
+    endings, worst = set(), 0
+    for outcome in outcomes:
+        endings.add(outcome.ending)
+        worst = max(worst, outcome.status)
+    if Ending.UNREACHABLE in endings:
+        return UNREACHABLE
+    return TIMED_OUT if Ending.TIMED_OUT in endings else worst

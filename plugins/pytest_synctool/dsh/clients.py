@@ -1,0 +1,143 @@
+"""ClusterShell's clients and workers, for argument lists of our own: one process a node, its lines, its input."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from ClusterShell.Engine.Engine import E_READ, E_WRITE
+from ClusterShell.Worker.Exec import ExecClient, ExecWorker
+from ClusterShell.Worker.fastsubprocess import PIPE, Popen
+
+from pytest_synctool.dsh.feed import Feed
+
+# What a process that is told to end may take for it: rsync removes what it has not finished, ssh says goodbye.
+_PATIENCE: Final = 0.5
+_POLL: Final = 0.005
+
+
+class Lines:
+    """Cuts a stream at its newlines, and nowhere else."""
+
+    def __init__(self) -> None:
+        self._open: list[bytes] = []
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that are complete with this piece, without their newlines."""
+        *whole, rest = data.split(b"\n")
+        if whole:
+            whole[0] = b"".join([*self._open, whole[0]])
+            self._open = []
+        if rest:
+            self._open.append(rest)
+        return whole
+
+    def rest(self) -> bytes:
+        """What comes behind the last newline."""
+        return b"".join(self._open)
+
+
+def _of_its_own() -> None:
+    """In the child: Ctrl-C is for dsh, which has to tell the node, and a closed pipe ends a program as usual."""
+    os.setsid()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+
+class _Process(Popen):  # type: ignore[misc]  # ClusterShell's classes are untyped here
+    """A process with the group that it leads."""
+
+    def kill(self) -> None:
+        """End the group, by force if it does not end by itself soon."""
+        self._signal(signal.SIGTERM)
+        until = time.monotonic() + _PATIENCE
+        while self.poll() is None and time.monotonic() < until:
+            time.sleep(_POLL)
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except OSError:  # it has ended, or has not come to lead a group yet
+            if self.poll() is None:
+                os.kill(self.pid, number)
+
+
+class Client(ExecClient):  # type: ignore[misc]
+    """Runs what its worker says for its node."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._lines: dict[str, Lines] = {}
+        self._offset = 0
+
+    def _build_cmd(self) -> tuple[Sequence[str], None]:
+        return self.worker.argv_of(self.key, self.command), None
+
+    def _exec_nonblock(self, commandlist: Sequence[str], shell: bool = False, env: None = None) -> _Process:
+        process = _Process(
+            commandlist, bufsize=0, stdin=PIPE, stdout=PIPE, stderr=PIPE, preexec_fn=_of_its_own, env=env, shell=shell
+        )
+        self.streams.set_stream(self.worker.SNAME_STDERR, process.stderr, E_READ)
+        self.streams.set_stream(self.worker.SNAME_STDOUT, process.stdout, E_READ)
+        self.streams.set_stream(self.worker.SNAME_STDIN, process.stdin, E_WRITE, retain=False)
+        return process
+
+    def _handle_read(self, sname: str) -> None:
+        lines = self._lines.setdefault(sname, Lines()).feed(self._read(sname))
+        if lines:
+            self.worker.said(self.key, sname, lines)
+
+    def _flush_read(self, sname: str) -> None:
+        rest = self._lines.pop(sname, Lines()).rest()
+        if rest:
+            self.worker.said(self.key, sname, [rest])
+
+    def _handle_write(self, sname: str) -> None:
+        stream, feed = self.streams[sname], self.worker.feed
+        if feed is not None and not stream.wbuf and not stream.eof:
+            data = feed.after(self._offset)
+            if data is None:
+                feed.waiting.append(self)  # the engine does not ask again before resume()
+                return
+            self._offset += len(data)
+            stream.wbuf, stream.eof = data, not data
+        super()._handle_write(sname)
+
+    def _close(self, abort: bool, timeout: bool) -> None:
+        if abort:
+            self.popen.kill()
+        status = self.popen.wait()  # below 0: the number of the signal that has ended it
+        self.invalidate()
+        for sname in list(self.streams):
+            self._flush_read(sname)
+        self.streams.clear()
+        if timeout:
+            self.worker._on_node_timeout(self.key)
+        elif not abort:
+            self._on_nodeset_close(self.key, status)
+        self.worker._check_fini()
+
+    def resume(self) -> None:
+        """There is more to write, or the end has come."""
+        if self._engine and self.worker.SNAME_STDIN in self.streams:
+            self._set_writing(self.worker.SNAME_STDIN)
+
+
+class Worker(ExecWorker):  # type: ignore[misc]
+    """A process for each node, with standard error apart. A subclass sets `argv_of(node, command)`."""
+
+    SHELL_CLASS = Client
+    argv_of: Callable[[str, str], Sequence[str]]
+    feed: Feed | None = None
+
+    def _create_clients(self, **keywords: Any) -> None:
+        for rank, node in enumerate(self.nodes):  # `%hosts` in a command is nothing special here
+            self._add_client(node, rank=rank, **keywords)
+
+    def said(self, node: str, stream: str, lines: Sequence[bytes]) -> None:
+        """Hand lines on, one by one as ClusterShell does."""
+        for line in lines:
+            self.eh.ev_read(self, node, stream, line)

@@ -1,0 +1,184 @@
+"""`dsh` through ClusterShell's gateways: a node that runs ssh to others, by the names that it knows them by."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import ClusterShell
+import pytest
+from pytest_synctool.embedded import EmbeddedCluster
+
+from tests_meta.site import Site
+from tests_meta.ssh.test_dsh import KILL, SLEEP, left_behind
+from tests_meta.terminal import Ended, run, terminal
+
+LIBRARY = "/run/clustershell.zip"
+Tree = Callable[..., Ended]
+
+
+@pytest.fixture(scope="module")
+def python(cluster: EmbeddedCluster) -> Iterator[str]:
+    """node1 as a gateway: with ClusterShell, a key, and the names of the others. The Python to run there."""
+    found = [os.path.realpath(sys.executable), "/usr/bin/python3", "/usr/local/bin/python3"]
+    usable = [
+        path for path in found if cluster.run("node1", f"{path} -c 'import xml.sax'", check=False).returncode == 0
+    ]
+    if not usable:
+        pytest.skip("the nodes have no Python: none is installed below /usr")
+    package = Path(ClusterShell.__file__).parent
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as library:
+        for path in package.rglob("*.py"):
+            library.write(path, path.relative_to(package.parent))
+    cluster.write("node1", LIBRARY, archive.getvalue())
+    keys = cluster.directory / "keys"
+    settings = cluster.ssh_config.read_text().replace(str(keys), "/root/.ssh")
+    for name, data in (("config", settings.encode()), *((n, (keys / n).read_bytes()) for n in ("id", "known_hosts"))):
+        cluster.write("node1", f"/root/.ssh/{name}", data, 0o600)
+    yield usable[0]
+    cluster.run("node1", f"rm -r {LIBRARY} /root/.ssh")
+
+
+@pytest.fixture
+def tree(live: Site, python: str) -> Tree:
+    """Runs dsh where node1 is the gateway of node2 and node3."""
+    live.configure()
+    variables = topology(live, python)
+
+    def dsh(*arguments: str, data: bytes = b"", **more: str) -> Ended:
+        return run(live.directory, "dsh", *arguments, data=data, more={**variables, **more})
+
+    return dsh
+
+
+def topology(live: Site, python: str, routes: str = "node1: node[2-3]") -> dict[str, str]:
+    """Write topology.conf; returns the environment for it."""
+    root = socket.gethostname().partition(".")[0]
+    gateways = ",".join(line.partition(":")[0] for line in routes.splitlines())
+    (live.directory / "topology.conf").write_text(f"[routes]\n{root}: {gateways}\n{routes}\n")
+    return {
+        "CLUSTERSHELL_CFGDIR": str(live.directory),
+        "CLUSTERSHELL_GW_PYTHON_EXECUTABLE": python,
+        "PYTHONPATH": LIBRARY,
+    }
+
+
+def test_routes(tree: Tree) -> None:
+    """The nodes behind it are gone to from the gateway; input, output, errors and statuses are those of the nodes."""
+    came_from = 'set -- $SSH_CONNECTION; echo "$3"; cat; echo err >&2; exit $(hostname | tr -dc 0-9)'
+    ended = tree(came_from, data=b"data\n")
+    assert ended.status == 3
+    assert [line for line in ended.lines() if line.endswith(": data")] == [f"node{n}: data" for n in (1, 2, 3)]
+    assert ended.errors() == sorted(
+        [f"node{n}: err" for n in (1, 2, 3)] + [f"node{n}: exit status {n}" for n in (1, 2, 3)]
+    )
+    shown = tree("--unix", "date")
+    assert shown.lines()[0].startswith("# through the gateways of /")
+    assert shown.lines()[0].endswith("/topology.conf, by their ssh: node[2-3]")
+    assert len(shown.lines()) == 2
+    assert len(tree("--unix", "--no-tree", "date").lines()) == 3
+
+
+def test_they_really_come_from_the_gateway(tree: Tree, live: Site) -> None:
+    """Without the gateway's own key for them nobody gets in; directly everybody does."""
+    live.sh("node1", "mv /root/.ssh/id /root/.ssh/away")
+    try:
+        ended = tree("hostname")
+        assert tree("--no-tree", "hostname").status == 0
+    finally:
+        live.sh("node1", "mv /root/.ssh/away /root/.ssh/id")
+    assert (ended.status, ended.lines()) == (3, ["node1: node1"])
+    assert len(ended.errors()) == 2
+    for name, line in zip(("node2", "node3"), ended.errors(), strict=True):
+        assert line.startswith(f"{name}: unreachable: root@127.")
+        assert "Permission denied" in line
+
+
+def test_a_node_that_is_down(tree: Tree, cluster: EmbeddedCluster) -> None:
+    cluster.stop("node2")
+    try:
+        ended = tree("hostname; exit 255")
+    finally:
+        cluster.start("node2")
+    assert (ended.status, ended.lines()) == (3, ["node1: node1", "node3: node3"])
+    assert ended.errors() == [
+        "node1: exit status 255, or ended by a signal or with its connection",
+        "node2: unreachable: Connection refused",
+        "node3: exit status 255, or ended by a signal or with its connection",
+    ]
+
+
+def test_time_limit(tree: Tree, live: Site) -> None:
+    ended = tree("--timeout=2", SLEEP)
+    assert (ended.status, ended.out) == (124, b"")
+    assert ended.errors() == [f"node{n}: not done within 2 s" for n in (1, 2, 3)]
+    assert left_behind(live) == {}
+
+
+def test_ctrl_c(live: Site, python: str) -> None:
+    live.configure()
+    command = f"echo begun; [ $(hostname) = node2 ] || exec {SLEEP}"
+    with terminal(live.directory, "dsh", command, **topology(live, python)) as shell:
+        for name in live.nodes:
+            shell.until(f"{name}: begun".encode())
+        shell.type(b"\x03")
+        assert shell.end() == 130
+    assert b"dsh: done: node2\r\ndsh: ended: node[1,3]\r\n" in shell.shown
+    assert left_behind(live) == {}
+
+
+def test_a_gateway_that_does_not_serve(tree: Tree) -> None:
+    """Its nodes are lost, with the reason; others are not."""
+    ended = tree("hostname", CLUSTERSHELL_GW_PYTHON_EXECUTABLE="/no/such/python")
+    assert (ended.status, ended.lines()) == (3, ["node1: node1"])
+    for name, line in zip(("node2", "node3"), ended.errors(), strict=True):
+        assert line.startswith(f"{name}: unreachable: its gateway node1 does not serve: ")
+        assert line.endswith("/no/such/python: No such file or directory")
+
+
+def test_another_gateway_takes_over(live: Site, python: str) -> None:
+    """node5 has no ClusterShell; what it should have gone to is gone to from node1."""
+    assert live.cluster is not None
+    live.nodes["node5"] = "batch"
+    live.configure()
+    variables = topology(live, python, "node[1,5]: node[2-3]")
+    ended = run(live.directory, "dsh", "hostname", more=variables)
+    assert (ended.status, ended.err) == (0, b"")
+    assert ended.lines() == [f"node{n}: node{n}" for n in (1, 2, 3, 5)]
+
+
+def test_a_gateway_that_is_lost(live: Site, python: str, cluster: EmbeddedCluster) -> None:
+    """What its nodes are doing is not known any more."""
+    live.configure()
+    with terminal(live.directory, "dsh", "-n", "node[2-3]", f"echo begun; {SLEEP}", **topology(live, python)) as shell:
+        for name in ("node2", "node3"):
+            shell.until(f"{name}: begun".encode())
+        live.sh("node1", "kill -9 $(grep -lzx 'ClusterShell[.]Gateway' /proc/[0-9]*/cmdline | cut -d/ -f3)")
+        assert shell.end() == 3
+    for name in ("node2", "node3"):
+        assert f"{name}: unreachable: its gateway node1 was lost".encode() in shell.shown
+        live.sh(name, KILL)
+
+
+def test_a_topology_without_this_machine(tree: Tree, live: Site) -> None:
+    file = live.directory / "topology.conf"
+    file.write_text("[routes]\nelsewhere: node1\nnode1: node2\n")
+    ended = tree("hostname")
+    assert (ended.status, ended.out) == (2, b"")
+    assert ended.errors()[0].startswith(f"{file}: ")
+    assert ended.errors()[0].endswith("is not a valid root node! (--no-tree leaves it aside)")
+    assert tree("--no-tree", "hostname").status == 0
+
+
+def test_too_much_input(tree: Tree, live: Site) -> None:
+    """An input without an end is refused before any node is gone to."""
+    script = "yes | dsh head -n 1"
+    ended = run(live.directory, "sh", "-c", script, more={"CLUSTERSHELL_CFGDIR": str(live.directory)})
+    assert (ended.status, ended.out) == (2, b"")
+    assert ended.errors()[0].startswith("standard input has more than 64 MiB")
