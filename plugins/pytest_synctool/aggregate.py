@@ -9,12 +9,11 @@ from typing import BinaryIO, Final
 from ClusterShell.MsgTree import MsgTree
 
 from pytest_synctool.errors import SelectionError
-from pytest_synctool.nodeset import fold, unfold
+from pytest_synctool.nodeset import fold, natural, unfold
 
 _NAME: Final = rb"[A-Za-z0-9_](?:[A-Za-z0-9_.+-]|\[[0-9,/-]+\])*"
 _ADDRESS: Final = rb"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+"  # IPv6
 _NODES: Final = re.compile(rb"%b(?:,%b)*|%b" % (_NAME, _NAME, _ADDRESS))
-_NUMBER: Final = re.compile(r"(\d+)")
 _INDENT: Final = b"    "
 
 
@@ -48,8 +47,8 @@ class Aggregate:
 
     def groups(self) -> list[tuple[list[str], Iterable[bytes]]]:
         """Nodes that have said the same, in natural order, with the lines; the largest group first."""
-        found = [(sorted(nodes, key=_natural), lines) for lines, nodes in self._tree.walk()]
-        return sorted(found, key=lambda group: (-len(group[0]), _natural(group[0][0])))
+        found = [(sorted(nodes, key=natural), lines) for lines, nodes in self._tree.walk()]
+        return sorted(found, key=lambda group: (-len(group[0]), natural(group[0][0])))
 
     def write(self, out: BinaryIO) -> None:
         """Write every group: the node set, then its lines, indented."""
@@ -71,8 +70,3 @@ def _nodes(prefix: bytes) -> tuple[str, ...]:
 def _indented(lines: Iterable[bytes]) -> Iterator[bytes]:
     for line in lines:
         yield _INDENT + line + b"\n" if line else b"\n"
-
-
-def _natural(name: str) -> list[str | int]:
-    """A key that puts node2 before node10."""
-    return [int(part) if part.isdigit() else part for part in _NUMBER.split(name)]

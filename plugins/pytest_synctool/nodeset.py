@@ -23,6 +23,7 @@ _UNION = re.compile(r",(?![^\[]*\])")
 _RANGE = re.compile(r"(\d+)-(\d+)")
 _LONGEST_RANGE = 1_000_000  # ranges are unfolded in memory
 _GROUP_PREFIX = "group:"
+_NUMBER = re.compile(r"(\d+)")
 
 
 class Nodes(Protocol):
@@ -163,3 +164,8 @@ def _too_long(term: str) -> str | None:
     if any(int(last) - int(first) > _LONGEST_RANGE for first, last in _RANGE.findall(term)):
         return f"{term!r}: a range of more than {_LONGEST_RANGE:,} nodes"
     return None
+
+
+def natural(name: str) -> list[str | int]:
+    """A key that puts node2 before node10."""
+    return [int(part) if part.isdigit() else part for part in _NUMBER.split(name)]

@@ -67,6 +67,7 @@ class Settings:
     """How sessions are run.
 
     With `fix` what differs is put right. With `restore` nothing is compared: what the last repair has kept comes back.
+    With `rehearse` it is told what `fix` would do, and nothing is done.
     `deadline` bounds each command on a node and `trigger_timeout` each trigger, in seconds; `explain` tells of an entry
     why the node has to have it. `who` tells others who is at work. `saved`, `log` and `syslog` are those of a Context.
     """
@@ -74,6 +75,7 @@ class Settings:
     masterdir: Path
     fix: bool = False
     restore: bool = False
+    rehearse: bool = False
     deadline: float = 120.0
     explain: Explain | None = None
     trigger_timeout: int = 60
@@ -88,7 +90,8 @@ class NodeResult:
     """What became of a node: one outcome per check, or the reason why the node could not be looked at at all.
 
     `done` tells what was changed and run on the node, in this order, in the words of the log. `notes` are what people
-    should know beside, a line each.
+    should know beside, a line each. `planned` is what a rehearsal has found to be done, as pairs of the path and these
+    words, and `script` the shell text that would do it.
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -96,6 +99,8 @@ class NodeResult:
     duration: float = 0.0
     done: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    planned: tuple[tuple[bytes, str], ...] = ()
+    script: bytes = b""
 
     @property
     def well(self) -> bool:
@@ -138,6 +143,14 @@ class NodeSession:
             else:
                 self._look(self.checks, self._tidy() if self.settings.fix else b"")
                 outcomes = [self._outcome(check) for check in self.checks]
+            if self.settings.rehearse:
+                todo, findings = self._planned(outcomes)
+                result = self._result(outcomes, None, started)
+                lines = told(todo, findings)
+                text = script.script(todo, self._context, lines) if todo.actions or todo.triggers else b""
+                paths = [*(action.path for action in todo.actions), *(trigger.path for trigger in todo.triggers)]
+                planned = tuple((path, line) for path, line in zip(paths, lines, strict=True) if line)
+                return replace(result, planned=planned, script=text)
             if self.settings.fix:
                 outcomes = self._fix(outcomes)
                 self._notes += tuple(self.refresh(self._actual[self.mark.path])) if self.mark else ()
@@ -222,7 +235,8 @@ class NodeSession:
             return [f"not running {check.command.announced}"]
         return [f"not running {command.announced}" for _, command in plan.fired_by(check.entry, self._overlay)]
 
-    def _fix(self, before: Sequence[Outcome]) -> list[Outcome]:
+    def _planned(self, before: Sequence[Outcome]) -> tuple[plan.Plan, dict[bytes, str]]:
+        """What is to be done about what was found, and the finding for each path that it will be told of."""
         pairs = list(zip(self.checks, before, strict=True))
         refused = {c.entry.destination for c, outcome in pairs if c.command is None and _is_news(c, outcome)}
         drifted = [(entry, actual) for entry, actual in self._drifted(before) if entry.destination not in refused]
@@ -233,15 +247,19 @@ class NodeSession:
         ]
         tasks = [(check.entry, check.command) for check in self.checks if check.command is not None and check.is_task]
         todo = plan.plan(drifted, self._overlay, os.fsencode(self.settings.masterdir), owed, tasks)
-        if not todo.actions and not todo.triggers:
-            return [_refusal(check, outcome) for check, outcome in pairs]
         selected = {check.entry.destination for check in self.checks if check.command is None}
         needed = [action.path for action in todo.actions if action.path not in selected]
         if needed:  # directories that were not selected: to tell later whether they were made
             self._look([Check(self._overlay[path], self.checks[0].function) for path in needed])
         findings = {path: "missing" for path in needed if self._actual.get(self._overlay[path].looked_at) is ABSENT}
         drifts = [(check, o) for check, o in pairs if o.status is Status.DRIFT and check.command is None]
-        findings |= {check.entry.destination: o.message for check, o in drifts}
+        return todo, findings | {check.entry.destination: o.message for check, o in drifts}
+
+    def _fix(self, before: Sequence[Outcome]) -> list[Outcome]:
+        todo, findings = self._planned(before)
+        pairs = list(zip(self.checks, before, strict=True))
+        if not todo.actions and not todo.triggers:
+            return [_refusal(check, outcome) for check, outcome in pairs]
         report = Applied(todo, told(todo, findings))
         self._carry_out(report)
         self._look(self.checks)

@@ -62,7 +62,6 @@ class Transport(Protocol):
         """Run a shell script; at most `deadline` seconds. Raises TransportError if there is no answer."""
 
 
-@dataclass(frozen=True)
 @dataclass
 class Sockets:
     """Names for the sockets of a run's shared connections, in a directory of its own; None where they cannot be."""

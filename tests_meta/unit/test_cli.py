@@ -280,32 +280,6 @@ class TestSelection:
         assert ended.err[0].endswith("name some with -n")
 
 
-class TestVerbose:
-    """`synctool -v`."""
-
-    def test_remarks(self, cluster: Cluster) -> None:
-        """The documentation's example."""
-        plant(
-            cluster.master, "overlay/etc/issue._all", "overlay/etc/issue._somegroup", "overlay/etc/hosts.allow._batch"
-        )
-        ended = cluster.synctool("-v", "-n", "node1,node2")
-        assert ended.status == 0
-        assert ended.out == [
-            "node1: checking $masterdir/overlay/etc",
-            "node1: checking $masterdir/overlay/etc/hosts.allow._batch",
-            "node1: skipping $masterdir/overlay/etc/hosts.allow._batch, it is not one of my groups",
-            "node1: checking $masterdir/overlay/etc/issue._all",
-            "node1: overridden by $masterdir/overlay/etc/issue._somegroup",
-            "node1: checking $masterdir/overlay/etc/issue._somegroup",
-            "node2: checking $masterdir/overlay/etc",
-            "node2: checking $masterdir/overlay/etc/hosts.allow._batch",
-            "node2: checking $masterdir/overlay/etc/issue._all",
-            "node2: checking $masterdir/overlay/etc/issue._somegroup",
-            "node2: skipping $masterdir/overlay/etc/issue._somegroup, it is not one of my groups",
-        ]
-        assert ended.err == ["no node was contacted: this is what the masterdir says of node[1-2]"]
-
-
 class TestManifest:
     """`synctool --manifest`."""
 
@@ -350,19 +324,20 @@ class TestManifest:
 class TestMistakes:
     """Exit status 2, and what to do instead."""
 
-    @pytest.mark.parametrize("arguments", [[], ["-q"], ["-f"], ["--fix", "-r", "/f"], ["-n", "node1"], ["-qf"]])
-    def test_what_is_not_built(self, cluster: Cluster, arguments: list[str]) -> None:
-        ended = cluster.synctool(*arguments)
-        assert (ended.status, ended.out, len(ended.err)) == (2, [], 1)
-        for words in ("`pytest`", "`pytest --fix`", "-r, -v and --manifest"):
-            assert words in ended.err[0]
-
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
             (["--manifest", "-r", "/f"], "--manifest does not go with -r: a manifest has every destination"),
             (["--manifest", "-v"], "--manifest does not go with -v: remarks are not JSON"),
             (["-q", "-v"], "-q does not go with -v: one asks for less, the other for more"),
+            (["-r", "/f", "-f"], "-f does not go with -r, which contacts no node"),
+            (["--manifest", "-a"], "-a does not go with --manifest, which contacts no node"),
+            (["--restore", "-f"], "-f does not go with --restore, which puts back what -f has changed"),
+            (["--unix", "-f"], "-f does not go with --unix, which shows what -f would do"),
+            (["--no-saved"], "--no-saved needs -f: nothing else replaces files"),
+            (["-f", "--saved-dir", "x"], "--saved-dir: expected an absolute path on the nodes like /var/lib/saved"),
+            (["-1", "x"], "argument -1/--single: expected an absolute path like /etc/fstab, not 'x'"),
+            (["-p", "0"], "argument -p/--numproc: expected a number from 1, not '0'"),
             (["--bogus"], "unrecognized arguments: --bogus"),
             (["-v", "stray"], "unrecognized arguments: stray"),
             (["--man"], "unrecognized arguments: --man"),

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pytest_synctool.model import printable
 from pytest_synctool.nodeids import decode, encode
-from pytest_synctool.report.expand import shown_destination
+from pytest_synctool.report.nodetests import shown_destination
 
 from tests_meta.unit.helpers import ODD_NAMES
 

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.model import OK, Outcome, Status
 from pytest_synctool.nodeids import encode
-from pytest_synctool.report.expand import NodeTests, is_entry, is_fixed, letter_of, pack, reports, unpack
+from pytest_synctool.report.expand import is_entry, is_fixed, letter_of, pack, reports, unpack
+from pytest_synctool.report.nodetests import NodeTests
 from pytest_synctool.report.summary import summary
 from pytest_synctool.report.tally import Tally
 from pytest_synctool.session import NodeResult

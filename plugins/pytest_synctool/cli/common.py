@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -45,6 +46,24 @@ def new_parser(name: str, description: str, epilog: str = "") -> ArgumentParser:
         "or synctool.yaml in these directories",
     )
     return parser
+
+
+def number(text: str) -> int:
+    """A number from 1 on a command line."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1_000_000):
+        raise ArgumentTypeError(f"expected a number from 1, not {text!r}")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A time limit on a command line."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise ArgumentTypeError(f"expected a number of seconds, not {text!r}")
+    return found
 
 
 def add_selection(parser: ArgumentParser) -> None:

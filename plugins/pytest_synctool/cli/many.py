@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TextIO
@@ -36,27 +35,13 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="less output")
     parser.add_argument("-v", "--verbose", action="store_true", help="show the command lines that are run")
     parser.add_argument("--unix", action="store_true", help="show the command lines, and run nothing")
-    parser.add_argument("-p", "--numproc", metavar="N", type=_number, help="so many nodes at once (num_proc)")
-    parser.add_argument("--timeout", metavar="SECONDS", type=_seconds, help="how long it may take on a node (no limit)")
+    parser.add_argument("-p", "--numproc", metavar="N", type=common.number, help="so many nodes at once (num_proc)")
     parser.add_argument(
-        "--connect-timeout", metavar="SECONDS", type=_number, default=10, help="for a connection (%(default)s)"
+        "--timeout", metavar="SECONDS", type=common.seconds, help="how long it may take on a node (no limit)"
     )
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1_000_000):
-        raise ArgumentTypeError(f"expected a number from 1, not {text!r}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise ArgumentTypeError(f"expected a number of seconds, not {text!r}")
-    return seconds
+    parser.add_argument(
+        "--connect-timeout", metavar="SECONDS", type=common.number, default=10, help="for a connection (%(default)s)"
+    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`synctool`: which source counts for a file, why, and what every node gets. Answers from the masterdir alone."""
+"""`synctool`: audit and repair nodes, and tell from the repository which source counts for a file, and why."""
 
 from __future__ import annotations
 
@@ -10,15 +10,24 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 from pytest_synctool.cli import common
+from pytest_synctool.errors import SelectionError
 
 if TYPE_CHECKING:
+    from pytest_synctool.config import Config
     from pytest_synctool.model import Node
     from pytest_synctool.repository import Repository
 
-_NOT_BUILT: Final = (
-    "nothing was done: in this version the audit is `pytest`, and the repair `pytest --fix`; "
-    "-r, -v and --manifest answer here, without contacting a node"
+_STATUSES: Final = (
+    "Exit status: 0 if all is in sync or was fixed, 1 if something differs or -r names what no selected node has, "
+    "2 for mistakes, 3 if a node could not be looked at or something on it is not known."
 )
+# What asks something else than a run does: each goes with the selection of nodes, and with little more.
+_QUESTIONS: Final = (("--manifest", "manifest"), ("-r", "ref"))
+_OF_RUNS: Final = (
+    *(("-f", "fix"), ("--restore", "restore"), ("-t", "tasks"), ("-1", "single"), ("--unix", "unix")),
+    *(("-a", "aggregate"), ("--skip-rsync", "skip_rsync"), ("--nodename", "nodename")),
+)
+_OF_REPAIRS: Final = (("--no-saved", "no_saved"), ("--saved-dir", "saved_dir"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,11 +38,51 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> ArgumentParser:
     parser = common.new_parser(
         "synctool",
-        "Tell from the repository which node has which file, and why. No node is contacted.",
-        "Exit status: 0 if all is well, 1 if -r names what no selected node has, 2 for mistakes.",
+        "Look at the files of nodes and tell what differs from the repository; with -f put it right.",
+        _STATUSES,
     )
     common.add_selection(parser)
+    _add_work(parser)
+    _add_questions(parser)
+    return parser
+
+
+def _add_work(parser: ArgumentParser) -> None:
+    parser.add_argument("-f", "--fix", action="store_true", help="put right what differs; else nothing is changed")
     parser.add_argument(
+        "-1",
+        "--single",
+        metavar="FILE",
+        action="append",
+        default=[],
+        type=_destination,
+        help="only FILE, an absolute path on a node; can be repeated",
+    )
+    parser.add_argument("-t", "--tasks", action="store_true", help="run the executables in tasks/ too, with -f")
+    parser.add_argument("--unix", action="store_true", help="show the shell text that -f would run, and do nothing")
+    parser.add_argument("-a", "--aggregate", action="store_true", help="tell what is the same for many nodes once")
+    parser.add_argument("-q", "--quiet", action="store_true", help="only what differs; no warnings")
+    parser.add_argument("-v", "--verbose", action="store_true", help="how each source was decided on, and details")
+    parser.add_argument("--skip-rsync", action="store_true", help="with -f: the nodes have the masterdir already")
+    parser.add_argument("--nodename", metavar="NAME", help="work on this machine alone, as node NAME")
+    parser.add_argument("-p", "--numproc", metavar="N", type=common.number, help="so many nodes at once (num_proc)")
+    parser.add_argument("--restore", action="store_true", help="put back what the last -f has kept on the nodes")
+    parser.add_argument("--no-saved", action="store_true", help="with -f: keep no NAME.saved of what is replaced")
+    parser.add_argument("--saved-dir", metavar="DIR", help="with -f: keep old versions below DIR on the node instead")
+    parser.add_argument("--no-syslog", action="store_true", help="with -f: do not log to syslog what is done")
+    for option, seconds, what in (
+        ("--timeout", 120, "one command on a node, a repair with its triggers included"),
+        ("--connect-timeout", 10, "a connection"),
+        ("--trigger-timeout", 60, "one .post script or command"),
+    ):
+        parser.add_argument(
+            option, metavar="SECONDS", type=common.number, default=seconds, help=f"for {what} (%(default)s)"
+        )
+
+
+def _add_questions(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("questions", "These contact no node.")
+    group.add_argument(
         "-r",
         "--ref",
         metavar="FILE",
@@ -42,13 +91,9 @@ def _parser() -> ArgumentParser:
         type=_destination,
         help="tell the source of FILE, an absolute path on a node; can be repeated",
     )
-    parser.add_argument("-v", "--verbose", action="store_true", help="tell how each source was decided on")
-    parser.add_argument("-q", "--quiet", action="store_true", help="do not warn of what was left out")
-    parser.add_argument(
+    group.add_argument(
         "--manifest", action="store_true", help="write what every node gets as JSON; ignored nodes are in it too"
     )
-    parser.add_argument("-f", "--fix", action="store_true", help="not in this version: use `pytest --fix`")
-    return parser
 
 
 def _destination(text: str) -> bytes:
@@ -62,54 +107,85 @@ def _destination(text: str) -> bytes:
 
 def _clash(arguments: Namespace) -> str | None:
     """Why the options make no sense together, if they do not."""
+    given = {option for option, name in (*_QUESTIONS, *_OF_RUNS, *_OF_REPAIRS) if getattr(arguments, name)}
     if arguments.quiet and arguments.verbose:
         return "-q does not go with -v: one asks for less, the other for more"
-    if arguments.manifest and arguments.ref:
+    if {"--manifest", "-r"} <= given:
         return "--manifest does not go with -r: a manifest has every destination"
     if arguments.manifest and arguments.verbose:
         return "--manifest does not go with -v: remarks are not JSON"
+    for question, _ in _QUESTIONS:
+        for option, _ in _OF_RUNS:
+            if {question, option} <= given:
+                return f"{option} does not go with {question}, which contacts no node"
+    for option in ("-f", "-t", "--unix"):
+        if {option, "--restore"} <= given:
+            return f"{option} does not go with --restore, which puts back what -f has changed"
+    if {"-f", "--unix"} <= given:
+        return "-f does not go with --unix, which shows what -f would do"
+    for option, _ in _OF_REPAIRS:
+        if option in given and "-f" not in given:
+            return f"{option} needs -f: nothing else replaces files"
+    if set(dict(_OF_REPAIRS)) <= given:
+        return "--no-saved does not go with --saved-dir: old versions are kept, or they are not"
+    if arguments.saved_dir and not (arguments.saved_dir.startswith("/") and arguments.saved_dir.isprintable()):
+        return "--saved-dir: expected an absolute path on the nodes like /var/lib/saved"
     return None
 
 
 def _main(argv: Sequence[str] | None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
-    if arguments.fix or not (arguments.manifest or arguments.ref or arguments.verbose):
-        common.complain([f"synctool: {_NOT_BUILT}"])
-        return common.FAILED
     if (clash := _clash(arguments)) is not None:
         parser.error(clash)
     from pytest_synctool import config as configuration
     from pytest_synctool import manifest, repository
-    from pytest_synctool.nodeset import fold
 
     config = configuration.load(common.locate(arguments))
     everyone = config.nodes.values() if arguments.manifest else None
-    nodes = common.selected(config, arguments, default=everyone)
+    if (own := _own(config, arguments)) is not None:
+        nodes = [own]
+    else:
+        nodes = common.selected(config, arguments, default=everyone)
     found = repository.load(config)
-    status = common.OK
     if arguments.manifest:
+        status = common.OK
         manifest.write(found, nodes, sys.stdout)
     elif arguments.ref:
         status = _refer(found, nodes, arguments)
     else:
-        _explain(found, nodes)
+        status = _work(config, found, nodes, arguments, local=own is not None)
     sys.stdout.flush()  # before what is said on the other stream
-    if arguments.verbose and not arguments.ref:
-        told = fold(node.name for node in nodes)
-        common.complain([f"no node was contacted: this is what the masterdir says of {told}"])
-    elif not arguments.quiet:  # what was left out for a node is known only now
+    if not arguments.quiet:  # what was left out for a node is known only now
         common.complain(f"WARNING {warning}" for warning in (*config.warnings, *found.warnings))
     return status
 
 
-def _explain(found: Repository, nodes: Sequence[Node]) -> None:
-    from pytest_synctool.explain import Explainer
+def _own(config: Config, arguments: Namespace) -> Node | None:
+    """The node that this machine is, with a local connection, if that is what is meant. Raises SelectionError."""
+    if arguments.nodename is None and "localhost" not in ",".join(arguments.node).split(","):
+        return None
+    from pytest_synctool import standalone
 
-    explainer = Explainer(found)
-    for node in nodes:
-        for remark in explainer.remarks(node):
-            print(f"{node.name}: {remark}")
+    expression = ",".join(arguments.node) or None
+    if not standalone.is_wanted(config, expression, arguments.nodename, origin="-n"):
+        return None
+    if arguments.group or arguments.exclude or arguments.exclude_group:
+        raise SelectionError("-g, -x and -X do not go with the node that this machine is: it is the only one")
+    return standalone.own_node(config, standalone.Machine.this(), arguments.nodename, origin="-n").node
+
+
+def _work(config: Config, found: Repository, nodes: Sequence[Node], arguments: Namespace, *, local: bool) -> int:
+    from pytest_synctool.cli.work import Work
+    from pytest_synctool.model import printable
+    from pytest_synctool.nodeset import natural
+
+    known = {entry.destination for node in nodes for entry in found.entries(node)} if arguments.single else set()
+    for destination in arguments.single:
+        if destination not in known:
+            raise SelectionError(f"-1: no selected node has {printable(destination)} in overlay/ or delete/ (see -r)")
+    ordered = sorted(nodes, key=lambda node: natural(node.name))
+    return Work(config, found, ordered, arguments, local).run()
 
 
 def _refer(found: Repository, nodes: Sequence[Node], arguments: Namespace) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_synctool.model import Status
 from pytest_synctool.plugin.cluster import cache_of
-from pytest_synctool.report.expand import NodeTests
+from pytest_synctool.report.nodetests import NodeTests
 from pytest_synctool.session import NodeResult
 
 _KEY: Final = "synctool/findings"

@@ -1,85 +1,11 @@
-"""The log of a repair, written by the process that reports: `logfile` of the configuration, and syslog."""
+"""The log of a repair: it is opened before anything is changed, in the process that reports."""
 
 from __future__ import annotations
 
-import os
-import stat
-import syslog
-import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
-from typing import Final
-
 import pytest
 
-from pytest_synctool.accounts import user_name
-from pytest_synctool.errors import ConfigError
 from pytest_synctool.plugin.cluster import Cluster, changes_nodes, is_worker
-from pytest_synctool.report.expand import NodeTests
-from pytest_synctool.report.log import Count, events, stamped
-from pytest_synctool.session import NodeResult
-from pytest_synctool.words import nodes_in_words
-
-_SYSLOG_SOCKET: Final = "/dev/log"
-
-
-@dataclass
-class RepairLog:
-    """Takes up results as nodes end, from several threads. A write that fails is told once, in `problem`."""
-
-    path: str | None
-    syslog: bool
-    descriptor: int | None = None
-    mode: str = "--fix"
-    problem: str | None = None
-    _count: Count = field(default_factory=Count)
-    _began: bool = False
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def places(self) -> list[str]:
-        """Where the lines are to be found."""
-        heard = self.syslog and os.path.exists(_SYSLOG_SOCKET)  # without a socket, syslog() does nothing
-        return [*([self.path] if self.path else []), *(["syslog"] if heard else [])]
-
-    def began(self, nodes: int) -> None:
-        """The first line of a run."""
-        if self.syslog:
-            syslog.openlog("synctool", 0, syslog.LOG_USER)
-        with self._lock:
-            self._began = True
-            self._write([f"synctool {self.mode} began: {user_name()}, {nodes_in_words(nodes)}"])
-
-    def take(self, tests: NodeTests, result: NodeResult) -> None:
-        """The lines of a node that has ended."""
-        with self._lock:
-            self._count.add(result)
-            self._write(list(events(tests, result)))
-
-    def ended(self) -> None:
-        """The last line of a run that has begun; nothing can be written any more."""
-        with self._lock:
-            if self._began:
-                self._write([f"synctool {self.mode} ended: {self._count}"])
-            if self.descriptor is not None:
-                os.close(self.descriptor)
-            self.descriptor, self.syslog, self._began = None, False, False
-
-    def _write(self, texts: Sequence[str]) -> None:
-        now = datetime.now().astimezone()
-        found = [stamped(text, now) for text in texts]
-        if self.syslog:
-            for line in found:
-                syslog.syslog(syslog.LOG_NOTICE, line.partition(" ")[2])  # syslog has a time of its own
-        rest = "".join(f"{line}\n" for line in found).encode("utf-8", "backslashreplace")
-        try:
-            while rest and self.descriptor is not None:
-                rest = rest[os.write(self.descriptor, rest) :]
-        except OSError as error:  # the nodes are what matters: a full disk here does not stop a repair
-            self.problem = self.problem or f"{self.path} is not complete: {error.strerror}"
-
+from pytest_synctool.repairlog import RepairLog, append_to
 
 LOG = pytest.StashKey[RepairLog]()
 
@@ -88,18 +14,6 @@ def open_log(config: pytest.Config, cluster: Cluster) -> None:
     """Open the log of a repair in the process that reports; an audit has none. Raises ConfigError if it cannot be."""
     if changes_nodes(config) and not is_worker(config):
         path = cluster.config.logfile
-        descriptor = None if path is None else _append_to(path, cluster.config.path)
+        descriptor = None if path is None else append_to(path, cluster.config.path)
         mode = "--restore" if config.option.synctool_restore else "--fix"
         config.stash[LOG] = RepairLog(path, not config.option.synctool_no_syslog, descriptor, mode)
-
-
-def _append_to(path: str, conf: Path) -> int:
-    try:
-        # O_NONBLOCK, so that a pipe that nobody reads is an error and no wait.
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o640)
-    except OSError as error:
-        raise ConfigError(f"{conf}: 'logfile {path}' cannot be opened for appending: {error.strerror}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise ConfigError(f"{conf}: 'logfile {path}' is not a regular file")
-    return descriptor

@@ -22,7 +22,8 @@ from pytest_synctool.plugin.garbage import GarbageRarely
 from pytest_synctool.plugin.lock import who
 from pytest_synctool.plugin.log import LOG
 from pytest_synctool.plugin.scheduler import SchedulerPlugin
-from pytest_synctool.report.expand import NodeTests, cut, pack, reports, unpack
+from pytest_synctool.report.expand import cut, pack, reports, unpack
+from pytest_synctool.report.nodetests import NodeTests
 from pytest_synctool.session import Check, NodeResult, Settings
 from pytest_synctool.transport import Sudo
 

@@ -9,8 +9,8 @@ from typing import Final, Literal, Protocol, cast
 
 import pytest
 
-from pytest_synctool.model import Outcome, Status, printable
-from pytest_synctool.nodeids import decode
+from pytest_synctool.model import Outcome, Status
+from pytest_synctool.report.nodetests import NodeTests, shown_destination
 from pytest_synctool.session import NodeResult
 
 # Attributes that reports carry; pytest keeps what it does not know.
@@ -47,15 +47,6 @@ class DriftText:
         """Write the text for pytest's FAILURES section."""
         for line in self.lines:
             writer.line(line)
-
-
-@dataclass(frozen=True, slots=True)
-class NodeTests:
-    """The tests of one node: their node ids in order, and the node id of the node itself."""
-
-    node: str
-    nodeid: str
-    ids: Sequence[str]
 
 
 def pack(tests: NodeTests, result: NodeResult, total: int) -> pytest.TestReport:
@@ -201,13 +192,3 @@ def letter_of(report: pytest.TestReport) -> str | None:
 def _location(nodeid: str) -> tuple[str, int | None, str]:
     path, _, rest = nodeid.partition("::")
     return path, None, rest.replace("::", ": ", 1) if rest.count("::") else rest
-
-
-def reason(node: str, error: str) -> str:
-    """The error of a node without the node's name before it."""
-    return error.removeprefix(node).lstrip(": ")
-
-
-def shown_destination(nodeid: str) -> str:
-    """The destination in a node id, as it is shown to people."""
-    return printable(decode(nodeid.rpartition("::")[2]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pytest_synctool.model import Status
-from pytest_synctool.report.expand import NodeTests, reason, shown_destination
+from pytest_synctool.report.nodetests import NodeTests, reason, shown_destination
 from pytest_synctool.session import NOT_KEPT, NOT_RUN, NodeResult
 
 

@@ -1,0 +1,267 @@
+"""The `synctool` command on real nodes, line by line as the documentation has it."""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests_meta.gate import MakeGate
+from tests_meta.site import Site
+
+SYNCTOOL = Path(sys.executable).parent / "synctool"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    status: int
+    lines: list[str]
+    complaints: str
+
+
+def synctool(live: Site, *arguments: str) -> Ended:
+    """Run the command in the site's directory. `/etc` stands for the test's own directory in what it says."""
+    live.configure()
+    done = subprocess.run(
+        [SYNCTOOL, *arguments], cwd=live.directory, capture_output=True, check=False, timeout=120, text=True
+    )
+    assert "Traceback" not in done.stderr
+    return Ended(done.returncode, done.stdout.replace(f"{live.top}/etc", "/etc").splitlines(), done.stderr)
+
+
+@pytest.fixture
+def documented(live: Site) -> Site:
+    """The documentation's repository, brought to three nodes; then identd is another one on node3."""
+    for name in (
+        *("fstab._all", "fstab._node5", "fstab._node7", "motd.production._batch", "sudoers._all", "nsswitch.conf._all"),
+        *("nsswitch.conf.old._all", "sysctl.conf._all", "resolv.conf._all", "resolv.conf._login"),
+        *("tcpd_banner.production._all", "tcpd_banner.production._batch", "issue.net.production._all"),
+        *("syslog.conf._all", "modules.conf._all", "hosts.allow.production._interactive", "xinetd.d/identd._all"),
+    ):
+        live.put(f"etc/{name}", f"{name}\n")
+    live.directory_of("etc/sysconfig")
+    live.lines.append("group interactive none")
+    live.script("etc/xinetd.d/identd.post", "#!/bin/sh\necho reloaded >>/tmp/synctool.log\n")
+    done = synctool(live, "-qf")
+    assert done.status == 0, done
+    for node in live.nodes:
+        live.sh(node, "rm -f /tmp/synctool.log")
+    live.sh("node3", "echo more >>@/etc/xinetd.d/identd")
+    return live
+
+
+UPDATED = [
+    "node3: /etc/xinetd.d/identd updated (file size mismatch)",
+    "node3: running command $masterdir/overlayTOP/etc/xinetd.d/identd.post",
+]
+
+
+def updated(live: Site) -> list[str]:
+    """What the documentation shows."""
+    return [line.replace("TOP/etc", f"{live.top}/etc").replace(f"{live.top}/etc", "/etc") for line in UPDATED]
+
+
+def test_a_dry_run_then_a_repair(documented: Site) -> None:
+    """`synctool -q` and `synctool -qf`; afterwards there is nothing to tell."""
+    assert synctool(documented, "-q") == Ended(1, updated(documented), "")
+    assert documented.sh("node3", "cat /tmp/synctool.log 2>&- || :") == ""
+    found = synctool(documented)
+    assert found.lines == ["DRY RUN, not doing any updates", *updated(documented), "3 nodes: 2 in sync, 1 drifted"]
+    assert synctool(documented, "-qf") == Ended(0, updated(documented), "")
+    assert (
+        documented.sh("node3", "cat /tmp/synctool.log; cat @/etc/xinetd.d/identd") == "reloaded\nxinetd.d/identd._all\n"
+    )
+    assert synctool(documented, "-q") == Ended(0, [], "")
+    assert synctool(documented, "-f").lines == ["--fix specified, applying changes", "3 nodes: 3 in sync"]
+
+
+def test_on_update(documented: Site) -> None:
+    """`node3: running command /bin/rm /etc/xinetd.d/*.saved ; /etc/init.d/xinetd reload`"""
+    (documented.masterdir / f"overlay{documented.top}/etc/xinetd.d/identd.post").unlink()
+    command = f"/bin/rm {documented.top}/etc/xinetd.d/*.saved ; echo reloaded >/tmp/synctool.log"
+    documented.lines.append(f"on_update {documented.top}/etc/xinetd.d {command}")
+    shown = [UPDATED[0], "node3: running command /bin/rm /etc/xinetd.d/*.saved ; echo reloaded >/tmp/synctool.log"]
+    assert synctool(documented, "-q").lines == shown
+    assert synctool(documented, "-qf") == Ended(0, shown, "")
+    assert documented.sh("node3", "cat /tmp/synctool.log; ls @/etc/xinetd.d") == "reloaded\nidentd\n"
+
+
+def test_verbose(documented: Site) -> None:
+    """`synctool -v`: "another way of displaying the logic that synctool performs"."""
+    found = synctool(documented, "-v", "-n", "node1,node3")
+    for line in (
+        "node1: checking $masterdir/overlay/etc/tcpd_banner.production._all",
+        "node1: overridden by $masterdir/overlay/etc/tcpd_banner.production._batch",
+        "node3: checking $masterdir/overlay/etc/issue.net.production._all",
+        "node3: checking $masterdir/overlay/etc/hosts.allow.production._interactive",
+        "node3: skipping $masterdir/overlay/etc/hosts.allow.production._interactive, it is not one of my groups",
+        *updated(documented),
+        "node3:     /etc/xinetd.d/identd file size: expected 21 bytes, found 26 bytes",
+    ):
+        assert line in found.lines
+    nodes = [line.partition(":")[0] for line in found.lines[1:-1]]
+    assert nodes == sorted(nodes), "the lines of a node stay together"
+
+
+def test_aggregated(documented: Site) -> None:
+    """`synctool -qa`, which is `synctool -q | synctool-aggr`."""
+    for node in ("node1", "node2"):
+        documented.sh(node, "rm @/etc/fstab")
+    found = synctool(documented, "-qa")
+    assert found.status == 1
+    assert found.lines == [
+        "node[1-2]:",
+        "    /etc/fstab created (missing)",
+        "node3:",
+        *(f"    {line.removeprefix('node3: ')}" for line in updated(documented)),
+    ]
+    plain = subprocess.run([SYNCTOOL, "-q"], cwd=documented.directory, capture_output=True, check=False).stdout
+    piped = subprocess.run([f"{SYNCTOOL}-aggr"], input=plain, capture_output=True, check=True).stdout.decode()
+    assert piped.replace(f"{documented.top}/etc", "/etc").splitlines() == found.lines
+
+
+def test_only_some(documented: Site) -> None:
+    """-1, -n, -g, -x and -X narrow it; what is not selected is left alone."""
+    documented.sh("node3", "rm @/etc/fstab; echo x >>@/etc/sysctl.conf")
+    fstab, sysctl = (f"{documented.top}/etc/{name}" for name in ("fstab", "sysctl.conf"))
+    assert synctool(documented, "-q", "-g", "batch").lines == []
+    assert synctool(documented, "-q", "-X", "login").lines == []
+    assert synctool(documented, "-q", "-x", "node3").lines == []
+    assert synctool(documented, "-qf", "-1", fstab, "--single", sysctl, "-n", "node[1-3]").lines == [
+        "node3: /etc/fstab created (missing)",
+        "node3: /etc/sysctl.conf updated (file size mismatch)",
+    ]
+    assert synctool(documented, "-q").lines == updated(documented)
+    none = synctool(documented, "-1", "/nowhere")
+    assert (none.status, none.lines) == (2, [])
+    assert none.complaints == "-1: no selected node has /nowhere in overlay/ or delete/ (see -r)\n"
+
+
+def test_which_file(documented: Site) -> None:
+    """`synctool -q -n node1 -r /etc/resolv.conf`"""
+    found = synctool(documented, "-q", "-n", "node3", "-r", f"{documented.top}/etc/resolv.conf")
+    assert found == Ended(0, ["node3: /etc/resolv.conf._login"], "")
+
+
+def test_tasks(documented: Site) -> None:
+    """Only with -t, and run only "if you also supply '-f'..!"."""
+    task = documented.masterdir / "tasks/install._login"
+    task.parent.mkdir()
+    task.write_text("#!/bin/sh\necho installed >>/tmp/synctool.log\n")
+    task.chmod(0o755)
+    ran = "node3: running command $masterdir/tasks/install._login"
+    assert ran not in synctool(documented, "-qf").lines
+    assert synctool(documented, "-qt") == Ended(0, [ran], "")
+    assert documented.sh("node3", "cat /tmp/synctool.log") == "reloaded\n"
+    assert synctool(documented, "-q", "--tasks", "--fix") == Ended(0, [ran], "")
+    assert documented.sh("node3", "cat /tmp/synctool.log") == "reloaded\ninstalled\n"
+
+
+def test_unix(documented: Site) -> None:
+    """The text that is shown, run by hand on the node, does what -f does."""
+    found = synctool(documented, "--unix", "-n", "node3")
+    assert found.status == 1
+    shown = [line for line in found.lines if line.startswith("node3: ")]
+    assert "node3: # updated /etc/xinetd.d/identd" in shown
+    short = synctool(documented, "--unix", "-q")
+    assert 0 < len(short.lines) < 20 < len(shown)
+    assert documented.cluster is not None
+    text = "".join(f"{line.removeprefix('node3: ')}\n" for line in shown).replace("/etc", f"{documented.top}/etc")
+    # Those of the node itself are not the test's own.
+    text = text.replace(f"{documented.top}{documented.top}", documented.top)
+    documented.cluster.write("node3", "/run/by-hand.sh", text.encode(), 0o700)
+    documented.sh("node3", "sh /run/by-hand.sh; rm /run/by-hand.sh")
+    assert documented.sh("node3", "cat /tmp/synctool.log") == "reloaded\n"
+    assert synctool(documented, "-q") == Ended(0, [], "")
+
+
+def test_trouble(documented: Site, gate: MakeGate) -> None:
+    """A node that is down is told in its place, and is no drift; the others are repaired all the same."""
+    documented.nodes["dead1"] = "login interface:127.0.0.1"
+    documented.sh("node1", "mkdir @/etc/fstab.saved; echo x >>@/etc/fstab")
+    found = synctool(documented, "-f")
+    assert found.status == 3
+    assert found.lines == [
+        "--fix specified, applying changes",
+        "dead1: unreachable: Connection refused",
+        "node1: /etc/fstab file size mismatch, not fixed: /etc/fstab.saved is a directory, in the way",
+        *updated(documented),
+        "4 nodes: 1 in sync, 1 fixed, 1 drifted, 1 not looked at",
+    ]
+    assert synctool(documented, "-q", "-n", "dead1").status == 3
+    assert synctool(documented, "-q", "-n", "node1").status == 1
+    documented.sh("node1", "rmdir @/etc/fstab.saved")
+
+
+def test_restore(documented: Site) -> None:
+    """What -f has replaced comes back."""
+    synctool(documented, "-qf")
+    assert synctool(documented, "--restore", "-q") == Ended(
+        0,
+        [
+            "node3: /etc/xinetd.d/identd restored (from /etc/xinetd.d/identd.saved)",
+            UPDATED[1].replace("TOP", ""),
+        ],
+        "",
+    )
+    assert synctool(documented, "-q").lines == updated(documented)
+
+
+def test_it_is_logged(documented: Site) -> None:
+    """As a repair by pytest is."""
+    documented.lines.append(f"logfile {documented.directory / 'synctool.log'}")
+    synctool(documented)
+    assert (documented.directory / "synctool.log").exists() is False
+    synctool(documented, "-qf")
+    text = (documented.directory / "synctool.log").read_text().replace(f"{documented.top}/etc", "/etc")
+    assert [re.sub(r"^\S+ ", "", line) for line in text.splitlines()] == [
+        "synctool --fix began: root, 3 nodes",
+        *updated(documented),
+        "synctool --fix ended: 1 fixed, 0 failed",
+    ]
+
+
+CHANGES = {
+    "missing": "rm -rf @/etc/NAME",
+    "content": "echo more >>@/etc/NAME",
+    "same size": "printf '%s' \"$(tr a-z b-za <@/etc/NAME)\" >@/x; echo >>@/x; cat @/x >@/etc/NAME; rm @/x",
+    "mode": "chmod 600 @/etc/NAME",
+    "owner": "chown 7:8 @/etc/NAME",
+    "link": "rm @/etc/NAME; ln -s elsewhere @/etc/NAME",
+    "directory": "rm @/etc/NAME; mkdir @/etc/NAME",
+    "evil": "echo x >@/etc/evil",
+}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_it_agrees_with_pytest(documented: Site, seed: int) -> None:
+    """The same drift, the same findings, and both put right the same."""
+    documented.delete("etc/evil._all")
+    choice = random.Random(seed)
+    names = ["fstab", "sysctl.conf", "resolv.conf", "modules.conf", "xinetd.d/identd", "tcpd_banner.production"]
+    for node in documented.nodes:
+        for name in choice.sample(names, 3):
+            documented.sh(node, choice.choice(list(CHANGES.values())).replace("NAME", name))
+    told = synctool(documented, "-q")
+    audit = documented.pytest()
+    findings = {
+        (test.rpartition(".")[2], path, audit.messages[test, path].splitlines()[0].partition(f"{path} ")[2])
+        for (test, path), word in audit.results.items()
+        if word == "failure"
+    }
+    lines = [
+        re.fullmatch(r"(\S+): (/etc/\S+) .*\((.*)\)", line) for line in told.lines if "running command" not in line
+    ]
+    assert None not in lines
+    found = {(match[1], match[2].replace("/etc", f"{documented.top}/etc", 1), match[3]) for match in lines if match}
+    assert found == findings
+    assert found
+    assert synctool(documented, "-qf").status == 0
+    assert documented.pytest().status == 0
