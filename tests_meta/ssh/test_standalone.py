@@ -97,7 +97,21 @@ def test_repair(alone: Inside, more: tuple[str, ...]) -> None:
     assert alone.pytest("--nodename=node2").status == 0
     assert site.sh("node2", f"cd {site.masterdir}; find . -printf '%P %i %C@\\n' | sort") == before
     directory = os.fsdecode(journal.directory(os.fsencode(site.masterdir)))
-    assert site.sh("node2", f"ls -d {directory} {directory}/../lock* 2>&- || :") == ""
+    assert site.sh("node2", f"ls -d {directory}/owed {directory}/../lock* 2>&- || :") == ""
+
+
+def test_restore(alone: Inside) -> None:
+    """What a repair has kept comes back, whoever made the repair."""
+    site = alone.site
+    site.nodes = {"node2": "batch"}
+    site.put("file._all", "new\n")
+    carry(alone)
+    site.sh("node2", "mkdir -p @; echo old >@/file")
+    for repair in (lambda: alone.pytest("--hosts=localhost", "--fix"), lambda: site.pytest("--fix", "--skip-rsync")):
+        assert repair().status == 0
+        run = alone.pytest("--hosts=localhost", "--restore")
+        assert run.status == 0, run.output
+        assert site.sh("node2", "cat @/file") == "old\n"
 
 
 def test_a_masterdir_that_can_only_be_read(alone: Inside) -> None:
@@ -216,6 +230,9 @@ RULES = """
 - {{path: '{top}/checked', validate: 'grep -q valid %s', groups: node2}}
 - {{path: '{top}/st[*]r', mode: 604}}
 - {{path: '{top}/grüße', mode: 640}}
+- {{path: '{top}/may', follow: yes}}
+- {{path: '{top}/must-not', follow: no, groups: batch}}
+- {{path: '{top}/must-not', follow: yes, groups: login}}
 """
 
 DRIFT = """
@@ -223,6 +240,7 @@ cd @; echo more >>plain; echo secrer >secret; chmod 644 secret; rm checked; chow
 touch evil
 ln -sfn /elsewhere link; chmod 644 deep/conf st*r gr*e; chmod 700 deep; rm -r dir; echo >dir; chown bin number own bad*
 mv mine mine.away; mkdir mine
+for each in may must-not; do mv $each $each.real; ln -s $each.real $each; rm $each/file; done
 """
 
 
@@ -242,6 +260,8 @@ def varied(site: Site) -> None:
     for name in ("theirs._login", "nobodys-business._login", "st*r._all", "grüße._all", "mine._login", "mine._batch"):
         site.put(name)
     site.put(b"bad\xff._all")
+    for name in ("may", "must-not"):
+        site.put(f"{name}/file._all")
     site.put("deep/conf._batch")
     site.put(f"deep/conf._{site_node(site)}", "own\n")
     site.put("dir/below._all")
