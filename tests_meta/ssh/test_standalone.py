@@ -107,8 +107,9 @@ def test_restore(alone: Inside) -> None:
     site.put("file._all", "new\n")
     carry(alone)
     site.sh("node2", "mkdir -p @; echo old >@/file")
-    for repair in (lambda: alone.pytest("--hosts=localhost", "--fix"), lambda: site.pytest("--fix", "--skip-rsync")):
-        assert repair().status == 0
+    for is_own in (True, False):
+        fixed = alone.pytest("--hosts=localhost", "--fix") if is_own else site.pytest("--fix", "--skip-rsync")
+        assert fixed.status == 0
         run = alone.pytest("--hosts=localhost", "--restore")
         assert run.status == 0, run.output
         assert site.sh("node2", "cat @/file") == "old\n"
