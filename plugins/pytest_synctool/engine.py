@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from pytest_synctool.config import Config
 from pytest_synctool.errors import TransportError
-from pytest_synctool.mirror import Mirror, NodeMirror
 from pytest_synctool.model import Node
 from pytest_synctool.repository import Repository
 from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
 from pytest_synctool.ssh import SshSettings
 from pytest_synctool.transport import HostTransport, Processes, Sockets, Sudo, connect
+
+if TYPE_CHECKING:
+    from pytest_synctool.mirror import Mirror
 
 
 @dataclass
@@ -33,6 +36,8 @@ class Engine:
         self._sockets = Sockets() if changing else None  # an audit has but one thing to ask a node
         self._mirror: Mirror | None = None
         if changing and self.mirrored:
+            from pytest_synctool.mirror import Mirror  # an audit does without
+
             self._mirror = Mirror.of(self.settings.masterdir, self.config.rsync_cmd, self.settings.deadline)
 
     def run(self, node: Node, checks: Sequence[Check]) -> NodeResult:
@@ -52,6 +57,8 @@ class Engine:
         settings = replace(self.settings, log=b"", syslog=False) if connection.is_local else self.settings
         if self._mirror is None or not node.rsync:
             return NodeSession(node, checks, entries, connection, lambda _: (), settings)
+        from pytest_synctool.mirror import NodeMirror
+
         copy = NodeMirror(self._mirror, connection, entries)
         return NodeSession(node, checks, entries, connection, lambda _: copy.push(), settings, copy.mark, copy.refresh)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_synctool.lint import Finding, lint
 from pytest_synctool.nodeids import encode
 from pytest_synctool.plugin.cluster import cluster_of
+
+if TYPE_CHECKING:
+    from pytest_synctool.lint import Finding
 
 _NAME: Final = "synctool-lint"
 
@@ -23,6 +25,8 @@ def pytest_collection(session: pytest.Session) -> bool | None:
     config = session.config
     if not config.option.synctool_lint or config.pluginmanager.hasplugin("dsession"):
         return None
+    from pytest_synctool.lint import lint  # an audit does without
+
     cluster = cluster_of(config)
     suite = LintSuite.from_parent(session, name=_NAME, path=cluster.config.path, nodeid=_NAME)
     suite.found = lint(cluster.config, cluster.repository)

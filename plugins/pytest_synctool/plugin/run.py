@@ -12,7 +12,6 @@ import pytest
 
 from pytest_synctool.batches import Batches, Size, split
 from pytest_synctool.engine import Engine
-from pytest_synctool.explain import Explainer
 from pytest_synctool.fanout import Fanout
 from pytest_synctool.model import Node, Outcome, Status
 from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, cache_of, changes_nodes, is_worker, ssh_settings
@@ -97,12 +96,17 @@ def batches_of(session: pytest.Session) -> Batches | None:
 def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
     """How the sessions of a run are run."""
     option = config.option
+    explain = None
+    if option.synctool_explain:
+        from pytest_synctool.explain import Explainer  # most runs do without
+
+        explain = Explainer(cluster.repository).of_entry
     return Settings(
         cluster.config.masterdir,
         fix=option.synctool_fix,
         restore=option.synctool_restore,
         deadline=float(option.synctool_node_timeout),
-        explain=Explainer(cluster.repository).of_entry if option.synctool_explain else None,
+        explain=explain,
         trigger_timeout=option.synctool_trigger_timeout,
         who=who(),
         saved=b"-" if option.synctool_no_saved else os.fsencode(option.synctool_saved_dir or ""),
