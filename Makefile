@@ -29,7 +29,7 @@ demo: $(READY) system
 	@$(BIN)/python -m pytest_synctool.demo examples
 
 test: $(READY) system
-	$(BIN)/python -m pytest tests_meta -n 2 --dist worksteal --junitxml=reports/tests_meta.xml $(ARGS)
+	$(BIN)/python -m pytest tests_meta -n 2 --maxschedchunk 1 --junitxml=reports/tests_meta.xml $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
