@@ -405,7 +405,7 @@ def test_connections_of_other_kinds(nodes: Site) -> None:
         "web1: input",
     ]
     assert ended.errors() == [
-        "gone: unreachable: the connection failed without a word",
+        "gone: unreachable: the connection broke off without a word",
         "here: exit status 3",
         "image: exit status 3",
         "pigeon: unreachable: dsh and dcp cannot use a connection carrier-pigeon://, "

@@ -507,7 +507,7 @@ class TestInstalled:
         """The commands have to start at once."""
         text = (
             "import sys; import pytest_synctool.cli.synctool, pytest_synctool.cli.config, pytest_synctool.cli.aggr;"
-            "import pytest_synctool.aggregate, pytest_synctool.cli.dsh;"
+            "import pytest_synctool.aggregate, pytest_synctool.cli.dsh, pytest_synctool.cli.dcp;"
             "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
         )
         done = self.run(directory, sys.executable, "-c", text)
@@ -518,7 +518,7 @@ class TestInstalled:
     def test_nothing_of_pytest_runs_commands(self, directory: Path) -> None:
         """What dsh and dcp load when they go to nodes."""
         text = (
-            "import sys; from pytest_synctool.dsh import conductor, multiplex, speech;"
+            "import sys; from pytest_synctool.dsh import conductor, copying, multiplex, speech;"
             "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
         )
         done = self.run(directory, sys.executable, "-c", text)

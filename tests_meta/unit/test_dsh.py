@@ -139,7 +139,7 @@ class TestCalls:
                 Outcome(Ending.UNREACHABLE, reason="Connection refused"),
                 [b"unreachable: Connection refused"],
             ),
-            ([], 255, True, Outcome(Ending.UNREACHABLE, reason="the connection failed without a word"), None),
+            ([], 255, True, Outcome(Ending.UNREACHABLE, reason="the connection broke off without a word"), None),
             # a forced command, say: whatever it is, it has ended
             ([b"said"], 3, True, Outcome(Ending.DONE, 3), [b"said"]),
             ([b"no such container"], 1, False, Outcome(Ending.UNREACHABLE, reason="no such container"), None),
@@ -152,13 +152,13 @@ class TestCalls:
                 Outcome(Ending.UNREACHABLE, reason="its connection was ended here by signal 9"),
                 None,
             ),
-            ([b"TOKEN x"], 0, True, Outcome(Ending.DONE), [b"TOKEN x"]),
+            ([b"TOKEN 4x"], 0, True, Outcome(Ending.DONE), [b"TOKEN 4x"]),
         ],
     )
     def test_endings(
         self, lines: Sequence[bytes], status: int, is_ssh: bool, outcome: Outcome, shown: Sequence[bytes] | None
     ) -> None:
-        call = Call("node1", TOKEN, is_ssh)
+        call = Call("node1", TOKEN, is_ssh, (255,) if is_ssh else range(1, 256))
         said = [each for line in lines for each in call.heard(line.replace(b"TOKEN", TOKEN.encode()))]
         said += call.ended(status)
         assert call.outcome == outcome

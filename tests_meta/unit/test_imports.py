@@ -29,8 +29,11 @@ ALLOWED: dict[str, str] = {
     "cli.aggr": "aggregate cli.common",
     "cli.common": "config config.ranges errors model nodeset",
     "cli.config": "attributes cli.common config repository",
-    "cli.dsh": "cli.common cli.many dsh.calls dsh.conductor dsh.multiplex dsh.reach dsh.tree model nodeset ssh",
-    "cli.many": "cli.common config dsh.calls dsh.conductor dsh.reach dsh.speech errors model nodeset ssh",
+    "cli.dcp": "cli.common cli.many dsh.calls dsh.conductor dsh.copying dsh.speech errors model",
+    "cli.dsh": "cli.common cli.many dsh.calls dsh.multiplex dsh.reach dsh.tree model nodeset ssh",
+    "cli.many": (
+        "cli.common config dsh.calls dsh.conductor dsh.multiplex dsh.reach dsh.speech errors model nodeset ssh"
+    ),
     "cli.synctool": "cli.common cli.work config errors explain manifest model nodeset repository source standalone",
     "cli.work": (
         "aggregate cli.common config engine explain fanout locking model nodeids nodeset plan repairlog "
@@ -47,6 +50,7 @@ ALLOWED: dict[str, str] = {
     "dsh.calls": "model ssh",
     "dsh.clients": "dsh.feed",
     "dsh.conductor": "dsh.calls dsh.clients dsh.feed dsh.speech dsh.tree dsh.wakeup errors ssh",
+    "dsh.copying": "dsh.reach errors model",
     "dsh.feed": "",
     "dsh.multiplex": "dsh.reach errors",
     "dsh.reach": "errors model ssh words",

@@ -111,28 +111,31 @@ class Commands:
         """The line that ends the command."""
         return None if call.group is None else self.ways[call.node].stop_line(call.group)
 
+    def done(self, node: str) -> Sequence[bytes]:
+        """What a command has to say it has said."""
+        return ()
+
 
 def _run(found: many.Fleet, commands: Commands, arguments: Namespace) -> int:
     if arguments.unix or arguments.verbose:
         _show(commands, arguments)
     if arguments.unix:
         return common.OK
-    from pytest_synctool.dsh.conductor import Conductor
-
     told = many.speech(arguments)
     many.tell_unknown(found, told)
-    conductor = Conductor(
+    conductor = many.conduct(
+        "dsh",
         commands,
         found.calls(),
+        found,
+        arguments,
         told,
-        width=many.width(found.config, arguments),
-        limit=arguments.timeout,
         stdin=_input(arguments),
         quiet=arguments.quiet,
-        interrupted=lambda: many.interrupted("dsh"),
+        tree=not arguments.no_tree,
     )
-    conductor.run(tree=not arguments.no_tree, connect_timeout=arguments.connect_timeout)
-    return many.conclude("dsh", found, conductor)
+    told.finish()
+    return many.conclude("dsh", found, [conductor])
 
 
 def _show(commands: Commands, arguments: Namespace) -> None:

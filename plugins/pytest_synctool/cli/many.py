@@ -16,7 +16,7 @@ from pytest_synctool.errors import ConfigError, TransportError
 if TYPE_CHECKING:
     from pytest_synctool.config import Config
     from pytest_synctool.dsh.calls import Call
-    from pytest_synctool.dsh.conductor import Conductor
+    from pytest_synctool.dsh.conductor import Conductor, Work
     from pytest_synctool.dsh.reach import Reach
     from pytest_synctool.dsh.speech import Speech
     from pytest_synctool.model import Node
@@ -57,8 +57,11 @@ class Fleet:
     def calls(self) -> list[Call]:
         """A call for each node that can be gone to, in the order of the configuration."""
         from pytest_synctool.dsh.calls import Call
+        from pytest_synctool.ssh import SSH_FAILED
 
-        return [Call(name, self.token, way.is_ssh) for name, way in self.ways.items()]
+        # A container's exec has no exit status of its own for what goes wrong before the command begins.
+        lost = {True: (SSH_FAILED,), False: range(1, 256)}
+        return [Call(name, self.token, way.is_ssh, lost[way.is_ssh]) for name, way in self.ways.items()]
 
     def only(self, ways: Mapping[str, Reach]) -> Fleet:
         """These of the nodes, with other ways to them."""
@@ -97,6 +100,14 @@ def require(command: Sequence[str], keyword: str, config: Config) -> None:
         raise ConfigError(f"{config.path}: '{keyword}': there is no command {command[0]!r} here")
 
 
+def over_open_connections(ways: Mapping[str, Reach]) -> dict[str, Reach]:
+    """The same ways, over connections that dsh -M has opened."""
+    from pytest_synctool.dsh.multiplex import Sockets
+
+    sockets = Sockets.of_user(os.environ)
+    return {name: sockets.use(way) for name, way in ways.items()}
+
+
 def speech(arguments: Namespace) -> Speech:
     """How what the nodes say is shown."""
     from pytest_synctool.dsh.speech import Grouped, Streamed
@@ -104,9 +115,36 @@ def speech(arguments: Namespace) -> Speech:
     return (Grouped if arguments.aggregate else Streamed)(sys.stdout.buffer, sys.stderr.buffer)
 
 
-def width(config: Config, arguments: Namespace) -> int:
-    """How many nodes at once."""
-    return arguments.numproc or config.num_proc
+def conduct(
+    name: str,
+    work: Work,
+    calls: Sequence[Call],
+    found: Fleet,
+    arguments: Namespace,
+    told: Speech,
+    *,
+    stdin: int | None = None,
+    quiet: bool = False,
+    tree: bool = False,
+) -> Conductor:
+    """Do a work for all calls, as the options say."""
+    from pytest_synctool.dsh.conductor import Conductor
+
+    conductor = Conductor(
+        work,
+        calls,
+        told,
+        width=arguments.numproc or found.config.num_proc,
+        limit=arguments.timeout,
+        stdin=stdin,
+        quiet=quiet,
+        # Said at once: telling the nodes takes a moment.
+        interrupted=lambda: common.complain(
+            [f"{name}: interrupted, ending what is under way (once more: leave it as it is)"]
+        ),
+    )
+    conductor.run(tree=tree, connect_timeout=arguments.connect_timeout)
+    return conductor
 
 
 def tell_unknown(found: Fleet, told: Speech) -> None:
@@ -115,37 +153,34 @@ def tell_unknown(found: Fleet, told: Speech) -> None:
         told.err(node, [f"unreachable: {reason}".encode()])
 
 
-def interrupted(name: str) -> None:
-    """Say at once that Ctrl-C was heard: telling the nodes takes a moment."""
-    common.complain([f"{name}: interrupted, ending what is under way (once more: leave it as it is)"])
+def conclude(name: str, found: Fleet, conductors: Sequence[Conductor], *, most: int = 255) -> int:
+    """The exit status, that of a command counting as `most` at most; the later conductor has the last word on a node.
 
-
-def conclude(name: str, found: Fleet, conductor: Conductor) -> int:
-    """The exit status. Where a signal has ended the run, it is said which nodes were done."""
+    Where a signal has ended the run, it is said which nodes were done.
+    """
     from pytest_synctool.dsh.calls import UNREACHABLE, exit_status
 
-    if conductor.signal is not None:
-        common.complain(_interrupted(name, conductor))
-        return 128 + conductor.signal
-    status = exit_status(call.outcome for call in conductor.calls.values() if call.outcome is not None)
+    calls = {node: call for conductor in conductors for node, call in conductor.calls.items()}
+    ended = conductors[-1].signal
+    if ended is not None:
+        common.complain(_interrupted(name, calls, conductors))
+        return 128 + ended
+    status = exit_status((call.outcome for call in calls.values() if call.outcome is not None), most)
     return UNREACHABLE if found.unknown else status
 
 
-def _interrupted(name: str, conductor: Conductor) -> Iterator[str]:
+def _interrupted(name: str, calls: Mapping[str, Call], conductors: Sequence[Conductor]) -> Iterator[str]:
     from pytest_synctool.nodeset import fold
 
-    calls = conductor.calls.values()
-    open_ = {call.node for call in calls if call.outcome is None}
-    stopped = open_.intersection(conductor.stopped)
-    for what, nodes in (
-        ("done", {call.node for call in calls} - open_),
-        ("ended", stopped),
-        ("not begun", open_ - conductor.begun),
-    ):
+    open_ = {node for node, call in calls.items() if call.outcome is None}
+    begun = {node for conductor in conductors for node in conductor.begun}
+    stopped = {node for conductor in conductors for node in conductor.stopped} & open_
+    for what, nodes in (("done", calls.keys() - open_), ("ended", stopped), ("not begun", open_ - begun)):
         if nodes:
             yield f"{name}: {what}: {fold(nodes)}"
-    for node in sorted((open_ & conductor.begun) - stopped):
-        reason = conductor.problems.get(node, "nothing has been heard of it")
+    problems = {node: problem for conductor in conductors for node, problem in conductor.problems.items()}
+    for node in sorted((open_ & begun) - stopped):
+        reason = problems.get(node, "nothing has been heard of it")
         yield f"{name}: not known whether it goes on: {node} ({reason})"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -44,28 +44,40 @@ class Call:
     """A command on a node.
 
     Until it has announced itself (`TOKEN GROUP` on standard error), what comes on standard error is from the
-    connection: it is kept back, since that may be the reason why there is none. `is_ssh` says that only status 255 is
-    a failure of the connection; of others every failure is, before the announcement.
+    connection: it is kept back, since that may be the reason why there is none. `lost_by` are the exit statuses that
+    can mean so; those of plain ssh is 255 alone. Later a command may say a `word` as it said its group.
+
+    Lines that match `noise` only say that something went wrong; they are shown where nothing else was said.
     """
 
     node: str
     token: str
     is_ssh: bool = True
+    lost_by: Container[int] = (SSH_FAILED,)
+    noise: re.Pattern[bytes] | None = None
     group: int | None = None
+    word: str = ""
     outcome: Outcome | None = None
-    _held: list[bytes] = field(default_factory=list)
-    _holding: bool = True
-    _last: bytes = b""
+    _held: list[bytes] = field(default_factory=list, init=False)
+    _holding: bool = field(default=True, init=False)
+    _noise: list[bytes] = field(default_factory=list, init=False)
+    _last: bytes = field(default=b"", init=False)
 
     def heard(self, line: bytes) -> list[bytes]:
         """What to show now that this line came on standard error."""
-        if not self._holding:
-            self._last = line
-            return [line]
-        before, token, group = line.rpartition(f"{self.token} ".encode())
-        if token and group.isdigit():
-            self.group = int(group)
+        before, token, told = line.rpartition(f"{self.token} ".encode())
+        if token and told.isdigit() and self.group is None:
+            self.group = int(told)
             return self._release([before] if before else [])  # something had left its line open
+        if token and told.isalpha():
+            self.word = told.decode("ascii")
+            return []
+        if self.noise is not None and self.noise.match(line):
+            self._noise.append(line)
+            return []
+        self._last = line
+        if not self._holding:
+            return [line]
         self._held.append(line)
         return self._release() if len(self._held) > _MOST_HELD else []
 
@@ -78,13 +90,12 @@ class Call:
         """Settle the outcome by the exit status of ssh, or of what is called instead; returns what to show yet."""
         if status < 0:
             return self.unreachable(f"its connection was ended here by signal {-status}")
-        if self.group is None and self._holding:
-            if status == SSH_FAILED if self.is_ssh else status != 0:
-                return self.unreachable(last_word(b"\n".join(self._held)))
-        elif status == SSH_FAILED and self.is_ssh and _LOST.match(self._last):
+        if status in self.lost_by and self._holding:
+            return self.unreachable(last_word(self._last or b"\n".join(self._noise)))
+        if self.is_ssh and status in self.lost_by and _LOST.match(self._last):
             return self.unreachable(printable(self._last.strip()).rstrip("."))
         self.outcome = Outcome(Ending.DONE, status)
-        return self._release()
+        return self._release(() if self._last or self.word or not status else self._noise)
 
     def unreachable(self, reason: str) -> list[bytes]:
         """Settle that the node could not be reached, or not any longer; returns what to show."""
@@ -99,12 +110,15 @@ class Call:
         return [f"not done within {limit:g} s".encode()]
 
 
-def exit_status(outcomes: Iterable[Outcome]) -> int:
-    """The worst: a node that was not reached is worse than a time limit, and that is worse than any exit status."""
+def exit_status(outcomes: Iterable[Outcome], most: int = 255) -> int:
+    """The worst: a node that was not reached is worse than a time limit, and that is worse than any exit status.
+
+    An exit status counts as `most` at most.
+    """
     endings, worst = set(), 0
     for outcome in outcomes:
         endings.add(outcome.ending)
         worst = max(worst, outcome.status)
     if Ending.UNREACHABLE in endings:
         return UNREACHABLE
-    return TIMED_OUT if Ending.TIMED_OUT in endings else worst
+    return TIMED_OUT if Ending.TIMED_OUT in endings else min(worst, most)

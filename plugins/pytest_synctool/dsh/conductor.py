@@ -15,7 +15,7 @@ from ClusterShell.Task import task_self, task_terminate
 from ClusterShell.Topology import TopologyError
 from ClusterShell.Worker.Worker import FANOUT_UNLIMITED
 
-from pytest_synctool.dsh.calls import Call
+from pytest_synctool.dsh.calls import Call, Ending, Outcome
 from pytest_synctool.dsh.clients import Worker
 from pytest_synctool.dsh.feed import Feed
 from pytest_synctool.dsh.speech import Speech
@@ -43,9 +43,20 @@ class Work(Protocol):
     def stop_line(self, call: Call) -> str | None:
         """The line that ends what is under way there; None where it ends with its connection."""
 
+    def done(self, node: str) -> Sequence[bytes]:
+        """What to show on standard output when it has ended well."""
+
 
 class _Direct(Worker):
     """A worker of this module, which takes lines as they come, many at a time."""
+
+    def _say_out(self, node: str, lines: Sequence[bytes]) -> None:
+        if self._failure is not None:
+            return
+        try:
+            self._speech.out(node, lines)
+        except OSError as error:
+            self._fail(error)
 
     def said(self, node: str, stream: str, lines: Sequence[bytes]) -> None:
         """Hand them on."""
@@ -106,7 +117,6 @@ class Conductor(EventHandler):  # type: ignore[misc]
                 with self._signals():
                     self._begin(behind)
                     self._run()
-                self._speech.finish()
             except OSError as error:
                 self._failure = self._failure or error
             finally:
@@ -225,8 +235,10 @@ class Conductor(EventHandler):  # type: ignore[misc]
 
     def _stop(self, call: Call) -> None:
         """Let a node end a command that it has announced."""
-        line = None if call.group is None else self._work.stop_line(call)
-        if line is None:
+        if call.group is None:
+            return
+        if (line := self._work.stop_line(call)) is None:
+            self._stopped(call, None)
             return
         stopper = _Stopper(call, self._stopped)
         worker = (Tree if call.node in self._routed else self._worker_class(Worker))(
@@ -252,16 +264,21 @@ class Conductor(EventHandler):  # type: ignore[misc]
         except OSError as error:
             self._fail(error)
 
+    def _say_out(self, node: str, lines: Sequence[bytes]) -> None:
+        if self._failure is not None:
+            return
+        try:
+            self._speech.out(node, lines)
+        except OSError as error:
+            self._fail(error)
+
     def said(self, node: str, stream: str, lines: Sequence[bytes]) -> None:
         """A node has said these lines; of a gateway that is none of the nodes it is passed on."""
         call = self.calls.get(node)
         if stream != Worker.SNAME_STDOUT:
             self._say(node, lines if call is None else [shown for line in lines for shown in call.heard(line)])
-        elif self._failure is None:
-            try:
-                self._speech.out(node, lines)
-            except OSError as error:
-                self._fail(error)
+        else:
+            self._say_out(node, lines)
 
     def ev_read(self, worker: Any, node: str, sname: str, msg: bytes) -> None:
         """A line from behind a gateway."""
@@ -282,6 +299,8 @@ class Conductor(EventHandler):  # type: ignore[misc]
             unclear = ", or ended by a signal or with its connection" if status == SSH_FAILED and call.is_ssh else ""
             shown = [*shown, f"exit status {status}{unclear}".encode()]
         self._say(node, shown)
+        if call.outcome == Outcome(Ending.DONE) and (words := self._work.done(node)):
+            self._say_out(node, words)
 
     def ev_close(self, worker: Any, timedout: bool) -> None:
         """A worker has ended."""

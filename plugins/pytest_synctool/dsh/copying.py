@@ -1,0 +1,177 @@
+"""Files to nodes and from nodes: the command lines of rsync, or of tar where a node has no rsync."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import stat
+import tarfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from pytest_synctool.dsh.reach import Reach
+from pytest_synctool.errors import SynctoolError
+from pytest_synctool.model import printable
+
+MISSING: Final = "missing"  # what a node says that has no rsync
+# What rsync says of every failure, besides the reason.
+NOISE: Final = re.compile(rb"rsync error: |rsync: connection unexpectedly closed|rsync: \[\w+\] (?:write|read) error: ")
+# rsync's own 1 to 4 are mistakes in its options and the like; with any other status a connection may have been lost.
+LOST_BY: Final = range(5, 256)
+
+# By contents, since two versions of a file may have one size and one time. Who logs in on the node owns what is copied,
+# so a setuid program would become somebody else's.
+_OPTIONS: Final = ("-rlpt", "--checksum", "--chmod=Fug-s", "-s")
+# Options of rsync_cmd that are for a mirror: they remove files, or write into the file that is in use.
+_NOT_FOR_COPIES: Final = ("--del", "--remove-", "--inplace", "--append", "--write-devices", "--rsync-path=")
+
+# rsync ends its connection with a signal as soon as something is wrong, whatever the other end has yet to say.
+_LISTEN: Final = 'trap "" USR1; '
+
+# The node's side. It announces itself as commands do.
+_AT_THE_NODE: Final = (
+    "echo TOKEN $$ >&2; "
+    'cd -- "$1" 2>/dev/null || { printf "no directory %s there\\n" "$1" >&2; exit 1; }; shift; '
+    'command -v "$1" >/dev/null 2>&1 || { echo TOKEN MISSING >&2; exit 127; }; exec "$@"'
+).replace("MISSING", MISSING)
+
+# A stream of tar is unpacked beside what is there, and then each file is moved to its name. Its last member tells that
+# it is complete. BusyBox counts a link that leads out of the tree as an attack; here it is what somebody wants to copy.
+# A link that leads to a directory gives way, as it does to rsync: nothing is put where it leads. Not every mv knows -T.
+_COMPLETE: Final = ".synctool-complete"
+_UNPACK: Final = """\
+umask 077; t=.synctool-dcp.$$; mkdir "$t" || exit; trap 'rm -rf "$t"' EXIT; trap 'exit 1' HUP INT TERM PIPE
+(cd "$t" && EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -) || exit 1
+[ -f "$t/COMPLETE" ] || { echo "the stream broke off" >&2; exit 1; }
+rm "$t/COMPLETE" && cd "$t" && find . -type d ! -name . -exec sh -c '
+for d; do
+[ ! -L "../$d" ] || rm "../$d"
+{ [ -d "../$d" ] || mkdir "../$d"; } && chmod "$(stat -c %a "$d")" "../$d" || exit 1
+done' sh {} + || exit 1
+find . ! -type d -exec sh -c '
+s=0; for f; do
+if [ -d "../$f" ] && [ ! -L "../$f" ]; then echo "$f: there is a directory" >&2; s=1; continue; fi
+mv -fT "$f" "../$f" 2>/dev/null && continue
+[ ! -d "../$f" ] || rm "../$f"; mv -f "$f" "../$f" || s=1
+done; exit $s' sh {} +
+s=$?; cd ..; exit $s
+""".replace("COMPLETE", _COMPLETE)
+
+
+def sources(names: Sequence[str]) -> list[Path]:
+    """What is to be copied from here, as absolute paths. Raises SynctoolError, with every problem, a line each."""
+    found = [Path(os.path.abspath(name)) for name in names]  # noqa: PTH100  # a link is copied as a link
+    problems = [_problem(name, path) for name, path in zip(names, found, strict=True)]
+    return _without_problems(found, problems)
+
+
+def remote_sources(names: Sequence[str]) -> list[Path]:
+    """What is to be copied from nodes. Raises SynctoolError, with every problem, a line each."""
+    found = [Path(os.path.normpath(name)) for name in names]
+    problems = [
+        None if path.is_absolute() and path.name else f"{_shown(name)}: expected an absolute path, as on the nodes"
+        for name, path in zip(names, found, strict=True)
+    ]
+    return _without_problems(found, problems)
+
+
+def _problem(name: str, path: Path) -> str | None:
+    try:
+        os.lstat(path if name else name)
+    except (OSError, ValueError) as error:
+        return f"{_shown(name)}: {getattr(error, 'strerror', None) or error}"
+    return None if path.name else f"{_shown(name)}: expected something below it"
+
+
+def _without_problems(found: list[Path], problems: Iterable[str | None]) -> list[Path]:
+    told = [problem for problem in problems if problem is not None] + _same_names(found)
+    if told:
+        raise SynctoolError("\n".join(told))
+    return found
+
+
+def _same_names(paths: Iterable[Path]) -> list[str]:
+    """Of two with one name, the second would take the place of the first."""
+    seen: dict[str, Path] = {}
+    problems = []
+    for path in paths:
+        first = seen.setdefault(path.name, path)
+        if first != path:
+            problems.append(f"{_shown(first)} and {_shown(path)} have the same name")
+    return problems
+
+
+def _shown(path: str | Path) -> str:
+    return printable(os.fsencode(path)) or "''"
+
+
+def to_node(rsync: Sequence[str], way: Reach, files: Sequence[Path], directory: str, token: str) -> list[str]:
+    """What to run to copy files into a directory of a node."""
+    return [*_rsync(rsync, way, directory, token), "--", *map(os.fspath, files), _place(way, "./")]
+
+
+def from_node(rsync: Sequence[str], way: Reach, names: str, directory: str, token: str) -> list[str]:
+    """What to run to copy what is named in the file `names`, each ended by NUL, into a directory here."""
+    chosen = ("--from0", f"--files-from={names}", "--no-relative")
+    return [*_rsync(rsync, way, "/", token), *chosen, "--", _place(way, "/"), f"{directory}/"]
+
+
+def _rsync(rsync: Sequence[str], way: Reach, directory: str, token: str) -> list[str]:
+    given = [word.partition("=")[2] for word in rsync if word.startswith("--rsync-path=")]
+    kept = [word for word in rsync if not word.startswith(_NOT_FOR_COPIES)]
+    script = _AT_THE_NODE.replace("TOKEN", token)
+    there = [*_sudo(way), "/bin/sh", "-c", script, "sh", directory]
+    # The configuration may have several words for rsync on the node, which are shell text already.
+    path = f"{shlex.join(there)} {given[-1] if given else 'rsync'}"
+    return [*kept, *_OPTIONS, f"--rsh={' '.join(map(_rsync_word, _remote_shell(way)))}", f"--rsync-path={path}"]
+
+
+def _sudo(way: Reach) -> list[str]:
+    return [*way.sudo, "--"] if way.sudo else []
+
+
+def _remote_shell(way: Reach) -> list[str]:
+    """What rsync calls with a host's name and the words of a command, as it would call ssh."""
+    if way.is_ssh:
+        return ["sh", "-c", f'{_LISTEN}exec "$@"', "sh", *way.shell]
+    before = shlex.join(way.argv("")[:-1])
+    return ["sh", "-c", f'{_LISTEN}shift; exec {before} "$*"', "sh"]
+
+
+def _rsync_word(word: str) -> str:
+    """A word as rsync's --rsh understands it, which is not quite as a shell does."""
+    return "'" + word.replace("'", "''") + "'" if any(c in word for c in " '\"\\") or not word else word
+
+
+def _place(way: Reach, path: str) -> str:
+    host = way.host if way.is_ssh else "node"
+    return f"[{host}]:{path}" if ":" in host else f"{host}:{path}"
+
+
+def tar_line(way: Reach, directory: str, token: str) -> str:
+    """The line that takes a stream of pack() on standard input and puts the files into a directory of a node."""
+    script = _AT_THE_NODE.replace("TOKEN", token)
+    return shlex.join([*_sudo(way), "/bin/sh", "-c", script, "sh", directory, "sh", "-c", _UNPACK])
+
+
+def pack(stream: BinaryIO, files: Sequence[Path]) -> None:
+    """Write files and directories with all that is in them. Raises OSError if something cannot be read or written."""
+    # Not the newer pax format: BusyBox does not know it.
+    with tarfile.open(
+        fileobj=stream, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape"
+    ) as tar:
+        for path in files:
+            tar.add(path, arcname=path.name, filter=_as_rsync_would)
+        tar.addfile(tarfile.TarInfo(_COMPLETE))
+
+
+def _as_rsync_would(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
+        return None
+    if not member.isdir():
+        member.mode &= ~(stat.S_ISUID | stat.S_ISGID)
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
