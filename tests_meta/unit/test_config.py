@@ -90,7 +90,6 @@ def test_statements(tmp_path: Path, line: str, attribute: str, expected: object)
 @pytest.mark.parametrize(
     "line",
     [
-        "diff_cmd diff -c",
         "scp_cmd scp -q",
         "synctool_cmd /opt/synctool.py",
     ],

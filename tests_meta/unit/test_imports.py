@@ -30,11 +30,12 @@ ALLOWED: dict[str, str] = {
     "cli.common": "config config.ranges errors model nodeset",
     "cli.config": "attributes cli.common config repository",
     "cli.dcp": "cli.common cli.many dsh.calls dsh.conductor dsh.copying dsh.speech errors model",
+    "cli.diff": "cli.common config difference errors fanout fetch model nodeset repository source ssh transport",
     "cli.dsh": "cli.common cli.many dsh.calls dsh.multiplex dsh.reach dsh.tree model nodeset ssh",
-    "cli.many": (
-        "cli.common config dsh.calls dsh.conductor dsh.multiplex dsh.reach dsh.speech errors model nodeset ssh"
+    "cli.many": "cli.common config dsh.calls dsh.conductor dsh.multiplex dsh.reach dsh.speech errors model nodeset ssh",
+    "cli.synctool": (
+        "cli.common cli.diff cli.work config errors explain manifest model nodeset repository source standalone"
     ),
-    "cli.synctool": "cli.common cli.work config errors explain manifest model nodeset repository source standalone",
     "cli.work": (
         "aggregate cli.common config engine explain fanout locking model nodeids nodeset plan repairlog "
         "report.nodetests repository session ssh suite words"
@@ -46,6 +47,7 @@ ALLOWED: dict[str, str] = {
     "config.ranges": "",
     "config.statements": "config.model words yamlfile",
     "demo": "embedded",
+    "difference": "compare fetch model repository",
     "dsh": "",
     "dsh.calls": "model ssh",
     "dsh.clients": "dsh.feed",
@@ -63,6 +65,7 @@ ALLOWED: dict[str, str] = {
     "explain": "masterdir model repository source",
     "extract": "attributes repository source",
     "fanout": "",
+    "fetch": "errors model probe shell",
     "journal": "",
     "lint": "config.model lint.files lint.names lint.precedence lint.subject lint.vital repository",
     "lint.files": "lint.subject masterdir model source words",
@@ -153,10 +156,12 @@ PURE = (
         "batches",
         "compare",
         "config",
+        "difference",
         "dsh.calls",
         "dsh.reach",
         "errors",
         "explain",
+        "fetch",
         "lint",
         "manifest",
         "model",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +26,7 @@ OK: Final = 0
 NOT_FOUND: Final = 1
 FAILED: Final = 2
 INTERRUPTED: Final = 130
+UNREACHED: Final = 3  # a node, or something on it, could not be looked at
 BROKEN_PIPE: Final = 141  # what a shell shows for other commands whose reader went away
 
 
@@ -64,6 +66,16 @@ def seconds(text: str) -> float:
     if not 0 < found < math.inf:
         raise ArgumentTypeError(f"expected a number of seconds, not {text!r}")
     return found
+
+
+def destination(text: str) -> bytes:
+    """An absolute path on a node, in its shortest spelling, on a command line."""
+    from pytest_synctool.model import printable
+
+    path = os.fsencode(text)
+    if not path.startswith(b"/"):
+        raise ArgumentTypeError(f"expected an absolute path like /etc/fstab, not '{printable(path)}'")
+    return re.sub(b"^/+", b"/", os.path.normpath(path))
 
 
 def add_selection(parser: ArgumentParser) -> None:

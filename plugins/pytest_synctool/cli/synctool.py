@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
-from pytest_synctool.cli import common
+from pytest_synctool.cli import common, diff
 from pytest_synctool.errors import SelectionError
 
 if TYPE_CHECKING:
@@ -27,6 +25,8 @@ _OF_RUNS: Final = (
     *(("-f", "fix"), ("--restore", "restore"), ("-t", "tasks"), ("-1", "single"), ("--unix", "unix")),
     *(("-a", "aggregate"), ("--skip-rsync", "skip_rsync"), ("--nodename", "nodename")),
 )
+# What is done with nodes instead of a run, with the options of runs that go with it.
+_ACTIONS: Final = (("-d", "diff", ("--nodename",)),)
 _OF_REPAIRS: Final = (("--no-saved", "no_saved"), ("--saved-dir", "saved_dir"))
 
 
@@ -44,6 +44,7 @@ def _parser() -> ArgumentParser:
     common.add_selection(parser)
     _add_work(parser)
     _add_questions(parser)
+    diff.add_options(parser)
     return parser
 
 
@@ -55,7 +56,7 @@ def _add_work(parser: ArgumentParser) -> None:
         metavar="FILE",
         action="append",
         default=[],
-        type=_destination,
+        type=common.destination,
         help="only FILE, an absolute path on a node; can be repeated",
     )
     parser.add_argument("-t", "--tasks", action="store_true", help="run the executables in tasks/ too, with -f")
@@ -88,7 +89,7 @@ def _add_questions(parser: ArgumentParser) -> None:
         metavar="FILE",
         action="append",
         default=[],
-        type=_destination,
+        type=common.destination,
         help="tell the source of FILE, an absolute path on a node; can be repeated",
     )
     group.add_argument(
@@ -96,37 +97,35 @@ def _add_questions(parser: ArgumentParser) -> None:
     )
 
 
-def _destination(text: str) -> bytes:
-    from pytest_synctool.model import printable
-
-    path = os.fsencode(text)
-    if not path.startswith(b"/"):
-        raise ArgumentTypeError(f"expected an absolute path like /etc/fstab, not '{printable(path)}'")
-    return re.sub(b"^/+", b"/", os.path.normpath(path))
-
-
 def _clash(arguments: Namespace) -> str | None:
     """Why the options make no sense together, if they do not."""
-    given = {option for option, name in (*_QUESTIONS, *_OF_RUNS, *_OF_REPAIRS) if getattr(arguments, name)}
+    options = (*(action[:2] for action in _ACTIONS), *_QUESTIONS, *_OF_RUNS, *_OF_REPAIRS)
+    given = {option: None for option, name in options if getattr(arguments, name)}
     if arguments.quiet and arguments.verbose:
         return "-q does not go with -v: one asks for less, the other for more"
-    if {"--manifest", "-r"} <= given:
+    if {"--manifest", "-r"} <= set(given):
         return "--manifest does not go with -r: a manifest has every destination"
     if arguments.manifest and arguments.verbose:
         return "--manifest does not go with -v: remarks are not JSON"
+    for action, _, others in _ACTIONS:
+        for option in given:
+            if action in given and option not in (action, *others):
+                return f"{option} does not go with {action}: one thing at a time"
+    if arguments.show_sensitive and not arguments.diff:
+        return "--show-sensitive needs -d"
     for question, _ in _QUESTIONS:
         for option, _ in _OF_RUNS:
-            if {question, option} <= given:
+            if {question, option} <= set(given):
                 return f"{option} does not go with {question}, which contacts no node"
     for option in ("-f", "-t", "--unix"):
-        if {option, "--restore"} <= given:
+        if {option, "--restore"} <= set(given):
             return f"{option} does not go with --restore, which puts back what -f has changed"
-    if {"-f", "--unix"} <= given:
+    if {"-f", "--unix"} <= set(given):
         return "-f does not go with --unix, which shows what -f would do"
     for option, _ in _OF_REPAIRS:
         if option in given and "-f" not in given:
             return f"{option} needs -f: nothing else replaces files"
-    if set(dict(_OF_REPAIRS)) <= given:
+    if set(dict(_OF_REPAIRS)) <= set(given):
         return "--no-saved does not go with --saved-dir: old versions are kept, or they are not"
     if arguments.saved_dir and not (arguments.saved_dir.startswith("/") and arguments.saved_dir.isprintable()):
         return "--saved-dir: expected an absolute path on the nodes like /var/lib/saved"
@@ -151,6 +150,8 @@ def _main(argv: Sequence[str] | None) -> int:
     if arguments.manifest:
         status = common.OK
         manifest.write(found, nodes, sys.stdout)
+    elif arguments.diff:
+        status = diff.run(config, found, nodes, arguments)
     elif arguments.ref:
         status = _refer(found, nodes, arguments)
     else:

@@ -21,7 +21,7 @@ from pytest_synctool.nodeset import NONE, select
 from pytest_synctool.words import TRUTHS, Hints, nearest
 
 _SPECIFIERS: Final = ("interface", "ipaddress", "hostname", "connection", "rsync")
-_NOT_YET: Final = dict.fromkeys(("diff_cmd", "scp_cmd", "synctool_cmd"), "is accepted but not carried out yet")
+_NOT_YET: Final = dict.fromkeys(("scp_cmd", "synctool_cmd"), "is accepted but not carried out yet")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,222 @@
+"""`synctool --diff`: what differs between the master's source of a file and the copies of the nodes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_synctool.cli import common
+from pytest_synctool.errors import ConfigError, RemoteError, SelectionError, TransportError
+
+if TYPE_CHECKING:
+    from pytest_synctool.config import Config
+    from pytest_synctool.difference import Verdict
+    from pytest_synctool.fetch import Copy, Request
+    from pytest_synctool.model import Node
+    from pytest_synctool.repository import Entry, Repository
+    from pytest_synctool.ssh import SshSettings
+    from pytest_synctool.transport import Processes
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """The options that run() reads."""
+    group = parser.add_argument_group("differences")
+    group.add_argument(
+        "-d",
+        "--diff",
+        metavar="FILE",
+        action="append",
+        default=[],
+        type=common.destination,
+        help="show what differs between the master's source of FILE and the nodes' copies; can be repeated",
+    )
+    group.add_argument(
+        "--show-sensitive", action="store_true", help="with -d: also the contents that not everybody may read"
+    )
+
+
+def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace) -> int:
+    """Show the differences. The status is 0 if there are none, 1 for some, 3 if something could not be looked at.
+
+    Raises SynctoolError for mistakes, before any node is contacted.
+    """
+    from pytest_synctool.difference import Verdict, grouped
+    from pytest_synctool.model import printable
+    from pytest_synctool.nodeset import fold
+
+    wanted = _wanted(repository, nodes, arguments.diff)
+    found = _Differences(config, wanted, arguments).of_nodes([node for node in nodes if wanted[node.name]])
+    for path in dict.fromkeys(arguments.diff):
+        left_out = [node.name for node in nodes if path not in wanted[node.name]]
+        if left_out and not arguments.quiet:
+            common.complain([f"{fold(left_out)}: {printable(path)} is not in the overlay tree"])
+        for lines, names in grouped((name, verdicts.get(path, Verdict())) for name, verdicts in found.items()):
+            for line in lines:
+                print(f"{fold(names)}: {line}")
+    errors: dict[str, list[str]] = {}
+    for name, verdicts in found.items():
+        for reason in dict.fromkeys(error for verdict in verdicts.values() for error in verdict.errors):
+            errors.setdefault(reason, []).append(name)
+    common.complain(f"{fold(names)}: {reason}" for reason, names in errors.items())
+    if errors:
+        return common.UNREACHED
+    differs = any(verdict.lines for verdicts in found.values() for verdict in verdicts.values())
+    return common.NOT_FOUND if differs else common.OK
+
+
+Wanted = Mapping[str, Mapping[bytes, "Entry"]]
+
+
+def _wanted(repository: Repository, nodes: Iterable[Node], paths: Sequence[bytes]) -> Wanted:
+    """The entries of each node for these paths. Raises SelectionError for a path that no node has."""
+    from pytest_synctool.model import printable
+    from pytest_synctool.source import Tree
+
+    wanted = {
+        node.name: {
+            entry.destination: entry
+            for entry in repository.entries(node)
+            if entry.tree is Tree.OVERLAY and entry.destination in paths
+        }
+        for node in nodes
+    }
+    for path in paths:
+        if not any(path in entries for entries in wanted.values()):
+            raise SelectionError(f"-d: no selected node has {printable(path)} in the overlay tree (see -r)")
+    return wanted
+
+
+@dataclass
+class _Differences:
+    """Looks at nodes, many at once, and compares."""
+
+    config: Config
+    wanted: Wanted
+    arguments: Namespace
+
+    def __post_init__(self) -> None:
+        from pytest_synctool.ssh import SshSettings
+        from pytest_synctool.transport import Processes
+
+        self.command: Sequence[str] = self.config.diff_cmd
+        if shutil.which(self.command[0]) is None:
+            raise ConfigError(
+                f"{self.config.path}: 'diff_cmd': there is no command {self.command[0]!r} here: install or correct it"
+            )
+        self.ssh: SshSettings = SshSettings(self.config.ssh_cmd, connect_timeout=self.arguments.connect_timeout)
+        self.processes: Processes = Processes()
+
+    def of_nodes(self, nodes: Sequence[Node]) -> dict[str, Mapping[bytes, Verdict]]:
+        """The verdicts on each node, by path; in the order of the nodes."""
+        from pytest_synctool.fanout import Fanout
+
+        for node in nodes:
+            for entry in self.wanted[node.name].values():
+                _ = entry.expected  # what cannot be read here is told before any node is contacted
+        fanout = Fanout(self._of_node, self.arguments.numproc or self.config.num_proc)
+        try:
+            fanout.announce(nodes)
+            return {node.name: fanout.result(node) for node in nodes}
+        finally:
+            self.processes.end_all()
+            fanout.close()
+
+    def _of_node(self, node: Node) -> Mapping[bytes, Verdict]:
+        from pytest_synctool.difference import Verdict
+
+        entries = self.wanted[node.name]
+        try:
+            copies = self._fetch(node, list(entries.values()))
+        except TransportError as error:
+            return dict.fromkeys(entries, Verdict(errors=(f"unreachable: {error}",)))
+        except RemoteError as error:
+            return dict.fromkeys(entries, Verdict(errors=(str(error),)))
+        return {path: self._verdict(entry, copies[entry.looked_at]) for path, entry in entries.items()}
+
+    def _fetch(self, node: Node, entries: Sequence[Entry]) -> dict[bytes, Copy]:
+        from pytest_synctool import fetch
+        from pytest_synctool.transport import connect
+
+        requests = [_request(entry, everything=self.arguments.show_sensitive) for entry in entries]
+        nonce = secrets.token_hex(16).encode("ascii")
+        copies: dict[bytes, Copy] = {}
+        with closing(connect(node, self.ssh, self.processes)) as connection:
+            parts = [requests] if connection.script_limit is None else [[request] for request in requests]
+            for part in parts:
+                answer = connection.run(fetch.script(part, nonce), self.arguments.timeout)
+                copies.update(fetch.parse(part, nonce, answer.stdout))
+        return copies
+
+    def _verdict(self, entry: Entry, copy: Copy) -> Verdict:
+        from pytest_synctool.difference import Contents, Verdict, is_binary, judge
+        from pytest_synctool.model import printable
+
+        found = judge(entry, entry.expected, copy, secrets=self.arguments.show_sensitive)
+        if not isinstance(found, Contents):
+            return found
+        try:
+            ours = _read(os.path.join(entry.source.masterdir, entry.source.relative))
+            if is_binary(ours) or is_binary(found.theirs):
+                return found.before + Verdict((f"{printable(entry.destination)}: binary files differ",))
+            return found.before + self._compared(entry, ours, found.theirs)
+        except OSError as error:
+            return found.before + Verdict(errors=(f"cannot compare {entry.source.shown}: {error.strerror}",))
+
+    def _compared(self, entry: Entry, ours: bytes, theirs: bytes) -> Verdict:
+        """What diff_cmd says of two contents."""
+        from pytest_synctool.difference import Verdict, as_lines
+
+        names = [entry.source.relative, b"node" + entry.destination]
+        with tempfile.TemporaryDirectory(prefix="synctool-diff-") as directory:
+            for name, content in zip(names, (ours, theirs), strict=True):
+                _write(os.path.join(os.fsencode(directory), name), content)
+            try:
+                done = subprocess.run(
+                    [*self.command, *names],
+                    cwd=directory,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=self.arguments.timeout,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                return Verdict(errors=(f"'{self.command[0]}' has not ended within {self.arguments.timeout:g} s",))
+        if done.returncode not in (0, 1):
+            # Not what it says: that may be anything.
+            return Verdict(errors=(f"'{' '.join(self.command)}' failed with status {done.returncode}",))
+        return Verdict(as_lines(done.stdout, names))
+
+
+def _request(entry: Entry, *, everything: bool) -> Request:
+    """What to ask a node for. What attributes.yaml or the master's file say is secret does not leave the node."""
+    from pytest_synctool.difference import secret
+    from pytest_synctool.fetch import Request
+    from pytest_synctool.model import Kind
+
+    expected = entry.expected
+    if expected.kind is not Kind.FILE:
+        return Request(entry.looked_at, content=False)
+    wanted = everything or secret(entry, expected, expected) is None
+    return Request(entry.looked_at, expected.size, expected.md5, content=wanted, secrets=everything)
+
+
+def _read(path: bytes) -> bytes:
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+        return file.read()
+
+
+def _write(path: bytes, content: bytes) -> None:
+    """A file that nobody else can read, without a time that could make equal differences look different."""
+    Path(os.fsdecode(path)).parent.mkdir(parents=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+    os.utime(path, (0, 0))
