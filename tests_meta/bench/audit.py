@@ -11,7 +11,7 @@ from pytest_synctool.embedded import missing_requirements
 
 from tests_meta.bench import project
 from tests_meta.bench.measure import Aim, BenchError, Benchmark, Finished, Sample, run
-from tests_meta.bench.project import PROJECT
+from tests_meta.bench.project import COMMAND, PROJECT
 from tests_meta.bench.ssh_nodes import FANOUT, SshNodes, compliant_ssh_nodes
 
 CLUSH: Final = "clush"
@@ -30,6 +30,11 @@ def _cold(nodes: SshNodes, work: Callable[[], Finished]) -> Sample:
 def synctool(nodes: SshNodes) -> Sample:
     """This project, one process."""
     return _cold(nodes, lambda: project.audit(nodes.material.conf, tests=nodes.tests))
+
+
+def synctool_command(nodes: SshNodes) -> Sample:
+    """The command `synctool -q`, which has nothing to say then."""
+    return _cold(nodes, lambda: project.command(nodes.material.conf, lines=0))
 
 
 def synctool_xdist(nodes: SshNodes) -> Sample:
@@ -63,7 +68,12 @@ BENCHMARK: Final = Benchmark(
     name="audit",
     title=lambda sizes: f"Cold audit over ssh, {sizes.nodes} nodes x {sizes.entries} entries, all compliant",
     arena=compliant_ssh_nodes,
-    competitors={CLUSH: clush, PROJECT: synctool, f"{PROJECT} -n 2": synctool_xdist},
+    competitors={
+        CLUSH: clush,
+        PROJECT: synctool,
+        COMMAND: synctool_command,
+        f"{PROJECT} -n 2": synctool_xdist,
+    },
     baseline=CLUSH,
     rounds=5,
     warm_up=True,
@@ -75,6 +85,7 @@ BENCHMARK: Final = Benchmark(
     notes=(
         f"{PROJECT}: `pytest --pyargs synctool_checks --synctool-conf=... --hosts=all -q --junitxml=...`: every "
         "attribute is compared and every (node, entry) is a test with a line in the junit report.",
+        f"{COMMAND}: `synctool -q`: the same comparison by the same engine, without pytest and its reports.",
         f"{CLUSH}: `clush -S -w NODES -f {FANOUT} -o '-F ssh_config' 'stat -c ... PATHS && md5sum FILES'`: it fetches "
         "the same facts and prints them; nothing is compared.",
         "Cold: each run makes one new ssh connection to every node, as the logs of sshd confirm. Interpreter start-up "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Final
 from tests_meta.bench.measure import BenchError, Finished, run
 
 PROJECT: Final = "pytest-synctool"
+COMMAND: Final = "its synctool command"
 # Of the tools for this project's own tests, hypothesis hooks into every run of pytest, and is imported at its end.
 _AS_INSTALLED: Final = ("-p", "no:hypothesispytest")
 
@@ -19,6 +21,16 @@ def audit(conf: Path, *options: str, tests: int, env: Mapping[str, str] | None =
     """`pytest --pyargs synctool_checks --hosts=all -q --junitxml=...`; all tests must have passed."""
     options = ("--pyargs", "synctool_checks", f"--synctool-conf={conf}", "--hosts=all", *_AS_INSTALLED, *options)
     return pytest(conf.parent, *options, tests=tests, env=env)
+
+
+def command(conf: Path, *options: str, lines: int) -> Finished:
+    """`synctool -q`. Raises BenchError unless it ends well and says so many lines."""
+    argv = [sys.executable, "-m", "pytest_synctool.cli.synctool", "-c", str(conf), "-q", *options]
+    finished = run(argv, conf.parent)
+    said = finished.output.splitlines()
+    if len(said) != lines:
+        raise BenchError(f"expected were {lines} lines of {shlex.join(argv)}: {said[-3:]}")
+    return finished
 
 
 def pytest(directory: Path, *options: str, tests: int, env: Mapping[str, str] | None = None) -> Finished:

@@ -10,8 +10,8 @@ from typing import Final
 from pytest_synctool.embedded import missing_requirements
 
 from tests_meta.bench import project
-from tests_meta.bench.measure import Benchmark, Sample
-from tests_meta.bench.project import PROJECT
+from tests_meta.bench.measure import Aim, Benchmark, Sample
+from tests_meta.bench.project import COMMAND, PROJECT
 from tests_meta.bench.ssh_nodes import FANOUT, SshNodes, ssh_nodes
 
 RSYNC: Final = "rsync -a"
@@ -37,6 +37,16 @@ def synctool(nodes: SshNodes) -> Sample:
     return _from_nothing(nodes, work)
 
 
+def synctool_command(nodes: SshNodes) -> Sample:
+    """The same by the command: a line for everything that was missing."""
+
+    def work() -> Sample:
+        finished = project.command(nodes.material.conf, "-f", lines=nodes.tests)
+        return Sample(finished.seconds, finished.peak)
+
+    return _from_nothing(nodes, work)
+
+
 def rsync(nodes: SshNodes) -> Sample:
     """One `rsync -a` a node, all at once."""
 
@@ -56,15 +66,20 @@ BENCHMARK: Final = Benchmark(
     name="repair",
     title=lambda sizes: f"Repair over ssh, {sizes.nodes} nodes x {sizes.entries} missing entries",
     arena=ssh_nodes,
-    competitors={RSYNC: rsync, PROJECT: synctool},
+    competitors={RSYNC: rsync, PROJECT: synctool, COMMAND: synctool_command},
     baseline=RSYNC,
     rounds=3,
     warm_up=True,
+    aims=(
+        Aim(
+            f"at most 1.5 times the wall time of {RSYNC}", 1.5, lambda all_: all_[PROJECT].seconds / all_[RSYNC].seconds
+        ),
+    ),
     notes=(
         f"{PROJECT}: `pytest --pyargs synctool_checks --synctool-conf=... --hosts=all --fix -q --junitxml=...`: look, "
         "copy, put each file in its place by a rename, look again, report.",
-        f"{RSYNC}: the finished tree, one rsync a node, {FANOUT} nodes at once: copy, without a check or a report. For "
-        "information; this project has no aim here.",
+        f"{COMMAND}: `synctool -qf`: the same by the same engine, without pytest and its reports.",
+        f"{RSYNC}: the finished tree, one rsync a node, {FANOUT} nodes at once: copy, without a check or a report.",
     ),
     requirements=_requirements,
 )

@@ -218,3 +218,7 @@ def _sources(found: Repository, node: Node, destinations: Collection[bytes]) -> 
         for entry in found.entries(node)
         if entry.destination in destinations and entry.tree is Tree.OVERLAY
     }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
