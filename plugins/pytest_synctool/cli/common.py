@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 OK: Final = 0
 NOT_FOUND: Final = 1
+FINDINGS: Final = 1
 FAILED: Final = 2
 INTERRUPTED: Final = 130
 UNREACHED: Final = 3  # a node, or something on it, could not be looked at
@@ -105,7 +106,7 @@ def selected(config: Config, arguments: Namespace, *, default: Iterable[Node] | 
     included: set[str] = set()
     if arguments.node:
         included |= _names(select(config, ",".join(arguments.node), origin="-n"))
-    for group in _groups(arguments.group, "-g"):
+    for group in groups(arguments.group, "-g"):
         included |= _names(select(config, f"group:{group}", origin="-g"))
     if not arguments.node and not arguments.group:
         included = _names(select(config, None, origin="-n") if default is None else default)
@@ -127,14 +128,14 @@ def _excluded(config: Config, arguments: Namespace) -> set[str]:
     excluded: set[str] = set()
     if arguments.exclude:
         excluded |= _names(select(everyone, ",".join(arguments.exclude), origin="-x"))
-    for group in _groups(arguments.exclude_group, "-X"):
+    for group in groups(arguments.exclude_group, "-X"):
         if config.groups.get(group) != ():  # a group that has no nodes is no mistake here
             excluded |= _names(select(everyone, f"group:{group}", origin="-X"))
     return excluded
 
 
-def _groups(lists: Sequence[str], origin: str) -> list[str]:
-    """The names in lists of groups, ranges unfolded."""
+def groups(lists: Sequence[str], origin: str) -> list[str]:
+    """The names in lists of groups, ranges unfolded. Raises SelectionError, beginning with `origin`."""
     if not lists:
         return []
     from pytest_synctool.config.ranges import RangeError, expand
