@@ -140,10 +140,10 @@ aside() { # NAME: what a rename cannot replace is moved to NAME.saved; sets $old
   else e=$( (room && note "$1") 2>&1) || return; fi
   e=$(mv -- "$1" "$s" 2>&1) && old=$s
 }
-back() { # SAVED NAME: an old version comes back
-  if [ -d "$2" ] && [ ! -L "$2" ]; then rmdir -- "$2" || return
-  elif [ -d "$1" ] && [ ! -L "$1" ]; then rm -f -- "$2" || return; fi
-  mv -- "$1" "$t/$2" && mv -f -- "$t/$2" ./
+back() { # SAVED NAME: an old version comes back; until then it stays where it was kept
+  if [ -d "$2" ] && [ ! -L "$2" ]; then rmdir -- "$2" && mv -- "$1" "$2"
+  elif [ -d "$1" ] && [ ! -L "$1" ]; then rm -f -- "$2" && mv -- "$1" "$2"
+  else { ln -- "$1" "$t/$2" || cp -pP -- "$1" "$t/$2"; } && mv -f -- "$t/$2" ./ && rm -f -- "$1"; fi
 }
 leave() { # a link that leads to a directory is left to people, anything else is moved aside
   [ ! -d "$1" ] || { e="it leads to a directory: say 'follow: yes' or 'no' in attributes.yaml"; return 1; }

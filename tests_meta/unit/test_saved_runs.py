@@ -131,6 +131,22 @@ def test_they_come_back(node: DiskNode) -> None:
     assert recalled(node) == {}
 
 
+def test_what_cannot_come_back_is_not_lost(node: DiskNode) -> None:
+    """Wherever it breaks off, the old version is still where it was kept."""
+    (node.files / "f").write_text("old")
+    one = node.entry("f", EXPECTED["file"])
+    assert node.fix(one) == [None]
+    (kept,) = recalled(node).values()
+    todo = restore([(one, os.fsencode(kept))], {one.destination: one})
+    (action,) = todo.actions
+    (result,) = node.carry_out(replace(todo, actions=(replace(action, text=b"mv() { false; }; " + action.text),)))
+    assert result is not None
+    assert result.failure is not None
+    assert ((node.files / "f").read_text(), (node.files / "f.saved").read_text()) == ("new", "old")
+    assert put_back(node, one) == [Result(None)]
+    assert (node.files / "f").read_text() == "old"
+
+
 def test_only_of_the_last_repair(node: DiskNode) -> None:
     for name in "ab":
         (node.files / name).write_text(f"old {name}")
