@@ -48,11 +48,11 @@ def documented(live: Site) -> Site:
         live.put(f"etc/{name}", f"{name}\n")
     live.directory_of("etc/sysconfig")
     live.lines.append("group interactive none")
-    live.script("etc/xinetd.d/identd.post", "#!/bin/sh\necho reloaded >>/tmp/synctool.log\n")
+    live.script("etc/xinetd.d/identd.post", "#!/bin/sh\necho reloaded >>/tmp/reloaded.log\n")
     done = synctool(live, "-qf")
     assert done.status == 0, done
     for node in live.nodes:
-        live.sh(node, "rm -f /tmp/synctool.log")
+        live.sh(node, "rm -f /tmp/reloaded.log")
     live.sh("node3", "echo more >>@/etc/xinetd.d/identd")
     return live
 
@@ -71,12 +71,12 @@ def updated(live: Site) -> list[str]:
 def test_a_dry_run_then_a_repair(documented: Site) -> None:
     """`synctool -q` and `synctool -qf`; afterwards there is nothing to tell."""
     assert synctool(documented, "-q") == Ended(1, updated(documented), "")
-    assert documented.sh("node3", "cat /tmp/synctool.log 2>&- || :") == ""
+    assert documented.sh("node3", "cat /tmp/reloaded.log 2>&- || :") == ""
     found = synctool(documented)
     assert found.lines == ["DRY RUN, not doing any updates", *updated(documented), "3 nodes: 2 in sync, 1 drifted"]
     assert synctool(documented, "-qf") == Ended(0, updated(documented), "")
     assert (
-        documented.sh("node3", "cat /tmp/synctool.log; cat @/etc/xinetd.d/identd") == "reloaded\nxinetd.d/identd._all\n"
+        documented.sh("node3", "cat /tmp/reloaded.log; cat @/etc/xinetd.d/identd") == "reloaded\nxinetd.d/identd._all\n"
     )
     assert synctool(documented, "-q") == Ended(0, [], "")
     assert synctool(documented, "-f").lines == ["--fix specified, applying changes", "3 nodes: 3 in sync"]
@@ -85,12 +85,12 @@ def test_a_dry_run_then_a_repair(documented: Site) -> None:
 def test_on_update(documented: Site) -> None:
     """`node3: running command /bin/rm /etc/xinetd.d/*.saved ; /etc/init.d/xinetd reload`"""
     (documented.masterdir / f"overlay{documented.top}/etc/xinetd.d/identd.post").unlink()
-    command = f"/bin/rm {documented.top}/etc/xinetd.d/*.saved ; echo reloaded >/tmp/synctool.log"
+    command = f"/bin/rm {documented.top}/etc/xinetd.d/*.saved ; echo reloaded >/tmp/reloaded.log"
     documented.lines.append(f"on_update {documented.top}/etc/xinetd.d {command}")
-    shown = [UPDATED[0], "node3: running command /bin/rm /etc/xinetd.d/*.saved ; echo reloaded >/tmp/synctool.log"]
+    shown = [UPDATED[0], "node3: running command /bin/rm /etc/xinetd.d/*.saved ; echo reloaded >/tmp/reloaded.log"]
     assert synctool(documented, "-q").lines == shown
     assert synctool(documented, "-qf") == Ended(0, shown, "")
-    assert documented.sh("node3", "cat /tmp/synctool.log; ls @/etc/xinetd.d") == "reloaded\nidentd\n"
+    assert documented.sh("node3", "cat /tmp/reloaded.log; ls @/etc/xinetd.d") == "reloaded\nidentd\n"
 
 
 def test_verbose(documented: Site) -> None:
@@ -154,14 +154,14 @@ def test_tasks(documented: Site) -> None:
     """Only with -t, and run only "if you also supply '-f'..!"."""
     task = documented.masterdir / "tasks/install._login"
     task.parent.mkdir()
-    task.write_text("#!/bin/sh\necho installed >>/tmp/synctool.log\n")
+    task.write_text("#!/bin/sh\necho installed >>/tmp/reloaded.log\n")
     task.chmod(0o755)
     ran = "node3: running command $masterdir/tasks/install._login"
     assert ran not in synctool(documented, "-qf").lines
     assert synctool(documented, "-qt") == Ended(0, [ran], "")
-    assert documented.sh("node3", "cat /tmp/synctool.log") == "reloaded\n"
+    assert documented.sh("node3", "cat /tmp/reloaded.log") == "reloaded\n"
     assert synctool(documented, "-q", "--tasks", "--fix") == Ended(0, [ran], "")
-    assert documented.sh("node3", "cat /tmp/synctool.log") == "reloaded\ninstalled\n"
+    assert documented.sh("node3", "cat /tmp/reloaded.log") == "reloaded\ninstalled\n"
 
 
 def test_unix(documented: Site) -> None:
@@ -178,7 +178,7 @@ def test_unix(documented: Site) -> None:
     text = text.replace(f"{documented.top}{documented.top}", documented.top)
     documented.cluster.write("node3", "/run/by-hand.sh", text.encode(), 0o700)
     documented.sh("node3", "sh /run/by-hand.sh; rm /run/by-hand.sh")
-    assert documented.sh("node3", "cat /tmp/synctool.log") == "reloaded\n"
+    assert documented.sh("node3", "cat /tmp/reloaded.log") == "reloaded\n"
     assert synctool(documented, "-q") == Ended(0, [], "")
 
 
