@@ -63,6 +63,12 @@ class Inside:
             there.write_bytes(content)
         return self.site.read(done.returncode, done.stdout.decode(errors="replace"))
 
+    def synctool(self, *arguments: str) -> tuple[int, list[str]]:
+        """Run `synctool` there on CONF: its exit status and its lines."""
+        command = [sys.executable, "-m", "pytest_synctool.cli.synctool", "-c", CONF, *arguments]
+        done = self.cluster.run(self.node, f"{shlex.join(command)} 2>&1", check=False, timeout=120)
+        return done.returncode, done.stdout.decode().splitlines()
+
 
 @contextlib.contextmanager
 def inside(site: Site, node: str) -> Iterator[Inside]:

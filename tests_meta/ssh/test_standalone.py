@@ -115,6 +115,26 @@ def test_restore(alone: Inside) -> None:
         assert site.sh("node2", "cat @/file") == "old\n"
 
 
+def test_the_command(alone: Inside) -> None:
+    """`synctool -n localhost` and `synctool --nodename=NAME` work on the machine that they run on, and only there."""
+    site = alone.site
+    site.nodes = {"node1": "batch", "node2": "batch"}
+    site.put("file._all", "new\n")
+    carry(alone)
+    for node in ("node1", "node2"):
+        site.sh(node, "mkdir -p @; chmod 755 @ /data; echo older >@/file")
+    told = f"node2: {site.top}/file updated (file size mismatch)"
+    assert alone.synctool("-q", "-n", "localhost") == (1, [told])
+    assert alone.synctool("--nodename=node2", "-qf") == (0, [told])
+    assert alone.synctool("-n", "localhost") == (0, ["DRY RUN, not doing any updates", "1 node: 1 in sync"])
+    assert [site.sh(node, "cat @/file") for node in ("node1", "node2")] == ["older\n", "new\n"]
+    status, lines = alone.synctool("--nodename=node2", "-n", "node1")
+    assert status == 2
+    assert lines == [
+        "--nodename says which node this machine is: it goes alone or with -n=localhost, not with -n=node1"
+    ]
+
+
 def test_a_masterdir_that_can_only_be_read(alone: Inside) -> None:
     """As it is where nodes share the file system that it is on."""
     full(alone.site)
