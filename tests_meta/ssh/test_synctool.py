@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -182,7 +184,33 @@ def test_unix(documented: Site) -> None:
     assert synctool(documented, "-q") == Ended(0, [], "")
 
 
-def test_trouble(documented: Site, gate: MakeGate) -> None:
+@pytest.mark.parametrize("fix", [True, False], ids=["repair", "dry-run"])
+def test_interrupted(live: Site, gate: MakeGate, fix: bool) -> None:
+    """Ctrl-C: a repair under way goes to its end and is told; what was not done is named."""
+    live.put("etc/file._all")
+    live.configure()
+    for node in live.nodes:
+        live.sh(node, "mkdir -p @/etc; chmod 755 @ @/etc")
+    one = gate("node1", "mv" if fix else "stat")
+    command = [str(SYNCTOOL), "-p", "1", *(["-f"] if fix else [])]
+    with subprocess.Popen(
+        command, cwd=live.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        one.wait()
+        os.killpg(process.pid, signal.SIGINT)
+        one.open()
+        out, complaints = process.communicate(timeout=60)
+    assert process.returncode == 130
+    told = [f"node1: {live.top}/etc/file created (missing)"] if fix else []
+    assert out.splitlines()[1:] == told
+    assert complaints.splitlines() == [
+        "synctool: interrupted" + ("; what is under way goes to its end" if fix else ""),
+        f"synctool: not done: node[{2 if fix else 1}-3]",
+    ]
+    assert live.sh("node2", "ls @/etc") == ""
+
+
+def test_trouble(documented: Site) -> None:
     """A node that is down is told in its place, and is no drift; the others are repaired all the same."""
     documented.nodes["dead1"] = "login interface:127.0.0.1"
     documented.sh("node1", "mkdir @/etc/fstab.saved; echo x >>@/etc/fstab")
