@@ -384,6 +384,19 @@ class TestInterrupted:
         assert left_behind(nodes) == {}
 
 
+def test_few_files_may_be_open(nodes: Site) -> None:
+    """Then fewer nodes are gone to at once, and all of them in the end."""
+    ended = run(nodes.directory, "sh", "-c", "ulimit -n 70; dsh -a hostname -s; ulimit -Sn 20; dsh -a echo done")
+    assert (ended.status, ended.err) == (0, b"")
+    assert ended.out.count(b":\n") == 4
+
+
+def test_a_command_that_is_too_long(nodes: Site) -> None:
+    ended = dsh(nodes, "-n", "node1", "echo " + "x" * 100_000, "y" * 100_000)
+    assert (ended.status, ended.out) == (2, b"")
+    assert b"Argument list too long" in ended.err
+
+
 def test_connections_of_other_kinds(nodes: Site) -> None:
     """This machine, a chroot, a container's stand-in; and one that nobody knows is an error of its node."""
     stand_in = nodes.directory / "docker"
@@ -412,6 +425,13 @@ def test_connections_of_other_kinds(nodes: Site) -> None:
         "only ssh, docker, podman, kubectl, chroot and local",
         "web1: exit status 3",
     ]
+
+
+def test_no_program_for_a_connection(nodes: Site) -> None:
+    nodes.nodes = {"pod": "a connection:kubectl://p1"}
+    nodes.configure()
+    ended = dsh(nodes, "hostname", PATH=str(nodes.directory))
+    assert (ended.status, ended.errors()) == (3, ["pod: unreachable: there is no command 'kubectl' here"])
 
 
 def test_local_commands_are_ended(nodes: Site) -> None:

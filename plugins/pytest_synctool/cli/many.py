@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import sys
 from argparse import ArgumentParser, Namespace
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pytest_synctool.model import Node
     from pytest_synctool.ssh import SshSettings
 
+_FILES_PER_NODE: Final = 4
+_OTHER_FILES: Final = 64
 STATUSES: Final = (
     "Exit status: 0 if all is well, 2 for mistakes, 3 if a node could not be reached, else 124 if a time limit has "
     "passed, else "
@@ -79,8 +82,11 @@ def fleet(arguments: Namespace) -> Fleet:
     ways, unknown = {}, {}
     for node in nodes:
         try:
-            ways[node.name] = reach(node, settings)
+            way = ways[node.name] = reach(node, settings)
+            if not way.is_ssh and shutil.which(way.argv("")[0]) is None:
+                raise TransportError(f"there is no command {way.argv('')[0]!r} here")
         except TransportError as error:
+            ways.pop(node.name, None)
             unknown[node.name] = str(error)
     if any(way.is_ssh for way in ways.values()):
         require(config.ssh_cmd, "ssh_cmd", config)
@@ -134,7 +140,7 @@ def conduct(
         work,
         calls,
         told,
-        width=arguments.numproc or found.config.num_proc,
+        width=_possible(arguments.numproc or found.config.num_proc),
         limit=arguments.timeout,
         stdin=stdin,
         quiet=quiet,
@@ -145,6 +151,17 @@ def conduct(
     )
     conductor.run(tree=tree, connect_timeout=arguments.connect_timeout)
     return conductor
+
+
+def _possible(width: int) -> int:
+    """So many nodes at once, or as many as this process may have files open for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OTHER_FILES + width * _FILES_PER_NODE
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return max(1, min(width, (soft - _OTHER_FILES) // _FILES_PER_NODE))
+    return width
 
 
 def tell_unknown(found: Fleet, told: Speech) -> None:

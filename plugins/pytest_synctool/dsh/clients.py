@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from contextlib import suppress
+from typing import IO, Any, Final
 
 from ClusterShell.Engine.Engine import E_READ, E_WRITE
 from ClusterShell.Worker.Exec import ExecClient, ExecWorker
-from ClusterShell.Worker.fastsubprocess import PIPE, Popen
 
 from pytest_synctool.dsh.feed import Feed
 
@@ -40,14 +41,26 @@ class Lines:
         return b"".join(self._open)
 
 
-def _of_its_own() -> None:
-    """In the child: Ctrl-C is for dsh, which has to tell the node, and a closed pipe ends a program as usual."""
-    os.setsid()
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+class _Process(subprocess.Popen[bytes]):
+    """A process with the group that it leads: Ctrl-C is for dsh, which has to tell the node."""
 
+    def __init__(self, argv: Sequence[str]) -> None:
+        super().__init__(
+            argv,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
 
-class _Process(Popen):  # type: ignore[misc]  # ClusterShell's classes are untyped here
-    """A process with the group that it leads."""
+    def descriptor(self, stream: IO[bytes] | None) -> int:
+        """A descriptor of one of its streams that never blocks, for ClusterShell, which closes it."""
+        assert stream is not None
+        with stream:
+            found = os.dup(stream.fileno())
+        os.set_blocking(found, False)
+        return found
 
     def kill(self) -> None:
         """End the group, by force if it does not end by itself soon."""
@@ -58,11 +71,8 @@ class _Process(Popen):  # type: ignore[misc]  # ClusterShell's classes are untyp
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
-        try:
+        with suppress(ProcessLookupError, PermissionError):  # nothing is left of it
             os.killpg(self.pid, number)
-        except OSError:  # it has ended, or has not come to lead a group yet
-            if self.poll() is None:
-                os.kill(self.pid, number)
 
 
 class Client(ExecClient):  # type: ignore[misc]
@@ -77,12 +87,10 @@ class Client(ExecClient):  # type: ignore[misc]
         return self.worker.argv_of(self.key, self.command), None
 
     def _exec_nonblock(self, commandlist: Sequence[str], shell: bool = False, env: None = None) -> _Process:
-        process = _Process(
-            commandlist, bufsize=0, stdin=PIPE, stdout=PIPE, stderr=PIPE, preexec_fn=_of_its_own, env=env, shell=shell
-        )
-        self.streams.set_stream(self.worker.SNAME_STDERR, process.stderr, E_READ)
-        self.streams.set_stream(self.worker.SNAME_STDOUT, process.stdout, E_READ)
-        self.streams.set_stream(self.worker.SNAME_STDIN, process.stdin, E_WRITE, retain=False)
+        process, worker = _Process(commandlist), self.worker
+        for name, stream in ((worker.SNAME_STDERR, process.stderr), (worker.SNAME_STDOUT, process.stdout)):
+            self.streams.set_stream(name, process.descriptor(stream), E_READ)
+        self.streams.set_stream(worker.SNAME_STDIN, process.descriptor(process.stdin), E_WRITE, retain=False)
         return process
 
     def _handle_read(self, sname: str) -> None:
