@@ -6,49 +6,15 @@ Every scalar is its text as written: `0644`, `on` and `1e3` are what they look l
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import yaml
 
+from pytest_synctool.yamlvalues import Items, NotYamlError, Table, Text, Value
+
 _DEEPEST: Final = 50
 _TAGS: Final = ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")
 _PLAIN_NULL: Final = ("", "~", "null", "Null", "NULL")
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A scalar. `null` without quotes is an empty one."""
-
-    line: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Items:
-    """A list."""
-
-    line: int
-    items: tuple[Value, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A mapping, in the order of the file; a key may stand there twice."""
-
-    line: int
-    rows: tuple[tuple[Text, Value], ...]
-
-
-Value = Text | Items | Table
-
-
-class NotYamlError(Exception):
-    """The text is not YAML, or YAML that says nothing here; `line` is where."""
-
-    def __init__(self, line: int, reason: str) -> None:
-        super().__init__(reason)
-        self.line = line
 
 
 def parse(text: str) -> Value:

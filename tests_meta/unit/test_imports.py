@@ -20,7 +20,7 @@ ALLOWED: dict[str, str] = {
     "apply": "errors model plan script transport",
     "attributes": "attributes.reader attributes.rules attributes.writer",
     "attributes.patterns": "model",
-    "attributes.reader": "attributes.patterns attributes.rules errors model textfile words yamlfile",
+    "attributes.reader": "attributes.patterns attributes.rules errors model textfile words yamlfile yamlvalues",
     "attributes.rules": "accounts attributes.patterns model source",
     "attributes.writer": "accounts attributes.rules model source yamlfile",
     "batches": "words",
@@ -41,12 +41,12 @@ ALLOWED: dict[str, str] = {
         "report.nodetests repository session ssh suite words"
     ),
     "compare": "model",
-    "config": "config.builder config.model config.statements errors textfile yamlfile",
+    "config": "config.builder config.model config.statements errors textfile yamlvalues",
     "config.builder": "config.model config.ranges config.statements errors masterdir model nodeset words",
     "config.model": "masterdir model",
     "config.ranges": "",
     "config.settings": "config.model",
-    "config.statements": "config.model words yamlfile",
+    "config.statements": "config.model words yamlfile yamlvalues",
     "demo": "embedded",
     "difference": "compare fetch model repository",
     "dsh": "",
@@ -119,7 +119,8 @@ ALLOWED: dict[str, str] = {
     "textfile": "errors",
     "transport": "errors model shell ssh",
     "words": "",
-    "yamlfile": "",
+    "yamlfile": "yamlvalues",
+    "yamlvalues": "",
 }
 
 # What is neither of the package nor of Python.

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pytest_synctool import yamlfile
 from pytest_synctool.attributes.patterns import PatternError, regex
 from pytest_synctool.attributes.rules import ATTRIBUTES, LARGEST_ID, AttributeRules, Rule, is_account
 from pytest_synctool.errors import ConfigError
 from pytest_synctool.model import printable_text
 from pytest_synctool.textfile import read
 from pytest_synctool.words import TRUTHS, Hints, nearest
-from pytest_synctool.yamlfile import Items, NotYamlError, Table, Text, Value
+from pytest_synctool.yamlvalues import Items, NotYamlError, Table, Text, Value
 
 _KEYS: Final = ("path", "source", "groups", *ATTRIBUTES)
 _ALWAYS_KNOWN: Final = ("all", "none")
@@ -40,6 +39,8 @@ def parse(text: str, path: Path, known_groups: Collection[str]) -> AttributeRule
 
     Raises ConfigError with every problem found, one a line.
     """
+    from pytest_synctool import yamlfile  # not every masterdir has such a file
+
     try:
         document = yamlfile.parse(text)
     except NotYamlError as error:

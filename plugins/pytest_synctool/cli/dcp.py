@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -57,6 +56,8 @@ def _main(argv: Sequence[str] | None) -> int:
             raise SynctoolError(f"-d {arguments.dest}: no such directory here")
         many.require(found.config.rsync_cmd, "rsync_cmd", found.config)
     found = found.only(many.over_open_connections(found.ways))
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="dcp-") as scratch:
         copies = (Copies if has_rsync else Streams)(found, arguments, files, Path(scratch))
         lines = (copies.argv_of(node, "") for node in found.ways)
@@ -160,6 +161,8 @@ def _not_begun(conductor: Conductor, calls: Iterable[Call]) -> bool:
 
 def _stream(copies: Copies, calls: Sequence[Call], told: Speech) -> Conductor:
     """Copy in a stream of tar. Raises OSError if that cannot be made."""
+    import tempfile
+
     from pytest_synctool.dsh.copying import pack
 
     streams = Streams(copies.fleet, copies.arguments, copies.files, copies.scratch)

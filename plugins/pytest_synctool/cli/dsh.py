@@ -152,6 +152,10 @@ def _show(commands: Commands, arguments: Namespace) -> None:
 
 def _routed(ways: Mapping[str, Reach]) -> tuple[frozenset[str], str]:
     """The nodes that are behind gateways of ClusterShell, and the file that says so."""
+    from ClusterShell.Defaults import config_paths
+
+    if not any(map(os.path.exists, config_paths("topology.conf"))):
+        return frozenset(), ""  # as mostly, and before ClusterShell is loaded as a whole
     from ClusterShell.Task import task_self
 
     from pytest_synctool.dsh.tree import routed, topology

@@ -15,7 +15,7 @@ from pytest_synctool.config.model import Config, OnUpdate, Place
 from pytest_synctool.config.statements import Statement, is_yaml, read, to_yaml
 from pytest_synctool.errors import ConfigError
 from pytest_synctool.textfile import read as read_text
-from pytest_synctool.yamlfile import NotYamlError
+from pytest_synctool.yamlvalues import NotYamlError
 
 __all__ = ["Config", "OnUpdate", "Place", "as_yaml", "find", "load", "parse"]
 

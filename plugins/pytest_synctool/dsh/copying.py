@@ -6,14 +6,16 @@ import os
 import re
 import shlex
 import stat
-import tarfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from pytest_synctool.dsh.reach import Reach
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import printable
+
+if TYPE_CHECKING:
+    from tarfile import TarInfo
 
 MISSING: Final = "missing"  # what a node says that has no rsync
 # What rsync says of every failure, besides the reason.
@@ -158,6 +160,8 @@ def tar_line(way: Reach, directory: str, token: str) -> str:
 
 def pack(stream: BinaryIO, files: Sequence[Path]) -> None:
     """Write files and directories with all that is in them. Raises OSError if something cannot be read or written."""
+    import tarfile  # most nodes have rsync
+
     # Not the newer pax format: BusyBox does not know it.
     with tarfile.open(
         fileobj=stream, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape"
@@ -167,7 +171,7 @@ def pack(stream: BinaryIO, files: Sequence[Path]) -> None:
         tar.addfile(tarfile.TarInfo(_COMPLETE))
 
 
-def _as_rsync_would(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+def _as_rsync_would(member: TarInfo) -> TarInfo | None:
     if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
         return None
     if not member.isdir():

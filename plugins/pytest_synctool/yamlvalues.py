@@ -1,0 +1,40 @@
+"""What a YAML file says: texts, lists and tables with their lines. The parser is apart, as it takes a while to load."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A scalar. `null` without quotes is an empty one."""
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A list."""
+
+    line: int
+    items: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A mapping, in the order of the file; a key may stand there twice."""
+
+    line: int
+    rows: tuple[tuple[Text, Value], ...]
+
+
+Value = Text | Items | Table
+
+
+class NotYamlError(Exception):
+    """The text is not YAML, or YAML that says nothing here; `line` is where."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(reason)
+        self.line = line
