@@ -165,6 +165,15 @@ class TestCalls:
         if shown is not None:
             assert said == [line.replace(b"TOKEN", TOKEN.encode()) for line in shown]
 
+    @pytest.mark.parametrize(
+        ("told", "group"), [("42", 42), ("1", None), ("0", None), ("-1", None), ("9" * 5000, None), ("", None)]
+    )
+    def test_groups(self, told: str, group: int | None) -> None:
+        """kill(1) takes 0 and 1 for something else than the group of a command."""
+        call = Call("node1", TOKEN)
+        call.heard(f"{TOKEN} {told}".encode())
+        assert call.group == group
+
     def test_what_is_held_back_is_bounded(self) -> None:
         call = Call("node1", TOKEN)
         assert sum(len(call.heard(b"line")) for _ in range(10_000)) == 10_000

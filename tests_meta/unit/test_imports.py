@@ -32,7 +32,7 @@ ALLOWED: dict[str, str] = {
     "cli.dcp": "cli.common cli.many dsh.calls dsh.conductor dsh.copying dsh.speech errors model",
     "cli.diff": "cli.common config difference errors fanout fetch model nodeset repository source ssh transport",
     "cli.dsh": "cli.common cli.many dsh.calls dsh.multiplex dsh.reach dsh.tree model nodeset ssh",
-    "cli.many": "cli.common config dsh.calls dsh.conductor dsh.multiplex dsh.reach dsh.speech errors model nodeset ssh",
+    "cli.many": "cli.common config dsh.calls dsh.conductor dsh.multiplex dsh.reach dsh.speech errors nodeset ssh",
     "cli.synctool": (
         "cli.common cli.diff cli.work config errors explain manifest model nodeset repository source standalone"
     ),

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pytest_synctool.dsh.conductor import Conductor, Work
     from pytest_synctool.dsh.reach import Reach
     from pytest_synctool.dsh.speech import Speech
-    from pytest_synctool.model import Node
     from pytest_synctool.ssh import SshSettings
 
 _FILES_PER_NODE: Final = 4
@@ -49,10 +48,12 @@ def add_options(parser: ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Fleet:
-    """The selected nodes, and the ways to those that dsh and dcp can go to. `unknown` says why not to the others."""
+    """The ways to the selected nodes that dsh and dcp can go to; `unknown` says why not to the others.
+
+    `token` is a word that nobody else says, by which a command announces itself.
+    """
 
     config: Config
-    nodes: Sequence[Node]
     ways: Mapping[str, Reach]
     unknown: Mapping[str, str]
     token: str
@@ -78,9 +79,8 @@ def fleet(arguments: Namespace) -> Fleet:
 
     config = configuration.load(common.locate(arguments))
     settings = ssh_settings(config, arguments)
-    nodes = common.selected(config, arguments)
     ways, unknown = {}, {}
-    for node in nodes:
+    for node in common.selected(config, arguments):
         try:
             way = ways[node.name] = reach(node, settings)
             if not way.is_ssh and shutil.which(way.argv("")[0]) is None:
@@ -90,7 +90,7 @@ def fleet(arguments: Namespace) -> Fleet:
             unknown[node.name] = str(error)
     if any(way.is_ssh for way in ways.values()):
         require(config.ssh_cmd, "ssh_cmd", config)
-    return Fleet(config, nodes, ways, unknown, f"synctool-{os.urandom(8).hex()}")
+    return Fleet(config, ways, unknown, f"synctool-{os.urandom(8).hex()}")
 
 
 def ssh_settings(config: Config, arguments: Namespace) -> SshSettings:

@@ -15,6 +15,7 @@ UNREACHABLE: Final = 3
 TIMED_OUT: Final = 124  # as timeout(1) says it
 
 _MOST_HELD: Final = 200  # lines; no connection fails with so many words
+_GROUP: Final = re.compile(rb"[0-9]{1,10}")
 # What ssh says last when a connection ends before the command does.
 _LOST: Final = re.compile(
     rb"Connection (?:to|reset|closed|timed out)\b|client_loop: |Timeout, server |Read from remote host |"
@@ -66,8 +67,9 @@ class Call:
     def heard(self, line: bytes) -> list[bytes]:
         """What to show now that this line came on standard error."""
         before, token, told = line.rpartition(f"{self.token} ".encode())
-        if token and told.isdigit() and self.group is None:
-            self.group = int(told)
+        if token and _GROUP.fullmatch(told) and self.group is None:
+            # No command is in the groups 0 and 1; to kill(1) they are something else.
+            self.group = int(told) if int(told) > 1 else None
             return self._release([before] if before else [])  # something had left its line open
         if token and told.isalpha():
             self.word = told.decode("ascii")

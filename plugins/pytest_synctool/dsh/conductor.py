@@ -50,14 +50,6 @@ class Work(Protocol):
 class _Direct(Worker):
     """A worker of this module, which takes lines as they come, many at a time."""
 
-    def _say_out(self, node: str, lines: Sequence[bytes]) -> None:
-        if self._failure is not None:
-            return
-        try:
-            self._speech.out(node, lines)
-        except OSError as error:
-            self._fail(error)
-
     def said(self, node: str, stream: str, lines: Sequence[bytes]) -> None:
         """Hand them on."""
         self.eh.said(node, stream, lines)
