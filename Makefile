@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint bench clean system
+.PHONY: help demo test lint bench share clean system
 
 help:
 	@echo "make demo    audit and repair a cluster of four real ssh nodes on this machine (Linux, root)"
 	@echo "make test    run all tests; ARGS='-k probe' hands options to pytest"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   measure against clush and against plain pytest, side by side (Linux, root)"
+	@echo "make share   write the manual pages and the shell completion in docs/ anew, from the commands' own help"
 	@echo "make clean   remove the environment and what runs have written"
 
 $(READY): pyproject.toml
@@ -23,11 +24,12 @@ $(READY): pyproject.toml
 	@touch $@
 
 system:
-	@sh .ci/system-packages
+	@sh .ci/system-packages $(ALSO_FOR)
 
 demo: $(READY) system
 	@$(BIN)/python -m pytest_synctool.demo examples
 
+test: ALSO_FOR := tests
 test: $(READY) system
 	$(BIN)/python -m pytest tests_meta -n 2 --maxschedchunk 1 --junitxml=reports/tests_meta.xml $(ARGS)
 
@@ -38,6 +40,9 @@ lint: $(READY)
 
 bench: $(READY) system
 	$(BIN)/python -m tests_meta.bench $(ARGS)
+
+share: $(READY)
+	@$(BIN)/python -m tests_meta.share
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -199,6 +199,8 @@ def test_installed_elsewhere(site: Site) -> None:
         [sys.executable, "-c", where], env=environment, cwd=site.directory, capture_output=True, text=True, check=True
     )
     assert found.stdout.count(str(library)) == 2
+    for shared in ("man/man1/dsh.1", "bash-completion/completions/dsh", "zsh/site-functions/_dsh"):
+        assert (library / "share" / shared).is_file()
     assert run.status == 0
 
 

@@ -1,0 +1,151 @@
+"""Manual pages and shell completion, made from the commands' own parsers: `python -m tests_meta.share` writes them."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tomllib
+from argparse import REMAINDER, Action, ArgumentParser, HelpFormatter
+from collections.abc import Iterator, Mapping
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+import shtab
+from argparse_manpage.manpage import Manpage
+from pytest_synctool import __version__
+
+ROOT: Final = Path(__file__).parents[1]
+DOCS: Final = ROOT / "docs"
+DIRECTORIES: Final = ("completion/bash", "completion/zsh", "man")
+# What some characters are to groff if nothing is said: typographic quotes and accents.
+_PLAIN: Final = str.maketrans({"`": r"\(ga", "^": r"\(ha", "~": r"\(ti"})
+
+# Names come from the configuration that the command itself would read, -c included. The shell never expands them: a
+# configuration that anybody may have put into this directory is no reason to run what it holds.
+_NAMES: Final = r"""
+# $1=option of synctool-config, other arguments=the command line
+_synctool_names() {
+  local option=$1 conf=
+  shift
+  while [[ $# -gt 1 ]]; do
+    case $1 in
+      -c|--conf) [[ $2 != "=" ]] || shift; conf=${2-} ;;
+      --conf=*) conf=${1#*=} ;;
+    esac
+    shift
+  done
+  [[ $conf != "~/"* ]] || conf=$HOME/${conf#*/}
+  synctool-config "$option" ${conf:+"--conf=$conf"} 2>/dev/null
+}
+"""
+_BASH: Final = """
+# $1=COMP_WORDS[1], a list of which the last name is completed
+_synctool_{what}() {{
+  local name before=
+  [[ $1 != *,* ]] || before=${{1%,*}},
+  while IFS= read -r name; do
+    [[ $before$name != "$1"* ]] || printf '%s\\n' "$before$name"
+  done < <(_synctool_names {option} "${{COMP_WORDS[@]}}")
+}}
+"""
+_ZSH: Final = """
+_synctool_{what}() {{
+  local -a names=(${{(f)"$(_synctool_names {option} "${{(@)words}}")"}})
+  _sequence compadd - -a names
+}}
+"""
+_LISTS: Final = {"nodes": "--list-nodes", "groups": "--list-groups"}
+_PREAMBLE: Final = {
+    shell: _NAMES + "".join(function.format(what=what, option=option) for what, option in _LISTS.items())
+    for shell, function in (("bash", _BASH), ("zsh", _ZSH))
+}
+_NODES, _GROUPS = ({"bash": f"_synctool_{what}", "zsh": f"_synctool_{what}", "preamble": _PREAMBLE} for what in _LISTS)
+_BY_DEST: Final = {
+    "node": _NODES,
+    "exclude": _NODES,
+    "nodename": _NODES,
+    "group": _GROUPS,
+    "exclude_group": _GROUPS,
+}
+# Files of nodes are completed as those of this machine, which often are the same.
+_BY_METAVAR: Final = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
+# Commands for nodes are completed as those for this machine. Bash can do that only for files.
+_COMMAND_LINE: Final = {"bash": shtab.FILE["bash"], "zsh": "_normal"}
+
+
+def commands() -> list[str]:
+    """The names of all commands."""
+    return sorted(_scripts())
+
+
+def parser(command: str) -> ArgumentParser:
+    """The parser of a command, with what shtab needs to know; its help is not broken into lines."""
+    module, _, _ = _scripts()[command].partition(":")
+    found: ArgumentParser = import_module(module)._parser()
+    assert found.prog == command
+    found.formatter_class = partial(HelpFormatter, width=1_000_000)
+    for action in found._actions:
+        _complete(action)
+    return found
+
+
+def _complete(action: Action) -> None:
+    metavar = action.metavar if isinstance(action.metavar, str) else ""
+    how = _COMMAND_LINE if action.nargs == REMAINDER else _BY_DEST.get(action.dest) or _BY_METAVAR.get(metavar)
+    if how is not None and action.nargs != 0:
+        action.complete = how  # type: ignore[attr-defined]
+
+
+def _scripts() -> Mapping[str, str]:
+    scripts: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    return scripts
+
+
+def page(command: str) -> str:
+    """The manual page of a command, for man's macros. It has no date: it is the version's, whenever it was made."""
+    found = parser(command)
+    heading, _, statuses = (found.epilog or "").partition(": ")
+    found.epilog = None
+    summary, _, _ = (found.description or "").partition(". ")
+    made = Manpage(found)
+    made.date, made.source, made.manual = "", f"pytest-synctool {__version__}", "synctool"
+    made.description = summary[:1].lower() + summary[1:].removesuffix(".")
+    made.synopsis = [made.synopsis[0], *(word.replace("-", r"\-") for word in made.synopsis[1:])]
+    if statuses:
+        made.add_section(heading, "=", made.format_text(statuses))
+    others = (other for other in commands() if other != command)
+    made.add_section("see also", "=", ",\n".join(f"\\fB{made.format_text(other)}\\fR(1)" for other in others))
+    return str(made).translate(_PLAIN)
+
+
+def files() -> Iterator[tuple[str, str]]:
+    """All files: their names below docs/, and what they hold."""
+    for command in commands():
+        yield f"man/{command}.1", page(command)
+        yield f"completion/bash/{command}", shtab.complete(parser(command), "bash") + "\n"
+        yield f"completion/zsh/_{command}", _every_file(shtab.complete(parser(command), "zsh")) + "\n"
+
+
+def _every_file(text: str) -> str:
+    """The same for zsh, with all FILE... of a command line completed: what shtab 1.13 writes is for the first one."""
+    for written, meant in (('"(*)::', '"*:'), ('"(*):', '"*:'), ("one_or_more='(*)'", "one_or_more='*:'")):
+        text = text.replace(written, meant)
+    return text
+
+
+def main() -> int:
+    """Write all files, and no others: what stands for a command that is gone goes too."""
+    made = dict(files())
+    for directory in DIRECTORIES:
+        shutil.rmtree(DOCS / directory, ignore_errors=True)
+        (DOCS / directory).mkdir(parents=True)
+    for name, text in made.items():
+        (DOCS / name).write_text(text, encoding="utf-8")
+    print(f"{len(made)} files written below {DOCS.name}/")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
