@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Final
 
 from pytest_synctool.accounts import group_name, owner_name
 from pytest_synctool.errors import RepositoryError
@@ -23,7 +24,7 @@ from pytest_synctool.words import Hints
 Key = tuple[Tree, bytes]
 
 _SEPARATOR = b"._"
-_TRIGGER = b".post"
+TRIGGER: Final = b".post"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +172,8 @@ class _Walker:
     ) -> None:
         is_directory = child.is_dir(follow_symlinks=False)
         base, group = split_extension(child.name)
-        is_trigger = base.endswith(_TRIGGER) and not is_directory
-        name = base.removesuffix(_TRIGGER) if is_trigger else base
+        is_trigger = base.endswith(TRIGGER) and not is_directory
+        name = base.removesuffix(TRIGGER) if is_trigger else base
         destination = parent + b"/" + name
         if (rule := self.ignore.why((child.name, base), is_directory)) is not None:
             self._leave_out(relative, destination, Reason.IGNORED, f"ignored by {rule}")

@@ -94,16 +94,26 @@ class Processes:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
 
-    def run(self, argv: Sequence[str], data: bytes | BinaryIO, deadline: float) -> Answer:
+    def run(
+        self, argv: Sequence[str], data: bytes | BinaryIO, deadline: float, output: BinaryIO | None = None
+    ) -> Answer:
         """Run a command with `data`, or what is in a file, as its standard input.
 
-        Raises TransportError past the deadline (seconds).
+        With `output`, a file, its standard output goes there, and not into memory. Raises TransportError past the
+        deadline (seconds).
         """
         # Not a pipe: before 8.5 the ssh that keeps a shared connection in the background holds on to it.
         with tempfile.TemporaryFile() as complaints:
-            return self._run(argv, data, deadline, complaints)
+            return self._run(argv, data, deadline, complaints, output)
 
-    def _run(self, argv: Sequence[str], data: bytes | BinaryIO, deadline: float, complaints: BinaryIO) -> Answer:
+    def _run(
+        self,
+        argv: Sequence[str],
+        data: bytes | BinaryIO,
+        deadline: float,
+        complaints: BinaryIO,
+        output: BinaryIO | None,
+    ) -> Answer:
         with self._lock:
             if self._closed:
                 raise TransportError("interrupted")
@@ -112,7 +122,7 @@ class Processes:
                 process = subprocess.Popen(
                     argv,
                     stdin=subprocess.PIPE if isinstance(data, bytes) else data,
-                    stdout=subprocess.PIPE,
+                    stdout=subprocess.PIPE if output is None else output,
                     stderr=complaints,
                     start_new_session=True,
                 )
@@ -130,7 +140,7 @@ class Processes:
         if self._closed and process.returncode < 0:
             raise TransportError("interrupted")
         complaints.seek(0)
-        return Answer(process.returncode, stdout, complaints.read())
+        return Answer(process.returncode, stdout or b"", complaints.read())
 
     def end_all(self) -> None:
         """End every command under way, and let no other start."""
@@ -224,39 +234,46 @@ class HostTransport:
             self.processes.run(argv, b"", _CLOSE)
         Path(self.ssh.socket).unlink(missing_ok=True)
 
-    def run(self, script: bytes, deadline: float) -> Answer:
-        """Run a shell script on the node. Raises TransportError, with the connection's own last word."""
+    def run(self, script: bytes, deadline: float, output: BinaryIO | None = None) -> Answer:
+        """Run a shell script on the node; what it says goes to the file `output`, if there is one.
+
+        Raises TransportError, with the connection's own last word.
+        """
         try:
-            return self._run(script, deadline)
+            return self._run(script, deadline, output)
         except TransportError:
             self.close()
             raise
 
-    def _run(self, script: bytes, deadline: float) -> Answer:
+    def _run(self, script: bytes, deadline: float, output: BinaryIO | None) -> Answer:
         argv = self._stdin_argv()
         if argv is None:
-            return self._run_as_argument(script, deadline)
-        answer = self.processes.run(argv, whole(script), deadline)
+            return self._run_as_argument(script, deadline, output)
+        answer = self.processes.run(argv, whole(script), deadline, output)
         if answer.status == SSH_FAILED and isinstance(self.host.backend, SshBackend):
             raise TransportError(last_word(answer.stderr))
-        if self.sudo and answer.status and not answer.stdout:  # no script of ours is without a word
+        if self.sudo and answer.status and not _spoke(answer.stdout, output):  # no script of ours is without a word
             raise TransportError(last_word(answer.stderr))
         return answer
 
-    def _run_as_argument(self, script: bytes, deadline: float) -> Answer:
+    def _run_as_argument(self, script: bytes, deadline: float, output: BinaryIO | None) -> Answer:
         """Through the backend's own run(), whose command lines testinfra knows; its child gets the deadline."""
         backend = self.host.backend
 
         def take(command: str, *args: str) -> CommandResult:
             line = BaseBackend.quote(command, *args)
-            answer = self.processes.run(["/bin/sh", "-c", line], b"", deadline)
+            answer = self.processes.run(["/bin/sh", "-c", line], b"", deadline, output)
             return backend.result(answer.status, line.encode(), answer.stdout, answer.stderr)
 
         backend.run_local = take
         result = backend.run(ascii_command(script))
-        if result.rc and not result.stdout_bytes:
+        if result.rc and not _spoke(result.stdout_bytes, output):
             raise TransportError(last_word(result.stderr_bytes))
         return Answer(result.rc, result.stdout_bytes, result.stderr_bytes)
+
+
+def _spoke(stdout: bytes, output: BinaryIO | None) -> bool:
+    return bool(stdout) or (output is not None and os.fstat(output.fileno()).st_size > 0)
 
 
 def host_spec(node: Node) -> str:

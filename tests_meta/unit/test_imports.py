@@ -19,6 +19,7 @@ ALLOWED: dict[str, str] = {
     "aggregate": "errors nodeset",
     "apply": "errors model plan script transport",
     "attributes": "attributes.reader attributes.rules attributes.writer",
+    "attributes.appender": "attributes.reader attributes.rules attributes.writer errors model yamlfile",
     "attributes.patterns": "model",
     "attributes.reader": "attributes.patterns attributes.rules errors model textfile words yamlfile yamlvalues",
     "attributes.rules": "accounts attributes.patterns model source",
@@ -33,8 +34,14 @@ ALLOWED: dict[str, str] = {
     "cli.diff": "cli.common config difference errors fanout fetch model nodeset repository source ssh transport",
     "cli.dsh": "cli.common cli.many dsh.calls dsh.multiplex dsh.reach dsh.tree model nodeset ssh",
     "cli.many": "cli.common config dsh.calls dsh.conductor dsh.multiplex dsh.reach dsh.speech errors nodeset ssh",
+    "cli.options": "cli.common",
     "cli.synctool": (
-        "cli.common cli.diff cli.work config errors explain manifest model nodeset repository source standalone"
+        "cli.common cli.diff cli.options cli.upload cli.work config errors explain manifest model nodeset "
+        "repository source standalone"
+    ),
+    "cli.upload": (
+        "attributes attributes.appender cli.common config errors fanout intake locking mirror model nodeset "
+        "ownership proposal repository ssh store transport words"
     ),
     "cli.work": (
         "aggregate cli.common config engine explain fanout locking model nodeids nodeset plan repairlog "
@@ -67,6 +74,7 @@ ALLOWED: dict[str, str] = {
     "extract": "attributes repository source",
     "fanout": "",
     "fetch": "errors model probe shell",
+    "intake": "errors model probe shell source",
     "journal": "",
     "lint": "config.model lint.files lint.names lint.precedence lint.subject lint.vital repository",
     "lint.files": "lint.subject masterdir model source words",
@@ -81,6 +89,7 @@ ALLOWED: dict[str, str] = {
     "model": "",
     "nodeids": "",
     "nodeset": "errors model words",
+    "ownership": "accounts attributes attributes.appender attributes.rules compare model source",
     "plan": "journal model repository shell source",
     "plugin": "plugin.collect plugin.lint plugin.options plugin.run plugin.terminal plugin.testinfra_hosts",
     "plugin.cluster": "config errors model nodeset report.tally repository standalone transport",
@@ -99,6 +108,7 @@ ALLOWED: dict[str, str] = {
     "plugin.terminal": "nodeset plugin.cluster plugin.log report.expand report.summary words",
     "plugin.testinfra_hosts": "plugin.cluster transport",
     "probe": "errors model shell source",
+    "proposal": "compare config.model errors intake masterdir model nodeset repository source",
     "remote": "",
     "repairlog": "accounts errors report.log report.nodetests session words",
     "report": "",
@@ -114,6 +124,7 @@ ALLOWED: dict[str, str] = {
     "source": "errors model",
     "ssh": "model",
     "standalone": "errors model nodeset words",
+    "store": "errors model",
     "suite": "compare model plan repository session source",
     "tarball": "",
     "textfile": "errors",
@@ -171,7 +182,7 @@ PURE = (
         "nodeset",
         "plan",
     ),
-    *("probe", "repository", "script", "shell", "source", "yamlfile"),
+    *("intake", "ownership", "probe", "proposal", "repository", "script", "shell", "source", "yamlfile"),
 )
 IMPURE = {"subprocess", "socket", "signal", "threading", "multiprocessing", "testinfra", "xdist", "pytest", "_pytest"}
 

@@ -50,8 +50,8 @@ def scan(sources: Iterable[Source]) -> str:
         rules.append({"path": "/**", "owner": owner, "group": group})
         owners, groups = _facts(overlay, "owner", _owner, owner), _facts(overlay, "group", _group, group)
         for facts in ([*owners, *groups], _facts(with_mode, "mode", _mode, None)):
-            rules += _grouped(fact for fact in facts if _is_utf8(fact.name))
-            unwritten |= {fact.name for fact in facts if not _is_utf8(fact.name)}
+            rules += _grouped(fact for fact in facts if is_utf8(fact.name))
+            unwritten |= {fact.name for fact in facts if not is_utf8(fact.name)}
     left_out = "".join(f"# left out, the name is not UTF-8: {printable(name)}\n" for name in sorted(unwritten))
     return _HEADER + left_out + dump(rules)
 
@@ -70,7 +70,7 @@ def exact(chosen: Iterable[tuple[Source, Attributes | None]]) -> str:
     for said, names in rules.items():
         lines += [f"  {attribute}: {_quoted(value)}" for attribute, value in said]
         lines[-len(said)] = f"- {lines[-len(said)].lstrip()}"
-        lines += ["  source:", *(f"  - {_quoted(_as_name(name))}" for name in names)]
+        lines += ["  source:", *(f"  - {_quoted(as_name(name))}" for name in names)]
     return "\n".join((_EXACT_HEADER, *lines, "")) if lines else ""
 
 
@@ -116,18 +116,19 @@ def _grouped(facts: Iterable[_Fact]) -> Iterator[dict[str, object]]:
         said.setdefault((fact.key, fact.name), []).append((fact.attribute, fact.value))
     rules: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
     for (key, name), values in said.items():
-        rules.setdefault((key, tuple(values)), []).append(_as_name(name))
+        rules.setdefault((key, tuple(values)), []).append(as_name(name))
     for (key, attributes), names in sorted(rules.items()):
         yield {**dict(attributes), key: sorted(names)}
 
 
-def _as_name(name: bytes) -> str:
+def as_name(name: bytes) -> str:
     """A name as a rule has it. For a byte that is not UTF-8, which YAML cannot hold, it has a `?`."""
     escaped = re.sub(r"([*?\[])", r"[\1]", name.decode("utf-8", "surrogateescape"))
     return re.sub("[\udc80-\udcff]", "?", escaped)
 
 
-def _is_utf8(name: bytes) -> bool:
+def is_utf8(name: bytes) -> bool:
+    """Whether YAML can hold a name."""
     try:
         name.decode("utf-8")
     except UnicodeDecodeError:

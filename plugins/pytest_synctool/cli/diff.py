@@ -7,41 +7,24 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from pytest_synctool import fetch
 from pytest_synctool.cli import common
+from pytest_synctool.config import Config
+from pytest_synctool.difference import Contents, Verdict, as_lines, grouped, is_binary, judge, secret
 from pytest_synctool.errors import ConfigError, RemoteError, SelectionError, TransportError
-
-if TYPE_CHECKING:
-    from pytest_synctool.config import Config
-    from pytest_synctool.difference import Verdict
-    from pytest_synctool.fetch import Copy, Request
-    from pytest_synctool.model import Node
-    from pytest_synctool.repository import Entry, Repository
-    from pytest_synctool.ssh import SshSettings
-    from pytest_synctool.transport import Processes
-
-
-def add_options(parser: ArgumentParser) -> None:
-    """The options that run() reads."""
-    group = parser.add_argument_group("differences")
-    group.add_argument(
-        "-d",
-        "--diff",
-        metavar="FILE",
-        action="append",
-        default=[],
-        type=common.destination,
-        help="show what differs between the master's source of FILE and the nodes' copies; can be repeated",
-    )
-    group.add_argument(
-        "--show-sensitive", action="store_true", help="with -d: also the contents that not everybody may read"
-    )
+from pytest_synctool.fanout import Fanout
+from pytest_synctool.model import Kind, Node, printable
+from pytest_synctool.nodeset import fold
+from pytest_synctool.repository import Entry, Repository
+from pytest_synctool.source import Tree
+from pytest_synctool.ssh import SshSettings
+from pytest_synctool.transport import Processes, connect
 
 
 def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace) -> int:
@@ -49,10 +32,6 @@ def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments
 
     Raises SynctoolError for mistakes, before any node is contacted.
     """
-    from pytest_synctool.difference import Verdict, grouped
-    from pytest_synctool.model import printable
-    from pytest_synctool.nodeset import fold
-
     wanted = _wanted(repository, nodes, arguments.diff)
     found = _Differences(config, wanted, arguments).of_nodes([node for node in nodes if wanted[node.name]])
     for path in dict.fromkeys(arguments.diff):
@@ -73,14 +52,11 @@ def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments
     return common.NOT_FOUND if differs else common.OK
 
 
-Wanted = Mapping[str, Mapping[bytes, "Entry"]]
+Wanted = Mapping[str, Mapping[bytes, Entry]]
 
 
 def _wanted(repository: Repository, nodes: Iterable[Node], paths: Sequence[bytes]) -> Wanted:
     """The entries of each node for these paths. Raises SelectionError for a path that no node has."""
-    from pytest_synctool.model import printable
-    from pytest_synctool.source import Tree
-
     wanted = {
         node.name: {
             entry.destination: entry
@@ -104,9 +80,6 @@ class _Differences:
     arguments: Namespace
 
     def __post_init__(self) -> None:
-        from pytest_synctool.ssh import SshSettings
-        from pytest_synctool.transport import Processes
-
         self.command: Sequence[str] = self.config.diff_cmd
         if shutil.which(self.command[0]) is None:
             raise ConfigError(
@@ -117,8 +90,6 @@ class _Differences:
 
     def of_nodes(self, nodes: Sequence[Node]) -> dict[str, Mapping[bytes, Verdict]]:
         """The verdicts on each node, by path; in the order of the nodes."""
-        from pytest_synctool.fanout import Fanout
-
         for node in nodes:
             for entry in self.wanted[node.name].values():
                 _ = entry.expected  # what cannot be read here is told before any node is contacted
@@ -131,8 +102,6 @@ class _Differences:
             fanout.close()
 
     def _of_node(self, node: Node) -> Mapping[bytes, Verdict]:
-        from pytest_synctool.difference import Verdict
-
         entries = self.wanted[node.name]
         try:
             copies = self._fetch(node, list(entries.values()))
@@ -142,13 +111,10 @@ class _Differences:
             return dict.fromkeys(entries, Verdict(errors=(str(error),)))
         return {path: self._verdict(entry, copies[entry.looked_at]) for path, entry in entries.items()}
 
-    def _fetch(self, node: Node, entries: Sequence[Entry]) -> dict[bytes, Copy]:
-        from pytest_synctool import fetch
-        from pytest_synctool.transport import connect
-
+    def _fetch(self, node: Node, entries: Sequence[Entry]) -> dict[bytes, fetch.Copy]:
         requests = [_request(entry, everything=self.arguments.show_sensitive) for entry in entries]
         nonce = secrets.token_hex(16).encode("ascii")
-        copies: dict[bytes, Copy] = {}
+        copies: dict[bytes, fetch.Copy] = {}
         with closing(connect(node, self.ssh, self.processes)) as connection:
             parts = [requests] if connection.script_limit is None else [[request] for request in requests]
             for part in parts:
@@ -156,10 +122,7 @@ class _Differences:
                 copies.update(fetch.parse(part, nonce, answer.stdout))
         return copies
 
-    def _verdict(self, entry: Entry, copy: Copy) -> Verdict:
-        from pytest_synctool.difference import Contents, Verdict, is_binary, judge
-        from pytest_synctool.model import printable
-
+    def _verdict(self, entry: Entry, copy: fetch.Copy) -> Verdict:
         found = judge(entry, entry.expected, copy, secrets=self.arguments.show_sensitive)
         if not isinstance(found, Contents):
             return found
@@ -173,8 +136,6 @@ class _Differences:
 
     def _compared(self, entry: Entry, ours: bytes, theirs: bytes) -> Verdict:
         """What diff_cmd says of two contents."""
-        from pytest_synctool.difference import Verdict, as_lines
-
         names = [entry.source.relative, b"node" + entry.destination]
         with tempfile.TemporaryDirectory(prefix="synctool-diff-") as directory:
             for name, content in zip(names, (ours, theirs), strict=True):
@@ -196,17 +157,13 @@ class _Differences:
         return Verdict(as_lines(done.stdout, names))
 
 
-def _request(entry: Entry, *, everything: bool) -> Request:
+def _request(entry: Entry, *, everything: bool) -> fetch.Request:
     """What to ask a node for. What attributes.yaml or the master's file say is secret does not leave the node."""
-    from pytest_synctool.difference import secret
-    from pytest_synctool.fetch import Request
-    from pytest_synctool.model import Kind
-
     expected = entry.expected
     if expected.kind is not Kind.FILE:
-        return Request(entry.looked_at, content=False)
+        return fetch.Request(entry.looked_at, content=False)
     wanted = everything or secret(entry, expected, expected) is None
-    return Request(entry.looked_at, expected.size, expected.md5, content=wanted, secrets=everything)
+    return fetch.Request(entry.looked_at, expected.size, expected.md5, content=wanted, secrets=everything)
 
 
 def _read(path: bytes) -> bytes:

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
-from pytest_synctool.cli import common, diff
+from pytest_synctool.cli import common, options
 from pytest_synctool.errors import SelectionError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _OF_RUNS: Final = (
     *(("-a", "aggregate"), ("--skip-rsync", "skip_rsync"), ("--nodename", "nodename")),
 )
 # What is done with nodes instead of a run, with the options of runs that go with it.
-_ACTIONS: Final = (("-d", "diff", ("--nodename",)),)
+_ACTIONS: Final = (("-d", "diff", ("--nodename", "-a")), ("-u", "upload", ("--nodename", "-f")))
 _OF_REPAIRS: Final = (("--no-saved", "no_saved"), ("--saved-dir", "saved_dir"))
 
 
@@ -44,7 +44,8 @@ def _parser() -> ArgumentParser:
     common.add_selection(parser)
     _add_work(parser)
     _add_questions(parser)
-    diff.add_options(parser)
+    options.add_diff(parser)
+    options.add_upload(parser)
     return parser
 
 
@@ -113,6 +114,8 @@ def _clash(arguments: Namespace) -> str | None:
                 return f"{option} does not go with {action}: one thing at a time"
     if arguments.show_sensitive and not arguments.diff:
         return "--show-sensitive needs -d"
+    if arguments.suffix is not None and not arguments.upload:
+        return "-s needs -u: it is for what is brought into overlay/"
     for question, _ in _QUESTIONS:
         for option, _ in _OF_RUNS:
             if {question, option} <= set(given):
@@ -151,7 +154,13 @@ def _main(argv: Sequence[str] | None) -> int:
         status = common.OK
         manifest.write(found, nodes, sys.stdout)
     elif arguments.diff:
+        from pytest_synctool.cli import diff
+
         status = diff.run(config, found, nodes, arguments)
+    elif arguments.upload:
+        from pytest_synctool.cli import upload
+
+        status = upload.run(config, found, nodes, arguments)
     elif arguments.ref:
         status = _refer(found, nodes, arguments)
     else:

@@ -1,0 +1,45 @@
+"""Options of `synctool` for what is done with single files.
+
+Apart from what does it, which loads much more than a call of --help needs.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from pytest_synctool.cli import common
+
+
+def add_diff(parser: ArgumentParser) -> None:
+    """Differences."""
+    group = parser.add_argument_group("differences")
+    group.add_argument(
+        "-d",
+        "--diff",
+        metavar="FILE",
+        action="append",
+        default=[],
+        type=common.destination,
+        help="show what differs between the master's source of FILE and the nodes' copies; can be repeated",
+    )
+    group.add_argument(
+        "--show-sensitive", action="store_true", help="with -d: also the contents that not everybody may read"
+    )
+
+
+def add_upload(parser: ArgumentParser) -> None:
+    """Uploads."""
+    group = parser.add_argument_group("from a node to the repository", "Nothing is written without -f.")
+    group.add_argument(
+        "-u",
+        "--upload",
+        metavar="FILE",
+        type=common.destination,
+        help="bring FILE of the one node that is selected, a directory with all that is in it, into overlay/",
+    )
+    group.add_argument(
+        "-s",
+        "--suffix",
+        metavar="GROUP",
+        help="with -u: the group extension; else that of the node's source, or the node's name where it has none",
+    )
