@@ -36,9 +36,10 @@ ALLOWED: dict[str, str] = {
     "cli.many": "cli.common config dsh.calls dsh.conductor dsh.multiplex dsh.reach dsh.speech errors nodeset ssh",
     "cli.options": "cli.common",
     "cli.synctool": (
-        "cli.common cli.diff cli.options cli.upload cli.work config errors explain manifest model nodeset "
+        "cli.common cli.diff cli.options cli.update cli.upload cli.work config errors explain manifest model nodeset "
         "repository source standalone"
     ),
+    "cli.update": "cli.common release",
     "cli.upload": (
         "attributes attributes.appender cli.common config errors fanout intake locking mirror model nodeset "
         "ownership proposal repository ssh store transport words"
@@ -109,6 +110,7 @@ ALLOWED: dict[str, str] = {
     "plugin.testinfra_hosts": "plugin.cluster transport",
     "probe": "errors model shell source",
     "proposal": "compare config.model errors intake masterdir model nodeset repository source",
+    "release": "",
     "remote": "",
     "repairlog": "accounts errors report.log report.nodetests session words",
     "report": "",
@@ -157,6 +159,7 @@ FOREIGN: dict[str, str] = {
     "plugin.scheduler": "pytest xdist",
     "plugin.terminal": "pytest",
     "plugin.testinfra_hosts": "pytest",
+    "release": "packaging",
     "report.expand": "pytest",
     "transport": "testinfra",
     "yamlfile": "yaml",
@@ -182,7 +185,7 @@ PURE = (
         "nodeset",
         "plan",
     ),
-    *("intake", "ownership", "probe", "proposal", "repository", "script", "shell", "source", "yamlfile"),
+    *("intake", "ownership", "probe", "proposal", "release", "repository", "script", "shell", "source", "yamlfile"),
 )
 IMPURE = {"subprocess", "socket", "signal", "threading", "multiprocessing", "testinfra", "xdist", "pytest", "_pytest"}
 

@@ -1,11 +1,12 @@
-"""Options of `synctool` for what is done with single files.
+"""Options of `synctool` for what is done with single files and with the program itself.
 
 Apart from what does it, which loads much more than a call of --help needs.
 """
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+import os
+from argparse import ArgumentParser, ArgumentTypeError
 
 from pytest_synctool.cli import common
 
@@ -43,3 +44,23 @@ def add_upload(parser: ArgumentParser) -> None:
         metavar="GROUP",
         help="with -u: the group extension; else that of the node's source, or the node's name where it has none",
     )
+
+
+def add_update(parser: ArgumentParser) -> None:
+    """The program itself."""
+    group = parser.add_argument_group("the program itself", "Where packages come from is what pip is configured for.")
+    group.add_argument("--check-update", action="store_true", help="tell whether there is a newer version")
+    group.add_argument(
+        "--download",
+        metavar="DIR",
+        nargs="?",
+        const=".",
+        type=_directory,
+        help="put the latest version as a file into DIR, else into this directory",
+    )
+
+
+def _directory(text: str) -> str:
+    if not text or not os.path.isdir(text):
+        raise ArgumentTypeError(f"expected a directory, not '{text}'")
+    return text

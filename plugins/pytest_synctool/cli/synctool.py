@@ -26,7 +26,10 @@ _OF_RUNS: Final = (
     *(("-a", "aggregate"), ("--skip-rsync", "skip_rsync"), ("--nodename", "nodename")),
 )
 # What is done with nodes instead of a run, with the options of runs that go with it.
-_ACTIONS: Final = (("-d", "diff", ("--nodename", "-a")), ("-u", "upload", ("--nodename", "-f")))
+_ACTIONS: Final = (
+    *(("-d", "diff", ("--nodename", "-a")), ("-u", "upload", ("--nodename", "-f"))),
+    *(("--check-update", "check_update", ()), ("--download", "download", ())),
+)
 _OF_REPAIRS: Final = (("--no-saved", "no_saved"), ("--saved-dir", "saved_dir"))
 
 
@@ -46,6 +49,7 @@ def _parser() -> ArgumentParser:
     _add_questions(parser)
     options.add_diff(parser)
     options.add_upload(parser)
+    options.add_update(parser)
     return parser
 
 
@@ -140,6 +144,10 @@ def _main(argv: Sequence[str] | None) -> int:
     arguments = parser.parse_args(argv)
     if (clash := _clash(arguments)) is not None:
         parser.error(clash)
+    if arguments.check_update or arguments.download:
+        from pytest_synctool.cli import update
+
+        return update.run(arguments)
     from pytest_synctool import config as configuration
     from pytest_synctool import manifest, repository
 
