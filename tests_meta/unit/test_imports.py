@@ -36,8 +36,8 @@ ALLOWED: dict[str, str] = {
     "cli.many": "cli.common config dsh.calls dsh.conductor dsh.multiplex dsh.reach dsh.speech errors nodeset ssh",
     "cli.options": "cli.common",
     "cli.synctool": (
-        "cli.common cli.diff cli.options cli.update cli.upload cli.work config errors explain manifest model nodeset "
-        "repository source standalone"
+        "cli.common cli.diff cli.options cli.update cli.upload cli.work config errors explain manifest model "
+        "nodeset repository source standalone"
     ),
     "cli.update": "cli.common release",
     "cli.upload": (
