@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import IO, BinaryIO, Final
 
 from pytest_synctool import probe
+from pytest_synctool.attributes.rules import LARGEST_ID
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, Actual, FileState, Kind, printable
 from pytest_synctool.shell import quote
@@ -108,6 +109,8 @@ def _take(intake: Intake, member: tarfile.TarInfo) -> None:
     else:
         intake._members[name] = member
     member = intake._members[name]
+    if member.issparse() or not (member.size >= 0 <= member.uid <= LARGEST_ID and 0 <= member.gid <= LARGEST_ID):
+        raise RemoteError(f"the node has sent {printable(name)} in a way that no tar does by itself")
     if not (member.isreg() or member.isdir() or member.issym()):
         intake.special.append(name)
         return
@@ -117,13 +120,15 @@ def _take(intake: Intake, member: tarfile.TarInfo) -> None:
 def _name(raw: str, path: bytes) -> bytes:
     """The absolute path that a name in the stream stands for; it has to be the path asked for or below it."""
     name = raw.encode("utf-8", "surrogateescape").removeprefix(b".").rstrip(b"/")
-    odd = any(part in (b"", b".", b"..") for part in name.split(b"/")[1:])
+    odd = b"\0" in name or any(part in (b"", b".", b"..") for part in name.split(b"/")[1:])
     if odd or not (name == path or name.startswith(path + b"/")):
         raise RemoteError(f"the node has sent {printable(name) or 'a file without a name'}, which nobody has asked for")
     return name
 
 
 def _state(intake: Intake, name: bytes, member: tarfile.TarInfo) -> FileState:
+    if "\0" in member.linkname:
+        raise RemoteError(f"the node has sent {printable(name)} as a link to what no link can lead to")
     (uid, owner), (gid, group) = _account(member.uid, member.uname), _account(member.gid, member.gname)
     state = FileState(
         kind=Kind.FILE if member.isreg() else Kind.DIRECTORY if member.isdir() else Kind.LINK,
@@ -145,7 +150,7 @@ def _state(intake: Intake, name: bytes, member: tarfile.TarInfo) -> FileState:
 
 def _account(number: int, name: str) -> tuple[int, str | None]:
     """Number and name of an owner. For one without a name BusyBox has the number there, which may be cut off here."""
-    if name.isdecimal():
+    if name.isdecimal() and int(name) <= LARGEST_ID:
         return int(name), None
     return number, name or None
 

@@ -75,7 +75,7 @@ ALLOWED: dict[str, str] = {
     "extract": "attributes repository source",
     "fanout": "",
     "fetch": "errors model probe shell",
-    "intake": "errors model probe shell source",
+    "intake": "attributes.rules errors model probe shell source",
     "journal": "",
     "lint": "config.model lint.files lint.names lint.precedence lint.subject lint.vital repository",
     "lint.files": "lint.subject masterdir model source words",

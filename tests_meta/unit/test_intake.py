@@ -143,6 +143,42 @@ def test_bad_streams(members: Sequence[tuple[tarfile.TarInfo, bytes]], message: 
         read(b"/d", stream)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "1000000000000"},
+        {"GNU.sparse.map": "0,1,999999999999,1", "GNU.sparse.size": "1000000000000"},
+        {"uid": "-1"},
+        {"uid": "4294967295"},
+        {"gid": "99999999999999"},
+        {"gid": "-7"},
+        {"path": "./d/e\0f"},
+        {"size": "-1"},
+    ],
+)
+def test_what_no_tar_says_by_itself(fields: dict[str, str]) -> None:
+    """Extended headers with what would be written as something else, or without end."""
+    stream = io.BytesIO()
+    info, content = member("./d/e", content=b"1\n0\n1\n" + bytes(506))
+    info.pax_headers = fields
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(TOP[0])
+        tar.addfile(info, io.BytesIO(content))
+    with pytest.raises(RemoteError):
+        read(b"/d", io.BytesIO(BEGUN + stream.getvalue() + END))
+
+
+def test_a_link_that_leads_nowhere() -> None:
+    info, _ = member("./d/e", tarfile.SYMTYPE)
+    info.pax_headers = {"linkpath": "a\0b"}
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(TOP[0])
+        tar.addfile(info)
+    with pytest.raises(RemoteError):
+        read(b"/d", io.BytesIO(BEGUN + stream.getvalue() + END))
+
+
 def test_devices_are_not_taken() -> None:
     intake = read(b"/d", io.BytesIO(sent([TOP, member("./d/e", tarfile.CHRTYPE), member("./d/f", tarfile.FIFOTYPE)])))
     assert [each.path for each in intake.found] == [b"/d"]

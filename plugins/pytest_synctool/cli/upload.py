@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from typing import BinaryIO
 
@@ -160,6 +161,7 @@ class _Upload:
 
     def carry_out(self, *, write: bool) -> None:
         """Tell what has to be done, and do it with `write`."""
+        words = cache(lambda nodes: whom(nodes, self.config))  # most places are for the same nodes
         with closing(MasterdirLock(self.config.masterdir)) if write else nullcontext():
             if write:
                 self.check()  # nobody else changes it from now on
@@ -170,7 +172,7 @@ class _Upload:
             for each in self.todo:
                 if write:
                     self._write(each)
-                self._tell(f"{in_words(each, done=write)}, for {whom(each.nodes, self.config)}")
+                self._tell(f"{in_words(each, done=write)}, for {words(each.nodes)}")
         same = len(self.proposal.placements) - len(self.todo)
         if not self.todo:
             shown = self.proposal.placements[-1].source.shown if same == 1 else "what is in overlay/"
