@@ -320,6 +320,21 @@ class TestInterrupted:
             "dsh: ended: node[2-3]",
         ]
 
+    def test_before_the_command_is_known_to_have_begun(self, nodes: Site) -> None:
+        """Its output may be faster than the word that tells its process group."""
+        slow = nodes.directory / "slow-ssh"
+        slow.write_text('#!/bin/bash\nexec ssh "$@" 2> >(sleep 1; exec cat >&2)\n')
+        slow.chmod(0o755)
+        conf = nodes.configure()
+        conf.write_text(conf.read_text().replace("ssh_cmd ssh", f"ssh_cmd {slow}"))
+        with terminal(nodes.directory, "dsh", f"echo begun; {SLEEP}") as shell:
+            for name in nodes.nodes:
+                shell.until(f"{name}: begun".encode())
+            shell.type(b"\x03")
+            assert shell.end() == 130
+        assert left_behind(nodes) == {}
+        assert shell.shown.endswith(b"\r\ndsh: ended: node[1-3]\r\n")
+
     def test_nodes_that_were_waiting(self, nodes: Site) -> None:
         with terminal(nodes.directory, "dsh", "-p", "1", f"echo begun; {SLEEP}") as shell:
             shell.until(b"node1: begun")

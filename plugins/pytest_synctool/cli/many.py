@@ -187,12 +187,14 @@ def conclude(name: str, found: Fleet, conductors: Sequence[Conductor], *, most: 
 
 
 def _interrupted(name: str, calls: Mapping[str, Call], conductors: Sequence[Conductor]) -> Iterator[str]:
+    from pytest_synctool.dsh.calls import Ending
     from pytest_synctool.nodeset import fold
 
+    done = {node for node, call in calls.items() if call.outcome and call.outcome.ending is Ending.DONE}
     open_ = {node for node, call in calls.items() if call.outcome is None}
     begun = {node for conductor in conductors for node in conductor.begun}
     stopped = {node for conductor in conductors for node in conductor.stopped} & open_
-    for what, nodes in (("done", calls.keys() - open_), ("ended", stopped), ("not begun", open_ - begun)):
+    for what, nodes in (("done", done), ("ended", stopped), ("not begun", open_ - begun)):
         if nodes:
             yield f"{name}: {what}: {fold(nodes)}"
     problems = {node: problem for conductor in conductors for node, problem in conductor.problems.items()}

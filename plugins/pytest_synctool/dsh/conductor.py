@@ -27,6 +27,7 @@ from pytest_synctool.ssh import SSH_FAILED, last_word
 _STOP_LIMIT: Final = 6.0  # seconds for telling a node to end a command; ending it by force takes two of them
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MOST_INPUT: Final = 64 << 20  # bytes
+_GRACE: Final = 3.0  # seconds; a login rarely takes longer
 _INPUT: Final = b"input"
 _SIGNAL: Final = b"signal"
 
@@ -85,7 +86,7 @@ class Conductor(EventHandler):  # type: ignore[misc]
         self._work, self._speech, self._quiet, self._interrupted = work, speech, quiet, interrupted
         self._width, self._limit, self._stdin = width, limit, stdin
         self._queue = deque(calls)
-        self._active: set[Any] = set()
+        self._active: dict[str, Any] = {}  # the worker of a node, or of all nodes with one line behind gateways
         self._failure: OSError | None = None
         self._ending = False
         self._routed: frozenset[str] = frozenset()
@@ -166,17 +167,17 @@ class Conductor(EventHandler):  # type: ignore[misc]
         for call in behind:
             lines.setdefault(self._work.line(call.node), []).append(call.node)
         for line, nodes in lines.items():
-            self._schedule(Tree(NodeSet.fromlist(nodes), self, self._limit, command=line, stderr=True))
+            self._schedule(line, Tree(NodeSet.fromlist(nodes), self, self._limit, command=line, stderr=True))
         for _ in range(self._width):
             self._next()
 
     def _next(self) -> None:
         if self._queue:
             node = self._queue.popleft().node
-            self._schedule(self._direct(node, self, self._limit, command=self._work.line(node), stderr=True))
+            self._schedule(node, self._direct(node, self, self._limit, command=self._work.line(node), stderr=True))
 
-    def _schedule(self, worker: Any) -> None:
-        self._active.add(worker)
+    def _schedule(self, name: str, worker: Any) -> None:
+        self._active[name] = worker
         if self._feed is None:
             if self._input:
                 worker.write(self._input)
@@ -219,11 +220,22 @@ class Conductor(EventHandler):  # type: ignore[misc]
         if self.signal is not None:
             self._interrupted()
         self._queue.clear()
-        for worker in list(self._active):
-            worker.abort()
         for call in self.calls.values():
-            if call.outcome is None:
-                self._stop(call)
+            if call.group is not None and call.outcome is None:
+                self._end_one(call)
+        # What has not announced itself may have begun all the same: it gets a moment for saying so.
+        self._task.timer(_GRACE, self, autoclose=True)
+
+    def _end_one(self, call: Call) -> None:
+        worker = self._active.get(call.node)
+        if worker is not None:
+            worker.abort()
+        self._stop(call)
+
+    def ev_timer(self, timer: Any) -> None:
+        """Nobody is waited for any longer."""
+        for worker in set(self._active.values()):
+            worker.abort()
 
     def _stop(self, call: Call) -> None:
         """Let a node end a command that it has announced."""
@@ -267,10 +279,15 @@ class Conductor(EventHandler):  # type: ignore[misc]
     def said(self, node: str, stream: str, lines: Sequence[bytes]) -> None:
         """A node has said these lines; of a gateway that is none of the nodes it is passed on."""
         call = self.calls.get(node)
-        if stream != Worker.SNAME_STDOUT:
-            self._say(node, lines if call is None else [shown for line in lines for shown in call.heard(line)])
-        else:
+        if stream == Worker.SNAME_STDOUT:
             self._say_out(node, lines)
+        elif call is None:
+            self._say(node, lines)
+        else:
+            before = call.group
+            self._say(node, [shown for line in lines for shown in call.heard(line)])
+            if self._ending and call.group != before and call.outcome is None:
+                self._end_one(call)
 
     def ev_read(self, worker: Any, node: str, sname: str, msg: bytes) -> None:
         """A line from behind a gateway."""
@@ -283,8 +300,8 @@ class Conductor(EventHandler):  # type: ignore[misc]
     def ev_hup(self, worker: Any, node: str, rc: int) -> None:
         """What was run for a node has ended."""
         call = self.calls[node]
-        if call.outcome is not None or self._ending:
-            return
+        if call.outcome is not None or (self._ending and call.group is not None):
+            return  # it is told already, or was ended by us
         shown = call.ended(rc)
         status = call.outcome.status if call.outcome is not None else 0
         if status and not self._quiet:
@@ -301,7 +318,7 @@ class Conductor(EventHandler):  # type: ignore[misc]
                 if call.outcome is None:
                     self._say(call.node, call.late(self._limit))
                     self._stop(call)
-        self._active.discard(worker)
+        self._active = {name: other for name, other in self._active.items() if other is not worker}
         self._next()
 
     def lost(self, nodes: Sequence[str], reason: str) -> None:
