@@ -24,13 +24,13 @@ from typing import Final
 
 from testinfra.backend.chroot import ChrootBackend
 
-from pytest_synctool import attributes, tarball
+from pytest_synctool import attributes, rsync, tarball
 from pytest_synctool.errors import TransportError
 from pytest_synctool.extract import Extract, extract
 from pytest_synctool.model import Actual, FileState, Kind, printable
 from pytest_synctool.probe import Request
 from pytest_synctool.repository import Entry
-from pytest_synctool.shell import words
+from pytest_synctool.shell import COMPLETE, words
 from pytest_synctool.transport import Answer, HostTransport, SynctoolSshBackend
 
 MARK: Final = ".synctool-mirror"
@@ -92,7 +92,7 @@ echo "synctool: done" >&2; exit $s
 """.replace("MARK", MARK)
     .replace("SAYS", _SAYS)
     .replace("MADE", _MADE)
-    .replace("COMPLETE", tarball.COMPLETE)
+    .replace("COMPLETE", COMPLETE)
     .replace("ATTRIBUTES", attributes.FILE_NAME)
     .split()
 )
@@ -102,9 +102,6 @@ _KEPT: Final = {
     "say rsync:no if the node shares it, else remove it there once",
     "mounted": "something is mounted below {} there, so nothing is removed from it",
 }
-
-# rsync ends its connection with a signal as soon as something is wrong, whatever the other end has yet to say.
-_LISTEN: Final = ("sh", "-c", 'trap "" USR1; exec "$@"', "sh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,16 +168,15 @@ class Mirror:
         return (f"{where}, files were brought by tar", *notes)
 
     def _rsync(self, transport: HostTransport, directory: bytes, node: str, what: Extract, fingerprint: str) -> Answer:
-        given = [word.partition("=")[2] for word in self.rsync_cmd if word.startswith("--rsync-path=")]
         with _written(what, fingerprint) as (number, made):
             # What stands before a `/./` is where rsync finds a name, and not a part of it.
             files = (*(os.path.join(os.fsencode(self.masterdir), b".", name) for name in what.names), *made)
             argv = [
                 *self.rsync_cmd,
                 *_RSYNC_OPTIONS,
-                "--rsh=" + " ".join(_rsync_word(word) for word in (*_LISTEN, *_remote_shell(transport))),
-                "--rsync-path=" + _node_command(transport, directory, number, given[-1] if given else "rsync"),
-                *("--", "/", f"[{node}]:./" if ":" in node else f"{node}:./"),
+                rsync.shell_option(_remote_shell(transport)),
+                "--rsync-path=" + _node_command(transport, directory, number, rsync.node_command(self.rsync_cmd)),
+                *("--", "/", rsync.place(node, "./")),
             ]
             return transport.processes.run(argv, b"".join(name + b"\0" for name in files), self.deadline)
 
@@ -349,8 +345,3 @@ def _inside(root: Path, masterdir: Path) -> Path:
     if not target.resolve().is_relative_to(root.resolve()):
         raise TransportError(f"{target} leads out of {root} through a symbolic link")
     return target
-
-
-def _rsync_word(word: str) -> str:
-    """A word as rsync's --rsh understands it, which is not quite as a shell does."""
-    return "'" + word.replace("'", "''") + "'" if any(c in word for c in " '\"\\") or not word else word

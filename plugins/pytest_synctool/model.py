@@ -35,6 +35,13 @@ class Node:
     rsync: bool = True
     ignored: bool = False
 
+    @property
+    def host_spec(self) -> str:
+        """The testinfra host specification of what a connection goes to."""
+        if self.connection:
+            return self.connection
+        return f"ssh://[{self.address}]" if ":" in self.address else f"ssh://{self.address}"
+
 
 @dataclass(frozen=True, slots=True)
 class FileState:

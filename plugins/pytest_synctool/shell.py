@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import Final
+
+# The last member of a tar stream: one that broke off between two files looks like a complete one to tar.
+COMPLETE: Final = ".synctool-complete"
 
 _SAFE = re.compile(rb"[A-Za-z0-9@%+=:,./_-]+")
 _ASCII = re.compile(rb"[\t\n\x20-\x7e]*")

@@ -7,10 +7,19 @@ import stat
 import tarfile
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
-# The last member: a stream that broke off between two files looks like a complete one to tar.
-COMPLETE: Final = ".synctool-complete"
+from pytest_synctool.shell import COMPLETE
+
+
+def archive(stream: BinaryIO) -> tarfile.TarFile:
+    """An archive to write to a stream. Not in the newer pax format: BusyBox does not know it."""
+    return tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape")
+
+
+def complete(tar: tarfile.TarFile) -> None:
+    """Write the member that has to be the last."""
+    tar.addfile(tarfile.TarInfo(COMPLETE))
 
 
 def write(stream: BinaryIO, masterdir: bytes, files: Sequence[bytes], made: Mapping[bytes, bytes]) -> None:
@@ -19,10 +28,7 @@ def write(stream: BinaryIO, masterdir: bytes, files: Sequence[bytes], made: Mapp
     What is not there any more is left out. `made` are others, with their contents. Raises OSError where something
     cannot be read or written.
     """
-    # Not the newer pax format: BusyBox does not know it.
-    with tarfile.open(
-        fileobj=stream, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape"
-    ) as tar:
+    with archive(stream) as tar:
         above = {name[:at] for name in files for at in range(len(name)) if name[at : at + 1] == b"/"}
         for name in sorted(above | {*files}, key=lambda name: name.split(b"/")):
             try:
@@ -33,7 +39,7 @@ def write(stream: BinaryIO, masterdir: bytes, files: Sequence[bytes], made: Mapp
             member = tarfile.TarInfo(name.decode("utf-8", "surrogateescape"))
             member.size, member.mode = len(content), 0o600
             tar.addfile(member, BytesIO(content))
-        tar.addfile(tarfile.TarInfo(COMPLETE))
+        complete(tar)
 
 
 def _add(tar: tarfile.TarFile, masterdir: bytes, name: bytes, *, follow: bool) -> None:

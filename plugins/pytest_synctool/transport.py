@@ -276,32 +276,25 @@ def _spoke(stdout: bytes, output: BinaryIO | None) -> bool:
     return bool(stdout) or (output is not None and os.fstat(output.fileno()).st_size > 0)
 
 
-def host_spec(node: Node) -> str:
-    """The testinfra host specification of a node."""
-    if node.connection:
-        return node.connection
-    return f"ssh://[{node.address}]" if ":" in node.address else f"ssh://{node.address}"
-
-
 def connect(node: Node, ssh: SshSettings, processes: Processes, sudo: Sudo | None = None) -> HostTransport:
     """A connection to a node; nothing is contacted yet. Raises TransportError for an unknown kind of connection."""
-    name, arguments = testinfra.backend.parse_hostspec(host_spec(node))
+    name, arguments = testinfra.backend.parse_hostspec(node.host_spec)
     if sudo is not None:  # `?sudo=true` in a node's own specification says the same
         arguments = {"sudo": True, "sudo_user": sudo.user, **arguments}
     kind = arguments.pop("connection")
     if name.rpartition("@")[2].startswith("-"):
-        raise TransportError(f"connection {host_spec(node)}: a host name cannot start with '-'")
+        raise TransportError(f"connection {node.host_spec}: a host name cannot start with '-'")
     try:
         backend_class = SynctoolSshBackend if kind == "ssh" else testinfra.backend.get_backend_class(kind)
         backend = backend_class(**arguments) if kind == "local" else backend_class(_host_part(node, name), **arguments)
     except (RuntimeError, ImportError) as error:
-        raise TransportError(f"connection {host_spec(node)}: {error}") from error
+        raise TransportError(f"connection {node.host_spec}: {error}") from error
     return HostTransport(testinfra.host.Host(backend), processes, ssh)
 
 
 def _host_part(node: Node, name: str) -> str:
     # chroot:///srv/image: testinfra's parser takes only what stands before the path.
-    spec = host_spec(node)
+    spec = node.host_spec
     return spec.partition("://")[2] if spec.startswith("chroot://") else name
 
 

@@ -9,7 +9,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from pytest_synctool import tarball
+from pytest_synctool import shell, tarball
 from pytest_synctool.errors import TransportError
 from pytest_synctool.extract import Extract
 from pytest_synctool.mirror import MARK, Mirror
@@ -86,7 +86,7 @@ def test_tar_brings_names_modes_times_and_links(tmp_path: Path, tar: list[str]) 
         )
     found = {os.path.relpath(os.path.join(where, name), os.fsencode(out)) for where, d, f in os.walk(os.fsencode(out))
              for name in (*d, *f)}  # fmt: skip
-    assert found == {b"d", b"d/deep", b"d/link", *names, tarball.COMPLETE.encode()}
+    assert found == {b"d", b"d/deep", b"d/link", *names, shell.COMPLETE.encode()}
     for name in names:
         path = Path(os.fsdecode(os.path.join(os.fsencode(out), name)))
         assert path.read_bytes() == name
@@ -134,4 +134,4 @@ def test_tar_makes_a_directory_of_a_link_above_names(tmp_path: Path) -> None:
     (top / "overlay").symlink_to("../work")
     with tarfile.open(packed(top, [b"overlay/etc/file"])) as tar:
         kinds = {member.name: member.isdir() for member in tar}
-    assert kinds == {"overlay": True, "overlay/etc": True, "overlay/etc/file": False, tarball.COMPLETE: False}
+    assert kinds == {"overlay": True, "overlay/etc": True, "overlay/etc/file": False, shell.COMPLETE: False}

@@ -132,15 +132,9 @@ def _columns(arguments: Namespace) -> list[Callable[[Node], str]]:
         "ipaddress": lambda node: node.address,
         "hostname": lambda node: node.hostname or node.name,
         "rsync": lambda node: "yes" if node.rsync else "no",
-        "connection": _connection,
+        "connection": lambda node: node.host_spec,
     }
     return [tell[name] for name in _COLUMNS if getattr(arguments, name)]
-
-
-def _connection(node: Node) -> str:
-    if node.connection is not None:
-        return node.connection
-    return f"ssh://[{node.address}]" if ":" in node.address else f"ssh://{node.address}"
 
 
 def _nodes(config: Config, arguments: Namespace) -> list[Node]:
@@ -189,7 +183,7 @@ def _write_json(config: Config) -> None:
             "groups": node.groups,
             "address": node.address,
             "hostname": node.hostname or node.name,
-            "connection": _connection(node),
+            "connection": node.host_spec,
             "rsync": node.rsync,
             "ignored": node.ignored,
         }

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from pytest_synctool import rsync
 from pytest_synctool.dsh.reach import Reach
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import printable
+from pytest_synctool.shell import COMPLETE
 
 if TYPE_CHECKING:
     from tarfile import TarInfo
@@ -29,9 +31,6 @@ _OPTIONS: Final = ("-rlpt", "--checksum", "--chmod=Fug-s", "-s")
 # Options of rsync_cmd that are for a mirror: they remove files, or write into the file that is in use.
 _NOT_FOR_COPIES: Final = ("--del", "--remove-", "--inplace", "--append", "--write-devices", "--rsync-path=")
 
-# rsync ends its connection with a signal as soon as something is wrong, whatever the other end has yet to say.
-_LISTEN: Final = 'trap "" USR1; '
-
 # The node's side. It announces itself as commands do.
 _AT_THE_NODE: Final = (
     "echo TOKEN $$ >&2; "
@@ -42,7 +41,6 @@ _AT_THE_NODE: Final = (
 # A stream of tar is unpacked beside what is there, and then each file is moved to its name. Its last member tells that
 # it is complete. BusyBox counts a link that leads out of the tree as an attack; here it is what somebody wants to copy.
 # A link that leads to a directory gives way, as it does to rsync: nothing is put where it leads. Not every mv knows -T.
-_COMPLETE: Final = ".synctool-complete"
 _UNPACK: Final = """\
 umask 077; t=.synctool-dcp.$$; mkdir "$t" || exit; trap 'rm -rf "$t"' EXIT; trap 'exit 1' HUP INT TERM PIPE
 (cd "$t" && EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -) || exit 1
@@ -59,7 +57,7 @@ mv -fT "$f" "../$f" 2>/dev/null && continue
 [ ! -d "../$f" ] || rm "../$f"; mv -f "$f" "../$f" || s=1
 done; exit $s' sh {} +
 s=$?; cd ..; exit $s
-""".replace("COMPLETE", _COMPLETE)
+""".replace("COMPLETE", COMPLETE)
 
 
 def sources(names: Sequence[str]) -> list[Path]:
@@ -109,47 +107,38 @@ def _shown(path: str | Path) -> str:
     return printable(os.fsencode(path)) or "''"
 
 
-def to_node(rsync: Sequence[str], way: Reach, files: Sequence[Path], directory: str, token: str) -> list[str]:
+def to_node(command: Sequence[str], way: Reach, files: Sequence[Path], directory: str, token: str) -> list[str]:
     """What to run to copy files into a directory of a node."""
-    return [*_rsync(rsync, way, directory, token), "--", *map(os.fspath, files), _place(way, "./")]
+    return [*_rsync(command, way, directory, token), "--", *map(os.fspath, files), _place(way, "./")]
 
 
-def from_node(rsync: Sequence[str], way: Reach, names: str, directory: str, token: str) -> list[str]:
+def from_node(command: Sequence[str], way: Reach, names: str, directory: str, token: str) -> list[str]:
     """What to run to copy what is named in the file `names`, each ended by NUL, into a directory here."""
     chosen = ("--from0", f"--files-from={names}", "--no-relative")
-    return [*_rsync(rsync, way, "/", token), *chosen, "--", _place(way, "/"), f"{directory}/"]
+    return [*_rsync(command, way, "/", token), *chosen, "--", _place(way, "/"), f"{directory}/"]
 
 
-def _rsync(rsync: Sequence[str], way: Reach, directory: str, token: str) -> list[str]:
-    given = [word.partition("=")[2] for word in rsync if word.startswith("--rsync-path=")]
-    kept = [word for word in rsync if not word.startswith(_NOT_FOR_COPIES)]
+def _rsync(command: Sequence[str], way: Reach, directory: str, token: str) -> list[str]:
+    kept = [word for word in command if not word.startswith(_NOT_FOR_COPIES)]
     script = _AT_THE_NODE.replace("TOKEN", token)
     there = [*_sudo(way), "/bin/sh", "-c", script, "sh", directory]
-    # The configuration may have several words for rsync on the node, which are shell text already.
-    path = f"{shlex.join(there)} {given[-1] if given else 'rsync'}"
-    return [*kept, *_OPTIONS, f"--rsh={' '.join(map(_rsync_word, _remote_shell(way)))}", f"--rsync-path={path}"]
+    path = f"{shlex.join(there)} {rsync.node_command(command)}"
+    return [*kept, *_OPTIONS, _remote_shell(way), f"--rsync-path={path}"]
 
 
 def _sudo(way: Reach) -> list[str]:
     return [*way.sudo, "--"] if way.sudo else []
 
 
-def _remote_shell(way: Reach) -> list[str]:
-    """What rsync calls with a host's name and the words of a command, as it would call ssh."""
+def _remote_shell(way: Reach) -> str:
+    """The option that makes rsync go this way."""
     if way.is_ssh:
-        return ["sh", "-c", f'{_LISTEN}exec "$@"', "sh", *way.shell]
-    before = shlex.join(way.argv("")[:-1])
-    return ["sh", "-c", f'{_LISTEN}shift; exec {before} "$*"', "sh"]
-
-
-def _rsync_word(word: str) -> str:
-    """A word as rsync's --rsh understands it, which is not quite as a shell does."""
-    return "'" + word.replace("'", "''") + "'" if any(c in word for c in " '\"\\") or not word else word
+        return rsync.shell_option(way.shell)
+    return rsync.script_option(f'shift; exec {shlex.join(way.argv("")[:-1])} "$*"')
 
 
 def _place(way: Reach, path: str) -> str:
-    host = way.host if way.is_ssh else "node"
-    return f"[{host}]:{path}" if ":" in host else f"{host}:{path}"
+    return rsync.place(way.host if way.is_ssh else "node", path)
 
 
 def tar_line(way: Reach, directory: str, token: str) -> str:
@@ -160,15 +149,12 @@ def tar_line(way: Reach, directory: str, token: str) -> str:
 
 def pack(stream: BinaryIO, files: Sequence[Path]) -> None:
     """Write files and directories with all that is in them. Raises OSError if something cannot be read or written."""
-    import tarfile  # most nodes have rsync
+    from pytest_synctool import tarball  # most nodes have rsync
 
-    # Not the newer pax format: BusyBox does not know it.
-    with tarfile.open(
-        fileobj=stream, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape"
-    ) as tar:
+    with tarball.archive(stream) as tar:
         for path in files:
             tar.add(path, arcname=path.name, filter=_as_rsync_would)
-        tar.addfile(tarfile.TarInfo(_COMPLETE))
+        tarball.complete(tar)
 
 
 def _as_rsync_would(member: TarInfo) -> TarInfo | None:

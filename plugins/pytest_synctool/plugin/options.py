@@ -23,7 +23,7 @@ from pytest_synctool.plugin.cluster import (
 from pytest_synctool.plugin.lock import lock
 from pytest_synctool.plugin.log import LOG, open_log
 from pytest_synctool.report.tally import Tally
-from pytest_synctool.transport import host_spec, install_ssh_backend, restore_ssh_backend
+from pytest_synctool.transport import install_ssh_backend, restore_ssh_backend
 
 _TESTINFRA_SSH = pytest.StashKey[str]()
 _BATCH_OPTIONS: Final = (
@@ -245,7 +245,7 @@ def pytest_configure(config: pytest.Config) -> None:
         cluster = cluster_of(config)
         if option.synctool_selection is not None:
             urls = [term for term in terms(option.synctool_selection) if is_url(term)]
-            option.hosts = ",".join([*(host_spec(node) for node in cluster.nodes), *urls])
+            option.hosts = ",".join([*(node.host_spec for node in cluster.nodes), *urls])
         # Nodes at work on themselves do not keep others from the masterdir, which they may share or only read.
         if changes_nodes(config) and cluster.own is None and not is_worker(config):
             lock(config, cluster.config.masterdir)

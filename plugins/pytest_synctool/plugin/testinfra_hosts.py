@@ -7,7 +7,6 @@ from collections.abc import Generator
 import pytest
 
 from pytest_synctool.plugin.cluster import CLUSTER
-from pytest_synctool.transport import host_spec
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -17,7 +16,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None]:
     cluster = metafunc.config.stash.get(CLUSTER, None)
     if cluster is None or option.hosts is not None or hasattr(metafunc.module, "testinfra_hosts"):
         return (yield)
-    option.hosts = ",".join(host_spec(node) for node in cluster.nodes)
+    option.hosts = ",".join(node.host_spec for node in cluster.nodes)
     try:
         return (yield)
     finally:
