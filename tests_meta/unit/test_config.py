@@ -90,16 +90,13 @@ def test_statements(tmp_path: Path, line: str, attribute: str, expected: object)
 @pytest.mark.parametrize(
     "line",
     [
+        "logfile /var/log/synctool.log",
+        "always_run /bin/true",
+        "symlink_mode 0777",
         "scp_cmd scp -q",
         "synctool_cmd /opt/synctool.py",
     ],
 )
-def test_statements_that_are_not_carried_out_yet_are_said(conf: Path, line: str) -> None:
-    found = parse(f"masterdir master\nnode node1\n{line}\n", conf)
-    assert found.warnings == (f"{conf}:3: '{line.split()[0]}' is accepted but not carried out yet",)
-
-
-@pytest.mark.parametrize("line", ["logfile /var/log/synctool.log", "always_run /bin/true", "symlink_mode 0777"])
 def test_statements_that_nothing_is_to_be_said_of(conf: Path, line: str) -> None:
     assert parse(f"masterdir master\nnode node1\n{line}\n", conf).warnings == ()
 

@@ -21,7 +21,6 @@ from pytest_synctool.nodeset import NONE, select
 from pytest_synctool.words import TRUTHS, Hints, nearest
 
 _SPECIFIERS: Final = ("interface", "ipaddress", "hostname", "connection", "rsync")
-_NOT_YET: Final = dict.fromkeys(("scp_cmd", "synctool_cmd"), "is accepted but not carried out yet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +64,6 @@ class Builder:
         """Take up a statement."""
         place = statement.place
         self._files.setdefault(place.path, len(self._files))
-        if statement.keyword in _NOT_YET:
-            self.warnings.append(f"{place}: '{statement.keyword}' {_NOT_YET[statement.keyword]}")
         handler = _HANDLERS.get(statement.keyword)
         if handler is not None:
             handler(self, place, statement.arguments)
