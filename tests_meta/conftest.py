@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from pytest_synctool.embedded import EmbeddedCluster, missing_requirements
 
 from tests_meta.gate import Gate, MakeGate
 from tests_meta.site import Site
+
+# Runs that tests start find what Python has compiled, as those of users do: without, each takes four times as long.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,11 +25,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCluster]:
-    """Five real ssh nodes; node5 has BusyBox in the place of GNU."""
+    """Five real ssh nodes; node5 has BusyBox in the place of GNU. Connections to them stay open from test to test."""
     if missing := missing_requirements():
         pytest.skip("no embedded cluster: " + "; ".join(missing))
     directory = tmp_path_factory.mktemp("cluster")
-    with EmbeddedCluster(directory, 5, busybox=["node5"]) as running:
+    with (
+        TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as sockets,  # a short name, as sockets need one
+        pytest.MonkeyPatch.context() as environment,
+        EmbeddedCluster(directory, 5, busybox=["node5"]) as running,
+    ):
+        environment.setenv("XDG_RUNTIME_DIR", sockets)
         yield running
 
 

@@ -33,7 +33,7 @@ class Ended:
 
 def environment(**more: str) -> dict[str, str]:
     """The environment of a command: this one, without what would speak to this project."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SYNCTOOL_", "XDG_", "PYTEST_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SYNCTOOL_", "PYTEST_"))}
     return {**kept, **more, "PATH": f"{SCRIPTS}:{more.get('PATH', os.environ['PATH'])}"}
 
 

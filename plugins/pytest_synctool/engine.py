@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_synctool.config import Config
+from pytest_synctool.connections import Connections
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
 from pytest_synctool.repository import Repository
 from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
-from pytest_synctool.ssh import SshSettings
-from pytest_synctool.transport import HostTransport, Processes, Sockets, Sudo, connect
+from pytest_synctool.transport import HostTransport
 
 if TYPE_CHECKING:
     from pytest_synctool.mirror import Mirror
@@ -26,26 +26,24 @@ class Engine:
     config: Config
     repository: Repository
     settings: Settings
-    ssh: SshSettings = field(default_factory=SshSettings)
-    sudo: Sudo | None = None
+    connections: Connections
     mirrored: bool = True
-    processes: Processes = field(default_factory=Processes)
 
     def __post_init__(self) -> None:
-        changing = self.settings.fix or self.settings.restore
-        self._sockets = Sockets() if changing else None  # an audit has but one thing to ask a node
         self._mirror: Mirror | None = None
-        if changing and self.mirrored:
+        if self.mirrored and (self.settings.fix or self.settings.restore):
             from pytest_synctool.mirror import Mirror  # an audit does without
 
             self._mirror = Mirror.of(self.settings.masterdir, self.config.rsync_cmd, self.settings.deadline)
 
-    def run(self, node: Node, checks: Sequence[Check]) -> NodeResult:
-        """What became of the checks of a node. A fault of this program with one node does not take others' results."""
+    def run(self, node: Node, checks: Sequence[Check], answered: Callable[[], None] = lambda: None) -> NodeResult:
+        """What became of the checks of a node. A fault of this program with one node does not take others' results.
+
+        `answered` is called once the node has been heard of.
+        """
         try:
-            shared = self.ssh if self._sockets is None else replace(self.ssh, socket=self._sockets.name())
-            with closing(connect(node, shared, self.processes, self.sudo)) as connection:
-                return self._session(node, checks, connection).run()
+            with closing(self.connections.to(node)) as connection:
+                return self._session(node, checks, connection).run(answered)
         except TransportError as error:
             return NodeResult((), f"{node.name} unreachable: {error}")
         except Exception as error:
@@ -64,5 +62,4 @@ class Engine:
 
     def close(self) -> None:
         """Remove what the connections have shared, once all of them are over."""
-        if self._sockets is not None:
-            self._sockets.close()
+        self.connections.close()

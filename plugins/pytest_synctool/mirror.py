@@ -240,7 +240,7 @@ class NodeMirror:
         try:
             return self.mirror.push(self.transport, self.entries)
         except TransportError:
-            self.transport.close()  # what hangs must not hold up what comes next
+            self.transport.give_up()  # what hangs must not hold up what comes next
             raise
 
     def refresh(self, actual: Actual) -> tuple[str, ...]:

@@ -134,14 +134,18 @@ class NodeSession:
     def _overlay(self) -> dict[bytes, Entry]:
         return {entry.destination: entry for entry in self.entries if entry.tree is Tree.OVERLAY}
 
-    def run(self) -> NodeResult:
-        """Probe, compare, and with `fix` repair and probe again. Never raises for what a node does."""
+    def run(self, answered: Callable[[], None] = lambda: None) -> NodeResult:
+        """Probe, compare, and with `fix` repair and probe again. Never raises for what a node does.
+
+        `answered` is called when the node has answered for the first time, before anything is changed.
+        """
         started = time.perf_counter()
         try:
             if self.settings.restore:
-                outcomes = self._restore()
+                outcomes = self._restore(answered)
             else:
                 self._look(self.checks, self._tidy() if self.settings.fix else b"")
+                answered()
                 outcomes = [self._outcome(check) for check in self.checks]
             if self.settings.rehearse:
                 todo, findings = self._planned(outcomes)
@@ -290,9 +294,10 @@ class NodeSession:
         self._notes += tuple(report.remarks)
         self._done += report.done()  # before the node is looked at again, which may fail
 
-    def _restore(self) -> list[Outcome]:
+    def _restore(self, answered: Callable[[], None]) -> list[Outcome]:
         """Put back what the last repair has kept of the selected entries."""
         answer = self.transport.run(script.recall(self._context), self.settings.deadline)
+        answered()
         kept = script.parse_recalled(answer.stdout)
         saved = {
             check.entry: kept[check.entry.destination]

@@ -8,8 +8,6 @@ from typing import Final
 
 from pytest_synctool.model import printable
 
-# A shared connection that a killed run has left behind ends by itself after so many seconds.
-_IDLE: Final = 30
 SSH_FAILED: Final = 255  # ssh's own exit status for what went wrong with the connection
 
 
@@ -17,7 +15,8 @@ SSH_FAILED: Final = 255  # ssh's own exit status for what went wrong with the co
 class SshSettings:
     """How ssh is called. `command` is its argument list, `connect_timeout` is in seconds.
 
-    With a `socket`, a file name, the first call opens a connection that later ones share.
+    With a `socket`, a file name, the first call opens a connection that later ones share; it ends `idle` seconds after
+    the last one, and when the node does not answer any more.
     """
 
     command: tuple[str, ...] = ("ssh",)
@@ -25,13 +24,14 @@ class SshSettings:
     identity_file: str | None = None
     connect_timeout: int = 10
     socket: str | None = None
+    idle: int = 30
 
     def argv(self, user: str | None = None, port: str | None = None) -> list[str]:
         """The argument list up to, not including, the host name. Never asks, never loosens host key checks."""
         argv = [*self.command, "-o", "BatchMode=yes", "-o", f"ConnectTimeout={self.connect_timeout}"]
         if self.socket is not None:
-            shared = ("ControlMaster=auto", f"ControlPersist={_IDLE}", f"ControlPath={self.socket}")
-            argv += [word for setting in shared for word in ("-o", setting)]
+            shared = ("ControlMaster=auto", f"ControlPersist={self.idle}", f"ControlPath={self.socket}")
+            argv += [word for setting in (*shared, "ServerAliveInterval=15") for word in ("-o", setting)]
         if self.config_file:
             argv += ["-F", self.config_file]
         if self.identity_file:

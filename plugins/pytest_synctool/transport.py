@@ -7,16 +7,13 @@ kubectl, ...) take them as an argument, in parts.
 
 from __future__ import annotations
 
-import itertools
 import os
-import re
 import shlex
-import shutil
 import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,14 +29,17 @@ from testinfra.backend.ssh import SshBackend
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
 from pytest_synctool.shell import ascii_command, whole
+from pytest_synctool.sockets import is_open
 from pytest_synctool.ssh import SSH_FAILED, last_word
 from pytest_synctool.ssh import SshSettings as SshSettings  # for those who connect
 
 # A Linux argument is at most 128 KiB, and quoting may make a script up to five times as long.
 _ARGUMENT_LIMIT: Final = 20_000
 _CLOSE: Final = 5.0  # seconds, for what happens on this machine alone
-# What a socket can be called: ssh appends to the name while it makes one, and reads it as it reads its configuration.
-_SOCKET_NAME: Final = re.compile(r"[A-Za-z0-9_./-]{1,80}")
+
+
+class ConnectionLost(TransportError):
+    """ssh itself has failed, rather than what it was to run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +59,10 @@ class Transport(Protocol):
         """The longest script in bytes that it takes, or None where there is no bound."""
 
     def run(self, script: bytes, deadline: float) -> Answer:
-        """Run a shell script; at most `deadline` seconds. Raises TransportError if there is no answer."""
+        """Run a shell script; at most `deadline` seconds. Raises TransportError if there is no answer.
 
-
-@dataclass
-class Sockets:
-    """Names for the sockets of a run's shared connections, in a directory of its own; None where they cannot be."""
-
-    _directory: str = field(default_factory=lambda: tempfile.mkdtemp(prefix="synctool-"))
-    _numbers: Iterator[int] = field(default_factory=itertools.count)
-
-    def name(self) -> str | None:
-        """Another name at every call; from any thread."""
-        name = f"{self._directory}/{next(self._numbers)}"
-        return name if _SOCKET_NAME.fullmatch(name) else None
-
-    def close(self) -> None:
-        """Remove the directory."""
-        shutil.rmtree(self._directory, ignore_errors=True)
+        The first one may be run twice, so it has to be one that can be.
+        """
 
 
 @dataclass(frozen=True)
@@ -173,17 +159,26 @@ class SynctoolSshBackend(SshBackend):  # type: ignore[misc]  # testinfra's class
     """
 
     NAME = "ssh"
-    settings = SshSettings()
+    settings_of: Callable[[SynctoolSshBackend], SshSettings]  # for testinfra's own commands
 
-    def argv(self, command: str, settings: SshSettings | None = None) -> list[str]:
+    def before_host(self, settings: SshSettings) -> list[str]:
+        """The argument list up to, not including, the host name."""
+        return settings.argv(self.host.user, self.host.port)
+
+    def argv(self, command: str, settings: SshSettings) -> list[str]:
         """The complete argument list for one remote command."""
-        settings = settings or self.settings
-        return [*settings.argv(self.host.user, self.host.port), "--", self.host.name, command]
+        return [*self.before_host(settings), "--", self.host.name, command]
 
     def run_ssh(self, command: str) -> CommandResult:
         """Run one command for testinfra. Raises RuntimeError where ssh itself failed."""
-        done = subprocess.run(self.argv(command), stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        result = self.result(done.returncode, self.encode(command), done.stdout, done.stderr)
+        argv = self.argv(command, type(self).settings_of(self))
+        # Not a pipe for what it complains of, for the same reason as above.
+        with tempfile.TemporaryFile() as complaints:
+            done = subprocess.run(
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, check=False
+            )
+            complaints.seek(0)
+            result = self.result(done.returncode, self.encode(command), done.stdout, complaints.read())
         if done.returncode == SSH_FAILED:
             raise RuntimeError(result)
         return result
@@ -191,11 +186,13 @@ class SynctoolSshBackend(SshBackend):  # type: ignore[misc]  # testinfra's class
 
 @dataclass
 class HostTransport:
-    """A Transport over a testinfra host."""
+    """A Transport over a testinfra host. With `lasting` a shared connection is left open for others."""
 
     host: testinfra.host.Host
     processes: Processes
     ssh: SshSettings
+    lasting: bool = False
+    _is_new: bool = True
 
     @property
     def script_limit(self) -> int | None:
@@ -225,11 +222,17 @@ class HostTransport:
         return shell if isinstance(backend, LocalBackend) else None
 
     def close(self) -> None:
-        """End a shared connection, and whatever still runs through it; the next use opens another one."""
+        """End a shared connection that is not to last."""
+        if not self.lasting:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Have the next use open another connection. What runs through this one ends, unless others may use it too."""
         backend = self.host.backend
         if self.ssh.socket is None or not isinstance(backend, SynctoolSshBackend) or not Path(self.ssh.socket).exists():
             return
-        argv = [*self.ssh.argv(backend.host.user, backend.host.port), "-O", "exit", "--", backend.host.name]
+        word = "stop" if self.lasting else "exit"
+        argv = [*backend.before_host(self.ssh), "-O", word, "--", backend.host.name]
         with suppress(TransportError):
             self.processes.run(argv, b"", _CLOSE)
         Path(self.ssh.socket).unlink(missing_ok=True)
@@ -237,13 +240,21 @@ class HostTransport:
     def run(self, script: bytes, deadline: float, output: BinaryIO | None = None) -> Answer:
         """Run a shell script on the node; what it says goes to the file `output`, if there is one.
 
-        Raises TransportError, with the connection's own last word.
+        Raises TransportError, with the connection's own last word. Where an earlier run has left a connection open,
+        which turns out to be dead, the script is run over a new one.
         """
+        left_open = self._is_new and self.lasting and self.ssh.socket and is_open(self.ssh.socket)
+        self._is_new = False
         try:
             return self._run(script, deadline, output)
-        except TransportError:
-            self.close()
-            raise
+        except TransportError as error:
+            self.give_up()
+            if not (left_open and isinstance(error, ConnectionLost)):
+                raise
+        if output is not None:
+            output.seek(0)
+            output.truncate()
+        return self.run(script, deadline, output)
 
     def _run(self, script: bytes, deadline: float, output: BinaryIO | None) -> Answer:
         argv = self._stdin_argv()
@@ -251,7 +262,7 @@ class HostTransport:
             return self._run_as_argument(script, deadline, output)
         answer = self.processes.run(argv, whole(script), deadline, output)
         if answer.status == SSH_FAILED and isinstance(self.host.backend, SshBackend):
-            raise TransportError(last_word(answer.stderr))
+            raise ConnectionLost(last_word(answer.stderr))
         if self.sudo and answer.status and not _spoke(answer.stdout, output):  # no script of ours is without a word
             raise TransportError(last_word(answer.stderr))
         return answer
@@ -298,10 +309,10 @@ def _host_part(node: Node, name: str) -> str:
     return spec.partition("://")[2] if spec.startswith("chroot://") else name
 
 
-def install_ssh_backend(settings: SshSettings) -> str:
+def install_ssh_backend(settings_of: Callable[[SynctoolSshBackend], SshSettings]) -> str:
     """Make testinfra use this module's ssh backend; returns what to hand to restore_ssh_backend()."""
     before: str = testinfra.backend.BACKENDS["ssh"]
-    SynctoolSshBackend.settings = settings
+    SynctoolSshBackend.settings_of = staticmethod(settings_of)
     testinfra.backend.BACKENDS["ssh"] = f"{__name__}.{SynctoolSshBackend.__name__}"
     return before
 
@@ -309,4 +320,4 @@ def install_ssh_backend(settings: SshSettings) -> str:
 def restore_ssh_backend(before: str) -> None:
     """Give testinfra its own ssh backend back."""
     testinfra.backend.BACKENDS["ssh"] = before
-    SynctoolSshBackend.settings = SshSettings()
+    del SynctoolSshBackend.settings_of

@@ -44,14 +44,13 @@ class FakeTransport:
 
 
 def pytest_configure() -> None:
-    """Take the place of the plugin's function that connects to a node."""
-    from pytest_synctool import engine
+    """Take the place of the plugin's way to connect to a node."""
+    from pytest_synctool.connections import Connections
     from pytest_synctool.model import Node
 
     directory = Path(os.environ[ANSWERS])
 
-    def connect(node: Node, *rest: object) -> FakeTransport:
-        del rest
+    def connect(_: Connections, node: Node) -> FakeTransport:
         return FakeTransport(directory / node.name)
 
-    pytest.MonkeyPatch().setattr(engine, "connect", connect)
+    pytest.MonkeyPatch().setattr(Connections, "to", connect)

@@ -115,7 +115,8 @@ class TestToNodes:
             ended = dcp(nodes, "-d", nodes.top, "--", *files)
             assert (ended.status, ended.err) == (0, b"")
             assert seen(nodes, "node5") == here(nodes.directory / "files")
-            assert seen(nodes, "node5", FILES) == here(nodes.directory / "files", FILES)
+            times = FILES.replace("! -type d", "-type f")  # its tar does not set those of links
+            assert seen(nodes, "node5", times) == here(nodes.directory / "files", times)
 
     @WAYS
     def test_names_as_they_are_typed(self, nodes: Site, way: str) -> None:
@@ -214,6 +215,7 @@ class TestToNodes:
         assert nodes.sh("node1", "cd @ && ls -A . file | tr '\\n' ' '") == ".: file more  file: d "
 
     def test_over_an_open_connection(self, nodes: Site) -> None:
+        run(nodes.directory, "dsh", "-O", "exit", "-n", "node1")
         shown = dcp(nodes, "--unix", "-n", "node1", "-d", "/tmp", "synctool.conf")
         assert b"ControlPath" not in shown.out
         assert run(nodes.directory, "dsh", "-M", "-n", "node1").status == 0

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
+
+import pytest
+
 from tests_meta.site import Site
 
 
@@ -16,14 +20,26 @@ def counted(live: Site, node: str, *options: str) -> tuple[int, int]:
     return said.count(b"Accepted publickey for "), said.count(b"Starting session: command")
 
 
-def test_round_trips(live: Site) -> None:
-    """An audit: one login, one command. A repair: one login; look, bring, repair, look again."""
+@pytest.mark.parametrize("persist", [True, False])
+def test_round_trips(live: Site, persist: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An audit: one login, one command. A repair: one login; look, bring, repair, look again.
+
+    The login is one for all where connections stay open.
+    """
+    with tempfile.TemporaryDirectory(dir="/tmp") as sockets:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", sockets)
+        _round_trips(live, persist)
+
+
+def _round_trips(live: Site, persist: bool) -> None:
+    options = [] if persist else ["--ssh-persist=0"]
+    again = 0 if persist else 1
     for number in range(30):
         live.put(f"d{number % 3}/file{number}._all", f"content {number}\n")
     live.script("d0/file0.post", "#!/bin/sh\n")
-    assert counted(live, "node1") == (1, 1)
-    assert counted(live, "node1", "--fix") == (1, 4)
-    assert counted(live, "node1", "--fix") == (1, 1)
+    assert counted(live, "node1", *options) == (1, 1)
+    assert counted(live, "node1", "--fix", *options) == (again, 4)
+    assert counted(live, "node1", "--fix", *options) == (again, 1)
     live.sh("node1", "chmod 600 @/d0/file3")
-    assert counted(live, "node1", "--fix") == (1, 3)  # nothing has to be brought
-    assert counted(live, "node1", "--restore") == (1, 1)
+    assert counted(live, "node1", "--fix", *options) == (again, 3)  # nothing has to be brought
+    assert counted(live, "node1", "--restore", *options) == (again, 1)

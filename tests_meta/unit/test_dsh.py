@@ -16,10 +16,11 @@ from pytest_synctool.cli import dsh as dsh_command
 from pytest_synctool.dsh.calls import Call, Ending, Outcome, exit_status
 from pytest_synctool.dsh.clients import Lines
 from pytest_synctool.dsh.feed import Feed
-from pytest_synctool.dsh.multiplex import Sockets
+from pytest_synctool.dsh.multiplex import OpenWays
 from pytest_synctool.dsh.reach import reach
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
+from pytest_synctool.sockets import Sockets
 from pytest_synctool.ssh import SshSettings
 
 from tests_meta.unit.helpers import IS_ROOT, Shell
@@ -313,11 +314,11 @@ class TestSockets:
             with pytest.raises(TransportError, match="is not a directory of this user alone"):
                 sockets.prepare()
             way = reach(node(), SETTINGS)
-            assert sockets.use(way) == way
+            assert OpenWays(sockets).use(way) == way
 
     def test_names(self, tmp_path: Path) -> None:
         """A socket is for one command line and address; how long a connection may take does not matter."""
-        sockets = Sockets(tmp_path)
+        sockets = OpenWays(Sockets(tmp_path))
         path = sockets.path(reach(node(), SETTINGS))
         assert path == sockets.path(reach(node(), SshSettings(SETTINGS.command, connect_timeout=99)))
         others = {

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pytest_synctool.fanout import Fanout
+from pytest_synctool.fanout import Fanout, Places, Turn
+from pytest_synctool.limits import Idleness
 
 WAIT = 20.0  # seconds; only a defect waits that long
 
 
 @pytest.fixture
-def opened() -> Iterator[Callable[[Callable[[int], int], int], Fanout[int, int]]]:
+def opened() -> Iterator[Callable[[Callable[[int, Turn], int], int], Fanout[int, int]]]:
     """Makes fanouts, and closes them."""
     made: list[Fanout[int, int]] = []
 
-    def make(work: Callable[[int], int], limit: int) -> Fanout[int, int]:
+    def make(work: Callable[[int, Turn], int], limit: int) -> Fanout[int, int]:
         made.append(Fanout(work, limit))
         return made[-1]
 
@@ -27,7 +31,7 @@ def opened() -> Iterator[Callable[[Callable[[int], int], int], Fanout[int, int]]
         fanout.close()
 
 
-Make = Callable[[Callable[[int], int], int], Fanout[int, int]]
+Make = Callable[[Callable[[int, Turn], int], int], Fanout[int, int]]
 
 
 @given(
@@ -39,7 +43,7 @@ Make = Callable[[Callable[[int], int], int], Fanout[int, int]]
 def test_every_key_is_worked_on_once(keys: list[int], announced: list[int], limit: int) -> None:
     done: list[int] = []
 
-    def work(key: int) -> int:
+    def work(key: int, _: Turn) -> int:
         done.append(key)
         return key * key
 
@@ -53,7 +57,7 @@ def test_every_key_is_worked_on_once(keys: list[int], announced: list[int], limi
 
 def test_as_many_at_once_as_allowed(opened: Make) -> None:
     together = threading.Barrier(3)
-    fanout = opened(lambda key: together.wait(WAIT), 3)
+    fanout = opened(lambda key, _: together.wait(WAIT), 3)
     fanout.announce(range(3))
     assert sorted(fanout.result(key) for key in range(3)) == [0, 1, 2]
 
@@ -61,7 +65,7 @@ def test_as_many_at_once_as_allowed(opened: Make) -> None:
 def test_never_more_at_once_than_allowed(opened: Make) -> None:
     lock, pair, running, most = threading.Lock(), threading.Barrier(2), 0, 0
 
-    def work(key: int) -> int:
+    def work(key: int, _: Turn) -> int:
         nonlocal running, most
         with lock:
             running += 1
@@ -80,7 +84,7 @@ def test_never_more_at_once_than_allowed(opened: Make) -> None:
 def test_work_goes_on_while_a_result_is_waited_for(opened: Make) -> None:
     second_done = threading.Event()
 
-    def work(key: int) -> int:
+    def work(key: int, _: Turn) -> int:
         if key == 2:
             second_done.set()
         elif key == 1:
@@ -93,11 +97,11 @@ def test_work_goes_on_while_a_result_is_waited_for(opened: Make) -> None:
 
 
 def test_a_result_that_was_not_announced_is_worked_on(opened: Make) -> None:
-    assert opened(lambda key: key + 1, 1).result(7) == 8
+    assert opened(lambda key, _: key + 1, 1).result(7) == 8
 
 
 def test_an_exception_comes_out_where_the_result_is_asked_for(opened: Make) -> None:
-    fanout = opened(lambda key: 10 // key, 2)
+    fanout = opened(lambda key, _: 10 // key, 2)
     fanout.announce([0, 1])
     with pytest.raises(ZeroDivisionError):
         fanout.result(0)
@@ -107,7 +111,7 @@ def test_an_exception_comes_out_where_the_result_is_asked_for(opened: Make) -> N
 def test_closing_drops_what_has_not_begun_and_awaits_what_has() -> None:
     begun, release, ran = threading.Event(), threading.Event(), []
 
-    def work(key: int) -> int:
+    def work(key: int, _: Turn) -> int:
         begun.set()
         assert release.wait(WAIT)
         ran.append(key)
@@ -125,3 +129,126 @@ def test_closing_drops_what_has_not_begun_and_awaits_what_has() -> None:
     assert ran == [1]
     with pytest.raises(RuntimeError):
         fanout.announce([4])
+
+
+def test_a_silent_key_makes_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And for as many as are silent; one that has answered is back among those that count."""
+    monkeypatch.setattr(Idleness, "is_idle", lambda _: True)
+    release, lock, working, most = threading.Event(), threading.Lock(), 0, 0
+    pair = threading.Barrier(2)
+
+    def work(key: int, turn: Turn) -> int:
+        nonlocal working, most
+        if key < 4:
+            assert release.wait(WAIT)
+        turn.answered()
+        with lock:
+            working += 1
+            most = max(most, working)
+        pair.wait(WAIT)
+        with lock:
+            working -= 1
+        return key
+
+    fanout = Fanout(work, 2, patience=0.01)
+    fanout.announce(range(10))
+    assert [fanout.result(key) for key in range(4, 10)] == list(range(4, 10))
+    release.set()
+    assert [fanout.result(key) for key in range(4)] == list(range(4))
+    fanout.close()
+    assert most == 2
+
+
+@pytest.mark.parametrize("idle", [True, False])
+def test_no_room_is_made_while_the_machine_is_busy(monkeypatch: pytest.MonkeyPatch, idle: bool) -> None:
+    looks: list[None] = []
+    looked, release, second_began = threading.Event(), threading.Event(), threading.Event()
+
+    def is_idle(_: Idleness) -> bool:
+        looks.append(None)
+        if len(looks) == 50:
+            looked.set()
+        return idle
+
+    def work(key: int, _: Turn) -> int:
+        if key == 2:
+            second_began.set()
+        assert release.wait(WAIT)
+        return key
+
+    monkeypatch.setattr(Idleness, "is_idle", is_idle)
+    fanout = Fanout(work, 1, patience=0.01)
+    fanout.announce([1, 2])
+    assert looked.wait(WAIT)
+    assert second_began.is_set() is idle
+    release.set()
+    assert [fanout.result(1), fanout.result(2)] == [1, 2]
+    fanout.close()
+
+
+def test_what_is_usual_is_not_late() -> None:
+    """Where every node takes long, a node that takes as long keeps its place."""
+    places = Places(2)
+    slow, fast = places.begin(), places.begin()
+    assert slow is not None
+    assert fast is not None
+    assert places.begin() is None
+    fast.began -= 3.0
+    fast.answered()  # after three seconds
+    slow.began -= 9.0
+    places.free_late(patience=1.0)
+    assert not slow.is_late
+    slow.began -= 4.0
+    places.free_late(patience=1.0)
+    assert slow.is_late
+    assert places.begin() is not None
+
+
+@given(st.lists(st.sampled_from(["begin", "late", "end", "answered"]), max_size=60), st.integers(1, 4))
+def test_places_are_never_lost(steps: list[str], limit: int) -> None:
+    """Whatever happens in whatever order, in the end as many can begin as in the beginning."""
+    places = Places(limit)
+    turns: list[Turn] = []
+    for step in steps:
+        counted = [turn for turn in turns if not turn.is_late]
+        assert len(counted) <= limit
+        if step == "begin" and (turn := places.begin()) is not None:
+            turns.append(turn)
+        elif step == "late":
+            places.free_late(patience=-1.0)
+        elif step == "end" and turns:
+            places.end(turns.pop(len(turns) // 2))
+        elif step == "answered" and turns and (len(counted) < limit or not turns[0].is_late):
+            turns[0].answered()
+    for turn in turns:
+        places.end(turn)
+    assert [places.begin() is not None for _ in range(limit + 1)] == [True] * limit + [False]
+
+
+def test_idleness(tmp_path: Path) -> None:
+    """By the ticks of all processors between two looks; unknown is not idle."""
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  100 0 100 700 100 0 0 0 0 0\ncpu0 1 2 3\n")
+    idleness = Idleness(stat)
+    for line, expected in (
+        ("cpu  170 0 105 720 105 0 0 0 0 0", True),  # 25 of 100
+        ("cpu  240 0 110 740 109 0 0 1 0 0", False),  # 24 of 100
+        ("cpu  240 0 110 740 109 0 0 1 0 0", False),  # no time has passed
+        ("no such line", False),
+        ("cpu  340 0 110 940 109 0 0 1 0 0", False),  # the first look after one that failed
+        ("cpu  340 0 110 941 109 0 0 1 0 0", True),
+    ):
+        stat.write_text(line + "\n")
+        assert idleness.is_idle() is expected
+    assert not Idleness(tmp_path / "missing").is_idle()
+
+
+def test_as_many_as_files_may_be_open() -> None:
+    """In a process of its own, whose limit is low for good."""
+    code = (
+        "import resource; from pytest_synctool.limits import possible;"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200));"
+        "print(possible(9), possible(34), possible(1000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["9", "34", "34", "200"]

@@ -31,22 +31,25 @@ ALLOWED: dict[str, str] = {
     "cli.common": "config config.ranges errors model nodeset",
     "cli.config": "attributes cli.common config config.settings errors lint model nodeset repository words",
     "cli.dcp": "cli.common cli.many dsh.calls dsh.conductor dsh.copying dsh.speech errors model",
-    "cli.diff": "cli.common config difference errors fanout fetch model nodeset repository source ssh transport",
-    "cli.dsh": "cli.common cli.many dsh.calls dsh.multiplex dsh.reach dsh.tree model nodeset ssh",
-    "cli.many": "cli.common config dsh.calls dsh.conductor dsh.multiplex dsh.reach dsh.speech errors nodeset ssh",
+    "cli.diff": "cli.common cli.reaching config difference errors fanout fetch model nodeset repository source",
+    "cli.dsh": "cli.common cli.many dsh.calls dsh.multiplex dsh.reach dsh.tree model nodeset sockets ssh",
+    "cli.many": (
+        "cli.common config dsh.calls dsh.conductor dsh.multiplex dsh.reach dsh.speech errors limits nodeset sockets ssh"
+    ),
     "cli.options": "cli.common",
+    "cli.reaching": "config connections ssh transport",
     "cli.synctool": (
-        "cli.common cli.diff cli.options cli.update cli.upload cli.work config errors explain manifest model "
-        "nodeset repository source standalone"
+        "cli.common cli.diff cli.options cli.update cli.upload cli.work config errors explain manifest model nodeset "
+        "repository source standalone"
     ),
     "cli.update": "cli.common release",
     "cli.upload": (
-        "attributes attributes.appender cli.common config errors fanout intake locking mirror model nodeset "
-        "ownership proposal repository ssh store transport words"
+        "attributes attributes.appender cli.common cli.reaching config errors fanout intake locking mirror model "
+        "nodeset ownership proposal repository store transport words"
     ),
     "cli.work": (
-        "aggregate cli.common config engine explain fanout locking model nodeids nodeset plan repairlog "
-        "report.nodetests repository session ssh suite words"
+        "aggregate cli.common cli.reaching config engine explain fanout locking model nodeids nodeset plan repairlog "
+        "report.nodetests repository session suite words"
     ),
     "compare": "model",
     "config": "config.builder config.model config.statements errors textfile yamlvalues",
@@ -55,6 +58,7 @@ ALLOWED: dict[str, str] = {
     "config.ranges": "",
     "config.settings": "config.model",
     "config.statements": "config.model words yamlfile yamlvalues",
+    "connections": "errors model sockets ssh transport",
     "demo": "embedded",
     "difference": "compare fetch model repository",
     "dsh": "",
@@ -63,20 +67,21 @@ ALLOWED: dict[str, str] = {
     "dsh.conductor": "dsh.calls dsh.clients dsh.feed dsh.speech dsh.tree dsh.wakeup errors ssh",
     "dsh.copying": "dsh.reach errors model rsync shell tarball",
     "dsh.feed": "",
-    "dsh.multiplex": "dsh.reach errors",
+    "dsh.multiplex": "dsh.reach sockets",
     "dsh.reach": "errors model ssh words",
     "dsh.speech": "aggregate",
     "dsh.tree": "errors ssh",
     "dsh.wakeup": "",
     "embedded": "errors",
-    "engine": "config errors mirror model repository session ssh transport",
+    "engine": "config connections errors mirror model repository session transport",
     "errors": "",
     "explain": "masterdir model repository source",
     "extract": "attributes repository source",
-    "fanout": "",
+    "fanout": "limits",
     "fetch": "errors model probe shell",
     "intake": "attributes.rules errors model probe shell source",
     "journal": "",
+    "limits": "",
     "lint": "config.model lint.files lint.names lint.precedence lint.subject lint.vital repository",
     "lint.files": "lint.subject masterdir model source words",
     "lint.names": "config.model lint.precedence lint.subject masterdir source",
@@ -93,7 +98,7 @@ ALLOWED: dict[str, str] = {
     "ownership": "accounts attributes attributes.appender attributes.rules compare model source",
     "plan": "journal model repository shell source",
     "plugin": "plugin.collect plugin.lint plugin.options plugin.run plugin.terminal plugin.testinfra_hosts",
-    "plugin.cluster": "config errors model nodeset report.tally repository standalone transport",
+    "plugin.cluster": "config connections errors model nodeset report.tally repository ssh standalone transport",
     "plugin.collect": "errors model nodeids plan plugin.cluster session source",
     "plugin.findings": "model plugin.cluster report.nodetests session",
     "plugin.garbage": "",
@@ -102,8 +107,8 @@ ALLOWED: dict[str, str] = {
     "plugin.log": "plugin.cluster repairlog",
     "plugin.options": "batches errors nodeset plugin.cluster plugin.lock plugin.log report.tally transport",
     "plugin.run": (
-        "batches engine explain fanout model plugin.cluster plugin.collect plugin.findings plugin.garbage "
-        "plugin.lock plugin.log plugin.scheduler report.expand report.nodetests session transport"
+        "batches engine explain fanout model plugin.cluster plugin.collect plugin.findings plugin.garbage plugin.lock "
+        "plugin.log plugin.scheduler report.expand report.nodetests session"
     ),
     "plugin.scheduler": "",
     "plugin.terminal": "nodeset plugin.cluster plugin.log report.expand report.summary words",
@@ -124,6 +129,7 @@ ALLOWED: dict[str, str] = {
     "script": "errors journal model plan remote shell",
     "session": "apply errors journal model plan probe repository script source transport",
     "shell": "",
+    "sockets": "errors",
     "source": "errors model",
     "ssh": "model",
     "standalone": "errors model nodeset words",
@@ -131,7 +137,7 @@ ALLOWED: dict[str, str] = {
     "suite": "compare model plan repository session source",
     "tarball": "shell",
     "textfile": "errors",
-    "transport": "errors model shell ssh",
+    "transport": "errors model shell sockets ssh",
     "words": "",
     "yamlfile": "yamlvalues",
     "yamlvalues": "",

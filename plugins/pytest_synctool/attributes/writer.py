@@ -13,7 +13,6 @@ from pytest_synctool.accounts import group_id, user_id
 from pytest_synctool.attributes.rules import ATTRIBUTES, Attributes, is_account, is_number, written
 from pytest_synctool.model import Kind, printable
 from pytest_synctool.source import Source, Tree
-from pytest_synctool.yamlfile import dump
 
 _HEADER: Final = """\
 # Owner, group and mode of what is in overlay/, for a repository that does not keep them.
@@ -53,7 +52,9 @@ def scan(sources: Iterable[Source]) -> str:
             rules += _grouped(fact for fact in facts if is_utf8(fact.name))
             unwritten |= {fact.name for fact in facts if not is_utf8(fact.name)}
     left_out = "".join(f"# left out, the name is not UTF-8: {printable(name)}\n" for name in sorted(unwritten))
-    return _HEADER + left_out + dump(rules)
+    from pytest_synctool import yamlfile  # only who writes one
+
+    return _HEADER + left_out + yamlfile.dump(rules)
 
 
 def exact(chosen: Iterable[tuple[Source, Attributes | None]]) -> str:
@@ -88,7 +89,7 @@ def _said(source: Source, given: Attributes | None) -> Iterator[tuple[str, str]]
 
 
 def _quoted(text: str) -> str:
-    """A word in double quotes; dump() takes far too long for thousands of names on every node."""
+    """A word in double quotes; YAML takes far too long for thousands of names on every node."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     if not escaped.isprintable():
         escaped = "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped)

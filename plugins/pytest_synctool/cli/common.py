@@ -58,6 +58,11 @@ def number(text: str) -> int:
     return int(text)
 
 
+def number_or_none(text: str) -> int:
+    """A number from 0 on a command line."""
+    return 0 if text == "0" else number(text)
+
+
 def seconds(text: str) -> float:
     """A time limit on a command line."""
     try:

@@ -15,16 +15,15 @@ from pathlib import Path
 
 from pytest_synctool import fetch
 from pytest_synctool.cli import common
+from pytest_synctool.cli.reaching import connections_of
 from pytest_synctool.config import Config
 from pytest_synctool.difference import Contents, Verdict, as_lines, grouped, is_binary, judge, secret
 from pytest_synctool.errors import ConfigError, RemoteError, SelectionError, TransportError
-from pytest_synctool.fanout import Fanout
+from pytest_synctool.fanout import Fanout, Turn
 from pytest_synctool.model import Kind, Node, printable
 from pytest_synctool.nodeset import fold
 from pytest_synctool.repository import Entry, Repository
 from pytest_synctool.source import Tree
-from pytest_synctool.ssh import SshSettings
-from pytest_synctool.transport import Processes, connect
 
 
 def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace) -> int:
@@ -85,8 +84,7 @@ class _Differences:
             raise ConfigError(
                 f"{self.config.path}: 'diff_cmd': there is no command {self.command[0]!r} here: install or correct it"
             )
-        self.ssh: SshSettings = SshSettings(self.config.ssh_cmd, connect_timeout=self.arguments.connect_timeout)
-        self.processes: Processes = Processes()
+        self.connections = connections_of(self.config, self.arguments)
 
     def of_nodes(self, nodes: Sequence[Node]) -> dict[str, Mapping[bytes, Verdict]]:
         """The verdicts on each node, by path; in the order of the nodes."""
@@ -98,10 +96,10 @@ class _Differences:
             fanout.announce(nodes)
             return {node.name: fanout.result(node) for node in nodes}
         finally:
-            self.processes.end_all()
+            self.connections.processes.end_all()
             fanout.close()
 
-    def _of_node(self, node: Node) -> Mapping[bytes, Verdict]:
+    def _of_node(self, node: Node, _: Turn) -> Mapping[bytes, Verdict]:
         entries = self.wanted[node.name]
         try:
             copies = self._fetch(node, list(entries.values()))
@@ -115,7 +113,7 @@ class _Differences:
         requests = [_request(entry, everything=self.arguments.show_sensitive) for entry in entries]
         nonce = secrets.token_hex(16).encode("ascii")
         copies: dict[bytes, fetch.Copy] = {}
-        with closing(connect(node, self.ssh, self.processes)) as connection:
+        with closing(self.connections.to(node)) as connection:
             parts = [requests] if connection.script_limit is None else [[request] for request in requests]
             for part in parts:
                 answer = connection.run(fetch.script(part, nonce), self.arguments.timeout)

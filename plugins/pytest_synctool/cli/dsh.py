@@ -15,7 +15,7 @@ from pytest_synctool.cli import common, many
 
 if TYPE_CHECKING:
     from pytest_synctool.dsh.calls import Call
-    from pytest_synctool.dsh.multiplex import Sockets
+    from pytest_synctool.dsh.multiplex import OpenWays
     from pytest_synctool.dsh.reach import Reach
     from pytest_synctool.ssh import SshSettings
 
@@ -72,14 +72,15 @@ def _main(argv: Sequence[str] | None) -> int:
     if not (words or arguments.multiplex or arguments.control):
         parser.error("no command: expected one behind the options, like `dsh uptime`")
     found = many.fleet(arguments)
-    from pytest_synctool.dsh.multiplex import Sockets
+    from pytest_synctool.dsh.multiplex import OpenWays
+    from pytest_synctool.sockets import Sockets
 
-    sockets = Sockets.of_user(os.environ)
+    open_ways = OpenWays(Sockets.of_user(os.environ))
     if arguments.control:
-        return _control(found, arguments, sockets)
+        return _control(found, arguments, open_ways)
     if arguments.multiplex:
-        return _open(found, arguments, sockets)
-    ways = {name: sockets.use(way) for name, way in found.ways.items()}
+        return _open(found, arguments, open_ways)
+    ways = {name: open_ways.use(way) for name, way in found.ways.items()}
     return _run(
         found, Commands(ways, " ".join(words), found.token, many.ssh_settings(found.config, arguments)), arguments
     )
@@ -177,25 +178,25 @@ def _input(arguments: Namespace) -> int | None:
     return None if arguments.no_stdin or os.isatty(0) else 0
 
 
-def _open(found: many.Fleet, arguments: Namespace, sockets: Sockets) -> int:
+def _open(found: many.Fleet, arguments: Namespace, open_ways: OpenWays) -> int:
     """Open the connections of nodes that are gone to over ssh."""
-    sockets.prepare()
-    ways = {name: sockets.opening(way, arguments.persist) for name, way in found.ways.items() if way.is_ssh}
+    open_ways.sockets.prepare()
+    ways = {name: open_ways.opening(way, arguments.persist) for name, way in found.ways.items() if way.is_ssh}
     commands = Commands(ways, "echo open", found.token, many.ssh_settings(found.config, arguments))
     arguments.no_stdin = arguments.no_tree = True
     return _run(found.only(ways), commands, arguments)
 
 
-def _control(found: many.Fleet, arguments: Namespace, sockets: Sockets) -> int:
+def _control(found: many.Fleet, arguments: Namespace, open_ways: OpenWays) -> int:
     """Say a word to open connections, which are all on this machine."""
     status = common.OK
     for name, way in found.ways.items():
         if not way.is_ssh:
             continue
-        words = sockets.control(way, arguments.control)
+        words = open_ways.control(way, arguments.control)
         if arguments.unix:
             many.show([words])
-        elif not sockets.is_open(way):
+        elif not open_ways.is_open(way):
             print(f"{name}: not open")
             status = common.NOT_FOUND if arguments.control == "check" else status
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import sys
 from argparse import ArgumentParser, Namespace
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from pytest_synctool.dsh.speech import Speech
     from pytest_synctool.ssh import SshSettings
 
-_FILES_PER_NODE: Final = 4
-_OTHER_FILES: Final = 64
 STATUSES: Final = (
     "Exit status: 0 if all is well, 2 for mistakes, 3 if a node could not be reached, else 124 if a time limit has "
     "passed, else "
@@ -108,10 +105,11 @@ def require(command: Sequence[str], keyword: str, config: Config) -> None:
 
 def over_open_connections(ways: Mapping[str, Reach]) -> dict[str, Reach]:
     """The same ways, over connections that dsh -M has opened."""
-    from pytest_synctool.dsh.multiplex import Sockets
+    from pytest_synctool.dsh.multiplex import OpenWays
+    from pytest_synctool.sockets import Sockets
 
-    sockets = Sockets.of_user(os.environ)
-    return {name: sockets.use(way) for name, way in ways.items()}
+    open_ways = OpenWays(Sockets.of_user(os.environ))
+    return {name: open_ways.use(way) for name, way in ways.items()}
 
 
 def speech(arguments: Namespace) -> Speech:
@@ -135,12 +133,13 @@ def conduct(
 ) -> Conductor:
     """Do a work for all calls, as the options say."""
     from pytest_synctool.dsh.conductor import Conductor
+    from pytest_synctool.limits import possible
 
     conductor = Conductor(
         work,
         calls,
         told,
-        width=_possible(arguments.numproc or found.config.num_proc),
+        width=possible(arguments.numproc or found.config.num_proc),
         limit=arguments.timeout,
         stdin=stdin,
         quiet=quiet,
@@ -151,17 +150,6 @@ def conduct(
     )
     conductor.run(tree=tree, connect_timeout=arguments.connect_timeout)
     return conductor
-
-
-def _possible(width: int) -> int:
-    """So many nodes at once, or as many as this process may have files open for."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OTHER_FILES + width * _FILES_PER_NODE
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        return max(1, min(width, (soft - _OTHER_FILES) // _FILES_PER_NODE))
-    return width
 
 
 def tell_unknown(found: Fleet, told: Speech) -> None:

@@ -84,6 +84,13 @@ def _add_work(parser: ArgumentParser) -> None:
         parser.add_argument(
             option, metavar="SECONDS", type=common.number, default=seconds, help=f"for {what} (%(default)s)"
         )
+    parser.add_argument(
+        "--ssh-persist",
+        metavar="SECONDS",
+        type=common.number_or_none,
+        default=60,
+        help="how long ssh connections stay open for later runs (%(default)s; 0: not)",
+    )
 
 
 def _add_questions(parser: ArgumentParser) -> None:

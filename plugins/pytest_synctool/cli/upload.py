@@ -17,9 +17,10 @@ from typing import BinaryIO
 from pytest_synctool.attributes import FILE_NAME, AttributeRules, parse
 from pytest_synctool.attributes.appender import Addition, extended
 from pytest_synctool.cli import common
+from pytest_synctool.cli.reaching import connections_of
 from pytest_synctool.config import Config
 from pytest_synctool.errors import ConfigError, RemoteError, RepositoryError, SelectionError, TransportError
-from pytest_synctool.fanout import Fanout
+from pytest_synctool.fanout import Fanout, Turn
 from pytest_synctool.intake import Found, Intake, read, script
 from pytest_synctool.locking import MasterdirLock
 from pytest_synctool.mirror import MARK
@@ -28,9 +29,8 @@ from pytest_synctool.nodeset import fold
 from pytest_synctool.ownership import Writer, needed, unkept
 from pytest_synctool.proposal import Placement, Proposal, in_words, propose, whom
 from pytest_synctool.repository import Repository
-from pytest_synctool.ssh import SshSettings
 from pytest_synctool.store import Store
-from pytest_synctool.transport import Answer, Processes, connect
+from pytest_synctool.transport import Answer
 from pytest_synctool.words import nearest
 
 
@@ -91,18 +91,17 @@ def _check(config: Config, arguments: Namespace) -> None:
 
 def _fetch(config: Config, node: Node, arguments: Namespace, stream: BinaryIO) -> tuple[Intake, list[str]]:
     """What the node has, and what its tar has to say. Raises TransportError, RemoteError."""
-    settings = SshSettings(config.ssh_cmd, connect_timeout=arguments.connect_timeout)
-    processes = Processes()
+    connections = connections_of(config, arguments)
 
-    def work(node: Node) -> Answer:
-        with closing(connect(node, settings, processes)) as connection:
+    def work(node: Node, _: Turn) -> Answer:
+        with closing(connections.to(node)) as connection:
             return connection.run(script(arguments.upload), arguments.timeout, stream)
 
     fanout = Fanout(work, 1)  # not in this thread, so that Ctrl-C finds what is to be ended
     try:
         answer = fanout.result(node)
     finally:
-        processes.end_all()
+        connections.processes.end_all()
         fanout.close()
     complaints = [printable(line) for line in answer.stderr.splitlines() if line.strip()]
     if answer.status != 0:

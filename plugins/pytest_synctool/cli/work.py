@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 from pytest_synctool.aggregate import Aggregate
 from pytest_synctool.cli import common
+from pytest_synctool.cli.reaching import connections_of
 from pytest_synctool.config import Config
 from pytest_synctool.engine import Engine
 from pytest_synctool.explain import Explainer
-from pytest_synctool.fanout import Fanout
+from pytest_synctool.fanout import Fanout, Turn
 from pytest_synctool.locking import MasterdirLock, who
 from pytest_synctool.model import Node, Status, printable
 from pytest_synctool.nodeids import encode
@@ -24,7 +25,6 @@ from pytest_synctool.repairlog import RepairLog, append_to
 from pytest_synctool.report.nodetests import NodeTests, reason
 from pytest_synctool.repository import Repository
 from pytest_synctool.session import Check, NodeResult, Settings
-from pytest_synctool.ssh import SshSettings
 from pytest_synctool.suite import checks
 from pytest_synctool.words import nodes_in_words
 
@@ -155,8 +155,8 @@ class Work:
             log=os.fsencode(self.config.logfile or ""),
             syslog=not arguments.no_syslog,
         )
-        ssh = SshSettings(self.config.ssh_cmd, connect_timeout=arguments.connect_timeout)
-        return Engine(self.config, self.repository, settings, ssh, mirrored=not arguments.skip_rsync)
+        connections = connections_of(self.config, arguments, shared=self.changing)
+        return Engine(self.config, self.repository, settings, connections, mirrored=not arguments.skip_rsync)
 
     def _checks_of(self, node: Node) -> list[Check]:
         masterdir = os.fsencode(self.config.masterdir)
@@ -172,8 +172,8 @@ class Work:
         for node in self.nodes:
             self._checks[node.name] = self._checks_of(node)
 
-        def work(node: Node) -> NodeResult:
-            result = engine.run(node, self._checks[node.name])
+        def work(node: Node, turn: Turn) -> NodeResult:
+            result = engine.run(node, self._checks[node.name], turn.answered)
             if log is not None:
                 log.take(self._tests(node), result)
             return result
@@ -190,7 +190,7 @@ class Work:
             waits = "; what is under way goes to its end" if self.changing else ""
             common.complain([f"synctool: interrupted{waits}"])
             if not self.changing:
-                engine.processes.end_all()
+                engine.connections.processes.end_all()
             with suppress(KeyboardInterrupt):
                 fanout.close()
             for node, result in fanout.unclaimed():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,13 +12,15 @@ import pytest
 
 from pytest_synctool import config as configuration
 from pytest_synctool import standalone
+from pytest_synctool.connections import Connections
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.nodeset import select, terms
 from pytest_synctool.report.tally import Tally
 from pytest_synctool.repository import Repository
 from pytest_synctool.repository import load as load_repository
-from pytest_synctool.transport import SshSettings
+from pytest_synctool.ssh import SshSettings
+from pytest_synctool.transport import Processes, Sudo
 
 # The package of the compliance suite, in a checkout and installed.
 SUITE: Final = "synctool_checks"
@@ -48,6 +51,7 @@ class Cluster:
 
 
 CLUSTER = pytest.StashKey[Cluster]()
+CONNECTIONS = pytest.StashKey[Connections]()
 TALLY = pytest.StashKey[Tally]()
 
 
@@ -110,11 +114,13 @@ def locate(config: pytest.Config) -> Path:
     )
 
 
-def ssh_settings(config: pytest.Config, command: tuple[str, ...] = ("ssh",)) -> SshSettings:
-    """How this run calls ssh: `ssh_cmd` of the configuration, and testinfra's ssh options."""
+def connections_of(config: pytest.Config, command: Sequence[str]) -> Connections:
+    """How this run reaches nodes: by `ssh_cmd` of the configuration, with testinfra's options for ssh and sudo."""
     option = config.option
-    extra = tuple((option.ssh_extra_args or "").split())
-    return SshSettings((*command, *extra), option.ssh_config, option.ssh_identity_file, option.synctool_connect_timeout)
+    extra = (option.ssh_extra_args or "").split()
+    ssh = SshSettings((*command, *extra), option.ssh_config, option.ssh_identity_file, option.synctool_connect_timeout)
+    sudo = Sudo(option.sudo_user) if option.sudo else None
+    return Connections(ssh, Processes(), sudo, option.synctool_ssh_persist, shared=changes_nodes(config))
 
 
 def wants_cluster(config: pytest.Config) -> bool:

@@ -12,12 +12,13 @@ from pytest_synctool import batches
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.nodeset import terms
 from pytest_synctool.plugin.cluster import (
+    CONNECTIONS,
     TALLY,
     changes_nodes,
     cluster_of,
+    connections_of,
     is_url,
     is_worker,
-    ssh_settings,
     wants_cluster,
 )
 from pytest_synctool.plugin.lock import lock
@@ -49,7 +50,7 @@ def _size(text: str) -> batches.Size:
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"expected a number of nodes from 0, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a number from 0, not {text!r}")
     return int(text)
 
 
@@ -103,6 +104,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=10,
         metavar="SECONDS",
         help="how long a node may take to accept a connection (default: %(default)s)",
+    )
+    group.addoption(
+        "--ssh-persist",
+        dest="synctool_ssh_persist",
+        type=_count,
+        default=60,
+        metavar="SECONDS",
+        help="how long an ssh connection stays open for later runs after its last use (default: %(default)s; 0: not)",
     )
     group.addoption(
         "--node-timeout",
@@ -252,7 +261,8 @@ def pytest_configure(config: pytest.Config) -> None:
         open_log(config, cluster)
     except SynctoolError as error:
         raise pytest.UsageError(str(error)) from error
-    config.stash[_TESTINFRA_SSH] = install_ssh_backend(ssh_settings(config, cluster.config.ssh_cmd))
+    config.stash[CONNECTIONS] = connections_of(config, cluster.config.ssh_cmd)
+    config.stash[_TESTINFRA_SSH] = install_ssh_backend(config.stash[CONNECTIONS].of_testinfra)
     for node_group in (*cluster.config.groups, *cluster.config.nodes):
         config.addinivalue_line("markers", f"{node_group}: nodes of this name or group")
 

@@ -12,19 +12,17 @@ import pytest
 
 from pytest_synctool.batches import Batches, Size, split
 from pytest_synctool.engine import Engine
-from pytest_synctool.fanout import Fanout
+from pytest_synctool.fanout import Fanout, Turn
 from pytest_synctool.model import Node, Outcome, Status
-from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, cache_of, changes_nodes, is_worker, ssh_settings
+from pytest_synctool.plugin.cluster import CLUSTER, CONNECTIONS, TALLY, Cluster, cache_of, changes_nodes, is_worker
 from pytest_synctool.plugin.collect import EntryItem
 from pytest_synctool.plugin.findings import FINDINGS, Findings, to_be_fixed
 from pytest_synctool.plugin.garbage import GarbageRarely
 from pytest_synctool.plugin.lock import who
 from pytest_synctool.plugin.log import LOG
-from pytest_synctool.plugin.scheduler import SchedulerPlugin
 from pytest_synctool.report.expand import cut, pack, reports, unpack
 from pytest_synctool.report.nodetests import NodeTests
 from pytest_synctool.session import Check, NodeResult, Settings
-from pytest_synctool.transport import Sudo
 
 _MOST_LETTERS: Final = 2_000
 
@@ -135,23 +133,21 @@ class Runner:
         limit = cluster.config.num_proc
         # With --maxfail a repair that was not asked for any more must not have been started.
         careful = changes_nodes(config) and config.option.maxfail
-        option = config.option
         engine = Engine(
             cluster.config,
             cluster.repository,
             settings_of(config, cluster),
-            ssh_settings(config, cluster.config.ssh_cmd),
-            Sudo(option.sudo_user) if option.sudo else None,
-            mirrored=not option.synctool_skip_rsync,
+            config.stash[CONNECTIONS],
+            mirrored=not config.option.synctool_skip_rsync,
         )
         log = config.stash.get(LOG, None)
         audited = to_be_fixed(config)
 
-        def work(item: NodeItem) -> NodeResult:
+        def work(item: NodeItem, turn: Turn) -> NodeResult:
             checks = item.checks
             if audited:
                 checks = [replace(c, audited=audited.get(i)) for c, i in zip(item.checks, item.ids, strict=True)]
-            result = engine.run(item.node, checks)
+            result = engine.run(item.node, checks, turn.answered)
             if log is not None:  # at once, and also when the run is interrupted and nobody asks for the result
                 log.take(item.tests, result)
             return result
@@ -196,7 +192,7 @@ class Runner:
     def close(self) -> None:
         """End what is under way. A repair is let go to its end, so that no node is left in the middle of one."""
         if not changes_nodes(self.session.config):
-            self.engine.processes.end_all()
+            self.engine.connections.processes.end_all()
         self.fanout.close()
         self.engine.close()
 
@@ -214,6 +210,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if plugins.hasplugin("dsession"):
         plugins.register(Expansion(session), "synctool-expansion")
         if CLUSTER in session.config.stash:
+            from pytest_synctool.plugin.scheduler import (
+                SchedulerPlugin,
+            )  # xdist's schedulers, for those who have workers
+
             # Not when pytest is configured: xdist registers its session only after every other plugin's turn.
             plugins.register(SchedulerPlugin(), "synctool-scheduler")
     if CLUSTER in session.config.stash:
