@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Final
 
 from pytest_synctool.accounts import group_name, owner_name
+from pytest_synctool.digests import Digests, Memory
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import FileState, Kind, printable
-from pytest_synctool.source import Digests, Source, Tree, kind_of
+from pytest_synctool.source import Source, Tree, kind_of
 from pytest_synctool.words import Hints
 
 Key = tuple[Tree, bytes]
@@ -145,7 +146,7 @@ class _Walker:
     ignore: IgnoreRules
     require_extension: bool
     errors: list[str] = field(default_factory=list)
-    digests: Digests = field(default_factory=Digests)
+    digests: Digests = field(default_factory=lambda: Digests(Memory.of_user()))
     hints: Hints = field(default_factory=Hints)
 
     def directory(self, tree: Tree, relative: bytes, destination: bytes, groups: tuple[str | None, ...]) -> None:

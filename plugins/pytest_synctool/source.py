@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 
+from pytest_synctool.digests import Digests
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import FileState, Kind, printable
-
-_READ_SIZE = 1 << 20
 
 
 class Tree(Enum):
@@ -21,26 +19,6 @@ class Tree(Enum):
     OVERLAY = "overlay"
     DELETE = "delete"
     TASKS = "tasks"
-
-
-class Digests:
-    """Size and MD5 of files, each read once: files with the same inode, size and time of change share one."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[int, int, int, int], tuple[int, str]] = {}
-
-    def of(self, path: bytes) -> tuple[int, str]:
-        """Size in bytes and MD5 (32 hex digits) of a file. Raises OSError."""
-        with open(path, "rb") as content:
-            found = os.fstat(content.fileno())
-            key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
-            if key not in self._known:
-                digest, size = hashlib.md5(usedforsecurity=False), 0
-                while block := content.read(_READ_SIZE):
-                    digest.update(block)
-                    size += len(block)
-                self._known[key] = (size, digest.hexdigest())
-            return self._known[key]
 
 
 @dataclass(frozen=True)
