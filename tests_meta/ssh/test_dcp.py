@@ -204,6 +204,20 @@ class TestToNodes:
         nodes.configure()
         assert dcp(nodes, "-n", "node[1-2]", "-d", nodes.top, "file").status == 1
 
+    @WAYS
+    def test_special_files_are_not_copied(self, nodes: Site, way: str) -> None:
+        """And nobody says so. What was named is a mistake; what is in a directory is told, and not all was copied."""
+        use(nodes, way)
+        (nodes.directory / "d").mkdir()
+        (nodes.directory / "d" / "file").write_text("x")
+        os.mkfifo(nodes.directory / "d" / "pipe")
+        ended = dcp(nodes, "-a", "-d", nodes.top, "d")
+        assert (ended.status, ended.out) == (1, b"")
+        assert ended.err == b'node[1-3]:\n    skipping non-regular file "d/pipe"\n'
+        assert nodes.sh("node1", "ls @/d") == "file\n"
+        ended = dcp(nodes, "-d", nodes.top, "d/pipe", "d/file")
+        assert (ended.status, ended.out, ended.err) == (2, b"", b"d/pipe: a special file, which is not copied\n")
+
     def test_a_directory_in_the_way(self, nodes: Site) -> None:
         use(nodes, "tar")
         (nodes.directory / "file").write_text("x")
@@ -298,6 +312,12 @@ class TestFromNodes:
         assert (nodes.directory / "node2" / "hostname").read_text() == "node2\n"
         assert sorted(path.name for path in (nodes.directory / "node1").iterdir()) == ["file", "hostname"]
         assert not (nodes.directory / "dead1").exists()
+
+    def test_special_files_are_not_copied(self, nodes: Site) -> None:
+        nodes.sh("node1", "mkfifo @/pipe; echo x >@/file")
+        ended = dcp(nodes, "--reverse", "-n", "node1", "-d", ".", f"{nodes.top}/pipe", f"{nodes.top}/file")
+        assert (ended.status, ended.out, ended.err) == (1, b"", b'node1: skipping non-regular file "pipe"\n')
+        assert (nodes.directory / "node1" / "file").read_text() == "x\n"
 
     def test_without_rsync(self, nodes: Site) -> None:
         """There is no other way."""

@@ -128,7 +128,7 @@ class Streams(Copies):
 
 
 def _copy(copies: Copies, has_rsync: bool) -> int:
-    from pytest_synctool.dsh.copying import LOST_BY, MISSING, NOISE
+    from pytest_synctool.dsh.copying import LEFT_OUT, LOST_BY, MISSING, NOISE
 
     found, arguments = copies.fleet, copies.arguments
     told = many.speech(arguments)
@@ -136,7 +136,7 @@ def _copy(copies: Copies, has_rsync: bool) -> int:
     conductors: list[Conductor] = []
     again = found.calls()
     if has_rsync:
-        calls = [replace(call, lost_by=LOST_BY, noise=NOISE) for call in again]
+        calls = [replace(call, lost_by=LOST_BY, noise=NOISE, left_out=LEFT_OUT) for call in again]
         conductors.append(many.conduct("dcp", copies, calls, found, arguments, told, quiet=True))
         again = [call for call in calls if call.word == MISSING]
     if again and arguments.reverse:
@@ -167,8 +167,11 @@ def _stream(copies: Copies, calls: Sequence[Call], told: Speech) -> Conductor:
 
     streams = Streams(copies.fleet, copies.arguments, copies.files, copies.scratch)
     with tempfile.TemporaryFile() as stream:
-        pack(stream, copies.files)
+        left_out = pack(stream, copies.files)
         stream.flush()
         stream.seek(0)
+        for call in calls if left_out else ():
+            told.err(call.node, left_out)
+            call.is_partial = True
         found, arguments = copies.fleet, copies.arguments
         return many.conduct("dcp", streams, calls, found, arguments, told, stdin=stream.fileno(), quiet=True)

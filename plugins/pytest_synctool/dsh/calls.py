@@ -48,7 +48,8 @@ class Call:
     connection: it is kept back, since that may be the reason why there is none. `lost_by` are the exit statuses that
     can mean so; those of plain ssh is 255 alone. Later a command may say a `word` as it said its group.
 
-    Lines that match `noise` only say that something went wrong; they are shown where nothing else was said.
+    Lines that match `noise` only say that something went wrong; they are shown where nothing else was said. One on
+    standard output that matches `left_out` says that not all was done, whatever the exit status says: `is_partial`.
     """
 
     node: str
@@ -56,6 +57,8 @@ class Call:
     is_ssh: bool = True
     lost_by: Container[int] = (SSH_FAILED,)
     noise: re.Pattern[bytes] | None = None
+    left_out: re.Pattern[bytes] | None = None
+    is_partial: bool = False
     group: int | None = None
     word: str = ""
     outcome: Outcome | None = None
@@ -63,6 +66,12 @@ class Call:
     _holding: bool = field(default=True, init=False)
     _noise: list[bytes] = field(default_factory=list, init=False)
     _last: bytes = field(default=b"", init=False)
+
+    def complains(self, line: bytes) -> bool:
+        """Whether this line on standard output says that something was left out."""
+        found = self.left_out is not None and self.left_out.match(line) is not None
+        self.is_partial = self.is_partial or found
+        return found
 
     def heard(self, line: bytes) -> list[bytes]:
         """What to show now that this line came on standard error."""
@@ -96,7 +105,7 @@ class Call:
             return self.unreachable(last_word(self._last or b"\n".join(self._noise)))
         if self.is_ssh and status in self.lost_by and _LOST.match(self._last):
             return self.unreachable(printable(self._last.strip()).rstrip("."))
-        self.outcome = Outcome(Ending.DONE, status)
+        self.outcome = Outcome(Ending.DONE, status or int(self.is_partial))
         return self._release(() if self._last or self.word or not status else self._noise)
 
     def unreachable(self, reason: str) -> list[bytes]:

@@ -279,7 +279,11 @@ class Conductor(EventHandler):  # type: ignore[misc]
     def said(self, node: str, stream: str, lines: Sequence[bytes]) -> None:
         """A node has said these lines; of a gateway that is none of the nodes it is passed on."""
         call = self.calls.get(node)
-        if stream == Worker.SNAME_STDOUT:
+        if stream == Worker.SNAME_STDOUT and call is not None and call.left_out is not None:
+            complaints = [line for line in lines if call.complains(line)]
+            self._say(node, complaints)
+            self._say_out(node, [line for line in lines if line not in complaints])
+        elif stream == Worker.SNAME_STDOUT:
             self._say_out(node, lines)
         elif call is None:
             self._say(node, lines)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MISSING: Final = "missing"  # what a node says that has no rsync
 # What rsync says of every failure, besides the reason.
 NOISE: Final = re.compile(rb"rsync error: |rsync: connection unexpectedly closed|rsync: \[\w+\] (?:write|read) error: ")
+# What rsync says of sockets, pipes and devices, which nobody copies; it ends with 0 all the same.
+LEFT_OUT: Final = re.compile(rb'skipping non-regular file "')
 # rsync's own 1 to 4 are mistakes in its options and the like; with any other status a connection may have been lost.
 LOST_BY: Final = range(5, 256)
 
@@ -79,9 +81,11 @@ def remote_sources(names: Sequence[str]) -> list[Path]:
 
 def _problem(name: str, path: Path) -> str | None:
     try:
-        os.lstat(path if name else name)
+        mode = os.lstat(path if name else name).st_mode
     except (OSError, ValueError) as error:
         return f"{_shown(name)}: {getattr(error, 'strerror', None) or error}"
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
+        return f"{_shown(name)}: a special file, which is not copied"
     return None if path.name else f"{_shown(name)}: expected something below it"
 
 
@@ -147,14 +151,26 @@ def tar_line(way: Reach, directory: str, token: str) -> str:
     return shlex.join([*_sudo(way), "/bin/sh", "-c", script, "sh", directory, "sh", "-c", _UNPACK])
 
 
-def pack(stream: BinaryIO, files: Sequence[Path]) -> None:
-    """Write files and directories with all that is in them. Raises OSError if something cannot be read or written."""
+def pack(stream: BinaryIO, files: Sequence[Path]) -> list[bytes]:
+    """Write files and directories with all that is in them. Raises OSError if something cannot be read or written.
+
+    Returns what rsync would say of the special files that are left out.
+    """
     from pytest_synctool import tarball  # most nodes have rsync
+
+    left_out: list[bytes] = []
+
+    def taken(member: TarInfo) -> TarInfo | None:
+        if found := _as_rsync_would(member):
+            return found
+        left_out.append(f'skipping non-regular file "{_shown(member.name)}"'.encode())
+        return None
 
     with tarball.archive(stream) as tar:
         for path in files:
-            tar.add(path, arcname=path.name, filter=_as_rsync_would)
+            tar.add(path, arcname=path.name, filter=taken)
         tarball.complete(tar)
+    return left_out
 
 
 def _as_rsync_would(member: TarInfo) -> TarInfo | None:
