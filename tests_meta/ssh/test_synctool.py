@@ -15,6 +15,7 @@ import pytest
 
 from tests_meta.gate import MakeGate
 from tests_meta.site import Site
+from tests_meta.terminal import run, terminal
 
 SYNCTOOL = Path(sys.executable).parent / "synctool"
 
@@ -41,11 +42,13 @@ def synctool(live: Site, *arguments: str) -> Ended:
 @pytest.fixture
 def documented(live: Site) -> Site:
     """The documentation's repository, brought to three nodes; then identd is another one on node3."""
+    live.nodes["node1"] += " somegroup"
     for name in (
         *("fstab._all", "fstab._node5", "fstab._node7", "motd.production._batch", "sudoers._all", "nsswitch.conf._all"),
-        *("nsswitch.conf.old._all", "sysctl.conf._all", "resolv.conf._all", "resolv.conf._login"),
+        *("nsswitch.conf.old._all", "sysctl.conf._all", "resolv.conf._all", "resolv.conf._somegroup"),
         *("tcpd_banner.production._all", "tcpd_banner.production._batch", "issue.net.production._all"),
-        *("syslog.conf._all", "modules.conf._all", "hosts.allow.production._interactive", "xinetd.d/identd._all"),
+        *("syslog.conf._all", "issue.production._all", "modules.conf._all"),
+        *("hosts.allow.production._interactive", "xinetd.d/identd._all"),
     ):
         live.put(f"etc/{name}", f"{name}\n")
     live.directory_of("etc/sysconfig")
@@ -84,6 +87,14 @@ def test_a_dry_run_then_a_repair(documented: Site) -> None:
     assert synctool(documented, "-f").lines == ["--fix specified, applying changes", "3 nodes: 3 in sync"]
 
 
+def test_the_same_size(documented: Site) -> None:
+    """Then "synctool will calculate an MD5 checksum"."""
+    documented.sh("node3", "tr a-z b-za <@/etc/fstab >/tmp/x; cat /tmp/x >@/etc/fstab; rm /tmp/x")
+    assert synctool(documented, "-q", "-1", f"{documented.top}/etc/fstab") == Ended(
+        1, ["node3: /etc/fstab updated (MD5 mismatch)"], ""
+    )
+
+
 def test_on_update(documented: Site) -> None:
     """`node3: running command /bin/rm /etc/xinetd.d/*.saved ; /etc/init.d/xinetd reload`"""
     (documented.masterdir / f"overlay{documented.top}/etc/xinetd.d/identd.post").unlink()
@@ -95,6 +106,21 @@ def test_on_update(documented: Site) -> None:
     assert documented.sh("node3", "cat /tmp/reloaded.log; ls @/etc/xinetd.d") == "reloaded\nidentd\n"
 
 
+@pytest.mark.parametrize("way", ["on_update", ".post"])
+def test_triggers_of_a_file_and_of_its_directory(documented: Site, way: str) -> None:
+    """`on_update /etc/xinetd.d/identd COMMAND`, and `xinetd.d.post` in the place of `identd.post`."""
+    etc = documented.masterdir / f"overlay{documented.top}/etc"
+    if way == ".post":
+        (etc / "xinetd.d/identd.post").rename(etc / "xinetd.d.post")
+        command = "$masterdir/overlay/etc/xinetd.d.post"
+    else:
+        (etc / "xinetd.d/identd.post").unlink()
+        command = "echo reloaded >>/tmp/reloaded.log"
+        documented.lines.append(f"on_update {documented.top}/etc/xinetd.d/identd {command}")
+    assert synctool(documented, "-qf") == Ended(0, [UPDATED[0], f"node3: running command {command}"], "")
+    assert documented.sh("node3", "cat /tmp/reloaded.log") == "reloaded\n"
+
+
 def test_verbose(documented: Site) -> None:
     """`synctool -v`: "another way of displaying the logic that synctool performs"."""
     found = synctool(documented, "-v", "-n", "node1,node3")
@@ -102,6 +128,9 @@ def test_verbose(documented: Site) -> None:
         "node1: checking $masterdir/overlay/etc/tcpd_banner.production._all",
         "node1: overridden by $masterdir/overlay/etc/tcpd_banner.production._batch",
         "node3: checking $masterdir/overlay/etc/issue.net.production._all",
+        "node3: checking $masterdir/overlay/etc/syslog.conf._all",
+        "node3: checking $masterdir/overlay/etc/issue.production._all",
+        "node3: checking $masterdir/overlay/etc/modules.conf._all",
         "node3: checking $masterdir/overlay/etc/hosts.allow.production._interactive",
         "node3: skipping $masterdir/overlay/etc/hosts.allow.production._interactive, it is not one of my groups",
         *updated(documented),
@@ -148,8 +177,55 @@ def test_only_some(documented: Site) -> None:
 
 def test_which_file(documented: Site) -> None:
     """`synctool -q -n node1 -r /etc/resolv.conf`"""
-    found = synctool(documented, "-q", "-n", "node3", "-r", f"{documented.top}/etc/resolv.conf")
-    assert found == Ended(0, ["node3: /etc/resolv.conf._login"], "")
+    found = synctool(documented, "-q", "-n", "node1", "-r", f"{documented.top}/etc/resolv.conf")
+    assert found == Ended(0, ["node1: /etc/resolv.conf._somegroup"], "")
+
+
+def test_nodes_with_a_file_of_their_own(documented: Site) -> None:
+    """fstab "is identical throughout the cluster, with the exception of node5 and node7", and 'none' is nobody."""
+    documented.nodes |= {"node5": "batch", "node7": "batch"}
+    documented.put("etc/issue._none")
+    fstab, issue = f"{documented.top}/etc/fstab", f"{documented.top}/etc/issue"
+    own = {"node5": "node5", "node7": "node7"}
+    assert synctool(documented, "-q", "-r", fstab).lines == [
+        f"{node}: /etc/fstab._{own.get(node, 'all')}" for node in documented.nodes
+    ]
+    assert synctool(documented, "-q", "-r", issue).status == 1
+    assert synctool(documented, "-qf", "-n", "node5").status == 0
+    assert documented.sh("node5", "cat @/etc/fstab; ls @/etc") == (
+        "fstab._node5\nfstab\nissue.net.production\nissue.production\nmodules.conf\nmotd.production\nnsswitch.conf\n"
+        "nsswitch.conf.old\nresolv.conf\nsudoers\nsysconfig\nsysctl.conf\nsyslog.conf\ntcpd_banner.production\nxinetd.d\n"
+    )
+
+
+def test_groups_and_exclusion(documented: Site) -> None:
+    """`synctool -g batch,sched -X rack8`: "This also works for dsh and dcp"."""
+    documented.nodes |= {"node2": "batch rack8", "node3": "sched rack1"}
+    for node in documented.nodes:
+        documented.sh(node, "rm @/etc/fstab")
+    some = ("-g", "batch,sched", "-X", "rack8")
+    assert synctool(documented, "-q", *some, "-1", f"{documented.top}/etc/fstab").lines == [
+        f"{node}: /etc/fstab created (missing)" for node in ("node1", "node3")
+    ]
+    assert run(documented.directory, "dsh", *some, "hostname").lines() == ["node1: node1", "node3: node3"]
+    assert run(documented.directory, "dcp", *some, "-d", "/tmp", "synctool.conf").lines() == [
+        f"{node}: copied /tmp/synctool.conf" for node in ("node1", "node3")
+    ]
+
+
+def test_skip_rsync(documented: Site) -> None:
+    """The node's copy of the masterdir is taken as it is."""
+    rsync = documented.directory / "rsync"
+    rsync.write_text('#!/bin/sh\ntouch called\nexec rsync "$@"\n')
+    rsync.chmod(0o755)
+    documented.lines.append(f"rsync_cmd {rsync}")
+    documented.put("etc/new._login")
+    found = synctool(documented, "-qf", "--skip-rsync")
+    assert (found.status, found.lines[:2]) == (1, updated(documented))
+    assert found.lines[2].startswith("node3: /etc/new missing, not fixed: ")
+    assert not (documented.directory / "called").exists()
+    assert synctool(documented, "-qf").status == 0
+    assert (documented.directory / "called").exists()
 
 
 def test_tasks(documented: Site) -> None:
@@ -167,20 +243,51 @@ def test_tasks(documented: Site) -> None:
 
 
 def test_unix(documented: Site) -> None:
-    """The text that is shown, run by hand on the node, does what -f does."""
-    found = synctool(documented, "--unix", "-n", "node3")
-    assert found.status == 1
-    shown = [line for line in found.lines if line.startswith("node3: ")]
-    assert "node3: # updated /etc/xinetd.d/identd" in shown
-    short = synctool(documented, "--unix", "-q")
-    assert 0 < len(short.lines) < 20 < len(shown)
+    """The text that is shown, run by hand on the node, does what -f does. There is nothing else in it."""
+    shown = synctool(documented, "--unix", "-n", "node3")
+    assert shown.status == 1
+    assert "node3: # updated /etc/xinetd.d/identd" in shown.lines
+    assert 0 < len(synctool(documented, "--unix", "-q").lines) < 20 < len(shown.lines)
+    command = f"{SYNCTOOL} --unix -n node3 | sed 's/^node3: //'"
+    text = subprocess.run(["sh", "-c", command], cwd=documented.directory, capture_output=True, check=True).stdout
     assert documented.cluster is not None
-    text = "".join(f"{line.removeprefix('node3: ')}\n" for line in shown).replace("/etc", f"{documented.top}/etc")
-    # Those of the node itself are not the test's own.
-    text = text.replace(f"{documented.top}{documented.top}", documented.top)
-    documented.cluster.write("node3", "/run/by-hand.sh", text.encode(), 0o700)
-    documented.sh("node3", "sh /run/by-hand.sh; rm /run/by-hand.sh")
-    assert documented.sh("node3", "cat /tmp/reloaded.log") == "reloaded\n"
+    documented.cluster.write("node3", "/run/by-hand.sh", text, 0o700)
+    documented.sh("node3", "sh /run/by-hand.sh 2>/run/said; rm /run/by-hand.sh")
+    assert documented.sh("node3", "cat /tmp/reloaded.log /run/said") == "reloaded\n"
+    assert synctool(documented, "-q") == Ended(0, [], "")
+    assert synctool(documented, "--unix").lines == []
+
+
+def test_unix_of_what_cannot_be_done(documented: Site) -> None:
+    """It is a comment, so that all of it can be run."""
+    documented.nodes["dead1"] = "login interface:127.0.0.1"
+    documented.delete("etc/evil._all")
+    documented.sh("node1", "mkdir @/etc/evil")
+    assert synctool(documented, "--unix", "-n", "node1,dead1").lines == [
+        "dead1: # unreachable: Connection refused",
+        "node1: # /etc/evil must not exist",
+    ]
+
+
+def test_colours(documented: Site) -> None:
+    """Only on a terminal that has them, for somebody who wants them: red is what differs, green what was put right."""
+    fstab = f"{documented.top}/etc/fstab"
+    documented.sh("node3", "rm @/etc/fstab")
+    line = f"{fstab} created (missing)"
+    for options, more, shown in (
+        (("-qa",), {"TERM": "xterm"}, f"node3:\r\n    \x1b[31m{line}\x1b[0m\r\n"),
+        (("-q",), {"TERM": "xterm", "NO_COLOR": "1"}, f"node3: {line}\r\n"),
+        (("-qf",), {"TERM": "xterm"}, f"node3: \x1b[32m{line}\x1b[0m\r\n"),
+    ):
+        with terminal(documented.directory, "synctool", *options, "-n", "node3", "-1", fstab, **more) as shell:
+            shell.end()
+        assert shell.shown.decode() == shown
+
+
+def test_closed_streams(documented: Site) -> None:
+    """Nobody reads, and the work is done all the same: nothing that is opened is taken for the stream."""
+    done = run(documented.directory, "sh", "-c", "synctool -f >&- 2>&-; echo $?; dsh -q -a false >&- 2>&-; echo $?")
+    assert (done.out, done.err) == (b"0\n1\n", b"")
     assert synctool(documented, "-q") == Ended(0, [], "")
 
 

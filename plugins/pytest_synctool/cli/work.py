@@ -32,6 +32,7 @@ DRIFT_LEFT = 1
 TROUBLE = 3
 
 _DEFINITIONS_END = b"\nbegin\n"
+_RED, _GREEN, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
 
 
 @dataclass
@@ -91,6 +92,8 @@ class Work:
         self._told = Aggregate() if self.arguments.aggregate else None
         self._explainer = Explainer(self.repository)
         self._checks: dict[str, list[Check]] = {}
+        self._coloured = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+        self._framed = not (self.arguments.quiet or self.arguments.unix)  # a shell has to understand all of --unix
 
     @property
     def changing(self) -> bool:
@@ -100,13 +103,13 @@ class Work:
     def run(self) -> int:
         """Do it and tell it. Returns the exit status. Raises SynctoolError for what keeps it from beginning."""
         with self._locked(), closing(self._engine()) as engine, self._logged() as log:
-            if not self.arguments.quiet:
+            if self._framed:
                 print(self._headline(), flush=True)
             interrupted = self._all(engine, log)
         if self._told is not None:
             sys.stdout.flush()
             self._told.write(sys.stdout.buffer)
-        if not self.arguments.quiet and not interrupted:
+        if self._framed and not interrupted:
             print(self.count.told(restoring=self.arguments.restore))
         return common.INTERRUPTED if interrupted else self.count.status
 
@@ -151,7 +154,7 @@ class Work:
             deadline=float(arguments.timeout),
             trigger_timeout=arguments.trigger_timeout,
             who=who(),
-            saved=b"-" if arguments.no_saved else os.fsencode(arguments.saved_dir or ""),
+            saved=b"-" if arguments.no_saved else arguments.saved_dir or b"",
             log=os.fsencode(self.config.logfile or ""),
             syslog=not arguments.no_syslog,
         )
@@ -218,23 +221,40 @@ class Work:
         out.flush()
 
     def _lines(self, node: Node, result: NodeResult) -> Iterator[bytes]:
-        if result.error is not None:
-            yield from (remark.encode("utf-8", "backslashreplace") for remark in self._remarks(node))
-            yield reason(node.name, result.error).encode("utf-8", "backslashreplace")
-            return
         if self.arguments.unix:
             yield from _script(result.script, whole=not self.arguments.quiet)
-            return
-        texts = [*self._remarks(node), *(line for _, line in result.planned), *result.done, *result.notes]
-        planned = {path for path, _ in result.planned}
-        for check, outcome in zip(self._checks[node.name], result.outcomes, strict=True):
-            told_of = check.entry.destination in planned and outcome.status is Status.DRIFT
-            if outcome.status in (Status.DRIFT, Status.ERROR) and not told_of:
-                texts.append(f"{printable(_name(check))} {outcome.message}")
-            if outcome.status in (Status.DRIFT, Status.ERROR) and self.arguments.verbose:
-                texts += [f"    {printable(_name(check))} {detail}" for detail in outcome.details]
+            texts = [f"# {text}" for text in self._problems(node, result)]
+        else:
+            texts = list(self._texts(node, result))
         for text in texts:
             yield text.encode("utf-8", "backslashreplace")
+
+    def _texts(self, node: Node, result: NodeResult) -> Iterator[str]:
+        yield from self._remarks(node)
+        yield from (self._painted(line, _RED) for _, line in result.planned)
+        yield from (self._painted(line, _GREEN) for line in result.done)
+        yield from result.notes
+        yield from (self._painted(line, _RED) for line in self._problems(node, result))
+
+    def _problems(self, node: Node, result: NodeResult) -> Iterator[str]:
+        """What is not said by what would be done, or was done."""
+        if result.error is not None:
+            yield reason(node.name, result.error)
+            return
+        planned = {path for path, _ in result.planned}
+        pairs = [
+            (printable(_name(check)), outcome, check.entry.destination in planned)
+            for check, outcome in zip(self._checks[node.name], result.outcomes, strict=True)
+            if outcome.status in (Status.DRIFT, Status.ERROR)
+        ]
+        for name, outcome, is_planned in pairs:
+            if outcome.status is Status.ERROR or not is_planned:
+                yield f"{name} {outcome.message}"
+            if self.arguments.verbose:
+                yield from (f"    {name} {detail}" for detail in outcome.details)
+
+    def _painted(self, text: str, colour: str) -> str:
+        return f"{colour}{text}{_PLAIN}" if self._coloured else text
 
     def _remarks(self, node: Node) -> Iterator[str]:
         if self.arguments.verbose:
