@@ -129,6 +129,8 @@ class _Selection:
         group = operand.removeprefix(_GROUP_PREFIX).removeprefix("@")
         if group in self.config.groups:
             return f"@{group}"
+        if group == NONE:
+            raise self._error("group 'none' has no nodes: it is for what no node gets")
         if group == operand:
             return operand
         if group in self.config.nodes:  # a node's name is a group of its own

@@ -101,6 +101,7 @@ def test_none_are_kept(old: Site) -> None:
         (("--saved-dir=/x",), "--saved-dir needs --fix"),
         (("--fix", "--no-saved", "--saved-dir=/x"), "--no-saved does not go with --saved-dir"),
         (("--fix", "--saved-dir=x"), "expected a directory on the nodes"),
+        (("--fix", "--saved-dir=/"), "expected a directory on the nodes"),
         (("--fix", "--restore"), "--fix does not go with --restore"),
         (("--restore", "--tasks"), "--tasks does not go with --restore"),
         (("--restore", "--collect-only"), "--restore does not go with --collect-only"),

@@ -220,6 +220,7 @@ class TestSelection:
             ("-x node[1-2] --exclude=node4", "node10"),
             ("--exclude-group rack[1,3]", "node10"),
             ("-X retired", "node1 node2 node10"),
+            ("-X none", "node1 node2 node10"),
             ("-n node1,node4 -X rack3", "node1"),
             ("-n node1,node4 -X batch", "node1"),
             ("-n node1,node4 -x node4", "node1"),
@@ -253,6 +254,8 @@ class TestSelection:
             (["-n", "node1,,node2"], "-n: an empty term; expected a node, a range or a group between the commas"),
             (["-n", ""], "-n: an empty term; expected a node, a range or a group between the commas"),
             (["-g", "rack3"], "-g: 'rack3' matches only ignored nodes of CONF"),
+            (["-g", "none"], "-g: group 'none' has no nodes: it is for what no node gets"),
+            (["-n", "node1,none"], "-n: group 'none' has no nodes: it is for what no node gets"),
             (["-n", "node1", "-x", "node1"], "-x: no node is left"),
             (["-X", "all"], "-X: no node is left"),
         ],
@@ -335,9 +338,20 @@ class TestMistakes:
             (["--restore", "-f"], "-f does not go with --restore, which puts back what -f has changed"),
             (["--unix", "-f"], "-f does not go with --unix, which shows what -f would do"),
             (["--no-saved"], "--no-saved needs -f: nothing else replaces files"),
-            (["-f", "--saved-dir", "x"], "--saved-dir: expected an absolute path on the nodes like /var/lib/saved"),
+            *(
+                (
+                    ["-f", f"--saved-dir={name}"],
+                    f"argument --saved-dir: expected a directory on the nodes like /var/lib/saved, not {name!r}",
+                )
+                for name in ("x", "", "/", "//", "/a/..", "/a\nb")
+            ),
             (["-1", "x"], "argument -1/--single: expected an absolute path like /etc/fstab, not 'x'"),
-            (["-p", "0"], "argument -p/--numproc: expected a number from 1, not '0'"),
+            (["-p", "0"], "argument -p/--numproc: expected a number from 1 to 999999, not '0'"),
+            (
+                ["--check-update", "-n", "node1"],
+                "--check-update does not go with -n, -g, -x and -X: it is about no node",
+            ),
+            (["--download", "-X", "batch"], "--download does not go with -n, -g, -x and -X: it is about no node"),
             (["--bogus"], "unrecognized arguments: --bogus"),
             (["-v", "stray"], "unrecognized arguments: stray"),
             (["--man"], "unrecognized arguments: --man"),
@@ -356,6 +370,7 @@ class TestMistakes:
         assert command(cluster, action, "-c", "gone.conf").err == [
             f"{cluster.directory / 'gone.conf'}: no such file (named by -c)"
         ]
+        assert command(cluster, action, "--conf=") == Ended(2, [], ["-c: expected a file, not an empty name"])
         bad = cluster.directory / "bad.conf"
         bad.write_text("masterdir master\nnod node1\nnode node2\nnode node2\n")
         ended = command(cluster, action, "--conf=bad.conf")
@@ -480,6 +495,17 @@ class TestInstalled:
         command = f'set -o pipefail; "{SCRIPTS}/synctool" {options} | true'
         done = self.run(directory, "bash", "-c", command)
         assert (done.returncode, done.stderr) == (141, b"")
+
+    @pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+    def test_closed_streams(self, directory: Path, streams: str) -> None:
+        """As if they led to /dev/null, which a file or connection that is opened later never does."""
+        command = f'"{SCRIPTS}/synctool" --manifest -n node1 {streams}; "{SCRIPTS}/synctool-config" -S nope {streams}'
+        done = self.run(directory, "sh", "-c", command)
+        assert (done.returncode, done.stdout == b"", done.stderr == b"") == (
+            2,
+            ">&-" in streams.split(),
+            "2>&-" in streams,
+        )
 
     def test_a_full_disk(self, directory: Path) -> None:
         done = self.run(directory, "sh", "-c", f'"{SCRIPTS}/synctool" --manifest > /dev/full')

@@ -68,6 +68,7 @@ def config(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyte
         ("-g rack[1-2]", "node1 node2 node10 old1"),
         ("-g compute,node1", "node1 node2"),
         ("-g retired", ""),
+        ("-g none", ""),
     ],
 )
 def test_names(config: Config, arguments: str, expected: str) -> None:

@@ -337,10 +337,10 @@ class TestSockets:
         (["-M", "date"], "-M takes no command"),
         (["-O", "check", "date"], "-O takes no command"),
         (["-O", "what"], "argument -O: invalid choice: 'what'"),
-        (["-p", "0", "date"], "argument -p/--numproc: expected a number from 1, not '0'"),
+        (["-p", "0", "date"], "argument -p/--numproc: expected a number from 1 to 999999, not '0'"),
         (["--timeout=-1", "date"], "argument --timeout: expected a number of seconds, not '-1'"),
         (["--timeout", "nan", "date"], "argument --timeout: expected a number of seconds, not 'nan'"),
-        (["--connect-timeout", "1.5", "date"], "expected a number from 1, not '1.5'"),
+        (["--connect-timeout", "1.5", "date"], "expected a number from 1 to 999999, not '1.5'"),
         (["--bogus", "date"], "unrecognized arguments: --bogus"),
     ],
 )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pytest_synctool import __version__
-from pytest_synctool.errors import SelectionError, SynctoolError
+from pytest_synctool.errors import ConfigError, SelectionError, SynctoolError
 
 if TYPE_CHECKING:
     from pytest_synctool.config import Config
@@ -54,7 +54,7 @@ def new_parser(name: str, description: str, epilog: str = "") -> ArgumentParser:
 def number(text: str) -> int:
     """A number from 1 on a command line."""
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 1_000_000):
-        raise ArgumentTypeError(f"expected a number from 1, not {text!r}")
+        raise ArgumentTypeError(f"expected a number from 1 to 999999, not {text!r}")
     return int(text)
 
 
@@ -127,14 +127,14 @@ def _excluded(config: Config, arguments: Namespace) -> set[str]:
         return set()
     from dataclasses import replace
 
-    from pytest_synctool.nodeset import select
+    from pytest_synctool.nodeset import NONE, select
 
     everyone = replace(config, nodes={name: replace(node, ignored=False) for name, node in config.nodes.items()})
     excluded: set[str] = set()
     if arguments.exclude:
         excluded |= _names(select(everyone, ",".join(arguments.exclude), origin="-x"))
     for group in groups(arguments.exclude_group, "-X"):
-        if config.groups.get(group) != ():  # a group that has no nodes is no mistake here
+        if group != NONE and config.groups.get(group) != ():  # a group that has no nodes is no mistake here
             excluded |= _names(select(everyone, f"group:{group}", origin="-X"))
     return excluded
 
@@ -163,6 +163,8 @@ def locate(arguments: Namespace) -> Path:
     """The configuration file. Raises ConfigError if there is none."""
     from pytest_synctool.config import find
 
+    if arguments.conf == "":  # a variable that is not set; never another cluster than the one that was meant
+        raise ConfigError("-c: expected a file, not an empty name")
     return find(arguments.conf, None, os.environ, Path.cwd(), option="-c", ini_key=None)
 
 
@@ -176,6 +178,7 @@ def complain(lines: Iterable[str]) -> None:
 
 def run(name: str, work: Callable[[], int]) -> int:
     """The exit status of a command: of its work, or of the error that ended it, which is said on standard error."""
+    _open_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # no name is worth a traceback
     try:
@@ -195,6 +198,18 @@ def run(name: str, work: Callable[[], int]) -> int:
         where = f"{error.filename}: " if error.filename else ""
         complain([f"{name}: {where}{error.strerror}"])
         return FAILED
+
+
+def _open_streams() -> None:
+    """Let closed ones (`synctool >&-`) lead nowhere: else the next file or connection would be taken for them."""
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_WRONLY)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, os.fdopen(descriptor, "w", closefd=False))
 
 
 def _status(work: Callable[[], int]) -> int:

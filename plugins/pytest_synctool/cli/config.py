@@ -142,13 +142,15 @@ def _nodes(config: Config, arguments: Namespace) -> list[Node]:
 
     Raises SelectionError for what is none.
     """
-    from pytest_synctool.nodeset import select
+    from pytest_synctool.nodeset import NONE, select
     from pytest_synctool.words import nearest
 
     wanted: set[str] = set()
     if arguments.node:
         wanted |= {node.name for node in select(config, ",".join(arguments.node), origin="-n")}
     for group in common.groups(arguments.group, "-g"):
+        if group == NONE:
+            continue
         if group not in config.groups and group not in config.nodes:
             raise SelectionError(f"-g: no such group '{group}'{nearest(group, [*config.groups, *config.nodes])}")
         wanted |= set(config.groups.get(group, (group,)))

@@ -60,6 +60,13 @@ def add_update(parser: ArgumentParser) -> None:
     )
 
 
+def saved(text: str) -> bytes:
+    """A directory on nodes for what is replaced, in its shortest spelling, on a command line."""
+    if not text.startswith("/") or not text.isprintable() or (path := common.destination(text)) == b"/":
+        raise ArgumentTypeError(f"expected a directory on the nodes like /var/lib/saved, not {text!r}")
+    return path
+
+
 def _directory(text: str) -> str:
     if not text or not os.path.isdir(text):
         raise ArgumentTypeError(f"expected a directory, not '{text}'")

@@ -74,7 +74,12 @@ def _add_work(parser: ArgumentParser) -> None:
     parser.add_argument("-p", "--numproc", metavar="N", type=common.number, help="so many nodes at once (num_proc)")
     parser.add_argument("--restore", action="store_true", help="put back what the last -f has kept on the nodes")
     parser.add_argument("--no-saved", action="store_true", help="with -f: keep no NAME.saved of what is replaced")
-    parser.add_argument("--saved-dir", metavar="DIR", help="with -f: keep old versions below DIR on the node instead")
+    parser.add_argument(
+        "--saved-dir",
+        metavar="DIR",
+        type=options.saved,
+        help="with -f: keep old versions below DIR on the node instead",
+    )
     parser.add_argument("--no-syslog", action="store_true", help="with -f: do not log to syslog what is done")
     for option, seconds, what in (
         ("--timeout", 120, "one command on a node, a repair with its triggers included"),
@@ -123,6 +128,9 @@ def _clash(arguments: Namespace) -> str | None:
         for option in given:
             if action in given and option not in (action, *others):
                 return f"{option} does not go with {action}: one thing at a time"
+    for action in ("--check-update", "--download"):
+        if action in given and (arguments.node or arguments.group or arguments.exclude or arguments.exclude_group):
+            return f"{action} does not go with -n, -g, -x and -X: it is about no node"
     if arguments.show_sensitive and not arguments.diff:
         return "--show-sensitive needs -d"
     if arguments.suffix is not None and not arguments.upload:
@@ -141,8 +149,6 @@ def _clash(arguments: Namespace) -> str | None:
             return f"{option} needs -f: nothing else replaces files"
     if set(dict(_OF_REPAIRS)) <= set(given):
         return "--no-saved does not go with --saved-dir: old versions are kept, or they are not"
-    if arguments.saved_dir and not (arguments.saved_dir.startswith("/") and arguments.saved_dir.isprintable()):
-        return "--saved-dir: expected an absolute path on the nodes like /var/lib/saved"
     return None
 
 

@@ -190,7 +190,7 @@ def _add_saved_options(group: pytest.OptionGroup) -> None:
 
 
 def _directory(text: str) -> str:
-    if not text.startswith("/") or not text.isprintable():
+    if not text.startswith("/") or not text.isprintable() or not os.path.normpath(text).strip("/"):
         raise argparse.ArgumentTypeError(f"expected a directory on the nodes like /var/lib/saved, not {text!r}")
     return os.path.normpath(text)
 
