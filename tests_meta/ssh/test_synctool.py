@@ -317,6 +317,25 @@ def test_interrupted(live: Site, gate: MakeGate, fix: bool) -> None:
     assert live.sh("node2", "ls @/etc") == ""
 
 
+def test_what_was_found_before_an_interruption(live: Site, gate: MakeGate) -> None:
+    """It is told, also of nodes whose turn to be told had not come. One that hangs keeps none from being begun."""
+    assert live.cluster is not None
+    live.nodes |= {f"node2{letter}": f"batch ipaddress:{live.cluster.addresses['node2']}" for letter in "abcd"}
+    live.put("etc/file._all")
+    live.configure()
+    waiting = [gate(node, "stat") for node in ("node1", "node3")]
+    for node in ("node1", "node2", "node3"):
+        live.sh(node, "mkdir -p @/etc; chmod 755 @ @/etc")
+    with terminal(live.directory, "synctool", "-q", "-p", "2", NO_COLOR="1") as shell:
+        for one in waiting:  # node3 is begun when the others have ended
+            one.wait()
+        shell.type(b"\x03")
+        assert shell.end() == 130
+    for node in ("node2", "node2a", "node2b", "node2c", "node2d"):
+        assert f"{node}: {live.top}/etc/file created (missing)\r\n" in shell.shown.decode()
+    assert "synctool: not done: node[1,3]\r\n" in shell.shown.decode()
+
+
 def test_trouble(documented: Site) -> None:
     """A node that is down is told in its place, and is no drift; the others are repaired all the same."""
     documented.nodes["dead1"] = "login interface:127.0.0.1"

@@ -184,8 +184,8 @@ class Work:
         fanout = Fanout(work, self.arguments.numproc or self.config.num_proc)
         left = {node.name: node for node in self.nodes}
         try:
-            for number, node in enumerate(self.nodes):
-                fanout.announce(self.nodes[number : number + 2 * (self.arguments.numproc or self.config.num_proc)])
+            fanout.announce(self.nodes)  # all: one that hangs keeps nobody from being begun, only from being told
+            for node in self.nodes:
                 result = fanout.result(node)
                 del left[node.name]
                 self._tell(node, result)
@@ -197,7 +197,7 @@ class Work:
             with suppress(KeyboardInterrupt):
                 fanout.close()
             for node, result in fanout.unclaimed():
-                if self.changing:  # what was changed is told all the same
+                if self.changing or result.error is None:  # what was changed or found is told all the same
                     del left[node.name]
                     self._tell(node, result)
             if left:
