@@ -545,7 +545,7 @@ class TestInstalled:
         assert done.returncode == 0, done.stderr
         imported = set(done.stdout.decode().splitlines()[-1].split())
         assert "pytest_synctool" in imported
-        assert not imported & {"pytest", "_pytest", "testinfra", "xdist", "jsonschema", "asyncio"}
+        assert not imported & {"pytest", "_pytest", "testinfra", "xdist", "jsonschema", "asyncio", "yaml"}
 
     def test_nothing_of_pytest_runs_commands(self, directory: Path) -> None:
         """What dsh and dcp load when they go to nodes."""

@@ -168,6 +168,14 @@ def locate(arguments: Namespace) -> Path:
     return find(arguments.conf, None, os.environ, Path.cwd(), option="-c", ini_key=None)
 
 
+def require(command: Sequence[str], keyword: str, config: Config) -> None:
+    """Raises ConfigError if there is no such program, which `keyword` in the configuration names."""
+    import shutil
+
+    if shutil.which(command[0]) is None:
+        raise ConfigError(f"{config.path}: '{keyword}': there is no command {command[0]!r} here")
+
+
 def complain(lines: Iterable[str]) -> None:
     """Print lines on standard error, whatever they quote."""
     from pytest_synctool.model import printable

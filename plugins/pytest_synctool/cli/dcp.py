@@ -54,7 +54,7 @@ def _main(argv: Sequence[str] | None) -> int:
     if arguments.reverse:
         if not os.path.isdir(arguments.dest):
             raise SynctoolError(f"-d {arguments.dest}: no such directory here")
-        many.require(found.config.rsync_cmd, "rsync_cmd", found.config)
+        common.require(found.config.rsync_cmd, "rsync_cmd", found.config)
     found = found.only(many.over_open_connections(found.ways))
     import tempfile
 

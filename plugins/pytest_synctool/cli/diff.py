@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import subprocess
 import tempfile
 from argparse import Namespace
@@ -18,7 +17,7 @@ from pytest_synctool.cli import common
 from pytest_synctool.cli.reaching import connections_of
 from pytest_synctool.config import Config
 from pytest_synctool.difference import Contents, Verdict, as_lines, grouped, is_binary, judge, secret
-from pytest_synctool.errors import ConfigError, RemoteError, SelectionError, TransportError
+from pytest_synctool.errors import RemoteError, SelectionError, TransportError
 from pytest_synctool.fanout import Fanout, Turn
 from pytest_synctool.model import Kind, Node, printable
 from pytest_synctool.nodeset import fold
@@ -48,7 +47,7 @@ def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments
     if errors:
         return common.UNREACHED
     differs = any(verdict.lines for verdicts in found.values() for verdict in verdicts.values())
-    return common.NOT_FOUND if differs else common.OK
+    return common.FINDINGS if differs else common.OK
 
 
 Wanted = Mapping[str, Mapping[bytes, Entry]]
@@ -80,10 +79,7 @@ class _Differences:
 
     def __post_init__(self) -> None:
         self.command: Sequence[str] = self.config.diff_cmd
-        if shutil.which(self.command[0]) is None:
-            raise ConfigError(
-                f"{self.config.path}: 'diff_cmd': there is no command {self.command[0]!r} here: install or correct it"
-            )
+        common.require(self.command, "diff_cmd", self.config)
         self.connections = connections_of(self.config, self.arguments)
 
     def of_nodes(self, nodes: Sequence[Node]) -> dict[str, Mapping[bytes, Verdict]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TextIO
 
 from pytest_synctool.cli import common
-from pytest_synctool.errors import ConfigError, TransportError
+from pytest_synctool.errors import TransportError
 
 if TYPE_CHECKING:
     from pytest_synctool.config import Config
@@ -86,7 +86,7 @@ def fleet(arguments: Namespace) -> Fleet:
             ways.pop(node.name, None)
             unknown[node.name] = str(error)
     if any(way.is_ssh for way in ways.values()):
-        require(config.ssh_cmd, "ssh_cmd", config)
+        common.require(config.ssh_cmd, "ssh_cmd", config)
     return Fleet(config, ways, unknown, f"synctool-{os.urandom(8).hex()}")
 
 
@@ -95,12 +95,6 @@ def ssh_settings(config: Config, arguments: Namespace) -> SshSettings:
     from pytest_synctool.ssh import SshSettings
 
     return SshSettings(config.ssh_cmd, connect_timeout=arguments.connect_timeout)
-
-
-def require(command: Sequence[str], keyword: str, config: Config) -> None:
-    """Raises ConfigError if there is no such program."""
-    if shutil.which(command[0]) is None:
-        raise ConfigError(f"{config.path}: '{keyword}': there is no command {command[0]!r} here")
 
 
 def over_open_connections(ways: Mapping[str, Reach]) -> dict[str, Reach]:

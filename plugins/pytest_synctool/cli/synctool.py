@@ -162,7 +162,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
         return update.run(arguments)
     from pytest_synctool import config as configuration
-    from pytest_synctool import manifest, repository
+    from pytest_synctool import repository
 
     config = configuration.load(common.locate(arguments))
     everyone = config.nodes.values() if arguments.manifest else None
@@ -172,6 +172,8 @@ def _main(argv: Sequence[str] | None) -> int:
         nodes = common.selected(config, arguments, default=everyone)
     found = repository.load(config)
     if arguments.manifest:
+        from pytest_synctool import manifest
+
         status = common.OK
         manifest.write(found, nodes, sys.stdout)
     elif arguments.diff:

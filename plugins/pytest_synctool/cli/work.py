@@ -28,9 +28,6 @@ from pytest_synctool.session import Check, NodeResult, Settings
 from pytest_synctool.suite import checks
 from pytest_synctool.words import nodes_in_words
 
-DRIFT_LEFT = 1
-TROUBLE = 3
-
 _DEFINITIONS_END = b"\nbegin\n"
 _RED, _GREEN, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
 
@@ -60,9 +57,9 @@ class Count:
         else:
             self.in_sync += 1
         if result.error is not None or Status.ERROR in found:
-            self.status = TROUBLE
+            self.status = common.UNREACHED
         elif Status.DRIFT in found:
-            self.status = max(self.status, DRIFT_LEFT)
+            self.status = max(self.status, common.FINDINGS)
 
     def told(self, *, restoring: bool) -> str:
         """`12 nodes: 10 in sync, 2 drifted`."""
