@@ -16,12 +16,23 @@ from tests_meta.site import Site
 
 
 def test_xdist_scheduler_has_what_node_shares_builds_on() -> None:
-    """NodeShares overrides schedule() and calls two methods beside it."""
+    """NodeShares overrides what is called from outside, and calls two methods beside it."""
     assert list(inspect.signature(LoadScheduling._send_tests).parameters) == ["self", "node", "num"]
     assert list(inspect.signature(LoadScheduling._check_nodes_have_same_collection).parameters) == ["self"]
     source = inspect.getsource(LoadScheduling)
     for attribute in ("node2pending", "node2collection", "pending", "collection"):
         assert f"self.{attribute}" in source
+    for method in ("mark_test_complete", "remove_node"):
+        assert "self.check_schedule(node" in inspect.getsource(getattr(LoadScheduling, method))
+
+
+def test_xdist_restarts_as_many_workers_as_workers_py_takes_it_to() -> None:
+    """A crash is told to plugins before it is counted, and the worker taken out after that."""
+    source = inspect.getsource(DSession.worker_errordown)
+    order = ("pytest_testnodedown", "self.sched.remove_node(", "_failed_nodes_count += 1", "_clone_node")
+    assert [source.index(word) for word in order] == sorted(source.index(word) for word in order)
+    assert "self._failed_nodes_count > self._max_worker_restart" in source
+    assert "pytest_handlecrashitem" in inspect.getsource(DSession.handle_crashitem)
 
 
 def test_xdist_worker_tells_what_it_will_run() -> None:
@@ -42,28 +53,6 @@ def test_testinfra_backends_can_be_replaced() -> None:
 def test_last_failed_cache_key() -> None:
     """Nodes that could not be looked at are added to what --lf keeps."""
     assert "cache/lastfailed" in inspect.getsource(LFPlugin)
-
-
-def test_a_crashed_worker_is_an_error_and_its_nodes_are_taken_over(site: Site) -> None:
-    """The node at which the worker died is red; every other node is tested, by whichever worker."""
-    site.nodes = {f"node{number}": "batch connection:chroot:///" for number in range(8)}
-    site.delete("nothing-like-it._all")
-    (site.directory / "conftest.py").write_text(
-        "import os\n"
-        "from pytest_synctool import engine\n"
-        "connect = engine.connect\n"
-        "def crashing(node, *rest):\n"
-        "    if node.name == 'node5' and not os.path.exists('crashed'):\n"
-        "        open('crashed', 'w').close()\n"
-        "        os._exit(1)\n"
-        "    return connect(node, *rest)\n"
-        "engine.connect = crashing\n"
-    )
-    run = site.pytest("-n2", "--confcutdir=.", "-p", "conftest", "-m", "delete", environment={"PYTHONPATH": "."})
-    assert run.status == 1, run.output
-    assert "crashed while running" in run.output
-    passed = {case[0].rpartition(".")[2] for case, word in run.results.items() if word == "passed"}
-    assert len(passed) >= 7, run.output
 
 
 def test_xdist_deals_out_shares(site: Site) -> None:

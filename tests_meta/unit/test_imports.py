@@ -109,11 +109,12 @@ ALLOWED: dict[str, str] = {
     "plugin.options": "batches errors nodeset plugin.cluster plugin.lock plugin.log report.tally transport",
     "plugin.run": (
         "batches engine explain fanout model plugin.cluster plugin.collect plugin.findings plugin.garbage plugin.lock "
-        "plugin.log plugin.scheduler report.expand report.nodetests session"
+        "plugin.log plugin.workers report.expand report.nodetests session"
     ),
     "plugin.scheduler": "",
     "plugin.terminal": "nodeset plugin.cluster plugin.log report.expand report.summary words",
     "plugin.testinfra_hosts": "plugin.cluster",
+    "plugin.workers": "plugin.scheduler report.expand report.nodetests session",
     "probe": "errors model shell source",
     "proposal": "compare config.model errors intake masterdir model nodeset repository source",
     "release": "",

@@ -51,6 +51,11 @@ class NodeItem(pytest.Item):
         raise AssertionError("a node is run by the plugin's own protocol")
 
 
+def tests_of(item: pytest.Item) -> NodeTests | None:
+    """The tests of an item that is a node, None of any other."""
+    return item.tests if isinstance(item, NodeItem) else None
+
+
 class Folding:
     """Folds after every other plugin has had its say; registered late, so that it is outermost."""
 
@@ -210,12 +215,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if plugins.hasplugin("dsession"):
         plugins.register(Expansion(session), "synctool-expansion")
         if CLUSTER in session.config.stash:
-            from pytest_synctool.plugin.scheduler import (
-                SchedulerPlugin,
-            )  # xdist's schedulers, for those who have workers
+            from pytest_synctool.plugin.workers import Workers  # with xdist's schedulers, which most runs do without
 
             # Not when pytest is configured: xdist registers its session only after every other plugin's turn.
-            plugins.register(SchedulerPlugin(), "synctool-scheduler")
+            plugins.register(Workers(session, tests_of), "synctool-workers")
     if CLUSTER in session.config.stash:
         plugins.register(GarbageRarely(), "synctool-garbage")
 
@@ -305,12 +308,12 @@ class Expansion:
         if LOG in config.stash:
             config.stash[LOG].take(node.tests, node.result)
         *others, last = reports(node.tests, node.result, brief=is_brief(config, node.total))
-        worker = getattr(report, "node", None)  # the xdist worker that it comes from
+        worker = {key: value for key, value in vars(report).items() if key == "node"}  # where it comes from, if it does
         for other in others:
-            vars(other)["node"] = worker
+            vars(other).update(worker)
             config.hook.pytest_runtest_logreport(report=other)
         report.__dict__.clear()
-        report.__dict__.update(last.__dict__, node=worker)
+        report.__dict__.update(last.__dict__, **worker)
         result = yield
         if self.session.shouldfail:
             config.pluginmanager.getplugin("dsession").shouldstop = self.session.shouldfail

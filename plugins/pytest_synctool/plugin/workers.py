@@ -1,0 +1,121 @@
+"""The xdist workers of a run as the controller sees them: what becomes of the nodes of one that crashes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from functools import cached_property
+
+import pytest
+from execnet.gateway_base import RemoteError
+from xdist.dsession import get_default_max_worker_restart
+from xdist.remote import Producer
+from xdist.scheduler import Scheduling
+from xdist.workermanage import WorkerController
+
+from pytest_synctool.plugin.scheduler import NodeShares
+from pytest_synctool.report.expand import pack
+from pytest_synctool.report.nodetests import NodeTests
+from pytest_synctool.session import NodeResult
+
+
+class Workers:
+    """Puts NodeShares in the place of xdist's default; a --dist chosen on purpose is left alone.
+
+    A node at which a worker crashed, or that nobody was left for, is an error like a node that cannot be reached: its
+    tests are skipped, and --lf takes them up. Which those are only workers know, until one has crashed: then the
+    controller collects as well. `tests_of` has the tests of an item that is a node.
+    """
+
+    def __init__(self, session: pytest.Session, tests_of: Callable[[pytest.Item], NodeTests | None]) -> None:
+        self._session = session
+        self._tests_of = tests_of
+        self._scheduler: NodeShares | None = None
+        self._crashed: list[str] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> NodeShares | None:
+        """The scheduler of the run."""
+        if config.getvalue("dist") == "load":
+            self._scheduler = NodeShares(config, log)
+        return self._scheduler
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_testnodedown(self, node: WorkerController, error: object | None) -> None:
+        """Count crashes, as xdist does, to know whether there will be a replacement.
+
+        Raises pytest.UsageError for a worker that says why it cannot begin: no other would do better.
+        """
+        if error is None:
+            return
+        self._crashed.append(_name(node))
+        scheduler = self._scheduler
+        if scheduler is None:
+            return
+        if scheduler.collection is None:
+            if isinstance(error, RemoteError):
+                raise pytest.UsageError(f"{_name(node)} cannot begin: {_reason(error)}")
+            return
+        if node not in scheduler.node2collection:  # one that was to replace another
+            scheduler.one_less()
+        most = get_default_max_worker_restart(self._session.config)
+        scheduler.awaited += most is None or len(self._crashed) <= most
+        if node not in scheduler.node2pending:
+            scheduler.deal()
+
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport, sched: Scheduling) -> None:
+        """Make the report of a crash that of the node."""
+        del sched
+        if self._stopped or (tests := self._collected.get(crashitem)) is None:
+            return
+        result = NodeResult((), f"{tests.node}: {self._crashed[-1]} crashed while it was at this node")
+        vars(report).update(vars(pack(tests, result, self._total)))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """At the end, report what nobody was left for, so that it does not pass for done."""
+        ended = yield
+        if self._scheduler is not None and self._crashed and not self._stopped:
+            begun = self._scheduler.collection is not None
+            for nodeid in self._scheduler.left if begun else list(self._collected):
+                self._session.config.hook.pytest_runtest_logreport(report=self._not_looked_at(nodeid))
+        return ended
+
+    def _not_looked_at(self, nodeid: str) -> pytest.TestReport:
+        reason = f"{', '.join(dict.fromkeys(self._crashed))} crashed, and no worker was left to take over"
+        tests = self._collected.get(nodeid)
+        if tests is None:
+            path = nodeid.partition("::")[0]
+            return pytest.TestReport(nodeid, (path, None, path), {}, "failed", f"not run: {reason}", "setup")
+        return pack(tests, NodeResult((), f"{tests.node}: not looked at: {reason}"), self._total)
+
+    @property
+    def _stopped(self) -> bool:
+        """Whether the run ends early because it was told so."""
+        return bool(self._session.shouldfail or self._session.shouldstop)
+
+    @cached_property
+    def _collected(self) -> dict[str, NodeTests | None]:
+        """The items of the run, by their ids."""
+        option = self._session.config.option
+        verbose, option.verbose = option.verbose, -1  # the terminal is in the middle of the results
+        try:
+            return {item.nodeid: self._tests_of(item) for item in self._session.perform_collect()}
+        finally:
+            option.verbose = verbose
+
+    @property
+    def _total(self) -> int:
+        return sum(1 if tests is None else len(tests.ids) for tests in self._collected.values())
+
+
+def _name(worker: WorkerController) -> str:
+    """`worker gw0`, or `worker gw1 on admin2`."""
+    gateway = worker.gateway
+    return f"worker {gateway.id} on {gateway.spec.ssh}" if gateway.spec.ssh else f"worker {gateway.id}"
+
+
+def _reason(error: RemoteError) -> str:
+    """Why a worker could not begin: its usage error, or the last line of its traceback."""
+    kind = f"{pytest.UsageError.__module__}.{pytest.UsageError.__name__}: "
+    _, found, message = error.formatted.rpartition(kind)
+    return message.strip() if found else error.formatted.strip().splitlines()[-1]

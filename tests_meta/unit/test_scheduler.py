@@ -1,0 +1,168 @@
+"""NodeShares with workers that only take note: who gets which nodes, also when some crash."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_synctool.plugin.scheduler import NodeShares, shares
+from pytest_synctool.plugin.workers import Workers
+from xdist.remote import Producer
+
+
+class Worker:
+    """A worker as the scheduler sees it."""
+
+    def __init__(self, name: str) -> None:
+        self.gateway = SimpleNamespace(id=name, spec=SimpleNamespace(ssh=None))
+        self.got: list[int] = []
+        self.shutting_down = self.gone = False
+
+    def send_runtest_some(self, numbers: Sequence[int]) -> None:
+        if self.gone:
+            raise OSError("cannot send (already closed?)")
+        assert not self.shutting_down
+        self.got += numbers
+
+    def shutdown(self) -> None:
+        self.shutting_down = True
+
+
+class Run:
+    """The controller's side of a run of `nodes` nodes on `workers` workers, with at most `restarts` replacements."""
+
+    def __init__(self, nodes: int, workers: int, restarts: int | None) -> None:
+        self.ids = [f"test_overlay.py::node{number}" for number in range(nodes)]
+        option = SimpleNamespace(maxworkerrestart=restarts, numprocesses=None, dist="load")
+        values = {"tx": ["popen"] * workers, "maxschedchunk": None, "dist": "load"}
+        config: Any = SimpleNamespace(option=option, getvalue=values.get, getoption=values.get, hook=None)
+        self.workers = Workers(SimpleNamespace(config=config, shouldfail=False, shouldstop=False), lambda _: None)  # type: ignore[arg-type]
+        made = self.workers.pytest_xdist_make_scheduler(config, Producer("test", enabled=False))
+        assert made is not None
+        self.scheduler: NodeShares = made
+        self.all: list[Worker] = []
+        for _ in range(workers):
+            self.ready(self.start())
+
+    def start(self) -> Worker:
+        """A worker that has not collected anything yet."""
+        self.all.append(Worker(f"gw{len(self.all)}"))
+        self.scheduler.add_node(self.all[-1])
+        return self.all[-1]
+
+    def ready(self, worker: Worker, ids: Sequence[str] | None = None) -> None:
+        """A worker has collected."""
+        self.scheduler.add_node_collection(worker, self.ids if ids is None else ids)
+        if self.scheduler.collection_is_completed:
+            self.scheduler.schedule()
+
+    def crash(self, worker: Worker) -> str | None:
+        """A worker crashes; what xdist is told that it was at."""
+        worker.shutting_down = True
+        self.workers.pytest_testnodedown(worker, "Not properly terminated")
+        return self.scheduler.remove_node(worker)
+
+    def finish(self, worker: Worker, *numbers: int) -> None:
+        """A worker has ended these nodes."""
+        for number in numbers:
+            self.scheduler.mark_test_complete(worker, number)
+
+
+def test_shares_are_equal_and_nobody_is_told_that_it_is_all() -> None:
+    run = Run(7, 3, None)
+    assert [worker.got for worker in run.all] == [[0, 1, 2], [3, 4], [5, 6]]
+    assert not any(worker.shutting_down for worker in run.all)
+    assert not run.scheduler.tests_finished
+
+
+def test_a_single_node_is_begun_at_once() -> None:
+    run = Run(3, 4, None)
+    assert [worker.got for worker in run.all] == [[0], [1], [2], []]
+    assert [worker.shutting_down for worker in run.all] == [True, True, True, False]
+    assert run.scheduler.tests_finished
+
+
+@pytest.mark.parametrize("restarts", [None, 1])
+def test_a_replacement_gets_what_is_left(restarts: int | None) -> None:
+    run = Run(8, 2, restarts)
+    run.finish(run.all[1], 4)
+    assert run.crash(run.all[1]) == run.ids[5]
+    assert run.all[0].got == [0, 1, 2, 3]
+    assert not run.scheduler.tests_finished
+    run.finish(run.all[0], 0, 1)
+    run.ready(run.start())
+    assert run.all[2].got == [6, 7]
+    assert run.scheduler.left == [run.ids[n] for n in (2, 3, 6, 7)]
+
+
+def test_without_a_replacement_the_others_share_evenly() -> None:
+    """Who has less to do gets more."""
+    run = Run(12, 3, 0)
+    run.finish(run.all[0], 0, 1, 2)
+    assert run.crash(run.all[2]) == run.ids[8]
+    assert run.all[0].got == [0, 1, 2, 3, 9, 10, 11]
+    assert run.all[1].got == [4, 5, 6, 7]
+
+
+def test_a_replacement_that_crashes_as_well() -> None:
+    """Also before it has collected: the next one gets it all, and after the last one the others."""
+    run = Run(8, 2, 2)
+    run.crash(run.all[1])
+    run.crash(run.start())
+    assert run.all[0].got == [0, 1, 2, 3]
+    run.crash(run.start())
+    assert run.all[0].got == [0, 1, 2, 3, 5, 6, 7]
+    run.finish(run.all[0], *run.all[0].got)
+    assert (run.scheduler.left, run.scheduler.tests_finished) == ([], True)
+
+
+def test_one_that_crashes_before_it_is_known() -> None:
+    """xdist does not ask for its tests then."""
+    run = Run(8, 2, 1)
+    run.crash(run.all[1])
+    run.workers.pytest_testnodedown(Worker("gw2"), "Not properly terminated")
+    assert run.all[0].got == [0, 1, 2, 3, 5, 6, 7]
+
+
+def test_two_that_crash_at_the_same_time() -> None:
+    """The second one is not known to be gone when it is given what the first has left."""
+    run = Run(9, 3, 0)
+    run.all[1].gone = True
+    assert run.crash(run.all[0]) == run.ids[0]
+    assert run.crash(run.all[1]) == run.ids[3]
+    assert sorted(run.all[2].got) == [1, 2, 4, 5, 6, 7, 8]
+
+
+def test_nobody_is_left() -> None:
+    """What is left is known, and the run is not waited for."""
+    run = Run(8, 2, 0)
+    run.crash(run.all[0])
+    run.finish(run.all[1], 4)
+    run.crash(run.all[1])
+    assert run.scheduler.left == [run.ids[n] for n in (1, 2, 3, 6, 7)]
+    assert run.scheduler.tests_finished
+
+
+def test_a_replacement_that_has_other_tests_gets_none() -> None:
+    """A number would mean another node to it."""
+    run = Run(8, 2, 1)
+    run.crash(run.all[1])
+    run.ready(run.start(), run.ids[1:])
+    assert run.all[2].got == []
+    assert run.all[2].shutting_down
+    assert run.all[0].got == [0, 1, 2, 3, 5, 6, 7]
+
+
+@given(st.lists(st.integers(0, 50), max_size=6), st.integers(0, 60))
+def test_shares(loads: list[int], number: int) -> None:
+    """All is given, and nobody gets any who has more than another in the end by more than one."""
+    found = shares(loads, number)
+    assert len(found) == len(loads)
+    if loads:
+        assert sum(found) == number
+        after = [load + share for load, share in zip(loads, found, strict=True)]
+        assert all(not share or total <= min(after) + 1 for share, total in zip(found, after, strict=True))
