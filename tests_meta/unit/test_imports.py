@@ -80,6 +80,7 @@ ALLOWED: dict[str, str] = {
     "extract": "attributes repository source",
     "fanout": "limits",
     "fetch": "errors model probe shell",
+    "fingerprint": "config errors model repository source",
     "intake": "attributes.rules errors model probe shell source",
     "journal": "",
     "limits": "",
@@ -106,10 +107,13 @@ ALLOWED: dict[str, str] = {
     "plugin.lint": "lint nodeids plugin.cluster",
     "plugin.lock": "locking",
     "plugin.log": "plugin.cluster repairlog",
-    "plugin.options": "batches errors nodeset plugin.cluster plugin.lock plugin.log report.tally transport",
+    "plugin.machines": "fingerprint plugin.cluster ssh",
+    "plugin.options": (
+        "batches errors nodeset plugin.cluster plugin.lock plugin.log plugin.machines report.tally transport"
+    ),
     "plugin.run": (
         "batches engine explain fanout model plugin.cluster plugin.collect plugin.findings plugin.garbage plugin.lock "
-        "plugin.log plugin.workers report.expand report.nodetests session"
+        "plugin.log plugin.machines plugin.workers report.expand report.nodetests session"
     ),
     "plugin.scheduler": "",
     "plugin.terminal": "nodeset plugin.cluster plugin.log report.expand report.summary words",

@@ -23,6 +23,7 @@ from pytest_synctool.plugin.cluster import (
 )
 from pytest_synctool.plugin.lock import lock
 from pytest_synctool.plugin.log import LOG, open_log
+from pytest_synctool.plugin.machines import check_fingerprint, check_machines
 from pytest_synctool.report.tally import Tally
 from pytest_synctool.transport import install_ssh_backend, restore_ssh_backend
 
@@ -249,9 +250,12 @@ def pytest_configure(config: pytest.Config) -> None:
     option.synctool_selection = option.hosts  # before it is rewritten below
     config.stash[TALLY] = Tally()
     if not wants_cluster(config):
+        check_fingerprint(config, None)
         return
+    check_machines(config)
     try:
         cluster = cluster_of(config)
+        check_fingerprint(config, cluster)
         if option.synctool_selection is not None:
             urls = [term for term in terms(option.synctool_selection) if is_url(term)]
             option.hosts = ",".join([*(node.host_spec for node in cluster.nodes), *urls])

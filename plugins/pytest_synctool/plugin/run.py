@@ -215,10 +215,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if plugins.hasplugin("dsession"):
         plugins.register(Expansion(session), "synctool-expansion")
         if CLUSTER in session.config.stash:
-            from pytest_synctool.plugin.workers import Workers  # with xdist's schedulers, which most runs do without
+            from pytest_synctool.plugin.machines import Machines  # these load much that most runs do without
+            from pytest_synctool.plugin.workers import Workers
 
             # Not when pytest is configured: xdist registers its session only after every other plugin's turn.
             plugins.register(Workers(session, tests_of), "synctool-workers")
+            plugins.register(Machines(session.config), "synctool-machines")
     if CLUSTER in session.config.stash:
         plugins.register(GarbageRarely(), "synctool-garbage")
 

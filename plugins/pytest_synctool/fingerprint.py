@@ -1,0 +1,106 @@
+"""What a run goes by, in digests, so that two machines can tell whether they go by the same."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from pytest_synctool.config import Config
+from pytest_synctool.errors import RepositoryError
+from pytest_synctool.model import Kind, Node, printable
+from pytest_synctool.repository import Entry, Repository
+from pytest_synctool.source import Tree
+
+_SCRIPTS: Final = "scripts"
+_MOST_NAMED: Final = 3
+
+Fingerprint = Mapping[str, str]
+"""Digests by what they are of, in words: of the configuration, or of a path below the masterdir."""
+
+
+def of_configuration(config: Config, nodes: Iterable[Node]) -> Fingerprint:
+    """Of all that a configuration says, wherever it stands, and of the nodes that are selected."""
+    said = [(f.name, getattr(config, f.name)) for f in fields(config) if f.compare and f.name != "path"]
+    return {"the configuration": digest(_plain(said)), "the selected nodes": digest([n.name for n in nodes])}
+
+
+def of_masterdir(config: Config, repository: Repository, nodes: Iterable[Node]) -> Fingerprint:
+    """Of every entry that one of the nodes has, with its content and attributes, and of what may be run for it.
+
+    Every file that counts is read once.
+    """
+    entries = {id(entry): entry for node in nodes for entry in repository.entries(node)}
+    found: dict[str, list[object]] = {}
+    for entry in entries.values():
+        found.setdefault(entry.source.shown, []).append(_entry(entry))
+    masterdir = os.fsencode(config.masterdir)
+    triggers = {entry.trigger for entry in entries.values() if entry.trigger is not None}
+    for path in (*triggers, *_scripts(config.masterdir)):
+        found.setdefault(printable(path), []).append(_content(os.path.join(masterdir, path)))
+    return {name: digest(sorted(map(repr, values))) for name, values in found.items()}
+
+
+def difference(ours: Fingerprint, theirs: Fingerprint) -> str:
+    """What is not the same, in words, some of it at least; empty if all is."""
+    names = sorted({name for name in (*ours, *theirs) if ours.get(name) != theirs.get(name)}, key=_rank)
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _rank(name: str) -> tuple[bool, str]:
+    return "/" in name, name  # the configuration first: much may follow from it
+
+
+def _entry(entry: Entry) -> tuple[object, ...]:
+    attributes = entry.attributes
+    rules = (entry.sensitive, entry.follow, None if attributes is None else attributes.validate)
+    said = (entry.destination, entry.trigger, entry.on_update, *rules)
+    if entry.tree is Tree.DELETE:  # only the name matters
+        return said
+    try:
+        state = entry.expected
+    except RepositoryError as error:
+        return (*said, str(error))
+    size = state.size if state.kind is Kind.FILE else None
+    account = (state.owner or state.uid, state.group or state.gid)
+    return (*said, state.kind.value, state.mode, account, size, state.md5, state.target)
+
+
+def _scripts(masterdir: Path) -> Iterator[bytes]:
+    """The files below scripts/, which commands of the configuration may call."""
+    top = os.fsencode(masterdir)
+    for directory, _, names in os.walk(os.path.join(top, os.fsencode(_SCRIPTS))):
+        yield from (os.path.relpath(os.path.join(directory, name), top) for name in names)
+
+
+def _content(path: bytes) -> tuple[object, ...]:
+    try:
+        with open(path, "rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest(), os.fstat(content.fileno()).st_mode
+    except OSError as error:
+        return (error.strerror,)
+
+
+def _plain(value: object) -> object:
+    """A value whose repr() is the same on every machine, without what does not count when values are compared."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return [(field.name, _plain(getattr(value, field.name))) for field in fields(value) if field.compare]
+    if isinstance(value, Mapping):
+        return [(key, _plain(inner)) for key, inner in value.items()]
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, tuple | list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, Enum):
+        return value.value
+    return str(value) if isinstance(value, Path) else value
+
+
+def digest(value: object) -> str:
+    """A digest of a value by its repr()."""
+    return hashlib.sha256(repr(value).encode("utf-8", "surrogateescape")).hexdigest()[:16]
