@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from enum import Enum
+from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
 from pytest_synctool.config import Config
+from pytest_synctool.config.model import OnUpdate
 from pytest_synctool.errors import RepositoryError
+from pytest_synctool.masterdir import IgnoreRules
 from pytest_synctool.model import Kind, Node, printable
 from pytest_synctool.repository import Entry, Repository
 from pytest_synctool.source import Tree
@@ -25,8 +26,8 @@ Fingerprint = Mapping[str, str]
 
 def of_configuration(config: Config, nodes: Iterable[Node]) -> Fingerprint:
     """Of all that a configuration says, wherever it stands, and of the nodes that are selected."""
-    said = [(f.name, getattr(config, f.name)) for f in fields(config) if f.compare and f.name != "path"]
-    return {"the configuration": digest(_plain(said)), "the selected nodes": digest([n.name for n in nodes])}
+    said = [(f.name, _plain(getattr(config, f.name))) for f in fields(config) if f.compare and f.name != "path"]
+    return {"the configuration": digest(said), "the selected nodes": digest([n.name for n in nodes])}
 
 
 def of_masterdir(config: Config, repository: Repository, nodes: Iterable[Node]) -> Fingerprint:
@@ -34,7 +35,8 @@ def of_masterdir(config: Config, repository: Repository, nodes: Iterable[Node]) 
 
     Every file that counts is read once.
     """
-    entries = {id(entry): entry for node in nodes for entry in repository.entries(node)}
+    lists = {id(entries): entries for entries in map(repository.entries, nodes)}  # nodes alike have the same one
+    entries = {id(entry): entry for some in lists.values() for entry in some}
     found: dict[str, list[object]] = {}
     for entry in entries.values():
         found.setdefault(entry.source.shown, []).append(_entry(entry))
@@ -88,16 +90,14 @@ def _content(path: bytes) -> tuple[object, ...]:
 
 def _plain(value: object) -> object:
     """A value whose repr() is the same on every machine, without what does not count when values are compared."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return [(field.name, _plain(getattr(value, field.name))) for field in fields(value) if field.compare]
-    if isinstance(value, Mapping):
-        return [(key, _plain(inner)) for key, inner in value.items()]
+    if isinstance(value, IgnoreRules | OnUpdate):
+        return [(field.name, getattr(value, field.name)) for field in fields(value) if field.compare]
+    if isinstance(value, Mapping):  # of nodes or names: there may be many
+        return list(value.items())
     if isinstance(value, frozenset):
         return sorted(value)
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple):
         return [_plain(inner) for inner in value]
-    if isinstance(value, Enum):
-        return value.value
     return str(value) if isinstance(value, Path) else value
 
 

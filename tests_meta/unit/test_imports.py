@@ -80,7 +80,7 @@ ALLOWED: dict[str, str] = {
     "extract": "attributes repository source",
     "fanout": "limits",
     "fetch": "errors model probe shell",
-    "fingerprint": "config errors model repository source",
+    "fingerprint": "config config.model errors masterdir model repository source",
     "intake": "attributes.rules errors model probe shell source",
     "journal": "",
     "limits": "",
