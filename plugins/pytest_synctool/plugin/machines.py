@@ -14,13 +14,12 @@ from execnet.gateway_io import ssh_args
 from xdist.workermanage import WorkerController, parse_tx_spec_config
 
 from pytest_synctool import __version__
-from pytest_synctool.fingerprint import Fingerprint, difference, digest, of_configuration, of_masterdir
-from pytest_synctool.plugin.cluster import Cluster, cache_of, changes_nodes, cluster_of, is_worker
+from pytest_synctool.fingerprint import Fingerprint, difference, of_configuration, of_masterdir
+from pytest_synctool.plugin.cluster import Cluster, changes_nodes, cluster_of, is_worker
 from pytest_synctool.ssh import SSH_FAILED, last_word
 
 _KEY: Final = "synctool_fingerprint"  # in what a worker is given by the controller
 _PATIENCE: Final = 20  # seconds beside those for the connection
-_LAST_FAILED: Final = ("cache/lastfailed", "synctool/findings")
 
 
 def check_machines(config: pytest.Config) -> None:
@@ -42,6 +41,11 @@ def check_machines(config: pytest.Config) -> None:
         return
     if option.maxworkerrestart is None:
         option.maxworkerrestart = "0"
+    if getattr(option, "lf", False) or getattr(option, "failedfirst", False):
+        raise pytest.UsageError(
+            "--lf and --ff do not go with --tx ssh=: what has failed is remembered on this machine alone. "
+            "Give --tx popen, or -n"
+        )
     _check_paths(config.invocation_params.args)
     with ThreadPoolExecutor(len(machines)) as pool:
         problems = pool.map(lambda spec: _problem(spec, option.synctool_connect_timeout), machines)
@@ -62,7 +66,8 @@ def _check_paths(arguments: Sequence[object]) -> None:
         if Path(argument.partition("::")[0]).exists():
             raise pytest.UsageError(
                 f"--tx ssh= does not go with {argument!r}, which is a path here: other machines are given the words of "
-                "the command line. Name test files by module (--pyargs), or start from another directory"
+                "the command line. Name test files by module (--pyargs), write --option=PATH in one word, or start "
+                "from another directory"
             )
 
 
@@ -98,7 +103,7 @@ class Machines:
         """Of the masterdir only where it may be another one: not in a process of this machine."""
         elsewhere = not node.gateway.spec.popen
         if elsewhere not in self._known:
-            self._known[elsewhere] = _fingerprint(self._config, cluster_of(self._config), elsewhere=elsewhere)
+            self._known[elsewhere] = _fingerprint(cluster_of(self._config), elsewhere=elsewhere)
         node.workerinput[_KEY] = {"elsewhere": elsewhere, "digests": dict(self._known[elsewhere])}
 
 
@@ -112,7 +117,7 @@ def check_fingerprint(config: pytest.Config, cluster: Cluster | None) -> None:
             "it does not know what is to be done: give it all on the command line, as in "
             "pytest --pyargs synctool_checks --synctool-conf=/var/lib/synctool/synctool.conf"
         )
-    ours = _fingerprint(config, cluster, elsewhere=given["elsewhere"])
+    ours = _fingerprint(cluster, elsewhere=given["elsewhere"])
     if different := difference(ours, given["digests"]):
         raise pytest.UsageError(
             f"it does not go by the same as the controller ({cluster.config.path}, {cluster.config.masterdir}). "
@@ -120,19 +125,8 @@ def check_fingerprint(config: pytest.Config, cluster: Cluster | None) -> None:
         )
 
 
-def _fingerprint(config: pytest.Config, cluster: Cluster, *, elsewhere: bool) -> Fingerprint:
+def _fingerprint(cluster: Cluster, *, elsewhere: bool) -> Fingerprint:
     found = {"the version of pytest-synctool": __version__, **of_configuration(cluster.config, cluster.nodes)}
     if elsewhere:
         found |= of_masterdir(cluster.config, cluster.repository, cluster.nodes)
-        found |= _remembered(config)
     return found
-
-
-def _remembered(config: pytest.Config) -> dict[str, str]:
-    """What --lf goes by."""
-    if not getattr(config.option, "lf", False):
-        return {}
-    cache = cache_of(config)
-    return {
-        "what failed last time (--lf)": digest([None if cache is None else cache.get(key, {}) for key in _LAST_FAILED])
-    }
