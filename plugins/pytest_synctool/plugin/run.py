@@ -20,6 +20,7 @@ from pytest_synctool.plugin.findings import FINDINGS, Findings, to_be_fixed
 from pytest_synctool.plugin.garbage import GarbageRarely
 from pytest_synctool.plugin.lock import who
 from pytest_synctool.plugin.log import LOG
+from pytest_synctool.plugin.machines import Machines
 from pytest_synctool.report.expand import cut, pack, reports, unpack
 from pytest_synctool.report.nodetests import NodeTests
 from pytest_synctool.session import Check, NodeResult, Settings
@@ -215,8 +216,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if plugins.hasplugin("dsession"):
         plugins.register(Expansion(session), "synctool-expansion")
         if CLUSTER in session.config.stash:
-            from pytest_synctool.plugin.machines import Machines  # these load much that most runs do without
-            from pytest_synctool.plugin.workers import Workers
+            from pytest_synctool.plugin.workers import Workers  # with xdist's schedulers, which most runs do without
 
             # Not when pytest is configured: xdist registers its session only after every other plugin's turn.
             plugins.register(Workers(session, tests_of), "synctool-workers")
