@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Unknown, printable
@@ -146,9 +146,21 @@ def _excerpt(answer: bytes) -> str:
     return printable(text.splitlines()[-1]) if text else "it said nothing"
 
 
+class _Looks(NamedTuple):
+    """A FileState without what is in the file or link."""
+
+    kind: Kind
+    mode: int
+    size: int
+    uid: int
+    gid: int
+    owner: str | None
+    group: str | None
+
+
 class _Reader:
     def __init__(self) -> None:
-        self.found: dict[bytes, FileState] = {}
+        self.found: dict[bytes, _Looks] = {}
         self.digests: dict[bytes, str] = {}
         self.targets: dict[bytes, bytes] = {}
         self.unread_links: set[bytes] = set()
@@ -183,7 +195,7 @@ class _Reader:
         try:
             _, mode, size, uid, gid, owner, group, name = line.split(b":", 7)
             bits = int(mode, 16)
-            self.found[name] = FileState(
+            self.found[name] = _Looks(
                 kind=kind_of(bits),
                 mode=bits & 0o7777,
                 size=int(size),
@@ -218,13 +230,13 @@ class _Reader:
         state = self.found.get(request.path)
         return state is not None and state.kind is Kind.FILE and state.size == request.size
 
-    def _complete(self, path: bytes, state: FileState) -> Actual:
-        if state.kind is Kind.LINK:
+    def _complete(self, path: bytes, looks: _Looks) -> Actual:
+        if looks.kind is Kind.LINK:
             if path not in self.targets:
                 unread = path in self.unread_links
                 return Unknown("its link target cannot be read" if unread else "changed while it was looked at")
-            return replace(state, target=self.targets[path])
-        return replace(state, md5=self.digests.get(path))
+            return FileState(*looks, target=self.targets[path])
+        return FileState(*looks, md5=self.digests.get(path))
 
 
 def _reasons(complaints: Sequence[bytes], paths: Sequence[bytes], otherwise: str) -> dict[bytes, str]:

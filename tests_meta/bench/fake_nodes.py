@@ -1,4 +1,4 @@
-"""A pytest plugin for the benchmark at scale: nodes answer from files, at once, instead of over ssh.
+"""A pytest plugin for the benchmarks at scale: nodes answer from files, at once or after a delay, instead of over ssh.
 
 Loaded with `-p tests_meta.bench.fake_nodes`. The answers are what the probe would print, so all that happens between
 the answer of a node and the reports happens here as well.
@@ -7,6 +7,7 @@ the answer of a node and the reports happens here as well.
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from typing import Final
 import pytest
 
 ANSWERS: Final = "BENCH_ANSWERS"  # environment variable: the directory with a file for every node
+DELAY: Final = "BENCH_DELAY"  # environment variable: seconds that every answer takes; none if it is not set
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class FakeTransport:
     """A pytest_synctool.transport.Transport that reads a file."""
 
     answer: Path
+    delay: float
 
     @property
     def script_limit(self) -> int | None:
@@ -40,6 +43,7 @@ class FakeTransport:
         from pytest_synctool.transport import Answer
 
         del script, deadline
+        time.sleep(self.delay)
         return Answer(0, self.answer.read_bytes(), b"")
 
 
@@ -48,9 +52,9 @@ def pytest_configure() -> None:
     from pytest_synctool.connections import Connections
     from pytest_synctool.model import Node
 
-    directory = Path(os.environ[ANSWERS])
+    directory, delay = Path(os.environ[ANSWERS]), float(os.environ.get(DELAY, "0"))
 
     def connect(_: Connections, node: Node) -> FakeTransport:
-        return FakeTransport(directory / node.name)
+        return FakeTransport(directory / node.name, delay)
 
     pytest.MonkeyPatch().setattr(Connections, "to", connect)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -150,3 +151,15 @@ def test_own_checks_get_a_test_per_entry(four: Site) -> None:
         "test_site.py::check_not_world_writable::node1::/ntp.conf",
         "test_site.py::test_plain",
     ]
+
+
+def test_ids_are_remembered_for_new_first_alone(site: Site) -> None:
+    """pytest's list of all tests that there ever were is kept by runs with --nf, which use it, and by no others."""
+    site.put("ntp.conf._all")
+    known = site.directory / "cache" / "v" / "cache"
+    options = ("--nodename=node1", "-o", f"cache_dir={site.directory / 'cache'}")
+    first = site.pytest(*options)
+    assert (known / "lastfailed").exists(), first.output
+    assert not (known / "nodeids").exists()
+    site.pytest("--nf", *options)
+    assert f"{OVERLAY}::node1::{site.top}/ntp.conf" in json.loads((known / "nodeids").read_text())

@@ -223,6 +223,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             plugins.register(Machines(session.config), "synctool-machines")
     if CLUSTER in session.config.stash:
         plugins.register(GarbageRarely(), "synctool-garbage")
+        if plugins.hasplugin("nfplugin") and not session.config.option.newfirst:
+            # It keeps the id of every test there ever was, for --nf alone.
+            plugins.unregister(name="nfplugin")
 
 
 def is_brief(config: pytest.Config, total: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -191,4 +192,5 @@ def letter_of(report: pytest.TestReport) -> str | None:
 
 def _location(nodeid: str) -> tuple[str, int | None, str]:
     path, _, rest = nodeid.partition("::")
+    path = sys.intern(path)  # pytest keeps every report of a run
     return path, None, rest.replace("::", ": ", 1) if rest.count("::") else rest
