@@ -12,14 +12,18 @@ from typing import Any, Final
 
 from pytest_synctool.errors import SynctoolError
 
-from tests_meta.bench import audit, repair, report, resolve, scale
+from tests_meta.bench import audit, curves, drawing, repair, report, resolve, scale, simulated
+from tests_meta.bench.growth import Curve
 from tests_meta.bench.measure import BenchError, Benchmark, Result, Sizes, race
+from tests_meta.bench.simulated_nodes import ENTRIES
 
 BENCHMARKS: Final[tuple[Benchmark[Any], ...]] = (
     audit.BENCHMARK,
     resolve.BENCHMARK,
     scale.BENCHMARK,
     repair.BENCHMARK,
+    simulated.SLOW,
+    simulated.MILLION,
 )
 PAGE: Final = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
@@ -35,22 +39,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     described = report.machine()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     results = []
+    scaling: list[Curve] = []
     try:
         for benchmark in chosen:
             if missing := benchmark.requirements():
                 print(f"{benchmark.name} is left out: {'; '.join(missing)}", file=sys.stderr)
             else:
                 results.append(_run(benchmark, sizes))
+        if arguments.only in (None, curves.NAME):
+            scaling = _curves()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     except (BenchError, SynctoolError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    print("\n\n".join(["\n".join(described), *map(report.text, results)]))
-    if len(results) == len(BENCHMARKS) and sizes == Sizes():
+    print("\n\n".join(filter(None, ["\n".join(described), *map(report.text, results), curves.text(scaling)])))
+    if len(results) == len(BENCHMARKS) and scaling and sizes == Sizes():
         PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text(report.markdown(results, described))
+        PAGE.write_text(report.markdown(results, described, curves.markdown(scaling)))
+        drawing.draw(scaling, PAGE.with_name(curves.PICTURE))
         print(f"\nwritten to {PAGE.parent.name}/{PAGE.name}")
     return 0
 
@@ -60,10 +68,18 @@ def _run(benchmark: Benchmark[Any], sizes: Sizes) -> Result:
         return race(benchmark, sizes, Path(directory))
 
 
+def _curves() -> list[Curve]:
+    if missing := curves.requirements():
+        print(f"{curves.NAME} are left out: {'; '.join(missing)}", file=sys.stderr)
+        return []
+    with tempfile.TemporaryDirectory(prefix="synctool-bench-") as directory:
+        return curves.measure(Path(directory))
+
+
 def _parser() -> argparse.ArgumentParser:
     usual = Sizes()
     parser = argparse.ArgumentParser(prog="python -m tests_meta.bench", description=main.__doc__)
-    names = [benchmark.name for benchmark in BENCHMARKS]
+    names = [*(benchmark.name for benchmark in BENCHMARKS), curves.NAME]
     parser.add_argument("--only", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
     parser.add_argument("--rounds", type=_positive, metavar="N", help="rounds of each (default: 5 or 3)")
     parser.add_argument("--nodes", type=_positive, metavar="N", default=usual.nodes, help="ssh nodes")
@@ -81,8 +97,8 @@ def _positive(word: str) -> int:
 
 def _hundreds(word: str) -> int:
     number = _positive(word)
-    if number % scale.ENTRIES:
-        raise argparse.ArgumentTypeError(f"expected is a multiple of {scale.ENTRIES}")
+    if number % ENTRIES:
+        raise argparse.ArgumentTypeError(f"expected is a multiple of {ENTRIES}")
     return number
 
 

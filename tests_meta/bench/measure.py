@@ -37,11 +37,12 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A command that has succeeded, and what it printed."""
+    """A command that has succeeded, and what it printed. `processor` is its processor time in seconds."""
 
     seconds: float
     peak: int
     output: bytes
+    processor: float
 
 
 def run(argv: Sequence[str], directory: Path, env: Mapping[str, str] | None = None, limit: float = LIMIT) -> Finished:
@@ -82,7 +83,7 @@ def run(argv: Sequence[str], directory: Path, env: Mapping[str, str] | None = No
         if process.returncode:
             last = b"\n".join((output + b"\n" + err.read()).strip().splitlines()[-10:]).decode(errors="replace")
             raise BenchError(f"{_shown(argv)} ended with {process.returncode} after {seconds:.1f} s:\n{last}")
-    return Finished(seconds, usage.ru_maxrss * 1024, output)
+    return Finished(seconds, usage.ru_maxrss * 1024, output, usage.ru_utime + usage.ru_stime)
 
 
 def _kill(group: int) -> None:

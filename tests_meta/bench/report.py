@@ -91,8 +91,8 @@ def text(result: Result) -> str:
     return "\n".join(line.rstrip() for line in (result.title, *lines, *verdicts))
 
 
-def markdown(results: Sequence[Result], described: Sequence[str]) -> str:
-    """The page with all results."""
+def markdown(results: Sequence[Result], described: Sequence[str], *sections: str) -> str:
+    """The page with all results, and what else there is to say."""
     parts = [_INTRODUCTION, "\n".join(f"- {line}" for line in described if line)]
     for result in results:
         head, *body = rows(result)
@@ -101,4 +101,4 @@ def markdown(results: Sequence[Result], described: Sequence[str]) -> str:
         parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
         parts.extend(verdict(aim, result) + "." for aim in result.aims)
         parts.append("\n".join(f"- {note}" for note in result.notes))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join((*parts, *sections)) + "\n"

@@ -1,0 +1,96 @@
+"""The arena of the benchmarks at scale: nodes that cost nothing, with prepared answers instead of a connection."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pytest_synctool import config, probe
+from pytest_synctool.model import FileState, Kind
+from pytest_synctool.repository import Entry, load
+
+from tests_meta.bench import fake_nodes, masterdir, project
+from tests_meta.bench.measure import BenchError, Finished
+
+ENTRIES: Final = 100  # a node, where nothing else is said
+_RACKS: Final = 10
+_CHECKOUT: Final = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedNodes:
+    """A masterdir, and for every node a file with what the probe would print there: all is as it should be."""
+
+    nodes: int
+    entries: int
+    conf: Path
+    answers: Path
+
+    @property
+    def tests(self) -> int:
+        """How many (node, entry) there are."""
+        return self.nodes * self.entries
+
+    def audit(self, *options: str, delay: float = 0.0, tests: int | None = None) -> Finished:
+        """An audit of all nodes that passes; each answers after `delay` seconds. `tests` if not one per (node, entry).
+
+        Raises BenchError.
+        """
+        path = os.pathsep.join(filter(None, (str(_CHECKOUT), os.environ.get("PYTHONPATH"))))
+        env = {fake_nodes.ANSWERS: str(self.answers), fake_nodes.DELAY: str(delay), "PYTHONPATH": path}
+        expected = self.tests if tests is None else tests
+        return project.audit(self.conf, "-p", fake_nodes.__name__, *options, tests=expected, env=env)
+
+
+def simulated_nodes(directory: Path, nodes: int, entries: int = ENTRIES) -> SimulatedNodes:
+    """So many nodes in ten racks, with so many entries each; a tenth of the files is of a rack's own."""
+    names = [f"node{number}" for number in range(1, nodes + 1)]
+    racks = [f"rack{number}" for number in range(min(_RACKS, nodes))]
+    material = masterdir.write(directory / "work", names, entries, groups=racks)
+    answers = directory / "answers"
+    answers.mkdir()
+    found = config.load(material.conf)
+    repository = load(found)
+    written: dict[int, Path] = {}  # by the entries themselves, which the repository keeps: nodes of a rack share them
+    for node in found.nodes.values():
+        path = answers / node.name
+        expected = repository.entries(node)
+        if id(expected) in written:
+            path.hardlink_to(written[id(expected)])
+        else:
+            path.write_bytes(answer(expected))
+            written[id(expected)] = path
+    return SimulatedNodes(nodes, entries, material.conf, answers)
+
+
+def answer(entries: Iterable[Entry]) -> bytes:
+    """What the probe prints on a node that has these entries of files and directories as they should be.
+
+    Raises BenchError if the probe's own reader does not understand it so.
+    """
+    entries = list(entries)
+    stats, digests = [], []
+    for entry in entries:
+        state, path = entry.expected, entry.destination
+        stats.append(b"s:%s:%s" % (_facts(state).encode(), path))
+        if state.md5 is not None:
+            digests.append(b"%s  %s" % (state.md5.encode(), path))
+    text = b"\n".join((b"synctool-probe", *stats, *digests, b"synctool-probe-end", b""))
+    requests = [
+        probe.Request(e.destination, e.expected.size if e.expected.kind is Kind.FILE else None) for e in entries
+    ]
+    read = probe.parse(requests, text)
+    for entry in entries:
+        actual = read[entry.destination]
+        if not isinstance(actual, FileState) or (actual.mode, actual.md5) != (entry.expected.mode, entry.expected.md5):
+            raise BenchError(f"the probe's answer has another form now: {entry.source.shown} is read as {actual}")
+    return text
+
+
+def _facts(state: FileState) -> str:
+    mode = state.mode | (stat.S_IFREG if state.kind is Kind.FILE else stat.S_IFDIR)
+    return f"{mode:x}:{state.size}:{state.uid}:{state.gid}:{state.owner or 'UNKNOWN'}:{state.group or 'UNKNOWN'}"
