@@ -12,7 +12,7 @@ help:
 	@echo "make demo    audit and repair a cluster of four real ssh nodes on this machine (Linux, root)"
 	@echo "make test    run all tests; ARGS='-k probe' hands options to pytest"
 	@echo "make lint    ruff and mypy"
-	@echo "make bench   measure against clush and against plain pytest, side by side (Linux, root)"
+	@echo "make bench   measure against clush, plain pytest and other tools, side by side (Linux, root; 20 minutes)"
 	@echo "make share   write the manual pages and the shell completion in docs/ anew, from the commands' own help"
 	@echo "make clean   remove the environment and what runs have written"
 
@@ -50,5 +50,5 @@ share: $(READY)
 	@$(BIN)/python -m tests_meta.share
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find reports -type f ! -name .gitkeep -delete

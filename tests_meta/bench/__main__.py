@@ -12,13 +12,16 @@ from typing import Any, Final
 
 from pytest_synctool.errors import SynctoolError
 
-from tests_meta.bench import audit, curves, drawing, repair, report, resolve, scale, simulated
+from tests_meta.bench import audit, curves, drawing, repair, report, resolve, scale, simulated, warm
 from tests_meta.bench.growth import Curve
 from tests_meta.bench.measure import BenchError, Benchmark, Result, Sizes, race
+from tests_meta.bench.peers import race as peers
 from tests_meta.bench.simulated_nodes import ENTRIES
 
 BENCHMARKS: Final[tuple[Benchmark[Any], ...]] = (
     audit.BENCHMARK,
+    warm.BENCHMARK,
+    peers.BENCHMARK,
     resolve.BENCHMARK,
     scale.BENCHMARK,
     repair.BENCHMARK,
@@ -35,7 +38,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     chosen = [b for b in BENCHMARKS if arguments.only in (None, b.name)]
-    sizes = Sizes(arguments.nodes, arguments.entries, arguments.tests, arguments.rounds)
+    usual = Sizes()
+    sizes = Sizes(
+        nodes=arguments.nodes or usual.nodes,
+        audit_nodes=arguments.nodes or usual.audit_nodes,
+        entries=arguments.entries,
+        tests=arguments.tests,
+        rounds=arguments.rounds,
+    )
     described = report.machine()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     results = []
@@ -55,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     print("\n\n".join(filter(None, ["\n".join(described), *map(report.text, results), curves.text(scaling)])))
-    if len(results) == len(BENCHMARKS) and scaling and sizes == Sizes():
+    if len(results) == len(BENCHMARKS) and scaling and sizes == usual:
         PAGE.parent.mkdir(exist_ok=True)
         PAGE.write_text(report.markdown(results, described, curves.markdown(scaling)))
         drawing.draw(scaling, PAGE.with_name(curves.PICTURE))
@@ -82,7 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     names = [*(benchmark.name for benchmark in BENCHMARKS), curves.NAME]
     parser.add_argument("--only", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
     parser.add_argument("--rounds", type=_positive, metavar="N", help="rounds of each (default: 5 or 3)")
-    parser.add_argument("--nodes", type=_positive, metavar="N", default=usual.nodes, help="ssh nodes")
+    nodes = f"ssh nodes (default: {usual.audit_nodes} for audits, {usual.nodes} for repairs)"
+    parser.add_argument("--nodes", type=_positive, metavar="N", help=nodes)
     parser.add_argument("--entries", type=_positive, metavar="N", default=usual.entries, help="entries of an ssh node")
     parser.add_argument("--tests", type=_hundreds, metavar="N", default=usual.tests, help="tests of the run at scale")
     return parser

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from pytest_synctool.embedded import missing_requirements
@@ -17,56 +19,59 @@ from tests_meta.bench.ssh_nodes import FANOUT, SshNodes, compliant_ssh_nodes
 CLUSH: Final = "clush"
 
 
-def _cold(nodes: SshNodes, work: Callable[[], Finished]) -> Sample:
-    """Run something that must log in exactly once to every node: cold, without help from an open connection."""
+def measure(nodes: SshNodes, work: Callable[[], Finished], logins: int = 1) -> Sample:
+    """Run something that must log in so often to every node: once if it is cold, without help from an open connection.
+
+    Raises BenchError if it does not.
+    """
     before = nodes.logins()
     finished = work()
-    logins = nodes.logins_since(before)
-    if logins != 1:
-        raise BenchError(f"expected was one ssh login a node, there were {logins}")
-    return Sample(finished.seconds, finished.peak, logins)
+    found = nodes.logins_since(before)
+    if found != logins:
+        raise BenchError(f"expected were {logins} ssh logins per node, there were {found}")
+    return Sample(finished.seconds, finished.peak, found)
 
 
 def synctool(nodes: SshNodes) -> Sample:
     """This project, one process."""
-    return _cold(nodes, lambda: project.audit(nodes.material.conf, tests=nodes.tests))
+    return measure(nodes, lambda: project.audit(nodes.material.conf, tests=nodes.tests))
 
 
 def synctool_command(nodes: SshNodes) -> Sample:
     """The command `synctool -q`, which has nothing to say then."""
-    return _cold(nodes, lambda: project.command(nodes.material.conf, lines=0))
+    return measure(nodes, lambda: project.command(nodes.material.conf, lines=0))
 
 
 def synctool_xdist(nodes: SshNodes) -> Sample:
     """This project, two xdist workers."""
-    return _cold(nodes, lambda: project.audit(nodes.material.conf, "-n2", tests=nodes.tests))
+    return measure(nodes, lambda: project.audit(nodes.material.conf, "-n2", tests=nodes.tests))
 
 
 def clush(nodes: SshNodes) -> Sample:
-    """ClusterShell, which fetches the same facts and prints them, and leaves the comparison to others."""
+    """ClusterShell, cold."""
+    return measure(nodes, lambda: fetch(nodes, nodes.cluster.ssh_config))
+
+
+def fetch(nodes: SshNodes, ssh_config: Path) -> Finished:
+    """ClusterShell, which fetches the same facts and prints them, and leaves the comparison to others.
+
+    Raises BenchError unless all nodes have answered in full.
+    """
     paths, files = shlex.join(nodes.material.paths), shlex.join(nodes.material.files)
     command = f"stat -c %f:%s:%u:%g:%U:%G:%n {paths} && md5sum {files}"
     argv = [sys.executable, "-m", "ClusterShell.CLI.Clush", "-w", ",".join(nodes.cluster.names), "-f", str(FANOUT)]
-    argv += ["-S", "-o", nodes.ssh_options, command]  # -S: its exit status tells whether a node failed
-    answers: list[bytes] = []
-
-    def work() -> Finished:
-        finished = run(argv, nodes.material.conf.parent)
-        answers.append(finished.output)
-        return finished
-
-    sample = _cold(nodes, work)
-    lines = sorted(answers[0].splitlines())
+    argv += ["-S", "-o", shlex.join(["-F", str(ssh_config)]), command]  # -S: its status tells whether a node failed
+    finished = run(argv, nodes.material.conf.parent)
+    lines = Counter(line.partition(b": ")[0].decode() for line in finished.output.splitlines())
     for node in nodes.cluster.names:
-        found = sum(line.startswith(node.encode() + b": ") for line in lines)
-        if found != len(nodes.material.paths) + len(nodes.material.files):
-            raise BenchError(f"{node} has answered with {found} lines")
-    return sample
+        if lines[node] != len(nodes.material.paths) + len(nodes.material.files):
+            raise BenchError(f"{node} has answered with {lines[node]} lines")
+    return finished
 
 
 BENCHMARK: Final = Benchmark(
     name="audit",
-    title=lambda sizes: f"Cold audit over ssh, {sizes.nodes} nodes x {sizes.entries} entries, all compliant",
+    title=lambda sizes: f"Cold audit over ssh, {sizes.audit_nodes} nodes x {sizes.entries} entries, all compliant",
     arena=compliant_ssh_nodes,
     competitors={
         CLUSH: clush,
@@ -79,7 +84,9 @@ BENCHMARK: Final = Benchmark(
     warm_up=True,
     aims=(
         Aim(
-            f"at most 1.5 times the wall time of {CLUSH}", 1.5, lambda all_: all_[PROJECT].seconds / all_[CLUSH].seconds
+            f"at most 1.25 times the wall time of {CLUSH}",
+            1.25,
+            lambda all_: all_[PROJECT].seconds / all_[CLUSH].seconds,
         ),
     ),
     notes=(

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryFile
@@ -19,7 +19,7 @@ from typing import Final, Generic, TypeVar
 LIMIT: Final = 600.0  # seconds that one command may take
 MEGABYTE: Final = 1_000_000
 # What a shell may hold and what would change the way the competitors work; unbuffered output costs a second in a run.
-_FOREIGN: Final = ("PYTHON", "PYTEST_", "SYNCTOOL_", "CLUSTERSHELL_", "CLUSH_", "RSYNC_")
+_FOREIGN: Final = ("PYTHON", "PYTEST_", "SYNCTOOL_", "CLUSTERSHELL_", "CLUSH_", "RSYNC_", "ANSIBLE_", "BW_", "PYINFRA_")
 
 
 class BenchError(Exception):
@@ -28,11 +28,21 @@ class BenchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One run: wall time in seconds, peak memory of its largest process in bytes, ssh logins per node."""
+    """One run: wall time in seconds, peak memory of its largest process in bytes, ssh logins per node.
+
+    `nodes` and `entries` (of each node) say how much of the work it was, where that is not the same for everybody.
+    """
 
     seconds: float
     peak: int | None = None
     logins: int | None = None
+    nodes: int | None = None
+    entries: int | None = None
+
+    @property
+    def cost(self) -> float:
+        """What competitors are compared by: seconds, of one entry of one node where the work is not all the same."""
+        return self.seconds / ((self.nodes or 1) * (self.entries or 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +55,16 @@ class Finished:
     processor: float
 
 
-def run(argv: Sequence[str], directory: Path, env: Mapping[str, str] | None = None, limit: float = LIMIT) -> Finished:
+def run(
+    argv: Sequence[str],
+    directory: Path,
+    env: Mapping[str, str] | None = None,
+    limit: float = LIMIT,
+    statuses: Collection[int] = (0,),
+) -> Finished:
     """Run a command in a directory, from its start to its end.
 
-    Raises BenchError, with the end of what it printed, unless its exit status is 0 within `limit` seconds.
+    Raises BenchError, with the end of what it printed, unless its exit status is one of these within `limit` seconds.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     environment |= {name: os.environ[name] for name in ("PYTHONPATH", "PYTHONHOME") if name in os.environ}
@@ -80,7 +96,7 @@ def run(argv: Sequence[str], directory: Path, env: Mapping[str, str] | None = No
         for stream in (out, err):
             stream.seek(0)
         output = out.read()
-        if process.returncode:
+        if process.returncode not in statuses:
             last = b"\n".join((output + b"\n" + err.read()).strip().splitlines()[-10:]).decode(errors="replace")
             raise BenchError(f"{_shown(argv)} ended with {process.returncode} after {seconds:.1f} s:\n{last}")
     return Finished(seconds, usage.ru_maxrss * 1024, output, usage.ru_utime + usage.ru_stime)
@@ -101,9 +117,13 @@ Arena = TypeVar("Arena")
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How large the benchmarks are; `rounds` is None where each is to use its own number."""
+    """How large the benchmarks are; `rounds` is None where each is to use its own number.
+
+    Audits are of `audit_nodes` nodes, repairs of `nodes`.
+    """
 
     nodes: int = 8
+    audit_nodes: int = 32
     entries: int = 200
     tests: int = 100_000
     rounds: int | None = None
@@ -111,11 +131,16 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What this project wants to reach: `value` of the medians, at most `limit`."""
+    """What this project wants to reach: `value` of the medians, at most `limit`, or at least."""
 
     text: str
     limit: float
     value: Callable[[Mapping[str, Sample]], float]
+    at_least: bool = False
+
+    def met(self, value: float) -> bool:
+        """Whether this would do."""
+        return value >= self.limit if self.at_least else value <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +150,7 @@ class Benchmark(Generic[Arena]):
     `arena` prepares the work below an empty directory; `baseline` names the competitor that the others are set
     against. With `warm_up` everybody runs once more before the first round, which does not count. On a slow machine
     there are fewer than `rounds`: none begins that would probably end more than `budget` seconds after the first.
+    `left_out` says which competitors cannot run in the arena, and why.
     """
 
     name: str
@@ -138,11 +164,12 @@ class Benchmark(Generic[Arena]):
     aims: tuple[Aim, ...] = ()
     notes: tuple[str, ...] = ()
     requirements: Callable[[], Sequence[str]] = list  # what keeps it from running here, a sentence each
+    left_out: Callable[[Arena], Mapping[str, str]] = lambda arena: {}
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came out of a benchmark: all samples of every competitor, by name."""
+    """What came out of a benchmark: all samples of every competitor, by name; why others were left out, by name."""
 
     name: str
     title: str
@@ -150,6 +177,7 @@ class Result:
     samples: Mapping[str, Sequence[Sample]]
     aims: tuple[Aim, ...]
     notes: tuple[str, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def medians(self) -> dict[str, Sample]:
@@ -161,10 +189,11 @@ def middle(samples: Sequence[Sample]) -> Sample:
     """The median of each number."""
     peaks = [sample.peak for sample in samples if sample.peak is not None]
     logins = [sample.logins for sample in samples if sample.logins is not None]
-    return Sample(
-        median(sample.seconds for sample in samples),
-        int(median(peaks)) if peaks else None,
-        int(median(logins)) if logins else None,
+    return replace(
+        samples[0],
+        seconds=median(sample.seconds for sample in samples),
+        peak=int(median(peaks)) if peaks else None,
+        logins=int(median(logins)) if logins else None,
     )
 
 
@@ -174,8 +203,13 @@ def race(benchmark: Benchmark[Arena], sizes: Sizes, directory: Path) -> Result:
     So what else happens on the machine meets them all alike. Raises BenchError if one of them fails.
     """
     rounds = sizes.rounds or benchmark.rounds
-    samples: dict[str, list[Sample]] = {name: [] for name in benchmark.competitors}
     with benchmark.arena(directory, sizes) as arena:
+        left_out = benchmark.left_out(arena)
+        for name, reason in left_out.items():
+            print(f"  {benchmark.name}: {name} is left out: {reason}", file=sys.stderr, flush=True)
+        remaining = {name: work for name, work in benchmark.competitors.items() if name not in left_out}
+        benchmark = replace(benchmark, competitors=remaining)
+        samples: dict[str, list[Sample]] = {name: [] for name in remaining}
         if benchmark.warm_up:
             _round(benchmark, arena, 0, "warm-up")
         began = time.monotonic()
@@ -186,7 +220,7 @@ def race(benchmark: Benchmark[Arena], sizes: Sizes, directory: Path) -> Result:
             if sizes.rounds is None and spent + spent / number > benchmark.budget:
                 break
     title = f"{benchmark.title(sizes)}, {number} round{'' if number == 1 else 's'}"
-    return Result(benchmark.name, title, benchmark.baseline, samples, benchmark.aims, benchmark.notes)
+    return Result(benchmark.name, title, benchmark.baseline, samples, benchmark.aims, benchmark.notes, left_out)
 
 
 def _round(benchmark: Benchmark[Arena], arena: Arena, number: int, shown: str) -> dict[str, Sample]:

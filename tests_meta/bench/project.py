@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -17,15 +18,46 @@ COMMAND: Final = "its synctool command"
 _AS_INSTALLED: Final = ("-p", "no:hypothesispytest")
 
 
-def audit(conf: Path, *options: str, tests: int, env: Mapping[str, str] | None = None) -> Finished:
-    """`pytest --pyargs synctool_checks --hosts=all -q --junitxml=...`; all tests must have passed."""
-    options = ("--pyargs", "synctool_checks", f"--synctool-conf={conf}", "--hosts=all", *_AS_INSTALLED, *options)
-    return pytest(conf.parent, *options, tests=tests, env=env)
+@cache
+def persists(*program: str) -> bool:
+    """Whether a program of this project has the option that keeps connections open for later runs."""
+    return b"--ssh-persist" in run([sys.executable, "-m", *program, "--help"], Path("/")).output
+
+
+def _cold(*program: str) -> list[str]:
+    return ["--ssh-persist=0"] if persists(*program) else []
+
+
+def audit(
+    conf: Path, *options: str, tests: int, env: Mapping[str, str] | None = None, persist: bool = False
+) -> Finished:
+    """`pytest --pyargs synctool_checks --hosts=all -q --junitxml=...`; all tests must have passed.
+
+    Unless `persist`, no connection is taken over from an earlier run or left to a later one.
+    """
+    return pytest(conf.parent, *_selected(conf, persist), *options, tests=tests, env=env)
+
+
+def drifted(conf: Path) -> set[tuple[str, str]]:
+    """What an audit of all nodes says is not as it should be: (node, path). Raises BenchError."""
+    _own_root(conf.parent)
+    argv = [sys.executable, "-m", "pytest", "-q", *_selected(conf, persist=False)]
+    said = run(argv, conf.parent, statuses=(0, 1)).output.decode(errors="replace")
+    return set(re.findall(r"^DRIFT (\S+): (\S+) ", said, re.MULTILINE))
+
+
+def _selected(conf: Path, persist: bool) -> list[str]:
+    options = ["--pyargs", "synctool_checks", f"--synctool-conf={conf}", "--hosts=all", *_AS_INSTALLED]
+    return options if persist else options + _cold("pytest")
 
 
 def command(conf: Path, *options: str, lines: int) -> Finished:
-    """`synctool -q`. Raises BenchError unless it ends well and says so many lines."""
-    argv = [sys.executable, "-m", "pytest_synctool.cli.synctool", "-c", str(conf), "-q", *options]
+    """`synctool -q`, without connections of earlier runs.
+
+    Raises BenchError unless it ends well and says so many lines.
+    """
+    program = "pytest_synctool.cli.synctool"
+    argv = [sys.executable, "-m", program, *_cold(program), "-c", str(conf), "-q", *options]
     finished = run(argv, conf.parent)
     said = finished.output.splitlines()
     if len(said) != lines:
@@ -38,7 +70,7 @@ def pytest(directory: Path, *options: str, tests: int, env: Mapping[str, str] | 
 
     Raises BenchError unless it says, and reports, that so many tests have passed and nothing else has happened.
     """
-    (directory / "pytest.ini").write_text("[pytest]\n")  # makes it the root: no other project's settings apply
+    _own_root(directory)
     report = directory / "junit.xml"
     report.unlink(missing_ok=True)
     finished = run([sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *options], directory, env)
@@ -50,3 +82,8 @@ def pytest(directory: Path, *options: str, tests: int, env: Mapping[str, str] | 
     if int(counts.pop(b"tests")) != tests or any(map(int, counts.values())) or xml.count(b"<testcase ") != tests:
         raise BenchError(f"the junit report does not hold {tests} passed tests: {xml[:300].decode(errors='replace')}")
     return finished
+
+
+def _own_root(directory: Path) -> None:
+    """Make it pytest's root directory, so that no other project's settings apply."""
+    (directory / "pytest.ini").write_text("[pytest]\n")

@@ -54,32 +54,44 @@ def _program_version(name: str) -> str:
 def rows(result: Result) -> Iterator[tuple[str, ...]]:
     """The table of a result: a head, then a row for each competitor."""
     medians = result.medians
+    baseline = medians[result.baseline]
     logins = any(sample.logins is not None for sample in medians.values())
-    head = ("", "wall time", "fastest to slowest", "peak memory", f"against {result.baseline}")
+    largest = max(sample.entries or 0 for sample in medians.values())  # 0: all competitors have done the same work
+    share = ("nodes x entries", f"a node of {largest} entries") if largest else ()
+    head = ("", *share, "wall time", "fastest to slowest", "peak memory", f"against {result.baseline}")
     yield (*head, "ssh logins per node") if logins else head
     for name, samples in result.samples.items():
         seconds = sorted(sample.seconds for sample in samples)
         middle = medians[name]
+        share = (f"{middle.nodes} x {middle.entries}", f"{middle.cost * largest:.3g} s") if largest else ()
         row = (
             name,
+            *share,
             f"{middle.seconds:.2f} s",
             f"{seconds[0]:.2f} to {seconds[-1]:.2f} s",
             "" if middle.peak is None else f"{middle.peak / MEGABYTE:.0f} MB",
-            f"{middle.seconds / medians[result.baseline].seconds:.2f}{_memory_ratio(middle, medians[result.baseline])}",
+            f"{middle.cost / baseline.cost:.2f}{_memory_ratio(middle, baseline)}",
         )
         yield (*row, "" if middle.logins is None else str(middle.logins)) if logins else row
 
 
 def _memory_ratio(sample: Sample, baseline: Sample) -> str:
-    if sample.peak is None or baseline.peak is None:
+    if sample.peak is None or baseline.peak is None or sample.nodes != baseline.nodes:
         return ""
     return f" (memory {sample.peak / baseline.peak:.2f})"
 
 
 def verdict(aim: Aim, result: Result) -> str:
     """Whether an aim is met, and by how much."""
-    value = aim.value(result.medians)
-    return f"Aim: {aim.text}: {'met' if value <= aim.limit else 'NOT met'} ({value:.3g})"
+    try:
+        value = aim.value(result.medians)
+    except KeyError:  # one of the competitors that it speaks of was left out
+        return f"Aim: {aim.text}: not measured"
+    return f"Aim: {aim.text}: {'met' if aim.met(value) else 'NOT met'} ({value:.3g})"
+
+
+def _left_out(result: Result) -> list[str]:
+    return [f"{name} is left out: {reason}" for name, reason in result.left_out.items()]
 
 
 def text(result: Result) -> str:
@@ -87,7 +99,7 @@ def text(result: Result) -> str:
     table = list(rows(result))
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
-    verdicts = ["  " + verdict(aim, result) for aim in result.aims]
+    verdicts = ["  " + line for line in (*_left_out(result), *(verdict(aim, result) for aim in result.aims))]
     return "\n".join(line.rstrip() for line in (result.title, *lines, *verdicts))
 
 
@@ -99,6 +111,6 @@ def markdown(results: Sequence[Result], described: Sequence[str], *sections: str
         lines = [head, ("---", *("---:",) * (len(head) - 1)), *body]
         parts.append(f"## {result.title}")
         parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
-        parts.extend(verdict(aim, result) + "." for aim in result.aims)
+        parts.extend(line + "." for line in (*_left_out(result), *(verdict(aim, result) for aim in result.aims)))
         parts.append("\n".join(f"- {note}" for note in result.notes))
     return "\n\n".join((*parts, *sections)) + "\n"

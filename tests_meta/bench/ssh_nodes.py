@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -78,9 +78,21 @@ class SshNodes:
             raise BenchError(f"not every node has got all {len(self.material.paths)} paths: {sorted(answers)}")
 
 
+def multiplexed(ssh_config: Path, directory: Path) -> Path:
+    """Write the same ssh settings with one connection per node that stays open for a minute; sockets are there too.
+
+    What a minute has to bridge is the time between two runs.
+    """
+    sockets = f"{str(directory).replace('%', '%%')}/%n"
+    keeping = f'Host *\n  ControlMaster auto\n  ControlPath "{sockets}"\n  ControlPersist 60\n'
+    written = directory / "ssh_config"
+    written.write_text(keeping + ssh_config.read_text())
+    return written
+
+
 @contextmanager
 def ssh_nodes(directory: Path, sizes: Sizes) -> Iterator[SshNodes]:
-    """An arena of `sizes.nodes` nodes with `sizes.entries` entries each, none of which is on the nodes yet."""
+    """An arena for repairs: `sizes.nodes` nodes with `sizes.entries` entries each, none of which is on a node yet."""
     with EmbeddedCluster(directory / "cluster", sizes.nodes) as cluster:
         settings = [f"ssh_cmd ssh {shlex.join(['-F', str(cluster.ssh_config)])}", f"num_proc {FANOUT}"]
         material = masterdir.write(directory / "work", cluster.names, sizes.entries, settings=settings)
@@ -89,8 +101,8 @@ def ssh_nodes(directory: Path, sizes: Sizes) -> Iterator[SshNodes]:
 
 @contextmanager
 def compliant_ssh_nodes(directory: Path, sizes: Sizes) -> Iterator[SshNodes]:
-    """The same, with every entry on every node as it should be."""
-    with ssh_nodes(directory, sizes) as nodes:
+    """An arena for audits: `sizes.audit_nodes` nodes with every entry as it should be."""
+    with ssh_nodes(directory, replace(sizes, nodes=sizes.audit_nodes)) as nodes:
         nodes.rsync()
         nodes.check_complete()
         yield nodes
