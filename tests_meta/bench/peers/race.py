@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -102,7 +103,8 @@ def control(arena: Arena) -> dict[str, str]:
             try:
                 _look(peer, task, expected)
             except BenchError as error:
-                failed[peer.name] = f"when shown drift: {error}"
+                print(f"  {peer.name}: {error}", file=sys.stderr, flush=True)
+                failed[peer.name] = "shown drift, it did not report exactly that"
     nodes.rsync()
     nodes.check_complete()
     return failed
@@ -195,8 +197,8 @@ BENCHMARK: Final = Benchmark(
         "time for one entry of one node. Their start-up is spread over less work then, which counts against them by a "
         f"second or two of the wall time; {FEW}, shows this project with as few nodes.",
         "Before the first round one file has a wrong content (of the same size), one a wrong mode, one a wrong owner "
-        "and one a wrong group; each has to report these four, and nothing else, to take part. In each round each has "
-        "to have checked all of its entries, without a finding, and to have logged in anew.",
+        "and one a wrong group; each but clush has to report these four, and nothing else, to take part. In each round "
+        "each has to have checked all of its entries, without a finding, and to have logged in anew.",
         f"{PYINFRA.name}: `pyinfra --dry`, an operation for each entry, all nodes in parallel as is its default.",
         f"{MITOGEN.name}, {ANSIBLE.name}: `ansible-playbook --check --diff`, two tasks that loop over the entries "
         f"(`file`, `copy`), no facts gathered, {FANOUT} forks, pipelining, one ssh connection per node; strategy "
