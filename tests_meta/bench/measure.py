@@ -150,7 +150,8 @@ class Benchmark(Generic[Arena]):
     `arena` prepares the work below an empty directory; `baseline` names the competitor that the others are set
     against. With `warm_up` everybody runs once more before the first round, which does not count. On a slow machine
     there are fewer than `rounds`: none begins that would probably end more than `budget` seconds after the first.
-    `left_out` says which competitors cannot run in the arena, and why.
+    `left_out` says which competitors cannot run in the arena, and why. With `paced` the baseline runs before everybody
+    else of a round again, which is for rounds so long that the machine is busier in one part of them than in another.
     """
 
     name: str
@@ -161,6 +162,7 @@ class Benchmark(Generic[Arena]):
     rounds: int
     budget: float = 330.0
     warm_up: bool = False
+    paced: bool = False
     aims: tuple[Aim, ...] = ()
     notes: tuple[str, ...] = ()
     requirements: Callable[[], Sequence[str]] = list  # what keeps it from running here, a sentence each
@@ -214,7 +216,7 @@ def race(benchmark: Benchmark[Arena], sizes: Sizes, directory: Path) -> Result:
             _round(benchmark, arena, 0, "warm-up")
         began = time.monotonic()
         for number in range(1, rounds + 1):
-            for name, sample in _round(benchmark, arena, number, f"round {number} of {rounds}").items():
+            for name, sample in _round(benchmark, arena, number, f"round {number} of {rounds}"):
                 samples[name].append(sample)
             spent = time.monotonic() - began
             if sizes.rounds is None and spent + spent / number > benchmark.budget:
@@ -223,15 +225,21 @@ def race(benchmark: Benchmark[Arena], sizes: Sizes, directory: Path) -> Result:
     return Result(benchmark.name, title, benchmark.baseline, samples, benchmark.aims, benchmark.notes, left_out)
 
 
-def _round(benchmark: Benchmark[Arena], arena: Arena, number: int, shown: str) -> dict[str, Sample]:
+def _round(benchmark: Benchmark[Arena], arena: Arena, number: int, shown: str) -> list[tuple[str, Sample]]:
     """One run of everybody; says on standard error how far it is."""
-    names = list(benchmark.competitors)
-    first = number % len(names)
-    samples = {}
-    for name in names[first:] + names[:first]:
+    samples = []
+    for name in order(list(benchmark.competitors), number, benchmark.baseline if benchmark.paced else None):
         try:
-            samples[name] = benchmark.competitors[name](arena)
+            sample = benchmark.competitors[name](arena)
         except BenchError as error:
             raise BenchError(f"{benchmark.name}, {name}: {error}") from error
-        print(f"  {benchmark.name}, {shown}: {name} {samples[name].seconds:.2f} s", file=sys.stderr, flush=True)
+        print(f"  {benchmark.name}, {shown}: {name} {sample.seconds:.2f} s", file=sys.stderr, flush=True)
+        samples.append((name, sample))
     return samples
+
+
+def order(names: Sequence[str], number: int, pace: str | None = None) -> list[str]:
+    """Who runs when in a round: each round begins with another one, and `pace` runs before each of the others."""
+    first = number % len(names)
+    turned = [*names[first:], *names[:first]]
+    return turned if pace is None else [each for name in turned if name != pace for each in (pace, name)]

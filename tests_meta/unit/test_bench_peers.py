@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests_meta.bench import report
-from tests_meta.bench.measure import Aim, BenchError, Benchmark, Result, Sample, Sizes, middle, race, run
+from tests_meta.bench.measure import Aim, BenchError, Benchmark, Result, Sample, Sizes, middle, order, race, run
 from tests_meta.bench.peers import ansible, bundlewrap, environment, pyinfra, testinfra
 from tests_meta.bench.peers.race import PEERS
 from tests_meta.bench.peers.task import Seen, spread
@@ -179,6 +179,18 @@ def test_ratios_are_of_the_same_work() -> None:
     page = report.markdown([result], [])
     assert [line for line in page.splitlines() if line.endswith(".") and line[:-1] in said] == [f"{x}." for x in said]
     assert "| slower | 2 x 50 | 20 s |" in page
+
+
+def test_each_round_begins_with_another() -> None:
+    assert [order(["a", "b", "c"], number) for number in (0, 1, 5)] == [
+        ["a", "b", "c"],
+        ["b", "c", "a"],
+        ["c", "a", "b"],
+    ]
+
+
+def test_the_pace_runs_before_each_of_the_others() -> None:
+    assert order(["a", "b", "c"], 2, "b") == ["b", "c", "b", "a"]
 
 
 def test_who_cannot_run_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
