@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Final, Generic, TypeVar
 
 from pytest_synctool.limits import Idleness, possible
@@ -130,6 +130,15 @@ class Fanout(Generic[Key, Value]):
                 self._futures[key] = Future()
                 self._waiting.append((key, self._futures[key]))
         self._start()
+
+    def next_done(self, keys: Sequence[Key], timeout: float | None = None) -> Key | None:
+        """The first of these announced keys whose work is over; waits for one, for so many seconds or without end."""
+        futures = {key: self._futures[key] for key in keys}
+        over = (key for key, future in futures.items() if future.done())
+        if (key := next(over, None)) is not None:
+            return key
+        wait(futures.values(), timeout, FIRST_COMPLETED)
+        return next((key for key, future in futures.items() if future.done()), None)
 
     def result(self, key: Key) -> Value:
         """The result for a key, waiting for it; raises what the work raised."""

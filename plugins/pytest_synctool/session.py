@@ -41,6 +41,9 @@ NOT_RUN: Final = Outcome(Status.SKIPPED, "dry run, not running")
 # And --restore of what it has nothing to do with.
 NOT_KEPT: Final = Outcome(Status.SKIPPED, "nothing to restore: the last --fix has kept no old version of it")
 
+# What an audit that looked at an entry had found, where it did not find anything.
+NOT_FOUND: Final = ""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -368,6 +371,8 @@ def _refusal(check: Check, outcome: Outcome) -> Outcome:
     if not _is_news(check, outcome):
         return outcome
     was = f"changed since the audit: was {check.audited}, is {outcome.message}; look again before --fix"
+    if check.audited == NOT_FOUND:
+        was = f"not found by the audit: {outcome.message}; look again before --fix"
     return replace(outcome, message=was)
 
 

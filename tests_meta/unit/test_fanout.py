@@ -252,3 +252,24 @@ def test_as_many_as_files_may_be_open() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["9", "34", "34", "200"]
+
+
+def test_whatever_is_over_first_is_handed_out_first(opened: Make) -> None:
+    go_on = threading.Event()
+    fanout = opened(lambda key, _: key if key != 1 or go_on.wait(WAIT) else -1, 3)
+    fanout.announce([1, 2, 3])
+    assert fanout.next_done([1, 2], WAIT) == 2
+    assert fanout.result(2) == 2
+    assert fanout.next_done([1], 0) is None
+    assert fanout.next_done([1, 3]) == 3
+    go_on.set()
+    assert fanout.next_done([1, 3]) in (1, 3)
+    assert fanout.result(1) == 1
+
+
+def test_work_that_raised_is_over_too(opened: Make) -> None:
+    fanout = opened(lambda key, _: 10 // key, 1)
+    fanout.announce([0])
+    assert fanout.next_done([0]) == 0
+    with pytest.raises(ZeroDivisionError):
+        fanout.result(0)

@@ -109,19 +109,19 @@ def test_every_test_is_reported_and_only_ok_and_fixed_pass(result: NodeResult) -
 def test_a_result_survives_the_way_from_a_worker(result: NodeResult, total: int) -> None:
     """As xdist sends it: pytest's own serialisation, then execnet's, which knows plain types only."""
     tests = suite(*(b"/\xff%d" % number for number in range(len(result.outcomes))))
-    data = execnet.loads(execnet.dumps(pack(tests, result, total)._to_json()))
+    data = execnet.loads(execnet.dumps(pack(tests, result, total, 7)._to_json()))
     arrived = unpack(pytest.TestReport._from_json(data))
     assert arrived is not None
-    assert (arrived.tests, arrived.result, arrived.total) == (tests, result, total)
+    assert (arrived.tests, arrived.result, arrived.total, arrived.nodes) == (tests, result, total, 7)
     arrived = unpack(pytest.TestReport._from_json(json.loads(json.dumps(data))))
     assert arrived is not None
-    assert (arrived.tests, arrived.result, arrived.total) == (tests, result, total)
+    assert (arrived.tests, arrived.result, arrived.total, arrived.nodes) == (tests, result, total, 7)
 
 
 def test_an_ordinary_report_holds_no_node() -> None:
     (report,) = reports(suite(b"/a"), NodeResult((OK,)))
     assert unpack(report) is None
-    assert not is_entry(pack(suite(b"/a"), NodeResult((OK,)), 1))
+    assert not is_entry(pack(suite(b"/a"), NodeResult((OK,)), 1, 1))
 
 
 def junit(path: Path, given_reports: Sequence[pytest.TestReport]) -> ElementTree.Element:

@@ -25,6 +25,10 @@ from pytest_synctool.transport import Processes, Sudo
 # The package of the compliance suite, in a checkout and installed.
 SUITE: Final = "synctool_checks"
 
+# The values of --granularity.
+BY_ENTRY: Final = "entry"
+BY_NODE: Final = "node"
+
 
 @dataclass(frozen=True)
 class Cluster:

@@ -1,10 +1,14 @@
-"""Collection: one cheap test per (node, entry) for every `check_*` function of a test file. Contacts no node."""
+"""Collection: one cheap test per (node, entry) for every `check_*` function of a test file. Contacts no node.
+
+With --granularity=node it is one per node instead.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from inspect import signature
 from pathlib import Path
@@ -17,7 +21,8 @@ from pytest_synctool import plan
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.nodeids import encode
-from pytest_synctool.plugin.cluster import SUITE, Cluster, cluster_of
+from pytest_synctool.plugin.cluster import BY_NODE, SUITE, Cluster, cluster_of
+from pytest_synctool.repository import Entry
 from pytest_synctool.session import Check, CheckFunction
 from pytest_synctool.source import Tree
 
@@ -56,7 +61,7 @@ class CheckModule(pytest.Collector):
         collector.module = module
         return collector
 
-    def collect(self) -> Iterator[pytest.Collector]:
+    def collect(self) -> Iterator[pytest.Collector | pytest.Item]:
         """The nodes of each check; a check named like its file needs no level of its own."""
         try:
             cluster = cluster_of(self.config)
@@ -93,59 +98,106 @@ class CheckCollector(pytest.Collector):
         self.function = function
         self.cluster = cluster
 
-    def collect(self) -> Iterator[pytest.Collector]:
+    def collect(self) -> Iterator[pytest.Collector | pytest.Item]:
         """The selected nodes."""
         return nodes_of(self, self.function, self.cluster)
 
 
-def nodes_of(parent: pytest.Collector, function: CheckFunction, cluster: Cluster) -> Iterator[NodeCollector]:
-    """One collector for every selected node."""
-    for node in cluster.nodes:
-        yield NodeCollector.from_parent(parent, name=node.name, node=node, function=function, cluster=cluster)
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Checks of a node, each with the name that ends its node id."""
+
+    names: tuple[str, ...]
+    checks: tuple[Check, ...]
 
 
-class NodeCollector(pytest.Collector):
-    """One node under one check function; carries the markers of its groups for -m and -k."""
+@dataclass
+class Checks:
+    """What a check function is applied to, made once for all nodes that have the same entries."""
 
-    def __init__(self, *, node: Node, function: CheckFunction, cluster: Cluster, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self.node = node
-        self.function = function
-        self.cluster = cluster
-        self.entries = cluster.repository.entries(node)
-        self.own_markers.extend(getattr(function, "pytestmark", ()))
-        for group in node.groups:
-            if not group.startswith("_"):  # not a name that pytest.mark can give
-                self.own_markers.append(getattr(pytest.mark, group).mark)
+    function: CheckFunction
+    config: pytest.Config
+    cluster: Cluster
+    _made: dict[int, Named] = field(default_factory=dict)
 
-    def collect(self) -> Iterator[EntryItem]:
-        """One test for every entry of the check's tree, or for every command of an entry."""
-        if _POST in _marks(self.function):
-            for entry in self.entries:
+    def of(self, node: Node) -> Named:
+        """The checks of a node: of every entry of the function's tree, or of every command of an entry."""
+        entries = self.cluster.repository.entries(node)
+        if id(entries) not in self._made:  # the repository keeps them
+            made = [(encode(name), check) for name, check in self._each(entries)]
+            self._made[id(entries)] = Named(tuple(name for name, _ in made), tuple(check for _, check in made))
+        return self._made[id(entries)]
+
+    def _each(self, entries: Sequence[Entry]) -> Iterator[tuple[bytes, Check]]:
+        marks = _marks(self.function)
+        if _POST in marks:
+            for entry in entries:
                 for command in plan.commands_of(entry):
-                    name = f"{command.kind}:".encode() + entry.destination
-                    yield self._item(name, Check(entry, self.function, command))
+                    yield f"{command.kind}:".encode() + entry.destination, Check(entry, self.function, command)
             return
-        if _TASK in _marks(self.function):
-            if self.config.option.synctool_tasks:
-                tasks = (entry for entry in self.entries if entry.tree is Tree.TASKS)
-                yield from (self._item(e.destination, Check(e, self.function, plan.task(e))) for e in tasks)
+        if _TASK in marks:
+            for entry in entries if self.config.option.synctool_tasks else ():
+                if entry.tree is Tree.TASKS:
+                    yield entry.destination, Check(entry, self.function, plan.task(entry))
             return
-        if _ALWAYS in _marks(self.function):
+        if _ALWAYS in marks:
             if self.config.option.synctool_fix:
                 config = self.cluster.config
                 for entry, command in (plan.always(text, os.fsencode(config.masterdir)) for text in config.always_run):
-                    yield self._item(entry.destination, Check(entry, self.function, command))
+                    yield entry.destination, Check(entry, self.function, command)
             return
-        tree = Tree.DELETE if Tree.DELETE.value in _marks(self.function) else Tree.OVERLAY
-        for entry in self.entries:
+        tree = Tree.DELETE if Tree.DELETE.value in marks else Tree.OVERLAY
+        for entry in entries:
             if entry.tree is tree:
-                yield self._item(entry.destination, Check(entry, self.function))
+                yield entry.destination, Check(entry, self.function)
 
-    def _item(self, name: bytes, check: Check) -> EntryItem:
-        item: EntryItem = EntryItem.from_parent(self, name=encode(name))
-        item.check = check
-        return item
+
+def nodes_of(
+    parent: pytest.Collector, function: CheckFunction, cluster: Cluster
+) -> Iterator[pytest.Collector | pytest.Item]:
+    """A collector for every selected node; with --granularity=node a test for every one with anything to check."""
+    config = parent.config
+    checks = Checks(function, config, cluster)
+    marks = Marks(function)
+    for node in cluster.nodes:
+        made = checks.of(node)
+        if config.option.synctool_granularity != BY_NODE:
+            yield NodeCollector.from_parent(parent, name=node.name, node=node, checks=made, marks=marks.of(node))
+        elif made.names:
+            yield WholeNode.from_parent(parent, name=node.name, node=node, checks=made, marks=marks.of(node))
+
+
+class Marks:
+    """The markers of nodes under a check function: its own, and those of their groups, for -m and -k."""
+
+    def __init__(self, function: CheckFunction) -> None:
+        self._own = list(getattr(function, "pytestmark", ()))
+        self._of_groups: dict[str, pytest.Mark] = {}
+
+    def of(self, node: Node) -> list[pytest.Mark]:
+        """The markers of a node."""
+        groups = [group for group in node.groups if not group.startswith("_")]  # not a name that pytest.mark can give
+        for group in groups:
+            if group not in self._of_groups:
+                self._of_groups[group] = getattr(pytest.mark, group).mark
+        return [*self._own, *(self._of_groups[group] for group in groups)]
+
+
+class NodeCollector(pytest.Collector):
+    """One node under one check function; carries its markers."""
+
+    def __init__(self, *, node: Node, checks: Named, marks: Sequence[pytest.Mark], **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.node = node
+        self.checks = checks
+        self.own_markers.extend(marks)
+
+    def collect(self) -> Iterator[EntryItem]:
+        """One test for every check."""
+        for name, check in zip(self.checks.names, self.checks.checks, strict=True):
+            item: EntryItem = EntryItem.from_parent(self, name=name)
+            item.check = check
+            yield item
 
 
 class EntryItem(pytest.Item):
@@ -158,6 +210,22 @@ class EntryItem(pytest.Item):
     def node(self) -> Node:
         """The node that it is about."""
         return self.parent.node
+
+    def runtest(self) -> None:
+        """Never called: the node's tests are folded into one before they run."""
+        raise AssertionError(f"{self.nodeid} was not folded into its node")
+
+
+class WholeNode(pytest.Item):
+    """With --granularity=node: the test of all entries of one node under one check function."""
+
+    parent: pytest.Collector
+
+    def __init__(self, *, node: Node, checks: Named, marks: Sequence[pytest.Mark], **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.node = node
+        self.checks = checks
+        self.own_markers.extend(marks)
 
     def runtest(self) -> None:
         """Never called: the node's tests are folded into one before they run."""

@@ -2,22 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pytest
 
-from pytest_synctool.model import Status
-from pytest_synctool.plugin.cluster import cache_of
+from pytest_synctool.model import Outcome, Status
+from pytest_synctool.plugin.cluster import cache_of, changes_nodes
 from pytest_synctool.report.nodetests import NodeTests
-from pytest_synctool.session import NodeResult
+from pytest_synctool.session import NOT_FOUND, Check, NodeResult
 
-_KEY: Final = "synctool/findings"
+_FINDINGS: Final = "synctool/findings"
+_WHOLE: Final = "synctool/whole"
+_GRANULARITY: Final = "synctool/granularity"
 
 
-def to_be_fixed(config: pytest.Config) -> Mapping[str, str]:
-    """The findings that a repair with --lf keeps to, by node id; none for every other run."""
-    return _stored(cache_of(config)) if config.option.synctool_fix and getattr(config.option, "lf", False) else {}
+@dataclass(frozen=True)
+class Audited:
+    """What an audit found: findings by node id.
+
+    `whole` has the tests of whole nodes that it ran, each with the node ids below it that could not be looked at.
+    """
+
+    findings: Mapping[str, str]
+    whole: Mapping[str, Collection[str]]
+
+    def of(self, tests: NodeTests, checks: Sequence[Check]) -> list[Check]:
+        """The checks of a node, with what the audit found. Of what it has not looked at, nothing is known."""
+        kept = []
+        for nodeid, check in zip(tests.ids, checks, strict=True):
+            known = self.whole.get(nodeid.rpartition("::")[0])
+            unseen = None if known is None or nodeid in known else NOT_FOUND
+            kept.append(replace(check, audited=self.findings.get(nodeid, unseen)))
+        return kept
+
+
+def to_be_fixed(config: pytest.Config) -> Audited | None:
+    """The findings that a repair with --lf keeps to; None for every other run."""
+    if not (config.option.synctool_fix and getattr(config.option, "lf", False)):
+        return None
+    cache = cache_of(config)
+    return Audited(_stored(cache, _FINDINGS), _stored(cache, _WHOLE))
+
+
+def check_granularity(config: pytest.Config) -> None:
+    """Raises pytest.UsageError for --lf with a repair if the tests that failed last have other names in this run.
+
+    pytest would find none of them, and run all.
+    """
+    cache, now = cache_of(config), config.option.synctool_granularity
+    if cache is None or not changes_nodes(config) or not getattr(config.option, "lf", False):
+        return
+    before = cache.get(_GRANULARITY, now)
+    if before != now and cache.get("cache/lastfailed", {}):
+        raise pytest.UsageError(
+            f"--lf with --granularity={now}: the last run had --granularity={before}, and its failures have other "
+            "names; give the same, or audit again first"
+        )
 
 
 class Findings:
@@ -26,12 +68,15 @@ class Findings:
     def __init__(self, config: pytest.Config) -> None:
         self._cache = cache_of(config)
         self._fixing = config.option.synctool_fix
+        self._granularity = config.option.synctool_granularity
         self._known: dict[str, str] | None = None
+        self._whole: dict[str, Collection[str]] = {}
 
     def take(self, tests: NodeTests, result: NodeResult) -> None:
         """Take up a node. Of one that could not be looked at, nothing new is known."""
         if self._known is None:
-            self._known = _stored(self._cache)
+            self._known = _stored(self._cache, _FINDINGS)
+            self._whole = _stored(self._cache, _WHOLE)
         if result.error is not None:
             return
         for nodeid, outcome in zip(tests.ids, result.outcomes, strict=True):
@@ -39,16 +84,35 @@ class Findings:
                 self._known.pop(nodeid, None)
             elif outcome.status is Status.DRIFT and not self._fixing:
                 self._known[nodeid] = outcome.message
+        if not self._fixing:
+            self._take_whole(tests, result.outcomes)
+
+    def _take_whole(self, tests: NodeTests, outcomes: Sequence[Outcome]) -> None:
+        unknown = [
+            nodeid
+            for nodeid, outcome in zip(tests.ids, outcomes, strict=True)
+            if outcome.status in (Status.ERROR, Status.SKIPPED)
+        ]
+        for test in tests.whole:
+            self._whole[test.nodeid] = [nodeid for nodeid in unknown if nodeid.rpartition("::")[0] == test.nodeid]
+        if not tests.whole and self._whole:  # tests of single entries tell of those alone
+            for nodeid in tests.ids:
+                self._whole.pop(nodeid.rpartition("::")[0], None)
 
     def store(self) -> None:
         """Keep what is known for the next run."""
-        if self._known is not None and self._cache is not None and self._known != _stored(self._cache):
-            self._cache.set(_KEY, self._known)
+        if self._known is None or self._cache is None:
+            return
+        for key, value in ((_FINDINGS, self._known), (_WHOLE, self._whole)):
+            if value != _stored(self._cache, key):
+                self._cache.set(key, value)
+        if self._cache.get(_GRANULARITY, None) != self._granularity:
+            self._cache.set(_GRANULARITY, self._granularity)
 
 
 FINDINGS = pytest.StashKey[Findings]()
 
 
-def _stored(cache: Any) -> dict[str, str]:
-    found = {} if cache is None else cache.get(_KEY, {})
+def _stored(cache: Any, key: str) -> dict[str, Any]:
+    found = {} if cache is None else cache.get(key, {})
     return dict(found) if isinstance(found, dict) else {}

@@ -12,6 +12,8 @@ from pytest_synctool import batches
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.nodeset import terms
 from pytest_synctool.plugin.cluster import (
+    BY_ENTRY,
+    BY_NODE,
     CONNECTIONS,
     TALLY,
     changes_nodes,
@@ -129,6 +131,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=60,
         metavar="SECONDS",
         help="how long one .post script or on_update command may take on a node (default: %(default)s)",
+    )
+    group.addoption(
+        "--granularity",
+        dest="synctool_granularity",
+        choices=(BY_ENTRY, BY_NODE),
+        default=BY_ENTRY,
+        help="one test per node and entry, or one per node whose failure lists its entries, for runs of more than a "
+        "few million checks (default: %(default)s)",
     )
     group.addoption(
         "--synctool-lint",

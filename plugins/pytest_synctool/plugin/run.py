@@ -1,90 +1,43 @@
-"""The run: selected tests are folded into one item per node, run node by node, and reported test by test."""
+"""The run: nodes are run ahead of their turns, and reported test by test, whichever is over first."""
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Generator, Iterable
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Generator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Final
 
 import pytest
 
 from pytest_synctool.batches import Batches, Size, split
 from pytest_synctool.engine import Engine
 from pytest_synctool.fanout import Fanout, Turn
-from pytest_synctool.model import Node, Outcome, Status
-from pytest_synctool.plugin.cluster import CLUSTER, CONNECTIONS, TALLY, Cluster, cache_of, changes_nodes, is_worker
-from pytest_synctool.plugin.collect import EntryItem
-from pytest_synctool.plugin.findings import FINDINGS, Findings, to_be_fixed
+from pytest_synctool.model import Outcome, Status
+from pytest_synctool.plugin.cluster import (
+    BY_NODE,
+    CLUSTER,
+    CONNECTIONS,
+    TALLY,
+    Cluster,
+    cache_of,
+    changes_nodes,
+    is_worker,
+)
+from pytest_synctool.plugin.findings import FINDINGS, Findings, check_granularity, to_be_fixed
+from pytest_synctool.plugin.fold import Folding, NodeItem
 from pytest_synctool.plugin.garbage import GarbageRarely
+from pytest_synctool.plugin.live import LiveLine, live_line
 from pytest_synctool.plugin.lock import who
 from pytest_synctool.plugin.log import LOG
 from pytest_synctool.plugin.machines import Machines
+from pytest_synctool.plugin.turns import Turns, turns_of
 from pytest_synctool.report.expand import cut, pack, reports, unpack
 from pytest_synctool.report.nodetests import NodeTests
-from pytest_synctool.session import Check, NodeResult, Settings
+from pytest_synctool.session import NodeResult, Settings
 
 _MOST_LETTERS: Final = 2_000
-
-
-class NodeItem(pytest.Item):
-    """All selected tests of one node, run as one. Keeps what they need, not their items: those are large, and many."""
-
-    def __init__(self, *, node: Node, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self.node = node
-        self.checks: list[Check] = []
-        self.ids: list[str] = []
-
-    def add(self, item: EntryItem) -> None:
-        """Take up a test."""
-        self.checks.append(item.check)
-        self.ids.append(item.nodeid)
-
-    @property
-    def tests(self) -> NodeTests:
-        """Its tests, as reports name them."""
-        return NodeTests(self.node.name, self.nodeid, self.ids)
-
-    def runtest(self) -> None:
-        """Never called: pytest_runtest_protocol runs it."""
-        raise AssertionError("a node is run by the plugin's own protocol")
-
-
-def tests_of(item: pytest.Item) -> NodeTests | None:
-    """The tests of an item that is a node, None of any other."""
-    return item.tests if isinstance(item, NodeItem) else None
-
-
-class Folding:
-    """Folds after every other plugin has had its say; registered late, so that it is outermost."""
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
-        """Replace the tests of a node by one item, where the first of them stood."""
-        yield
-        if not config.option.collectonly:
-            items[:] = fold_items(items)
-
-
-def fold_items(items: Iterable[pytest.Item]) -> list[pytest.Item]:
-    """The items of a run, with one NodeItem for all the entries of a node; others are left as they are."""
-    folded: list[pytest.Item] = []
-    by_node: dict[str, NodeItem] = {}
-    for item in items:
-        if not isinstance(item, EntryItem):
-            folded.append(item)
-            continue
-        node = item.node
-        if node.name not in by_node:
-            # A sibling of the node's collector with the same id: an error of the node is reported under it, and --lf
-            # finds the tests below it.
-            assert item.parent.parent is not None
-            by_node[node.name] = NodeItem.from_parent(item.parent.parent, name=node.name, node=node)
-            folded.append(by_node[node.name])
-        by_node[node.name].add(item)
-    return folded
 
 
 def batches_of(session: pytest.Session) -> Batches | None:
@@ -128,9 +81,11 @@ class Runner:
     engine: Engine
     fanout: Fanout[NodeItem, NodeResult]
     total: int
+    nodes: int
     look_ahead: int
-    positions: dict[pytest.Item, int]
+    turns: Turns
     batches: Batches | None
+    live: LiveLine | None
 
     @classmethod
     def for_session(cls, session: pytest.Session, cluster: Cluster) -> Runner:
@@ -146,57 +101,75 @@ class Runner:
             config.stash[CONNECTIONS],
             mirrored=not config.option.synctool_skip_rsync,
         )
+        nodes = sum(isinstance(item, NodeItem) for item in session.items)
+        live = live_line(config)
+        if live is not None:
+            live.progress.total = nodes
         log = config.stash.get(LOG, None)
         audited = to_be_fixed(config)
 
         def work(item: NodeItem, turn: Turn) -> NodeResult:
             checks = item.checks
-            if audited:
-                checks = [replace(c, audited=audited.get(i)) for c, i in zip(item.checks, item.ids, strict=True)]
-            result = engine.run(item.node, checks, turn.answered)
+            if audited is not None:
+                checks = audited.of(item.tests, checks)
+            with live.progress.working(item.node.name) if live else nullcontext():
+                result = engine.run(item.node, checks, turn.answered)
             if log is not None:  # at once, and also when the run is interrupted and nobody asks for the result
                 log.take(item.tests, result)
             return result
 
-        total = sum(len(i.ids) if isinstance(i, NodeItem) else 1 for i in session.items)
-        positions = {item: number for number, item in enumerate(session.items)}
-        ahead = 0 if careful else 2 * limit
+        total = sum(i.number if isinstance(i, NodeItem) else 1 for i in session.items)
+        ahead = 1 if careful else 2 * limit
         fanout = Fanout(work, limit)
-        return cls(session, cluster, engine, fanout, total, ahead, positions, batches_of(session))
+        return cls(session, cluster, engine, fanout, total, nodes, ahead, turns_of(session), batches_of(session), live)
 
-    def run(self, item: NodeItem) -> NodeResult:
-        """The result of one node; those that come after it, in the same batch, are started meanwhile."""
+    def run(self, item: NodeItem) -> tuple[NodeItem, NodeResult]:
+        """A node that is over, and its result: it need not be the one whose turn it is.
+
+        Others are started meanwhile. Whatever is not a node, and the next batch, waits for all nodes before it.
+        """
         if self.batches is not None and (reason := self.batches.refusal(item.node.name)) is not None:
-            return self._not_begun(item, reason)
-        numbers = itertools.islice(self._upcoming(item), self.look_ahead)
-        ahead = (self.session.items[number] for number in numbers)
-        self.fanout.announce(other for other in ahead if isinstance(other, NodeItem) and self._together(item, other))
-        result = self.fanout.result(item)
+            return item, self._not_begun(item, reason)
+        upcoming = self.turns.upcoming(item, self.look_ahead)
+        nodes = [other for other in upcoming if isinstance(other, NodeItem) and self._together(item, other)]
+        self.fanout.announce(nodes)
+        before_others = len(list(takewhile(lambda other: isinstance(other, NodeItem), upcoming)))
+        over = self._next_done(nodes[:before_others])
+        if over is not item and not self.turns.exchange(item, over):
+            over = item
+        result = self.fanout.result(over)
         if self.batches is not None:
-            self.batches.ended(item.node.name, well=result.well)
-        return result
+            self.batches.ended(over.node.name, well=result.well)
+        return over, result
+
+    def _next_done(self, nodes: Sequence[NodeItem]) -> NodeItem:
+        if self.live is None:
+            over = self.fanout.next_done(nodes)
+        else:
+            over = self.fanout.next_done(nodes, 0)
+            try:
+                while over is None:
+                    self.live.show()
+                    over = self.fanout.next_done(nodes, self.live.rest)
+            finally:
+                self.live.erase()
+        assert over is not None
+        return over
 
     def _not_begun(self, item: NodeItem, reason: str) -> NodeResult:
-        result = NodeResult((Outcome(Status.SKIPPED, reason),) * len(item.ids))
+        tests = item.tests
+        result = NodeResult((Outcome(Status.SKIPPED, reason),) * len(tests.ids))
         if (log := self.session.config.stash.get(LOG, None)) is not None:
-            log.take(item.tests, result)
+            log.take(tests, result)
         return result
 
     def _together(self, item: NodeItem, other: NodeItem) -> bool:
         return self.batches is None or self.batches.together(item.node.name, other.node.name)
 
-    def _upcoming(self, item: pytest.Item) -> Iterable[int]:
-        """The numbers of the item and of those that this process will surely run after it."""
-        config = self.session.config
-        if not is_worker(config):
-            return range(self.positions[item], len(self.session.items))
-        queue = next(p for p in config.pluginmanager.get_plugins() if type(p).__name__ == "WorkerInteractor")
-        with queue.torun.lock() as waiting:
-            numbers = [queue.item_index, queue.nextitem_index, *waiting]
-        return [number for number in numbers if isinstance(number, int)]
-
     def close(self) -> None:
         """End what is under way. A repair is let go to its end, so that no node is left in the middle of one."""
+        if self.live is not None:
+            self.live.close()
         if not changes_nodes(self.session.config):
             self.engine.connections.processes.end_all()
         self.fanout.close()
@@ -209,6 +182,7 @@ RUNNER = pytest.StashKey[Runner]()
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Register late what has to be outermost."""
+    check_granularity(session.config)
     plugins = session.config.pluginmanager
     plugins.register(Folding(), "synctool-folding")
     if not is_worker(session.config):
@@ -219,7 +193,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             from pytest_synctool.plugin.workers import Workers  # with xdist's schedulers, which most runs do without
 
             # Not when pytest is configured: xdist registers its session only after every other plugin's turn.
-            plugins.register(Workers(session, tests_of), "synctool-workers")
+            plugins.register(Workers(session), "synctool-workers")
             plugins.register(Machines(session.config), "synctool-machines")
     if CLUSTER in session.config.stash:
         plugins.register(GarbageRarely(), "synctool-garbage")
@@ -235,9 +209,13 @@ def is_brief(config: pytest.Config, total: int) -> bool:
 
 def set_progress(session: pytest.Session, total: int) -> None:
     """Have pytest's percentage count tests, and what is reported of nodes; where it counts nodes, it does so itself."""
-    if not is_brief(session.config, total):
-        unreachable = session.config.stash[TALLY].unreachable.values()
-        session.testscollected = total + sum(len(nodes) for nodes in unreachable)
+    if is_brief(session.config, total):
+        return
+    # The error of a node is beside the tests of its entries, but one of the tests of a whole node.
+    beside: dict[str, list[str]] = (
+        {} if session.config.option.synctool_granularity == BY_NODE else session.config.stash[TALLY].unreachable
+    )
+    session.testscollected = total + sum(len(nodes) for nodes in beside.values())
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -267,12 +245,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
         return None
     runner = item.config.stash[RUNNER]
     session = item.session
-    tests, result = item.tests, runner.run(item)
+    over, result = runner.run(item)
+    tests = over.tests
     most = item.config.option.maxfail
     if most and not changes_nodes(item.config):  # what was changed is always reported
         tests, result = cut(tests, result, most - session.testsfailed)
     if is_worker(item.config):
-        item.ihook.pytest_runtest_logreport(report=pack(tests, result, runner.total))
+        item.ihook.pytest_runtest_logreport(report=pack(tests, result, runner.total, runner.nodes))
         session.testsfailed += sum(report.failed for report in reports(tests, result))
         if most and session.testsfailed >= most:
             session.shouldfail = f"stopping after {session.testsfailed} failures"
@@ -285,6 +264,8 @@ def _report(runner: Runner, tests: NodeTests, result: NodeResult) -> None:
     """The reports of a node's tests, in a process that shows them."""
     session = runner.session
     _take(session.config, tests, result)
+    if runner.live is not None:
+        runner.live.progress.take(result)
     set_progress(session, runner.total)
     for report in reports(tests, result, brief=is_brief(session.config, runner.total)):
         session.config.hook.pytest_runtest_logreport(report=report)
@@ -300,6 +281,16 @@ class Expansion:
 
     def __init__(self, session: pytest.Session) -> None:
         self.session = session
+        self.live = live_line(session.config)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Leave no line behind."""
+        try:
+            return (yield)
+        finally:
+            if self.live is not None:
+                self.live.close()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
@@ -320,6 +311,8 @@ class Expansion:
         report.__dict__.clear()
         report.__dict__.update(last.__dict__, **worker)
         result = yield
+        if self.live is not None:
+            self.live.told(node.result, node.nodes)
         if self.session.shouldfail:
             config.pluginmanager.getplugin("dsession").shouldstop = self.session.shouldfail
         return result

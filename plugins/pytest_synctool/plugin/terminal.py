@@ -8,7 +8,8 @@ from typing import Any, Final
 import pytest
 
 from pytest_synctool.nodeset import fold
-from pytest_synctool.plugin.cluster import CLUSTER, TALLY, changes_nodes
+from pytest_synctool.plugin.cluster import BY_NODE, CLUSTER, TALLY, Cluster, changes_nodes
+from pytest_synctool.plugin.durations import durations_of_nodes
 from pytest_synctool.plugin.log import LOG
 from pytest_synctool.report.expand import is_entry, is_fixed, letter_of
 from pytest_synctool.report.summary import summary
@@ -79,7 +80,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
     shown = terminalreporter.verbosity > 0 or config.option.synctool_explain
     hidden = {} if shown else _hide_entries(terminalreporter)
     try:
-        result = yield
+        with durations_of_nodes(terminalreporter.stats, tally.durations, config.option.durations):
+            result = yield
     finally:
         terminalreporter.stats.update(hidden)
     terminalreporter.section("synctool")
@@ -87,7 +89,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
         tally,
         cluster.warnings,
         fixing=changes_nodes(config),
-        selection=None if cluster.own is None else cluster.own.option,
+        options=_repeated(config, cluster),
         always=cluster.config.always_run,
     )
     for text, colour in summed_up:
@@ -97,6 +99,13 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
     if hidden:
         terminalreporter.write_line("Expected and found, test by test: -v, or the junit report")
     return result
+
+
+def _repeated(config: pytest.Config, cluster: Cluster) -> list[str]:
+    """The options that a repair of what was found needs again."""
+    own = [] if cluster.own is None else [cluster.own.option]
+    by_node = config.option.synctool_granularity == BY_NODE
+    return [*own, f"--granularity={BY_NODE}"] if by_node else own
 
 
 def _log_lines(config: pytest.Config) -> Iterator[tuple[str, str]]:

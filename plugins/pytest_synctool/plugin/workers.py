@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from functools import cached_property
 
 import pytest
@@ -12,6 +12,7 @@ from xdist.remote import Producer
 from xdist.scheduler import Scheduling
 from xdist.workermanage import WorkerController
 
+from pytest_synctool.plugin.fold import tests_of
 from pytest_synctool.plugin.scheduler import NodeShares
 from pytest_synctool.report.expand import pack
 from pytest_synctool.report.nodetests import NodeTests
@@ -23,12 +24,11 @@ class Workers:
 
     A node at which a worker crashed, or that nobody was left for, is an error like a node that cannot be reached: its
     tests are skipped, and --lf takes them up. Which those are only workers know, until one has crashed: then the
-    controller collects as well. `tests_of` has the tests of an item that is a node.
+    controller collects as well.
     """
 
-    def __init__(self, session: pytest.Session, tests_of: Callable[[pytest.Item], NodeTests | None]) -> None:
+    def __init__(self, session: pytest.Session) -> None:
         self._session = session
-        self._tests_of = tests_of
         self._scheduler: NodeShares | None = None
         self._crashed: list[str] = []
 
@@ -68,7 +68,7 @@ class Workers:
         if self._stopped or (tests := self._collected.get(crashitem)) is None:
             return
         result = NodeResult((), f"{tests.node}: {self._crashed[-1]} crashed while it was at this node")
-        vars(report).update(vars(pack(tests, result, self._total)))
+        vars(report).update(vars(self._pack(tests, result)))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
@@ -86,7 +86,7 @@ class Workers:
         if tests is None:
             path = nodeid.partition("::")[0]
             return pytest.TestReport(nodeid, (path, None, path), {}, "failed", f"not run: {reason}", "setup")
-        return pack(tests, NodeResult((), f"{tests.node}: not looked at: {reason}"), self._total)
+        return self._pack(tests, NodeResult((), f"{tests.node}: not looked at: {reason}"))
 
     @property
     def _stopped(self) -> bool:
@@ -99,13 +99,14 @@ class Workers:
         option = self._session.config.option
         verbose, option.verbose = option.verbose, -1  # the terminal is in the middle of the results
         try:
-            return {item.nodeid: self._tests_of(item) for item in self._session.perform_collect()}
+            return {item.nodeid: tests_of(item) for item in self._session.perform_collect()}
         finally:
             option.verbose = verbose
 
-    @property
-    def _total(self) -> int:
-        return sum(1 if tests is None else len(tests.ids) for tests in self._collected.values())
+    def _pack(self, tests: NodeTests, result: NodeResult) -> pytest.TestReport:
+        """The report of a node, as a worker would have sent it."""
+        total = sum(1 if tests is None else len(tests.ids) for tests in self._collected.values())
+        return pack(tests, result, total, sum(tests is not None for tests in self._collected.values()))
 
 
 def _name(worker: WorkerController) -> str:

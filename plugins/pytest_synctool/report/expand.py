@@ -11,7 +11,8 @@ from typing import Final, Literal, Protocol, cast
 import pytest
 
 from pytest_synctool.model import Outcome, Status
-from pytest_synctool.report.nodetests import NodeTests, shown_destination
+from pytest_synctool.report.nodetests import NodeTests, Whole, shown_destination
+from pytest_synctool.report.whole import outcomes_of
 from pytest_synctool.session import NodeResult
 
 # Attributes that reports carry; pytest keeps what it does not know.
@@ -50,10 +51,10 @@ class DriftText:
             writer.line(line)
 
 
-def pack(tests: NodeTests, result: NodeResult, total: int) -> pytest.TestReport:
+def pack(tests: NodeTests, result: NodeResult, total: int, nodes: int) -> pytest.TestReport:
     """A report of the whole node that survives the way from an xdist worker.
 
-    `total` is the number of tests in the whole run.
+    `total` is the number of tests in the whole run, `nodes` that of nodes.
     """
     rows: list[_Row | None] = [
         None if o.status is Status.OK else (o.status.value, o.message, o.details) for o in result.outcomes
@@ -64,12 +65,14 @@ def pack(tests: NodeTests, result: NodeResult, total: int) -> pytest.TestReport:
     payload = {
         "node": tests.node,
         "ids": list(tests.ids),
+        "whole": [(test.nodeid, test.checks) for test in tests.whole],
         "rows": rows,
         "error": result.error,
         "duration": result.duration,
         "done": list(result.done),
         "notes": result.notes,
         "total": total,
+        "nodes": nodes,
     }
     setattr(report, _NODE, payload)
     return report
@@ -82,6 +85,7 @@ class Unpacked:
     tests: NodeTests
     result: NodeResult
     total: int
+    nodes: int
 
 
 def unpack(report: pytest.TestReport) -> Unpacked | None:
@@ -92,14 +96,17 @@ def unpack(report: pytest.TestReport) -> Unpacked | None:
     outcomes = tuple(
         Outcome(Status.OK) if row is None else Outcome(Status(row[0]), row[1], tuple(row[2])) for row in payload["rows"]
     )
-    tests = NodeTests(payload["node"], report.nodeid, payload["ids"])
+    whole = tuple(Whole(nodeid, checks) for nodeid, checks in payload["whole"])
+    tests = NodeTests(payload["node"], report.nodeid, payload["ids"], whole)
     done, notes = tuple(payload["done"]), tuple(payload["notes"])
     result = NodeResult(outcomes, payload["error"], payload["duration"], done, notes)
-    return Unpacked(tests, result, payload["total"])
+    return Unpacked(tests, result, payload["total"], payload["nodes"])
 
 
 def cut(tests: NodeTests, result: NodeResult, failures: int) -> tuple[NodeTests, NodeResult]:
     """The tests up to and including the given number of failures (1 or more), for --maxfail."""
+    if tests.whole:
+        return _cut_whole(tests, result, failures)
     for position, outcome in enumerate(result.outcomes, 1):
         failures -= outcome.status in (Status.DRIFT, Status.ERROR)
         if failures == 0:
@@ -108,11 +115,24 @@ def cut(tests: NodeTests, result: NodeResult, failures: int) -> tuple[NodeTests,
     return tests, result
 
 
+def _cut_whole(tests: NodeTests, result: NodeResult, failures: int) -> tuple[NodeTests, NodeResult]:
+    checks = 0
+    folded = outcomes_of(tests, result.outcomes)
+    for number, (test, (_, outcome, _)) in enumerate(zip(tests.whole, folded, strict=True), 1):
+        checks += test.checks
+        failures -= outcome.status in (Status.DRIFT, Status.ERROR)
+        if failures == 0:
+            left = replace(tests, ids=tests.ids[:checks], whole=tests.whole[:number])
+            return left, replace(result, outcomes=result.outcomes[:checks])
+    return tests, result
+
+
 def reports(tests: NodeTests, result: NodeResult, *, brief: bool = False) -> Iterator[pytest.TestReport]:
     """One ordinary report per test, with a teardown after a failure, as junit needs it.
 
-    A node that could not be looked at is one error, under the node's own id, and its tests are skipped. With `brief`
-    the terminal gets one letter for the node, on its first report, instead of one for every test.
+    Of single entries, or of whole nodes. A node that could not be looked at is one error, under the node's own id, and
+    its tests are skipped. With `brief` the terminal gets one letter for the node, on its first report, instead of one
+    for every test.
     """
     letter = _letter(result) if brief else ""
     for report in _reports(tests, result):
@@ -132,16 +152,23 @@ def _letter(result: NodeResult) -> str:
 def _reports(tests: NodeTests, result: NodeResult) -> Iterator[pytest.TestReport]:
     if result.error is not None:
         yield _report(tests.nodeid, "failed", "setup", DriftText(result.error, ()), result.duration)
-        for nodeid in tests.ids:
+        # The test of a whole node may have the node id of the node itself.
+        for nodeid in (nodeid for nodeid in tests.tests if nodeid != tests.nodeid):
             location = _location(nodeid)
             yield _report(nodeid, "skipped", "setup", (location[0], 0, f"Skipped: {result.error}"), 0.0)
         return
+    if tests.whole:
+        for nodeid, outcome, share in outcomes_of(tests, result.outcomes):
+            headline = f"{tests.node}: {outcome.message}"
+            yield from _outcome_reports(nodeid, outcome, headline, result.duration * share)
+        return
     share = result.duration / max(len(tests.ids), 1)
     for nodeid, outcome in zip(tests.ids, result.outcomes, strict=True):
-        yield from _entry_reports(tests.node, nodeid, outcome, share)
+        headline = "" if outcome.status is Status.OK else f"{tests.node}: {shown_destination(nodeid)} {outcome.message}"
+        yield from _outcome_reports(nodeid, outcome, headline, share)
 
 
-def _entry_reports(node: str, nodeid: str, outcome: Outcome, duration: float) -> Iterator[pytest.TestReport]:
+def _outcome_reports(nodeid: str, outcome: Outcome, headline: str, duration: float) -> Iterator[pytest.TestReport]:
     match outcome.status:
         case Status.OK:
             yield _report(nodeid, "passed", "call", None, duration)
@@ -151,7 +178,6 @@ def _entry_reports(node: str, nodeid: str, outcome: Outcome, duration: float) ->
             reason = (_location(nodeid)[0], 0, f"Skipped: {outcome.message}")
             yield _report(nodeid, "skipped", "setup", reason, duration)
         case Status.DRIFT | Status.ERROR:
-            headline = f"{node}: {shown_destination(nodeid)} {outcome.message}"
             text = DriftText(headline, outcome.details)
             drift = outcome.status is Status.DRIFT
             yield _report(nodeid, "failed", "call" if drift else "setup", text, duration)

@@ -10,12 +10,30 @@ from pytest_synctool.nodeids import decode
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """A test that stands for all checks of a function on a node: its node id, and how many they are (1 or more)."""
+
+    nodeid: str
+    checks: int
+
+
+@dataclass(frozen=True, slots=True)
 class NodeTests:
-    """The tests of one node: their node ids in order, and the node id of the node itself."""
+    """The tests of one node: their node ids in order, and the node id of the node itself.
+
+    With --granularity=node `ids` are those that tests of single entries would have, and `whole` are the tests, which
+    stand for them in this order.
+    """
 
     node: str
     nodeid: str
     ids: Sequence[str]
+    whole: Sequence[Whole] = ()
+
+    @property
+    def tests(self) -> Sequence[str]:
+        """The node ids of the tests as pytest knows them."""
+        return [test.nodeid for test in self.whole] if self.whole else self.ids
 
 
 def reason(node: str, error: str) -> str:

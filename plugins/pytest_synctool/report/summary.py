@@ -21,13 +21,13 @@ def summary(
     warnings: Sequence[str],
     *,
     fixing: bool,
-    selection: str | None = None,
+    options: Sequence[str] = (),
     always: Sequence[str] = (),
 ) -> Iterator[tuple[str, str]]:
     """The lines of the summary, each with its colour.
 
-    `selection` is the option that a repair of what was found needs, beside those that every repair takes, `always` are
-    the commands that every repair runs.
+    `options` are those that a repair of what was found needs, beside those that every repair takes, `always` are the
+    commands that every repair runs.
     """
     for warning in warnings[:_MOST_WARNINGS]:
         yield f"WARNING {warning}", "yellow"
@@ -44,7 +44,7 @@ def summary(
         [(f"{_WORDS[status]} {fold(nodes)}: {text}", _COLOURS[status]) for (status, text), nodes in ranked]
     )
     yield from _capped([(f"SKIPPED {fold(nodes)}: {reason}", "yellow") for reason, nodes in tally.not_begun.items()])
-    yield from _closing(tally, fixing=fixing, selection=selection)
+    yield from _closing(tally, fixing=fixing, options=options)
     if not fixing:
         yield from _capped([(f"not running command {printable_text(text)} (always_run)", "") for text in always])
 
@@ -55,7 +55,7 @@ def _capped(lines: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         yield f"... and {len(lines) - _MOST_FINDINGS} more findings, see the junit report (--junitxml)", ""
 
 
-def _closing(tally: Tally, *, fixing: bool, selection: str | None) -> Iterator[tuple[str, str]]:
+def _closing(tally: Tally, *, fixing: bool, options: Sequence[str]) -> Iterator[tuple[str, str]]:
     counts = [
         (tally.in_sync, "in sync"),
         (len(tally.fixed - tally.drifted - tally.errors), "fixed"),
@@ -66,7 +66,7 @@ def _closing(tally: Tally, *, fixing: bool, selection: str | None) -> Iterator[t
     ]
     yield f"{nodes_in_words(tally.nodes)}: " + ", ".join(f"{n} {word}" for n, word in counts if n), ""
     if tally.drifted and not fixing:
-        command = " ".join(filter(None, ("pytest", selection, "--lf --fix")))
+        command = " ".join(("pytest", *options, "--lf --fix"))
         yield f"DRY RUN, nothing was changed. To put right what was found: {command}", ""
     if tally.not_begun:
         yield "To go on with what failed and what was not begun: the same command with --lf", ""

@@ -15,6 +15,7 @@ class Tally:
 
     `unreachable` and `not_begun` have nodes by the reason, `not_looked_at` the ids of their tests. `notes` are what
     people should know beside, with the nodes that it is about. `nothing_kept` counts nodes that had nothing to restore.
+    `durations` are in seconds.
     """
 
     in_sync: int = 0
@@ -27,6 +28,7 @@ class Tally:
     errors: set[str] = field(default_factory=set)
     findings: dict[tuple[Status, str], list[str]] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
+    durations: dict[str, float] = field(default_factory=dict)
 
     @property
     def nodes(self) -> int:
@@ -40,11 +42,12 @@ class Tally:
 
     def add(self, tests: NodeTests, result: NodeResult) -> None:
         """Take up the result of one node."""
+        self.durations[tests.node] = result.duration
         for note in result.notes:
             self.notes.setdefault(note, []).append(tests.node)
         if result.error is not None:
             self.unreachable.setdefault(reason(tests.node, result.error), []).append(tests.node)
-            self.not_looked_at.extend(tests.ids)
+            self.not_looked_at.extend(tests.tests)
             return
         if result.outcomes and all(outcome == NOT_RUN for outcome in result.outcomes):
             return  # tasks alone, in a dry run: there was nothing to look at
@@ -53,7 +56,7 @@ class Tally:
             return
         if result.outcomes and all(outcome.status is Status.SKIPPED for outcome in result.outcomes):
             self.not_begun.setdefault(result.outcomes[0].message, []).append(tests.node)
-            self.not_looked_at.extend(tests.ids)
+            self.not_looked_at.extend(tests.tests)
             return
         by_status = {Status.DRIFT: self.drifted, Status.FIXED: self.fixed, Status.ERROR: self.errors}
         clean = True

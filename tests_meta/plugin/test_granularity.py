@@ -1,0 +1,165 @@
+"""--granularity=node: one test per node and check, which tells of all its entries."""
+
+from __future__ import annotations
+
+from itertools import takewhile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests_meta.plugin.test_selection import DELETE, OVERLAY, collected
+from tests_meta.site import Run, Site
+
+BY_NODE = "--granularity=node"
+POST = "synctool_checks/test_post.py"
+
+
+@pytest.fixture
+def four(site: Site) -> Site:
+    """Four nodes that are this machine, on which the overlay entries are missing, and what is to be deleted is too."""
+    site.nodes = {f"node{n}": f"{'batch' if n < 3 else 'login'} connection:chroot:///" for n in range(1, 5)}
+    site.put("ntp.conf._all")
+    site.put("only3._node3")
+    site.script("ntp.conf.post", "#!/bin/sh\n")
+    site.delete("evil._all")
+    return site
+
+
+def nodes(path: str, *numbers: int) -> list[str]:
+    """The ids of these nodes' tests."""
+    return [f"{path}::node{number}" for number in numbers]
+
+
+def word(run: Run, node: str, kind: str = "overlay") -> str:
+    """The result of a node under a check."""
+    return run.results[(f"synctool_checks.test_{kind}", node)]
+
+
+def message(run: Run, node: str, kind: str = "overlay") -> str:
+    """What the report says of a node under a check."""
+    return run.messages[(f"synctool_checks.test_{kind}", node)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), nodes(DELETE, 1, 2, 3, 4) + nodes(OVERLAY, 1, 2, 3, 4) + nodes(POST, 1, 2, 3, 4)),
+        (("-k", "node3"), nodes(DELETE, 3) + nodes(OVERLAY, 3) + nodes(POST, 3)),
+        (("-m", "batch and overlay"), nodes(OVERLAY, 1, 2)),
+        (("-m", "delete", "--hosts=node3"), nodes(DELETE, 3)),
+        (("-m", "overlay", f"--deselect={OVERLAY}::node2"), nodes(OVERLAY, 1, 3, 4)),
+        (("-m", "task", "--tasks"), []),
+    ],
+)
+def test_selection(four: Site, arguments: tuple[str, ...], expected: list[str]) -> None:
+    """As of any test, before a node is contacted; a check that has nothing on a node has no test there."""
+    assert collected(four, BY_NODE, *arguments) == expected
+
+
+def test_an_explicit_id(four: Site) -> None:
+    command = four.command(BY_NODE, "--collect-only", "-q")
+    command[4] = "synctool_checks.test_overlay::node3"
+    assert f"{OVERLAY}::node3\n" in four.pytest(command=command).output
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+def test_an_audit(four: Site, workers: tuple[str, ...]) -> None:
+    """A failure lists what has drifted; a node that does not answer is one error; the summary is as ever."""
+    four.nodes["gone"] = "login connection:chroot:///nonexistent"
+    run = four.pytest(BY_NODE, *workers)
+    assert run.status == 1
+    assert len(run.results) == 15
+    assert [word(run, f"node{n}", kind) for kind in ("delete", "overlay", "post") for n in (1, 4)] == [
+        "passed", "passed", "failure", "failure", "passed", "passed",
+    ]  # fmt: skip
+    assert [word(run, "gone", kind) for kind in ("delete", "overlay", "post")] == ["error", "skipped", "skipped"]
+    text = message(run, "node3")
+    assert text.startswith(
+        f"node3: 4 drifted of 4: /data missing; {four.top} missing; {four.top}/ntp.conf missing; and 1 more\n"
+    )
+    assert f"\n  {four.top}/only3 missing\n    missing: expected file, found nothing\n" in text
+    assert f"    source: overlay{four.top}/only3._node3" in text
+    assert f"DRIFT node[1-4]: {four.top}/ntp.conf missing" in run.output
+    assert f"DRIFT node3: {four.top}/only3 missing" in run.output
+    assert "ERROR gone: " in run.output
+    assert "5 nodes: 4 drifted, 1 not looked at" in run.output
+    assert "pytest --granularity=node --lf --fix" in run.output
+    assert "[100%]" in run.output
+    assert "4 failed, 8 passed, 2 skipped, 1 error" in run.output
+    seconds = {case.get("name"): 0.0 for case in cases(four)}
+    for case in cases(four):
+        seconds[case.get("name")] += float(case.get("time", "0"))
+    assert min(seconds.values()) > 0
+
+
+def cases(site: Site) -> list[ElementTree.Element]:
+    """The test cases of the last report."""
+    return list(ElementTree.parse(site.directory / "junit.xml").iter("testcase"))
+
+
+def test_what_failed_last_and_maxfail(four: Site) -> None:
+    """--lf takes up nodes, also those that were not looked at; -x ends at the first of them."""
+    four.nodes["gone"] = "login connection:chroot:///nonexistent"
+    assert four.pytest(BY_NODE, "--deselect=synctool_checks/test_overlay.py::node2").status == 1
+    again = collected(four, BY_NODE, "--lf")
+    assert again == [f"{DELETE}::gone", *nodes(OVERLAY, 1, 3, 4), f"{OVERLAY}::gone", f"{POST}::gone"]
+    run = four.pytest(BY_NODE, "-x", "--hosts=node1,node2")
+    assert run.count("failure") == 1
+    assert "stopping after 1 failures" in run.output
+
+
+def test_a_repair_of_what_failed_wants_the_same_granularity(four: Site) -> None:
+    """pytest would not find the other names, and run everything."""
+    assert four.pytest().status == 1
+    run = four.pytest(BY_NODE, "--lf", "--fix")
+    assert run.status == 4
+    assert "--lf with --granularity=node: the last run had --granularity=entry" in run.output
+
+
+def test_an_error_of_one_entry_is_no_pass(four: Site) -> None:
+    """What a site's own check raises is an error of the node's test; its own name is part of the id."""
+    (four.directory / "test_own.py").write_text(
+        "def check_broken(entry, actual):\n    return 1 / 0 if entry.destination.endswith(b'only3') else []\n"
+        "def test_plain():\n    pass\n"
+    )
+    command = four.command(BY_NODE, "-q")
+    command[3:5] = ["test_own.py"]
+    run = four.pytest(command=command)
+    assert run.status == 1
+    case = ("test_own.check_broken", "node3")
+    assert run.results[case] == "error"
+    assert "node3: 1 with errors of 4: " in run.messages[case]
+    assert "check_broken raised ZeroDivisionError" in run.messages[case]
+    assert run.count("passed") == 4
+
+
+@pytest.mark.parametrize("granularity", ["node", "entry"])
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+def test_durations_are_those_of_nodes(four: Site, granularity: str, workers: tuple[str, ...]) -> None:
+    """A line per node, and ordinary tests beside them; no equal shares."""
+    (four.directory / "test_own.py").write_text("def test_plain():\n    pass\n")
+    command = four.command(f"--granularity={granularity}", "--durations=0", "-vv", *workers)
+    command.insert(5, "test_own.py")
+    output = four.pytest(command=command).output
+    table = output.partition("slowest durations")[2].splitlines()[1:]
+    lines = [line.split()[1:] for line in takewhile(lambda line: not line.startswith("="), table)]
+    assert sorted(line[1] for line in lines if line[0] == "node") == list(four.nodes)
+    assert {line[1] for line in lines if line[0] != "node"} == {"test_own.py::test_plain"}
+
+
+def test_thousands_of_nodes_do_not_make_an_item_for_every_entry(site: Site) -> None:
+    """The checks of nodes with the same entries are the same objects."""
+    site.nodes = {f"node{n}": "batch connection:chroot:///nonexistent" for n in range(1, 4)}
+    site.delete("evil._all")
+    Path(site.directory / "telling.py").write_text(
+        "import pytest\n"
+        "from pytest_synctool.plugin.collect import EntryItem, WholeNode\n"
+        "@pytest.hookimpl(trylast=True)\n"
+        "def pytest_collection_modifyitems(items):\n"
+        "    assert {type(item) for item in items} == {WholeNode}\n"
+        "    assert len({id(item.checks) for item in items}) == 1\n"
+        "    open('told', 'w').close()\n"
+    )
+    run = site.pytest(BY_NODE, "-m", "delete", "-p", "telling", environment={"PYTHONPATH": "."})
+    assert (site.directory / "told").exists(), run.output
