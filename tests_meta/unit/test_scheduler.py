@@ -40,7 +40,7 @@ class Run:
         option = SimpleNamespace(maxworkerrestart=restarts, numprocesses=None, dist="load")
         values = {"tx": ["popen"] * workers, "maxschedchunk": None, "dist": "load"}
         config: Any = SimpleNamespace(option=option, getvalue=values.get, getoption=values.get, hook=None)
-        self.workers = Workers(SimpleNamespace(config=config, shouldfail=False, shouldstop=False), lambda _: None)  # type: ignore[arg-type]
+        self.workers = Workers(SimpleNamespace(config=config, shouldfail=False, shouldstop=False))  # type: ignore[arg-type]
         made = self.workers.pytest_xdist_make_scheduler(config, Producer("test", enabled=False))
         assert made is not None
         self.scheduler: NodeShares = made
