@@ -16,8 +16,9 @@ def draw(curves: Sequence[Curve], path: Path) -> None:
     mpl.rcParams.update({"svg.hashsalt": "synctool", "svg.fonttype": "none", "font.size": 9})
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
-    for axes, curve in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves, strict=True):
+    figure = Figure(figsize=(9, 3 * -(-len(curves) // 2)), layout="constrained")
+    for number, curve in enumerate(curves, 1):
+        axes = figure.add_subplot(-(-len(curves) // 2), 2, number)
         sizes = [point.size for point in curve.judged]
         costs = [curve.cost(point) * 1e3 for point in curve.judged]
         axes.plot(sizes, costs, marker="o")
