@@ -137,6 +137,26 @@ def test_a_crash_before_anything_is_dealt_out(own: Site) -> None:
     assert "ERROR node[1-8]: not looked at: worker gw1 crashed, and no worker was left to take over" in done.output
 
 
+def test_the_first_failure_ends_the_run(own: Site) -> None:
+    """With -x a crash is one, and nobody goes on."""
+    done, _ = run(own, "-n1", "-x", crash="node1:1")
+    assert done.status == 2, done.output
+    assert "stopping after 1 failures" in done.output
+    assert words(done)["node1"] == Counter(error=1, skipped=2)
+    assert set(words(done)) == {"node1"}
+
+
+def test_another_distribution(own: Site) -> None:
+    """Nothing is taken over there, and what is not known has not passed: not even if it crashed before it began."""
+    (own.directory / "fatal.py").write_text(
+        "import os\ndef pytest_sessionfinish():\n    if 'PYTEST_XDIST_WORKER' in os.environ:\n        os._exit(1)\n"
+    )
+    arguments = own.command("test_own.py", "-m", "delete", "-p", "fatal", "-n1", "--dist=loadfile")
+    done = own.pytest(command=[*arguments, "--max-worker-restart=0"], environment={"CRASH": "", "PYTHONPATH": "."})
+    assert done.status == 1, done.output
+    assert "worker gw0 crashed: with --dist loadfile nobody knows what has not been looked at" in done.output
+
+
 def test_a_worker_that_cannot_begin(own: Site) -> None:
     """Its reason is that of the run, once, instead of one replacement after the other."""
     (own.directory / "fatal.py").write_text(

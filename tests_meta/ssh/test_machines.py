@@ -177,6 +177,10 @@ def test_unreachable_admin_machines(admins: Admins) -> None:
             "--tx ssh= does not go with 'masterdir', which is a path here",
         ),
         (["--tx=ssh=admin2", "--dist=load", "--lf"], "--lf and --ff do not go with --tx ssh=: what has failed is"),
+        (
+            ["--tx=ssh=admin2", "--dist=load", "--max-worker-restart=2"],
+            "--max-worker-restart does not go with --tx ssh=: a machine that is gone cannot be gone to again",
+        ),
         (["--tx=ssh=admin2//ssh=admin3", "--dist=load"], "--tx: duplicate key: 'ssh'"),
         (["-n2", "--dist=worksteal", "--fix"], "--dist worksteal does not go with a repair: a node would have two"),
     ],

@@ -25,8 +25,7 @@ _PATIENCE: Final = 20  # seconds beside those for the connection
 def check_machines(config: pytest.Config) -> None:
     """See that every admin machine can be reached and has the Python that is asked for. Raises pytest.UsageError.
 
-    Where there are some, a worker that has crashed is not replaced, unless --max-worker-restart says so: a machine that
-    is gone would end the run, and others take over.
+    Where there are some, no worker that has crashed is replaced: others take over.
     """
     option = config.option
     if is_worker(config) or option.collectonly or not getattr(option, "tx", None):
@@ -39,8 +38,12 @@ def check_machines(config: pytest.Config) -> None:
     machines = [spec for spec in specs if spec.ssh and not spec.via]
     if not machines:
         return
-    if option.maxworkerrestart is None:
-        option.maxworkerrestart = "0"
+    if option.maxworkerrestart not in (None, "0"):
+        raise pytest.UsageError(
+            "--max-worker-restart does not go with --tx ssh=: a machine that is gone cannot be gone to again, and the "
+            "attempt would end the run; others take over"
+        )
+    option.maxworkerrestart = "0"
     if getattr(option, "lf", False) or getattr(option, "failedfirst", False):
         raise pytest.UsageError(
             "--lf and --ff do not go with --tx ssh=: what has failed is remembered on this machine alone. "
@@ -101,7 +104,8 @@ class Machines:
 
     def pytest_configure_node(self, node: WorkerController) -> None:
         """Of the masterdir only where it may be another one: not in a process of this machine."""
-        elsewhere = not node.gateway.spec.popen
+        spec = node.gateway.spec
+        elsewhere = not spec.popen or bool(spec.via)
         if elsewhere not in self._known:
             self._known[elsewhere] = _fingerprint(cluster_of(self._config), elsewhere=elsewhere)
         node.workerinput[_KEY] = {"elsewhere": elsewhere, "digests": dict(self._known[elsewhere])}

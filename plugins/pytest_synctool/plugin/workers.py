@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from functools import cached_property
 
 import pytest
@@ -10,7 +10,7 @@ from execnet.gateway_base import RemoteError
 from xdist.dsession import get_default_max_worker_restart
 from xdist.remote import Producer
 from xdist.scheduler import Scheduling
-from xdist.workermanage import WorkerController
+from xdist.workermanage import WorkerController, parse_tx_spec_config
 
 from pytest_synctool.plugin.fold import tests_of
 from pytest_synctool.plugin.scheduler import NodeShares
@@ -31,6 +31,7 @@ class Workers:
         self._session = session
         self._scheduler: NodeShares | None = None
         self._crashed: list[str] = []
+        self._ready = 0
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> NodeShares | None:
@@ -38,6 +39,10 @@ class Workers:
         if config.getvalue("dist") == "load":
             self._scheduler = NodeShares(config, log)
         return self._scheduler
+
+    def pytest_xdist_node_collection_finished(self) -> None:
+        """Take note of a worker that is ready; when all are, tests are dealt out."""
+        self._ready += 1
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_testnodedown(self, node: WorkerController, error: object | None) -> None:
@@ -48,12 +53,10 @@ class Workers:
         if error is None:
             return
         self._crashed.append(_name(node))
+        if isinstance(error, RemoteError) and self._ready < len(parse_tx_spec_config(self._session.config)):
+            raise pytest.UsageError(f"{_name(node)} cannot begin: {_reason(error)}")
         scheduler = self._scheduler
-        if scheduler is None:
-            return
-        if scheduler.collection is None:
-            if isinstance(error, RemoteError):
-                raise pytest.UsageError(f"{_name(node)} cannot begin: {_reason(error)}")
+        if scheduler is None or scheduler.collection is None:
             return
         if node not in scheduler.node2collection:  # one that was to replace another
             scheduler.one_less()
@@ -74,19 +77,23 @@ class Workers:
     def pytest_runtestloop(self) -> Generator[None, object, object]:
         """At the end, report what nobody was left for, so that it does not pass for done."""
         ended = yield
-        if self._scheduler is not None and self._crashed and not self._stopped:
-            begun = self._scheduler.collection is not None
-            for nodeid in self._scheduler.left if begun else list(self._collected):
-                self._session.config.hook.pytest_runtest_logreport(report=self._not_looked_at(nodeid))
+        if self._crashed and not self._stopped:
+            for report in self._lost():
+                self._session.config.hook.pytest_runtest_logreport(report=report)
         return ended
 
-    def _not_looked_at(self, nodeid: str) -> pytest.TestReport:
-        reason = f"{', '.join(dict.fromkeys(self._crashed))} crashed, and no worker was left to take over"
-        tests = self._collected.get(nodeid)
-        if tests is None:
-            path = nodeid.partition("::")[0]
-            return pytest.TestReport(nodeid, (path, None, path), {}, "failed", f"not run: {reason}", "setup")
-        return self._pack(tests, NodeResult((), f"{tests.node}: not looked at: {reason}"))
+    def _lost(self) -> Iterator[pytest.TestReport]:
+        names = ", ".join(dict.fromkeys(self._crashed))
+        if self._scheduler is None:
+            dist = self._session.config.getvalue("dist")
+            yield _failed("xdist", f"{names} crashed: with --dist {dist} nobody knows what has not been looked at")
+            return
+        reason = f"{names} crashed, and no worker was left to take over"
+        for nodeid in list(self._collected) if self._scheduler.collection is None else self._scheduler.left:
+            if (tests := self._collected.get(nodeid)) is None:
+                yield _failed(nodeid, f"not run: {reason}")
+            else:
+                yield self._pack(tests, NodeResult((), f"{tests.node}: not looked at: {reason}"))
 
     @property
     def _stopped(self) -> bool:
@@ -107,6 +114,11 @@ class Workers:
         """The report of a node, as a worker would have sent it."""
         total = sum(1 if tests is None else len(tests.ids) for tests in self._collected.values())
         return pack(tests, result, total, sum(tests is not None for tests in self._collected.values()))
+
+
+def _failed(nodeid: str, reason: str) -> pytest.TestReport:
+    path = nodeid.partition("::")[0]
+    return pytest.TestReport(nodeid, (path, None, path), {}, "failed", reason, "setup")
 
 
 def _name(worker: WorkerController) -> str:
