@@ -78,7 +78,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
     if not (tally.nodes or cluster.warnings):
         return (yield)
     shown = terminalreporter.verbosity > 0 or config.option.synctool_explain
-    hidden = {} if shown else _hide_entries(terminalreporter)
+    hidden = {} if shown or tally.failures <= _MOST_SHOWN else _hide_entries(terminalreporter)
     try:
         with durations_of_nodes(terminalreporter.stats, tally.durations, config.option.durations):
             result = yield
@@ -118,11 +118,9 @@ def _log_lines(config: pytest.Config) -> Iterator[tuple[str, str]]:
 
 
 def _hide_entries(terminalreporter: Any) -> dict[str, list[Any]]:
-    """Take the failures of entries out of pytest's own summaries; returns what to put back, nothing if they are few."""
+    """Take the failures of entries out of pytest's own summaries; returns what to put back."""
     stats = terminalreporter.stats
     shown = {word: [r for r in stats.get(word, ()) if not is_entry(r)] for word in ("failed", "error")}
-    if sum(len(stats.get(word, ())) - len(shown[word]) for word in shown) <= _MOST_SHOWN:
-        return {}
     before = {word: stats[word] for word in shown if word in stats}
     stats.update({word: reports for word, reports in shown.items() if word in stats})
     return before

@@ -40,6 +40,12 @@ class Tally:
         """How many nodes were not looked at, whether they could not be or were not begun."""
         return sum(len(nodes) for nodes in (*self.unreachable.values(), *self.not_begun.values()))
 
+    @property
+    def failures(self) -> int:
+        """How many entries have failed, and nodes could not be looked at."""
+        failed = (n for (status, _), n in self.findings.items() if status in (Status.DRIFT, Status.ERROR))
+        return sum(map(len, (*failed, *self.unreachable.values())))
+
     def add(self, tests: NodeTests, result: NodeResult) -> None:
         """Take up the result of one node."""
         self.durations[tests.node] = result.duration
