@@ -11,7 +11,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from pytest_synctool import __version__
 from pytest_synctool.errors import ConfigError, SelectionError, SynctoolError
@@ -31,9 +31,15 @@ UNREACHED: Final = 3  # a node, or something on it, could not be looked at
 BROKEN_PIPE: Final = 141  # what a shell shows for other commands whose reader went away
 
 
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End with the mistake alone: a usage of many lines would bury it."""
+        self.exit(FAILED, f"{self.prog}: error: {message}\n")
+
+
 def bare_parser(name: str, description: str, epilog: str = "") -> ArgumentParser:
     """A parser for a command that needs no configuration."""
-    parser = ArgumentParser(prog=name, description=description, epilog=epilog, allow_abbrev=False)
+    parser = _Parser(prog=name, description=description, epilog=epilog, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__} (pytest-synctool)")
     return parser
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
@@ -46,6 +45,9 @@ def _main(argv: Sequence[str] | None) -> int:
     arguments = parser.parse_args(argv)
     if not arguments.dest:
         parser.error("argument -d/--dest: expected a directory")
+    import shutil
+    import tempfile
+
     from pytest_synctool.dsh import copying
 
     files = copying.remote_sources(arguments.files) if arguments.reverse else copying.sources(arguments.files)
@@ -56,8 +58,6 @@ def _main(argv: Sequence[str] | None) -> int:
             raise SynctoolError(f"-d {arguments.dest}: no such directory here")
         common.require(found.config.rsync_cmd, "rsync_cmd", found.config)
     found = found.only(many.over_open_connections(found.ways))
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="dcp-") as scratch:
         copies = (Copies if has_rsync else Streams)(found, arguments, files, Path(scratch))
         lines = (copies.argv_of(node, "") for node in found.ways)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from argparse import REMAINDER, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
@@ -189,6 +188,8 @@ def _open(found: many.Fleet, arguments: Namespace, open_ways: OpenWays) -> int:
 
 def _control(found: many.Fleet, arguments: Namespace, open_ways: OpenWays) -> int:
     """Say a word to open connections, which are all on this machine."""
+    import subprocess
+
     status = common.OK
     for name, way in found.ways.items():
         if not way.is_ssh:

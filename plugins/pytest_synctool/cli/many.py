@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -71,6 +70,8 @@ class Fleet:
 
 def fleet(arguments: Namespace) -> Fleet:
     """What a command line selects. Raises SynctoolError."""
+    import shutil
+
     from pytest_synctool import config as configuration
     from pytest_synctool.dsh.reach import reach
 
