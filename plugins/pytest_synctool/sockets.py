@@ -7,10 +7,8 @@ import hashlib
 import os
 import pwd
 import re
-import shutil
 import socket
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -53,6 +51,8 @@ class Sockets:
     @classmethod
     def of_run(cls) -> Sockets | None:
         """Those in a directory of their own, for close() to remove; None where there is no place for one."""
+        import tempfile  # dsh, which has to be there at once, does without
+
         directory = tempfile.mkdtemp(prefix="synctool-")
         if _fits(directory):
             return cls(Path(directory))
@@ -85,6 +85,8 @@ class Sockets:
 
     def close(self) -> None:
         """Remove the directory."""
+        import shutil
+
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
