@@ -6,7 +6,6 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -18,14 +17,7 @@ COMMAND: Final = "its synctool command"
 _AS_INSTALLED: Final = ("-p", "no:hypothesispytest")
 
 
-@cache
-def persists(*program: str) -> bool:
-    """Whether a program of this project has the option that keeps connections open for later runs."""
-    return b"--ssh-persist" in run([sys.executable, "-m", *program, "--help"], Path("/")).output
-
-
-def _cold(*program: str) -> list[str]:
-    return ["--ssh-persist=0"] if persists(*program) else []
+_COLD: Final = "--ssh-persist=0"
 
 
 def audit(
@@ -48,7 +40,7 @@ def drifted(conf: Path) -> set[tuple[str, str]]:
 
 def _selected(conf: Path, persist: bool) -> list[str]:
     options = ["--pyargs", "synctool_checks", f"--synctool-conf={conf}", "--hosts=all", *_AS_INSTALLED]
-    return options if persist else options + _cold("pytest")
+    return options if persist else [*options, _COLD]
 
 
 def command(conf: Path, *options: str, lines: int) -> Finished:
@@ -57,7 +49,7 @@ def command(conf: Path, *options: str, lines: int) -> Finished:
     Raises BenchError unless it ends well and says so many lines.
     """
     program = "pytest_synctool.cli.synctool"
-    argv = [sys.executable, "-m", program, *_cold(program), "-c", str(conf), "-q", *options]
+    argv = [sys.executable, "-m", program, _COLD, "-c", str(conf), "-q", *options]
     finished = run(argv, conf.parent)
     said = finished.output.splitlines()
     if len(said) != lines:

@@ -50,12 +50,6 @@ def waiting(arena: SimulatedNodes) -> Sample:
     return _sample(run(argv, arena.conf.parent))
 
 
-def no_granularity() -> list[str]:
-    """Why the benchmark by node cannot run here; [] if it can."""
-    found = run([sys.executable, "-m", "pytest", "--help"], Path.cwd())
-    return [] if b"--granularity" in found.output else ["there is no --granularity yet"]
-
-
 SLOW: Final = Benchmark(
     name="simulated",
     title=lambda sizes: f"{NODES:,} nodes x {ENTRIES} entries, every node answers after {DELAY} s, {AT_ONCE} at once",
@@ -94,5 +88,4 @@ MILLION: Final = Benchmark(
     rounds=1,
     aims=(Aim("under 500 MB", 500, lambda medians: (medians[BY_NODE].peak or 0) / MEGABYTE),),
     notes=("One test for each node, with a line in the junit report; every entry of it is compared all the same.",),
-    requirements=no_granularity,
 )

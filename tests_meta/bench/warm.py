@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,11 +56,6 @@ def synctool(warm: WarmNodes) -> Sample:
     return audit.measure(warm.nodes, warm.synctool, logins=0)
 
 
-def _left_out(warm: WarmNodes) -> Mapping[str, str]:
-    del warm
-    return {} if project.persists("pytest") else {PROJECT: "it keeps no connections for later runs yet"}
-
-
 BENCHMARK: Final = Benchmark(
     name="warm",
     title=lambda sizes: f"Warm audit over ssh, {sizes.audit_nodes} nodes x {sizes.entries} entries, all compliant",
@@ -79,5 +74,4 @@ BENCHMARK: Final = Benchmark(
         "Warm: no run makes a new ssh connection, as the logs of sshd confirm.",
     ),
     requirements=missing_requirements,
-    left_out=_left_out,
 )
