@@ -371,6 +371,19 @@ class TestRefusals:
         (above.masterdir / "overlay" / above.top[1:] / "file._batch/x._all").unlink()
         (above.masterdir / "overlay" / above.top[1:] / "file._batch").rmdir()
 
+    def test_a_full_disk(self, above: Site) -> None:
+        """What has no room leaves nothing behind, and the source that was there stays."""
+        above.configure()
+        above.sh("node1", "head -c 200000 /dev/urandom >@/file; chmod 644 @/file")
+        overlay = f"masterdir/overlay{above.top}"
+        script = (
+            "mount -t tmpfs -o size=64k full masterdir/overlay && mkdir -p $1 && echo kept >$1/file._all && "
+            "synctool -n node1 -u $2/file -f; echo $?; cat $1/*; ls -A $1"
+        )
+        ended = run(above.directory, "unshare", "--mount", "sh", "-c", script, "sh", overlay, above.top)
+        assert ended.out.decode().splitlines() == [FIX, "2", "kept", "file._all"]
+        assert ended.err.decode() == f"overlay{above.top}/file._all: No space left on device\n"
+
     def test_somebody_else_is_at_work(self, above: Site) -> None:
         lock = MasterdirLock(above.masterdir)
         try:
