@@ -336,6 +336,17 @@ def test_what_was_found_before_an_interruption(live: Site, gate: MakeGate) -> No
     assert "synctool: not done: node[1,3]\r\n" in shell.shown.decode()
 
 
+def test_a_node_that_is_lost_after_its_repair(live: Site, gate: MakeGate) -> None:
+    """What was done there is told all the same."""
+    live.put("etc/file._all")
+    live.configure()
+    live.sh("node1", "mkdir -p @/etc; chmod 755 @ @/etc")
+    gate("node1", "stat", call=3)  # the first after the repair
+    ended = synctool(live, "-qf", "-n", "node1", "--timeout=4")
+    assert ended.lines == ["node1: /etc/file created (missing)", "node1: unreachable: no answer within 4 s"]
+    assert ended.status == 3
+
+
 def test_trouble(documented: Site) -> None:
     """A node that is down is told in its place, and is no drift; the others are repaired all the same."""
     documented.nodes["dead1"] = "login interface:127.0.0.1"
