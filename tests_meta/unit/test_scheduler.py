@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from execnet.gateway_base import RemoteError
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.plugin.scheduler import NodeShares, shares
@@ -155,6 +156,30 @@ def test_a_replacement_that_has_other_tests_gets_none() -> None:
     assert run.all[2].got == []
     assert run.all[2].shutting_down
     assert run.all[0].got == [0, 1, 2, 3, 5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("_pytest.config.exceptions.UsageError: one\ntwo\n", "one\ntwo"),
+        ("pytest.UsageError: one\n", "one"),
+        ("ValueError: x\n", "ValueError: x"),
+        (
+            "ModuleNotFoundError: No module named 'pluggy'\n",
+            "ModuleNotFoundError: No module named 'pluggy'; pytest-synctool has to be installed for its Python",
+        ),
+    ],
+)
+def test_why_a_worker_cannot_begin(text: str, said: str) -> None:
+    """Before all are ready it ends the run; one that comes later is a crash like any other."""
+    run = Run(8, 2, 0)
+    run.workers.pytest_xdist_node_collection_finished()
+    error = RemoteError(f"Traceback (most recent call last):\n  File ...\n{text}")
+    with pytest.raises(pytest.UsageError) as caught:
+        run.workers.pytest_testnodedown(Worker("gw9"), error)
+    assert str(caught.value) == f"worker gw9 cannot begin: {said}"
+    run.workers.pytest_xdist_node_collection_finished()
+    run.workers.pytest_testnodedown(Worker("gw9"), error)
 
 
 @given(st.lists(st.integers(0, 50), max_size=6), st.integers(0, 60))

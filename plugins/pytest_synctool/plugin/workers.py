@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator
 from functools import cached_property
 
@@ -129,6 +130,9 @@ def _name(worker: WorkerController) -> str:
 
 def _reason(error: RemoteError) -> str:
     """Why a worker could not begin: its usage error, or the last line of its traceback."""
-    kind = f"{pytest.UsageError.__module__}.{pytest.UsageError.__name__}: "
-    _, found, message = error.formatted.rpartition(kind)
-    return message.strip() if found else error.formatted.strip().splitlines()[-1]
+    *before, message = re.split(r"^[\w.]*\bUsageError: ", error.formatted, flags=re.MULTILINE)
+    if before:
+        return message.strip()
+    last: str = error.formatted.strip().splitlines()[-1]
+    hint = "; pytest-synctool has to be installed for its Python"
+    return last + (hint if last.startswith("ModuleNotFoundError: ") else "")
