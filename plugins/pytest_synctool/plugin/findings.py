@@ -88,14 +88,15 @@ class Findings:
             self._take_whole(tests, result.outcomes)
 
     def _take_whole(self, tests: NodeTests, outcomes: Sequence[Outcome]) -> None:
-        unknown = [
-            nodeid
-            for nodeid, outcome in zip(tests.ids, outcomes, strict=True)
-            if outcome.status in (Status.ERROR, Status.SKIPPED)
-        ]
-        for test in tests.whole:
-            self._whole[test.nodeid] = [nodeid for nodeid in unknown if nodeid.rpartition("::")[0] == test.nodeid]
-        if not tests.whole and self._whole:  # tests of single entries tell of those alone
+        if tests.whole:
+            unknown = [
+                nodeid
+                for nodeid, outcome in zip(tests.ids, outcomes, strict=True)
+                if outcome.status in (Status.ERROR, Status.SKIPPED)
+            ]
+            for test in tests.whole:
+                self._whole[test.nodeid] = [nodeid for nodeid in unknown if nodeid.rpartition("::")[0] == test.nodeid]
+        elif self._whole:  # tests of single entries tell of those alone
             for nodeid in tests.ids:
                 self._whole.pop(nodeid.rpartition("::")[0], None)
 

@@ -10,7 +10,7 @@ from typing import Final, Literal, Protocol, cast
 
 import pytest
 
-from pytest_synctool.model import Outcome, Status
+from pytest_synctool.model import OK, Outcome, Status
 from pytest_synctool.report.nodetests import NodeTests, Whole, shown_destination
 from pytest_synctool.report.whole import outcomes_of
 from pytest_synctool.session import NodeResult
@@ -93,9 +93,7 @@ def unpack(report: pytest.TestReport) -> Unpacked | None:
     payload = getattr(report, _NODE, None)
     if payload is None:
         return None
-    outcomes = tuple(
-        Outcome(Status.OK) if row is None else Outcome(Status(row[0]), row[1], tuple(row[2])) for row in payload["rows"]
-    )
+    outcomes = tuple(OK if row is None else Outcome(Status(row[0]), row[1], tuple(row[2])) for row in payload["rows"])
     whole = tuple(Whole(nodeid, checks) for nodeid, checks in payload["whole"])
     tests = NodeTests(payload["node"], report.nodeid, payload["ids"], whole)
     done, notes = tuple(payload["done"]), tuple(payload["notes"])
