@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -83,7 +84,7 @@ class Findings:
             if outcome.status in (Status.OK, Status.FIXED):
                 self._known.pop(nodeid, None)
             elif outcome.status is Status.DRIFT and not self._fixing:
-                self._known[nodeid] = outcome.message
+                self._known[nodeid] = sys.intern(outcome.message)  # few are different
         if not self._fixing:
             self._take_whole(tests, result.outcomes)
 

@@ -38,7 +38,8 @@ class DriftText:
     """The failure text of an entry: one line, and below it what was expected and found. Never a traceback."""
 
     def __init__(self, headline: str, details: Sequence[str]) -> None:
-        self.lines = (headline, *(f"  {detail}" for detail in details))
+        # Many nodes differ in the same way, and pytest keeps all their texts.
+        self.lines = (headline, *(sys.intern(f"  {detail}") for detail in details))
         # pytest and junit take the one-line message from here.
         self.reprcrash = SimpleNamespace(message=headline)
 
