@@ -20,7 +20,7 @@ Value = TypeVar("Value")
 
 PATIENCE: Final = 2.0  # seconds
 _MOST_LATE: Final = 1_000
-_USUAL: Final = 4.0  # so many times as long as others took, a node may be silent
+_USUAL: Final = 3.0  # so many times as long as others took, a node may be silent
 _WEIGHT: Final = 0.1  # of the last node, in what others took
 
 
@@ -43,8 +43,8 @@ class Places:
 
     def __init__(self, limit: int) -> None:
         self.most = possible(limit + _MOST_LATE)
-        self._free = min(limit, self.most)
-        self._free_for_late = self.most - self._free
+        self._limit = self._free = min(limit, self.most)
+        self._free_for_late = self._most_late = self.most - self._free
         self._changed = threading.Condition()
         self._usual = 0.0  # seconds until an answer
         self._silent: deque[Turn] = deque()  # by when they began
@@ -85,10 +85,18 @@ class Places:
         turn.is_late = False
         self._free_for_late += 1
 
+    @property
+    def late(self) -> int:
+        """How many turns are late."""
+        return self._most_late - self._free_for_late
+
     def free_late(self, patience: float) -> None:
-        """Let others have the places of turns that have been silent for too long: `patience` seconds at least."""
+        """Let others have the places of turns that have been silent for too long.
+
+        That is `patience` seconds at first, and less the more are: a whole rack that is down is found out soon.
+        """
         with self._changed:
-            latest = time.monotonic() - max(patience, _USUAL * self._usual)
+            latest = time.monotonic() - max(patience / (1 + self.late / self._limit), _USUAL * self._usual)
             while self._silent and self._free_for_late:
                 turn = self._silent[0]
                 if turn.is_silent and turn.began > latest:
@@ -139,6 +147,11 @@ class Fanout(Generic[Key, Value]):
             return key
         wait(futures.values(), timeout, FIRST_COMPLETED)
         return next((key for key, future in futures.items() if future.done()), None)
+
+    @property
+    def late(self) -> int:
+        """How many are under way that do not count."""
+        return self._places.late
 
     def result(self, key: Key) -> Value:
         """The result for a key, waiting for it; raises what the work raised."""

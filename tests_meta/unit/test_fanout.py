@@ -189,19 +189,44 @@ def test_no_room_is_made_while_the_machine_is_busy(monkeypatch: pytest.MonkeyPat
 def test_what_is_usual_is_not_late() -> None:
     """Where every node takes long, a node that takes as long keeps its place."""
     places = Places(2)
-    slow, fast = places.begin(), places.begin()
-    assert slow is not None
-    assert fast is not None
+    slow, fast = begun(places), begun(places)
     assert places.begin() is None
     fast.began -= 3.0
     fast.answered()  # after three seconds
-    slow.began -= 9.0
+    slow.began -= 8.0
     places.free_late(patience=1.0)
     assert not slow.is_late
-    slow.began -= 4.0
+    slow.began -= 2.0
     places.free_late(patience=1.0)
     assert slow.is_late
     assert places.begin() is not None
+
+
+def test_the_more_are_late_the_less_patience_there_is() -> None:
+    """Half of it for those that took the places of a whole round of others."""
+    places = Places(2)
+    for turn in (begun(places), begun(places)):
+        turn.began -= 8.0
+    places.free_late(patience=8.0)
+    assert places.late == 2
+    others = [begun(places), begun(places)]
+    for turn in others:
+        turn.began -= 3.9
+    places.free_late(patience=8.0)
+    assert places.late == 2
+    for turn in others:
+        turn.began -= 0.1
+    places.free_late(patience=8.0)
+    assert places.late == 4
+    places.end(others[0])
+    assert places.late == 3
+
+
+def begun(places: Places) -> Turn:
+    """A turn that can begin."""
+    turn = places.begin()
+    assert turn is not None
+    return turn
 
 
 @given(st.lists(st.sampled_from(["begin", "late", "end", "answered"]), max_size=60), st.integers(1, 4))

@@ -47,11 +47,6 @@ class LiveLine:
         self._column: int | None = None  # of pytest's own line, while this one is shown
         writer.write = self._write_pytests
 
-    @property
-    def rest(self) -> float:
-        """How many seconds to wait before it may have something new to say."""
-        return _REST
-
     def told(self, result: NodeResult, total: int) -> None:
         """Take up the result of one of so many nodes, and show it, where other processes do the work."""
         self.progress.take(result)

@@ -38,6 +38,7 @@ from pytest_synctool.report.nodetests import NodeTests
 from pytest_synctool.session import NodeResult, Settings
 
 _MOST_LETTERS: Final = 2_000
+_REST: Final = 0.25  # seconds between two looks at what there is to start and to tell
 
 
 def batches_of(session: pytest.Session) -> Batches | None:
@@ -130,11 +131,7 @@ class Runner:
         """
         if self.batches is not None and (reason := self.batches.refusal(item.node.name)) is not None:
             return item, self._not_begun(item, reason)
-        upcoming = self.turns.upcoming(item, self.look_ahead)
-        nodes = [other for other in upcoming if isinstance(other, NodeItem) and self._together(item, other)]
-        self.fanout.announce(nodes)
-        before_others = len(list(takewhile(lambda other: isinstance(other, NodeItem), upcoming)))
-        over = self._next_done(nodes[:before_others])
+        over = self._next_done(item)
         if over is not item and not self.turns.exchange(item, over):
             over = item
         result = self.fanout.result(over)
@@ -142,19 +139,26 @@ class Runner:
             self.batches.ended(over.node.name, well=result.well)
         return over, result
 
-    def _next_done(self, nodes: Sequence[NodeItem]) -> NodeItem:
-        if self.live is None:
-            over = self.fanout.next_done(nodes)
-        else:
-            over = self.fanout.next_done(nodes, 0)
-            try:
-                while over is None:
+    def _next_done(self, item: NodeItem) -> NodeItem:
+        try:
+            over = self.fanout.next_done(self._begin_ahead(item), 0)
+            while over is None:
+                if self.live is not None:
                     self.live.show()
-                    over = self.fanout.next_done(nodes, self.live.rest)
-            finally:
+                over = self.fanout.next_done(self._begin_ahead(item), _REST)
+            return over
+        finally:
+            if self.live is not None:
                 self.live.erase()
-        assert over is not None
-        return over
+
+    def _begin_ahead(self, item: NodeItem) -> Sequence[NodeItem]:
+        """Start nodes, as many more as there are late ones; returns those that may be reported now."""
+        ahead = self.look_ahead + self.fanout.late if self.look_ahead > 1 else 1
+        upcoming = self.turns.upcoming(item, ahead)
+        nodes = [other for other in upcoming if isinstance(other, NodeItem) and self._together(item, other)]
+        self.fanout.announce(nodes)
+        before_others = len(list(takewhile(lambda other: isinstance(other, NodeItem), upcoming)))
+        return nodes[:before_others]
 
     def _not_begun(self, item: NodeItem, reason: str) -> NodeResult:
         tests = item.tests
