@@ -107,8 +107,8 @@ class Site:
         """The command line of a run, without Hypothesis, which takes as long to load as all else."""
         conf = [f"--synctool-conf={self.configure()}"] if configured else []
         report = f"--junitxml={self.directory / 'junit.xml'}"
-        suite = ["-p", "no:hypothesispytest", "--pyargs", "synctool_checks"]
-        return [sys.executable, "-m", "pytest", *suite, *conf, report, *arguments]
+        suite, quick = ["--pyargs", "synctool_checks"], ["-p", "no:hypothesispytest"]
+        return [sys.executable, "-m", "pytest", *suite, *conf, report, *quick, *arguments]
 
     def pytest(
         self,

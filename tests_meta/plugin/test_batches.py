@@ -10,8 +10,8 @@ from tests_meta.site import Run, Site
 # when the nodes named in WAIT_FOR have been contacted as well, or the deadline is over.
 TELLING = """
 import os, threading
-from pytest_synctool import engine
-connect = engine.connect
+from pytest_synctool.connections import Connections
+connect = Connections.to
 begun = {}
 lock = threading.Lock()
 def event(name):
@@ -33,7 +33,7 @@ class Telling:
             return self.transport.run(script, deadline)
         finally:
             tell('end ' + self.name)
-engine.connect = lambda node, *rest: Telling(node.name, connect(node, *rest))
+Connections.to = lambda self, node: Telling(node.name, connect(self, node))
 """
 
 
@@ -151,7 +151,7 @@ def test_maxfail_ends_the_run_in_the_middle_of_a_batch(telling: Site) -> None:
         (("--batch=2", "--collect-only"), "--batch needs --fix"),
         (("--fix", "--batch=0"), "argument --batch: expected a number of nodes from 1, or a percentage from 1% to"),
         (("--fix", "--batch=200%"), "not '200%'"),
-        (("--fix", "--serial", "--max-fail-nodes=-1"), "expected a number of nodes from 0, not '-1'"),
+        (("--fix", "--serial", "--max-fail-nodes=-1"), "expected a number from 0, not '-1'"),
         (("--fix", "--batch=2", "-n2"), "--batch does not go with -n: several processes cannot wait for each other's"),
         (("--fix", "--serial", "--tx=popen", "--dist=load"), "--serial does not go with -n"),
     ],

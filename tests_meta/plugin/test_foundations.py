@@ -87,13 +87,13 @@ def test_every_process_probes_only_its_own_nodes(site: Site, workers: tuple[str,
     site.nodes = {f"node{number}": "batch connection:chroot:///" for number in range(20)}
     site.delete("nothing-like-it._all")
     (site.directory / "counting.py").write_text(
-        "from pytest_synctool import engine\n"
-        "connect = engine.connect\n"
-        "def counting(node, *rest):\n"
+        "from pytest_synctool.connections import Connections\n"
+        "connect = Connections.to\n"
+        "def counting(self, node):\n"
         "    with open('calls', 'a') as calls:\n"
         "        calls.write(node.name + '\\n')\n"
-        "    return connect(node, *rest)\n"
-        "engine.connect = counting\n"
+        "    return connect(self, node)\n"
+        "Connections.to = counting\n"
     )
     run = site.pytest("-p", "counting", "-m", "delete", *workers, environment={"PYTHONPATH": "."})
     assert run.status == 0, run.output

@@ -16,8 +16,8 @@ from tests_meta.terminal import Terminal, terminal
 SLOW = """
 import os, time
 from pathlib import Path
-from pytest_synctool import engine
-connect = engine.connect
+from pytest_synctool.connections import Connections
+connect = Connections.to
 class Slow:
     script_limit, is_local = None, True
     def __init__(self, transport):
@@ -33,7 +33,7 @@ class Slow:
             Path('crashed').touch()
             os._exit(1)
         return self.transport.run(script, deadline)
-engine.connect = lambda node, *rest: (Slow if node.name == 'node1' else lambda it: it)(connect(node, *rest))
+Connections.to = lambda self, node: (Slow if node.name == 'node1' else lambda it: it)(connect(self, node))
 awaited = set(os.environ.get('WAIT_FOR', '').split())
 def pytest_runtest_logreport(report):
     if 'PYTEST_XDIST_WORKER' not in os.environ and awaited:
@@ -99,7 +99,7 @@ def test_a_crash_loses_no_node_that_others_went_before(slow: Site) -> None:
     """The controller knows which nodes are over: the slow one is red, and every other is tested once."""
     ended = run(slow, "-n1", "--granularity=node", wait_for="node2 node3 node4 node5 node6", CRASH="1")
     assert ended.status == 1, ended.output
-    assert "crashed while running" in ended.output
+    assert "worker gw0 crashed while it was at this node" in ended.output
     assert ended.results[(DELETE, "node1")] in ("failure", "error")
     assert [ended.results[(DELETE, f"node{n}")] for n in range(2, 7)] == ["passed"] * 5
 

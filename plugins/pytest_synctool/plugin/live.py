@@ -51,7 +51,7 @@ class LiveLine:
         """Take up the result of one of so many nodes, and show it, where other processes do the work."""
         self.progress.take(result)
         self.progress.total = total
-        self._written = 0.0  # nobody comes by again before the next result, however long that takes
+        self._began = self._written = 0.0  # nobody comes by again before the next result, however long that takes
         if self.progress.done < total:
             self.show()
 
