@@ -31,4 +31,4 @@ def draw(curves: Sequence[Curve], path: Path) -> None:
         axes.set_title(curve.title, fontsize=9)
         axes.set_xlabel("entries" if curve.unit == "entry" else f"{curve.unit}s")
         axes.set_ylabel(f"{curve.measured} per {curve.unit}, ms")
-    figure.savefig(path, format="svg", metadata={"Date": None})
+    figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 # There may be a million objects, and next to nothing to be found among them.
-_THRESHOLDS: Final = (50_000, 20, 100)
+_THRESHOLDS: Final = (300_000, 20, 100)
 
 
 class GarbageRarely:
