@@ -163,3 +163,26 @@ def test_ids_are_remembered_for_new_first_alone(site: Site) -> None:
     assert not (known / "nodeids").exists()
     site.pytest("--nf", *options)
     assert f"{OVERLAY}::node1::{site.top}/ntp.conf" in json.loads((known / "nodeids").read_text())
+
+
+def test_others_may_select_single_tests(site: Site) -> None:
+    """A plugin that looks at tests before they run sees each of them; the results are those of a run without it."""
+    site.nodes = {"node1": "batch connection:chroot:///", "node2": "login connection:chroot:///"}
+    for name in ("a", "b"):
+        site.put(f"{name}._all")
+    site.delete("evil._all")
+    alone = site.pytest()
+    assert "collected 10 items" in alone.output
+    (site.directory / "looking.py").write_text(
+        "def pytest_collection_modifyitems(config, items):\n"
+        "    print('SEEN', len(items))\n"
+        f"    gone = [item for item in items if item.nodeid.endswith('node1::{site.top}/b')]\n"
+        "    config.hook.pytest_deselected(items=gone)\n"
+        "    items[:] = [item for item in items if item not in gone]\n"
+    )
+    looked = site.pytest("-p", "looking", environment={"PYTHONPATH": "."})
+    assert "SEEN 10" in looked.output
+    assert "collected 10 items / 1 deselected / 9 selected" in looked.output
+    gone = ("synctool_checks.test_overlay.node1", f"{site.top}/b")
+    assert alone.results == {**looked.results, gone: "failure"}
+    assert gone not in looked.results

@@ -1,6 +1,7 @@
 """Collection: one cheap test per (node, entry) for every `check_*` function of a test file. Contacts no node.
 
-With --granularity=node it is one per node instead.
+With --granularity=node it is one per node instead. And where nothing can select single tests, those of a node are
+collected as one thing, since they would only be folded again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from fnmatch import fnmatch
 from inspect import signature
 from pathlib import Path
 from types import FunctionType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import pytest
 
@@ -30,6 +31,11 @@ from pytest_synctool.source import Tree
 _CHECK_DEFINITION = re.compile(rb"^def check_\w+\(\s*entry\b", re.MULTILINE)
 _PARAMETERS = ("entry", "actual")
 _POST, _TASK, _ALWAYS = "post", "task", "always"
+# Options of pytest that look at single tests.
+_SELECTING: Final = (
+    *("keyword", "markexpr", "lf", "failedfirst", "newfirst", "stepwise", "deselect", "collectonly"),
+    *("setupplan", "setuponly", "setupshow"),
+)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -155,16 +161,31 @@ class Checks:
 def nodes_of(
     parent: pytest.Collector, function: CheckFunction, cluster: Cluster
 ) -> Iterator[pytest.Collector | pytest.Item]:
-    """A collector for every selected node; with --granularity=node a test for every one with anything to check."""
+    """A collector for every selected node; where nothing is selected below it, an item for every one with checks."""
     config = parent.config
     checks = Checks(function, config, cluster)
     marks = Marks(function)
+    by_entry = config.option.synctool_granularity != BY_NODE and may_select(config)
     for node in cluster.nodes:
         made = checks.of(node)
-        if config.option.synctool_granularity != BY_NODE:
+        if by_entry:
             yield NodeCollector.from_parent(parent, name=node.name, node=node, checks=made, marks=marks.of(node))
         elif made.names:
             yield WholeNode.from_parent(parent, name=node.name, node=node, checks=made, marks=marks.of(node))
+
+
+def may_select(config: pytest.Config) -> bool:
+    """Whether anybody may want to see single tests before they are run: an option, an id, or somebody else's plugin."""
+    option = config.option
+    if any(getattr(option, name, None) for name in _SELECTING) or any("::" in str(word) for word in config.args):
+        return True
+    hooks = config.pluginmanager.hook
+    seeing = (hooks.pytest_collection_modifyitems, hooks.pytest_itemcollected, hooks.pytest_deselected)
+    return any(_is_foreign(found.function.__module__) for hook in seeing for found in hook.get_hookimpls())
+
+
+def _is_foreign(module: str) -> bool:
+    return module.partition(".")[0] not in ("_pytest", "xdist", "testinfra", "pytest_synctool")
 
 
 class Marks:
@@ -217,7 +238,7 @@ class EntryItem(pytest.Item):
 
 
 class WholeNode(pytest.Item):
-    """With --granularity=node: the test of all entries of one node under one check function."""
+    """All entries of one node under one check function: with --granularity=node a test, else where their tests are."""
 
     parent: pytest.Collector
 

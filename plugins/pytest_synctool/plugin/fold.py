@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_synctool.model import Node
+from pytest_synctool.plugin.cluster import BY_NODE
 from pytest_synctool.plugin.collect import EntryItem, Named, WholeNode
 from pytest_synctool.report.nodetests import NodeTests, Whole
 from pytest_synctool.session import Check
@@ -16,9 +17,10 @@ from pytest_synctool.session import Check
 class NodeItem(pytest.Item):
     """All selected tests of one node, run as one. Keeps what they need, not their items: those are large, and many."""
 
-    def __init__(self, *, node: Node, **arguments: Any) -> None:
+    def __init__(self, *, node: Node, by_node: bool, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.node = node
+        self._by_node = by_node
         self._checks: list[Check] = []
         self._ids: list[str] = []
         self._whole: list[tuple[str, Named]] = []
@@ -42,12 +44,16 @@ class NodeItem(pytest.Item):
         if not self._whole:
             return NodeTests(self.node.name, self.nodeid, self._ids)
         ids = [f"{nodeid}::{name}" for nodeid, named in self._whole for name in named.names]
+        if not self._by_node:
+            return NodeTests(self.node.name, self.nodeid, ids)
         whole = tuple(Whole(nodeid, len(named.names)) for nodeid, named in self._whole)
         return NodeTests(self.node.name, self.nodeid, ids, whole)
 
     @property
     def number(self) -> int:
         """How many tests it stands for."""
+        if self._whole and not self._by_node:
+            return sum(len(named.names) for _, named in self._whole)
         return len(self._whole or self._ids)
 
     def runtest(self) -> None:
@@ -67,25 +73,31 @@ class Folding:
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
         """Replace the tests of a node by one item, where the first of them stood."""
         yield
-        if not config.option.collectonly:
-            items[:] = fold_items(items)
+        if config.option.collectonly:
+            return
+        by_node = config.option.synctool_granularity == BY_NODE
+        folded = fold_items(items, by_node=by_node)
+        if not by_node and (reporter := config.pluginmanager.getplugin("terminalreporter")) is not None:
+            # What it says was collected is the tests, however they were.
+            reporter._numcollected += sum(len(i.checks.names) - 1 for i in items if isinstance(i, WholeNode))
+        items[:] = folded
 
 
-def fold_items(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+def fold_items(items: Iterable[pytest.Item], *, by_node: bool) -> list[pytest.Item]:
     """The items of a run, with one NodeItem for all the tests of a node; others are left as they are."""
     folded: list[pytest.Item] = []
-    by_node: dict[str, NodeItem] = {}
+    found: dict[str, NodeItem] = {}
     for item in items:
         if not isinstance(item, EntryItem | WholeNode):
             folded.append(item)
             continue
         node = item.node
-        if node.name not in by_node:
+        if node.name not in found:
             # It has the id of the node under the check function: an error of the node is reported under it, and --lf
             # finds the tests below it.
             parent = item.parent.parent if isinstance(item, EntryItem) else item.parent
             assert parent is not None
-            by_node[node.name] = NodeItem.from_parent(parent, name=node.name, node=node)
-            folded.append(by_node[node.name])
-        by_node[node.name].add(item)
+            found[node.name] = NodeItem.from_parent(parent, name=node.name, node=node, by_node=by_node)
+            folded.append(found[node.name])
+        found[node.name].add(item)
     return folded
