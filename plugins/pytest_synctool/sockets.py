@@ -131,8 +131,11 @@ def has_own_ways(command: Sequence[str], config_file: str | None = None) -> bool
 
 
 def user_directory() -> Path:
-    """Where ssh looks for what is this user's; not by $HOME."""
-    return Path(pwd.getpwuid(os.geteuid()).pw_dir, ".ssh")
+    """Where ssh looks for what is this user's; not by $HOME. Where the user has no name, ssh does not run at all."""
+    try:
+        return Path(pwd.getpwuid(os.geteuid()).pw_dir, ".ssh")
+    except KeyError:
+        return Path("/nonexistent")
 
 
 def _files_named(command: Sequence[str]) -> Iterator[str]:

@@ -211,6 +211,7 @@ class TestFailures:
         assert ended.err.count(b"\n") == 1
 
     def test_no_network(self, index: Index, tmp_path: Path, option: str) -> None:
+        index.server.shutdown()  # a socket that is still waited at takes connections
         index.server.server_close()
         ended = synctool(tmp_path, index, option)
         assert ended == Ended(1, b"", b"synctool: the package index cannot be reached: Connection refused\n")

@@ -78,6 +78,13 @@ class TestOwnWays:
         assert ways()
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_the_user_directory(monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    """A number without a name, as in a container, is no user with a configuration."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if known else 4_000_000_000)
+    assert sockets.user_directory().name == (".ssh" if known else "nonexistent")
+
+
 def test_what_is_open(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     assert not is_open(path)
