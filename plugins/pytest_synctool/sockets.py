@@ -60,7 +60,10 @@ class Sockets:
         return None
 
     def prepare(self) -> None:
-        """Make the directory where it is missing. Raises TransportError if it is not this user's alone."""
+        """Make the directory where it is missing.
+
+        Raises TransportError if it is not this user's alone, or cannot take a socket: ssh does not go on without.
+        """
         try:
             with suppress(FileExistsError):
                 self.directory.mkdir(mode=0o700)
@@ -68,6 +71,13 @@ class Sockets:
             raise TransportError(f"{self.directory} cannot be made: {error.strerror}") from error
         if not self.is_private():
             raise TransportError(f"{self.directory} is not a directory of this user alone: remove it")
+        trial = self.directory / f"trial{os.getpid()}"
+        try:
+            with socket.socket(socket.AF_UNIX) as made:
+                made.bind(os.fspath(trial))
+            trial.unlink()
+        except OSError as error:
+            raise TransportError(f"{self.directory} takes no socket: {error.strerror or error}") from error
 
     def path(self, shell: Sequence[str], host: str) -> Path:
         """The socket of the connection to a host that ssh, called with these words before it, makes."""

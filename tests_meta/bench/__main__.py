@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except (BenchError, SynctoolError, OSError) as error:
+        print("\n\n".join(map(report.text, results)))  # what others took is not lost
         print(f"bench: {error}", file=sys.stderr)
         return 1
     print("\n\n".join(filter(None, ["\n".join(described), *map(report.text, results), curves.text(scaling)])))

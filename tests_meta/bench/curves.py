@@ -58,7 +58,7 @@ def _made(directory: Path) -> Path:
 def _over_ssh(directory: Path, nothing: Callable[[], Finished]) -> tuple[Curve, Curve]:
     """All sizes in turns: a wall time depends on what else the machine does in that minute."""
     runs: dict[int, list[Finished]] = {size: [] for size in (0, *_SSH_NODES)}
-    with compliant_ssh_nodes(directory, Sizes(nodes=_SSH_NODES[-1], entries=_SSH_ENTRIES)) as arena:
+    with compliant_ssh_nodes(directory, Sizes(audit_nodes=_SSH_NODES[-1], entries=_SSH_ENTRIES)) as arena:
         for number in range(1, _SSH_ROUNDS + 1):
             for size, measured in runs.items():
                 options, tests = (f"--hosts=node[1-{size}]",), size * _SSH_ENTRIES

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pytest_synctool import sockets
 from pytest_synctool.connections import Connections
+from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
 from pytest_synctool.sockets import Sockets, has_own_ways, is_open
 from pytest_synctool.ssh import SshSettings
@@ -136,6 +137,16 @@ class TestConnections:
 
     def test_a_directory_that_is_not_private_is_not_used(self) -> None:
         (self.runtime / "synctool-ssh").mkdir(0o755)
+        assert not Connections(SshSettings(("ssh", "-F/none")), Processes(), persist=7).to(node("n1")).lasting
+
+    def test_a_directory_that_takes_no_socket_is_not_used(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As a full one; ssh would end there. Here it is the name that is too long."""
+        deep = Sockets(tmp_path / ("x" * 100))
+        with pytest.raises(TransportError, match="takes no socket"):
+            deep.prepare()
+        monkeypatch.setattr(Sockets, "of_user", lambda _: deep)
         assert not Connections(SshSettings(("ssh", "-F/none")), Processes(), persist=7).to(node("n1")).lasting
 
     def test_other_connections_than_ssh(self) -> None:
