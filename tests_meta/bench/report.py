@@ -51,6 +51,11 @@ def _program_version(name: str) -> str:
     return found[0] if found else ""
 
 
+def _short(value: float) -> str:
+    """Three figures that count, without a power of ten."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
 def rows(result: Result) -> Iterator[tuple[str, ...]]:
     """The table of a result: a head, then a row for each competitor."""
     medians = result.medians
@@ -87,7 +92,7 @@ def verdict(aim: Aim, result: Result) -> str:
         value = aim.value(result.medians)
     except KeyError:  # one of the competitors that it speaks of was left out
         return f"Aim: {aim.text}: not measured"
-    return f"Aim: {aim.text}: {'met' if aim.met(value) else 'NOT met'} ({value:.3g})"
+    return f"Aim: {aim.text}: {'met' if aim.met(value) else 'NOT met'} ({_short(value)})"
 
 
 def _left_out(result: Result) -> list[str]:

@@ -104,7 +104,7 @@ ALLOWED: dict[str, str] = {
     "plugin.collect": "errors model nodeids plan plugin.cluster repository session source",
     "plugin.durations": "report.expand",
     "plugin.findings": "model plugin.cluster report.nodetests session",
-    "plugin.fold": "model plugin.collect report.nodetests session",
+    "plugin.fold": "model plugin.cluster plugin.collect report.nodetests session",
     "plugin.garbage": "",
     "plugin.lint": "lint nodeids plugin.cluster",
     "plugin.live": "plugin.cluster report.progress session",
