@@ -7,8 +7,8 @@ from typing import Final
 
 import pytest
 
-# There may be a million objects, and next to nothing to be found among them.
-_THRESHOLDS: Final = (300_000, 20, 100)
+# There may be millions of objects, and next to nothing to be found among them.
+_THRESHOLDS: Final = (1_000_000, 50, 10_000)
 
 
 class GarbageRarely:

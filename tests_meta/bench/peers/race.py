@@ -206,7 +206,7 @@ BENCHMARK: Final = Benchmark(
         f"{MITOGEN.name}, {ANSIBLE.name}: `ansible-playbook --check --diff`, two tasks that loop over the entries "
         f"(`file`, `copy`), no facts gathered, {FANOUT} forks, pipelining, one ssh connection per node; strategy "
         "`mitogen_linear` or `linear`.",
-        f"{BUNDLEWRAP.name}: `bw verify -p {FANOUT} -P 16`, with `ControlMaster auto` in the ssh settings.",
+        f"{BUNDLEWRAP.name}: `bw verify -p {FANOUT} -P 64`, with `ControlMaster auto` in the ssh settings.",
         f"{SHARED.name}: a test for each path, which asks for type, owner, group, mode and md5sum; `-n "
         f"{testinfra.WORKERS}`; with `ControlMaster auto` in the ssh settings. {UNSHARED.name}: the same "
         "without: a login for each question.",
