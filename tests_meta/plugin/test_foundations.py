@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
+from pathlib import Path
 
 import pytest
 import testinfra.backend
@@ -117,3 +119,14 @@ def test_a_long_run_shows_a_letter_per_node(site: Site, workers: tuple[str, ...]
     assert run.count("skipped") == 700
     verbose = site.pytest("-v", "-m", "delete", *workers)
     assert verbose.output.count("PASSED") == 2100
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n2",), ("-k", "nothing-like-it")], ids=["alone", "xdist", "nothing"])
+def test_nothing_is_left_of_the_sockets_of_a_repair(site: Site, arguments: tuple[str, ...]) -> None:
+    """Whichever process made a directory for them, and whether or not it came to a node."""
+    site.nodes = {"gone": "batch connection:chroot:///nonexistent"}
+    site.delete("evil._all")
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:  # a short name, as sockets need one
+        run = site.pytest("--fix", "--no-syslog", *arguments, environment={"TMPDIR": directory})
+        assert run.status == (5 if "-k" in arguments else 1), run.output
+        assert [path.name for path in Path(directory).glob("synctool-*")] == []

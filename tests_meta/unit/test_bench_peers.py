@@ -25,7 +25,7 @@ PLAY [all] *********************************************************************
 TASK [ansible.builtin.copy] ****************************************************
 ok: [node2] => (item=/site/a.conf)
 --- before: /site/a.conf
-+++ after: /work/tree/site/a.conf
++++ after: /srv/tree/site/a.conf
 @@ -1 +1 @@
 -ok: [node9] => (item=/site/a.conf)
 +changed: [node9] => (item=/site/a.conf)

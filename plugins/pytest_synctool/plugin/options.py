@@ -282,9 +282,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave testinfra as it was, and the log closed."""
+    """Leave testinfra as it was, the log closed, and nothing of connections that do not last."""
     if LOG in config.stash:
         config.stash[LOG].ended()
+    if CONNECTIONS in config.stash:  # in every process that has made them, whether or not it came to a node
+        config.stash[CONNECTIONS].close()
     before = config.stash.get(_TESTINFRA_SSH, None)
     if before is not None:
         restore_ssh_backend(before)
