@@ -98,17 +98,27 @@ class Status(Enum):
     OK = "ok"
     FIXED = "fixed"
     DRIFT = "drift"
+    WAIVED = "waived"
     SKIPPED = "skipped"
     ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result for one (node, entry): `message` is one line, `details` the lines below it."""
+    """The result for one (node, entry): `message` is one line, `details` the lines below it.
+
+    `changes` are the differences, `source` is the file below the masterdir that asks for the expected state, printable.
+    `diff` holds what differs in the contents, lines joined by newlines, as far as it may be shown. `waiver` says why
+    drift is accepted, and until when.
+    """
 
     status: Status
     message: str = ""
     details: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    source: str = ""
+    diff: str = ""
+    waiver: str = ""
 
 
 OK = Outcome(Status.OK)

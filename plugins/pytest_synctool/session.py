@@ -353,11 +353,11 @@ class NodeSession:
         failure = report.failure(path, right=after.status is Status.OK)
         if after.status is Status.OK:
             if failure is not None:
-                return Outcome(Status.DRIFT, f"put right, but {failure}", report.output(path))
+                return replace(before, message=f"put right, but {failure}", details=report.output(path))
             ran = "".join(f", ran {name}" for name in report.ran(path))
-            return Outcome(Status.FIXED, f"{report.verb(path)} ({before.message}){ran}", before.details)
+            return replace(before, status=Status.FIXED, message=f"{report.verb(path)} ({before.message}){ran}")
         if after.status is Status.DRIFT and failure is not None:
-            return Outcome(Status.DRIFT, f"{after.message}, not fixed: {failure}", after.details)
+            return replace(after, message=f"{after.message}, not fixed: {failure}")
         return after
 
 
@@ -400,7 +400,8 @@ def drift(entry: Entry, changes: Sequence[Change]) -> Outcome:
         details.append(
             "it stays if it leads to a directory; 'follow: yes' in attributes.yaml takes it as one, 'no' not"
         )
-    return Outcome(Status.DRIFT, finding(changes), (*details, f"source: {entry.source.shown}"))
+    shown = entry.source.shown
+    return Outcome(Status.DRIFT, finding(changes), (*details, f"source: {shown}"), tuple(changes), shown)
 
 
 def finding(changes: Sequence[Change]) -> str:

@@ -133,6 +133,7 @@ ALLOWED: dict[str, str] = {
     "report.log": "model report.nodetests session words",
     "report.nodetests": "model nodeids",
     "report.progress": "model nodeset session",
+    "report.record": "model nodeids report.nodetests session",
     "report.summary": "model nodeset report.tally words",
     "report.tally": "model report.nodetests session",
     "report.whole": "model report.nodetests",

@@ -14,7 +14,7 @@ import pytest
 from _pytest.junitxml import LogXML
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.model import OK, Outcome, Status
+from pytest_synctool.model import OK, Change, Outcome, Status
 from pytest_synctool.nodeids import encode
 from pytest_synctool.report.expand import is_entry, is_fixed, letter_of, pack, reports, unpack
 from pytest_synctool.report.nodetests import NodeTests
@@ -38,6 +38,7 @@ DRIFT = Outcome(Status.DRIFT, "mode mismatch", ("mode: expected 0644, found 0600
 FIXED = Outcome(Status.FIXED, "created (missing)")
 ERROR = Outcome(Status.ERROR, "cannot be looked at: Permission denied")
 SKIPPED = Outcome(Status.SKIPPED, "not now")
+WAIVED = Outcome(Status.WAIVED, "mode mismatch", waiver="being tried until 2026-12-01 (waivers.yaml:3)")
 
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 _outcomes = st.just(OK) | st.builds(
@@ -45,6 +46,10 @@ _outcomes = st.just(OK) | st.builds(
     st.sampled_from([status for status in Status if status is not Status.OK]),
     _texts,
     st.lists(_texts, max_size=3).map(tuple),
+    st.lists(st.builds(Change, _texts, _texts, _texts), max_size=2).map(tuple),
+    _texts,
+    _texts,
+    _texts,
 )
 _lines = st.lists(_texts, max_size=3).map(tuple)
 _results = st.builds(
@@ -60,6 +65,7 @@ _results = st.builds(
         (DRIFT, [("failed", "call", False), ("passed", "teardown", False)]),
         (ERROR, [("failed", "setup", False)]),
         (SKIPPED, [("skipped", "setup", False)]),
+        (WAIVED, [("skipped", "call", False)]),
     ],
 )
 def test_reports_of_each_status(outcome: Outcome, expected: list[tuple[str, str, bool]]) -> None:

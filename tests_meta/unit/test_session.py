@@ -37,7 +37,7 @@ class TestDryRun:
         result = run(fake, A, B)
         assert fake.log == ["probe"]
         assert result.outcomes == (
-            Outcome(DRIFT, "missing", ("missing: expected file, found nothing", "source: overlay/a._all")),
+            drift(A, [Change("missing", "file", "nothing")]),
             Outcome(
                 DRIFT,
                 "file size mismatch, mode mismatch",

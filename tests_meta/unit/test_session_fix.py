@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 from pytest_synctool.errors import TransportError
-from pytest_synctool.model import OK, Kind, Outcome, Status
+from pytest_synctool.model import OK, Change, Kind, Outcome, Status
 from pytest_synctool.repository import Entry
 from pytest_synctool.session import Check
 from pytest_synctool.source import Tree
@@ -31,7 +31,12 @@ class TestFix:
         fake = FakeNode({b"/b": state(mode=0o600)}, everything)
         result = run(fake, A, B, fix=True)
         details = ("missing: expected file, found nothing", "source: overlay/a._all")
-        assert result.outcomes == (Outcome(Status.FIXED, "created (missing)", details), OK)
+        assert result.outcomes == (
+            Outcome(
+                Status.FIXED, "created (missing)", details, (Change("missing", "file", "nothing"),), "overlay/a._all"
+            ),
+            OK,
+        )
         assert fake.log == ["probe", "push overlay/a._all overlay/b._all", "repair", "probe"]
 
     def test_gone_after_the_repair(self) -> None:

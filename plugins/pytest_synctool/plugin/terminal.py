@@ -16,7 +16,7 @@ from pytest_synctool.report.summary import summary
 from pytest_synctool.words import nodes_in_words
 
 _MOST_SHOWN: Final = 10
-_LETTER_COLOURS: Final = {".": "green", "+": "green", "s": "yellow", "F": "red", "E": "red"}
+_LETTER_COLOURS: Final = {".": "green", "+": "green", "s": "yellow", "x": "yellow", "F": "red", "E": "red"}
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -61,6 +61,8 @@ def pytest_report_teststatus(
 def _category(report: pytest.TestReport) -> str:
     if is_fixed(report):
         return "fixed"
+    if hasattr(report, "wasxfail"):
+        return "xfailed"
     return "error" if report.failed and report.when == "setup" else report.outcome
 
 

@@ -10,7 +10,7 @@ from typing import Final, Literal, Protocol, cast
 
 import pytest
 
-from pytest_synctool.model import OK, Outcome, Status
+from pytest_synctool.model import OK, Change, Outcome, Status
 from pytest_synctool.report.nodetests import NodeTests, Whole, shown_destination
 from pytest_synctool.report.whole import outcomes_of
 from pytest_synctool.session import NodeResult
@@ -22,9 +22,9 @@ _FIXED: Final = "synctool_fixed"
 _LETTER: Final = "synctool_letter"
 
 # One letter for a node: the worst that was found.
-_LETTERS: Final = {Status.DRIFT: "F", Status.FIXED: "+", Status.SKIPPED: "s"}
+_LETTERS: Final = {Status.DRIFT: "F", Status.WAIVED: "x", Status.FIXED: "+", Status.SKIPPED: "s"}
 
-_Row = tuple[str, str, tuple[str, ...]]
+_Row = tuple[str, str, tuple[str, ...], tuple[tuple[str, str, str], ...], str, str, str]
 
 
 class Writer(Protocol):
@@ -57,9 +57,7 @@ def pack(tests: NodeTests, result: NodeResult, total: int, nodes: int) -> pytest
 
     `total` is the number of tests in the whole run, `nodes` that of nodes.
     """
-    rows: list[_Row | None] = [
-        None if o.status is Status.OK else (o.status.value, o.message, o.details) for o in result.outcomes
-    ]
+    rows = [None if outcome.status is Status.OK else _row(outcome) for outcome in result.outcomes]
     report = pytest.TestReport(
         tests.nodeid, _location(tests.nodeid), {}, "passed", None, "call", duration=result.duration
     )
@@ -79,6 +77,17 @@ def pack(tests: NodeTests, result: NodeResult, total: int, nodes: int) -> pytest
     return report
 
 
+def _row(outcome: Outcome) -> _Row:
+    changes = tuple((change.what, change.expected, change.found) for change in outcome.changes)
+    texts = (outcome.source, outcome.diff, outcome.waiver)
+    return outcome.status.value, outcome.message, outcome.details, changes, *texts
+
+
+def _outcome(row: _Row) -> Outcome:
+    status, message, details, changes, *texts = row
+    return Outcome(Status(status), message, tuple(details), tuple(Change(*change) for change in changes), *texts)
+
+
 @dataclass(frozen=True, slots=True)
 class Unpacked:
     """What pack() was given."""
@@ -94,7 +103,7 @@ def unpack(report: pytest.TestReport) -> Unpacked | None:
     payload = getattr(report, _NODE, None)
     if payload is None:
         return None
-    outcomes = tuple(OK if row is None else Outcome(Status(row[0]), row[1], tuple(row[2])) for row in payload["rows"])
+    outcomes = tuple(OK if row is None else _outcome(row) for row in payload["rows"])
     whole = tuple(Whole(nodeid, checks) for nodeid, checks in payload["whole"])
     tests = NodeTests(payload["node"], report.nodeid, payload["ids"], whole)
     done, notes = tuple(payload["done"]), tuple(payload["notes"])
@@ -176,6 +185,10 @@ def _outcome_reports(nodeid: str, outcome: Outcome, headline: str, duration: flo
         case Status.SKIPPED:
             reason = (_location(nodeid)[0], 0, f"Skipped: {outcome.message}")
             yield _report(nodeid, "skipped", "setup", reason, duration)
+        case Status.WAIVED:
+            report = _report(nodeid, "skipped", "call", DriftText(headline, outcome.details), duration)
+            vars(report)["wasxfail"] = f"{outcome.message}; waived: {outcome.waiver}"  # where pytest looks for it
+            yield report
         case Status.DRIFT | Status.ERROR:
             text = DriftText(headline, outcome.details)
             drift = outcome.status is Status.DRIFT

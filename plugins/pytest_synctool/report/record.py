@@ -1,0 +1,138 @@
+"""What a run found, as one value that every report is made from: small where nodes are alike, whole all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from pytest_synctool.model import OK, Outcome, Status, printable
+from pytest_synctool.nodeids import decode
+from pytest_synctool.report.nodetests import NodeTests, reason
+from pytest_synctool.session import NOT_KEPT, NOT_RUN, NodeResult
+
+# The built-in checks, by the end of their test file's name, and what they are about.
+_SUITE: Final = "synctool_checks/test_"
+_OWN: Final = "check"
+
+# From good to bad: a node is as its worst entry.
+_RANKS: Final = (Status.OK, Status.SKIPPED, Status.FIXED, Status.WAIVED, Status.DRIFT, Status.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryName:
+    """A test of a node: the check (`synctool_checks/test_overlay.py`), and the last part of its node id."""
+
+    check: str
+    name: str
+
+    @property
+    def kind(self) -> str:
+        """`overlay`, `delete`, `post`, `task` or `always`; `check` for a site's own."""
+        return self.check.removeprefix(_SUITE).removesuffix(".py") if self.check.startswith(_SUITE) else _OWN
+
+    @property
+    def path(self) -> str:
+        """The destination, printable; of an owed command with its kind in front (`post:/etc/ntp.conf`)."""
+        return printable(decode(self.name))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """What became of a node.
+
+    `entries` are all its tests, one object for all nodes that have the same; `found` are outcomes other than OK, by the
+    position of the entry. With `error` the node could not be looked at, and nothing is known of its entries. `duration`
+    is in seconds, `done` what was changed and run there, `notes` what people should know beside.
+    """
+
+    node: str
+    entries: tuple[EntryName, ...]
+    found: tuple[tuple[int, Outcome], ...] = ()
+    error: str | None = None
+    duration: float = 0.0
+    done: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """That of its worst entry; ERROR where it could not be looked at, SKIPPED if nothing was done there at all."""
+        if self.error is not None:
+            return Status.ERROR
+        if self.begun:
+            found = (outcome.status for _, outcome in self.found if outcome not in (NOT_RUN, NOT_KEPT))
+            return max(found, key=_RANKS.index, default=Status.OK)
+        return Status.SKIPPED
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was looked at there: a batch before it may have failed."""
+        if self.error is not None:
+            return False
+        skipped = [outcome for _, outcome in self.found if outcome.status is Status.SKIPPED]
+        return len(skipped) < len(self.entries) or all(outcome in (NOT_RUN, NOT_KEPT) for outcome in skipped)
+
+    def outcomes(self) -> Iterator[tuple[EntryName, Outcome]]:
+        """Every entry with its outcome, those that are OK too; none if the node could not be looked at."""
+        found = dict(self.found)
+        if self.error is None:
+            yield from ((entry, found.get(position, OK)) for position, entry in enumerate(self.entries))
+
+
+@dataclass
+class RunRecord:
+    """A run. `nodes` are those that have a result, in the order of the configuration once the run is over.
+
+    `mode` is `audit`, `fix` or `restore`. `selected` is how many nodes were to be looked at, `complete` whether the run
+    came to its end. `groups` has the groups of each node, the most important first, without its own name and `all`.
+    """
+
+    id: str
+    mode: str
+    user: str
+    host: str
+    configuration: str
+    masterdir: str
+    started: datetime
+    ended: datetime
+    groups: Mapping[str, Sequence[str]]
+    complete: bool = True
+    exit_status: int = 0
+    selected: int = 0
+    nodes: list[NodeRecord] = field(default_factory=list)
+
+
+class Recorder:
+    """Takes up results of nodes, and keeps of them what reports need."""
+
+    def __init__(self) -> None:
+        self.nodes: list[NodeRecord] = []
+        self._names: dict[tuple[str, ...], tuple[EntryName, ...]] = {}
+        self._outcomes: dict[Outcome, Outcome] = {}
+
+    def take(self, tests: NodeTests, result: NodeResult) -> NodeRecord:
+        """Take up the result of a node; it is returned as it is kept."""
+        record = NodeRecord(
+            tests.node,
+            self._entries(tests),
+            tuple(
+                (position, self._outcomes.setdefault(outcome, outcome))
+                for position, outcome in enumerate(result.outcomes)
+                if outcome.status is not Status.OK
+            ),
+            None if result.error is None else reason(tests.node, result.error),
+            result.duration,
+            result.done,
+            result.notes,
+        )
+        self.nodes.append(record)
+        return record
+
+    def _entries(self, tests: NodeTests) -> tuple[EntryName, ...]:
+        """The entries of a node. Node ids are `CHECK::NODE::NAME`."""
+        between = f"::{tests.node}::"
+        key = tuple(nodeid.replace(between, "\0", 1) for nodeid in tests.ids)
+        if key not in self._names:
+            self._names[key] = tuple(EntryName(check, name) for check, _, name in (k.partition("\0") for k in key))
+        return self._names[key]
