@@ -8,11 +8,11 @@ from typing import Final
 
 from pytest_synctool.compare import compare
 from pytest_synctool.fetch import LIMIT, Copy
-from pytest_synctool.model import ABSENT, Change, FileState, Kind, Unknown, printable
+from pytest_synctool.model import ABSENT, Change, FileState, Unknown, printable
 from pytest_synctool.repository import Entry
+from pytest_synctool.secrecy import secret
 
 _CONTENTS: Final = ("file size", "MD5")
-_READ_BY_ALL: Final = 0o004
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +62,6 @@ def judge(entry: Entry, expected: FileState, copy: Copy, *, secrets: bool) -> Ve
         reason = copy.complaint or "it changed while it was looked at"
         return said + Verdict(errors=(f"{path} could not be read: {reason}",))
     return Contents(said, copy.content)
-
-
-def secret(entry: Entry, expected: FileState, actual: FileState) -> str | None:
-    """Why the contents must not be shown, if they must not."""
-    if entry.sensitive:
-        return "attributes.yaml says 'sensitive'"
-    # A link has no mode of its own.
-    for state, where in ((expected, "the master's file"), (actual, "the node's file")):
-        if state.kind is not Kind.LINK and not state.mode & _READ_BY_ALL:
-            return f"not everybody may read {where} (mode {state.mode:04o})"
-    return None
 
 
 def _in_words(change: Change, hidden: str | None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_synctool.config import Config
 from pytest_synctool.connections import Connections
+from pytest_synctool.contentdiff import Comparer, ContentDiffs
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
 from pytest_synctool.repository import Repository
@@ -30,11 +31,14 @@ class Engine:
     mirrored: bool = True
 
     def __post_init__(self) -> None:
+        deadline = self.settings.deadline
+        comparer = Comparer(self.config.diff_cmd, deadline)
+        self._contents = ContentDiffs(comparer, deadline) if self.settings.diff else None
         self._mirror: Mirror | None = None
         if self.mirrored and (self.settings.fix or self.settings.restore):
             from pytest_synctool.mirror import Mirror  # an audit does without
 
-            self._mirror = Mirror.of(self.settings.masterdir, self.config.rsync_cmd, self.settings.deadline)
+            self._mirror = Mirror.of(self.settings.masterdir, self.config.rsync_cmd, deadline)
 
     def run(self, node: Node, checks: Sequence[Check], answered: Callable[[], None] = lambda: None) -> NodeResult:
         """What became of the checks of a node. A fault of this program with one node does not take others' results.
@@ -54,11 +58,13 @@ class Engine:
         # This machine has one log, which the process that reports writes.
         settings = replace(self.settings, log=b"", syslog=False) if connection.is_local else self.settings
         if self._mirror is None or not node.rsync:
-            return NodeSession(node, checks, entries, connection, lambda _: (), settings)
+            return NodeSession(node, checks, entries, connection, lambda _: (), settings, contents=self._contents)
         from pytest_synctool.mirror import NodeMirror
 
         copy = NodeMirror(self._mirror, connection, entries)
-        return NodeSession(node, checks, entries, connection, lambda _: copy.push(), settings, copy.mark, copy.refresh)
+        session = NodeSession(node, checks, entries, connection, lambda _: copy.push(), settings, copy.mark)
+        session.contents, session.refresh = self._contents, copy.refresh
+        return session
 
     def close(self) -> None:
         """Remove what the connections have shared, once all of them are over."""

@@ -10,6 +10,7 @@ from typing import Literal
 from pytest_synctool import journal
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind, printable
 from pytest_synctool.repository import Entry
+from pytest_synctool.secrecy import secret
 from pytest_synctool.shell import quote, words
 from pytest_synctool.source import Source, Tree, parents
 
@@ -243,7 +244,9 @@ def _make(entry: Entry, masterdir: bytes = b"") -> bytes:
     text = b'copy %s %s %05o "$1"' % (source, account, state.mode)
     if entry.attributes is not None and entry.attributes.validate is not None:
         command = os.fsencode(entry.attributes.validate.replace("%s", '"$f"'))
-        text += b' && accept %s "$1"' % quote(command)
+        # What it says may be what is in the file.
+        silent = b" silent" if secret(entry, state, ABSENT) is not None else b""
+        text += b' && accept %s "$1"%s' % (quote(command), silent)
     return text
 
 

@@ -149,10 +149,12 @@ leave() { # a link that leads to a directory is left to people, anything else is
   [ ! -d "$1" ] || { e="it leads to a directory: say 'follow: yes' or 'no' in attributes.yaml"; return 1; }
   aside "$1"
 }
-accept() { # COMMAND FILE: whether the command, in which $f is the file, accepts it
+accept() { # COMMAND FILE [silent]: whether the command, in which $f is the file, accepts it
   f=$PWD/${2#./}
   v=$( { if [ -c /dev/null ]; then exec </dev/null; else exec <&-; fi; cd / && eval "$1"; } 2>&1) && return
-  printf 'refused by its validate command with exit status %s: %s\n' "$?" "${v##*"$nl"}" >&2
+  s=$? v=": ${v##*"$nl"}"
+  [ -z "$3" ] || v=' (what it says is not shown: sensitive)'
+  printf 'refused by its validate command with exit status %s%s\n' "$s" "$v" >&2
   return 1
 }
 ok() { eval "d$1=1"; echo "ok $1"; say "$1"; }

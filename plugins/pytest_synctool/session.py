@@ -12,6 +12,7 @@ from typing import Final
 
 from pytest_synctool import journal, plan, probe, script
 from pytest_synctool.apply import Applied, apply, told
+from pytest_synctool.contentdiff import ContentDiffs
 from pytest_synctool.errors import RemoteError, RepositoryError, TransportError
 from pytest_synctool.model import (
     ABSENT,
@@ -29,7 +30,8 @@ from pytest_synctool.model import (
 )
 from pytest_synctool.repository import Entry
 from pytest_synctool.script import Context
-from pytest_synctool.source import Tree
+from pytest_synctool.secrecy import HIDDEN, secret, tells_of_contents, without_contents
+from pytest_synctool.source import Tree, parents
 from pytest_synctool.transport import Transport
 
 Push = Callable[[Sequence[Entry]], Sequence[str]]
@@ -72,7 +74,8 @@ class Settings:
     With `fix` what differs is put right. With `restore` nothing is compared: what the last repair has kept comes back.
     With `rehearse` it is told what `fix` would do, and nothing is done.
     `deadline` bounds each command on a node and `trigger_timeout` each trigger, in seconds; `explain` tells of an entry
-    why the node has to have it. `who` tells others who is at work. `saved`, `log` and `syslog` are those of a Context.
+    why the node has to have it. With `diff` it is told what differs in contents. `who` tells others who is at work.
+    `saved`, `log` and `syslog` are those of a Context.
     """
 
     masterdir: Path
@@ -80,6 +83,7 @@ class Settings:
     restore: bool = False
     rehearse: bool = False
     deadline: float = 120.0
+    diff: bool = False
     explain: Explain | None = None
     trigger_timeout: int = 60
     who: str = "somebody"
@@ -127,6 +131,7 @@ class NodeSession:
     push: Push
     settings: Settings
     mark: probe.Request | None = None
+    contents: ContentDiffs | None = None
     refresh: Callable[[Actual], Sequence[str]] = lambda _: ()
     _actual: dict[bytes, Actual] = field(default_factory=dict)
     _unreadable: dict[bytes, str] = field(default_factory=dict)
@@ -149,7 +154,7 @@ class NodeSession:
             else:
                 self._look(self.checks, self._tidy() if self.settings.fix else b"")
                 answered()
-                outcomes = [self._outcome(check) for check in self.checks]
+                outcomes = self._with_contents([self._outcome(check) for check in self.checks])
             if self.settings.rehearse:
                 todo, findings = self._planned(outcomes)
                 result = self._result(outcomes, None, started)
@@ -230,11 +235,33 @@ class NodeSession:
         changes = self._changes(check)
         if isinstance(changes, list) and not changes:
             return OK
-        outcome = changes if isinstance(changes, Outcome) else drift(check.entry, changes)
+        outcome = changes if isinstance(changes, Outcome) else drift(check.entry, changes, self._secret(check.entry))
         more = [] if self.settings.fix or outcome.status is not Status.DRIFT else self._not_run(check)
         if self.settings.explain is not None:
             more += self.settings.explain(check.entry, self.node)
         return replace(outcome, details=(*outcome.details, *more)) if more else outcome
+
+    def _secret(self, entry: Entry) -> str | None:
+        """Why the contents of an entry must not be shown, if they must not."""
+        if entry.tree is not Tree.OVERLAY:
+            return None
+        actual = self._actual.get(entry.looked_at)
+        found = actual if isinstance(actual, FileState) else ABSENT
+        above = [self._overlay[path].expected for path in parents(entry.destination) if path in self._overlay]
+        return secret(entry, entry.expected, found, above)
+
+    def _with_contents(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """The outcomes, with what differs in the contents of files, as far as that may be shown."""
+        differing: dict[Entry, FileState] = {}
+        for check, outcome in zip(self.checks, outcomes, strict=True) if self.contents is not None else ():
+            actual = self._actual.get(check.entry.looked_at)
+            if isinstance(actual, FileState) and tells_of_contents(outcome.changes) and not self._secret(check.entry):
+                differing[check.entry] = actual
+        if self.contents is None or not differing:
+            return outcomes
+        shown = self.contents.of(self.transport, differing)
+        pairs = zip(self.checks, outcomes, strict=True)
+        return [shown[c.entry].of(o) if o.changes and c.entry in shown else o for c, o in pairs]
 
     def _not_run(self, check: Check) -> list[str]:
         """What --fix would run, in the documentation's words."""
@@ -320,9 +347,15 @@ class NodeSession:
             return NOT_KEPT
         failure = report.failure(path, right=False)
         if failure is not None:
-            return Outcome(Status.DRIFT, f"not restored {findings[path]}: {failure}", report.output(path))
+            said = self._said(check.entry, report.output(path))
+            return Outcome(Status.DRIFT, f"not restored {findings[path]}: {failure}", said)
         ran = "".join(f", ran {name}" for name in report.ran(path))
         return Outcome(Status.FIXED, f"restored ({findings[path]}){ran}")
+
+    def _said(self, entry: Entry, output: tuple[str, ...]) -> tuple[str, ...]:
+        """What the triggers of an entry printed, unless that may be what is in it."""
+        hidden = self._secret(entry) if output else None
+        return (f"what it printed is not shown, since {hidden}",) if hidden else output
 
     def _drifted(self, outcomes: Sequence[Outcome]) -> list[tuple[Entry, FileState | Absent]]:
         drifted: dict[Entry, FileState | Absent] = {}
@@ -348,12 +381,15 @@ class NodeSession:
         if before.status is not Status.DRIFT:
             return after
         if check.command is not None:
-            return report.run_late(check.entry.destination, check.command, before, after)
+            late = report.run_late(check.entry.destination, check.command, before, after)
+            output = late.details[len(after.details) :] if late.status is Status.DRIFT else ()
+            return replace(late, details=(*after.details, *self._said(check.entry, output))) if output else late
         path = check.entry.destination
         failure = report.failure(path, right=after.status is Status.OK)
         if after.status is Status.OK:
             if failure is not None:
-                return replace(before, message=f"put right, but {failure}", details=report.output(path))
+                said = self._said(check.entry, report.output(path))
+                return replace(before, message=f"put right, but {failure}", details=said)
             ran = "".join(f", ran {name}" for name in report.ran(path))
             return replace(before, status=Status.FIXED, message=f"{report.verb(path)} ({before.message}){ran}")
         if after.status is Status.DRIFT and failure is not None:
@@ -387,11 +423,15 @@ def _name(function: CheckFunction) -> str:
     return getattr(function, "__name__", "the check")
 
 
-def drift(entry: Entry, changes: Sequence[Change]) -> Outcome:
-    """The outcome for differences: one line that names them, below it what was expected and found, and why."""
+def drift(entry: Entry, changes: Sequence[Change], hidden: str | None = None) -> Outcome:
+    """The outcome for differences: one line that names them, below it what was expected and found, and why.
+
+    `hidden` says why nothing may be told of contents, if so.
+    """
+    changes = without_contents(changes) if hidden else changes
     details = [
-        f"{change.what}: differs, not shown since it is sensitive"
-        if entry.sensitive and change.what == "MD5"
+        f"{change.what}: differs, not shown since {hidden}"
+        if change.expected == HIDDEN
         else f"{change.what}: expected {change.expected}, found {change.found}"
         for change in changes
     ]

@@ -70,7 +70,7 @@ def test_what_is_sensitive_is_not_shown(checkout: Site) -> None:
     run = checkout.pytest("--hosts=node1")
     assert "MD5: expected " in run.message("node1", f"{checkout.top}/etc/motd")
     message = run.message("node1", f"{checkout.top}/etc/sudoers")
-    assert "MD5: differs, not shown since it is sensitive" in message
+    assert "MD5: differs, not shown since attributes.yaml says 'sensitive'" in message
     assert "MD5: expected" not in message
 
 

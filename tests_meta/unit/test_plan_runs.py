@@ -272,9 +272,9 @@ class TestFailures:
 class TestValidate:
     """The command of attributes.yaml that has to accept a file before it takes the name."""
 
-    def gated(self, node: DiskNode, name: str, command: str, content: bytes = b"new") -> Entry:
+    def gated(self, node: DiskNode, name: str, command: str, content: bytes = b"new", mode: int = 0o644) -> Entry:
         made = node.entry(name, EXPECTED["file"], content)
-        return replace(made, attributes=Attributes(validate=command))
+        return replace(made, attributes=Attributes(mode=mode, validate=command))
 
     def test_what_is_accepted_is_put_in_place(self, node: DiskNode) -> None:
         """The command sees the new content under the path it is given, whatever the name, and no standard input."""
@@ -306,6 +306,12 @@ class TestValidate:
         assert not (node.files / "f.saved").exists()
         failures = node.fix(refused, other)
         assert (failures[0], failures[1]) == (failure, None)
+
+    def test_what_it_says_of_a_secret_is_not_told(self, node: DiskNode) -> None:
+        """Not in the answer, from where it would go into reports and logs."""
+        entry = self.gated(node, "f", "cat %s >&2; false", b"top-secret", mode=0o640)
+        (failure,) = node.fix(entry)
+        assert failure == "refused by its validate command with exit status 1 (what it says is not shown: sensitive)"
 
     def test_where_only_the_mode_differs_there_is_nothing_to_accept(self, node: DiskNode) -> None:
         entry = self.gated(node, "f", "false %s")

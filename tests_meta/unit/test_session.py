@@ -38,15 +38,7 @@ class TestDryRun:
         assert fake.log == ["probe"]
         assert result.outcomes == (
             drift(A, [Change("missing", "file", "nothing")]),
-            Outcome(
-                DRIFT,
-                "file size mismatch, mode mismatch",
-                (
-                    "file size: expected 3 bytes, found 9 bytes",
-                    "mode: expected 0600, found 0644",
-                    "source: overlay/b._all",
-                ),
-            ),
+            drift(B, [Change("file size", "3 bytes", "9 bytes"), Change("mode", "0600", "0644")]),
         )
 
     def test_what_must_not_exist(self) -> None:

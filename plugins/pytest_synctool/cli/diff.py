@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import subprocess
-import tempfile
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
-from pytest_synctool import fetch
 from pytest_synctool.cli import common
 from pytest_synctool.cli.reaching import connections_of
 from pytest_synctool.config import Config
-from pytest_synctool.difference import Contents, Verdict, as_lines, grouped, is_binary, judge, secret
+from pytest_synctool.contentdiff import Comparer, copies
+from pytest_synctool.difference import Verdict, grouped
 from pytest_synctool.errors import RemoteError, SelectionError, TransportError
 from pytest_synctool.fanout import Fanout, Turn
-from pytest_synctool.model import Kind, Node, printable
+from pytest_synctool.model import Node, printable
 from pytest_synctool.nodeset import fold
 from pytest_synctool.repository import Entry, Repository
 from pytest_synctool.source import Tree
@@ -78,8 +73,9 @@ class _Differences:
     arguments: Namespace
 
     def __post_init__(self) -> None:
-        self.command: Sequence[str] = self.config.diff_cmd
-        common.require(self.command, "diff_cmd", self.config)
+        common.require(self.config.diff_cmd, "diff_cmd", self.config)
+        self.comparer = Comparer(self.config.diff_cmd, self.arguments.timeout)
+        self.everything: bool = self.arguments.show_sensitive
         self.connections = connections_of(self.config, self.arguments)
 
     def of_nodes(self, nodes: Sequence[Node]) -> dict[str, Mapping[bytes, Verdict]]:
@@ -98,76 +94,13 @@ class _Differences:
     def _of_node(self, node: Node, _: Turn) -> Mapping[bytes, Verdict]:
         entries = self.wanted[node.name]
         try:
-            copies = self._fetch(node, list(entries.values()))
+            with closing(self.connections.to(node)) as connection:
+                found = copies(connection, list(entries.values()), self.arguments.timeout, everything=self.everything)
         except TransportError as error:
             return dict.fromkeys(entries, Verdict(errors=(f"unreachable: {error}",)))
         except RemoteError as error:
             return dict.fromkeys(entries, Verdict(errors=(str(error),)))
-        return {path: self._verdict(entry, copies[entry.looked_at]) for path, entry in entries.items()}
-
-    def _fetch(self, node: Node, entries: Sequence[Entry]) -> dict[bytes, fetch.Copy]:
-        requests = [_request(entry, everything=self.arguments.show_sensitive) for entry in entries]
-        nonce = secrets.token_hex(16).encode("ascii")
-        copies: dict[bytes, fetch.Copy] = {}
-        with closing(self.connections.to(node)) as connection:
-            parts = [requests] if connection.script_limit is None else [[request] for request in requests]
-            for part in parts:
-                answer = connection.run(fetch.script(part, nonce), self.arguments.timeout)
-                copies.update(fetch.parse(part, nonce, answer.stdout))
-        return copies
-
-    def _verdict(self, entry: Entry, copy: fetch.Copy) -> Verdict:
-        found = judge(entry, entry.expected, copy, secrets=self.arguments.show_sensitive)
-        if not isinstance(found, Contents):
-            return found
-        try:
-            ours = _read(os.path.join(entry.source.masterdir, entry.source.relative))
-            if is_binary(ours) or is_binary(found.theirs):
-                return found.before + Verdict((f"{printable(entry.destination)}: binary files differ",))
-            return found.before + self._compared(entry, ours, found.theirs)
-        except OSError as error:
-            return found.before + Verdict(errors=(f"cannot compare {entry.source.shown}: {error.strerror}",))
-
-    def _compared(self, entry: Entry, ours: bytes, theirs: bytes) -> Verdict:
-        """What diff_cmd says of two contents."""
-        names = [entry.source.relative, b"node" + entry.destination]
-        with tempfile.TemporaryDirectory(prefix="synctool-diff-") as directory:
-            for name, content in zip(names, (ours, theirs), strict=True):
-                _write(os.path.join(os.fsencode(directory), name), content)
-            try:
-                done = subprocess.run(
-                    [*self.command, *names],
-                    cwd=directory,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    timeout=self.arguments.timeout,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                return Verdict(errors=(f"'{self.command[0]}' has not ended within {self.arguments.timeout:g} s",))
-        if done.returncode not in (0, 1):
-            # Not what it says: that may be anything.
-            return Verdict(errors=(f"'{' '.join(self.command)}' failed with status {done.returncode}",))
-        return Verdict(as_lines(done.stdout, names))
-
-
-def _request(entry: Entry, *, everything: bool) -> fetch.Request:
-    """What to ask a node for. What attributes.yaml or the master's file say is secret does not leave the node."""
-    expected = entry.expected
-    if expected.kind is not Kind.FILE:
-        return fetch.Request(entry.looked_at, content=False)
-    wanted = everything or secret(entry, expected, expected) is None
-    return fetch.Request(entry.looked_at, expected.size, expected.md5, content=wanted, secrets=everything)
-
-
-def _read(path: bytes) -> bytes:
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-        return file.read()
-
-
-def _write(path: bytes, content: bytes) -> None:
-    """A file that nobody else can read, without a time that could make equal differences look different."""
-    Path(os.fsdecode(path)).parent.mkdir(parents=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-    os.utime(path, (0, 0))
+        return {
+            path: self.comparer.verdict(entry, found[entry.looked_at], secrets=self.everything)
+            for path, entry in entries.items()
+        }

@@ -95,6 +95,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a test for every task of a node: with --fix it is run, without it is skipped",
     )
     group.addoption(
+        "--diff",
+        dest="synctool_diff",
+        action="store_true",
+        help="show what differs in the contents of files, equal differences once; never of what not everybody may read",
+    )
+    group.addoption(
         "--explain",
         dest="synctool_explain",
         action="store_true",

@@ -64,6 +64,7 @@ def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
         fix=option.synctool_fix,
         restore=option.synctool_restore,
         deadline=float(option.synctool_node_timeout),
+        diff=option.synctool_diff or not changes_nodes(config),
         explain=explain,
         trigger_timeout=option.synctool_trigger_timeout,
         who=who(),
