@@ -113,14 +113,21 @@ ALLOWED: dict[str, str] = {
     "plugin.log": "plugin.cluster repairlog",
     "plugin.machines": "fingerprint plugin.cluster ssh",
     "plugin.options": (
-        "batches errors nodeset plugin.cluster plugin.lock plugin.log plugin.machines report.tally transport"
+        "batches errors nodeset plugin.cluster plugin.lock plugin.log plugin.machines plugin.reports report.tally "
+        "transport"
+    ),
+    "plugin.reports": (
+        "accounts plugin.cluster report.document report.files report.junit report.metrics report.pipeline report.record"
     ),
     "plugin.run": (
         "batches engine explain fanout model plugin.cluster plugin.findings plugin.fold plugin.garbage plugin.live "
-        "plugin.lock plugin.log plugin.machines plugin.turns plugin.workers report.expand report.nodetests session"
+        "plugin.lock plugin.log plugin.machines plugin.reports plugin.turns plugin.workers report.expand "
+        "report.nodetests session"
     ),
     "plugin.scheduler": "",
-    "plugin.terminal": "nodeset plugin.cluster plugin.durations plugin.log report.expand report.summary words",
+    "plugin.terminal": (
+        "nodeset plugin.cluster plugin.durations plugin.log plugin.reports report.expand report.summary words"
+    ),
     "plugin.testinfra_hosts": "plugin.cluster",
     "plugin.turns": "plugin.cluster",
     "plugin.workers": "plugin.fold plugin.scheduler report.expand report.nodetests session",
@@ -130,13 +137,19 @@ ALLOWED: dict[str, str] = {
     "remote": "",
     "repairlog": "accounts errors report.log report.nodetests session words",
     "report": "",
+    "report.document": "model report.record",
     "report.expand": "model report.nodetests report.whole session",
+    "report.files": "",
+    "report.grouped": "model nodeset report.record",
+    "report.junit": "model nodeids report.expand",
     "report.log": "model report.nodetests session words",
+    "report.metrics": "model report.record",
     "report.nodetests": "model nodeids",
+    "report.pipeline": "model nodeset report.document report.grouped report.record words",
     "report.progress": "model nodeset session",
     "report.record": "model nodeids report.nodetests session",
     "report.summary": "model nodeset report.tally words",
-    "report.tally": "model report.nodetests session",
+    "report.tally": "model report.grouped report.nodetests report.record session",
     "report.whole": "model report.nodetests",
     "repository": "attributes config.model masterdir model source",
     "rsync": "",
@@ -181,6 +194,7 @@ FOREIGN: dict[str, str] = {
     "plugin.log": "pytest",
     "plugin.machines": "execnet pytest xdist",
     "plugin.options": "pytest",
+    "plugin.reports": "_pytest pytest",
     "plugin.run": "pytest",
     "plugin.scheduler": "pytest xdist",
     "plugin.terminal": "pytest",
@@ -189,6 +203,8 @@ FOREIGN: dict[str, str] = {
     "plugin.workers": "execnet pytest xdist",
     "release": "packaging",
     "report.expand": "pytest",
+    "report.junit": "_pytest pytest",
+    "report.metrics": "prometheus_client",
     "transport": "testinfra",
     "yamlfile": "yaml",
 }

@@ -205,7 +205,7 @@ def test_the_same_finding_of_many_nodes_is_one_line_worst_first() -> None:
         "ERROR node[9-10]: unreachable: no route",
         "ERROR node7: the node's answer is not whole",
         "ERROR node2: /1 cannot be looked at: Permission denied",
-        "DRIFT node[1-3]: /0 mode mismatch",
+        "DRIFT node[1-3]: /0 mode mismatch (3 nodes)",
         "DRIFT web1: /0 missing",
         "FIXED node1: /1 created (missing)",
         "8 nodes: 1 in sync, 4 drifted, 1 with errors, 3 not looked at",
@@ -251,7 +251,7 @@ def test_a_long_list_is_cut_and_says_so() -> None:
         made.add(suite(b"/%d" % number, node=f"n{number}"), NodeResult((DRIFT,)))
     found = lines(made, *(f"warning {number}" for number in range(30)))
     assert found[:11] == [*(f"WARNING warning {number}" for number in range(10)), "... and 20 more warnings"]
-    assert found[51] == "... and 960 more findings, see the junit report (--junitxml)"
+    assert found[51] == "... and 960 more findings, see the reports"
     assert found[52:] == ["1000 nodes: 1000 drifted", found[-1]]
 
 

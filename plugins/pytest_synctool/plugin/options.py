@@ -26,6 +26,7 @@ from pytest_synctool.plugin.cluster import (
 from pytest_synctool.plugin.lock import lock
 from pytest_synctool.plugin.log import LOG, open_log
 from pytest_synctool.plugin.machines import check_fingerprint, check_machines
+from pytest_synctool.plugin.reports import open_reports, prepare
 from pytest_synctool.report.tally import Tally
 from pytest_synctool.transport import install_ssh_backend, restore_ssh_backend
 
@@ -152,7 +153,43 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="check the configuration and the masterdir offline: a test for every rule, no node is contacted",
     )
+    _add_report_options(group)
+    parser.addini("synctool_reports", "where reports go, relative to the ini file (default: reports)", default="")
     parser.addini("synctool_conf", "the cluster's synctool.conf, relative to the ini file", default="")
+
+
+def _add_report_options(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--synctool-reports",
+        dest="synctool_reports",
+        metavar="DIR",
+        help="where junit.xml, drift.json and metrics.prom are written (default: the ini key synctool_reports, or "
+        "reports beside the ini file, or here; empty: nowhere)",
+    )
+    group.addoption(
+        "--synctool-jsonl",
+        dest="synctool_jsonl",
+        metavar="FILE",
+        help="write results as lines of JSON while the run goes on",
+    )
+    group.addoption(
+        "--synctool-summary",
+        dest="synctool_summary",
+        metavar="FILE",
+        help="append a summary in Markdown to FILE, such as $GITHUB_STEP_SUMMARY",
+    )
+    group.addoption(
+        "--synctool-codequality",
+        dest="synctool_codequality",
+        metavar="FILE",
+        help="write findings as the code-quality report that GitLab shows in merge requests",
+    )
+    group.addoption(
+        "--synctool-baseline",
+        dest="synctool_baseline",
+        metavar="FILE",
+        help="an earlier drift.json: reports tell new drift from known drift",
+    )
 
 
 def _add_repair_options(group: pytest.OptionGroup) -> None:
@@ -279,6 +316,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if changes_nodes(config) and cluster.own is None and not is_worker(config):
             lock(config, cluster.config.masterdir)
         open_log(config, cluster)
+        prepare(config)
+        open_reports(config, cluster)
     except SynctoolError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[CONNECTIONS] = connections_of(config, cluster.config.ssh_cmd)

@@ -32,6 +32,7 @@ from pytest_synctool.plugin.live import LiveLine, live_line
 from pytest_synctool.plugin.lock import who
 from pytest_synctool.plugin.log import LOG
 from pytest_synctool.plugin.machines import Machines
+from pytest_synctool.plugin.reports import REPORTS, register_junit
 from pytest_synctool.plugin.turns import Turns, turns_of
 from pytest_synctool.report.expand import cut, pack, reports, unpack
 from pytest_synctool.report.nodetests import NodeTests
@@ -202,6 +203,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             plugins.register(Machines(session.config), "synctool-machines")
     if CLUSTER in session.config.stash:
         plugins.register(GarbageRarely(), "synctool-garbage")
+        register_junit(session.config)
         if plugins.hasplugin("nfplugin") and not session.config.option.newfirst:
             # It keeps the id of every test there ever was, for --nf alone.
             plugins.unregister(name="nfplugin")
@@ -268,7 +270,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
 def _report(runner: Runner, tests: NodeTests, result: NodeResult) -> None:
     """The reports of a node's tests, in a process that shows them."""
     session = runner.session
-    _take(session.config, tests, result)
+    _take(session.config, tests, result, runner.nodes)
     if runner.live is not None:
         runner.live.progress.take(result)
     set_progress(session, runner.total)
@@ -276,8 +278,10 @@ def _report(runner: Runner, tests: NodeTests, result: NodeResult) -> None:
         session.config.hook.pytest_runtest_logreport(report=report)
 
 
-def _take(config: pytest.Config, tests: NodeTests, result: NodeResult) -> None:
-    config.stash[TALLY].add(tests, result)
+def _take(config: pytest.Config, tests: NodeTests, result: NodeResult, nodes: int) -> None:
+    record = config.stash[TALLY].add(tests, result)
+    if REPORTS in config.stash:
+        config.stash[REPORTS].take(record, nodes)
     config.stash[FINDINGS].take(tests, result)
 
 
@@ -304,7 +308,7 @@ class Expansion:
         node = unpack(report)
         if node is None:
             return (yield)
-        _take(config, node.tests, node.result)
+        _take(config, node.tests, node.result, node.nodes)
         set_progress(self.session, node.total)
         if LOG in config.stash:
             config.stash[LOG].take(node.tests, node.result)
@@ -333,13 +337,22 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
         config.stash[LOG].ended()
     if FINDINGS in config.stash:
         config.stash[FINDINGS].store()
-    if tally is None or not tally.not_looked_at or is_worker(config):
-        return result
+    if tally is not None and tally.not_looked_at and not is_worker(config):
+        _fail(session, tally.not_looked_at)
+    if REPORTS in config.stash:
+        reports = config.stash[REPORTS]
+        reports.write(session.exitstatus)
+        if reports.failed and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    return result
+
+
+def _fail(session: pytest.Session, not_looked_at: Sequence[str]) -> None:
+    """The run has failed by tests that were not looked at, and they are what --lf takes up."""
     if session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    cache = cache_of(config)
+    cache = cache_of(session.config)
     if cache is not None:
         failed = cache.get("cache/lastfailed", {})
-        failed.update(dict.fromkeys(tally.not_looked_at, True))
+        failed.update(dict.fromkeys(not_looked_at, True))
         cache.set("cache/lastfailed", failed)
-    return result

@@ -11,6 +11,7 @@ from pytest_synctool.nodeset import fold
 from pytest_synctool.plugin.cluster import BY_NODE, CLUSTER, TALLY, Cluster, changes_nodes
 from pytest_synctool.plugin.durations import durations_of_nodes
 from pytest_synctool.plugin.log import LOG
+from pytest_synctool.plugin.reports import REPORTS
 from pytest_synctool.report.expand import is_entry, is_fixed, letter_of
 from pytest_synctool.report.summary import summary
 from pytest_synctool.words import nodes_in_words
@@ -93,11 +94,15 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
         fixing=changes_nodes(config),
         options=_repeated(config, cluster),
         always=cluster.config.always_run,
+        diffs=config.option.synctool_diff,
     )
     for text, colour in summed_up:
         terminalreporter.write_line(text, **{colour: True} if colour else {})
     for text, colour in _log_lines(config):
         terminalreporter.write_line(text, **{colour: True} if colour else {})
+    if (written := config.stash.get(REPORTS, None)) is not None:
+        for text, colour in written.told:
+            terminalreporter.write_line(text, **{colour: True} if colour else {})
     if hidden:
         terminalreporter.write_line("Expected and found, test by test: -v, or the junit report")
     return result

@@ -18,7 +18,7 @@ from pytest_synctool.session import NodeResult
 # Attributes that reports carry; pytest keeps what it does not know.
 _NODE: Final = "synctool_node"
 _ENTRY: Final = "synctool_entry"
-_FIXED: Final = "synctool_fixed"
+_OUTCOME: Final = "synctool_outcome"
 _LETTER: Final = "synctool_letter"
 
 # One letter for a node: the worst that was found.
@@ -35,16 +35,20 @@ class Writer(Protocol):
 
 
 class DriftText:
-    """The failure text of an entry: one line, and below it what was expected and found. Never a traceback."""
+    """The failure text of an entry: one line, and below it what was expected and found. Never a traceback.
 
-    def __init__(self, headline: str, details: Sequence[str]) -> None:
+    Files have the diff as well, terminals do not.
+    """
+
+    def __init__(self, headline: str, details: Sequence[str], diff: str = "") -> None:
+        self.diff = diff
         # Many nodes differ in the same way, and pytest keeps all their texts.
         self.lines = (headline, *(sys.intern(f"  {detail}") for detail in details))
         # pytest and junit take the one-line message from here.
         self.reprcrash = SimpleNamespace(message=headline)
 
     def __str__(self) -> str:
-        return "\n".join(self.lines)
+        return "\n".join([*self.lines, *([self.diff] if self.diff else [])])
 
     def toterminal(self, writer: Writer) -> None:
         """Write the text for pytest's FAILURES section."""
@@ -159,56 +163,59 @@ def _letter(result: NodeResult) -> str:
 
 def _reports(tests: NodeTests, result: NodeResult) -> Iterator[pytest.TestReport]:
     if result.error is not None:
-        yield _report(tests.nodeid, "failed", "setup", DriftText(result.error, ()), result.duration)
+        yield _report(tests.nodeid, tests.node, "failed", "setup", DriftText(result.error, ()), result.duration)
         # The test of a whole node may have the node id of the node itself.
         for nodeid in (nodeid for nodeid in tests.tests if nodeid != tests.nodeid):
             location = _location(nodeid)
-            yield _report(nodeid, "skipped", "setup", (location[0], 0, f"Skipped: {result.error}"), 0.0)
+            yield _report(nodeid, tests.node, "skipped", "setup", (location[0], 0, f"Skipped: {result.error}"), 0.0)
         return
     if tests.whole:
         for nodeid, outcome, share in outcomes_of(tests, result.outcomes):
             headline = f"{tests.node}: {outcome.message}"
-            yield from _outcome_reports(nodeid, outcome, headline, result.duration * share)
+            yield from _outcome_reports(nodeid, tests.node, outcome, headline, result.duration * share)
         return
     share = result.duration / max(len(tests.ids), 1)
     for nodeid, outcome in zip(tests.ids, result.outcomes, strict=True):
         headline = "" if outcome.status is Status.OK else f"{tests.node}: {shown_destination(nodeid)} {outcome.message}"
-        yield from _outcome_reports(nodeid, outcome, headline, share)
+        yield from _outcome_reports(nodeid, tests.node, outcome, headline, share)
 
 
-def _outcome_reports(nodeid: str, outcome: Outcome, headline: str, duration: float) -> Iterator[pytest.TestReport]:
+def _outcome_reports(
+    nodeid: str, node: str, outcome: Outcome, headline: str, duration: float
+) -> Iterator[pytest.TestReport]:
     match outcome.status:
         case Status.OK:
-            yield _report(nodeid, "passed", "call", None, duration)
+            yield _report(nodeid, node, "passed", "call", None, duration)
+            return
         case Status.FIXED:
-            yield _report(nodeid, "passed", "call", None, duration, fixed=True)
+            report = _report(nodeid, node, "passed", "call", None, duration)
         case Status.SKIPPED:
             reason = (_location(nodeid)[0], 0, f"Skipped: {outcome.message}")
-            yield _report(nodeid, "skipped", "setup", reason, duration)
+            report = _report(nodeid, node, "skipped", "setup", reason, duration)
         case Status.WAIVED:
-            report = _report(nodeid, "skipped", "call", DriftText(headline, outcome.details), duration)
+            report = _report(nodeid, node, "skipped", "call", DriftText(headline, outcome.details), duration)
             vars(report)["wasxfail"] = f"{outcome.message}; waived: {outcome.waiver}"  # where pytest looks for it
-            yield report
         case Status.DRIFT | Status.ERROR:
-            text = DriftText(headline, outcome.details)
-            drift = outcome.status is Status.DRIFT
-            yield _report(nodeid, "failed", "call" if drift else "setup", text, duration)
-            if drift:
-                yield _report(nodeid, "passed", "teardown", None, 0.0)
+            text = DriftText(headline, outcome.details, outcome.diff)
+            when: Literal["setup", "call"] = "call" if outcome.status is Status.DRIFT else "setup"
+            report = _report(nodeid, node, "failed", when, text, duration)
+    vars(report)[_OUTCOME] = outcome
+    yield report
+    if outcome.status is Status.DRIFT:
+        yield _report(nodeid, node, "passed", "teardown", None, 0.0)
 
 
 def _report(
     nodeid: str,
+    node: str,
     outcome: Literal["passed", "failed", "skipped"],
     when: Literal["setup", "call", "teardown"],
     longrepr: tuple[str, int, str] | DriftText | None,
     duration: float,
-    *,
-    fixed: bool = False,
 ) -> pytest.TestReport:
     text = cast(str, longrepr)  # pytest takes any object that has toterminal()
     report = pytest.TestReport(nodeid, _location(nodeid), {}, outcome, text, when, duration=duration)
-    vars(report).update({_ENTRY: True, _FIXED: fixed})
+    vars(report)[_ENTRY] = node
     return report
 
 
@@ -217,9 +224,21 @@ def is_entry(report: pytest.TestReport) -> bool:
     return hasattr(report, _ENTRY)
 
 
+def node_of(report: pytest.TestReport) -> str | None:
+    """The node that the report of an entry is about; None for any other report."""
+    node: str | None = getattr(report, _ENTRY, None)
+    return node
+
+
+def outcome_of(report: pytest.TestReport) -> Outcome:
+    """The outcome that a report of an entry tells."""
+    outcome: Outcome = getattr(report, _OUTCOME, OK)
+    return outcome
+
+
 def is_fixed(report: pytest.TestReport) -> bool:
     """Whether an entry passed because it was put right."""
-    return getattr(report, _FIXED, False)
+    return outcome_of(report).status is Status.FIXED
 
 
 def letter_of(report: pytest.TestReport) -> str | None:

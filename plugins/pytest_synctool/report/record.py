@@ -19,6 +19,16 @@ _OWN: Final = "check"
 # From good to bad: a node is as its worst entry.
 _RANKS: Final = (Status.OK, Status.SKIPPED, Status.FIXED, Status.WAIVED, Status.DRIFT, Status.ERROR)
 
+_NODE_WORDS: Final = {
+    Status.OK: "in_sync",
+    Status.FIXED: "fixed",
+    Status.WAIVED: "waived",
+    Status.DRIFT: "drifted",
+    Status.ERROR: "error",
+    Status.SKIPPED: "not_begun",
+}
+NODE_WORDS: Final = (*_NODE_WORDS.values(), "unreachable")
+
 
 @dataclass(frozen=True, slots=True)
 class EntryName:
@@ -73,6 +83,13 @@ class NodeRecord:
         skipped = [outcome for _, outcome in self.found if outcome.status is Status.SKIPPED]
         return len(skipped) < len(self.entries) or all(outcome in (NOT_RUN, NOT_KEPT) for outcome in skipped)
 
+    @property
+    def word(self) -> str:
+        """How it ended, one of NODE_WORDS."""
+        if self.error is not None:
+            return "unreachable" if self.error.startswith("unreachable") else "error"
+        return _NODE_WORDS[self.status]
+
     def outcomes(self) -> Iterator[tuple[EntryName, Outcome]]:
         """Every entry with its outcome, those that are OK too; none if the node could not be looked at."""
         found = dict(self.found)
@@ -102,18 +119,41 @@ class RunRecord:
     selected: int = 0
     nodes: list[NodeRecord] = field(default_factory=list)
 
+    def node_counts(self) -> dict[str, int]:
+        """How many nodes ended how; those without a result are not begun."""
+        counts = dict.fromkeys(NODE_WORDS, 0)
+        for node in self.nodes:
+            counts[node.word] += 1
+        counts["not_begun"] += max(self.selected - len(self.nodes), 0)
+        return counts
+
+    def entry_counts(self) -> dict[str, int]:
+        """How many entries ended how, of the nodes that were looked at."""
+        counts = dict.fromkeys((status.value for status in Status), 0)
+        for node in self.nodes:
+            if node.error is None:
+                counts[Status.OK.value] += len(node.entries) - len(node.found)
+                for _, outcome in node.found:
+                    counts[outcome.status.value] += 1
+        return counts
+
+    @property
+    def everything_seen(self) -> bool:
+        """Whether every selected node could be looked at, and every entry there: else the run says nothing of it."""
+        counts = self.node_counts()
+        return self.complete and not counts["unreachable"] + counts["error"] + counts["not_begun"]
+
 
 class Recorder:
-    """Takes up results of nodes, and keeps of them what reports need."""
+    """Makes records of results; what nodes have in common is one object."""
 
     def __init__(self) -> None:
-        self.nodes: list[NodeRecord] = []
         self._names: dict[tuple[str, ...], tuple[EntryName, ...]] = {}
         self._outcomes: dict[Outcome, Outcome] = {}
 
     def take(self, tests: NodeTests, result: NodeResult) -> NodeRecord:
         """Take up the result of a node; it is returned as it is kept."""
-        record = NodeRecord(
+        return NodeRecord(
             tests.node,
             self._entries(tests),
             tuple(
@@ -126,8 +166,6 @@ class Recorder:
             result.done,
             result.notes,
         )
-        self.nodes.append(record)
-        return record
 
     def _entries(self, tests: NodeTests) -> tuple[EntryName, ...]:
         """The entries of a node. Node ids are `CHECK::NODE::NAME`."""

@@ -12,6 +12,8 @@ from pytest_synctool.words import nodes_in_words
 
 _MOST_FINDINGS: Final = 40
 _MOST_WARNINGS: Final = 10
+_MOST_DIFF_LINES: Final = 400
+_DIFF_COLOURS: Final = {"+": "green", "-": "red"}
 _WORDS: Final = {Status.ERROR: "ERROR", Status.DRIFT: "DRIFT", Status.FIXED: "FIXED"}
 _COLOURS: Final = {Status.ERROR: "red", Status.DRIFT: "red", Status.FIXED: "green"}
 
@@ -23,11 +25,12 @@ def summary(
     fixing: bool,
     options: Sequence[str] = (),
     always: Sequence[str] = (),
+    diffs: bool = False,
 ) -> Iterator[tuple[str, str]]:
     """The lines of the summary, each with its colour.
 
     `options` are those that a repair of what was found needs, beside those that every repair takes, `always` are the
-    commands that every repair runs.
+    commands that every repair runs. With `diffs` what differs in contents is told, equal differences once.
     """
     for warning in warnings[:_MOST_WARNINGS]:
         yield f"WARNING {warning}", "yellow"
@@ -41,18 +44,39 @@ def summary(
     order = list(_WORDS)
     ranked = sorted(tally.findings.items(), key=lambda f: (order.index(f[0][0]), -len(f[1]), f[0][1]))
     yield from _capped(
-        [(f"{_WORDS[status]} {fold(nodes)}: {text}", _COLOURS[status]) for (status, text), nodes in ranked]
+        [
+            (f"{_WORDS[status]} {fold(nodes)}: {text}{_number(nodes)}", _COLOURS[status])
+            for (status, text), nodes in ranked
+        ]
     )
+    if diffs:
+        yield from _differences(tally, [finding for finding, _ in ranked])
     yield from _capped([(f"SKIPPED {fold(nodes)}: {reason}", "yellow") for reason, nodes in tally.not_begun.items()])
     yield from _closing(tally, fixing=fixing, options=options)
     if not fixing:
         yield from _capped([(f"not running command {printable_text(text)} (always_run)", "") for text in always])
 
 
+def _number(nodes: Sequence[str]) -> str:
+    return f" ({nodes_in_words(len(nodes))})" if len(nodes) > 1 else ""
+
+
+def _differences(tally: Tally, findings: Sequence[tuple[Status, str]]) -> Iterator[tuple[str, str]]:
+    """What differs in contents: that of most nodes first, each difference once."""
+    lines: list[tuple[str, str]] = []
+    for finding in findings:
+        for diff, nodes in sorted(tally.diffs.get(finding, {}).items(), key=lambda item: -len(item[1])):
+            lines.append((f"{fold(nodes)}: {finding[1]}{_number(nodes)}", ""))
+            lines += [(f"  {line}", _DIFF_COLOURS.get(line[:1], "")) for line in diff.split("\n")]
+    yield from lines[:_MOST_DIFF_LINES]
+    if len(lines) > _MOST_DIFF_LINES:
+        yield f"... and {len(lines) - _MOST_DIFF_LINES:,} more lines, see drift.json", ""
+
+
 def _capped(lines: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     yield from lines[:_MOST_FINDINGS]
     if len(lines) > _MOST_FINDINGS:
-        yield f"... and {len(lines) - _MOST_FINDINGS} more findings, see the junit report (--junitxml)", ""
+        yield f"... and {len(lines) - _MOST_FINDINGS} more findings, see the reports", ""
 
 
 def _closing(tally: Tally, *, fixing: bool, options: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pytest_synctool.model import Status
-from pytest_synctool.report.nodetests import NodeTests, reason, shown_destination
+from pytest_synctool.report.grouped import Group, findings_of
+from pytest_synctool.report.nodetests import NodeTests, reason
+from pytest_synctool.report.record import NodeRecord, Recorder
 from pytest_synctool.session import NOT_KEPT, NOT_RUN, NodeResult
 
 
@@ -15,7 +17,8 @@ class Tally:
 
     `unreachable` and `not_begun` have nodes by the reason, `not_looked_at` the ids of their tests. `notes` are what
     people should know beside, with the nodes that it is about. `nothing_kept` counts nodes that had nothing to restore.
-    `durations` are in seconds.
+    `durations` are in seconds. `failures` counts entries that have failed, and nodes that could not be looked at. Of a
+    finding, `diffs` has what differs in contents, with the nodes.
     """
 
     in_sync: int = 0
@@ -29,6 +32,9 @@ class Tally:
     findings: dict[tuple[Status, str], list[str]] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
     durations: dict[str, float] = field(default_factory=dict)
+    failures: int = 0
+    diffs: dict[tuple[Status, str], dict[str, list[str]]] = field(default_factory=dict)
+    _recorder: Recorder = field(default_factory=Recorder)
 
     @property
     def nodes(self) -> int:
@@ -40,18 +46,18 @@ class Tally:
         """How many nodes were not looked at, whether they could not be or were not begun."""
         return sum(len(nodes) for nodes in (*self.unreachable.values(), *self.not_begun.values()))
 
-    @property
-    def failures(self) -> int:
-        """How many entries have failed, and nodes could not be looked at."""
-        failed = (n for (status, _), n in self.findings.items() if status in (Status.DRIFT, Status.ERROR))
-        return sum(map(len, (*failed, *self.unreachable.values())))
+    def add(self, tests: NodeTests, result: NodeResult) -> NodeRecord:
+        """Take up the result of one node; it is returned as reports keep it."""
+        record = self._recorder.take(tests, result)
+        self._add(tests, result, record)
+        return record
 
-    def add(self, tests: NodeTests, result: NodeResult) -> None:
-        """Take up the result of one node."""
+    def _add(self, tests: NodeTests, result: NodeResult, record: NodeRecord) -> None:
         self.durations[tests.node] = result.duration
         for note in result.notes:
             self.notes.setdefault(note, []).append(tests.node)
         if result.error is not None:
+            self.failures += 1
             self.unreachable.setdefault(reason(tests.node, result.error), []).append(tests.node)
             self.not_looked_at.extend(tests.tests)
             return
@@ -66,10 +72,14 @@ class Tally:
             return
         by_status = {Status.DRIFT: self.drifted, Status.FIXED: self.fixed, Status.ERROR: self.errors}
         clean = True
-        for nodeid, outcome in zip(tests.ids, result.outcomes, strict=True):
+        for outcome in result.outcomes:
             clean = clean and (outcome.status is Status.OK or outcome == NOT_RUN)
+            self.failures += outcome.status in (Status.DRIFT, Status.ERROR)
             if outcome.status in by_status:
                 by_status[outcome.status].add(tests.node)
-                text = f"{shown_destination(nodeid)} {outcome.message}"
-                self.findings.setdefault((outcome.status, text), []).append(tests.node)
+        for entry, outcome, below in findings_of(record):
+            text = Group(entry, outcome, below).text
+            self.findings.setdefault((outcome.status, text), []).append(tests.node)
+            if outcome.diff:
+                self.diffs.setdefault((outcome.status, text), {}).setdefault(outcome.diff, []).append(tests.node)
         self.in_sync += clean

@@ -1,0 +1,221 @@
+"""Report files, written by the process that reports, whole, once the run is over: also when it was interrupted."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any, Final
+
+import pytest
+from _pytest.junitxml import xml_key
+
+from pytest_synctool.accounts import user_name
+from pytest_synctool.plugin.cluster import CLUSTER, Cluster, is_worker
+from pytest_synctool.report import document, files
+from pytest_synctool.report.document import Known, NotADocumentError, known_drift
+from pytest_synctool.report.junit import Junit
+from pytest_synctool.report.metrics import metrics
+from pytest_synctool.report.pipeline import code_quality, markdown, workflow_commands
+from pytest_synctool.report.record import NodeRecord, RunRecord
+
+_DEFAULT: Final = "reports"
+_NO_END: Final = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+
+
+def directory_of(config: pytest.Config) -> Path | None:
+    """Where reports go: --synctool-reports, the ini key synctool_reports, or `reports`; None for nowhere."""
+    base = config.inipath.parent if config.inipath else config.invocation_params.dir
+    option = config.option.synctool_reports
+    if option is not None:
+        return (config.invocation_params.dir / option).absolute() if option else None
+    return (base / (config.getini("synctool_reports") or _DEFAULT)).absolute()
+
+
+def prepare(config: pytest.Config) -> None:
+    """Settle where the junit report goes, before pytest's own plugin looks at it."""
+    directory = directory_of(config)
+    if config.option.xmlpath is None and directory is not None and not config.option.synctool_lint:
+        config.option.xmlpath = str(directory / "junit.xml")
+
+
+def open_reports(config: pytest.Config, cluster: Cluster) -> None:
+    """Reports of this run, in the process that reports. Raises pytest.UsageError for what cannot be used."""
+    if not is_worker(config) and not config.option.synctool_lint and not config.option.collectonly:
+        config.stash[REPORTS] = Reports(config, cluster)
+
+
+class Reports:
+    """Takes up the results of a run, and writes its reports. `told` are lines about them, each with its colour."""
+
+    def __init__(self, config: pytest.Config, cluster: Cluster) -> None:
+        option = config.option
+        own = {node.name: [g for g in node.groups if g not in (node.name, "all")] for node in cluster.nodes}
+        mode = "restore" if option.synctool_restore else "fix" if option.synctool_fix else "audit"
+        now = datetime.now().astimezone()
+        self.run = RunRecord(
+            f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+            mode,
+            user_name(),
+            os.uname().nodename,
+            str(cluster.config.path),
+            str(cluster.config.masterdir),
+            now,
+            now,
+            own,
+        )
+        self.failed = False
+        self.told: list[tuple[str, str]] = []
+        self._config = config
+        self._order = {node.name: number for number, node in enumerate(cluster.nodes)}
+        self._directory = directory_of(config)
+        self._known = _baseline(config)
+        self._lines = _stream(config)
+        self._complain_early()
+        if self._lines is not None:
+            self._stream(document.line("run", document.run_fields(self.run)))
+
+    def _complain_early(self) -> None:
+        """Before a node is contacted, say that nothing can be written where it was asked for."""
+        if self._directory is None:
+            return
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            if not os.access(self._directory, os.W_OK):
+                raise PermissionError(13, os.strerror(13))
+        except OSError as error:
+            problem = f"no reports can be written in {self._directory}: {error.strerror}"
+            if self._config.option.synctool_reports is not None:
+                raise pytest.UsageError(f"--synctool-reports: {problem}") from error
+            self.told.append((f"WARNING {problem}; --synctool-reports=DIR names another directory", "yellow"))
+            self._directory = None
+            self._config.option.xmlpath = None if _is_ours(self._config) else self._config.option.xmlpath
+
+    def take(self, record: NodeRecord, selected: int) -> None:
+        """Take up the result of a node; `selected` is how many nodes the run is about."""
+        self.run.selected = selected
+        self.run.nodes.append(record)
+        if self._lines is not None:
+            self._stream("".join(document.lines_of(self.run, record)))
+
+    def write(self, exit_status: int) -> None:
+        """Write everything. What cannot be written is told, and `failed` then."""
+        run = self.run
+        run.nodes.sort(key=lambda node: self._order.get(node.node, len(self._order)))
+        run.ended = datetime.now().astimezone()
+        run.exit_status = int(exit_status)
+        run.selected = max(run.selected, len(run.nodes))
+        run.complete = exit_status not in _NO_END and len(run.nodes) == run.selected
+        option = self._config.option
+        workspace = os.environ.get("GITHUB_WORKSPACE") or os.environ.get("CI_PROJECT_DIR") or str(Path.cwd())
+        if self._directory is not None:
+            self._put(self._directory / "drift.json", lambda: document.document(run, self._known))
+            self._put(self._directory / "metrics.prom", lambda: [metrics(run)])
+            self.told.append((f"Reports: {self._directory}", ""))
+        if option.synctool_codequality:
+            self._put(Path(option.synctool_codequality), lambda: [code_quality(run, workspace)])
+        if option.synctool_summary:
+            self._append(option.synctool_summary, markdown(run, self._known))
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            self.told += [(text.rstrip("\n"), "") for text in workflow_commands(run, self._known, workspace)]
+        if self._lines is not None:
+            end = {"run": document.run_fields(run), "summary": document.summary_fields(run)}
+            self._stream(document.line("end", end))
+
+    def _put(self, path: Path, chunks: Callable[[], Iterable[str]]) -> None:
+        try:
+            files.write(path, chunks())
+        except OSError as error:
+            self._unwritten(str(path), error)
+
+    def _append(self, path: str, chunks: Iterator[str]) -> None:
+        """Step summaries are appended to: other steps have written theirs into the same file."""
+        try:
+            with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
+                file.writelines(chunks)
+        except OSError as error:
+            self._unwritten(path, error)
+
+    def _stream(self, text: str) -> None:
+        assert self._lines is not None
+        try:
+            self._lines.write(text)
+            self._lines.flush()
+        except OSError as error:
+            self._unwritten(self._config.option.synctool_jsonl, error)
+            with suppress(OSError):
+                self._lines.close()
+            self._lines = None
+
+    def _unwritten(self, path: str, error: OSError) -> None:
+        self.failed = True
+        self.told.append((f"ERROR the report {path} could not be written: {error.strerror}", "red"))
+
+
+REPORTS = pytest.StashKey[Reports]()
+
+
+def _is_ours(config: pytest.Config) -> bool:
+    directory = directory_of(config)
+    return directory is not None and config.option.xmlpath == str(directory / "junit.xml")
+
+
+def _baseline(config: pytest.Config) -> Known | None:
+    path = config.option.synctool_baseline
+    if not path:
+        return None
+    try:
+        return known_drift(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise pytest.UsageError(f"--synctool-baseline: there is no file {path}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise pytest.UsageError(f"--synctool-baseline: cannot read {path}: {error}") from error
+    except NotADocumentError as error:
+        raise pytest.UsageError(f"--synctool-baseline: {path}: {error}; expected a drift.json") from error
+
+
+def _stream(config: pytest.Config) -> IO[str] | None:
+    path = config.option.synctool_jsonl
+    if not path:
+        return None
+    try:
+        return open(path, "w", encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise pytest.UsageError(f"--synctool-jsonl: cannot write {path}: {error.strerror}") from error
+
+
+def register_junit(config: pytest.Config) -> None:
+    """Complete what pytest's junit writer says of entries, and have it replace the report of another run as a whole."""
+    xml: Any = config.stash.get(xml_key, None)
+    cluster = config.stash.get(CLUSTER, None)
+    if xml is None or cluster is None:
+        return
+    groups = {node.name: node.groups[1:] for node in cluster.nodes}
+    config.pluginmanager.register(Junit(xml, groups), "synctool-junit")
+    config.pluginmanager.register(Replacing(xml), "synctool-junit-file")
+
+
+class Replacing:
+    """The junit report takes its name when it is complete."""
+
+    def __init__(self, xml: Any) -> None:
+        self._xml = xml
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self) -> Any:
+        """Have it written beside, and renamed, before the terminal says where it is."""
+        path = Path(self._xml.logfile)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+        regular = path.is_file() or not path.exists()
+        self._xml.logfile = str(temporary) if regular else str(path)
+        try:
+            result = yield
+            if regular and temporary.exists():
+                temporary.replace(path)
+            return result
+        finally:
+            self._xml.logfile = str(path)
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,102 @@
+"""Findings of a run grouped by what they say: the same on many nodes is one, and so is a directory that is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from pytest_synctool.model import Outcome, Status
+from pytest_synctool.nodeset import fold
+from pytest_synctool.report.record import EntryName, NodeRecord
+
+# The worst first.
+RANKS: Final = (Status.ERROR, Status.DRIFT, Status.WAIVED, Status.FIXED)
+
+_MISSING: Final = "missing"
+_MADE: Final = "(missing)"
+
+
+@dataclass(slots=True)
+class Group:
+    """A finding, with the nodes that have it.
+
+    `outcome` is that of the first of them; `below` counts entries below it that are missing for the same reason: it is
+    a directory that is not there. `diffs` has the nodes by what differs in contents.
+    """
+
+    entry: EntryName
+    outcome: Outcome
+    below: int = 0
+    nodes: list[str] = field(default_factory=list)
+    diffs: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """`/etc/ntp.conf file size mismatch`, without the nodes."""
+        more = f" and {self.below:,} below it" if self.below else ""
+        waiver = f" (waived: {self.outcome.waiver})" if self.outcome.waiver else ""
+        return f"{self.entry.path} {self.outcome.message}{more}{waiver}"
+
+    @property
+    def where(self) -> str:
+        """`node[1-64]`."""
+        return fold(self.nodes)
+
+
+def grouped(nodes: Iterable[NodeRecord]) -> list[Group]:
+    """All findings that are not skipped, the worst first, then those of most nodes."""
+    found: dict[tuple[EntryName, Status, str, str, int], Group] = {}
+    for node in nodes:
+        for entry, outcome, below in findings_of(node):
+            key = (entry, outcome.status, outcome.message, outcome.waiver, below)
+            group = found.get(key)
+            if group is None:
+                group = found[key] = Group(entry, outcome, below)
+            group.nodes.append(node.node)
+            if outcome.diff:
+                group.diffs.setdefault(outcome.diff, []).append(node.node)
+    return sorted(found.values(), key=lambda g: (RANKS.index(g.outcome.status), -len(g.nodes), g.entry.path))
+
+
+def unreachable(nodes: Iterable[NodeRecord]) -> list[tuple[str, list[str]]]:
+    """Why nodes could not be looked at, with the nodes: the reason of most of them first."""
+    found: dict[str, list[str]] = {}
+    for node in nodes:
+        if node.error is not None:
+            found.setdefault(node.error, []).append(node.node)
+    return sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+
+
+def findings_of(node: NodeRecord) -> Iterator[tuple[EntryName, Outcome, int]]:
+    """The findings of a node, each with how many below it are told by it."""
+    if not node.found:
+        return
+    told: list[tuple[EntryName, Outcome]] = []
+    below: dict[int, int] = {}
+    tops: dict[tuple[str, Status, str], int] = {}
+    for position, outcome in node.found:
+        if outcome.status not in RANKS:
+            continue
+        entry = node.entries[position]
+        if outcome.message == _MISSING or outcome.message.endswith(_MADE):
+            top = _top(tops, entry, outcome.status)
+            if top is not None:
+                below[top] = below.get(top, 0) + 1
+                continue
+            tops[entry.check, outcome.status, entry.name] = len(told)
+        told.append((entry, outcome))
+    for number, (entry, outcome) in enumerate(told):
+        yield entry, outcome, below.get(number, 0)
+
+
+def _top(tops: dict[tuple[str, Status, str], int], entry: EntryName, status: Status) -> int | None:
+    """The directory above an entry that is missing as well: parents come before what lies in them."""
+    if not tops:
+        return None
+    parts = entry.name.split("/")
+    for length in range(2, len(parts)):
+        found = tops.get((entry.check, status, "/".join(parts[:length])))
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,67 @@
+"""`metrics.prom`: a run in numbers, for node_exporter's textfile collector."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pytest_synctool import __version__
+from pytest_synctool.model import Status
+from pytest_synctool.report.record import NodeRecord, RunRecord
+
+_ALL: Final = "all"
+
+
+def metrics(run: RunRecord) -> str:
+    """The text of the file. Of every group there is a sample of its own, `all` is of every node of the run."""
+    # Its modules take a while to load, and most of what imports this one has no use for them.
+    from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+    registry = CollectorRegistry()
+    by_group = _by_group(run)
+    counts = {group: _counts(nodes) for group, nodes in by_group.items()}
+    for name, help_ in (
+        ("managed_entries", "Files, directories, links and deletions that were looked at"),
+        ("drifted_entries", "Entries that differ from what the masterdir says"),
+        ("waived_entries", "Entries that differ under a waiver"),
+        ("fixed_entries", "Entries that this run has put right"),
+        ("error_entries", "Entries that could not be looked at"),
+        ("unreachable_nodes", "Nodes that could not be looked at"),
+    ):
+        gauge = Gauge(f"synctool_{name}", help_, ["group"], registry=registry)
+        for group, values in counts.items():
+            gauge.labels(group).set(values[name])
+    gauge = Gauge("synctool_nodes", "Nodes by how they ended", ["outcome"], registry=registry)
+    for word, number in run.node_counts().items():
+        gauge.labels(word).set(number)
+    for name, help_, value in (
+        ("run_duration_seconds", "How long the run took", (run.ended - run.started).total_seconds()),
+        ("last_run_timestamp_seconds", "When the run ended", run.ended.timestamp()),
+        ("last_run_complete", "1 if every selected node was looked at, else 0", float(run.everything_seen)),
+        ("last_run_exit_status", "The exit status of the run", float(run.exit_status)),
+    ):
+        Gauge(f"synctool_{name}", help_, registry=registry).set(value)
+    info = Gauge("synctool_run_info", "What the run was", ["version", "mode"], registry=registry)
+    info.labels(__version__, run.mode).set(1)
+    text: str = generate_latest(registry).decode("utf-8")
+    return text
+
+
+def _by_group(run: RunRecord) -> dict[str, list[NodeRecord]]:
+    found: dict[str, list[NodeRecord]] = {_ALL: list(run.nodes)}
+    for node in run.nodes:
+        for group in run.groups.get(node.node, ()):
+            found.setdefault(group, []).append(node)
+    return found
+
+
+def _counts(nodes: list[NodeRecord]) -> dict[str, float]:
+    looked_at = [node for node in nodes if node.error is None]
+    statuses = [outcome.status for node in looked_at for _, outcome in node.found]
+    return {
+        "managed_entries": sum(len(node.entries) for node in looked_at),
+        "drifted_entries": statuses.count(Status.DRIFT),
+        "waived_entries": statuses.count(Status.WAIVED),
+        "fixed_entries": statuses.count(Status.FIXED),
+        "error_entries": statuses.count(Status.ERROR),
+        "unreachable_nodes": len(nodes) - len(looked_at),
+    }

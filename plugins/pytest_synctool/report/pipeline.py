@@ -1,0 +1,152 @@
+"""What CI systems show of a run: a step summary in Markdown, annotations, and a code-quality report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pytest_synctool.model import Status, printable_text
+from pytest_synctool.nodeset import fold
+from pytest_synctool.report.document import Known
+from pytest_synctool.report.grouped import Group, grouped, unreachable
+from pytest_synctool.report.record import RunRecord
+from pytest_synctool.words import nodes_in_words
+
+_MOST_ROWS: Final = 50
+_MOST_ANNOTATIONS: Final = 10  # GitHub shows no more of a step
+_LONGEST: Final = 500  # characters of a cell
+_WORDS: Final = {Status.ERROR: "ERROR", Status.DRIFT: "DRIFT", Status.WAIVED: "WAIVED", Status.FIXED: "FIXED"}
+_SEVERITY: Final = {Status.ERROR: "critical", Status.DRIFT: "major", Status.WAIVED: "info", Status.FIXED: "info"}
+
+
+def new_nodes(group: Group, known: Known) -> list[str]:
+    """The nodes whose drift an earlier document does not have."""
+    entry, message = group.entry, group.outcome.message
+    return [node for node in group.nodes if (node, entry.check, entry.path, message) not in known]
+
+
+def markdown(run: RunRecord, known: Known | None) -> Iterator[str]:
+    """A summary of the run, for a page that shows Markdown; with `known` drift new drift is told apart."""
+    counts = {word: number for word, number in run.node_counts().items() if number}
+    yield f"## synctool: {_verdict(run)}\n\n"
+    words = ", ".join(f"{number:,} {word.replace('_', ' ')}" for word, number in counts.items())
+    yield f"{nodes_in_words(run.selected)}: {words or 'none looked at'}. "
+    entries = {word: number for word, number in run.entry_counts().items() if number}
+    yield f"Entries: {', '.join(f'{number:,} {word}' for word, number in entries.items()) or 'none'}.\n\n"
+    if not run.complete:
+        yield "**The run did not come to its end: what is not listed was not looked at.**\n\n"
+    rows = [("ERROR", nodes, reason, "") for reason, nodes in unreachable(run.nodes)]
+    for group in grouped(run.nodes):
+        new = "" if known is None or group.outcome.status is not Status.DRIFT else _new(group, known)
+        rows.append((_WORDS[group.outcome.status], group.nodes, group.text, new))
+    if not rows:
+        return
+    column = "" if known is None else " New |"
+    yield f"| | Nodes | Finding |{column}\n|---|---|---|{'' if known is None else '---|'}\n"
+    for word, nodes, text, new in rows[:_MOST_ROWS]:
+        cells = [word, _cell(_folded(nodes)), _cell(text), *([] if known is None else [new])]
+        yield f"| {' | '.join(cells)} |\n"
+    if len(rows) > _MOST_ROWS:
+        yield f"\n... and {len(rows) - _MOST_ROWS:,} more findings, see `drift.html` or `drift.json`\n"
+    if any(row[0] == "DRIFT" for row in rows) and run.mode == "audit":
+        yield "\nTo put right what was found: `pytest --lf --fix`\n"
+
+
+def _verdict(run: RunRecord) -> str:
+    counts = run.node_counts()
+    if not run.everything_seen:
+        return "not everything could be looked at"
+    if counts["drifted"]:
+        return "drift"
+    return "fixed" if counts["fixed"] else "in sync"
+
+
+def _new(group: Group, known: Known) -> str:
+    new = new_nodes(group, known)
+    if not new:
+        return "known"
+    return "new" if len(new) == len(group.nodes) else f"new on {_cell(_folded(new))}"
+
+
+def _folded(nodes: Sequence[str]) -> str:
+    return f"{fold(nodes)} ({nodes_in_words(len(nodes))})" if len(nodes) > 1 else nodes[0]
+
+
+def _cell(text: str) -> str:
+    """A text that Markdown and HTML leave as it is, in a cell of a table."""
+    text = printable_text(text)
+    text = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+    return "".join(f"&#{ord(c)};" if c in "|`<>&*_[]\\~#!@" else c for c in text)
+
+
+def workflow_commands(run: RunRecord, known: Known | None, workspace: str) -> Iterator[str]:
+    """At most ten workflow commands for GitHub Actions, the worst first, the last one for all that are left.
+
+    Findings of sources below `workspace` (the checkout) are shown at the file there.
+    """
+    found = [("error", "", f"{_folded(nodes)}: {reason}") for reason, nodes in unreachable(run.nodes)]
+    for group in grouped(run.nodes):
+        if group.outcome.status not in (Status.ERROR, Status.DRIFT):
+            continue
+        old = known is not None and group.outcome.status is Status.DRIFT and not new_nodes(group, known)
+        text = f"{_folded(group.nodes)}: {group.text}{' (known)' if old else ''}"
+        found.append(("warning" if old else "error", _file(run, group, workspace), text))
+    if not run.complete:
+        found.insert(0, ("error", "", "the run did not come to its end: not everything was looked at"))
+    shown = found if len(found) <= _MOST_ANNOTATIONS else found[: _MOST_ANNOTATIONS - 1]
+    if len(found) > len(shown):
+        shown = [*shown, ("error", "", f"and {len(found) - len(shown):,} more findings, see the reports")]
+    for level, file, text in shown:
+        place = f"file={_property(file)}," if file else ""
+        yield f"::{level} {place}title=synctool::{_data(text)}\n"
+
+
+def _file(run: RunRecord, group: Group, workspace: str) -> str:
+    """The source of a finding below the checkout; empty if it is not there."""
+    source = group.outcome.source
+    return _below(os.path.join(run.masterdir, source), workspace) if source else ""
+
+
+def _below(path: str, workspace: str) -> str:
+    """A path from the checkout on; empty if it is not in there."""
+    relative = os.path.relpath(path, workspace) if workspace else ".."
+    return "" if relative == ".." or relative.startswith("../") else relative
+
+
+def _data(text: str) -> str:
+    return printable_text(text).replace("%", "%25")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def code_quality(run: RunRecord, workspace: str) -> str:
+    """The report that GitLab shows in merge requests: an issue for every finding, whichever nodes have it."""
+    issues = []
+    for reason, nodes in unreachable(run.nodes):
+        file = _below(run.configuration, workspace) or os.path.basename(run.configuration)
+        issues.append(_issue(f"{_folded(nodes)}: {reason}", "unreachable", "critical", file, reason))
+    for group in grouped(run.nodes):
+        status = group.outcome.status
+        if status is Status.FIXED:
+            continue
+        file = _file(run, group, workspace) or group.outcome.source or group.entry.path.lstrip("/")
+        # The same finding on other nodes as well is the same issue.
+        identity = f"{group.entry.check} {group.entry.path} {status.value} {group.outcome.message}"
+        check = f"{group.entry.kind}-{status.value}"
+        issues.append(_issue(f"{_folded(group.nodes)}: {group.text}", check, _SEVERITY[status], file, identity))
+    return json.dumps(issues, indent=1, ensure_ascii=False) + "\n"
+
+
+def _issue(text: str, check: str, severity: str, file: str, identity: str) -> dict[str, object]:
+    return {
+        "description": printable_text(text),
+        "check_name": check,
+        "fingerprint": hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest(),
+        "severity": severity,
+        "location": {"path": file, "lines": {"begin": 1}},
+    }

@@ -1,0 +1,250 @@
+"""A run's record, and the reports that programs read, against their schema and their readers."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files as resources
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+from pytest_synctool.model import OK, Change, Outcome, Status
+from pytest_synctool.nodeids import encode
+from pytest_synctool.report import document, files
+from pytest_synctool.report.document import NotADocumentError, known_drift
+from pytest_synctool.report.grouped import grouped
+from pytest_synctool.report.junit import names
+from pytest_synctool.report.metrics import metrics
+from pytest_synctool.report.nodetests import NodeTests
+from pytest_synctool.report.pipeline import code_quality, markdown, workflow_commands
+from pytest_synctool.report.record import NodeRecord, Recorder, RunRecord
+from pytest_synctool.session import NOT_RUN, NodeResult
+
+from tests_meta.unit.helpers import ODD_NAMES
+
+SUITE = "synctool_checks/test_overlay.py"
+SCHEMA = json.loads(resources("pytest_synctool").joinpath("schema/drift.json").read_text())
+CHANGES = (Change("mode", "0644", "0600"),)
+DRIFT = Outcome(Status.DRIFT, "mode mismatch", ("mode: expected 0644, found 0600",), CHANGES, "overlay/a._all")
+MISSING = Outcome(Status.DRIFT, "missing", changes=(Change("missing", "file", "nothing"),))
+FIXED = Outcome(Status.FIXED, "updated (file size mismatch)", source="overlay/a._all")
+ERROR = Outcome(Status.ERROR, "cannot be looked at: Permission denied")
+
+
+def record(node: str, paths: Sequence[bytes], result: NodeResult, recorder: Recorder) -> NodeRecord:
+    """The record of a node with these destinations."""
+    top = f"{SUITE}::{node}"
+    return recorder.take(NodeTests(node, top, [f"{top}::{encode(path)}" for path in paths]), result)
+
+
+def run_of(results: dict[str, NodeResult], paths: Sequence[bytes] = (b"/a", b"/b")) -> RunRecord:
+    """A run over nodes that all have the same entries; each is in group batch."""
+    recorder, began = Recorder(), datetime(2026, 11, 25, 3, 14, 15, tzinfo=UTC)
+    made = RunRecord("r1", "audit", "root", "admin1", "/x/synctool.conf", "/x/masterdir", began, began, {})
+    made.ended = began + timedelta(seconds=2)
+    made.nodes = [record(node, paths, result, recorder) for node, result in results.items()]
+    made.groups, made.selected = dict.fromkeys(results, ("batch",)), len(results)
+    return made
+
+
+MIXED = {
+    "n1": NodeResult((DRIFT, OK)),
+    "n2": NodeResult((DRIFT, FIXED)),
+    "n3": NodeResult((OK, OK), duration=1.5),
+    "n4": NodeResult((OK, ERROR)),
+    "n5": NodeResult((), "n5 unreachable: Connection refused"),
+}
+
+_texts = st.text(max_size=12)
+_outcomes = st.just(OK) | st.builds(
+    Outcome,
+    st.sampled_from([Status.DRIFT, Status.FIXED, Status.ERROR, Status.SKIPPED, Status.WAIVED]),
+    _texts,
+    st.lists(_texts, max_size=2).map(tuple),
+    st.lists(st.builds(Change, _texts, _texts, _texts), max_size=2).map(tuple),
+    _texts,
+    _texts,
+    _texts,
+)
+_results = st.builds(NodeResult, st.tuples(_outcomes, _outcomes)) | st.builds(NodeResult, st.just(()), _texts)
+_runs = st.dictionaries(st.sampled_from(["n1", "n2", "web.x", "n10"]), _results, max_size=4).map(run_of)
+
+
+class TestRecord:
+    def test_counts(self) -> None:
+        run = run_of(MIXED)
+        words = {node.node: node.word for node in run.nodes}
+        assert words == {"n1": "drifted", "n2": "drifted", "n3": "in_sync", "n4": "error", "n5": "unreachable"}
+        assert run.entry_counts() == {"ok": 4, "drift": 2, "fixed": 1, "error": 1, "waived": 0, "skipped": 0}
+        assert not run.everything_seen
+
+    def test_nodes_alike_share_their_entries(self) -> None:
+        run = run_of(MIXED)
+        assert len({id(node.entries) for node in run.nodes}) == 1
+
+    def test_what_was_not_begun_is_not_in_sync(self) -> None:
+        """A batch before it failed, or the run was interrupted; tasks that a dry run leaves out are no matter."""
+        left = NodeResult((Outcome(Status.SKIPPED, "not begun"),) * 2)
+        run = run_of({"n1": left, "n2": NodeResult((OK, NOT_RUN))})
+        run.selected = 3
+        assert [node.word for node in run.nodes] == ["not_begun", "in_sync"]
+        assert run.node_counts()["not_begun"] == 2
+        assert not run.everything_seen
+
+
+class TestGrouped:
+    def test_the_worst_first_under_folded_nodes(self) -> None:
+        told = [(group.outcome.status.value, group.where, group.text) for group in grouped(run_of(MIXED).nodes)]
+        assert told == [
+            ("error", "n4", "/b cannot be looked at: Permission denied"),
+            ("drift", "n[1-2]", "/a mode mismatch"),
+            ("fixed", "n2", "/b updated (file size mismatch)"),
+        ]
+
+    def test_a_missing_directory_is_one_finding(self) -> None:
+        paths = (b"/d", b"/d/a", b"/d/e", b"/d/e/b", b"/dd")
+        run = run_of(dict.fromkeys(("n1", "n2"), NodeResult((MISSING,) * 4 + (DRIFT,))), paths)
+        assert [(g.text, g.where) for g in grouped(run.nodes)] == [
+            ("/d missing and 3 below it", "n[1-2]"),
+            ("/dd mode mismatch", "n[1-2]"),
+        ]
+
+    @given(run=_runs)
+    def test_no_finding_is_lost(self, run: RunRecord) -> None:
+        counts = run.entry_counts()
+        told = sum((1 + group.below) * len(group.nodes) for group in grouped(run.nodes))
+        assert told == sum(counts[word] for word in ("drift", "error", "waived", "fixed"))
+
+
+class TestDocument:
+    @given(run=_runs)
+    def test_it_is_valid_and_holds_everything(self, run: RunRecord) -> None:
+        text = "".join(document.document(run, frozenset()))
+        found = json.loads(text.encode("utf-8", "backslashreplace"))
+        jsonschema.validate(found, SCHEMA)
+        assert [node["node"] for node in found["nodes"]] == [node.node for node in run.nodes]
+        assert len(found["results"]) == sum(len(node.found) for node in run.nodes)
+        for node in found["nodes"]:
+            assert len(found["entry_sets"][node["entry_set"]]) == 2
+
+    def test_new_and_known_drift(self) -> None:
+        before = "".join(document.document(run_of({"n1": NodeResult((DRIFT, OK))}), None))
+        now = run_of({"n1": NodeResult((DRIFT, MISSING)), "n2": NodeResult((DRIFT, OK))})
+        found = json.loads("".join(document.document(now, known_drift(before))))
+        assert [(row["node"], row["path"], row["new"]) for row in found["results"]] == [
+            ("n1", "/a", False),
+            ("n1", "/b", True),
+            ("n2", "/a", True),
+        ]
+        table = "".join(markdown(now, known_drift(before)))
+        assert "| DRIFT | n&#91;1-2&#93; (2 nodes) | /a mode mismatch | new on n2 |" in table
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "pytest-synctool drift", "version": 2}'])
+    def test_what_is_no_document_is_told(self, text: str) -> None:
+        with pytest.raises(NotADocumentError):
+            known_drift(text)
+
+    def test_lines(self) -> None:
+        run = run_of(MIXED)
+        rows = [json.loads(line) for node in run.nodes for line in document.lines_of(run, node)]
+        assert [row["type"] for row in rows if row["node"] == "n2"] == ["node", "result", "result"]
+
+
+class TestMetrics:
+    @given(run=_runs)
+    def test_a_real_parser_reads_them(self, run: RunRecord) -> None:
+        samples = [s for family in text_string_to_metric_families(metrics(run)) for s in family.samples]
+        found = {(s.name, *s.labels.values()): s.value for s in samples}
+        assert found[("synctool_drifted_entries", "all")] == run.entry_counts()["drift"]
+        assert found[("synctool_unreachable_nodes", "all")] == sum(node.error is not None for node in run.nodes)
+        assert found[("synctool_last_run_complete",)] == run.everything_seen
+        assert found[("synctool_last_run_timestamp_seconds",)] == run.ended.timestamp()
+
+    def test_groups(self) -> None:
+        text = metrics(run_of(MIXED))
+        assert 'synctool_drifted_entries{group="batch"} 2.0' in text
+        assert 'synctool_managed_entries{group="all"} 8.0' in text
+        assert 'synctool_nodes{outcome="unreachable"} 1.0' in text
+
+
+class TestPipeline:
+    def test_never_called_in_sync_if_something_was_not_looked_at(self) -> None:
+        assert "not everything could be looked at" in "".join(markdown(run_of(MIXED), None))
+        interrupted = run_of({"n1": NodeResult((OK, OK))})
+        interrupted.complete = False
+        assert "did not come to its end" in "".join(markdown(interrupted, None))
+        assert "## synctool: in sync" in "".join(markdown(run_of({"n1": NodeResult((OK, OK))}), None))
+
+    def test_at_most_ten_annotations(self) -> None:
+        paths = [b"/%d" % number for number in range(25)]
+        run = run_of({"n1": NodeResult((DRIFT,) * 25)}, paths)
+        told = list(workflow_commands(run, None, "/x"))
+        assert len(told) == 10
+        assert told[0].startswith("::error file=masterdir/overlay/a._all,title=synctool::n1: /")
+        assert told[-1] == "::error title=synctool::and 16 more findings, see the reports\n"
+
+    @given(run=_runs)
+    def test_an_annotation_is_one_line(self, run: RunRecord) -> None:
+        for text in workflow_commands(run, None, "/x"):
+            assert text.startswith("::")
+            assert len(text.splitlines()) == 1
+
+    def test_code_quality(self) -> None:
+        issues = json.loads(code_quality(run_of(MIXED), "/x"))
+        assert [(issue["severity"], issue["location"]["path"]) for issue in issues] == [
+            ("critical", "synctool.conf"),
+            ("critical", "b"),
+            ("major", "masterdir/overlay/a._all"),
+        ]
+        more = json.loads(code_quality(run_of({**MIXED, "n9": NodeResult((DRIFT, OK))}), "/x"))
+        assert more[2]["fingerprint"] == issues[2]["fingerprint"]
+        assert len({issue["fingerprint"] for issue in issues}) == 3
+
+    def test_markdown_leaves_names_as_they_are(self) -> None:
+        table = "".join(markdown(run_of({"n1": NodeResult((DRIFT, OK))}, (b"/a|<img>`", b"/b")), None))
+        assert "<img>" not in table
+        assert "/a&#124;&#60;img&#62;&#96; mode mismatch" in table
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("node", "path", "expected"),
+        [
+            ("node1", b"/etc/motd", ("synctool_checks.test_overlay.node1", "/etc/motd")),
+            ("web.example", b"/a[1]", ("synctool_checks.test_overlay.web_example", "/a[1]")),
+            ("node1", b"/a\xff", ("synctool_checks.test_overlay.node1", "/a%FF")),
+            ("node1", b"/100%", ("synctool_checks.test_overlay.node1", "/100%25")),
+        ],
+    )
+    def test_class_and_name(self, node: str, path: bytes, expected: tuple[str, str]) -> None:
+        assert names(f"{SUITE}::{node}::{encode(path)}", node) == expected
+
+    def test_of_a_node_and_of_a_check_of_ones_own(self) -> None:
+        assert names(f"{SUITE}::a.b", "a.b") == ("synctool_checks.test_overlay", "a.b")
+        assert names("test_own.py::check_x::n1::/a", "n1") == ("test_own.check_x.n1", "/a")
+
+    def test_they_are_unique(self) -> None:
+        paths = [*ODD_NAMES, b"\\xff", b"\xff", b"%FF", b"a%FF", b"a\xff", b"[", b"%5B", b"::", b"%3A%3A"]
+        found = {names(f"{SUITE}::n1::{encode(b'/' + path)}", "n1") for path in paths}
+        assert len(found) == len(set(paths))
+
+
+class TestFiles:
+    def test_replaced_as_a_whole_or_not_at_all(self, tmp_path: Path) -> None:
+        path = tmp_path / "made" / "report"
+        files.write(path, ["one", "\udcff"])
+        assert path.read_text() == "one\\udcff"
+
+        def broken() -> Sequence[str]:
+            raise OSError(28, os.strerror(28))
+
+        with pytest.raises(OSError, match="No space"):
+            files.write(path, (text for _ in "x" for text in broken()))
+        assert [entry.name for entry in path.parent.iterdir()] == ["report"]
+        assert path.read_text() == "one\\udcff"
