@@ -29,3 +29,7 @@ class TransportError(SynctoolError):
 
 class RemoteError(SynctoolError):
     """A node answered, but not in a way that tells the state of its files."""
+
+
+class HistoryError(SynctoolError):
+    """The history of runs cannot be read, or what is asked of it is not there."""

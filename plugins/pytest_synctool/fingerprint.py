@@ -13,7 +13,7 @@ from pytest_synctool.config import Config
 from pytest_synctool.config.model import OnUpdate
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.masterdir import IgnoreRules
-from pytest_synctool.model import Kind, Node, printable
+from pytest_synctool.model import FileState, Kind, Node, printable
 from pytest_synctool.repository import Entry, Repository
 from pytest_synctool.source import Tree
 
@@ -68,9 +68,14 @@ def _entry(entry: Entry) -> tuple[object, ...]:
         state = entry.expected
     except RepositoryError as error:
         return (*said, str(error))
+    return (*said, *state_values(state))
+
+
+def state_values(state: FileState) -> tuple[object, ...]:
+    """What counts of an expected state, for a digest."""
     size = state.size if state.kind is Kind.FILE else None
     account = (state.owner or state.uid, state.group or state.gid)
-    return (*said, state.kind.value, state.mode, account, size, state.md5, state.target)
+    return (state.kind.value, state.mode, account, size, state.md5, state.target)
 
 
 def _scripts(masterdir: Path) -> Iterator[bytes]:

@@ -1,0 +1,1 @@
+"""History: what runs have found, kept in one file, and what can be told from that."""

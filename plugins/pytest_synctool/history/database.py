@@ -1,0 +1,229 @@
+"""The file that the history is in: how it is opened, locked, found to be damaged and set aside."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from pytest_synctool.errors import HistoryError
+
+NAME: Final = "history.sqlite"
+VERSION: Final = 1
+
+_APPLICATION: Final = 0x73796E63
+_PATIENCE: Final = 60.0  # seconds for others at work on it; one that records is done in about one
+_PAUSE: Final = 0.02
+_WITH: Final = ("", "-wal", "-shm")  # of what the file consists
+_CODE: Final = 0xFF  # the part of an error code that says what kind it is
+_SPARE: Final = 1000  # pages of 4 KB that are kept for the next run
+
+# An entry of a set that has no result was OK. `last` is the last run that has used a row; `seen` is when that was.
+_SCHEMA: Final = (
+    "CREATE TABLE run (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, started INTEGER NOT NULL,"
+    " ended INTEGER NOT NULL, mode TEXT NOT NULL, user TEXT NOT NULL, host TEXT NOT NULL, complete INTEGER NOT NULL,"
+    " selected INTEGER NOT NULL, in_sync INTEGER NOT NULL, drifted INTEGER NOT NULL, fixed INTEGER NOT NULL,"
+    " errors INTEGER NOT NULL, waived INTEGER NOT NULL, entries INTEGER NOT NULL)",
+    "CREATE TABLE entry (id INTEGER PRIMARY KEY, test TEXT NOT NULL, name TEXT NOT NULL, last INTEGER NOT NULL,"
+    " seen INTEGER NOT NULL, UNIQUE (test, name))",
+    "CREATE TABLE wanted (id INTEGER PRIMARY KEY, entry INTEGER NOT NULL, signature TEXT NOT NULL,"
+    " last INTEGER NOT NULL, UNIQUE (entry, signature))",
+    "CREATE TABLE entry_set (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, members TEXT NOT NULL,"
+    " last INTEGER NOT NULL)",
+    "CREATE TABLE node (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, known INTEGER, last INTEGER NOT NULL,"
+    " seen INTEGER NOT NULL)",
+    "CREATE TABLE state (node INTEGER NOT NULL, entry INTEGER NOT NULL, error INTEGER NOT NULL, since INTEGER NOT NULL,"
+    " cause TEXT NOT NULL, PRIMARY KEY (node, entry, error)) WITHOUT ROWID",
+    "CREATE TABLE looked (run INTEGER NOT NULL, node INTEGER NOT NULL, entry_set INTEGER, status TEXT NOT NULL,"
+    " error TEXT, PRIMARY KEY (run, node)) WITHOUT ROWID",
+    "CREATE TABLE finding (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, status TEXT NOT NULL,"
+    " message TEXT NOT NULL, changes TEXT NOT NULL, source TEXT NOT NULL, waiver TEXT NOT NULL, last INTEGER NOT NULL)",
+    "CREATE TABLE result (run INTEGER NOT NULL, entry INTEGER NOT NULL, node INTEGER NOT NULL, finding INTEGER NOT NULL,"
+    " since INTEGER NOT NULL, cause TEXT NOT NULL, known INTEGER NOT NULL, PRIMARY KEY (run, entry, node)) WITHOUT ROWID",
+    f"PRAGMA application_id = {_APPLICATION}",
+    f"PRAGMA user_version = {VERSION}",
+)
+
+
+class DamageError(Exception):
+    """The file holds what no history can."""
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Alone with the file among all that record. Raises OSError; TimeoutError if somebody else does not end."""
+    descriptor = os.open(_lock(path), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        limit = time.monotonic() + _PATIENCE
+        while not _flock(descriptor, fcntl.LOCK_EX):
+            if time.monotonic() > limit:
+                raise TimeoutError(errno.ETIMEDOUT, f"another run has been at work on it for {_PATIENCE:.0f} seconds")
+            time.sleep(_PAUSE)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
+def _flock(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[sqlite3.Connection]:
+    """A transaction on the file, made if it is not there. To be used under locked().
+
+    Raises sqlite3.Error, DamageError, and HistoryError for a file that is left alone: of a newer version, or of
+    somebody else.
+    """
+    with closing(sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)) as db:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has a say only while the file is empty
+        is_new = _is_new(db, path)
+        if not is_new and [row[0] for row in db.execute("PRAGMA quick_check(1)")] != ["ok"]:
+            raise DamageError
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute("BEGIN IMMEDIATE")
+        if is_new:
+            for statement in _SCHEMA:
+                db.execute(statement)
+        yield db
+        db.execute("COMMIT")
+        with suppress(sqlite3.Error):  # all is in the file already
+            free = int(db.execute("PRAGMA freelist_count").fetchone()[0])
+            if free > max(_SPARE, int(db.execute("PRAGMA page_count").fetchone()[0]) // 2):
+                db.execute("PRAGMA incremental_vacuum").fetchall()
+
+
+def _is_new(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether a file is still empty. Raises HistoryError unless it is that, or a history of this version."""
+    application, version = (int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version"))
+    if application == _APPLICATION and version == VERSION:
+        return False
+    if application == _APPLICATION and version > VERSION:
+        raise HistoryError(f"{path} was written by a newer version of synctool (format {version}, this one reads {VERSION})")
+    if application or version or db.execute("SELECT 1 FROM sqlite_schema").fetchone():
+        raise HistoryError(f"{path} is a database of something else, not a history of synctool")
+    return True
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether an error says that the file is damaged, rather than what it is on, or who is at work on it."""
+    return isinstance(error, DamageError) or _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _code(error: Exception) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0) or 0) & _CODE
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file, with what belongs to it; returns its new name. Raises OSError."""
+    base = f"{path.name}.damaged-{datetime.now().astimezone():%Y%m%dT%H%M%S}"
+    names = (base if number == 1 else f"{base}-{number}" for number in range(1, 1_000_000))
+    aside = next(new for name in names if not (new := path.with_name(name)).exists())
+    for suffix in reversed(_WITH):
+        with suppress(FileNotFoundError):
+            os.rename(f"{path}{suffix}", f"{aside}{suffix}")
+    return aside
+
+
+def in_words(error: Exception, path: Path) -> str:
+    """What has kept from writing, for people."""
+    if isinstance(error, OSError):
+        return str(error.strerror or error)
+    full = False
+    with suppress(OSError):
+        full = os.statvfs(path.parent).f_bavail == 0
+    code = _code(error)
+    if code == sqlite3.SQLITE_FULL or (full and code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)):
+        return os.strerror(errno.ENOSPC)
+    return str(error)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """The file for reading; neither it nor its directory is changed.
+
+    To be left soon: who records may have to wait. Raises HistoryError if there is none, if it is damaged while it is
+    read, or if it is no history that this version can read.
+    """
+    try:
+        if not path.stat().st_size:
+            raise HistoryError(f"{path} is empty: no run has been recorded in it")
+        with _open(path) as db:
+            if _is_new(db, path):
+                raise HistoryError(f"{path} is empty: no run has been recorded in it")
+            yield db
+    except FileNotFoundError:
+        raise HistoryError(f"{path} is not there: no run has been recorded in this directory") from None
+    except OSError as error:
+        raise HistoryError(f"{path} cannot be read: {error.strerror}") from error
+    except (sqlite3.Error, DamageError) as error:
+        if is_damage(error):
+            raise HistoryError(f"{path} is damaged: the next run will set it aside and begin anew") from error
+        raise HistoryError(f"{path} cannot be read: {error}") from error
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[sqlite3.Connection]:
+    with _shared(path) as alone:
+        if alone and not _has_journal(path):
+            with closing(_connect(path, "immutable=1")) as db:
+                yield db
+            return
+        with closing(_connect(path, "mode=ro")) as db:
+            try:
+                db.execute("SELECT 1 FROM sqlite_schema").fetchone()
+            except sqlite3.OperationalError as error:
+                if _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                    raise
+            else:
+                yield db
+                return
+    # A run was killed, and this directory cannot take the file that reading what it has left would need.
+    with TemporaryDirectory(prefix="synctool-history-") as directory:
+        for suffix in _WITH[:2]:
+            shutil.copyfile(f"{path}{suffix}", f"{directory}/{NAME}{suffix}")
+        with closing(_connect(Path(directory, NAME), "mode=rw")) as db:
+            yield db
+
+
+@contextmanager
+def _shared(path: Path) -> Iterator[bool]:
+    """Keep others from recording, if none is at it; says whether that is so. Without a lock file nobody ever was."""
+    try:
+        descriptor = os.open(_lock(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        yield _flock(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)
+
+
+def _has_journal(path: Path) -> bool:
+    try:
+        return os.stat(f"{path}-wal").st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _connect(path: Path, how: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=_PATIENCE, isolation_level=None)

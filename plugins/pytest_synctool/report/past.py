@@ -1,0 +1,45 @@
+"""What reports tell of the runs before: since when something has been so, and how those runs ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from pytest_synctool.report.record import EntryName
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """How long something has been as it was found.
+
+    `since` is when it was first seen so, uninterrupted. `cause` is `node` if the node has changed, `masterdir` if what
+    is asked for has, `first` if it was never seen before. `known` tells whether it was there in the run before already.
+    """
+
+    since: datetime
+    cause: str
+    known: bool
+
+
+# By node and entry: of what was found there.
+Lives = Mapping[tuple[str, EntryName], Life]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """How a run ended: numbers of nodes, and in `entries` of drifted entries.
+
+    `mode` is `audit`, `fix` or `restore`. `errors` counts nodes with errors, those that could not be looked at included.
+    `complete` tells whether the run came to its end.
+    """
+
+    id: str
+    started: datetime
+    mode: str
+    in_sync: int
+    drifted: int
+    fixed: int
+    errors: int
+    entries: int
+    complete: bool
