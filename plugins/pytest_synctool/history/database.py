@@ -25,6 +25,13 @@ _PATIENCE: Final = 60.0  # seconds for others at work on it; one that records is
 _PAUSE: Final = 0.02
 _WITH: Final = ("", "-wal", "-shm")  # of what the file consists
 _CODE: Final = 0xFF  # the part of an error code that says what kind it is
+# What SQLite's errors about what a file is on most likely come from; for an error of a disk it has no better word.
+_PLAIN_NUMBERS: Final = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EACCES,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+}
 _SPARE: Final = 1000  # pages of 4 KB that are kept for the next run
 
 # An entry of a set that has no result was OK. `last` is the last run that has used a row; `seen` is when that was.
@@ -47,8 +54,9 @@ _SCHEMA: Final = (
     " error TEXT, PRIMARY KEY (run, node)) WITHOUT ROWID",
     "CREATE TABLE finding (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, status TEXT NOT NULL,"
     " message TEXT NOT NULL, changes TEXT NOT NULL, source TEXT NOT NULL, waiver TEXT NOT NULL, last INTEGER NOT NULL)",
-    "CREATE TABLE result (run INTEGER NOT NULL, entry INTEGER NOT NULL, node INTEGER NOT NULL, finding INTEGER NOT NULL,"
-    " since INTEGER NOT NULL, cause TEXT NOT NULL, known INTEGER NOT NULL, PRIMARY KEY (run, entry, node)) WITHOUT ROWID",
+    "CREATE TABLE result (run INTEGER NOT NULL, entry INTEGER NOT NULL, node INTEGER NOT NULL,"
+    " finding INTEGER NOT NULL, since INTEGER NOT NULL, cause TEXT NOT NULL, known INTEGER NOT NULL,"
+    " PRIMARY KEY (run, entry, node)) WITHOUT ROWID",
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {VERSION}",
 )
@@ -93,10 +101,11 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
     somebody else.
     """
     with closing(sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)) as db:
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has a say only while the file is empty
         is_new = _is_new(db, path)
         if not is_new and [row[0] for row in db.execute("PRAGMA quick_check(1)")] != ["ok"]:
             raise DamageError
+        if is_new:
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # there is no other time to say so
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("BEGIN IMMEDIATE")
@@ -113,11 +122,15 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _is_new(db: sqlite3.Connection, path: Path) -> bool:
     """Whether a file is still empty. Raises HistoryError unless it is that, or a history of this version."""
-    application, version = (int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version"))
+    application, version = (
+        int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version")
+    )
     if application == _APPLICATION and version == VERSION:
         return False
     if application == _APPLICATION and version > VERSION:
-        raise HistoryError(f"{path} was written by a newer version of synctool (format {version}, this one reads {VERSION})")
+        raise HistoryError(
+            f"{path} was written by a newer version of synctool (format {version}, this one reads {VERSION})"
+        )
     if application or version or db.execute("SELECT 1 FROM sqlite_schema").fetchone():
         raise HistoryError(f"{path} is a database of something else, not a history of synctool")
     return True
@@ -139,7 +152,7 @@ def set_aside(path: Path) -> Path:
     aside = next(new for name in names if not (new := path.with_name(name)).exists())
     for suffix in reversed(_WITH):
         with suppress(FileNotFoundError):
-            os.rename(f"{path}{suffix}", f"{aside}{suffix}")
+            Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
     return aside
 
 
@@ -147,13 +160,14 @@ def in_words(error: Exception, path: Path) -> str:
     """What has kept from writing, for people."""
     if isinstance(error, OSError):
         return str(error.strerror or error)
-    full = False
+    number = _PLAIN_NUMBERS.get(_code(error))
     with suppress(OSError):
-        full = os.statvfs(path.parent).f_bavail == 0
-    code = _code(error)
-    if code == sqlite3.SQLITE_FULL or (full and code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)):
-        return os.strerror(errno.ENOSPC)
-    return str(error)
+        place = os.statvfs(path.parent)
+        if number and place.f_flag & os.ST_RDONLY:
+            number = errno.EROFS
+        elif number and place.f_bavail == 0:
+            number = errno.ENOSPC
+    return os.strerror(number) if number else str(error)
 
 
 @contextmanager
@@ -220,7 +234,7 @@ def _shared(path: Path) -> Iterator[bool]:
 
 def _has_journal(path: Path) -> bool:
     try:
-        return os.stat(f"{path}-wal").st_size > 0
+        return Path(f"{path}-wal").stat().st_size > 0
     except FileNotFoundError:
         return False
 

@@ -52,16 +52,25 @@ def past_of(run: RunRecord) -> Past:
     """How a run ended."""
     found = [node.status for node in run.nodes]
     drifted = sum(outcome.status is Status.DRIFT for node in run.nodes for _, outcome in node.found)
-    counts = (found.count(status) for status in (Status.OK, Status.DRIFT, Status.FIXED, Status.ERROR))
-    return Past(run.id, run.started, run.mode, *counts, drifted, run.complete)
+    return Past(
+        run.id,
+        run.started,
+        run.mode,
+        in_sync=found.count(Status.OK),
+        drifted=found.count(Status.DRIFT),
+        fixed=found.count(Status.FIXED),
+        errors=found.count(Status.ERROR),
+        entries=drifted,
+        complete=run.complete,
+    )
 
 
 def past(db: sqlite3.Connection, most: int) -> list[Past]:
     """How the last runs ended, the last one last."""
     rows = db.execute(f"SELECT {_RUN} FROM run ORDER BY seq DESC LIMIT ?", (most,)).fetchall()
     return [
-        Past(id_, when(started), mode, *counts, bool(complete))
-        for id_, started, mode, *counts, complete in reversed(rows)
+        Past(id_, when(started), mode, in_sync, drifted, fixed, errors, entries, bool(complete))
+        for id_, started, mode, in_sync, drifted, fixed, errors, entries, complete in reversed(rows)
     ]
 
 
@@ -76,10 +85,11 @@ class Tables:
         self._limit = stamp(now - MEMORY)
         self._now = stamp(now)
         rows = db.execute("SELECT id, test, name, seen FROM entry").fetchall()
-        self._names = {id_: EntryName(test, name) for id_, test, name, _ in rows}
+        self._names: dict[int, EntryName] = {id_: EntryName(test, name) for id_, test, name, _ in rows}
         self._forgotten = {id_ for id_, *_, seen in rows if seen < self._limit}
         self._entries = {name: id_ for id_, name in self._names.items()}
-        self._asked = {id_: (entry, said) for id_, entry, said in db.execute("SELECT id, entry, signature FROM wanted")}
+        wanted = db.execute("SELECT id, entry, signature FROM wanted")
+        self._asked: dict[int, tuple[int, str]] = {id_: (entry, said) for id_, entry, said in wanted}
         self._wanted = {pair: id_ for id_, pair in self._asked.items()}
         self._sets: dict[int, int] = {}  # ids by the id() of what is loaded or stored, which is held:
         self._held: list[Wanted] = []
@@ -196,8 +206,8 @@ class Tables:
         """What was found, without what differs in contents."""
         if outcome not in self._findings:
             changes = json.dumps([[c.what, c.expected, c.found] for c in outcome.changes])
-            said = (outcome.status.value, outcome.message, changes, outcome.source, outcome.waiver)
-            said = tuple(map(text, said))
+            words = (outcome.status.value, outcome.message, changes, outcome.source, outcome.waiver)
+            said = tuple(map(text, words))
             digest = _digest("\0".join(said))
             row = self._db.execute("SELECT id FROM finding WHERE digest = ?", (digest,)).fetchone()
             insert = (

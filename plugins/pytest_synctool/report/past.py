@@ -30,7 +30,7 @@ Lives = Mapping[tuple[str, EntryName], Life]
 class Past:
     """How a run ended: numbers of nodes, and in `entries` of drifted entries.
 
-    `mode` is `audit`, `fix` or `restore`. `errors` counts nodes with errors, those that could not be looked at included.
+    `mode` is `audit`, `fix` or `restore`. `errors` counts nodes with errors, unreachable ones included.
     `complete` tells whether the run came to its end.
     """
 

@@ -1,0 +1,474 @@
+"""Runs are recorded in a real file: lives that outlast what is pruned, several at once, and all that can be wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_synctool.errors import HistoryError
+from pytest_synctool.history.reading import opened
+from pytest_synctool.history.store import Recorded, record
+from pytest_synctool.model import Status
+from pytest_synctool.report.past import Life
+from pytest_synctool.report.record import EntryName, RunRecord
+
+from tests_meta.unit.helpers import IS_ROOT, snapshot
+from tests_meta.unit.runs import STATUSES, day, name, run, unchanged
+
+
+def record_all(path: Path, *runs: RunRecord, keep: int = 100) -> Recorded:
+    """Record some runs without trouble; what is known after the last one."""
+    found = [record(path, one, unchanged, keep) for one in runs]
+    assert [one.problem for one in found] == [None] * len(runs)
+    return found[-1]
+
+
+def rows(path: Path, table: str) -> list[tuple[object, ...]]:
+    """All rows of a table."""
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(f"SELECT * FROM {table}").fetchall()
+
+
+def ids(path: Path) -> list[str]:
+    """The ids of all runs."""
+    with opened(path) as history:
+        return [one.id for one in history.runs]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "reports" / "history.sqlite"
+
+
+class TestLives:
+    def test_a_drift_goes_on(self, path: Path) -> None:
+        """What nobody could see does not end it: unreachable, skipped, not selected, an error, old versions put back."""
+        for number, found in enumerate((".", "d", None, "s", " .", "e", "w", "d")):
+            last = record_all(path, run(number, {"n1": found}))
+        assert last.lives == {("n1", name("a")): Life(day(1), "node", True)}
+        restored = record_all(path, run(8, {"n1": "f"}, mode="restore"))
+        assert restored.lives == {("n1", name("a")): Life(day(8), "node", False)}
+        assert record_all(path, run(9, {"n1": "d"})).lives == last.lives
+
+    def test_errors_have_a_life_of_their_own(self, path: Path) -> None:
+        last = record_all(path, run(0, {"n1": "d"}), run(1, {"n1": "e"}), run(2, {"n1": None}), run(3, {"n1": "e"}))
+        assert last.lives == {("n1", name("a")): Life(day(1), "first", True)}
+        last = record_all(path, run(4, {"n1": "d"}), run(5, {"n1": "e"}))
+        assert last.lives == {("n1", name("a")): Life(day(5), "first", False)}
+
+    def test_what_is_fixed_has_the_life_of_the_drift(self, path: Path) -> None:
+        last = record_all(path, run(0, {"n1": "."}), run(1, {"n1": "d"}), run(2, {"n1": "f"}, "fix"))
+        assert last.lives == {("n1", name("a")): Life(day(1), "node", True)}
+        assert record_all(path, run(3, {"n1": "d"})).lives == {("n1", name("a")): Life(day(3), "node", False)}
+
+    def test_the_masterdir_changes(self, path: Path) -> None:
+        """It is the cause from then on; what cannot be read says nothing."""
+        said = ["1", "2", "unreadable", "2", "3"]
+        found = [
+            record(path, run(n, {"n1": word}), lambda _, __, n=n: said[n], 100)  # type: ignore[misc]
+            for n, word in enumerate((".", "d", "e", "d", "f"))
+        ]
+        lives = [one.lives.get(("n1", name("a"))) for one in found]
+        assert lives[1:] == [
+            Life(day(1), "masterdir", False),
+            Life(day(2), "masterdir", False),
+            Life(day(1), "masterdir", True),
+            Life(day(1), "masterdir", True),
+        ]
+
+    def test_a_node_without_findings_costs_a_row(self, path: Path) -> None:
+        nodes: dict[str, str | None] = {f"n{number}": "........" for number in range(50)}
+        record_all(path, run(0, nodes), run(1, nodes))
+        counts = {table: len(rows(path, table)) for table in ("looked", "result", "state", "entry_set", "wanted")}
+        assert counts == {"looked": 100, "result": 0, "state": 0, "entry_set": 1, "wanted": 8}
+
+    def test_contents_are_not_kept(self, path: Path) -> None:
+        record_all(path, run(0, {"n1": "dfwe"}))
+        assert b"size mismatch" in path.read_bytes()
+        assert b"secret" not in path.read_bytes()
+
+    def test_odd_names(self, path: Path) -> None:
+        odd = run(0, {"n1": "d"})
+        odd.user = "us\udcffer"
+        last = record_all(path, odd)
+        assert (last.lives[("n1", name("a"))].cause, ids(path)) == ("first", ["run-0000"])
+
+
+@dataclass
+class Model:
+    """What is known of one entry on one node, from one look to the next."""
+
+    said: str | None = None
+    drift: tuple[datetime, str] | None = None
+    error: datetime | None = None
+
+    def look(self, status: Status, said: str, now: datetime) -> Life | None:
+        """The life of what is found."""
+        cause = self.drift[1] if self.drift else "node"
+        if self.said is None:
+            cause = "first"
+        elif self.said != said:
+            cause = "masterdir"
+        if status is Status.ERROR:
+            known, self.error = self.error is not None, self.error or now
+            return Life(self.error, cause, known)
+        life = Life(self.drift[0] if self.drift else now, cause, self.drift is not None)
+        self.said, self.error = said, None
+        self.drift = (life.since, cause) if status in (Status.DRIFT, Status.WAIVED) else None
+        return None if status is Status.OK else life
+
+
+@dataclass
+class Cluster:
+    """The reference: a Model for each entry on each node."""
+
+    models: dict[tuple[str, EntryName], Model] = field(default_factory=dict)
+
+    def lives(self, one: RunRecord, said: dict[EntryName, str]) -> dict[tuple[str, EntryName], Life]:
+        """The lives of what a run finds."""
+        found = {}
+        for record_ in one.nodes:
+            for entry, outcome in record_.outcomes():
+                if outcome.status is not Status.SKIPPED:
+                    model = self.models.setdefault((record_.node, entry), Model())
+                    found[record_.node, entry] = model.look(outcome.status, said[entry], one.started)
+        return {key: life for key, life in found.items() if life is not None}
+
+
+words = st.one_of(st.none(), st.text("..dddfwse ", min_size=3, max_size=3))
+sequences = st.lists(
+    st.tuples(st.dictionaries(st.sampled_from(["n1", "n2", "n3"]), words), st.text("12", min_size=3, max_size=3)),
+    max_size=12,
+)
+
+
+@given(sequences, st.integers(1, 4))
+def test_any_runs(steps: Sequence[tuple[dict[str, str | None], str]], keep: int) -> None:
+    """The lives are those of a simple model, however few runs are kept."""
+    reference = Cluster()
+    with TemporaryDirectory() as directory:
+        path = Path(directory, "history.sqlite")
+        for number, (nodes, digits) in enumerate(steps):
+            said = {name(letter): digit for letter, digit in zip("abc", digits, strict=True)}
+            one = run(number, nodes)
+            got = record(path, one, lambda _, entry, said=said: said[entry], keep)  # type: ignore[misc]
+            assert got.problem is None
+            assert got.lives == reference.lives(one, said)
+            assert [p.id for p in got.past] == [f"run-{n:04}" for n in range(max(0, number - keep + 1), number + 1)]
+        if steps:
+            assert len(ids(path)) == min(keep, len(steps))
+
+
+class TestPruning:
+    def test_old_runs_go(self, path: Path) -> None:
+        last = record_all(path, *(run(n, {"n1": ".d", "n2": "d" * (n % 3)}) for n in range(30)), keep=5)
+        assert ids(path) == [f"run-{n:04}" for n in range(25, 30)]
+        assert [p.id for p in last.past] == ids(path)
+        assert last.lives["n1", name("b")] == Life(day(0), "first", True)
+        assert len(rows(path, "looked")) == 10
+
+    def test_what_nobody_needs_goes_with_them(self, path: Path) -> None:
+        """Findings, sets and what was asked for, once no run that is kept has them, and nodes that nobody has seen."""
+        for number in range(20):
+            one = run(number * 100, {"n1": ".d", f"other{number}": "f"})
+            one.nodes[0] = type(one.nodes[0])(
+                "n1", one.nodes[0].entries, tuple((p, type(o)(o.status, f"{number}")) for p, o in one.nodes[0].found)
+            )
+            record(path, one, lambda _, __, number=number: str(number), 3)  # type: ignore[misc]
+        sizes = {
+            table: len(rows(path, table)) for table in ("finding", "entry_set", "wanted", "node", "state", "entry")
+        }
+        assert sizes == {"finding": 4, "entry_set": 7, "wanted": 7, "node": 5, "state": 1, "entry": 2}
+
+    def test_the_file_does_not_grow(self, path: Path) -> None:
+        sizes = []
+        for number in range(60):
+            nodes: dict[str, str | None] = {f"n{n}": "d.d.d.d." for n in range(30)}
+            record_all(path, run(number, nodes), keep=10)
+            sizes.append(path.stat().st_size)
+        assert sizes[-1] <= sizes[20]
+
+    def test_the_file_shrinks(self, path: Path) -> None:
+        """Where fewer runs are to be kept than before."""
+        nodes: dict[str, str | None] = {f"n{n}": "dddddddd" for n in range(300)}
+        record_all(path, *(run(number, nodes) for number in range(60)))
+        before = path.stat().st_size
+        record_all(path, run(60, nodes), keep=2)
+        assert path.stat().st_size < before / 4
+
+    def test_entries_that_are_gone_are_forgotten(self, path: Path) -> None:
+        """With the next change of what is asked for, for what all know of a node is kept together until then."""
+        record_all(path, run(0, {"n1": "....d"}), *(run(n, {"n1": "."}) for n in range(100, 501, 100)), keep=1)
+        assert (len(rows(path, "entry")), rows(path, "state")) == (5, [])
+        record(path, run(501, {"n1": "."}), lambda _, __: "new", 1)
+        assert (len(rows(path, "entry")), len(rows(path, "wanted"))) == (1, 1)
+
+    def test_nothing_is_kept(self, path: Path) -> None:
+        got = record(path, run(0, {"n1": "d"}), unchanged, 0)
+        assert (got.lives, [p.id for p in got.past], got.problem) == ({}, ["run-0000"], None)
+        assert not path.parent.exists()
+
+    def test_at_most_sixty_are_told(self, path: Path) -> None:
+        last = record_all(path, *(run(n, {}) for n in range(65)))
+        assert [p.id for p in last.past] == [f"run-{n:04}" for n in range(5, 65)]
+
+
+class TestDamage:
+    DAMAGES = ("garbage", "truncated", "a page in the middle", "the head")
+
+    @staticmethod
+    def damage(path: Path, how: str) -> None:
+        """Damage a file of several pages."""
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            if how == "truncated":
+                file.truncate(size // 2 + 100)
+            else:
+                start, length = {"garbage": (0, size), "a page in the middle": (size // 8192 * 4096, 4096)}.get(
+                    how, (0, 9)
+                )
+                file.seek(start)
+                file.write(b"\xa5" * length)
+
+    @staticmethod
+    def fill(path: Path) -> None:
+        nodes: dict[str, str | None] = {f"n{n}": "d.d.d.d." for n in range(200)}
+        record_all(path, *(run(n, nodes) for n in range(5)))
+
+    @pytest.mark.parametrize("how", DAMAGES)
+    def test_it_is_set_aside(self, path: Path, how: str) -> None:
+        """It is whole beside the new one, and the run is recorded."""
+        self.fill(path)
+        self.damage(path, how)
+        damaged = path.read_bytes()
+        with (
+            pytest.raises(HistoryError, match=r"is damaged|is a database of something else|is empty"),
+            opened(path) as h,
+        ):
+            [h.nodes(one) for one in h.runs]
+        got = record(path, run(9, {"n1": "d"}), unchanged, 100)
+        (aside,) = path.parent.glob("history.sqlite.damaged-*")
+        assert got.problem == f"{path} was damaged: it is set aside as {aside.name}, and the history begins anew"
+        assert aside.read_bytes() == damaged
+        assert ids(path) == ["run-0009"]
+        assert got.lives == {("n1", name("a")): Life(day(9), "first", False)}
+        assert record_all(path, run(10, {"n1": "d"})).lives == {("n1", name("a")): Life(day(9), "first", True)}
+
+    def test_its_journal_is_no_part_of_the_new_one(self, path: Path) -> None:
+        self.fill(path)
+        self.damage(path, "garbage")
+        Path(f"{path}-wal").write_bytes(b"\xa5" * 5000)
+        record(path, run(9, {"n1": "d"}), unchanged, 100)
+        assert len(list(path.parent.glob("history.sqlite.damaged-*"))) >= 1
+        assert ids(path) == ["run-0009"]
+
+    def test_two_in_a_second(self, path: Path) -> None:
+        """None takes the name of another."""
+        for number in range(4):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"garbage " * 1000)
+            assert "damaged" in (record(path, run(number, {}), unchanged, 100).problem or "")
+        assert len(list(path.parent.glob("history.sqlite.damaged-*"))) == 4
+
+    def test_an_empty_file(self, path: Path) -> None:
+        """There is nothing to set aside."""
+        path.parent.mkdir()
+        path.touch()
+        record_all(path, run(0, {"n1": "d"}))
+        assert ids(path) == ["run-0000"]
+
+    @pytest.mark.parametrize(
+        ("statement", "problem"),
+        [
+            ("PRAGMA user_version = 2", "was written by a newer version of synctool"),
+            ("PRAGMA application_id = 7", "is a database of something else"),
+        ],
+    )
+    def test_what_is_not_ours_is_left_alone(self, path: Path, statement: str, problem: str) -> None:
+        record_all(path, run(0, {"n1": "d"}))
+        with closing(sqlite3.connect(path)) as db:
+            db.execute(statement)
+        before = path.read_bytes()
+        got = record(path, run(1, {"n1": "d"}), unchanged, 100)
+        assert problem in (got.problem or "")
+        assert (got.lives, [p.id for p in got.past]) == ({}, ["run-0001"])
+        assert path.read_bytes() == before
+        with pytest.raises(HistoryError, match=problem), opened(path):
+            pass
+
+    def test_the_same_run_twice(self, path: Path) -> None:
+        record_all(path, run(0, {"n1": "d"}))
+        assert "has a run run-0000 already" in (record(path, run(0, {"n1": "."}), unchanged, 100).problem or "")
+        assert record_all(path, run(1, {"n1": "d"})).lives["n1", name("a")].known
+
+
+@contextmanager
+def mounted(place: Path, options: str) -> Iterator[Path]:
+    """A small file system of its own."""
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(place)], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+class TestDisks:
+    @pytest.mark.skipif(not IS_ROOT, reason="needs root to mount")
+    @pytest.mark.parametrize("size", [4, 16, 60, 100])
+    def test_full(self, tmp_path: Path, size: int) -> None:
+        """Nothing is renamed, what was there is whole, and what is known is told."""
+        with mounted(tmp_path / "small", f"size={size}k") as place:
+            path = place / "history.sqlite"
+            nodes: dict[str, str | None] = {f"n{n}": "dddddddd" for n in range(300)}
+            last = None
+            for number in range(10):
+                before, last = last, record(path, run(number, nodes), unchanged, 100)
+                if last.problem is not None:
+                    break
+            assert last is not None
+            assert last.problem == f"{path} could not be written: No space left on device; this run is not recorded"
+            assert last.past[-1].id == f"run-{number:04}"
+            assert not list(place.glob("*damaged*"))
+            if before is not None:
+                assert last.lives["n0", name("a")] == Life(day(0), "first", True)
+                assert ids(path) == [p.id for p in before.past]
+
+    @pytest.mark.skipif(not IS_ROOT, reason="needs root to mount")
+    def test_read_only(self, tmp_path: Path) -> None:
+        """What is known is told all the same, and people can read it there."""
+        with mounted(tmp_path / "fixed", "size=1m") as place:
+            path = place / "history.sqlite"
+            record_all(path, run(0, {"n1": "d"}))
+            subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+            got = record(path, run(1, {"n1": "d"}), unchanged, 100)
+            assert got.problem == f"{path} could not be written: Read-only file system; this run is not recorded"
+            assert got.lives == {("n1", name("a")): Life(day(0), "first", True)}
+            assert [p.id for p in got.past] == ["run-0000", "run-0001"]
+            assert ids(path) == ["run-0000"]
+
+    @pytest.mark.skipif(not IS_ROOT, reason="needs root to mount")
+    def test_read_only_after_a_crash(self, tmp_path: Path) -> None:
+        """What a run that was killed has left in the journal counts."""
+        with mounted(tmp_path / "fixed", "size=2m") as place:
+            path = place / "history.sqlite"
+            record_all(path, run(0, {"n1": "d"}))
+            with closing(sqlite3.connect(path)) as holding:
+                holding.execute("SELECT 1 FROM run").fetchone()
+                record_all(path, run(1, {"n1": "d"}))
+                kept = {name_: Path(f"{path}{name_}").read_bytes() for name_ in ("", "-wal")}
+            for name_, content in kept.items():
+                Path(f"{path}{name_}").write_bytes(content)
+            subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+            assert ids(path) == ["run-0000", "run-0001"]
+
+    def test_a_directory_in_its_place(self, path: Path) -> None:
+        path.mkdir(parents=True)
+        assert "could not be written" in (record(path, run(0, {}), unchanged, 100).problem or "")
+        assert path.is_dir()
+
+    def test_a_file_in_place_of_the_directory(self, path: Path) -> None:
+        path.parent.touch()
+        got = record(path, run(0, {}), unchanged, 100)
+        assert got.problem == f"{path} could not be written: File exists; this run is not recorded"
+
+    @pytest.mark.parametrize(("umask", "mode"), [(0o000, 0o644), (0o022, 0o644), (0o077, 0o600)])
+    def test_permissions(self, path: Path, umask: int, mode: int) -> None:
+        before = os.umask(umask)
+        try:
+            record_all(path, run(0, {"n1": "d"}))
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+
+    def test_reading_changes_nothing(self, path: Path) -> None:
+        record_all(path, run(0, {"n1": "d"}))
+        before = snapshot(path.parent)
+        assert ids(path) == ["run-0000"]
+        assert snapshot(path.parent) == before
+
+
+# Records many runs, each with its own id, and says so after each.
+RECORDING = """\
+import sys
+from pathlib import Path
+from tests_meta.unit.runs import run, unchanged
+from pytest_synctool.history.store import record
+nodes = {f"n{n}": "d.d.d" for n in range(int(sys.argv[4]))}
+for number in range(int(sys.argv[3])):
+    one = run(number, nodes)
+    one.id = f"{sys.argv[2]}-{number}"
+    print(record(Path(sys.argv[1]), one, unchanged, 1000).problem, flush=True)
+"""
+ROOT = Path(__file__).parents[2]
+
+
+def recording(path: Path, who: str, runs: int, nodes: int) -> subprocess.Popen[str]:
+    """A process that records."""
+    command = [sys.executable, "-c", RECORDING, str(path), who, str(runs), str(nodes)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+class TestProcesses:
+    @pytest.mark.parametrize("begun_with", ["nothing", "garbage"])
+    def test_several_at_once(self, path: Path, begun_with: str) -> None:
+        """All runs are there; a damaged file is set aside once, and a good one never."""
+        if begun_with == "garbage":
+            path.parent.mkdir()
+            path.write_bytes(b"garbage" * 1000)
+        processes = [recording(path, f"p{number}", 10, 20) for number in range(4)]
+        said = [line for process in processes for line in process.communicate(timeout=120)[0].splitlines()]
+        problems = [line for line in said if line != "None"]
+        assert len(said) == 40
+        assert len(problems) == (begun_with == "garbage")
+        assert sorted(ids(path)) == sorted(f"p{p}-{n}" for p in range(4) for n in range(10))
+
+    def test_a_file_that_is_read(self, path: Path) -> None:
+        """Runs do not wait for who reads without the lock, nor who reads for them."""
+        record_all(path, run(0, {"n1": "d"}))
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("BEGIN")
+            assert other.execute("SELECT count(*) FROM run").fetchone() == (1,)
+            record_all(path, run(1, {"n1": "d"}))
+            assert ids(path) == ["run-0000", "run-0001"]
+            assert other.execute("SELECT count(*) FROM run").fetchone() == (1,)
+
+    @pytest.mark.parametrize("moment", range(4))
+    def test_killed(self, path: Path, moment: int) -> None:
+        """At any time: what was said to be recorded is there, the rest as if it had never begun."""
+        process = recording(path, "p", 1000, 400)
+        assert process.stdout is not None
+        for _ in range(moment + 1):
+            assert process.stdout.readline() == "None\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=0.013 * (moment + 1))
+        process.send_signal(signal.SIGKILL)
+        said = moment + 1 + len(process.communicate()[0].splitlines())
+        assert len(ids(path)) in (said, said + 1)
+        after = record(path, run(2000, {"n0": "d"}), unchanged, 1000)
+        assert after.problem is None
+        assert after.lives == {("n0", name("a")): Life(day(0), "first", True)}
+        with closing(sqlite3.connect(path)) as db:
+            assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_statuses() -> None:
+    """The runs of these tests can hold every outcome."""
+    assert set(STATUSES.values()) == set(Status)
+
+
+def test_one_day_is_one_day() -> None:
+    assert day(2) - day(1) == timedelta(days=1)
