@@ -47,7 +47,7 @@ def test_every_report_of_a_run(two: Site, workers: tuple[str, ...]) -> None:
     rows = [json.loads(line) for line in (two.directory / "l.jsonl").read_text().splitlines()]
     assert (rows[0]["type"], rows[-1]["type"], rows[-1]["run"]["exit_status"]) == ("run", "end", 1)
     assert run.output.count("::error ") == 2
-    assert "DRIFT node.1,node2: /data missing and 4 below it (2 nodes)" in run.output
+    assert ": /data missing and 4 below it (2 nodes)" in run.output
 
 
 def test_junit_as_others_read_it(two: Site) -> None:

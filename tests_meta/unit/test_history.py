@@ -55,7 +55,7 @@ def path(tmp_path: Path) -> Path:
 
 class TestLives:
     def test_a_drift_goes_on(self, path: Path) -> None:
-        """What nobody could see does not end it: unreachable, skipped, not selected, an error, old versions put back."""
+        """Where nobody could see it, it has not ended: unreachable, skipped, not selected, errors, old versions back."""
         for number, found in enumerate((".", "d", None, "s", " .", "e", "w", "d")):
             last = record_all(path, run(number, {"n1": found}))
         assert last.lives == {("n1", name("a")): Life(day(1), "node", True)}
@@ -204,9 +204,9 @@ class TestPruning:
     def test_the_file_shrinks(self, path: Path) -> None:
         """Where fewer runs are to be kept than before."""
         nodes: dict[str, str | None] = {f"n{n}": "dddddddd" for n in range(300)}
-        record_all(path, *(run(number, nodes) for number in range(60)))
+        record_all(path, *(run(number, nodes) for number in range(15)))
         before = path.stat().st_size
-        record_all(path, run(60, nodes), keep=2)
+        record_all(path, run(15, nodes), keep=2)
         assert path.stat().st_size < before / 4
 
     def test_entries_that_are_gone_are_forgotten(self, path: Path) -> None:

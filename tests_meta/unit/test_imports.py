@@ -33,6 +33,10 @@ ALLOWED: dict[str, str] = {
     "cli.dcp": "cli.common cli.many dsh.calls dsh.conductor dsh.copying dsh.speech errors model",
     "cli.diff": ("cli.common cli.reaching config contentdiff difference errors fanout model nodeset repository source"),
     "cli.dsh": "cli.common cli.many dsh.calls dsh.multiplex dsh.reach dsh.tree model nodeset sockets ssh",
+    "cli.history": (
+        "cli.common errors history.between history.database history.periods history.reading history.telling model "
+        "nodeset report.record words"
+    ),
     "cli.many": (
         "cli.common config dsh.calls dsh.conductor dsh.multiplex dsh.reach dsh.speech errors limits nodeset sockets ssh"
     ),
@@ -82,6 +86,15 @@ ALLOWED: dict[str, str] = {
     "fanout": "limits",
     "fetch": "errors model probe shell",
     "fingerprint": "config config.model errors masterdir model repository source",
+    "history": "",
+    "history.between": "history.periods history.reading model nodeset report.record report.signature",
+    "history.database": "errors",
+    "history.lives": "model report.past report.record report.signature",
+    "history.periods": "history.lives history.reading model report.signature",
+    "history.reading": "history.database history.lives history.tables model report.record",
+    "history.store": "errors history.database history.lives history.tables report.past report.record",
+    "history.tables": "history.database history.lives model report.past report.record",
+    "history.telling": "history.between history.periods history.reading nodeset report.record",
     "intake": "attributes.rules errors model probe shell source",
     "journal": "",
     "limits": "",
@@ -145,9 +158,11 @@ ALLOWED: dict[str, str] = {
     "report.log": "model report.nodetests session words",
     "report.metrics": "model report.record",
     "report.nodetests": "model nodeids",
+    "report.past": "report.record",
     "report.pipeline": "model nodeset report.document report.grouped report.record words",
     "report.progress": "model nodeset session",
     "report.record": "model nodeids report.nodetests session",
+    "report.signature": "errors fingerprint repository source",
     "report.summary": "model nodeset report.tally words",
     "report.tally": "model report.grouped report.nodetests report.record session",
     "report.whole": "model report.nodetests",

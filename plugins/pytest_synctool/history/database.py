@@ -32,7 +32,7 @@ _PLAIN_NUMBERS: Final = {
     sqlite3.SQLITE_CANTOPEN: errno.EACCES,
     sqlite3.SQLITE_IOERR: errno.EIO,
 }
-_SPARE: Final = 1000  # pages of 4 KB that are kept for the next run
+_SPARE: Final = 200  # pages of 4 KB that are kept for the next run
 
 # An entry of a set that has no result was OK. `last` is the last run that has used a row; `seen` is when that was.
 _SCHEMA: Final = (
@@ -101,11 +101,11 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
     somebody else.
     """
     with closing(sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)) as db:
+        if not path.stat().st_size:  # to say it later would be too late, or write to what is left alone
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         is_new = _is_new(db, path)
         if not is_new and [row[0] for row in db.execute("PRAGMA quick_check(1)")] != ["ok"]:
             raise DamageError
-        if is_new:
-            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # there is no other time to say so
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("BEGIN IMMEDIATE")
@@ -117,7 +117,7 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
         with suppress(sqlite3.Error):  # all is in the file already
             free = int(db.execute("PRAGMA freelist_count").fetchone()[0])
             if free > max(_SPARE, int(db.execute("PRAGMA page_count").fetchone()[0]) // 2):
-                db.execute("PRAGMA incremental_vacuum").fetchall()
+                db.executescript("PRAGMA incremental_vacuum")  # execute() would free a single page
 
 
 def _is_new(db: sqlite3.Connection, path: Path) -> bool:

@@ -90,12 +90,9 @@ def _life(life: Life) -> Iterator[str]:
     if life.first == life.last:
         looked = f"looked at once, {moment(life.last)}"
     yield looked if life.periods else f"always in order: {looked}"
-    told: list[tuple[datetime, list[str]]] = [
-        (period.since, list(_period(period, life.last))) for period in life.periods
-    ]
-    told += [
-        (when, [f"{moment(when)}: something else is asked for (the masterdir was changed)"]) for when in life.changed
-    ]
+    news = "something else is asked for (the masterdir was changed)"
+    told = [(when, [f"{moment(when)}: {news}"]) for when in life.changed]
+    told += [(period.since, list(_period(period, life.last))) for period in life.periods]
     for _, lines in sorted(told, key=lambda pair: pair[0]):
         yield from lines
 
@@ -108,8 +105,9 @@ def _period(period: Period, last: datetime) -> Iterator[str]:
         if period.until == period.since:
             span = moment(period.since)
     yield f"{span}: {'error: ' if period.is_error else ''}{period.message}"
+    action = f": {period.action}" if period.action != period.message else ""  # the run that found it has fixed it
     end = {
-        End.FIXED: f"{period.kind} change, fixed by {period.by}: {period.action}",
+        End.FIXED: f"{period.kind} change, fixed by {period.by}{action}",
         End.GONE: "could be looked at again" if period.is_error else "gone without a repair, outside of synctool",
         End.WAIVED: f"waived: {period.waiver}",
         End.STILL: "still so",
