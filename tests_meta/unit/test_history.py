@@ -55,7 +55,7 @@ def path(tmp_path: Path) -> Path:
 
 class TestLives:
     def test_a_drift_goes_on(self, path: Path) -> None:
-        """Where nobody could see it, it has not ended: unreachable, skipped, not selected, errors, old versions back."""
+        """Where nobody saw it, it has not ended: unreachable, skipped, not selected, errors, old versions back."""
         for number, found in enumerate((".", "d", None, "s", " .", "e", "w", "d")):
             last = record_all(path, run(number, {"n1": found}))
         assert last.lives == {("n1", name("a")): Life(day(1), "node", True)}
