@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from xml.etree import ElementTree
 
 import jsonschema
@@ -79,7 +82,8 @@ def test_xunit1_has_source_and_properties(two: Site) -> None:
 def test_the_junit_report_is_among_the_others_unless_told_otherwise(two: Site) -> None:
     command = [word for word in two.command() if not word.startswith("--junitxml")]
     output = two.pytest(command=command).output
-    assert sorted(p.name for p in (two.directory / "reports").iterdir()) == ["drift.json", "junit.xml", "metrics.prom"]
+    names = {path.name for path in (two.directory / "reports").iterdir() if not path.name.startswith(".")}
+    assert names == {"drift.json", "history.sqlite", "junit.xml", "metrics.prom"}
     assert f"generated xml file: {two.directory}/reports/junit.xml" in output
     two.pytest(command=[*command, "--synctool-reports="])
     assert not (two.directory / "junit.xml").exists()
@@ -130,3 +134,27 @@ def test_no_report_of_other_projects(site: Site) -> None:
     command[3:5] = ["test_plain.py"]
     assert site.pytest(command=command).status == 0
     assert not (site.directory / "reports").exists()
+
+
+def test_the_history_of_a_finding(two: Site) -> None:
+    """Since when, and why; the command tells the same."""
+    two.pytest("--hosts=node2")
+    first = json.loads((two.directory / "reports/drift.json").read_text())
+    two.pytest("--hosts=node2")
+    again = json.loads((two.directory / "reports/drift.json").read_text())
+    assert [row["since"] for row in again["results"]] == [row["since"] for row in first["results"]]
+    assert {row["cause"] for row in again["results"]} == {"first"}
+    status = subprocess.run(
+        [str(Path(sys.executable).with_name("synctool-history")), f"{two.top}/d/one"],
+        cwd=two.directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert status.returncode == 0, status.stderr
+    assert "node2" in status.stdout
+    (two.directory / "reports/history.sqlite").write_bytes(b"garbage, not a database" * 99)
+    run = two.pytest("--hosts=node2")
+    assert run.status == 1
+    assert "WARNING" in run.output
+    assert [p for p in (two.directory / "reports").iterdir() if ".damaged" in p.name]

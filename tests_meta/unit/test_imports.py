@@ -114,6 +114,7 @@ ALLOWED: dict[str, str] = {
     "ownership": "accounts attributes attributes.appender attributes.rules compare model source",
     "plan": "journal model repository secrecy shell source",
     "plugin": "plugin.collect plugin.lint plugin.options plugin.run plugin.terminal plugin.testinfra_hosts",
+    "plugin.asked": "nodeids plugin.cluster report.record report.signature source",
     "plugin.cluster": "config connections errors model nodeset report.tally repository ssh standalone transport",
     "plugin.collect": "errors model nodeids plan plugin.cluster repository session source",
     "plugin.durations": "report.expand",
@@ -130,7 +131,8 @@ ALLOWED: dict[str, str] = {
         "transport"
     ),
     "plugin.reports": (
-        "accounts plugin.cluster report.document report.files report.junit report.metrics report.pipeline report.record"
+        "accounts history.store plugin.asked plugin.cluster report.document report.files report.junit report.metrics "
+        "report.past report.pipeline report.record"
     ),
     "plugin.run": (
         "batches engine explain fanout model plugin.cluster plugin.findings plugin.fold plugin.garbage plugin.live "
@@ -150,7 +152,7 @@ ALLOWED: dict[str, str] = {
     "remote": "",
     "repairlog": "accounts errors report.log report.nodetests session words",
     "report": "",
-    "report.document": "model report.record",
+    "report.document": "model report.past report.record",
     "report.expand": "model report.nodetests report.whole session",
     "report.files": "",
     "report.grouped": "model nodeset report.record",

@@ -125,7 +125,7 @@ class TestGrouped:
 class TestDocument:
     @given(run=_runs)
     def test_it_is_valid_and_holds_everything(self, run: RunRecord) -> None:
-        text = "".join(document.document(run, frozenset()))
+        text = "".join(document.document(run, {}, frozenset()))
         found = json.loads(text.encode("utf-8", "backslashreplace"))
         jsonschema.validate(found, SCHEMA)
         assert [node["node"] for node in found["nodes"]] == [node.node for node in run.nodes]
@@ -134,9 +134,9 @@ class TestDocument:
             assert len(found["entry_sets"][node["entry_set"]]) == 2
 
     def test_new_and_known_drift(self) -> None:
-        before = "".join(document.document(run_of({"n1": NodeResult((DRIFT, OK))}), None))
+        before = "".join(document.document(run_of({"n1": NodeResult((DRIFT, OK))}), {}, None))
         now = run_of({"n1": NodeResult((DRIFT, MISSING)), "n2": NodeResult((DRIFT, OK))})
-        found = json.loads("".join(document.document(now, known_drift(before))))
+        found = json.loads("".join(document.document(now, {}, known_drift(before))))
         assert [(row["node"], row["path"], row["new"]) for row in found["results"]] == [
             ("n1", "/a", False),
             ("n1", "/b", True),

@@ -163,8 +163,8 @@ def _add_report_options(group: pytest.OptionGroup) -> None:
         "--synctool-reports",
         dest="synctool_reports",
         metavar="DIR",
-        help="where junit.xml, drift.json and metrics.prom are written (default: the ini key synctool_reports, or "
-        "reports beside the ini file, or here; empty: nowhere)",
+        help="where junit.xml, drift.json, metrics.prom and history.sqlite go (default: the ini key synctool_reports, "
+        "or reports beside the ini file, or here; empty: nowhere)",
     )
     group.addoption(
         "--synctool-jsonl",
@@ -189,6 +189,15 @@ def _add_report_options(group: pytest.OptionGroup) -> None:
         dest="synctool_baseline",
         metavar="FILE",
         help="an earlier drift.json: reports tell new drift from known drift",
+    )
+    group.addoption(
+        "--history-keep",
+        dest="synctool_history_keep",
+        type=_count,
+        default=100,
+        metavar="N",
+        help="how many runs history.sqlite keeps among the reports, for synctool-history (default: %(default)s; 0: "
+        "record nothing)",
     )
 
 

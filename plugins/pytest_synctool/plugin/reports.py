@@ -14,11 +14,13 @@ import pytest
 from _pytest.junitxml import xml_key
 
 from pytest_synctool.accounts import user_name
+from pytest_synctool.plugin.asked import signatures_of
 from pytest_synctool.plugin.cluster import CLUSTER, Cluster, is_worker
 from pytest_synctool.report import document, files
 from pytest_synctool.report.document import Known, NotADocumentError, known_drift
 from pytest_synctool.report.junit import Junit
 from pytest_synctool.report.metrics import metrics
+from pytest_synctool.report.past import Lives
 from pytest_synctool.report.pipeline import code_quality, markdown, workflow_commands
 from pytest_synctool.report.record import NodeRecord, RunRecord
 
@@ -70,6 +72,7 @@ class Reports:
         self.failed = False
         self.told: list[tuple[str, str]] = []
         self._config = config
+        self._cluster = cluster
         self._order = {node.name: number for number, node in enumerate(cluster.nodes)}
         self._directory = directory_of(config)
         self._known = _baseline(config)
@@ -111,8 +114,9 @@ class Reports:
         run.complete = exit_status not in _NO_END and len(run.nodes) == run.selected
         option = self._config.option
         workspace = os.environ.get("GITHUB_WORKSPACE") or os.environ.get("CI_PROJECT_DIR") or str(Path.cwd())
+        lives = self._remember()
         if self._directory is not None:
-            self._put(self._directory / "drift.json", lambda: document.document(run, self._known))
+            self._put(self._directory / "drift.json", lambda: document.document(run, lives, self._known))
             self._put(self._directory / "metrics.prom", lambda: [metrics(run)])
             self.told.append((f"Reports: {self._directory}", ""))
         if option.synctool_codequality:
@@ -124,6 +128,18 @@ class Reports:
         if self._lines is not None:
             end = {"run": document.run_fields(run), "summary": document.summary_fields(run)}
             self._stream(document.line("end", end))
+
+    def _remember(self) -> Lives:
+        """Record the run in the history; returns what is known there of its findings."""
+        keep = self._config.option.synctool_history_keep
+        if self._directory is None or not keep:
+            return {}
+        from pytest_synctool.history.store import record  # with SQLite, which most of pytest's runs do without
+
+        recorded = record(self._directory / "history.sqlite", self.run, signatures_of(self._cluster), keep)
+        if recorded.problem is not None:
+            self.told.append((f"WARNING {recorded.problem}", "yellow"))
+        return recorded.lives
 
     def _put(self, path: Path, chunks: Callable[[], Iterable[str]]) -> None:
         try:

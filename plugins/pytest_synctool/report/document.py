@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from pytest_synctool import __version__
 from pytest_synctool.model import Outcome, Status
+from pytest_synctool.report.past import Lives
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 
 FORMAT: Final = "pytest-synctool drift"
@@ -22,7 +23,7 @@ Known = frozenset[tuple[str, str, str, str]]
 """Drift of an earlier document, as (node, check, path, message)."""
 
 
-def document(run: RunRecord, known: Known | None) -> Iterator[str]:
+def document(run: RunRecord, lives: Lives, known: Known | None) -> Iterator[str]:
     """The document as chunks of text. With `known` drift each result says whether it is new."""
     sets: dict[int, int] = {}
     for node in run.nodes:
@@ -38,14 +39,14 @@ def document(run: RunRecord, known: Known | None) -> Iterator[str]:
     yield json.dumps(head, indent=1, ensure_ascii=False).removesuffix("\n}")
     yield from _rows("entry_sets", ([_entry(entry) for entry in by_number[n]] for n in range(len(by_number))))
     yield from _rows("nodes", ({**node_fields(run, node), "entry_set": sets[id(node.entries)]} for node in run.nodes))
-    yield from _rows("results", (row for node in run.nodes for row in result_fields(node, known)))
+    yield from _rows("results", (row for node in run.nodes for row in result_fields(node, lives, known)))
     yield "\n}\n"
 
 
 def lines_of(run: RunRecord, node: NodeRecord) -> Iterator[str]:
     """The lines of JSON for a node that is over: itself, then its results."""
     yield line("node", node_fields(run, node))
-    for row in result_fields(node, None):
+    for row in result_fields(node, {}, None):
         yield line("result", row)
 
 
@@ -88,11 +89,13 @@ def node_fields(run: RunRecord, node: NodeRecord) -> dict[str, Any]:
     }
 
 
-def result_fields(node: NodeRecord, known: Known | None) -> Iterator[dict[str, Any]]:
+def result_fields(node: NodeRecord, lives: Lives, known: Known | None) -> Iterator[dict[str, Any]]:
     """Every entry of a node that is not simply in sync."""
     for position, outcome in node.found:
         entry = node.entries[position]
         fields = {"node": node.node, **_entry(entry), **_outcome(outcome)}
+        if (life := lives.get((node.node, entry))) is not None:
+            fields |= {"since": stamp(life.since), "cause": life.cause}
         if known is not None and outcome.status is Status.DRIFT:
             fields["new"] = (node.node, entry.check, entry.path, outcome.message) not in known
         yield fields
