@@ -100,6 +100,27 @@ class TestLives:
         assert b"size mismatch" in path.read_bytes()
         assert b"secret" not in path.read_bytes()
 
+    def test_guesses_cannot_be_checked(self, path: Path) -> None:
+        """Nobody but the owner can make the digests that are kept."""
+        record(path, run(0, {"n1": "."}), lambda _, __: "0123456789abcdef", 10)
+        assert b"0123456789abcdef" not in path.read_bytes()
+        key = path.with_name(".history.sqlite.key")
+        assert (stat.S_IMODE(key.stat().st_mode), key.stat().st_size) == (0o600, 32)
+        assert sorted(p.name for p in path.parent.iterdir()) == [
+            ".history.sqlite.key", ".history.sqlite.lock", "history.sqlite",
+        ]  # fmt: skip
+
+    def test_the_key_is_lost(self, path: Path) -> None:
+        """What was asked for before is not known then, which is no change of the masterdir."""
+        record_all(path, run(0, {"n1": "d."}))
+        path.with_name(".history.sqlite.key").unlink()
+        lives = record_all(path, run(1, {"n1": "dd"})).lives
+        assert lives == {
+            ("n1", name("a")): Life(day(0), "first", True),
+            ("n1", name("b")): Life(day(1), "first", False),
+        }
+        assert record_all(path, run(2, {"n1": "..d"}), run(3, {"n1": "d.d"})).lives["n1", name("a")].cause == "node"
+
     def test_odd_names(self, path: Path) -> None:
         odd = run(0, {"n1": "d"})
         odd.user = "us\udcffer"

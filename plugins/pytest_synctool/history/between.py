@@ -8,12 +8,12 @@ from datetime import datetime
 from enum import Enum
 from typing import Final
 
+from pytest_synctool.history.lives import is_other
 from pytest_synctool.history.periods import cause_in_words, kind
 from pytest_synctool.history.reading import Fix, Found, NodeSight
 from pytest_synctool.model import Status
 from pytest_synctool.nodeset import natural
 from pytest_synctool.report.record import EntryName
-from pytest_synctool.report.signature import UNREADABLE
 
 
 class What(Enum):
@@ -141,5 +141,4 @@ def _drift(sight: NodeSight, entry: EntryName) -> bool:
 
 
 def _changed(before: Mapping[EntryName, str], after: Mapping[EntryName, str]) -> Iterable[EntryName]:
-    both = ((entry, said, after[entry]) for entry, said in before.items() if entry in after)
-    return [entry for entry, old, new in both if old != new and UNREADABLE not in (old, new)]
+    return [entry for entry, said in before.items() if entry in after and is_other(said, after[entry])]

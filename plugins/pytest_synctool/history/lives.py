@@ -76,10 +76,10 @@ class Asked:
     signatures: tuple[str, ...]
 
 
-def asked(run: RunRecord, signatures: Signatures) -> list[Asked]:
-    """The nodes of a run with what is asked for on them, each once."""
+def asked(run: RunRecord, signatures: Signatures, kept: Callable[[str], str]) -> list[Asked]:
+    """The nodes of a run with what is asked for on them, each once; `kept` tells what a signature is kept as."""
     nodes = {record.node: record for record in run.nodes}.values()
-    return [Asked(n, tuple(signatures(n.node, e) for e in n.entries) if n.begun else ()) for n in nodes]
+    return [Asked(n, tuple(kept(signatures(n.node, e)) for e in n.entries) if n.begun else ()) for n in nodes]
 
 
 def looks(run: RunRecord, nodes: Sequence[Asked], before: Mapping[str, Standing]) -> Iterator[Look]:
@@ -157,8 +157,18 @@ def _life(run: RunRecord, entry: EntryName, signature: str, status: Status, befo
 def _cause(entry: EntryName, signature: str, before: Standing) -> str:
     drift = before.drifts.get(entry)
     previous = before.wanted.get(entry)
-    if previous is not None and signature not in (previous, UNREADABLE):
+    if previous is not None and is_other(previous, signature):
         return MASTERDIR
     if drift is not None:
         return drift.cause
-    return FIRST if previous is None else NODE
+    return FIRST if previous is None or not _comparable(previous, signature) else NODE
+
+
+def is_other(before: str, after: str) -> bool:
+    """Whether it is certain that two signatures are of something else."""
+    return before != after and UNREADABLE not in (before, after) and _comparable(before, after)
+
+
+def _comparable(before: str, after: str) -> bool:
+    """Whether two signatures were made with the same key."""
+    return UNREADABLE in (before, after) or before.partition(":")[0] == after.partition(":")[0]

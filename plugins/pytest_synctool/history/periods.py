@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from itertools import pairwise
 
-from pytest_synctool.history.lives import MASTERDIR, NODE
+from pytest_synctool.history.lives import MASTERDIR, NODE, is_other
 from pytest_synctool.history.reading import Found, Run, Sight
 from pytest_synctool.model import Status
 from pytest_synctool.report.signature import UNREADABLE
@@ -72,7 +72,7 @@ def life(sights: Sequence[Sight]) -> Life:
 
 def _changed(sights: Sequence[Sight]) -> tuple[datetime, ...]:
     known = [s for s in sights if s.signature != UNREADABLE and not (s.found and s.found.status is Status.ERROR)]
-    return tuple(after.run.started for before, after in pairwise(known) if before.signature != after.signature)
+    return tuple(after.run.started for before, after in pairwise(known) if is_other(before.signature, after.signature))
 
 
 def _drifts(sights: Sequence[Sight]) -> list[Period]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from typing import Final
 from pytest_synctool.errors import HistoryError
 from pytest_synctool.history.database import DamageError, in_words, is_damage, locked, reading, set_aside, writing
 from pytest_synctool.history.lives import Asked, Look, Signatures, asked, looks
+from pytest_synctool.history.secret import keyed, load
 from pytest_synctool.history.tables import Tables, past, past_of
 from pytest_synctool.report.past import Lives, Past
 from pytest_synctool.report.record import RunRecord
@@ -39,7 +41,9 @@ def record(path: Path, run: RunRecord, signatures: Signatures, keep: int) -> Rec
     mine = past_of(run)
     if keep < 1:
         return Recorded({}, (mine,))
-    nodes = asked(run, signatures)  # before anybody has to wait: sources may have to be read
+    with suppress(OSError):  # which is told when it is written to
+        path.parent.mkdir(parents=True, exist_ok=True)
+    nodes = asked(run, signatures, keyed(load(path)))  # before anybody has to wait: sources may have to be read
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path):

@@ -1,0 +1,57 @@
+"""A key beside the history, so that nobody who reads it can tell by a digest whether a guess of a content is right."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+from pytest_synctool.report.signature import UNREADABLE
+
+_BYTES: Final = 32
+
+
+def load(path: Path) -> bytes:
+    """The key for the history in a file, for its owner only; made if it is not there.
+
+    Where that fails it is another one each time, which compares with nothing.
+    """
+    place = path.with_name(f".{path.name}.key")
+    made = secrets.token_bytes(_BYTES)
+    with suppress(OSError):
+        if not place.exists():
+            _make(place, made)
+        found = place.read_bytes()
+        return found if len(found) == _BYTES else made
+    return made
+
+
+def _make(place: Path, key: bytes) -> None:
+    """Put it in its place whole; who comes second takes that of the first. Raises OSError."""
+    temporary = place.with_name(f"{place.name}-{secrets.token_hex(8)}")
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(temporary, place)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def keyed(key: bytes) -> Callable[[str], str]:
+    """What a signature is kept as: `KEY:DIGEST`, where KEY tells with which key it was made."""
+    which = blake2b(b"", key=key, digest_size=4).hexdigest()
+    known = {UNREADABLE: UNREADABLE}
+
+    def keep(signature: str) -> str:
+        if signature not in known:
+            known[signature] = f"{which}:{blake2b(os.fsencode(signature), key=key, digest_size=8).hexdigest()}"
+        return known[signature]
+
+    return keep
