@@ -261,7 +261,7 @@ class NodeSession:
             return outcomes
         shown = self.contents.of(self.transport, differing)
         pairs = zip(self.checks, outcomes, strict=True)
-        return [shown[c.entry].of(o) if o.changes and c.entry in shown else o for c, o in pairs]
+        return [shown[c.entry].of(o) if tells_of_contents(o.changes) and c.entry in shown else o for c, o in pairs]
 
     def _not_run(self, check: Check) -> list[str]:
         """What --fix would run, in the documentation's words."""

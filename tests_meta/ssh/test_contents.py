@@ -34,6 +34,30 @@ def test_the_diff_is_in_the_reports_and_with_an_option_on_the_terminal(live: Sit
     assert "+server three" in (live.directory / "junit.xml").read_text()
 
 
+def test_a_diff_is_told_where_contents_differ_and_nowhere_else(live: Site) -> None:
+    """Not of a command that is owed for the same file, nor where a check of one's own finds something else in it."""
+    live.nodes = {"node1": "batch"}
+    live.put("f._all", "one\n")
+    live.script("f.post", "#!/bin/sh\nfalse\n")
+    assert live.pytest("--fix").status == 1
+    live.sh("node1", "echo two >@/f; chmod 666 @/f")
+    (live.directory / "test_own.py").write_text(
+        "from pytest_synctool.checks import Change\n"
+        "def check_mode(entry, actual):\n"
+        "    return [Change('world-writable', 'no', 'yes')] if entry.destination.endswith(b'/f') else []\n"
+    )
+    command = live.command()
+    command.insert(5, "test_own.py")
+    live.pytest(command=command)
+    results = json.loads((live.directory / "reports/drift.json").read_text())["results"]
+    shown = {(row["check"], row["path"].removesuffix(f"{live.top}/f")): bool(row["diff"]) for row in results}
+    assert shown == {
+        ("synctool_checks/test_overlay.py", ""): True,
+        ("synctool_checks/test_post.py", "post:"): False,
+        ("test_own.py::check_mode", ""): False,
+    }
+
+
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
 def test_no_secret_is_anywhere(live: Site, workers: tuple[str, ...]) -> None:
     """In what is written by audits, repairs and failures of all kinds, for every way in which a file is secret."""

@@ -206,6 +206,11 @@ class TestPipeline:
         assert more[2]["fingerprint"] == issues[2]["fingerprint"]
         assert len({issue["fingerprint"] for issue in issues}) == 3
 
+    def test_what_is_cut_is_pointed_to_where_it_is(self) -> None:
+        paths = [b"/%d" % number for number in range(51)]
+        table = "".join(markdown(run_of({"n1": NodeResult((DRIFT,) * 51)}, paths), None))
+        assert "... and 1 more findings, see `drift.json`\n" in table
+
     def test_markdown_leaves_names_as_they_are(self) -> None:
         table = "".join(markdown(run_of({"n1": NodeResult((DRIFT, OK))}, (b"/a|<img>`", b"/b")), None))
         assert "<img>" not in table

@@ -19,7 +19,7 @@ from pytest_synctool.report.expand import node_of, outcome_of
 
 # In characters, of all diffs: one is as large as LARGEST_DIFF, and thousands of nodes may have the same.
 _MOST_OF_DIFFS: Final = 32 << 20
-_NO_DIFF: Final = "The diff is not repeated here, the report would be too large: see drift.html, or synctool --diff"
+_NO_DIFF: Final = "The diff is not repeated here, the report would be too large: see drift.json, or synctool --diff"
 _DOTS: Final = str.maketrans(".", "_")
 
 

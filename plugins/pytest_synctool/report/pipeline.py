@@ -50,7 +50,7 @@ def markdown(run: RunRecord, known: Known | None) -> Iterator[str]:
         cells = [word, _cell(_folded(nodes)), _cell(text), *([] if known is None else [new])]
         yield f"| {' | '.join(cells)} |\n"
     if len(rows) > _MOST_ROWS:
-        yield f"\n... and {len(rows) - _MOST_ROWS:,} more findings, see `drift.html` or `drift.json`\n"
+        yield f"\n... and {len(rows) - _MOST_ROWS:,} more findings, see `drift.json`\n"
     if any(row[0] == "DRIFT" for row in rows) and run.mode == "audit":
         yield "\nTo put right what was found: `pytest --lf --fix`\n"
 
