@@ -86,15 +86,24 @@ class Applied:
             return OK
         return Outcome(Status.FIXED, f"ran {command.shown}", result.output)
 
-    def run_late(self, path: bytes, command: Command, before: Outcome, after: Outcome) -> Outcome:
-        """The outcome of a command that was owed from an earlier run, of what is seen before and after."""
+    def late_output(self, path: bytes, command: Command) -> tuple[str, ...]:
+        """What a command printed that was owed from an earlier run."""
+        result = self.results.get(self._commands.get((path, command), -1))
+        return () if result is None else result.output
+
+    def run_late(
+        self, path: bytes, command: Command, before: Outcome, after: Outcome, output: tuple[str, ...]
+    ) -> Outcome:
+        """The outcome of a command that was owed from an earlier run, of what is seen before and after.
+
+        `output` is what may be told of its late_output().
+        """
         result = self.results.get(self._commands.get((path, command), -1))
         if after.status is Status.OK:
             return Outcome(Status.FIXED, f"ran {command.shown} ({before.message})", before.details)
         if after.status is not Status.DRIFT:
             return after
         reason = self.broken if result is None else result.failure
-        output = () if result is None else result.output
         return Outcome(Status.DRIFT, f"{after.message}, not run: {reason}", (*after.details, *output))
 
 

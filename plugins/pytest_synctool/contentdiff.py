@@ -38,7 +38,7 @@ def copies(
     nonce = random.token_hex(16).encode("ascii")
     found: dict[bytes, fetch.Copy] = {}
     parts = [requests] if transport.script_limit is None else [[request] for request in requests]
-    for part in parts if requests else ():
+    for part in parts:
         answer = transport.run(fetch.script(part, nonce), deadline)
         found.update(fetch.parse(part, nonce, answer.stdout))
     return found
@@ -133,6 +133,8 @@ class ContentDiffs:
                 continue
             left -= size
             wanted.append(entry)
+        if not wanted:
+            return shown
         try:
             found = copies(transport, wanted, self.deadline)
         except (TransportError, RemoteError) as error:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from pytest_synctool.compare import compare
 from pytest_synctool.fetch import LIMIT, Copy
 from pytest_synctool.model import ABSENT, Change, FileState, Unknown, printable
 from pytest_synctool.repository import Entry
-from pytest_synctool.secrecy import secret
-
-_CONTENTS: Final = ("file size", "MD5")
+from pytest_synctool.secrecy import CONTENTS, secret, tells_of_contents
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +46,8 @@ def judge(entry: Entry, expected: FileState, copy: Copy, *, secrets: bool) -> Ve
     if [change.what for change in changes] == ["type"]:
         return Verdict((f"{path} is a {actual.kind.value}, {entry.source.shown} is a {expected.kind.value}",))
     hidden = None if secrets else secret(entry, expected, actual)
-    said = Verdict(tuple(f"{path}: {_in_words(c, hidden)}" for c in changes if c.what not in _CONTENTS))
-    if not any(change.what in _CONTENTS for change in changes):
+    said = Verdict(tuple(f"{path}: {_in_words(c, hidden)}" for c in changes if c.what not in CONTENTS))
+    if not tells_of_contents(changes):
         return said
     if hidden is not None:
         line = f"{path} differs; its contents are not shown, since {hidden} (--show-sensitive shows them)"

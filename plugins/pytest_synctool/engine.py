@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from pytest_synctool.config import Config
 from pytest_synctool.connections import Connections
-from pytest_synctool.contentdiff import Comparer, ContentDiffs
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
 from pytest_synctool.repository import Repository
@@ -17,6 +16,7 @@ from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
 from pytest_synctool.transport import HostTransport
 
 if TYPE_CHECKING:
+    from pytest_synctool.contentdiff import ContentDiffs
     from pytest_synctool.mirror import Mirror
 
 
@@ -32,8 +32,11 @@ class Engine:
 
     def __post_init__(self) -> None:
         deadline = self.settings.deadline
-        comparer = Comparer(self.config.diff_cmd, deadline)
-        self._contents = ContentDiffs(comparer, deadline) if self.settings.diff else None
+        self._contents: ContentDiffs | None = None
+        if self.settings.diff:
+            from pytest_synctool.contentdiff import Comparer, ContentDiffs  # the commands do without
+
+            self._contents = ContentDiffs(Comparer(self.config.diff_cmd, deadline), deadline)
         self._mirror: Mirror | None = None
         if self.mirrored and (self.settings.fix or self.settings.restore):
             from pytest_synctool.mirror import Mirror  # an audit does without
@@ -62,9 +65,17 @@ class Engine:
         from pytest_synctool.mirror import NodeMirror
 
         copy = NodeMirror(self._mirror, connection, entries)
-        session = NodeSession(node, checks, entries, connection, lambda _: copy.push(), settings, copy.mark)
-        session.contents, session.refresh = self._contents, copy.refresh
-        return session
+        return NodeSession(
+            node,
+            checks,
+            entries,
+            connection,
+            lambda _: copy.push(),
+            settings,
+            copy.mark,
+            copy.refresh,
+            contents=self._contents,
+        )
 
     def close(self) -> None:
         """Remove what the connections have shared, once all of them are over."""

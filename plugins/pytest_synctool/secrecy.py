@@ -14,7 +14,7 @@ _READ_BY_ALL: Final = 0o004
 _ENTERED_BY_ALL: Final = 0o001
 # What differences tell of contents: digests of short ones can be guessed.
 _DIGESTS: Final = ("MD5", "link target")
-_CONTENTS: Final = ("MD5", "file size")
+CONTENTS: Final = ("MD5", "file size")
 
 
 def secret(
@@ -37,7 +37,7 @@ def secret(
 
 def tells_of_contents(changes: Sequence[Change]) -> bool:
     """Whether contents of a file are among what differs."""
-    return any(change.what in _CONTENTS for change in changes)
+    return any(change.what in CONTENTS for change in changes)
 
 
 def without_contents(changes: Sequence[Change]) -> list[Change]:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_synctool import journal, plan, probe, script
 from pytest_synctool.apply import Applied, apply, told
-from pytest_synctool.contentdiff import ContentDiffs
+from pytest_synctool.drift import drift
 from pytest_synctool.errors import RemoteError, RepositoryError, TransportError
 from pytest_synctool.model import (
     ABSENT,
@@ -30,9 +30,12 @@ from pytest_synctool.model import (
 )
 from pytest_synctool.repository import Entry
 from pytest_synctool.script import Context
-from pytest_synctool.secrecy import HIDDEN, secret, tells_of_contents, without_contents
+from pytest_synctool.secrecy import secret, tells_of_contents
 from pytest_synctool.source import Tree, parents
 from pytest_synctool.transport import Transport
+
+if TYPE_CHECKING:
+    from pytest_synctool.contentdiff import ContentDiffs
 
 Push = Callable[[Sequence[Entry]], Sequence[str]]
 Explain = Callable[[Entry, Node], Sequence[str]]
@@ -131,8 +134,8 @@ class NodeSession:
     push: Push
     settings: Settings
     mark: probe.Request | None = None
-    contents: ContentDiffs | None = None
     refresh: Callable[[Actual], Sequence[str]] = lambda _: ()
+    contents: ContentDiffs | None = None
     _actual: dict[bytes, Actual] = field(default_factory=dict)
     _unreadable: dict[bytes, str] = field(default_factory=dict)
     _notes: tuple[str, ...] = ()
@@ -252,16 +255,17 @@ class NodeSession:
 
     def _with_contents(self, outcomes: list[Outcome]) -> list[Outcome]:
         """The outcomes, with what differs in the contents of files, as far as that may be shown."""
-        differing: dict[Entry, FileState] = {}
-        for check, outcome in zip(self.checks, outcomes, strict=True) if self.contents is not None else ():
+        if self.contents is None:
+            return outcomes
+        differing: dict[int, tuple[Entry, FileState]] = {}
+        for position, (check, outcome) in enumerate(zip(self.checks, outcomes, strict=True)):
             actual = self._actual.get(check.entry.looked_at)
             if isinstance(actual, FileState) and tells_of_contents(outcome.changes) and not self._secret(check.entry):
-                differing[check.entry] = actual
-        if self.contents is None or not differing:
-            return outcomes
-        shown = self.contents.of(self.transport, differing)
-        pairs = zip(self.checks, outcomes, strict=True)
-        return [shown[c.entry].of(o) if tells_of_contents(o.changes) and c.entry in shown else o for c, o in pairs]
+                differing[position] = check.entry, actual
+        shown = self.contents.of(self.transport, dict(differing.values()))
+        for position, (entry, _) in differing.items():
+            outcomes[position] = shown[entry].of(outcomes[position])
+        return outcomes
 
     def _not_run(self, check: Check) -> list[str]:
         """What --fix would run, in the documentation's words."""
@@ -375,16 +379,15 @@ class NodeSession:
     def _verdict(self, check: Check, before: Outcome, report: Applied) -> Outcome:
         if _is_news(check, before):
             return _refusal(check, before)
+        path = check.entry.destination
         if check.command is not None and check.is_task:
-            return report.task(check.entry.destination, check.command)
+            return report.task(path, check.command)
         after = self._outcome(check)
         if before.status is not Status.DRIFT:
             return after
         if check.command is not None:
-            late = report.run_late(check.entry.destination, check.command, before, after)
-            output = late.details[len(after.details) :] if late.status is Status.DRIFT else ()
-            return replace(late, details=(*after.details, *self._said(check.entry, output))) if output else late
-        path = check.entry.destination
+            said = self._said(check.entry, report.late_output(path, check.command))
+            return report.run_late(path, check.command, before, after, said)
         failure = report.failure(path, right=after.status is Status.OK)
         if after.status is Status.OK:
             if failure is not None:
@@ -421,30 +424,3 @@ def _gives_way(entry: Entry, actual: FileState | Absent) -> bool:
 
 def _name(function: CheckFunction) -> str:
     return getattr(function, "__name__", "the check")
-
-
-def drift(entry: Entry, changes: Sequence[Change], hidden: str | None = None) -> Outcome:
-    """The outcome for differences: one line that names them, below it what was expected and found, and why.
-
-    `hidden` says why nothing may be told of contents, if so.
-    """
-    changes = without_contents(changes) if hidden else changes
-    details = [
-        f"{change.what}: differs, not shown since {hidden}"
-        if change.expected == HIDDEN
-        else f"{change.what}: expected {change.expected}, found {change.found}"
-        for change in changes
-    ]
-    is_link = any((change.what, change.found) == ("type", Kind.LINK.value) for change in changes)
-    if is_link and entry.source.is_directory and entry.follow is None:
-        details.append(
-            "it stays if it leads to a directory; 'follow: yes' in attributes.yaml takes it as one, 'no' not"
-        )
-    shown = entry.source.shown
-    return Outcome(Status.DRIFT, finding(changes), (*details, f"source: {shown}"), tuple(changes), shown)
-
-
-def finding(changes: Sequence[Change]) -> str:
-    """`file size mismatch, mode mismatch`: the differences in one line."""
-    plain = ("missing", "must not exist", "owed")
-    return ", ".join(c.what if c.what in plain else f"{c.what} mismatch" for c in changes)

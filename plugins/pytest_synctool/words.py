@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 TRUTHS: Final = {
@@ -38,3 +38,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def nodes_in_words(number: int) -> str:
     """`1 node`, `2 nodes`."""
     return f"{number} node{'' if number == 1 else 's'}"
+
+
+def in_brackets(nodes: Sequence[str]) -> str:
+    """` (3 nodes)`, to go behind a text about them; nothing for one."""
+    return f" ({nodes_in_words(len(nodes))})" if len(nodes) > 1 else ""

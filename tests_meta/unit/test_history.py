@@ -162,10 +162,12 @@ class Cluster:
         """The lives of what a run finds."""
         found = {}
         for record_ in one.nodes:
-            for entry, outcome in record_.outcomes():
-                if outcome.status is not Status.SKIPPED:
+            outcomes = dict(record_.found)
+            for position, entry in enumerate(record_.entries if record_.error is None else ()):
+                status = outcomes[position].status if position in outcomes else Status.OK
+                if status is not Status.SKIPPED:
                     model = self.models.setdefault((record_.node, entry), Model())
-                    found[record_.node, entry] = model.look(outcome.status, said[entry], one.started)
+                    found[record_.node, entry] = model.look(status, said[entry], one.started)
         return {key: life for key, life in found.items() if life is not None}
 
 

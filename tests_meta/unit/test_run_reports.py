@@ -16,19 +16,19 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_synctool.model import OK, Change, Outcome, Status
 from pytest_synctool.nodeids import encode
+from pytest_synctool.nodeset import fold
 from pytest_synctool.report import document, files
 from pytest_synctool.report.document import NotADocumentError, known_drift
 from pytest_synctool.report.grouped import grouped
 from pytest_synctool.report.junit import names
 from pytest_synctool.report.metrics import metrics
-from pytest_synctool.report.nodetests import NodeTests
 from pytest_synctool.report.pipeline import code_quality, markdown, workflow_commands
 from pytest_synctool.report.record import NodeRecord, Recorder, RunRecord
 from pytest_synctool.session import NOT_RUN, NodeResult
 
 from tests_meta.unit.helpers import ODD_NAMES
+from tests_meta.unit.test_report import SUITE, suite
 
-SUITE = "synctool_checks/test_overlay.py"
 SCHEMA = json.loads(resources("pytest_synctool").joinpath("schema/drift.json").read_text())
 CHANGES = (Change("mode", "0644", "0600"),)
 DRIFT = Outcome(Status.DRIFT, "mode mismatch", ("mode: expected 0644, found 0600",), CHANGES, "overlay/a._all")
@@ -39,8 +39,7 @@ ERROR = Outcome(Status.ERROR, "cannot be looked at: Permission denied")
 
 def record(node: str, paths: Sequence[bytes], result: NodeResult, recorder: Recorder) -> NodeRecord:
     """The record of a node with these destinations."""
-    top = f"{SUITE}::{node}"
-    return recorder.take(NodeTests(node, top, [f"{top}::{encode(path)}" for path in paths]), result)
+    return recorder.take(suite(*paths, node=node), result)
 
 
 def run_of(results: dict[str, NodeResult], paths: Sequence[bytes] = (b"/a", b"/b")) -> RunRecord:
@@ -100,7 +99,7 @@ class TestRecord:
 
 class TestGrouped:
     def test_the_worst_first_under_folded_nodes(self) -> None:
-        told = [(group.outcome.status.value, group.where, group.text) for group in grouped(run_of(MIXED).nodes)]
+        told = [(group.outcome.status.value, fold(group.nodes), group.text) for group in grouped(run_of(MIXED).nodes)]
         assert told == [
             ("error", "n4", "/b cannot be looked at: Permission denied"),
             ("drift", "n[1-2]", "/a mode mismatch"),
@@ -110,7 +109,7 @@ class TestGrouped:
     def test_a_missing_directory_is_one_finding(self) -> None:
         paths = (b"/d", b"/d/a", b"/d/e", b"/d/e/b", b"/dd")
         run = run_of(dict.fromkeys(("n1", "n2"), NodeResult((MISSING,) * 4 + (DRIFT,))), paths)
-        assert [(g.text, g.where) for g in grouped(run.nodes)] == [
+        assert [(g.text, fold(g.nodes)) for g in grouped(run.nodes)] == [
             ("/d missing and 3 below it", "n[1-2]"),
             ("/dd mode mismatch", "n[1-2]"),
         ]

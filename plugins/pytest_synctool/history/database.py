@@ -75,7 +75,7 @@ def locked(path: Path) -> Iterator[None]:
         while not _flock(descriptor, fcntl.LOCK_EX):
             if time.monotonic() > limit:
                 raise TimeoutError(errno.ETIMEDOUT, f"another run has been at work on it for {_PATIENCE:.0f} seconds")
-            time.sleep(_PAUSE)
+            time.sleep(_PAUSE)  # flock() itself would wait without a limit
         yield
     finally:
         os.close(descriptor)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,18 +40,22 @@ def record(path: Path, run: RunRecord, signatures: Signatures, keep: int) -> Rec
     mine = past_of(run)
     if keep < 1:
         return Recorded({}, (mine,))
-    with suppress(OSError):  # which is told when it is written to
-        path.parent.mkdir(parents=True, exist_ok=True)
-    nodes = asked(run, signatures, keyed(load(path)))  # before anybody has to wait: sources may have to be read
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return Recorded({}, (mine,), _problem(path, error))
+    nodes = asked(run, signatures, keyed(load(path)))  # before anybody has to wait: sources may have to be read
+    try:
         with locked(path):
             return _record(path, run, nodes, keep)
     except HistoryError as error:
         return Recorded({}, (mine,), f"{error}; this run is not recorded")
     except (OSError, sqlite3.Error, DamageError) as error:
-        problem = f"{path} could not be written: {in_words(error, path)}; this run is not recorded"
-        return _unwritten(path, run, nodes, problem)
+        return _unwritten(path, run, nodes, _problem(path, error))
+
+
+def _problem(path: Path, error: Exception) -> str:
+    return f"{path} could not be written: {in_words(error, path)}; this run is not recorded"
 
 
 def _record(path: Path, run: RunRecord, nodes: Sequence[Asked], keep: int) -> Recorded:

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Final
 
-from pytest_synctool.nodeids import decode
+from pytest_synctool.history.lives import Signatures
+from pytest_synctool.nodeids import encode
 from pytest_synctool.plugin.cluster import Cluster
 from pytest_synctool.report.record import EntryName
 from pytest_synctool.report.signature import signature
 from pytest_synctool.source import Tree
 
-Signatures = Callable[[str, EntryName], str]
+_COMMANDS: Final = ("post", "task", "always")
 
 
 def signatures_of(cluster: Cluster) -> Signatures:
     """The signature of a node's entry; empty for commands, of which no state is asked for."""
     nodes = {node.name: node for node in cluster.nodes}
-    tables: dict[int, dict[tuple[Tree, bytes], str]] = {}
+    made: dict[int, str] = {}  # by entry: nodes that are not alike share most of them
+    tables: dict[tuple[int, Tree], dict[str, str]] = {}  # by the entries of nodes alike
 
     def of(node: str, name: EntryName) -> str:
-        entries = cluster.repository.entries(nodes[node])  # nodes alike have the same
-        if id(entries) not in tables:
-            tables[id(entries)] = {}
-        table = tables[id(entries)]
-        path = decode(name.name)
-        tree = Tree.DELETE if name.kind == Tree.DELETE.value else Tree.OVERLAY
-        if (tree, path) not in table:
-            if name.kind in ("post", "task", "always"):
-                return ""
-            table.update({(e.tree, e.destination): signature(e) for e in entries if e.tree is tree})
-        return table.get((tree, path), "")
+        kind = name.kind
+        if kind in _COMMANDS:
+            return ""
+        tree = Tree.DELETE if kind == Tree.DELETE.value else Tree.OVERLAY
+        entries = cluster.repository.entries(nodes[node])
+        table = tables.get((id(entries), tree))
+        if table is None:
+            table = tables[id(entries), tree] = {}
+            for entry in entries:
+                if entry.tree is tree:
+                    if id(entry) not in made:
+                        made[id(entry)] = signature(entry)
+                    table[encode(entry.destination)] = made[id(entry)]
+        return table.get(name.name, "")
 
     return of

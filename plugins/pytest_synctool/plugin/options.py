@@ -26,7 +26,7 @@ from pytest_synctool.plugin.cluster import (
 from pytest_synctool.plugin.lock import lock
 from pytest_synctool.plugin.log import LOG, open_log
 from pytest_synctool.plugin.machines import check_fingerprint, check_machines
-from pytest_synctool.plugin.reports import open_reports, prepare
+from pytest_synctool.plugin.reports import open_reports
 from pytest_synctool.report.tally import Tally
 from pytest_synctool.transport import install_ssh_backend, restore_ssh_backend
 
@@ -325,7 +325,6 @@ def pytest_configure(config: pytest.Config) -> None:
         if changes_nodes(config) and cluster.own is None and not is_worker(config):
             lock(config, cluster.config.masterdir)
         open_log(config, cluster)
-        prepare(config)
         open_reports(config, cluster)
     except SynctoolError as error:
         raise pytest.UsageError(str(error)) from error

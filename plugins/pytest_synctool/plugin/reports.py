@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +15,6 @@ import pytest
 from _pytest.junitxml import xml_key
 
 from pytest_synctool.accounts import user_name
-from pytest_synctool.plugin.asked import signatures_of
 from pytest_synctool.plugin.cluster import CLUSTER, Cluster, is_worker
 from pytest_synctool.report import document, files
 from pytest_synctool.report.document import Known, NotADocumentError, known_drift
@@ -37,23 +37,44 @@ def directory_of(config: pytest.Config) -> Path | None:
     return (base / (config.getini("synctool_reports") or _DEFAULT)).absolute()
 
 
-def prepare(config: pytest.Config) -> None:
-    """Settle where the junit report goes, before pytest's own plugin looks at it."""
-    directory = directory_of(config)
-    if config.option.xmlpath is None and directory is not None and not config.option.synctool_lint:
-        config.option.xmlpath = str(directory / "junit.xml")
-
-
 def open_reports(config: pytest.Config, cluster: Cluster) -> None:
-    """Reports of this run, in the process that reports. Raises pytest.UsageError for what cannot be used."""
-    if not is_worker(config) and not config.option.synctool_lint and not config.option.collectonly:
-        config.stash[REPORTS] = Reports(config, cluster)
+    """Reports of this run, in the process that reports. Raises pytest.UsageError for what cannot be used.
+
+    pytest's own plugin looks only later where the junit report goes.
+    """
+    option = config.option
+    if is_worker(config) or option.synctool_lint:
+        return
+    directory, problem = directory_of(config), None
+    if directory is not None and (problem := _unusable(directory)) is not None:
+        if option.synctool_reports is not None:
+            raise pytest.UsageError(f"--synctool-reports: {problem}")
+        directory = None
+    if directory is not None and option.xmlpath is None:
+        option.xmlpath = str(directory / "junit.xml")
+    if not option.collectonly:
+        reports = config.stash[REPORTS] = Reports(config, cluster, directory)
+        if problem is not None:
+            reports.told.append((f"WARNING {problem}; --synctool-reports=DIR names another directory", "yellow"))
+
+
+def _unusable(directory: Path) -> str | None:
+    """Why nothing can be written in a directory, if so; it is made. To be known before a node is contacted."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror
+    else:
+        if os.access(directory, os.W_OK):
+            return None
+        reason = os.strerror(errno.EACCES)
+    return f"no reports can be written in {directory}: {reason}"
 
 
 class Reports:
     """Takes up the results of a run, and writes its reports. `told` are lines about them, each with its colour."""
 
-    def __init__(self, config: pytest.Config, cluster: Cluster) -> None:
+    def __init__(self, config: pytest.Config, cluster: Cluster, directory: Path | None) -> None:
         option = config.option
         own = {node.name: [g for g in node.groups if g not in (node.name, "all")] for node in cluster.nodes}
         mode = "restore" if option.synctool_restore else "fix" if option.synctool_fix else "audit"
@@ -74,28 +95,11 @@ class Reports:
         self._config = config
         self._cluster = cluster
         self._order = {node.name: number for number, node in enumerate(cluster.nodes)}
-        self._directory = directory_of(config)
+        self._directory = directory
         self._known = _baseline(config)
         self._lines = _stream(config)
-        self._complain_early()
         if self._lines is not None:
             self._stream(document.line("run", document.run_fields(self.run)))
-
-    def _complain_early(self) -> None:
-        """Before a node is contacted, say that nothing can be written where it was asked for."""
-        if self._directory is None:
-            return
-        try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            if not os.access(self._directory, os.W_OK):
-                raise PermissionError(13, os.strerror(13))
-        except OSError as error:
-            problem = f"no reports can be written in {self._directory}: {error.strerror}"
-            if self._config.option.synctool_reports is not None:
-                raise pytest.UsageError(f"--synctool-reports: {problem}") from error
-            self.told.append((f"WARNING {problem}; --synctool-reports=DIR names another directory", "yellow"))
-            self._directory = None
-            self._config.option.xmlpath = None if _is_ours(self._config) else self._config.option.xmlpath
 
     def take(self, record: NodeRecord, selected: int) -> None:
         """Take up the result of a node; `selected` is how many nodes the run is about."""
@@ -128,13 +132,16 @@ class Reports:
         if self._lines is not None:
             end = {"run": document.run_fields(run), "summary": document.summary_fields(run)}
             self._stream(document.line("end", end))
+            self._end_stream()
 
     def _remember(self) -> Lives:
         """Record the run in the history; returns what is known there of its findings."""
         keep = self._config.option.synctool_history_keep
         if self._directory is None or not keep:
             return {}
-        from pytest_synctool.history.store import record  # with SQLite, which most of pytest's runs do without
+        # With SQLite, which most of pytest's runs do without.
+        from pytest_synctool.history.store import record
+        from pytest_synctool.plugin.asked import signatures_of
 
         recorded = record(self._directory / "history.sqlite", self.run, signatures_of(self._cluster), keep)
         if recorded.problem is not None:
@@ -162,9 +169,13 @@ class Reports:
             self._lines.flush()
         except OSError as error:
             self._unwritten(self._config.option.synctool_jsonl, error)
-            with suppress(OSError):
+            self._end_stream()
+
+    def _end_stream(self) -> None:
+        if self._lines is not None:
+            with suppress(OSError):  # what could not be written is told already
                 self._lines.close()
-            self._lines = None
+        self._lines = None
 
     def _unwritten(self, path: str, error: OSError) -> None:
         self.failed = True
@@ -172,11 +183,6 @@ class Reports:
 
 
 REPORTS = pytest.StashKey[Reports]()
-
-
-def _is_ours(config: pytest.Config) -> bool:
-    directory = directory_of(config)
-    return directory is not None and config.option.xmlpath == str(directory / "junit.xml")
 
 
 def _baseline(config: pytest.Config) -> Known | None:
@@ -224,14 +230,11 @@ class Replacing:
     def pytest_sessionfinish(self) -> Any:
         """Have it written beside, and renamed, before the terminal says where it is."""
         path = Path(self._xml.logfile)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-        regular = path.is_file() or not path.exists()
-        self._xml.logfile = str(temporary) if regular else str(path)
-        try:
-            result = yield
-            if regular and temporary.exists():
-                temporary.replace(path)
-            return result
-        finally:
-            self._xml.logfile = str(path)
-            temporary.unlink(missing_ok=True)
+        if path.exists() and not path.is_file():  # such as /dev/stdout
+            return (yield)
+        with files.replacing(path) as temporary:
+            self._xml.logfile = str(temporary)
+            try:
+                return (yield)
+            finally:
+                self._xml.logfile = str(path)

@@ -340,9 +340,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     if tally is not None and tally.not_looked_at and not is_worker(config):
         _fail(session, tally.not_looked_at)
     if REPORTS in config.stash:
-        reports = config.stash[REPORTS]
-        reports.write(session.exitstatus)
-        if reports.failed and session.exitstatus == pytest.ExitCode.OK:
+        written = config.stash[REPORTS]
+        written.write(session.exitstatus)
+        if written.failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
     return result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from itertools import chain
 from typing import Any, Final
 
 import pytest
@@ -62,7 +63,7 @@ def pytest_report_teststatus(
 def _category(report: pytest.TestReport) -> str:
     if is_fixed(report):
         return "fixed"
-    if hasattr(report, "wasxfail"):
+    if hasattr(report, "wasxfail"):  # which is how pytest itself knows one
         return "xfailed"
     return "error" if report.failed and report.when == "setup" else report.outcome
 
@@ -96,13 +97,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
         always=cluster.config.always_run,
         diffs=config.option.synctool_diff,
     )
-    for text, colour in summed_up:
+    written = config.stash.get(REPORTS, None)
+    for text, colour in chain(summed_up, _log_lines(config), () if written is None else written.told):
         terminalreporter.write_line(text, **{colour: True} if colour else {})
-    for text, colour in _log_lines(config):
-        terminalreporter.write_line(text, **{colour: True} if colour else {})
-    if (written := config.stash.get(REPORTS, None)) is not None:
-        for text, colour in written.told:
-            terminalreporter.write_line(text, **{colour: True} if colour else {})
     if hidden:
         terminalreporter.write_line("Expected and found, test by test: -v, or the junit report")
     return result

@@ -25,10 +25,8 @@ Known = frozenset[tuple[str, str, str, str]]
 
 def document(run: RunRecord, lives: Lives, known: Known | None) -> Iterator[str]:
     """The document as chunks of text. With `known` drift each result says whether it is new."""
-    sets: dict[int, int] = {}
-    for node in run.nodes:
-        sets.setdefault(id(node.entries), len(sets))
-    by_number = {sets[id(node.entries)]: node.entries for node in run.nodes}
+    sets = {id(node.entries): node.entries for node in run.nodes}
+    numbers = {id_: number for number, id_ in enumerate(sets)}
     head = {
         "format": FORMAT,
         "version": VERSION,
@@ -37,8 +35,10 @@ def document(run: RunRecord, lives: Lives, known: Known | None) -> Iterator[str]
         "summary": summary_fields(run),
     }
     yield json.dumps(head, indent=1, ensure_ascii=False).removesuffix("\n}")
-    yield from _rows("entry_sets", ([_entry(entry) for entry in by_number[n]] for n in range(len(by_number))))
-    yield from _rows("nodes", ({**node_fields(run, node), "entry_set": sets[id(node.entries)]} for node in run.nodes))
+    yield from _rows("entry_sets", ([_entry(entry) for entry in entries] for entries in sets.values()))
+    yield from _rows(
+        "nodes", ({**node_fields(run, node), "entry_set": numbers[id(node.entries)]} for node in run.nodes)
+    )
     yield from _rows("results", (row for node in run.nodes for row in result_fields(node, lives, known)))
     yield "\n}\n"
 

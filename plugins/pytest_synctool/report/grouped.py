@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from pytest_synctool.model import Outcome, Status
-from pytest_synctool.nodeset import fold
 from pytest_synctool.report.record import EntryName, NodeRecord
 
-# The worst first.
-RANKS: Final = (Status.ERROR, Status.DRIFT, Status.WAIVED, Status.FIXED)
+# What findings are called; the worst first.
+WORDS: Final = {Status.ERROR: "ERROR", Status.DRIFT: "DRIFT", Status.WAIVED: "WAIVED", Status.FIXED: "FIXED"}
+RANKS: Final = tuple(WORDS)
 
 _MISSING: Final = "missing"
 _MADE: Final = "(missing)"
@@ -22,26 +22,25 @@ class Group:
     """A finding, with the nodes that have it.
 
     `outcome` is that of the first of them; `below` counts entries below it that are missing for the same reason: it is
-    a directory that is not there. `diffs` has the nodes by what differs in contents.
+    a directory that is not there.
     """
 
     entry: EntryName
     outcome: Outcome
     below: int = 0
     nodes: list[str] = field(default_factory=list)
-    diffs: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
         """`/etc/ntp.conf file size mismatch`, without the nodes."""
-        more = f" and {self.below:,} below it" if self.below else ""
-        waiver = f" (waived: {self.outcome.waiver})" if self.outcome.waiver else ""
-        return f"{self.entry.path} {self.outcome.message}{more}{waiver}"
+        return text_of(self.entry, self.outcome, self.below)
 
-    @property
-    def where(self) -> str:
-        """`node[1-64]`."""
-        return fold(self.nodes)
+
+def text_of(entry: EntryName, outcome: Outcome, below: int) -> str:
+    """A finding without its nodes: `/etc/cron.d missing and 3 below it`."""
+    more = f" and {below:,} below it" if below else ""
+    waiver = f" (waived: {outcome.waiver})" if outcome.waiver else ""
+    return f"{entry.path} {outcome.message}{more}{waiver}"
 
 
 def grouped(nodes: Iterable[NodeRecord]) -> list[Group]:
@@ -54,8 +53,6 @@ def grouped(nodes: Iterable[NodeRecord]) -> list[Group]:
             if group is None:
                 group = found[key] = Group(entry, outcome, below)
             group.nodes.append(node.node)
-            if outcome.diff:
-                group.diffs.setdefault(outcome.diff, []).append(node.node)
     return sorted(found.values(), key=lambda g: (RANKS.index(g.outcome.status), -len(g.nodes), g.entry.path))
 
 
@@ -65,6 +62,11 @@ def unreachable(nodes: Iterable[NodeRecord]) -> list[tuple[str, list[str]]]:
     for node in nodes:
         if node.error is not None:
             found.setdefault(node.error, []).append(node.node)
+    return of_most_nodes_first(found)
+
+
+def of_most_nodes_first(found: Mapping[str, list[str]]) -> list[tuple[str, list[str]]]:
+    """What is said of nodes, with the nodes."""
     return sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
 
 

@@ -6,26 +6,47 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from pytest_synctool.model import Status, printable_text
 from pytest_synctool.nodeset import fold
 from pytest_synctool.report.document import Known
-from pytest_synctool.report.grouped import Group, grouped, unreachable
+from pytest_synctool.report.grouped import WORDS, Group, grouped, unreachable
 from pytest_synctool.report.record import RunRecord
-from pytest_synctool.words import nodes_in_words
+from pytest_synctool.words import in_brackets, nodes_in_words
 
 _MOST_ROWS: Final = 50
 _MOST_ANNOTATIONS: Final = 10  # GitHub shows no more of a step
 _LONGEST: Final = 500  # characters of a cell
-_WORDS: Final = {Status.ERROR: "ERROR", Status.DRIFT: "DRIFT", Status.WAIVED: "WAIVED", Status.FIXED: "FIXED"}
-_SEVERITY: Final = {Status.ERROR: "critical", Status.DRIFT: "major", Status.WAIVED: "info", Status.FIXED: "info"}
+_SEVERITY: Final = {Status.ERROR: "critical", Status.DRIFT: "major", Status.WAIVED: "info"}
 
 
-def new_nodes(group: Group, known: Known) -> list[str]:
-    """The nodes whose drift an earlier document does not have."""
-    entry, message = group.entry, group.outcome.message
-    return [node for node in group.nodes if (node, entry.check, entry.path, message) not in known]
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """A line of what was found; `group` is None for nodes that could not be looked at."""
+
+    status: Status
+    nodes: Sequence[str]
+    text: str
+    group: Group | None = None
+
+    @property
+    def line(self) -> str:
+        return f"{_folded(self.nodes)}: {self.text}"
+
+    def new(self, known: Known | None) -> list[str] | None:
+        """The nodes whose drift an earlier document does not have; None where nothing is compared."""
+        if known is None or self.group is None or self.status is not Status.DRIFT:
+            return None
+        entry, message = self.group.entry, self.group.outcome.message
+        return [node for node in self.nodes if (node, entry.check, entry.path, message) not in known]
+
+
+def _findings(run: RunRecord) -> Iterator[_Finding]:
+    """What was found, the worst first."""
+    yield from (_Finding(Status.ERROR, nodes, reason) for reason, nodes in unreachable(run.nodes))
+    yield from (_Finding(g.outcome.status, g.nodes, g.text, g) for g in grouped(run.nodes))
 
 
 def markdown(run: RunRecord, known: Known | None) -> Iterator[str]:
@@ -38,20 +59,18 @@ def markdown(run: RunRecord, known: Known | None) -> Iterator[str]:
     yield f"Entries: {', '.join(f'{number:,} {word}' for word, number in entries.items()) or 'none'}.\n\n"
     if not run.complete:
         yield "**The run did not come to its end: what is not listed was not looked at.**\n\n"
-    rows = [("ERROR", nodes, reason, "") for reason, nodes in unreachable(run.nodes)]
-    for group in grouped(run.nodes):
-        new = "" if known is None or group.outcome.status is not Status.DRIFT else _new(group, known)
-        rows.append((_WORDS[group.outcome.status], group.nodes, group.text, new))
+    rows = list(_findings(run))
     if not rows:
         return
     column = "" if known is None else " New |"
     yield f"| | Nodes | Finding |{column}\n|---|---|---|{'' if known is None else '---|'}\n"
-    for word, nodes, text, new in rows[:_MOST_ROWS]:
-        cells = [word, _cell(_folded(nodes)), _cell(text), *([] if known is None else [new])]
+    for row in rows[:_MOST_ROWS]:
+        new = [] if known is None else [_new(row, known)]
+        cells = [WORDS[row.status], _cell(_folded(row.nodes)), _cell(row.text), *new]
         yield f"| {' | '.join(cells)} |\n"
     if len(rows) > _MOST_ROWS:
         yield f"\n... and {len(rows) - _MOST_ROWS:,} more findings, see `drift.json`\n"
-    if any(row[0] == "DRIFT" for row in rows) and run.mode == "audit":
+    if any(row.status is Status.DRIFT for row in rows) and run.mode == "audit":
         yield "\nTo put right what was found: `pytest --lf --fix`\n"
 
 
@@ -64,15 +83,15 @@ def _verdict(run: RunRecord) -> str:
     return "fixed" if counts["fixed"] else "in sync"
 
 
-def _new(group: Group, known: Known) -> str:
-    new = new_nodes(group, known)
+def _new(finding: _Finding, known: Known) -> str:
+    new = finding.new(known)
     if not new:
-        return "known"
-    return "new" if len(new) == len(group.nodes) else f"new on {_cell(_folded(new))}"
+        return "" if new is None else "known"
+    return "new" if len(new) == len(finding.nodes) else f"new on {_cell(_folded(new))}"
 
 
 def _folded(nodes: Sequence[str]) -> str:
-    return f"{fold(nodes)} ({nodes_in_words(len(nodes))})" if len(nodes) > 1 else nodes[0]
+    return fold(nodes) + in_brackets(nodes)
 
 
 def _cell(text: str) -> str:
@@ -87,13 +106,12 @@ def workflow_commands(run: RunRecord, known: Known | None, workspace: str) -> It
 
     Findings of sources below `workspace` (the checkout) are shown at the file there.
     """
-    found = [("error", "", f"{_folded(nodes)}: {reason}") for reason, nodes in unreachable(run.nodes)]
-    for group in grouped(run.nodes):
-        if group.outcome.status not in (Status.ERROR, Status.DRIFT):
-            continue
-        old = known is not None and group.outcome.status is Status.DRIFT and not new_nodes(group, known)
-        text = f"{_folded(group.nodes)}: {group.text}{' (known)' if old else ''}"
-        found.append(("warning" if old else "error", _file(run, group, workspace), text))
+    found = []
+    for finding in _findings(run):
+        if finding.status in (Status.ERROR, Status.DRIFT):
+            old = finding.new(known) == []
+            text = f"{finding.line}{' (known)' if old else ''}"
+            found.append(("warning" if old else "error", _file(run, finding.group, workspace), text))
     if not run.complete:
         found.insert(0, ("error", "", "the run did not come to its end: not everything was looked at"))
     shown = found if len(found) <= _MOST_ANNOTATIONS else found[: _MOST_ANNOTATIONS - 1]
@@ -104,9 +122,9 @@ def workflow_commands(run: RunRecord, known: Known | None, workspace: str) -> It
         yield f"::{level} {place}title=synctool::{_data(text)}\n"
 
 
-def _file(run: RunRecord, group: Group, workspace: str) -> str:
+def _file(run: RunRecord, group: Group | None, workspace: str) -> str:
     """The source of a finding below the checkout; empty if it is not there."""
-    source = group.outcome.source
+    source = group.outcome.source if group is not None else ""
     return _below(os.path.join(run.masterdir, source), workspace) if source else ""
 
 
@@ -127,18 +145,19 @@ def _property(text: str) -> str:
 def code_quality(run: RunRecord, workspace: str) -> str:
     """The report that GitLab shows in merge requests: an issue for every finding, whichever nodes have it."""
     issues = []
-    for reason, nodes in unreachable(run.nodes):
-        file = _below(run.configuration, workspace) or os.path.basename(run.configuration)
-        issues.append(_issue(f"{_folded(nodes)}: {reason}", "unreachable", "critical", file, reason))
-    for group in grouped(run.nodes):
-        status = group.outcome.status
+    for finding in _findings(run):
+        group, status = finding.group, finding.status
         if status is Status.FIXED:
             continue
-        file = _file(run, group, workspace) or group.outcome.source or group.entry.path.lstrip("/")
-        # The same finding on other nodes as well is the same issue.
-        identity = f"{group.entry.check} {group.entry.path} {status.value} {group.outcome.message}"
-        check = f"{group.entry.kind}-{status.value}"
-        issues.append(_issue(f"{_folded(group.nodes)}: {group.text}", check, _SEVERITY[status], file, identity))
+        if group is None:
+            file = _below(run.configuration, workspace) or os.path.basename(run.configuration)
+            check, identity = "unreachable", finding.text
+        else:
+            file = _file(run, group, workspace) or group.outcome.source or group.entry.path.lstrip("/")
+            check = f"{group.entry.kind}-{status.value}"
+            # The same finding on other nodes as well is the same issue.
+            identity = f"{group.entry.check} {group.entry.path} {status.value} {group.outcome.message}"
+        issues.append(_issue(finding.line, check, _SEVERITY[status], file, identity))
     return json.dumps(issues, indent=1, ensure_ascii=False) + "\n"
 
 

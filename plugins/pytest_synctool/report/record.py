@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from pytest_synctool.model import OK, Outcome, Status, printable
+from pytest_synctool.model import Outcome, Status, printable
 from pytest_synctool.nodeids import decode
 from pytest_synctool.report.nodetests import NodeTests, reason
 from pytest_synctool.session import NOT_KEPT, NOT_RUN, NodeResult
@@ -89,12 +89,6 @@ class NodeRecord:
         if self.error is not None:
             return "unreachable" if self.error.startswith("unreachable") else "error"
         return _NODE_WORDS[self.status]
-
-    def outcomes(self) -> Iterator[tuple[EntryName, Outcome]]:
-        """Every entry with its outcome, those that are OK too; none if the node could not be looked at."""
-        found = dict(self.found)
-        if self.error is None:
-            yield from ((entry, found.get(position, OK)) for position, entry in enumerate(self.entries))
 
 
 @dataclass

@@ -7,15 +7,15 @@ from typing import Final
 
 from pytest_synctool.model import Status, printable_text
 from pytest_synctool.nodeset import fold
+from pytest_synctool.report.grouped import RANKS, WORDS, of_most_nodes_first
 from pytest_synctool.report.tally import Tally
-from pytest_synctool.words import nodes_in_words
+from pytest_synctool.words import in_brackets, nodes_in_words
 
 _MOST_FINDINGS: Final = 40
 _MOST_WARNINGS: Final = 10
 _MOST_DIFF_LINES: Final = 400
 _DIFF_COLOURS: Final = {"+": "green", "-": "red"}
-_WORDS: Final = {Status.ERROR: "ERROR", Status.DRIFT: "DRIFT", Status.FIXED: "FIXED"}
-_COLOURS: Final = {Status.ERROR: "red", Status.DRIFT: "red", Status.FIXED: "green"}
+_COLOURS: Final = {Status.ERROR: "red", Status.DRIFT: "red", Status.WAIVED: "yellow", Status.FIXED: "green"}
 
 
 def summary(
@@ -39,13 +39,12 @@ def summary(
     if not tally.nodes:
         return
     yield from _capped([(f"WARNING {fold(nodes)}: {note}", "yellow") for note, nodes in sorted(tally.notes.items())])
-    unreachable = sorted(tally.unreachable.items(), key=lambda item: (-len(item[1]), item[0]))
+    unreachable = of_most_nodes_first(tally.unreachable)
     yield from _capped([(f"ERROR {fold(nodes)}: {reason}", "red") for reason, nodes in unreachable])
-    order = list(_WORDS)
-    ranked = sorted(tally.findings.items(), key=lambda f: (order.index(f[0][0]), -len(f[1]), f[0][1]))
+    ranked = sorted(tally.findings.items(), key=lambda f: (RANKS.index(f[0][0]), -len(f[1]), f[0][1]))
     yield from _capped(
         [
-            (f"{_WORDS[status]} {fold(nodes)}: {text}{_number(nodes)}", _COLOURS[status])
+            (f"{WORDS[status]} {fold(nodes)}: {text}{in_brackets(nodes)}", _COLOURS[status])
             for (status, text), nodes in ranked
         ]
     )
@@ -57,16 +56,12 @@ def summary(
         yield from _capped([(f"not running command {printable_text(text)} (always_run)", "") for text in always])
 
 
-def _number(nodes: Sequence[str]) -> str:
-    return f" ({nodes_in_words(len(nodes))})" if len(nodes) > 1 else ""
-
-
 def _differences(tally: Tally, findings: Sequence[tuple[Status, str]]) -> Iterator[tuple[str, str]]:
     """What differs in contents: that of most nodes first, each difference once."""
     lines: list[tuple[str, str]] = []
     for finding in findings:
         for diff, nodes in sorted(tally.diffs.get(finding, {}).items(), key=lambda item: -len(item[1])):
-            lines.append((f"{fold(nodes)}: {finding[1]}{_number(nodes)}", ""))
+            lines.append((f"{fold(nodes)}: {finding[1]}{in_brackets(nodes)}", ""))
             lines += [(f"  {line}", _DIFF_COLOURS.get(line[:1], "")) for line in diff.split("\n")]
     yield from lines[:_MOST_DIFF_LINES]
     if len(lines) > _MOST_DIFF_LINES:

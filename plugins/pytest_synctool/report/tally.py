@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pytest_synctool.model import Status
-from pytest_synctool.report.grouped import Group, findings_of
+from pytest_synctool.report.grouped import findings_of, text_of
 from pytest_synctool.report.nodetests import NodeTests, reason
 from pytest_synctool.report.record import NodeRecord, Recorder
 from pytest_synctool.session import NOT_KEPT, NOT_RUN, NodeResult
@@ -78,7 +78,7 @@ class Tally:
             if outcome.status in by_status:
                 by_status[outcome.status].add(tests.node)
         for entry, outcome, below in findings_of(record):
-            text = Group(entry, outcome, below).text
+            text = text_of(entry, outcome, below)
             self.findings.setdefault((outcome.status, text), []).append(tests.node)
             if outcome.diff:
                 self.diffs.setdefault((outcome.status, text), {}).setdefault(outcome.diff, []).append(tests.node)
