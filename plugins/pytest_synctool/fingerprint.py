@@ -44,7 +44,11 @@ def of_masterdir(config: Config, repository: Repository, nodes: Iterable[Node]) 
     triggers = {entry.trigger for entry in entries.values() if entry.trigger is not None}
     for path in (*triggers, *_scripts(config.masterdir)):
         found.setdefault(printable(path), []).append(_content(os.path.join(masterdir, path)))
-    return {name: digest(sorted(map(repr, values))) for name, values in found.items()}
+    found[repository.waivers.path.name] = [
+        (waiver.line, waiver.paths, sorted(waiver.nodes), sorted(waiver.groups), waiver.reason, waiver.expires)
+        for waiver in repository.waivers.waivers
+    ]
+    return {name: digest(sorted(map(repr, values))) for name, values in found.items() if values}
 
 
 def difference(ours: Fingerprint, theirs: Fingerprint) -> str:

@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pytest_synctool.attributes import FILE_NAME as ATTRIBUTES_FILE
 from pytest_synctool.attributes import NO_RULES, AttributeRules, Attributes
 from pytest_synctool.attributes import load as load_attributes
 from pytest_synctool.config.model import Config
 from pytest_synctool.masterdir import Candidate, IgnoreRules, Key, Masterdir, Reason, scan
 from pytest_synctool.model import FileState, Node, printable
 from pytest_synctool.source import Source, Tree
+from pytest_synctool.waivers import FILE_NAME as WAIVERS_FILE
+from pytest_synctool.waivers import NO_WAIVERS, Waivers
+from pytest_synctool.waivers import load as load_waivers
 
 
 @dataclass(frozen=True)
@@ -139,10 +143,15 @@ class Repository:
     """A walked masterdir. `warnings` name what was left out, and why."""
 
     def __init__(
-        self, found: Masterdir, attributes: AttributeRules = NO_RULES, on_update: Mapping[bytes, str] | None = None
+        self,
+        found: Masterdir,
+        attributes: AttributeRules = NO_RULES,
+        on_update: Mapping[bytes, str] | None = None,
+        waivers: Waivers = NO_WAIVERS,
     ) -> None:
         self.found = found
         self.attributes = attributes
+        self.waivers = waivers
         self._warnings = dict.fromkeys(
             f"{printable(left.relative)}: {left.text}" for left in found.left_out if left.reason is not Reason.IGNORED
         )
@@ -230,9 +239,13 @@ class Repository:
 
 
 def load(config: Config) -> Repository:
-    """The repository of a cluster. Raises RepositoryError, or ConfigError for attributes.yaml, with all problems."""
+    """The repository of a cluster.
+
+    Raises RepositoryError, or ConfigError for attributes.yaml or waivers.yaml, with all problems.
+    """
     known = config.known_groups
-    attributes = load_attributes(config.masterdir / "attributes.yaml", known)
+    attributes = load_attributes(config.masterdir / ATTRIBUTES_FILE, known)
+    waivers = load_waivers(config.masterdir / WAIVERS_FILE, config.nodes, known)
     return walk(
         config.masterdir,
         known,
@@ -240,6 +253,7 @@ def load(config: Config) -> Repository:
         require_extension=config.require_extension,
         attributes=attributes,
         on_update={rule.path: rule.command for rule in config.on_update},
+        waivers=waivers,
     )
 
 
@@ -251,7 +265,8 @@ def walk(
     require_extension: bool = True,
     attributes: AttributeRules = NO_RULES,
     on_update: Mapping[bytes, str] | None = None,
+    waivers: Waivers = NO_WAIVERS,
 ) -> Repository:
     """Walk a masterdir. Raises RepositoryError, naming every offender at once, as scan() does."""
     found = scan(masterdir, known_groups, ignore, require_extension=require_extension)
-    return Repository(found, attributes, on_update)
+    return Repository(found, attributes, on_update, waivers)

@@ -33,6 +33,8 @@ from pytest_synctool.script import Context
 from pytest_synctool.secrecy import secret, tells_of_contents
 from pytest_synctool.source import Tree, parents
 from pytest_synctool.transport import Transport
+from pytest_synctool.waivers.held import behind_links, below_missing
+from pytest_synctool.waivers.rules import InForce
 
 if TYPE_CHECKING:
     from pytest_synctool.contentdiff import ContentDiffs
@@ -45,6 +47,8 @@ CheckFunction = Callable[[Entry, FileState | Absent], list[Change]]
 NOT_RUN: Final = Outcome(Status.SKIPPED, "dry run, not running")
 # And --restore of what it has nothing to do with.
 NOT_KEPT: Final = Outcome(Status.SKIPPED, "nothing to restore: the last --fix has kept no old version of it")
+
+_WELL: Final = (Status.OK, Status.FIXED, Status.WAIVED)
 
 # What an audit that looked at an entry had found, where it did not find anything.
 NOT_FOUND: Final = ""
@@ -78,6 +82,7 @@ class Settings:
     With `rehearse` it is told what `fix` would do, and nothing is done.
     `deadline` bounds each command on a node and `trigger_timeout` each trigger, in seconds; `explain` tells of an entry
     why the node has to have it. With `diff` it is told what differs in contents. `who` tells others who is at work.
+    `waivers` say which drift is accepted, and left alone.
     `saved`, `log` and `syslog` are those of a Context.
     """
 
@@ -90,6 +95,7 @@ class Settings:
     explain: Explain | None = None
     trigger_timeout: int = 60
     who: str = "somebody"
+    waivers: InForce | None = None
     saved: bytes = b""
     log: bytes = b""
     syslog: bool = False
@@ -114,8 +120,8 @@ class NodeResult:
 
     @property
     def well(self) -> bool:
-        """Whether the node could be looked at, and nothing differs (any more) or failed."""
-        return self.error is None and all(outcome.status in (Status.OK, Status.FIXED) for outcome in self.outcomes)
+        """Whether the node could be looked at, and nothing differs (any more) that is not waived, or failed."""
+        return self.error is None and all(outcome.status in _WELL for outcome in self.outcomes)
 
 
 @dataclass
@@ -140,6 +146,7 @@ class NodeSession:
     _unreadable: dict[bytes, str] = field(default_factory=dict)
     _notes: tuple[str, ...] = ()
     _done: list[str] = field(default_factory=list)
+    _held: dict[bytes, str] = field(default_factory=dict)
 
     @cached_property
     def _overlay(self) -> dict[bytes, Entry]:
@@ -160,6 +167,7 @@ class NodeSession:
                 outcomes = self._with_contents([self._outcome(check) for check in self.checks])
             if self.settings.rehearse:
                 todo, findings = self._planned(outcomes)
+                outcomes = [self._left_alone(check, o) for check, o in zip(self.checks, outcomes, strict=True)]
                 result = self._result(outcomes, None, started)
                 lines = told(todo, findings)
                 text = script.script(todo, self._context, lines) if todo.actions or todo.triggers else b""
@@ -239,6 +247,8 @@ class NodeSession:
         if isinstance(changes, list) and not changes:
             return OK
         outcome = changes if isinstance(changes, Outcome) else drift(check.entry, changes, self._secret(check.entry))
+        if self.settings.waivers is not None and check.command is None:
+            outcome = self.settings.waivers.applied(self.node, check.entry.destination, outcome)
         more = [] if self.settings.fix or outcome.status is not Status.DRIFT else self._not_run(check)
         if self.settings.explain is not None:
             more += self.settings.explain(check.entry, self.node)
@@ -297,7 +307,7 @@ class NodeSession:
         todo, findings = self._planned(before)
         pairs = list(zip(self.checks, before, strict=True))
         if not todo.actions and not todo.triggers:
-            return [_refusal(check, outcome) for check, outcome in pairs]
+            return [self._left_alone(check, outcome) for check, outcome in pairs]
         report = Applied(todo, told(todo, findings))
         self._carry_out(report)
         self._look(self.checks)
@@ -369,6 +379,8 @@ class NodeSession:
             actual = self._actual.get(check.entry.looked_at)
             if outcome.status is Status.DRIFT and actual is not None and not isinstance(actual, Unknown):
                 drifted[check.entry] = actual
+        self._held = self._held_by_waivers(drifted, outcomes)
+        drifted = {entry: actual for entry, actual in drifted.items() if entry.destination not in self._held}
         # What was found through a link that gives way to a directory is not there any more then.
         links = tuple(e.destination + b"/" for e, actual in drifted.items() if _gives_way(e, actual))
         files = (c.entry for c in self.checks if c.entry.tree is Tree.OVERLAY and c.command is None)
@@ -376,10 +388,42 @@ class NodeSession:
         drifted.update((entry, ABSENT) for entry in below if entry.looked_at not in self._unreadable)
         return list(drifted.items())
 
+    def _held_by_waivers(
+        self, drifted: Mapping[Entry, FileState | Absent], outcomes: Sequence[Outcome]
+    ) -> dict[bytes, str]:
+        """What is not put right since that would change what is waived, with the reason, by destination."""
+        in_force = self.settings.waivers
+        if in_force is None or not in_force.waivers.waivers:
+            return {}
+        missing = [e.destination for e, actual in drifted.items() if e.tree is Tree.OVERLAY and actual is ABSENT]
+        above = {
+            self._overlay[parent]: waiver.place
+            for parent in {parent for path in missing for parent in parents(path) if parent in self._overlay}
+            if (waiver := in_force.waiver(self.node, parent)) is not None
+        }
+        if unseen := [entry for entry in above if entry.looked_at not in self._actual]:  # they were not selected
+            self._look([Check(entry, self.checks[0].function) for entry in unseen])
+        gone = {e.destination: place for e, place in above.items() if self._actual.get(e.looked_at) is ABSENT}
+        links = [entry.destination for entry, actual in drifted.items() if _gives_way(entry, actual)]
+        waived = {
+            check.entry.destination: waiver.place
+            for check, outcome in zip(self.checks, outcomes, strict=True)
+            if outcome.status is Status.WAIVED
+            if (waiver := in_force.waiver(self.node, check.entry.destination)) is not None
+        }
+        return below_missing(missing, gone) | behind_links(links, waived)
+
+    def _left_alone(self, check: Check, outcome: Outcome) -> Outcome:
+        """The outcome of a test that was not repaired."""
+        held = self._held.get(check.entry.destination) if check.command is None else None
+        if outcome.status is Status.DRIFT and held is not None:
+            return replace(outcome, message=f"{outcome.message}, left alone: {held}")
+        return _refusal(check, outcome)
+
     def _verdict(self, check: Check, before: Outcome, report: Applied) -> Outcome:
-        if _is_news(check, before):
-            return _refusal(check, before)
         path = check.entry.destination
+        if _is_news(check, before) or (before.status is Status.DRIFT and path in self._held):
+            return self._left_alone(check, before)
         if check.command is not None and check.is_task:
             return report.task(path, check.command)
         after = self._outcome(check)

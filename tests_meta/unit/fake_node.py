@@ -17,6 +17,7 @@ from pytest_synctool.script import Context, tidy
 from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
 from pytest_synctool.source import Tree
 from pytest_synctool.transport import Answer
+from pytest_synctool.waivers import InForce
 
 from tests_meta.unit.helpers import node
 
@@ -46,8 +47,9 @@ def told(requests: Sequence[probe.Request], states: States, unknown: dict[bytes,
 
 @dataclass
 class FakeNode:
-    """A node: what it has, and what becomes of it. Knows the probe of its `requests`, and repairs; nothing else.
+    """A node: what it has, and what becomes of it.
 
+    Knows the probe of its `requests`, that of `later` ones, and repairs; nothing else.
     `repair` gets the states to change, and returns the answer to the plan.
     """
 
@@ -57,6 +59,7 @@ class FakeNode:
     broken: dict[int, Exception | Answer] = field(default_factory=dict)
     script_limit: int | None = None
     requests: list[probe.Request] = field(default_factory=list)
+    later: list[probe.Request] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
 
     def run(self, script: bytes, deadline: float) -> Answer:
@@ -72,7 +75,7 @@ class FakeNode:
             assert self.repair is not None, "a repair that nobody asked for"
             answer = Answer(0, self.repair(self.states), b"")
         else:
-            parts = [list(part) for part in probe.split(self.requests, self.script_limit)]
+            parts = [list(part) for part in probe.split(self.requests, self.script_limit)] + [self.later]
             asked = [part for part in parts if probe.script(part) == script]
             assert asked, f"a script that it does not know: {script[-200:]!r}"
             self.log.append("probe")
@@ -94,12 +97,20 @@ def same(one: Entry, actual: FileState | Absent) -> list[Change]:
 
 
 def run(
-    fake: FakeNode, *entries: Entry, fix: bool = False, checks: Sequence[Check] | None = None, rsync: bool = True
+    fake: FakeNode,
+    *entries: Entry,
+    fix: bool = False,
+    checks: Sequence[Check] | None = None,
+    rsync: bool = True,
+    waivers: InForce | None = None,
+    others: Sequence[Entry] = (),
 ) -> NodeResult:
-    """Run a session for these entries, each under the suite's check."""
+    """Run a session for these entries, each under the suite's check; the node has the `others` too."""
     for one in entries:
         file = one.tree is Tree.OVERLAY and one.expected.kind is Kind.FILE
         fake.requests.append(probe.Request(one.destination, one.expected.size if file else None))
     checks = checks if checks is not None else [Check(one, same) for one in entries]
-    settings = Settings(MASTER, fix, deadline=17.0)
-    return NodeSession(replace(node(), rsync=rsync), checks, entries, fake, fake.push, settings).run()
+    settings = Settings(MASTER, fix, deadline=17.0, waivers=waivers)
+    fake.later += [probe.Request(other.destination) for other in others]
+    both = [*others, *entries]
+    return NodeSession(replace(node(), rsync=rsync), checks, both, fake, fake.push, settings).run()

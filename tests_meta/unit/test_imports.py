@@ -19,20 +19,19 @@ ALLOWED: dict[str, str] = {
     "aggregate": "errors nodeset",
     "apply": "errors model plan script transport",
     "attributes": "attributes.reader attributes.rules attributes.writer",
-    "attributes.appender": "attributes.reader attributes.rules attributes.writer errors model yamlfile",
-    "attributes.patterns": "model",
-    "attributes.reader": "attributes.patterns attributes.rules errors model textfile words yamlfile yamlvalues",
-    "attributes.rules": "accounts attributes.patterns model source",
+    "attributes.appender": ("attributes.reader attributes.rules attributes.writer errors model yamlfile"),
+    "attributes.reader": "attributes.rules rulefile words yamlvalues",
+    "attributes.rules": "accounts model patterns source",
     "attributes.writer": "accounts attributes.rules model source yamlfile",
     "batches": "words",
     "checks": "compare model repository",
     "cli": "",
     "cli.aggr": "aggregate cli.common",
     "cli.common": "config config.ranges errors model nodeset",
-    "cli.config": "attributes cli.common config config.settings errors lint model nodeset repository words",
-    "cli.dcp": "cli.common cli.many dsh.calls dsh.conductor dsh.copying dsh.speech errors model",
+    "cli.config": ("attributes cli.common config config.settings errors lint model nodeset repository words"),
+    "cli.dcp": ("cli.common cli.many dsh.calls dsh.conductor dsh.copying dsh.speech errors model"),
     "cli.diff": ("cli.common cli.reaching config contentdiff difference errors fanout model nodeset repository source"),
-    "cli.dsh": "cli.common cli.many dsh.calls dsh.multiplex dsh.reach dsh.tree model nodeset sockets ssh",
+    "cli.dsh": ("cli.common cli.many dsh.calls dsh.multiplex dsh.reach dsh.tree model nodeset sockets ssh"),
     "cli.history": (
         "cli.common errors history.between history.database history.periods history.reading history.telling model "
         "nodeset report.record words"
@@ -43,8 +42,8 @@ ALLOWED: dict[str, str] = {
     "cli.options": "cli.common",
     "cli.reaching": "config connections ssh transport",
     "cli.synctool": (
-        "cli.common cli.diff cli.options cli.update cli.upload cli.work config errors explain manifest model nodeset "
-        "repository source standalone"
+        "cli.common cli.diff cli.options cli.update cli.upload cli.work config errors explain manifest model "
+        "nodeset repository source standalone"
     ),
     "cli.update": "cli.common release",
     "cli.upload": (
@@ -52,12 +51,12 @@ ALLOWED: dict[str, str] = {
         "nodeset ownership proposal repository store transport words"
     ),
     "cli.work": (
-        "aggregate cli.common cli.reaching config engine explain fanout locking model nodeids nodeset plan repairlog "
-        "report.nodetests repository session suite words"
+        "aggregate cli.common cli.reaching config engine explain fanout locking model nodeids nodeset plan "
+        "repairlog report.grouped report.nodetests repository session suite waivers words"
     ),
     "compare": "model",
-    "config": "config.builder config.model config.statements errors textfile yamlvalues",
-    "config.builder": "config.model config.ranges config.statements errors masterdir model nodeset words",
+    "config": ("config.builder config.model config.statements errors textfile yamlvalues"),
+    "config.builder": ("config.model config.ranges config.statements errors masterdir model nodeset words"),
     "config.model": "masterdir model",
     "config.ranges": "",
     "config.settings": "config.model",
@@ -71,7 +70,7 @@ ALLOWED: dict[str, str] = {
     "dsh": "",
     "dsh.calls": "model ssh",
     "dsh.clients": "dsh.feed",
-    "dsh.conductor": "dsh.calls dsh.clients dsh.feed dsh.speech dsh.tree dsh.wakeup errors ssh",
+    "dsh.conductor": ("dsh.calls dsh.clients dsh.feed dsh.speech dsh.tree dsh.wakeup errors ssh"),
     "dsh.copying": "dsh.reach errors model rsync shell tarball",
     "dsh.feed": "",
     "dsh.multiplex": "dsh.reach sockets",
@@ -80,7 +79,7 @@ ALLOWED: dict[str, str] = {
     "dsh.tree": "errors ssh",
     "dsh.wakeup": "",
     "embedded": "errors",
-    "engine": "config connections contentdiff errors mirror model repository session transport",
+    "engine": ("config connections contentdiff errors mirror model repository session transport"),
     "errors": "",
     "explain": "masterdir model repository source",
     "extract": "attributes repository source",
@@ -88,7 +87,7 @@ ALLOWED: dict[str, str] = {
     "fetch": "errors model probe shell",
     "fingerprint": "config config.model errors masterdir model repository source",
     "history": "",
-    "history.between": "history.lives history.periods history.reading model nodeset report.record",
+    "history.between": ("history.lives history.periods history.reading model nodeset report.record"),
     "history.database": "errors",
     "history.lives": "model report.past report.record report.signature",
     "history.periods": "history.lives history.reading model report.signature",
@@ -100,24 +99,28 @@ ALLOWED: dict[str, str] = {
     "intake": "attributes.rules errors model probe shell source",
     "journal": "",
     "limits": "",
-    "lint": "config.model lint.files lint.names lint.precedence lint.subject lint.vital repository",
+    "lint": ("config.model lint.files lint.names lint.precedence lint.subject lint.vital lint.waivers repository"),
     "lint.files": "lint.subject masterdir model source words",
     "lint.names": "config.model lint.precedence lint.subject masterdir source",
     "lint.precedence": "lint.subject masterdir model source",
     "lint.subject": "attributes config.model masterdir model nodeset repository source",
     "lint.vital": "lint.subject model source",
+    "lint.waivers": "config.model lint.subject source waivers",
     "locking": "accounts errors",
     "manifest": "model repository source",
     "masterdir": "accounts digests errors model source words",
-    "mirror": "attributes errors extract model probe repository rsync shell tarball transport",
+    "mirror": ("attributes errors extract model probe repository rsync shell tarball transport"),
     "model": "",
     "nodeids": "",
     "nodeset": "errors model words",
-    "ownership": "accounts attributes attributes.appender attributes.rules compare model source",
+    "ownership": ("accounts attributes attributes.appender attributes.rules compare model source"),
+    "patterns": "model",
     "plan": "journal model repository secrecy shell source",
-    "plugin": "plugin.collect plugin.lint plugin.options plugin.run plugin.terminal plugin.testinfra_hosts",
-    "plugin.asked": "history.lives nodeids plugin.cluster report.record report.signature source",
-    "plugin.cluster": "config connections errors model nodeset report.tally repository ssh standalone transport",
+    "plugin": ("plugin.collect plugin.lint plugin.options plugin.run plugin.terminal plugin.testinfra_hosts"),
+    "plugin.asked": ("history.lives nodeids plugin.cluster report.record report.signature source"),
+    "plugin.cluster": (
+        "config connections errors model nodeset report.tally repository ssh standalone transport waivers"
+    ),
     "plugin.collect": "errors model nodeids plan plugin.cluster repository session source",
     "plugin.durations": "report.expand",
     "plugin.findings": "model plugin.cluster report.nodetests session",
@@ -133,23 +136,25 @@ ALLOWED: dict[str, str] = {
         "transport"
     ),
     "plugin.reports": (
-        "accounts history.store plugin.asked plugin.cluster report.document report.files report.junit report.metrics "
-        "report.past report.pipeline report.record"
+        "accounts history.store plugin.asked plugin.cluster report.document report.files report.junit "
+        "report.metrics report.past report.pipeline report.record"
     ),
     "plugin.run": (
         "batches engine explain fanout model plugin.cluster plugin.findings plugin.fold plugin.garbage plugin.live "
-        "plugin.lock plugin.log plugin.machines plugin.reports plugin.turns plugin.workers report.expand "
-        "report.nodetests session"
+        "plugin.lock plugin.log plugin.machines plugin.reports plugin.stale plugin.turns plugin.workers "
+        "report.expand report.nodetests session"
     ),
     "plugin.scheduler": "",
+    "plugin.stale": "plugin.cluster plugin.reports report.record waivers.stale",
     "plugin.terminal": (
-        "nodeset plugin.cluster plugin.durations plugin.log plugin.reports report.expand report.summary words"
+        "nodeset plugin.cluster plugin.durations plugin.log plugin.reports plugin.stale report.expand "
+        "report.summary report.tally words"
     ),
     "plugin.testinfra_hosts": "plugin.cluster",
     "plugin.turns": "plugin.cluster",
     "plugin.workers": "plugin.fold plugin.scheduler report.expand report.nodetests session",
     "probe": "errors model shell source",
-    "proposal": "compare config.model errors intake masterdir model nodeset repository source",
+    "proposal": ("compare config.model errors intake masterdir model nodeset repository source"),
     "release": "",
     "remote": "",
     "repairlog": "accounts errors report.log report.nodetests session words",
@@ -163,18 +168,22 @@ ALLOWED: dict[str, str] = {
     "report.metrics": "model report.record",
     "report.nodetests": "model nodeids",
     "report.past": "report.record",
-    "report.pipeline": "model nodeset report.document report.grouped report.record words",
+    "report.pipeline": ("model nodeset report.document report.grouped report.record waivers.rules words"),
     "report.progress": "model nodeset session",
     "report.record": "model nodeids report.nodetests session",
     "report.signature": "errors fingerprint repository source",
-    "report.summary": "model nodeset report.grouped report.tally words",
+    "report.summary": "model nodeset report.grouped report.record report.tally words",
     "report.tally": "model report.grouped report.nodetests report.record session",
     "report.whole": "model report.nodetests",
-    "repository": "attributes config.model masterdir model source",
+    "repository": "attributes config.model masterdir model source waivers",
     "rsync": "",
+    "rulefile": "errors model patterns textfile words yamlfile yamlvalues",
     "script": "errors journal model plan remote shell",
     "secrecy": "model repository",
-    "session": ("apply contentdiff drift errors journal model plan probe repository script secrecy source transport"),
+    "session": (
+        "apply contentdiff drift errors journal model plan probe repository script secrecy source transport "
+        "waivers.held waivers.rules"
+    ),
     "shell": "",
     "sockets": "errors",
     "source": "digests errors model",
@@ -185,6 +194,11 @@ ALLOWED: dict[str, str] = {
     "tarball": "shell",
     "textfile": "errors",
     "transport": "errors model shell sockets ssh",
+    "waivers": "waivers.reader waivers.rules",
+    "waivers.held": "model source",
+    "waivers.reader": "errors model nodeset rulefile waivers.rules yamlvalues",
+    "waivers.rules": "model patterns",
+    "waivers.stale": "model nodeids nodeset report.record repository source waivers.rules",
     "words": "",
     "yamlfile": "yamlvalues",
     "yamlvalues": "",
@@ -216,6 +230,7 @@ FOREIGN: dict[str, str] = {
     "plugin.reports": "_pytest pytest",
     "plugin.run": "pytest",
     "plugin.scheduler": "pytest xdist",
+    "plugin.stale": "pytest",
     "plugin.terminal": "pytest",
     "plugin.testinfra_hosts": "pytest",
     "plugin.turns": "pytest",
@@ -260,6 +275,7 @@ PURE = (
         "script",
         "shell",
         "source",
+        "waivers",
         "yamlfile",
     ),
 )

@@ -59,8 +59,22 @@ class Case:
     found: str = ""
     conf: str = NODES
     attributes: str = ""
+    waivers: str = ""
 
 
+USELESS = """
+- {path: [/etc/g, /etc/h], groups: all, reason: none, expires: 2999-12-31}
+- {path: /t, groups: all, reason: not for tasks, expires: 2999-12-31}
+- {path: /etc/*, nodes: node3, reason: used, expires: 2999-12-31}
+"""
+USED = """
+- {path: [/etc/x, /etc/f], nodes: node1, reason: used, expires: 2999-12-31}
+- {path: /g, groups: [login], reason: used, expires: 2999-12-31}
+"""
+EXPIRED = """
+- {path: /etc/f, nodes: node1, reason: over, expires: 2020-02-29}
+- {path: /etc/*, nodes: node1, reason: renewed, expires: 2999-12-31}
+"""
 UPDATES = "on_update /d /x, on_update /e /x"
 MODES = """
 - {path: /f, groups: login, mode: "0666"}
@@ -97,6 +111,10 @@ CASES = (
     ),
     Case("case-only", conf="node node1 batch1, node node2 batch2"),
     Case("attributes-unused", "overlay/etc/f._all", "/etc/g, /etc/h and 1 more", attributes=UNUSED),
+    Case("waiver-unused", "overlay/etc/f._all, tasks/t._all", "/etc/g and 1 more, /t", waivers=USELESS),
+    Case("waiver-unused", "overlay/etc/f._batch, delete/g._all", waivers=USED),
+    Case("waiver-expired", "overlay/etc/f._all", "/etc/f", waivers=EXPIRED),
+    Case("waiver-expired", "overlay/etc/f._all", waivers=USED),
     Case("attributes-unused", "delete/f._all", "/f", attributes="- {path: /f, owner: root}"),
     Case("attributes-unused", "overlay/f._none", attributes="- {path: /f, owner: root, groups: login}"),
     Case("shadowed", "overlay/f._all, overlay/f._batch, overlay/f._login", "overlay/f._all"),
@@ -207,6 +225,8 @@ def test_table(case: Case, tmp_path: Path) -> None:
     plant(found.masterdir, *filter(None, case.tree.split(", ")))
     if case.attributes:
         (found.masterdir / "attributes.yaml").write_text(case.attributes)
+    if case.waivers:
+        (found.masterdir / "waivers.yaml").write_text(case.waivers)
     findings = looked_at(found)[case.rule]
     assert sorted(finding.subject for finding in findings) == list(filter(None, case.found.split(", ")))
     for finding in findings:

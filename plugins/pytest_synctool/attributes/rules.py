@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_synctool.accounts import group_id, group_name, owner_name, user_id
-from pytest_synctool.attributes.patterns import is_pattern, regex
 from pytest_synctool.model import FileState, Kind
+from pytest_synctool.patterns import is_pattern, regex
 from pytest_synctool.source import Source, Tree
 
 FILE_NAME: Final = "attributes.yaml"

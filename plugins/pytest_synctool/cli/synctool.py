@@ -80,6 +80,7 @@ def _add_work(parser: ArgumentParser) -> None:
         type=options.saved,
         help="with -f: keep old versions below DIR on the node instead",
     )
+    parser.add_argument("--no-waivers", action="store_true", help="as if there were no waivers.yaml")
     parser.add_argument("--no-syslog", action="store_true", help="with -f: do not log to syslog what is done")
     for option, seconds, what in (
         ("--timeout", 120, "one command on a node, a repair with its triggers included"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import date
 
 from pytest_synctool.aggregate import Aggregate
 from pytest_synctool.cli import common
@@ -17,15 +18,17 @@ from pytest_synctool.engine import Engine
 from pytest_synctool.explain import Explainer
 from pytest_synctool.fanout import Fanout, Turn
 from pytest_synctool.locking import MasterdirLock, who
-from pytest_synctool.model import Node, Status, printable
+from pytest_synctool.model import Node, Outcome, Status, printable
 from pytest_synctool.nodeids import encode
 from pytest_synctool.nodeset import fold
 from pytest_synctool.plan import always
 from pytest_synctool.repairlog import RepairLog, append_to
+from pytest_synctool.report.grouped import waiver_in_words
 from pytest_synctool.report.nodetests import NodeTests, reason
 from pytest_synctool.repository import Repository
 from pytest_synctool.session import Check, NodeResult, Settings
 from pytest_synctool.suite import checks
+from pytest_synctool.waivers import InForce
 from pytest_synctool.words import nodes_in_words
 
 _DEFINITIONS_END = b"\nbegin\n"
@@ -38,6 +41,7 @@ class Count:
 
     in_sync: int = 0
     fixed: int = 0
+    waived: int = 0
     drifted: int = 0
     errors: int = 0
     unreachable: int = 0
@@ -52,6 +56,8 @@ class Count:
             self.errors += 1
         elif Status.DRIFT in found:
             self.drifted += 1
+        elif Status.WAIVED in found:
+            self.waived += 1
         elif Status.FIXED in found:
             self.fixed += 1
         else:
@@ -66,6 +72,7 @@ class Count:
         words = {
             "with nothing to restore" if restoring else "in sync": self.in_sync,
             "restored" if restoring else "fixed": self.fixed,
+            "waived": self.waived,
             "drifted": self.drifted,
             "with errors": self.errors,
             "not looked at": self.unreachable,
@@ -151,6 +158,7 @@ class Work:
             deadline=float(arguments.timeout),
             trigger_timeout=arguments.trigger_timeout,
             who=who(),
+            waivers=None if arguments.no_waivers else InForce(self.repository.waivers, date.today()),
             saved=b"-" if arguments.no_saved else arguments.saved_dir or b"",
             log=os.fsencode(self.config.logfile or ""),
             syslog=not arguments.no_syslog,
@@ -220,7 +228,7 @@ class Work:
     def _lines(self, node: Node, result: NodeResult) -> Iterator[bytes]:
         if self.arguments.unix:
             yield from _script(result.script, whole=not self.arguments.quiet)
-            texts = [f"# {text}" for text in self._problems(node, result)]
+            texts = [f"# {text}" for text in (*self._waived(node, result), *self._problems(node, result))]
         else:
             texts = list(self._texts(node, result))
         for text in texts:
@@ -231,7 +239,17 @@ class Work:
         yield from (self._painted(line, _RED) for _, line in result.planned)
         yield from (self._painted(line, _GREEN) for line in result.done)
         yield from result.notes
+        yield from self._waived(node, result)
         yield from (self._painted(line, _RED) for line in self._problems(node, result))
+
+    def _waived(self, node: Node, result: NodeResult) -> Iterator[str]:
+        """What differs, and is accepted for a while."""
+        for check, outcome in self._outcomes(node, result):
+            if outcome.status is Status.WAIVED:
+                yield f"{printable(_name(check))} {outcome.message} ({waiver_in_words(outcome)})"
+
+    def _outcomes(self, node: Node, result: NodeResult) -> Iterable[tuple[Check, Outcome]]:
+        return zip(self._checks[node.name], result.outcomes, strict=True) if result.error is None else ()
 
     def _problems(self, node: Node, result: NodeResult) -> Iterator[str]:
         """What is not said by what would be done, or was done."""
@@ -241,12 +259,14 @@ class Work:
         planned = {path for path, _ in result.planned}
         pairs = [
             (printable(_name(check)), outcome, check.entry.destination in planned)
-            for check, outcome in zip(self._checks[node.name], result.outcomes, strict=True)
+            for check, outcome in self._outcomes(node, result)
             if outcome.status in (Status.DRIFT, Status.ERROR)
         ]
         for name, outcome, is_planned in pairs:
             if outcome.status is Status.ERROR or not is_planned:
                 yield f"{name} {outcome.message}"
+            if outcome.waiver:
+                yield f"{name} {waiver_in_words(outcome)}"
             if self.arguments.verbose:
                 yield from (f"    {name} {detail}" for detail in outcome.details)
 

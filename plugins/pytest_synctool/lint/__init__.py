@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from pytest_synctool.config.model import Config
-from pytest_synctool.lint import files, names, precedence, vital
+from pytest_synctool.lint import files, names, precedence, vital, waivers
 from pytest_synctool.lint.subject import Finding, Subject
 from pytest_synctool.repository import Repository
 
@@ -26,6 +26,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "empty-group": names.empty_group,
         "case-only": names.case_only,
         "attributes-unused": names.attributes_unused,
+        "waiver-unused": waivers.waiver_unused,
+        "waiver-expired": waivers.waiver_expired,
         "shadowed": precedence.shadowed,
         "overlay-and-delete": precedence.overlay_and_delete,
         "on-update-and-post": precedence.on_update_and_post,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from pytest_synctool.repository import Repository
 from pytest_synctool.repository import load as load_repository
 from pytest_synctool.ssh import SshSettings
 from pytest_synctool.transport import Processes, Sudo
+from pytest_synctool.waivers import InForce
 
 # The package of the compliance suite, in a checkout and installed.
 SUITE: Final = "synctool_checks"
@@ -54,9 +56,13 @@ class Cluster:
         return [n.name for n in self.config.nodes.values() if n.ignored and n.name not in selected]
 
 
+# In what a worker is given by the controller.
+TODAY: Final = "synctool_today"
+
 CLUSTER = pytest.StashKey[Cluster]()
 CONNECTIONS = pytest.StashKey[Connections]()
 TALLY = pytest.StashKey[Tally]()
+_TODAY = pytest.StashKey[date]()
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -72,6 +78,21 @@ def changes_nodes(config: pytest.Config) -> bool:
 def cache_of(config: pytest.Config) -> Any:
     """pytest's cache between runs; None with -p no:cacheprovider."""
     return getattr(config, "cache", None)
+
+
+def waivers_of(config: pytest.Config, cluster: Cluster) -> InForce | None:
+    """The waivers of this run, as they stand on the day on which it began; None if it is to do without."""
+    if config.option.synctool_no_waivers or not cluster.repository.waivers.waivers:
+        return None
+    return InForce(cluster.repository.waivers, today(config))
+
+
+def today(config: pytest.Config) -> date:
+    """The day on which the run began, where it was started: workers may be in other time zones, or beyond midnight."""
+    if _TODAY not in config.stash:
+        given: str | None = getattr(config, "workerinput", {}).get(TODAY)
+        config.stash[_TODAY] = date.today() if given is None else date.fromisoformat(given)
+    return config.stash[_TODAY]
 
 
 def cluster_of(config: pytest.Config) -> Cluster:

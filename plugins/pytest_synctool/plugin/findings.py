@@ -83,7 +83,7 @@ class Findings:
         for nodeid, outcome in zip(tests.ids, result.outcomes, strict=True):
             if outcome.status in (Status.OK, Status.FIXED):
                 self._known.pop(nodeid, None)
-            elif outcome.status is Status.DRIFT and not self._fixing:
+            elif outcome.status in (Status.DRIFT, Status.WAIVED) and not self._fixing:
                 self._known[nodeid] = sys.intern(outcome.message)  # few are different
         if not self._fixing:
             self._take_whole(tests, result.outcomes)

@@ -15,7 +15,7 @@ from xdist.workermanage import WorkerController, parse_tx_spec_config
 
 from pytest_synctool import __version__
 from pytest_synctool.fingerprint import Fingerprint, difference, of_configuration, of_masterdir
-from pytest_synctool.plugin.cluster import Cluster, changes_nodes, cluster_of, is_worker
+from pytest_synctool.plugin.cluster import TODAY, Cluster, changes_nodes, cluster_of, is_worker, today
 from pytest_synctool.ssh import SSH_FAILED, last_word
 
 _KEY: Final = "synctool_fingerprint"  # in what a worker is given by the controller
@@ -96,7 +96,7 @@ def _problem(spec: XSpec, connect_timeout: int) -> str | None:
 
 
 class Machines:
-    """On the controller: every worker is given the fingerprint of what the run goes by."""
+    """On the controller: every worker is given the fingerprint of what the run goes by, and the day."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -108,6 +108,7 @@ class Machines:
         elsewhere = not spec.popen or bool(spec.via)
         if elsewhere not in self._known:
             self._known[elsewhere] = _fingerprint(cluster_of(self._config), elsewhere=elsewhere)
+        node.workerinput[TODAY] = today(self._config).isoformat()
         node.workerinput[_KEY] = {"elsewhere": elsewhere, "digests": dict(self._known[elsewhere])}
 
 

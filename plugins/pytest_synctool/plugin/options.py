@@ -21,6 +21,7 @@ from pytest_synctool.plugin.cluster import (
     connections_of,
     is_url,
     is_worker,
+    today,
     wants_cluster,
 )
 from pytest_synctool.plugin.lock import lock
@@ -94,6 +95,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         dest="synctool_tasks",
         action="store_true",
         help="a test for every task of a node: with --fix it is run, without it is skipped",
+    )
+    group.addoption(
+        "--no-waivers",
+        dest="synctool_no_waivers",
+        action="store_true",
+        help="judge, and with --fix repair, as if there were no waivers.yaml",
     )
     group.addoption(
         "--diff",
@@ -316,6 +323,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     check_machines(config)
     try:
+        today(config)  # from here on it is this day until the run is over
         cluster = cluster_of(config)
         check_fingerprint(config, cluster)
         if option.synctool_selection is not None:

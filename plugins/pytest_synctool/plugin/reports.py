@@ -131,7 +131,7 @@ class Reports:
             self.told += [(text.rstrip("\n"), "") for text in workflow_commands(run, self._known, workspace)]
         if self._lines is not None:
             end = {"run": document.run_fields(run), "summary": document.summary_fields(run)}
-            self._stream(document.line("end", end))
+            self._stream(document.line("end", {**end, "stale_waivers": document.stale_fields(run)}))
             self._end_stream()
 
     def _remember(self) -> Lives:

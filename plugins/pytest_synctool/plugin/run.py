@@ -24,6 +24,7 @@ from pytest_synctool.plugin.cluster import (
     cache_of,
     changes_nodes,
     is_worker,
+    waivers_of,
 )
 from pytest_synctool.plugin.findings import FINDINGS, Findings, check_granularity, to_be_fixed
 from pytest_synctool.plugin.fold import Folding, NodeItem
@@ -33,6 +34,7 @@ from pytest_synctool.plugin.lock import who
 from pytest_synctool.plugin.log import LOG
 from pytest_synctool.plugin.machines import Machines
 from pytest_synctool.plugin.reports import REPORTS, register_junit
+from pytest_synctool.plugin.stale import register_stale_waivers
 from pytest_synctool.plugin.turns import Turns, turns_of
 from pytest_synctool.report.expand import cut, pack, reports, unpack
 from pytest_synctool.report.nodetests import NodeTests
@@ -69,6 +71,7 @@ def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
         explain=explain,
         trigger_timeout=option.synctool_trigger_timeout,
         who=who(),
+        waivers=waivers_of(config, cluster),
         saved=b"-" if option.synctool_no_saved else os.fsencode(option.synctool_saved_dir or ""),
         log=os.fsencode(cluster.config.logfile or ""),
         syslog=not option.synctool_no_syslog,
@@ -202,6 +205,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             plugins.register(Workers(session), "synctool-workers")
             plugins.register(Machines(session.config), "synctool-machines")
     if CLUSTER in session.config.stash:
+        register_stale_waivers(session)
         plugins.register(GarbageRarely(), "synctool-garbage")
         register_junit(session.config)
         if plugins.hasplugin("nfplugin") and not session.config.option.newfirst:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from itertools import chain
 from typing import Any, Final
 
 import pytest
@@ -13,8 +12,10 @@ from pytest_synctool.plugin.cluster import BY_NODE, CLUSTER, TALLY, Cluster, cha
 from pytest_synctool.plugin.durations import durations_of_nodes
 from pytest_synctool.plugin.log import LOG
 from pytest_synctool.plugin.reports import REPORTS
+from pytest_synctool.plugin.stale import is_stale
 from pytest_synctool.report.expand import is_entry, is_fixed, letter_of
-from pytest_synctool.report.summary import summary
+from pytest_synctool.report.summary import in_a_line, summary
+from pytest_synctool.report.tally import Tally
 from pytest_synctool.words import nodes_in_words
 
 _MOST_SHOWN: Final = 10
@@ -73,7 +74,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
     """What was left out of the masterdir, then findings grouped by what they say, then the count of nodes.
 
     More than a few failures of entries are not shown one by one as well, unless with -v or --explain: the grouped
-    findings take their place, so that a thousand nodes with the same drift are one line.
+    findings take their place, so that a thousand nodes with the same drift are one line. With -q all is one line.
     """
     tally = config.stash.get(TALLY, None)
     cluster = config.stash.get(CLUSTER, None)
@@ -81,28 +82,43 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
         return (yield)
     if not (tally.nodes or cluster.warnings):
         return (yield)
+    quiet = terminalreporter.verbosity < 0
     shown = terminalreporter.verbosity > 0 or config.option.synctool_explain
-    hidden = {} if shown or tally.failures <= _MOST_SHOWN else _hide_entries(terminalreporter)
+    hide = quiet or (not shown and tally.failures > _MOST_SHOWN)
+    hidden = _hide_entries(terminalreporter) if hide else {}
     try:
         with durations_of_nodes(terminalreporter.stats, tally.durations, config.option.durations):
             result = yield
     finally:
         terminalreporter.stats.update(hidden)
-    terminalreporter.section("synctool")
-    summed_up = summary(
+    if not quiet:
+        terminalreporter.section("synctool")
+    for text, colour in _lines(config, tally, cluster, quiet=quiet):
+        terminalreporter.write_line(text, **{colour: True} if colour else {})
+    if hidden and not quiet:
+        terminalreporter.write_line("Expected and found, test by test: -v, or the junit report")
+    return result
+
+
+def _lines(config: pytest.Config, tally: Tally, cluster: Cluster, *, quiet: bool) -> Iterator[tuple[str, str]]:
+    """What there is to say, each line with its colour; if `quiet`, all that was found is one."""
+    written = config.stash.get(REPORTS, None)
+    stale, told = ((), []) if written is None else (written.run.stale_waivers, written.told)
+    beside = [*_log_lines(config), *told]
+    if quiet:
+        yield in_a_line(tally, cluster.warnings, stale), ""
+        yield from (line for line in beside if line[1])  # what went wrong
+        return
+    yield from summary(
         tally,
         cluster.warnings,
         fixing=changes_nodes(config),
         options=_repeated(config, cluster),
         always=cluster.config.always_run,
         diffs=config.option.synctool_diff,
+        stale=stale,
     )
-    written = config.stash.get(REPORTS, None)
-    for text, colour in chain(summed_up, _log_lines(config), () if written is None else written.told):
-        terminalreporter.write_line(text, **{colour: True} if colour else {})
-    if hidden:
-        terminalreporter.write_line("Expected and found, test by test: -v, or the junit report")
-    return result
+    yield from beside
 
 
 def _repeated(config: pytest.Config, cluster: Cluster) -> list[str]:
@@ -124,7 +140,9 @@ def _log_lines(config: pytest.Config) -> Iterator[tuple[str, str]]:
 def _hide_entries(terminalreporter: Any) -> dict[str, list[Any]]:
     """Take the failures of entries out of pytest's own summaries; returns what to put back."""
     stats = terminalreporter.stats
-    shown = {word: [r for r in stats.get(word, ()) if not is_entry(r)] for word in ("failed", "error")}
+    shown = {
+        word: [r for r in stats.get(word, ()) if not is_entry(r) and not is_stale(r)] for word in ("failed", "error")
+    }
     before = {word: stats[word] for word in shown if word in stats}
     stats.update({word: reports for word, reports in shown.items() if word in stats})
     return before

@@ -33,6 +33,7 @@ def document(run: RunRecord, lives: Lives, known: Known | None) -> Iterator[str]
         "run": run_fields(run),
         "cluster": {"configuration": run.configuration, "masterdir": run.masterdir},
         "summary": summary_fields(run),
+        "stale_waivers": stale_fields(run),
     }
     yield json.dumps(head, indent=1, ensure_ascii=False).removesuffix("\n}")
     yield from _rows("entry_sets", ([_entry(entry) for entry in entries] for entries in sets.values()))
@@ -74,6 +75,11 @@ def run_fields(run: RunRecord) -> dict[str, Any]:
 def summary_fields(run: RunRecord) -> dict[str, Any]:
     """Counts of nodes and of entries, by how they ended."""
     return {"nodes": {"selected": run.selected, **run.node_counts()}, "entries": run.entry_counts()}
+
+
+def stale_fields(run: RunRecord) -> list[dict[str, Any]]:
+    """The waivers that accept nothing any more."""
+    return [{"waiver": each.place, "nodes": list(each.nodes), "message": each.message} for each in run.stale_waivers]
 
 
 def node_fields(run: RunRecord, node: NodeRecord) -> dict[str, Any]:

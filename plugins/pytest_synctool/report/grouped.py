@@ -39,8 +39,13 @@ class Group:
 def text_of(entry: EntryName, outcome: Outcome, below: int) -> str:
     """A finding without its nodes: `/etc/cron.d missing and 3 below it`."""
     more = f" and {below:,} below it" if below else ""
-    waiver = f" (waived: {outcome.waiver})" if outcome.waiver else ""
+    waiver = f" ({waiver_in_words(outcome)})" if outcome.waiver else ""
     return f"{entry.path} {outcome.message}{more}{waiver}"
+
+
+def waiver_in_words(outcome: Outcome) -> str:
+    """`waived: WHY`, or of drift that is not any more: `waiver expired on DAY: WHY`."""
+    return f"{'waived:' if outcome.status is Status.WAIVED else 'waiver'} {outcome.waiver}"
 
 
 def grouped(nodes: Iterable[NodeRecord]) -> list[Group]:
@@ -76,29 +81,29 @@ def findings_of(node: NodeRecord) -> Iterator[tuple[EntryName, Outcome, int]]:
         return
     told: list[tuple[EntryName, Outcome]] = []
     below: dict[int, int] = {}
-    tops: dict[tuple[str, Status, str], int] = {}
+    tops: dict[tuple[str, Status, str, str], int] = {}
     for position, outcome in node.found:
         if outcome.status not in RANKS:
             continue
         entry = node.entries[position]
         if outcome.message == _MISSING or outcome.message.endswith(_MADE):
-            top = _top(tops, entry, outcome.status)
+            top = _top(tops, entry, outcome)
             if top is not None:
                 below[top] = below.get(top, 0) + 1
                 continue
-            tops[entry.check, outcome.status, entry.name] = len(told)
+            tops[entry.check, outcome.status, outcome.waiver, entry.name] = len(told)
         told.append((entry, outcome))
     for number, (entry, outcome) in enumerate(told):
         yield entry, outcome, below.get(number, 0)
 
 
-def _top(tops: dict[tuple[str, Status, str], int], entry: EntryName, status: Status) -> int | None:
-    """The directory above an entry that is missing as well: parents come before what lies in them."""
+def _top(tops: Mapping[tuple[str, Status, str, str], int], entry: EntryName, outcome: Outcome) -> int | None:
+    """The directory above an entry that is missing as well, in the same way: parents come before what is in them."""
     if not tops:
         return None
     parts = entry.name.split("/")
     for length in range(2, len(parts)):
-        found = tops.get((entry.check, status, "/".join(parts[:length])))
+        found = tops.get((entry.check, outcome.status, outcome.waiver, "/".join(parts[:length])))
         if found is not None:
             return found
     return None

@@ -34,6 +34,7 @@ def metrics(run: RunRecord) -> str:
     for word, number in run.node_counts().items():
         gauge.labels(word).set(number)
     for name, help_, value in (
+        ("stale_waivers", "Waivers that accept nothing any more", float(len(run.stale_waivers))),
         ("run_duration_seconds", "How long the run took", (run.ended - run.started).total_seconds()),
         ("last_run_timestamp_seconds", "When the run ended", run.ended.timestamp()),
         ("last_run_complete", "1 if every selected node was looked at, else 0", float(run.everything_seen)),

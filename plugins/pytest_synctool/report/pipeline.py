@@ -14,6 +14,7 @@ from pytest_synctool.nodeset import fold
 from pytest_synctool.report.document import Known
 from pytest_synctool.report.grouped import WORDS, Group, grouped, unreachable
 from pytest_synctool.report.record import RunRecord
+from pytest_synctool.waivers.rules import FILE_NAME as WAIVERS
 from pytest_synctool.words import in_brackets, nodes_in_words
 
 _MOST_ROWS: Final = 50
@@ -24,12 +25,24 @@ _SEVERITY: Final = {Status.ERROR: "critical", Status.DRIFT: "major", Status.WAIV
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """A line of what was found; `group` is None for nodes that could not be looked at."""
+    """A line of what was found, about `source` below the masterdir.
+
+    `group` is None for nodes that could not be looked at, and for stale waivers.
+    """
 
     status: Status
     nodes: Sequence[str]
     text: str
     group: Group | None = None
+    source: str = ""
+
+    @property
+    def is_stale(self) -> bool:
+        return self.source == WAIVERS
+
+    @property
+    def word(self) -> str:
+        return "STALE" if self.is_stale else WORDS[self.status]
 
     @property
     def line(self) -> str:
@@ -46,7 +59,9 @@ class _Finding:
 def _findings(run: RunRecord) -> Iterator[_Finding]:
     """What was found, the worst first."""
     yield from (_Finding(Status.ERROR, nodes, reason) for reason, nodes in unreachable(run.nodes))
-    yield from (_Finding(g.outcome.status, g.nodes, g.text, g) for g in grouped(run.nodes))
+    for stale in run.stale_waivers:
+        yield _Finding(Status.DRIFT, stale.nodes, f"{stale.place}: {stale.message}", source=WAIVERS)
+    yield from (_Finding(g.outcome.status, g.nodes, g.text, g, g.outcome.source) for g in grouped(run.nodes))
 
 
 def markdown(run: RunRecord, known: Known | None) -> Iterator[str]:
@@ -66,11 +81,11 @@ def markdown(run: RunRecord, known: Known | None) -> Iterator[str]:
     yield f"| | Nodes | Finding |{column}\n|---|---|---|{'' if known is None else '---|'}\n"
     for row in rows[:_MOST_ROWS]:
         new = [] if known is None else [_new(row, known)]
-        cells = [WORDS[row.status], _cell(_folded(row.nodes)), _cell(row.text), *new]
+        cells = [row.word, _cell(_folded(row.nodes)), _cell(row.text), *new]
         yield f"| {' | '.join(cells)} |\n"
     if len(rows) > _MOST_ROWS:
         yield f"\n... and {len(rows) - _MOST_ROWS:,} more findings, see `drift.json`\n"
-    if any(row.status is Status.DRIFT for row in rows) and run.mode == "audit":
+    if any(row.status is Status.DRIFT and row.group for row in rows) and run.mode == "audit":
         yield "\nTo put right what was found: `pytest --lf --fix`\n"
 
 
@@ -80,6 +95,8 @@ def _verdict(run: RunRecord) -> str:
         return "not everything could be looked at"
     if counts["drifted"]:
         return "drift"
+    if run.stale_waivers:
+        return "stale waivers"
     return "fixed" if counts["fixed"] else "in sync"
 
 
@@ -111,7 +128,7 @@ def workflow_commands(run: RunRecord, known: Known | None, workspace: str) -> It
         if finding.status in (Status.ERROR, Status.DRIFT):
             old = finding.new(known) == []
             text = f"{finding.line}{' (known)' if old else ''}"
-            found.append(("warning" if old else "error", _file(run, finding.group, workspace), text))
+            found.append(("warning" if old else "error", _file(run, finding.source, workspace), text))
     if not run.complete:
         found.insert(0, ("error", "", "the run did not come to its end: not everything was looked at"))
     shown = found if len(found) <= _MOST_ANNOTATIONS else found[: _MOST_ANNOTATIONS - 1]
@@ -122,9 +139,8 @@ def workflow_commands(run: RunRecord, known: Known | None, workspace: str) -> It
         yield f"::{level} {place}title=synctool::{_data(text)}\n"
 
 
-def _file(run: RunRecord, group: Group | None, workspace: str) -> str:
+def _file(run: RunRecord, source: str, workspace: str) -> str:
     """The source of a finding below the checkout; empty if it is not there."""
-    source = group.outcome.source if group is not None else ""
     return _below(os.path.join(run.masterdir, source), workspace) if source else ""
 
 
@@ -149,11 +165,12 @@ def code_quality(run: RunRecord, workspace: str) -> str:
         group, status = finding.group, finding.status
         if status is Status.FIXED:
             continue
+        file = _file(run, finding.source, workspace) or finding.source
         if group is None:
-            file = _below(run.configuration, workspace) or os.path.basename(run.configuration)
-            check, identity = "unreachable", finding.text
+            file = file or _below(run.configuration, workspace) or os.path.basename(run.configuration)
+            check, identity = "stale-waiver" if finding.is_stale else "unreachable", finding.text
         else:
-            file = _file(run, group, workspace) or group.outcome.source or group.entry.path.lstrip("/")
+            file = file or group.entry.path.lstrip("/")
             check = f"{group.entry.kind}-{status.value}"
             # The same finding on other nodes as well is the same issue.
             identity = f"{group.entry.check} {group.entry.path} {status.value} {group.outcome.message}"

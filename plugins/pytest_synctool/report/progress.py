@@ -15,7 +15,7 @@ from pytest_synctool.session import NodeResult
 _SLOW: Final = 2.0  # seconds
 _MOST_NAMED: Final = 5
 _UNREACHABLE: Final = "unreachable"
-_WORDS: Final = {Status.DRIFT: "drifted", Status.ERROR: "with errors", Status.FIXED: "fixed"}
+_WORDS: Final = {Status.DRIFT: "drifted", Status.ERROR: "with errors", Status.FIXED: "fixed", Status.WAIVED: "waived"}
 
 
 @dataclass

@@ -91,6 +91,15 @@ class NodeRecord:
         return _NODE_WORDS[self.status]
 
 
+@dataclass(frozen=True, slots=True)
+class StaleWaiver:
+    """A waiver that accepts nothing any more: `waivers.yaml:12`, the nodes that it is about, and what to do."""
+
+    place: str
+    nodes: tuple[str, ...]
+    message: str
+
+
 @dataclass
 class RunRecord:
     """A run. `nodes` are those that have a result, in the order of the configuration once the run is over.
@@ -112,6 +121,7 @@ class RunRecord:
     exit_status: int = 0
     selected: int = 0
     nodes: list[NodeRecord] = field(default_factory=list)
+    stale_waivers: Sequence[StaleWaiver] = ()
 
     def node_counts(self) -> dict[str, int]:
         """How many nodes ended how; those without a result are not begun."""

@@ -8,6 +8,7 @@ from typing import Final
 from pytest_synctool.model import Status, printable_text
 from pytest_synctool.nodeset import fold
 from pytest_synctool.report.grouped import RANKS, WORDS, of_most_nodes_first
+from pytest_synctool.report.record import StaleWaiver
 from pytest_synctool.report.tally import Tally
 from pytest_synctool.words import in_brackets, nodes_in_words
 
@@ -26,11 +27,13 @@ def summary(
     options: Sequence[str] = (),
     always: Sequence[str] = (),
     diffs: bool = False,
+    stale: Sequence[StaleWaiver] = (),
 ) -> Iterator[tuple[str, str]]:
     """The lines of the summary, each with its colour.
 
     `options` are those that a repair of what was found needs, beside those that every repair takes, `always` are the
-    commands that every repair runs. With `diffs` what differs in contents is told, equal differences once.
+    commands that every repair runs. With `diffs` what differs in contents is told, equal differences once. `stale` are
+    waivers that accept nothing any more.
     """
     for warning in warnings[:_MOST_WARNINGS]:
         yield f"WARNING {warning}", "yellow"
@@ -39,6 +42,7 @@ def summary(
     if not tally.nodes:
         return
     yield from _capped([(f"WARNING {fold(nodes)}: {note}", "yellow") for note, nodes in sorted(tally.notes.items())])
+    yield from _capped([(f"STALE {each.place}: {each.message}", "red") for each in stale])
     unreachable = of_most_nodes_first(tally.unreachable)
     yield from _capped([(f"ERROR {fold(nodes)}: {reason}", "red") for reason, nodes in unreachable])
     ranked = sorted(tally.findings.items(), key=lambda f: (RANKS.index(f[0][0]), -len(f[1]), f[0][1]))
@@ -54,6 +58,17 @@ def summary(
     yield from _closing(tally, fixing=fixing, options=options)
     if not fixing:
         yield from _capped([(f"not running command {printable_text(text)} (always_run)", "") for text in always])
+
+
+def in_a_line(tally: Tally, warnings: Sequence[str], stale: Sequence[StaleWaiver]) -> str:
+    """All of it in one line: `9 nodes: 7 in sync, 2 drifted; 3 findings, 1 warning`."""
+    numbers = {
+        "finding": len(tally.findings) + len(tally.unreachable),
+        "stale waiver": len(stale),
+        "warning": len(warnings) + len(tally.notes),
+    }
+    more = ", ".join(f"{number:,} {word}{'' if number == 1 else 's'}" for word, number in numbers.items() if number)
+    return "; ".join(text for text in (_counts(tally) if tally.nodes else "", more) if text)
 
 
 def _differences(tally: Tally, findings: Sequence[tuple[Status, str]]) -> Iterator[tuple[str, str]]:
@@ -74,16 +89,21 @@ def _capped(lines: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         yield f"... and {len(lines) - _MOST_FINDINGS} more findings, see the reports", ""
 
 
-def _closing(tally: Tally, *, fixing: bool, options: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _counts(tally: Tally) -> str:
     counts = [
         (tally.in_sync, "in sync"),
-        (len(tally.fixed - tally.drifted - tally.errors), "fixed"),
+        (len(tally.fixed - tally.waived - tally.drifted - tally.errors), "fixed"),
+        (len(tally.waived - tally.drifted - tally.errors), "waived"),
         (len(tally.drifted), "drifted"),
         (len(tally.errors), "with errors"),
         (tally.left, "not looked at"),
         (tally.nothing_kept, "with nothing to restore"),
     ]
-    yield f"{nodes_in_words(tally.nodes)}: " + ", ".join(f"{n} {word}" for n, word in counts if n), ""
+    return f"{nodes_in_words(tally.nodes)}: " + ", ".join(f"{n} {word}" for n, word in counts if n)
+
+
+def _closing(tally: Tally, *, fixing: bool, options: Sequence[str]) -> Iterator[tuple[str, str]]:
+    yield _counts(tally), ""
     if tally.drifted and not fixing:
         command = " ".join(("pytest", *options, "--lf --fix"))
         yield f"DRY RUN, nothing was changed. To put right what was found: {command}", ""

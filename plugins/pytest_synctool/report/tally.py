@@ -28,6 +28,7 @@ class Tally:
     not_looked_at: list[str] = field(default_factory=list)
     drifted: set[str] = field(default_factory=set)
     fixed: set[str] = field(default_factory=set)
+    waived: set[str] = field(default_factory=set)
     errors: set[str] = field(default_factory=set)
     findings: dict[tuple[Status, str], list[str]] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
@@ -39,7 +40,7 @@ class Tally:
     @property
     def nodes(self) -> int:
         """How many nodes were tested."""
-        return self.in_sync + self.nothing_kept + self.left + len(self.drifted | self.fixed | self.errors)
+        return self.in_sync + self.nothing_kept + self.left + len(self.drifted | self.fixed | self.errors | self.waived)
 
     @property
     def left(self) -> int:
@@ -70,7 +71,12 @@ class Tally:
             self.not_begun.setdefault(result.outcomes[0].message, []).append(tests.node)
             self.not_looked_at.extend(tests.tests)
             return
-        by_status = {Status.DRIFT: self.drifted, Status.FIXED: self.fixed, Status.ERROR: self.errors}
+        by_status = {
+            Status.DRIFT: self.drifted,
+            Status.FIXED: self.fixed,
+            Status.ERROR: self.errors,
+            Status.WAIVED: self.waived,
+        }
         clean = True
         for outcome in result.outcomes:
             clean = clean and (outcome.status is Status.OK or outcome == NOT_RUN)

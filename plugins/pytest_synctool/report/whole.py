@@ -8,6 +8,7 @@ from typing import Final
 from pytest_synctool.model import OK, Outcome, Status
 from pytest_synctool.report.nodetests import NodeTests, shown_destination
 
+_TOLD: Final = (Status.ERROR, Status.DRIFT, Status.WAIVED)
 _MOST_NAMED: Final = 3  # in the line
 _LONGEST_LINE: Final = 300  # characters
 _MOST_TOLD: Final = 100  # below it
@@ -33,6 +34,10 @@ def _folded(ids: Sequence[str], outcomes: Sequence[Outcome]) -> Outcome:
     for status in (Status.ERROR, Status.DRIFT):
         if status in found:
             return Outcome(status, _line(ids, outcomes), tuple(_details(ids, outcomes)))
+    if Status.WAIVED in found:
+        waivers = dict.fromkeys(outcome.waiver for outcome in outcomes if outcome.waiver)
+        details = tuple(_details(ids, outcomes))
+        return Outcome(Status.WAIVED, _line(ids, outcomes), details, waiver="; ".join(waivers))
     if Status.FIXED in found:
         return Outcome(Status.FIXED)
     if Status.SKIPPED in found:
@@ -41,18 +46,23 @@ def _folded(ids: Sequence[str], outcomes: Sequence[Outcome]) -> Outcome:
     return OK
 
 
-def _failed(ids: Sequence[str], outcomes: Sequence[Outcome]) -> list[tuple[str, Outcome]]:
+def _told(ids: Sequence[str], outcomes: Sequence[Outcome]) -> list[tuple[str, Outcome]]:
     pairs = zip(ids, outcomes, strict=True)
-    failed = [(nodeid, outcome) for nodeid, outcome in pairs if outcome.status in (Status.ERROR, Status.DRIFT)]
-    return sorted(failed, key=lambda pair: pair[1].status is not Status.ERROR)
+    failed = [(nodeid, outcome) for nodeid, outcome in pairs if outcome.status in _TOLD]
+    return sorted(failed, key=lambda pair: _TOLD.index(pair[1].status))
 
 
 def _line(ids: Sequence[str], outcomes: Sequence[Outcome]) -> str:
     """`2 drifted of 100: /etc/motd missing, /etc/ntp.conf mode mismatch`: counts and the first findings."""
     found = [outcome.status for outcome in outcomes]
-    words = {Status.ERROR: "with errors", Status.DRIFT: "drifted", Status.FIXED: "fixed"}
+    words = {
+        Status.ERROR: "with errors",
+        Status.DRIFT: "drifted",
+        Status.WAIVED: "waived",
+        Status.FIXED: "fixed",
+    }
     counts = ", ".join(f"{found.count(status)} {word}" for status, word in words.items() if status in found)
-    failed = _failed(ids, outcomes)
+    failed = _told(ids, outcomes)
     named = [f"{shown_destination(nodeid)} {outcome.message}" for nodeid, outcome in failed[:_MOST_NAMED]]
     more = [f"and {len(failed) - _MOST_NAMED} more"] if len(failed) > _MOST_NAMED else []
     line = f"{counts} of {len(found)}: {'; '.join([*named, *more])}"
@@ -60,7 +70,7 @@ def _line(ids: Sequence[str], outcomes: Sequence[Outcome]) -> str:
 
 
 def _details(ids: Sequence[str], outcomes: Sequence[Outcome]) -> Iterator[str]:
-    failed = _failed(ids, outcomes)
+    failed = _told(ids, outcomes)
     for nodeid, outcome in failed[:_MOST_TOLD]:
         yield f"{shown_destination(nodeid)} {outcome.message}"
         yield from (f"  {detail}" for detail in outcome.details)

@@ -1,0 +1,407 @@
+"""waivers.yaml: how it is read, which drift it accepts, what a repair leaves alone for it, and when it is stale."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import jsonschema
+import pytest
+import pytest_synctool
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_synctool.attributes import Attributes
+from pytest_synctool.errors import ConfigError
+from pytest_synctool.model import OK, Kind, Node, Outcome, Status
+from pytest_synctool.report.record import EntryName, NodeRecord
+from pytest_synctool.repository import Entry
+from pytest_synctool.session import Check
+from pytest_synctool.source import Tree
+from pytest_synctool.waivers import NO_WAIVERS, InForce, Waiver, Waivers, load, parse
+from pytest_synctool.waivers.stale import stale
+
+from tests_meta.unit.fake_node import FakeNode, States, run, same
+from tests_meta.unit.helpers import entry, node, state
+
+PATH = Path("/master/waivers.yaml")
+NODES = ("node1", "node2", "node3", "web")
+GROUPS = ("batch", "login", *NODES)
+SCHEMA = json.loads((Path(pytest_synctool.__file__).parent / "schema/waivers.json").read_text(encoding="utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+TODAY = date(2026, 11, 28)
+DRIFT = Outcome(Status.DRIFT, "mode mismatch", ("source: x",))
+
+GOOD = """\
+# waits for people
+- path: /etc/ntp.conf
+  nodes: node[1-2]
+  reason: >
+    waits for the
+    new server
+  expires: 2026-12-31
+- path: [/srv/**, "/etc/cron.d/*"]
+  nodes: [node3, web]
+  groups: batch
+  reason: "moved: ticket 4711"
+  expires: "2027-02-28"
+"""
+
+
+def read(text: str) -> Waivers:
+    """The waivers of a text, which the schema has to accept as well."""
+    found = parse(text, PATH, NODES, GROUPS)
+    VALIDATOR.validate(None if text == "null" else yaml.load(text, yaml.BaseLoader) or None)
+    return found
+
+
+def problems(text: str) -> list[str]:
+    """The complaints about a file, without its path in front."""
+    with pytest.raises(ConfigError) as caught:
+        parse(text, PATH, NODES, GROUPS)
+    found = str(caught.value).split("\n")
+    assert all(line.startswith(f"{PATH}:") for line in found)
+    return [line.removeprefix(f"{PATH}:") for line in found]
+
+
+def in_force(text: str, today: date = TODAY) -> InForce:
+    """The waivers of a text on a day."""
+    return InForce(read(text), today)
+
+
+def waiver(path: str, expires: date, *, nodes: str = "node[1-2]") -> str:
+    """An item of the file."""
+    return f"- path: {path}\n  nodes: {nodes}\n  reason: because\n  expires: {expires}\n"
+
+
+class TestReading:
+    """The file, and everything that can be wrong with it."""
+
+    def test_what_is_read(self) -> None:
+        assert read(GOOD).waivers == (
+            Waiver(
+                2,
+                ("/etc/ntp.conf",),
+                frozenset({"node1", "node2"}),
+                frozenset(),
+                "waits for the new server",
+                date(2026, 12, 31),
+            ),
+            Waiver(
+                8,
+                ("/srv/**", "/etc/cron.d/*"),
+                frozenset({"node3", "web"}),
+                frozenset({"batch"}),
+                "moved: ticket 4711",
+                date(2027, 2, 28),
+            ),
+        )
+
+    @pytest.mark.parametrize("text", ["", "# nothing\n", "[]", "null"])
+    def test_a_file_without_waivers(self, text: str) -> None:
+        assert read(text).waivers == ()
+
+    def test_no_file(self, tmp_path: Path) -> None:
+        assert load(tmp_path / "waivers.yaml", NODES, GROUPS).waivers == ()
+
+    def test_a_file_that_cannot_be_read(self, tmp_path: Path) -> None:
+        (tmp_path / "waivers.yaml").mkdir()
+        with pytest.raises(ConfigError, match=r"waivers\.yaml: cannot be read: Is a directory"):
+            load(tmp_path / "waivers.yaml", NODES, GROUPS)
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("path: /f", ["1: expected a list of rules like '- path: /etc/motd', not a table"]),
+            (
+                "- {}",
+                [
+                    "1: no 'path': expected a destination",
+                    "1: no 'reason': expected why",
+                    "1: no 'expires': expected the last day, as 2026-12-31",
+                    "1: neither 'nodes' nor 'groups': expected at least one; 'groups: all' is all",
+                ],
+            ),
+            ("- {path: /f, nodes: node1, reason: r, expire: 2026-01-01}",
+             ["1: unknown key 'expire' (did you mean 'expires'?)"]),
+            ("- {path: f, nodes: node1, reason: r, expires: 2026-01-01}",
+             ["1: 'f' is no 'path': expected a destination that starts with '/'"]),
+            ("- {path: '/[f', nodes: node1, reason: r, expires: 2026-01-01}",
+             ["1: '/[f' is no 'path': a '[' has no ']' (the character itself is written as [[])"]),
+            ("- {path: /f, nodes: node7, reason: r, expires: 2026-01-01}",
+             ["1: unknown node 'node7' (did you mean 'node3'?)"]),
+            ("- {path: /f, nodes: 'node[2-4]', reason: r, expires: 2026-01-01}",
+             ["1: unknown node 'node4' (did you mean 'node3'?)"]),
+            ("- {path: /f, nodes: 'zz[', reason: r, expires: 2026-01-01}",
+             ["1: 'nodes': 'zz[' is not a node set: missing bracket: \"zz[\""]),
+            ("- {path: /f, nodes: '@batch', reason: r, expires: 2026-01-01}",
+             ["1: unknown node '@batch': it is a group, and they are for 'groups'"]),
+            ("- {path: /f, nodes: [], reason: r, expires: 2026-01-01}",
+             ["1: 'nodes' expects a node or a node set like node[1-3] or a list of them, not an empty list"]),
+            ("- {path: /f, groups: batsh, reason: r, expires: 2026-01-01}",
+             ["1: unknown group 'batsh' (did you mean 'batch'?)"]),
+            ("- {path: /f, groups: all, reason: , expires: 2026-01-01}",
+             ["1: 'reason' expects some words, not nothing"]),
+            ("- {path: /f, groups: all, reason: ' ', expires: 2026-01-01}",
+             ["1: 'reason' expects some words, not ' '"]),
+            ("- {path: /f, groups: all, reason: [r], expires: 2026-01-01}",
+             ["1: 'reason' expects some words, not a list"]),
+            ("- {path: /f, groups: all, reason: r, expires: never}",
+             ["1: 'expires' expects a day like 2026-12-31, not 'never'"]),
+            ("- {path: /f, groups: all, reason: r, expires: 2026-02-30}",
+             ["1: 'expires' expects a day like 2026-12-31, not '2026-02-30'"]),
+            ("- {path: /f, groups: all, reason: r, expires: 20261231}",
+             ["1: 'expires' expects a day like 2026-12-31, not '20261231'"]),
+            ("- {path: /f, groups: all, reason: r, expires: 2026-12-31T10:00:00}",
+             ["1: 'expires' expects a day like 2026-12-31, not '2026-12-31T10:00:00'"]),
+            ("- {path: /f, groups: all, reason: r, expires: }",
+             ["1: 'expires' expects a day like 2026-12-31, not nothing"]),
+            ("[{path: /f, groups: all, reason: r, expires: 2026-01-01}, "
+             "{path: /g, groups: all, reason: r, expires: 2026-01-01}]",
+             ["1: another waiver on the same line: expected each on lines of its own"]),
+            ("- path: f\n  nodes: x\n  reason: r\n  expires: e\n- 1\n",
+             ["1: 'f' is no 'path': expected a destination that starts with '/'",
+              "2: unknown node 'x': expected one of the configuration",
+              "4: 'expires' expects a day like 2026-12-31, not 'e'",
+              "5: expected a rule like '- path: /etc/motd', not '1'"]),
+        ],
+    )  # fmt: skip
+    def test_what_is_wrong(self, text: str, expected: list[str]) -> None:
+        assert problems(text) == expected
+
+    @given(
+        st.recursive(
+            st.none() | st.text(max_size=8) | st.sampled_from(["/f", "node1", "all", "2026-01-01", "node[1-2"]),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.sampled_from(["path", "nodes", "groups", "reason", "expires", "x"]), inner)
+            ),
+            max_leaves=12,
+        )
+    )
+    def test_any_document_is_read_or_refused_with_lines(self, document: object) -> None:
+        text = yaml.safe_dump(document)
+        try:
+            found = parse(text, PATH, NODES, GROUPS)
+        except ConfigError as error:
+            told = str(error).split("\n")
+            found = NO_WAIVERS
+        else:
+            told = []
+        assert all(line.startswith(f"{PATH}:") for line in told)
+        assert all(w.paths and (w.nodes or w.groups) and w.reason and w.expires > date.min for w in found.waivers)
+
+
+class TestAccepting:
+    """What a waiver makes of an outcome."""
+
+    def test_drift_on_its_nodes(self) -> None:
+        found = in_force(GOOD)
+        told = "waits for the new server, until 2026-12-31, waivers.yaml:2"
+        assert found.applied(node("node1"), b"/etc/ntp.conf", DRIFT) == Outcome(
+            Status.WAIVED, "mode mismatch", ("source: x", f"waived: {told}"), waiver=told
+        )
+        assert found.applied(node("node3"), b"/etc/ntp.conf", DRIFT) == DRIFT
+        assert found.applied(node("node1"), b"/etc/ntp.conf.d", DRIFT) == DRIFT
+
+    def test_by_group_and_pattern(self) -> None:
+        found = in_force(GOOD)
+        for name, groups, path, status in (
+            ("node1", ["batch"], b"/srv", Status.WAIVED),
+            ("node1", ["batch"], b"/srv/a/b", Status.WAIVED),
+            ("web", [], b"/etc/cron.d/x", Status.WAIVED),
+            ("web", [], b"/etc/cron.d", Status.DRIFT),
+            ("node1", ["login"], b"/srv", Status.DRIFT),
+        ):
+            assert found.applied(node(name, *groups), path, DRIFT).status is status, (name, path)
+
+    def test_all_nodes(self) -> None:
+        found = in_force("- {path: /f, groups: all, reason: r, expires: 2027-01-01}")
+        assert found.applied(node("web"), b"/f", DRIFT).status is Status.WAIVED
+
+    @pytest.mark.parametrize("status", [status for status in Status if status is not Status.DRIFT])
+    def test_nothing_but_drift(self, status: Status) -> None:
+        outcome = Outcome(status, "cannot be looked at: Input/output error")
+        assert in_force(GOOD).applied(node("node1"), b"/etc/ntp.conf", outcome) is outcome
+
+    def test_until_the_end_of_its_last_day(self) -> None:
+        last = date(2026, 12, 31)
+        assert in_force(GOOD, last).applied(node("node1"), b"/etc/ntp.conf", DRIFT).status is Status.WAIVED
+        found = in_force(GOOD, last + timedelta(1)).applied(node("node1"), b"/etc/ntp.conf", DRIFT)
+        told = "expired on 2026-12-31: waits for the new server, waivers.yaml:2"
+        assert found == replace(DRIFT, details=("source: x", f"waiver {told}"), waiver=told)
+
+    def test_the_first_that_has_not_expired_counts(self) -> None:
+        text = "".join(waiver("/f", TODAY + timedelta(days)) for days in (-1, 0, 1))
+        assert in_force(text).applied(node("node1"), b"/f", DRIFT).waiver.endswith("waivers.yaml:5")
+        assert in_force(text, TODAY + timedelta(9)).applied(node("node1"), b"/f", DRIFT).waiver.endswith("yaml:1")
+
+    def test_names_and_reasons_that_terminals_cannot_show(self) -> None:
+        found = in_force('- {path: "/?", nodes: node1, reason: "a\\x1b[31mb", expires: 2027-01-01}')
+        assert found.applied(node("node1"), b"/\xff", DRIFT).waiver == "a\\x1b[31mb, until 2027-01-01, waivers.yaml:1"
+
+    def test_without_a_file(self) -> None:
+        assert InForce(NO_WAIVERS, TODAY).applied(node("node1"), b"/f", DRIFT) is DRIFT
+
+
+D, A, B = entry(b"/d", state(Kind.DIRECTORY, mode=0o755)), entry(b"/d/a", state()), entry(b"/b", state())
+GONE = entry(b"/gone", tree=Tree.DELETE)
+LATER = date(2030, 1, 1)
+
+
+class TestSessions:
+    """An audit and a repair of a node."""
+
+    def test_an_audit(self) -> None:
+        fake = FakeNode({b"/b": state(mode=0), b"/gone": state()})
+        waivers = in_force(waiver("/b", LATER) + waiver("/gone", LATER))
+        result = run(fake, GONE, D, B, waivers=waivers)
+        assert [o.status for o in result.outcomes] == [Status.WAIVED, Status.DRIFT, Status.WAIVED]
+        assert not result.well
+        assert run(FakeNode({b"/b": state(mode=0)}), B, waivers=waivers).well
+
+    def test_a_repair_leaves_it_alone(self) -> None:
+        fake = FakeNode({b"/b": state(mode=0), b"/gone": state()})
+        result = run(fake, GONE, B, fix=True, waivers=in_force(waiver("/*", LATER)))
+        assert [o.status for o in result.outcomes] == [Status.WAIVED, Status.WAIVED]
+        assert fake.log == ["probe"]
+
+    def test_an_expired_one_is_repaired(self) -> None:
+        def repair(states: States) -> bytes:
+            states[b"/b"] = state()
+            return b"ok 0\nend\n"
+
+        fake = FakeNode({b"/b": state(mode=0)}, repair)
+        (outcome,) = run(fake, B, fix=True, waivers=in_force(waiver("/b", date(2020, 1, 1)))).outcomes
+        assert outcome.status is Status.FIXED
+
+    def test_unknown_is_an_error(self) -> None:
+        fake = FakeNode({}, unknown={b"/b": "Permission denied"})
+        (outcome,) = run(fake, B, waivers=in_force(waiver("/b", LATER))).outcomes
+        assert outcome == Outcome(Status.ERROR, "cannot be looked at: Permission denied")
+
+    @pytest.mark.parametrize("selected", [(D, A), (A,)], ids=["both", "child"])
+    def test_nothing_is_put_into_a_directory_that_is_missing_under_a_waiver(self, selected: Sequence[Entry]) -> None:
+        """Else it would have to be made first; also where it was not selected."""
+        fake = FakeNode({})
+        checks = [Check(each, same) for each in selected]
+        *_, outcome = run(
+            fake,
+            *selected,
+            fix=True,
+            checks=checks,
+            waivers=in_force(waiver("/d", LATER)),
+            others=[D] if D not in selected else [],
+        ).outcomes
+        assert (outcome.status, outcome.message) == (
+            Status.DRIFT,
+            "missing, left alone: /d is missing, which waivers.yaml:1 waives",
+        )
+        assert fake.log == ["probe"] * (3 - len(selected))
+
+    def test_a_directory_whose_mode_is_waived_gets_its_files(self) -> None:
+        def repair(states: States) -> bytes:
+            states[b"/d/a"] = state()
+            return b"ok 0\nend\n"
+
+        fake = FakeNode({b"/d": state(Kind.DIRECTORY, mode=0o700)}, repair)
+        outcomes = run(fake, D, A, fix=True, waivers=in_force(waiver("/d", LATER))).outcomes
+        assert [o.status for o in outcomes] == [Status.WAIVED, Status.FIXED]
+
+    def test_a_link_does_not_give_way_while_something_behind_it_is_waived(self) -> None:
+        """What is there now would not be there any more."""
+        kept = replace(D, attributes=Attributes(follow=False))
+        fake = FakeNode({b"/d": state(Kind.LINK), b"/d/a": state(mode=0)})
+        link, inner = run(fake, kept, A, fix=True, waivers=in_force(waiver("/d/a", LATER))).outcomes
+        assert link.message == (
+            "type mismatch, left alone: /d/a is found through it, whose drift waivers.yaml:1 waives"
+        )
+        assert inner.status is Status.WAIVED
+        assert fake.log == ["probe"]
+
+
+def names(*paths: str) -> tuple[EntryName, ...]:
+    """Tests of destinations in overlay/."""
+    return tuple(EntryName("synctool_checks/test_overlay.py", path) for path in paths)
+
+
+FOUR = [node(name, "batch") for name in NODES[:2]] + [node(name, "login") for name in NODES[2:]]
+ENTRIES = (A, B, entry(b"/t", tree=Tree.TASKS))
+TESTS = names("/d/a", "/b")
+
+
+def judged(text: str, records: Sequence[NodeRecord], today: date = TODAY, nodes: Sequence[Node] = FOUR) -> list[str]:
+    """The places of stale waivers, without the name of the file."""
+    found = stale(in_force(text, today), nodes, lambda _: ENTRIES, {record.node: record for record in records})
+    return [each.place.removeprefix("waivers.yaml:") for each in found]
+
+
+def records(*statuses: Status | None) -> list[NodeRecord]:
+    """What was found of /b on the four nodes; None: nothing, since the node could not be reached."""
+    return [
+        NodeRecord(each.name, TESTS, error="unreachable: gone")
+        if status is None
+        else NodeRecord(each.name, TESTS, () if status is Status.OK else ((1, Outcome(status)),))
+        for each, status in zip(FOUR, statuses, strict=False)
+    ]
+
+
+class TestStale:
+    """A waiver is stale only if all that it covers was looked at, and is in sync."""
+
+    def test_in_sync(self) -> None:
+        everywhere = records(*[Status.OK] * 4)
+        assert judged(waiver("/b", LATER), everywhere) == ["1"]
+        (found,) = stale(
+            in_force(waiver("/b", LATER)), FOUR, lambda _: ENTRIES, {record.node: record for record in everywhere}
+        )
+        assert found.nodes == ("node1", "node2")
+        assert found.message == "/b no longer differs on any of node[1-2]: remove this waiver (because)"
+
+    @pytest.mark.parametrize("status", [None, *(status for status in Status if status is not Status.OK)])
+    def test_anything_else_on_one_of_its_nodes(self, status: Status | None) -> None:
+        assert judged(waiver("/b", LATER), records(Status.OK, status, Status.OK, Status.OK)) == []
+        assert judged(waiver("/b", LATER), records(Status.OK, Status.OK, status, status)) == ["1"]
+
+    def test_a_node_that_was_not_selected(self) -> None:
+        assert judged(waiver("/b", LATER), records(Status.OK)) == []
+
+    def test_a_test_that_was_not_selected(self) -> None:
+        assert judged(waiver("/b", LATER), [NodeRecord(each.name, names("/d/a")) for each in FOUR]) == []
+
+    def test_tests_of_commands_do_not_stand_for_the_file(self) -> None:
+        other = (EntryName("synctool_checks/test_task.py", "/b"), *names("/d/a"))
+        assert judged(waiver("/b", LATER), [NodeRecord(each.name, other) for each in FOUR]) == []
+
+    def test_an_expired_one(self) -> None:
+        assert judged(waiver("/b", date(2020, 1, 1)), records(*[Status.OK] * 4)) == []
+
+    def test_one_that_covers_nothing_is_for_lint(self) -> None:
+        assert judged(waiver("/x", LATER) + waiver("/t", LATER), records(*[Status.OK] * 4)) == []
+
+    def test_a_site_s_own_check_of_the_file_that_fails(self) -> None:
+        tests = (*TESTS, EntryName("mine/test_site.py::check_it", "/b"))
+        found = [NodeRecord(each.name, tests, ((2, DRIFT),)) for each in FOUR]
+        assert judged(waiver("/b", LATER), found) == []
+
+    def test_each_by_itself(self) -> None:
+        text = waiver("/b", LATER) + waiver("/**", LATER, nodes="node[1-3]") + waiver("/d/*", LATER, nodes="web")
+        assert judged(text, records(Status.OK, Status.OK, Status.WAIVED, Status.OK)) == ["1", "9"]
+
+    @given(
+        st.lists(st.sampled_from([None, *Status]), min_size=4, max_size=4),
+        st.sets(st.sampled_from(NODES), min_size=1),
+    )
+    def test_never_while_one_of_its_nodes_is_not_known_to_be_in_sync(
+        self, statuses: list[Status | None], covered: set[str]
+    ) -> None:
+        found = judged(waiver("/b", LATER, nodes=f"[{', '.join(sorted(covered))}]"), records(*statuses))
+        known = dict(zip(NODES, statuses, strict=True))
+        assert bool(found) == all(known[name] is Status.OK for name in covered)
+
+
+def test_ok_is_left_as_it_is() -> None:
+    assert in_force(GOOD).applied(node("node1"), b"/etc/ntp.conf", OK) is OK
