@@ -24,6 +24,7 @@ BENCHMARKS: Final[tuple[Benchmark[Any], ...]] = (
     peers.BENCHMARK,
     resolve.BENCHMARK,
     scale.BENCHMARK,
+    scale.DRIFT,
     repair.BENCHMARK,
     simulated.SLOW,
     simulated.MILLION,

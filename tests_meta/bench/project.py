@@ -21,19 +21,24 @@ _COLD: Final = "--ssh-persist=0"
 
 
 def audit(
-    conf: Path, *options: str, tests: int, env: Mapping[str, str] | None = None, persist: bool = False
+    conf: Path,
+    *options: str,
+    tests: int,
+    failed: int = 0,
+    env: Mapping[str, str] | None = None,
+    persist: bool = False,
 ) -> Finished:
-    """`pytest --pyargs synctool_checks --hosts=all -q --junitxml=...`; all tests must have passed.
+    """`pytest --pyargs synctool_checks --hosts=all -q --junitxml=...`; all tests but `failed` ones must have passed.
 
     Unless `persist`, no connection is taken over from an earlier run or left to a later one.
     """
-    return pytest(conf.parent, *_selected(conf, persist), *options, tests=tests, env=env)
+    return pytest(conf.parent, *_selected(conf, persist), *options, tests=tests, failed=failed, env=env)
 
 
 def drifted(conf: Path) -> set[tuple[str, str]]:
     """What an audit of all nodes says is not as it should be: (node, path). Raises BenchError."""
     _own_root(conf.parent)
-    argv = [sys.executable, "-m", "pytest", "-q", *_selected(conf, persist=False)]
+    argv = [sys.executable, "-m", "pytest", *_selected(conf, persist=False)]
     said = run(argv, conf.parent, statuses=(0, 1)).output.decode(errors="replace")
     return set(re.findall(r"^DRIFT (\S+): (\S+) ", said, re.MULTILINE))
 
@@ -57,22 +62,29 @@ def command(conf: Path, *options: str, lines: int) -> Finished:
     return finished
 
 
-def pytest(directory: Path, *options: str, tests: int, env: Mapping[str, str] | None = None) -> Finished:
+def pytest(
+    directory: Path, *options: str, tests: int, failed: int = 0, env: Mapping[str, str] | None = None
+) -> Finished:
     """Run pytest with -q and a junit report in a directory of its own.
 
-    Raises BenchError unless it says, and reports, that so many tests have passed and nothing else has happened.
+    Raises BenchError unless it says, and reports, that so many tests have passed but for so many that have failed, and
+    nothing else has happened.
     """
     _own_root(directory)
     report = directory / "junit.xml"
     report.unlink(missing_ok=True)
-    finished = run([sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *options], directory, env)
-    said = finished.output.decode(errors="replace").strip().rpartition("\n")[2]
-    if not re.match(rf"{tests} (passed|fixed) in ", said):
-        raise BenchError(f"expected were {tests} passed tests, pytest says: {said}")
+    argv = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *options]
+    finished = run(argv, directory, env, statuses=(1 if failed else 0,))
+    said = finished.output.decode(errors="replace").strip().rpartition("\n")[2].strip("= ")
+    expected = f"{failed} failed, {tests - failed} passed in " if failed else rf"{tests} (passed|fixed) in "
+    if not re.match(expected, said):
+        raise BenchError(f"expected were {tests - failed} passed tests of {tests}, pytest says: {said}")
     xml = report.read_bytes()
     counts = dict(re.findall(rb'(errors|failures|skipped|tests)="(\d+)"', xml[:1000]))
-    if int(counts.pop(b"tests")) != tests or any(map(int, counts.values())) or xml.count(b"<testcase ") != tests:
-        raise BenchError(f"the junit report does not hold {tests} passed tests: {xml[:300].decode(errors='replace')}")
+    numbers = [int(counts[word]) for word in (b"tests", b"failures", b"errors", b"skipped")]
+    if numbers != [tests, failed, 0, 0] or xml.count(b"<testcase ") != tests:
+        shown = xml[:300].decode(errors="replace")
+        raise BenchError(f"the junit report does not hold {tests - failed} passed tests of {tests}: {shown}")
     return finished
 
 

@@ -73,6 +73,46 @@ def plain_functions(arena: ManyTests) -> Sample:
     return Sample(finished.seconds, finished.peak)
 
 
+DRIFTED: Final = f"{PROJECT}, a tenth drifted"
+IN_SYNC: Final = f"{PROJECT}, all in sync"
+_SHOWN: Final = "--verbosity=0"  # in the place of -q, which tells all in a line
+
+
+@contextmanager
+def drifted_nodes(directory: Path, sizes: Sizes) -> Iterator[tuple[SimulatedNodes, SimulatedNodes]]:
+    """The same nodes twice: in sync, and with a tenth of their entries drifted."""
+    found = []
+    for name, drifted in (("in-sync", 0), ("drifted", ENTRIES // 10)):
+        (directory / name).mkdir()
+        found.append(simulated_nodes(directory / name, sizes.tests // ENTRIES, drifted=drifted))
+    yield found[0], found[1]
+
+
+def _audit(simulated: SimulatedNodes) -> Sample:
+    finished = simulated.audit(_SHOWN)
+    return Sample(finished.seconds, finished.peak)
+
+
+DRIFT: Final = Benchmark(
+    name="drift",
+    title=lambda sizes: f"{sizes.tests:,} tests in one process, of which {sizes.tests // 10:,} fail",
+    arena=drifted_nodes,
+    competitors={IN_SYNC: lambda arena: _audit(arena[0]), DRIFTED: lambda arena: _audit(arena[1])},
+    baseline=IN_SYNC,
+    rounds=3,
+    aims=(
+        Aim(
+            "at most 2 s for failures, their summary and all reports of them",
+            2.0,
+            lambda medians: medians[DRIFTED].seconds - medians[IN_SYNC].seconds,
+        ),
+    ),
+    notes=(
+        "`pytest --pyargs synctool_checks --synctool-conf=... --hosts=all --junitxml=...`, with the summary, the "
+        "history, drift.json, drift.html and the other reports; on every node the mode of ten files of a hundred differs.",
+    ),
+)
+
 BENCHMARK: Final = Benchmark(
     name="scale",
     title=lambda sizes: f"{sizes.tests:,} tests in one process, {sizes.tests // ENTRIES:,} nodes x {ENTRIES} entries",

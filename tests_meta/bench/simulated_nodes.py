@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -23,12 +23,16 @@ _CHECKOUT: Final = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class SimulatedNodes:
-    """A masterdir, and for every node a file with what the probe would print there: all is as it should be."""
+    """A masterdir, and for every node a file with what the probe would print there.
+
+    All is as it should be, but for `drifted` entries of each node, whose mode differs.
+    """
 
     nodes: int
     entries: int
     conf: Path
     answers: Path
+    drifted: int = 0
 
     @property
     def tests(self) -> int:
@@ -40,13 +44,17 @@ class SimulatedNodes:
 
         Raises BenchError.
         """
-        path = os.pathsep.join(filter(None, (str(_CHECKOUT), os.environ.get("PYTHONPATH"))))
-        env = {fake_nodes.ANSWERS: str(self.answers), fake_nodes.DELAY: str(delay), "PYTHONPATH": path}
         expected = self.tests if tests is None else tests
-        return project.audit(self.conf, "-p", fake_nodes.__name__, *options, tests=expected, env=env)
+        failed = self.drifted * self.nodes
+        options = ("-p", fake_nodes.__name__, *options)
+        return project.audit(self.conf, *options, tests=expected, failed=failed, env=self._environment(delay))
+
+    def _environment(self, delay: float) -> dict[str, str]:
+        path = os.pathsep.join(filter(None, (str(_CHECKOUT), os.environ.get("PYTHONPATH"))))
+        return {fake_nodes.ANSWERS: str(self.answers), fake_nodes.DELAY: str(delay), "PYTHONPATH": path}
 
 
-def simulated_nodes(directory: Path, nodes: int, entries: int = ENTRIES) -> SimulatedNodes:
+def simulated_nodes(directory: Path, nodes: int, entries: int = ENTRIES, drifted: int = 0) -> SimulatedNodes:
     """So many nodes in ten racks, with so many entries each; a tenth of the files is of a rack's own."""
     names = [f"node{number}" for number in range(1, nodes + 1)]
     racks = [f"rack{number}" for number in range(min(_RACKS, nodes))]
@@ -62,20 +70,22 @@ def simulated_nodes(directory: Path, nodes: int, entries: int = ENTRIES) -> Simu
         if id(expected) in written:
             path.hardlink_to(written[id(expected)])
         else:
-            path.write_bytes(answer(expected))
+            path.write_bytes(answer(expected, drifted))
             written[id(expected)] = path
-    return SimulatedNodes(nodes, entries, material.conf, answers)
+    return SimulatedNodes(nodes, entries, material.conf, answers, drifted)
 
 
-def answer(entries: Iterable[Entry]) -> bytes:
+def answer(entries: Iterable[Entry], drifted: int = 0) -> bytes:
     """What the probe prints on a node that has these entries of files and directories as they should be.
 
-    Raises BenchError if the probe's own reader does not understand it so.
+    The mode of the last `drifted` ones differs. Raises BenchError if the probe's own reader does not understand it so.
     """
     entries = list(entries)
     stats, digests = [], []
-    for entry in entries:
+    for number, entry in enumerate(entries):
         state, path = entry.expected, entry.destination
+        if number >= len(entries) - drifted:
+            state = replace(state, mode=state.mode ^ 0o001)
         stats.append(b"s:%s:%s" % (_facts(state).encode(), path))
         if state.md5 is not None:
             digests.append(b"%s  %s" % (state.md5.encode(), path))
@@ -84,9 +94,10 @@ def answer(entries: Iterable[Entry]) -> bytes:
         probe.Request(e.destination, e.expected.size if e.expected.kind is Kind.FILE else None) for e in entries
     ]
     read = probe.parse(requests, text)
-    for entry in entries:
+    for number, entry in enumerate(entries):
         actual = read[entry.destination]
-        if not isinstance(actual, FileState) or (actual.mode, actual.md5) != (entry.expected.mode, entry.expected.md5):
+        mode = entry.expected.mode ^ (number >= len(entries) - drifted)
+        if not isinstance(actual, FileState) or (actual.mode, actual.md5) != (mode, entry.expected.md5):
             raise BenchError(f"the probe's answer has another form now: {entry.source.shown} is read as {actual}")
     return text
 
