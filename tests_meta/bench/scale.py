@@ -109,7 +109,7 @@ DRIFT: Final = Benchmark(
     ),
     notes=(
         "`pytest --pyargs synctool_checks --synctool-conf=... --hosts=all --junitxml=...`, with the summary, the "
-        "history, drift.json, drift.html and the other reports; on every node the mode of ten files of a hundred differs.",
+        "history, drift.json, drift.html and the others; ten files of a hundred of every node have another mode.",
     ),
 )
 

@@ -19,6 +19,13 @@ from tests_meta.ssh.test_dsh import KILL, SLEEP, left_behind
 from tests_meta.terminal import Ended, run, terminal
 
 LIBRARY = "/run/clustershell.zip"
+# 10 s at most until the gateway's ssh to node2 has ended.
+GONE_FROM_NODE2 = """
+n=0
+while grep -lzqx 'node[2]' /proc/[0-9]*/cmdline 2>&-; do
+  n=$((n+1)); [ $n -lt 200 ] || exit 1; sleep 0.05
+done
+"""
 Tree = Callable[..., Ended]
 
 
@@ -127,6 +134,7 @@ def test_ctrl_c(live: Site, python: str) -> None:
     with terminal(live.directory, "dsh", command, **topology(live, python)) as shell:
         for name in live.nodes:
             shell.until(f"{name}: begun".encode())
+        live.sh("node1", GONE_FROM_NODE2)  # that it is done comes to dsh behind what it has said
         shell.type(b"\x03")
         assert shell.end() == 130
     assert b"dsh: done: node2\r\ndsh: ended: node[1,3]\r\n" in shell.shown
