@@ -7,12 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pytest_synctool.checking import Check, NodeResult, Settings
 from pytest_synctool.config import Config
 from pytest_synctool.connections import Connections
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
 from pytest_synctool.repository import Repository
-from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
+from pytest_synctool.session import NodeSession
 from pytest_synctool.transport import HostTransport
 
 if TYPE_CHECKING:

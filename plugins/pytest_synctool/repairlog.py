@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from pytest_synctool.accounts import user_name
+from pytest_synctool.checking import NodeResult
 from pytest_synctool.errors import ConfigError
 from pytest_synctool.report.log import Count, events, stamped
 from pytest_synctool.report.nodetests import NodeTests
-from pytest_synctool.session import NodeResult
 from pytest_synctool.words import nodes_in_words
 
 _SYSLOG_SOCKET: Final = "/dev/log"

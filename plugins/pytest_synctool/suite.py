@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from pytest_synctool.checking import Check
 from pytest_synctool.compare import compare, compare_absent, compare_owed
 from pytest_synctool.model import Absent, Change, FileState
 from pytest_synctool.plan import Command, commands_of, task
 from pytest_synctool.repository import Entry
-from pytest_synctool.session import Check
 from pytest_synctool.source import Tree
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_synctool import probe
+from pytest_synctool.checking import Check, NodeResult, Settings
 from pytest_synctool.compare import compare, compare_absent
 from pytest_synctool.extract import visible
 from pytest_synctool.model import Absent, Change, FileState, Kind
 from pytest_synctool.remote import PROLOGUE
 from pytest_synctool.repository import Entry
 from pytest_synctool.script import Context, tidy
-from pytest_synctool.session import Check, NodeResult, NodeSession, Settings
+from pytest_synctool.session import NodeSession
 from pytest_synctool.source import Tree
 from pytest_synctool.transport import Answer
 from pytest_synctool.waivers import InForce

@@ -24,6 +24,7 @@ ALLOWED: dict[str, str] = {
     "attributes.rules": "accounts model patterns source",
     "attributes.writer": "accounts attributes.rules model source yamlfile",
     "batches": "words",
+    "checking": "model plan repository waivers.rules",
     "checks": "compare model repository",
     "cli": "",
     "cli.aggr": "aggregate cli.common",
@@ -51,8 +52,8 @@ ALLOWED: dict[str, str] = {
         "nodeset ownership proposal repository store transport words"
     ),
     "cli.work": (
-        "aggregate cli.common cli.reaching config engine explain fanout locking model nodeids nodeset plan "
-        "repairlog report.grouped report.nodetests repository session suite waivers words"
+        "aggregate checking cli.common cli.reaching config engine explain fanout locking model nodeids nodeset "
+        "plan repairlog report.grouped report.nodetests repository suite waivers words"
     ),
     "compare": "model",
     "config": ("config.builder config.model config.statements errors textfile yamlvalues"),
@@ -79,7 +80,7 @@ ALLOWED: dict[str, str] = {
     "dsh.tree": "errors ssh",
     "dsh.wakeup": "",
     "embedded": "errors",
-    "engine": ("config connections contentdiff errors mirror model repository session transport"),
+    "engine": ("checking config connections contentdiff errors mirror model repository session transport"),
     "errors": "",
     "explain": "masterdir model repository source",
     "extract": "attributes repository source",
@@ -121,13 +122,13 @@ ALLOWED: dict[str, str] = {
     "plugin.cluster": (
         "config connections errors model nodeset report.tally repository ssh standalone transport waivers"
     ),
-    "plugin.collect": "errors model nodeids plan plugin.cluster repository session source",
+    "plugin.collect": "checking errors model nodeids plan plugin.cluster repository source",
     "plugin.durations": "report.expand",
-    "plugin.findings": "model plugin.cluster report.nodetests session",
-    "plugin.fold": "model plugin.cluster plugin.collect report.nodetests session",
+    "plugin.findings": "checking model plugin.cluster report.nodetests",
+    "plugin.fold": "checking model plugin.cluster plugin.collect report.nodetests",
     "plugin.garbage": "",
     "plugin.lint": "lint nodeids plugin.cluster",
-    "plugin.live": "plugin.cluster report.progress session",
+    "plugin.live": "checking plugin.cluster report.progress",
     "plugin.lock": "locking",
     "plugin.log": "plugin.cluster repairlog",
     "plugin.machines": "fingerprint plugin.cluster ssh",
@@ -140,9 +141,9 @@ ALLOWED: dict[str, str] = {
         "report.metrics report.past report.pipeline report.record"
     ),
     "plugin.run": (
-        "batches engine explain fanout model plugin.cluster plugin.findings plugin.fold plugin.garbage plugin.live "
-        "plugin.lock plugin.log plugin.machines plugin.reports plugin.stale plugin.turns plugin.workers "
-        "report.expand report.nodetests session"
+        "batches checking engine explain fanout model plugin.cluster plugin.findings plugin.fold plugin.garbage "
+        "plugin.live plugin.lock plugin.log plugin.machines plugin.reports plugin.stale plugin.turns "
+        "plugin.workers report.expand report.nodetests"
     ),
     "plugin.scheduler": "",
     "plugin.stale": "plugin.cluster plugin.reports report.record waivers.stale",
@@ -152,28 +153,28 @@ ALLOWED: dict[str, str] = {
     ),
     "plugin.testinfra_hosts": "plugin.cluster",
     "plugin.turns": "plugin.cluster",
-    "plugin.workers": "plugin.fold plugin.scheduler report.expand report.nodetests session",
+    "plugin.workers": "checking plugin.fold plugin.scheduler report.expand report.nodetests",
     "probe": "errors model shell source",
     "proposal": ("compare config.model errors intake masterdir model nodeset repository source"),
     "release": "",
     "remote": "",
-    "repairlog": "accounts errors report.log report.nodetests session words",
+    "repairlog": "accounts checking errors report.log report.nodetests words",
     "report": "",
     "report.document": "model report.past report.record",
-    "report.expand": "model report.nodetests report.whole session",
+    "report.expand": "checking model report.nodetests report.whole",
     "report.files": "",
     "report.grouped": "model report.record",
     "report.junit": "model nodeids report.expand",
-    "report.log": "model report.nodetests session words",
+    "report.log": "checking model report.nodetests words",
     "report.metrics": "model report.record",
     "report.nodetests": "model nodeids",
     "report.past": "report.record",
     "report.pipeline": ("model nodeset report.document report.grouped report.record waivers.rules words"),
-    "report.progress": "model nodeset session",
-    "report.record": "model nodeids report.nodetests session",
+    "report.progress": "checking model nodeset",
+    "report.record": "checking model nodeids report.nodetests",
     "report.signature": "errors fingerprint repository source",
     "report.summary": "model nodeset report.grouped report.record report.tally words",
-    "report.tally": "model report.grouped report.nodetests report.record session",
+    "report.tally": "checking model report.grouped report.nodetests report.record",
     "report.whole": "model report.nodetests",
     "repository": "attributes config.model masterdir model source waivers",
     "rsync": "",
@@ -181,8 +182,8 @@ ALLOWED: dict[str, str] = {
     "script": "errors journal model plan remote shell",
     "secrecy": "model repository",
     "session": (
-        "apply contentdiff drift errors journal model plan probe repository script secrecy source transport "
-        "waivers.held waivers.rules"
+        "apply checking contentdiff drift errors journal model plan probe repository script secrecy source "
+        "transport waivers.held"
     ),
     "shell": "",
     "sockets": "errors",
@@ -190,7 +191,7 @@ ALLOWED: dict[str, str] = {
     "ssh": "model",
     "standalone": "errors model nodeset words",
     "store": "errors model",
-    "suite": "compare model plan repository session source",
+    "suite": "checking compare model plan repository source",
     "tarball": "shell",
     "textfile": "errors",
     "transport": "errors model shell sockets ssh",
@@ -248,6 +249,7 @@ PURE = (
         "aggregate",
         "attributes",
         "batches",
+        "checking",
         "compare",
         "config",
         "difference",
@@ -270,6 +272,9 @@ PURE = (
         "probe",
         "proposal",
         "release",
+        "report.document",
+        "report.pipeline",
+        "report.summary",
         "repository",
         "rsync",
         "script",

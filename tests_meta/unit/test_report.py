@@ -14,13 +14,13 @@ import pytest
 from _pytest.junitxml import LogXML
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_synctool.checking import NodeResult
 from pytest_synctool.model import OK, Change, Outcome, Status
 from pytest_synctool.nodeids import encode
 from pytest_synctool.report.expand import is_entry, is_fixed, letter_of, pack, reports, unpack
 from pytest_synctool.report.nodetests import NodeTests
 from pytest_synctool.report.summary import summary
 from pytest_synctool.report.tally import Tally
-from pytest_synctool.session import NodeResult
 from pytest_synctool.words import nodes_in_words
 
 from tests_meta.unit.helpers import ODD_NAMES

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
+from pytest_synctool.checking import NOT_RUN, NodeResult
 from pytest_synctool.model import OK, Change, Outcome, Status
 from pytest_synctool.nodeids import encode
 from pytest_synctool.nodeset import fold
@@ -24,7 +25,6 @@ from pytest_synctool.report.junit import names
 from pytest_synctool.report.metrics import metrics
 from pytest_synctool.report.pipeline import code_quality, markdown, workflow_commands
 from pytest_synctool.report.record import NodeRecord, Recorder, RunRecord
-from pytest_synctool.session import NOT_RUN, NodeResult
 
 from tests_meta.unit.helpers import ODD_NAMES
 from tests_meta.unit.test_report import SUITE, suite

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from pytest_synctool import probe
+from pytest_synctool.checking import Check
 from pytest_synctool.drift import drift, finding
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import ABSENT, OK, Absent, Actual, Change, FileState, Outcome, Status, Unknown
 from pytest_synctool.repository import Entry
-from pytest_synctool.session import Check
 from pytest_synctool.source import Source, Tree
 from pytest_synctool.transport import Answer
 

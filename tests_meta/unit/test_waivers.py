@@ -15,11 +15,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.attributes import Attributes
+from pytest_synctool.checking import Check
 from pytest_synctool.errors import ConfigError
 from pytest_synctool.model import OK, Kind, Node, Outcome, Status
 from pytest_synctool.report.record import EntryName, NodeRecord
 from pytest_synctool.repository import Entry
-from pytest_synctool.session import Check
 from pytest_synctool.source import Tree
 from pytest_synctool.waivers import NO_WAIVERS, InForce, Waiver, Waivers, load, parse
 from pytest_synctool.waivers.stale import stale

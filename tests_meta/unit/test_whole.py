@@ -10,6 +10,7 @@ import pytest
 from _pytest._io import TerminalWriter
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_synctool.checking import NOT_FOUND, Check, NodeResult
 from pytest_synctool.model import OK, Outcome, Status
 from pytest_synctool.plugin import live as live_module
 from pytest_synctool.plugin.durations import durations_of_nodes
@@ -18,7 +19,6 @@ from pytest_synctool.plugin.live import LiveLine, is_watched
 from pytest_synctool.report.expand import cut, is_fixed, pack, reports, unpack
 from pytest_synctool.report.nodetests import NodeTests, Whole
 from pytest_synctool.report.progress import Progress
-from pytest_synctool.session import NOT_FOUND, Check, NodeResult
 
 from tests_meta.unit.fake_node import same
 from tests_meta.unit.helpers import ODD_NAMES, entry, state

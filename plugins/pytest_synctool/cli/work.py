@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from pytest_synctool.aggregate import Aggregate
+from pytest_synctool.checking import Check, NodeResult, Settings
 from pytest_synctool.cli import common
 from pytest_synctool.cli.reaching import connections_of
 from pytest_synctool.config import Config
@@ -26,7 +27,6 @@ from pytest_synctool.repairlog import RepairLog, append_to
 from pytest_synctool.report.grouped import waiver_in_words
 from pytest_synctool.report.nodetests import NodeTests, reason
 from pytest_synctool.repository import Repository
-from pytest_synctool.session import Check, NodeResult, Settings
 from pytest_synctool.suite import checks
 from pytest_synctool.waivers import InForce
 from pytest_synctool.words import nodes_in_words

@@ -19,12 +19,12 @@ from typing import Any, Final, Self
 import pytest
 
 from pytest_synctool import plan
+from pytest_synctool.checking import Check, CheckFunction
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.nodeids import encode
 from pytest_synctool.plugin.cluster import BY_NODE, SUITE, Cluster, cluster_of
 from pytest_synctool.repository import Entry
-from pytest_synctool.session import Check, CheckFunction
 from pytest_synctool.source import Tree
 
 # Other suites have functions named check_* too, which are none of our business.

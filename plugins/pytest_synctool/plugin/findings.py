@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import pytest
 
+from pytest_synctool.checking import NOT_FOUND, Check, NodeResult
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.plugin.cluster import cache_of, changes_nodes
 from pytest_synctool.report.nodetests import NodeTests
-from pytest_synctool.session import NOT_FOUND, Check, NodeResult
 
 _FINDINGS: Final = "synctool/findings"
 _WHOLE: Final = "synctool/whole"

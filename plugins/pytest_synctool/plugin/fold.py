@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from pytest_synctool.checking import Check
 from pytest_synctool.model import Node
 from pytest_synctool.plugin.cluster import BY_NODE
 from pytest_synctool.plugin.collect import EntryItem, Named, WholeNode
 from pytest_synctool.report.nodetests import NodeTests, Whole
-from pytest_synctool.session import Check
 
 
 class NodeItem(pytest.Item):

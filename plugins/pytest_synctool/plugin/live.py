@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import pytest
 
+from pytest_synctool.checking import NodeResult
 from pytest_synctool.plugin.cluster import is_worker
 from pytest_synctool.report.progress import Progress
-from pytest_synctool.session import NodeResult
 
 _AFTER: Final = 1.0  # seconds: a shorter run is over before anybody has read it
 _REST: Final = 0.25  # seconds between two texts

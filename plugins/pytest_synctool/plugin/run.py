@@ -12,6 +12,7 @@ from typing import Final
 import pytest
 
 from pytest_synctool.batches import Batches, Size, split
+from pytest_synctool.checking import NodeResult, Settings
 from pytest_synctool.engine import Engine
 from pytest_synctool.fanout import Fanout, Turn
 from pytest_synctool.model import Outcome, Status
@@ -38,7 +39,6 @@ from pytest_synctool.plugin.stale import register_stale_waivers
 from pytest_synctool.plugin.turns import Turns, turns_of
 from pytest_synctool.report.expand import cut, pack, reports, unpack
 from pytest_synctool.report.nodetests import NodeTests
-from pytest_synctool.session import NodeResult, Settings
 
 _MOST_LETTERS: Final = 2_000
 _REST: Final = 0.25  # seconds between two looks at what there is to start and to tell

@@ -13,11 +13,11 @@ from xdist.remote import Producer
 from xdist.scheduler import Scheduling
 from xdist.workermanage import WorkerController, parse_tx_spec_config
 
+from pytest_synctool.checking import NodeResult
 from pytest_synctool.plugin.fold import tests_of
 from pytest_synctool.plugin.scheduler import NodeShares
 from pytest_synctool.report.expand import pack
 from pytest_synctool.report.nodetests import NodeTests
-from pytest_synctool.session import NodeResult
 
 
 class Workers:

@@ -10,10 +10,10 @@ from typing import Final, Literal, Protocol, cast
 
 import pytest
 
+from pytest_synctool.checking import NodeResult
 from pytest_synctool.model import OK, Change, Outcome, Status
 from pytest_synctool.report.nodetests import NodeTests, Whole, shown_destination
 from pytest_synctool.report.whole import outcomes_of
-from pytest_synctool.session import NodeResult
 
 # Attributes that reports carry; pytest keeps what it does not know.
 _NODE: Final = "synctool_node"

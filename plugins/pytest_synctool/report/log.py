@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from pytest_synctool.checking import NOT_KEPT, NodeResult
 from pytest_synctool.model import Status, printable_text
 from pytest_synctool.report.nodetests import NodeTests, reason, shown_destination
-from pytest_synctool.session import NOT_KEPT, NodeResult
 from pytest_synctool.words import nodes_in_words
 
 

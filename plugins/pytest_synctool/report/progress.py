@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from pytest_synctool.checking import NodeResult
 from pytest_synctool.model import Status
 from pytest_synctool.nodeset import fold
-from pytest_synctool.session import NodeResult
 
 _SLOW: Final = 2.0  # seconds
 _MOST_NAMED: Final = 5

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from pytest_synctool.checking import NOT_KEPT, NOT_RUN, NodeResult
 from pytest_synctool.model import Outcome, Status, printable
 from pytest_synctool.nodeids import decode
 from pytest_synctool.report.nodetests import NodeTests, reason
-from pytest_synctool.session import NOT_KEPT, NOT_RUN, NodeResult
 
 # The built-in checks, by the end of their test file's name, and what they are about.
 _SUITE: Final = "synctool_checks/test_"

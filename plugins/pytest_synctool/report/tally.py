@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pytest_synctool.checking import NOT_KEPT, NOT_RUN, NodeResult
 from pytest_synctool.model import Status
 from pytest_synctool.report.grouped import findings_of, text_of
 from pytest_synctool.report.nodetests import NodeTests, reason
 from pytest_synctool.report.record import NodeRecord, Recorder
-from pytest_synctool.session import NOT_KEPT, NOT_RUN, NodeResult
 
 
 @dataclass
