@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 
 import pytest
@@ -47,10 +46,10 @@ class StaleWaivers:
         return ended
 
     def _report(self, found: StaleWaiver) -> None:
-        path = os.path.relpath(self._session.config.stash[CLUSTER].repository.waivers.path)
-        nodeid = f"{path}::{found.place}"
+        path = self._session.config.stash[CLUSTER].repository.waivers.path
+        nodeid = f"{path.parent.name}/{path.name}::{found.place}"  # the same wherever the run was started
         self._ids.append(nodeid)
-        location = (path, int(found.place.rpartition(":")[2]) - 1, found.place)
+        location = (str(path), int(found.place.rpartition(":")[2]) - 1, found.place)
         log = self._session.config.hook.pytest_runtest_logreport
         report = pytest.TestReport(nodeid, location, {}, "failed", f"{found.place}: {found.message}", "call")
         vars(report)[_STALE] = True
