@@ -76,7 +76,7 @@ def test_xunit1_has_source_and_properties(two: Site) -> None:
     case = cases["synctool_checks.test_overlay.node2", f"{two.top}/d/one"]
     assert case.get("file") == f"overlay{two.top}/d/one._all"
     properties = {p.get("name"): p.get("value") for p in case.iter("property")}
-    assert properties == {"groups": "batch all", "status": "drift", "changes": "missing"}
+    assert properties == {"groups": "batch", "status": "drift", "changes": "missing"}
 
 
 def test_the_junit_report_is_among_the_others_unless_told_otherwise(two: Site) -> None:

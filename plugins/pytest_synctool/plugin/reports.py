@@ -76,7 +76,6 @@ class Reports:
 
     def __init__(self, config: pytest.Config, cluster: Cluster, directory: Path | None) -> None:
         option = config.option
-        own = {node.name: [g for g in node.groups if g not in (node.name, "all")] for node in cluster.nodes}
         mode = "restore" if option.synctool_restore else "fix" if option.synctool_fix else "audit"
         now = datetime.now().astimezone()
         self.run = RunRecord(
@@ -88,7 +87,7 @@ class Reports:
             str(cluster.config.masterdir),
             now,
             now,
-            own,
+            _groups_of(cluster),
         )
         self.failed = False
         self.told: list[tuple[str, str]] = []
@@ -185,6 +184,11 @@ class Reports:
 REPORTS = pytest.StashKey[Reports]()
 
 
+def _groups_of(cluster: Cluster) -> dict[str, list[str]]:
+    """The groups of each node, without its own name and `all`."""
+    return {node.name: [g for g in node.groups if g not in (node.name, "all")] for node in cluster.nodes}
+
+
 def _baseline(config: pytest.Config) -> Known | None:
     path = config.option.synctool_baseline
     if not path:
@@ -215,8 +219,7 @@ def register_junit(config: pytest.Config) -> None:
     cluster = config.stash.get(CLUSTER, None)
     if xml is None or cluster is None:
         return
-    groups = {node.name: node.groups[1:] for node in cluster.nodes}
-    config.pluginmanager.register(Junit(xml, groups), "synctool-junit")
+    config.pluginmanager.register(Junit(xml, _groups_of(cluster)), "synctool-junit")
     config.pluginmanager.register(Replacing(xml), "synctool-junit-file")
 
 

@@ -41,15 +41,17 @@ class Junit:
         outcome = outcome_of(report)
         if self._with_properties or "%" in report.nodeid or "." in node:
             self._name(report, node, outcome)
-        if outcome.diff:
-            self._limit(report.longrepr)
+        diff = self._within_limit(outcome.diff)
+        text: Any = report.longrepr
+        if outcome.diff and report.failed:
+            text.diff = diff
         result = yield
         if report.failed and report.when == "setup":
             nodes = self._xml.node_reporter(report).nodes
             nodes[-1].set("message", bin_xml_escape(str(report.longrepr).partition("\n")[0]))
         elif outcome.status is Status.FIXED:
             told = ElementTree.Element("system-out")
-            told.text = bin_xml_escape("\n".join((outcome.message, *outcome.details, *outcome.diff.splitlines())))
+            told.text = bin_xml_escape("\n".join((outcome.message, *outcome.details, *diff.splitlines())))
             self._xml.node_reporter(report).append(told)
         return result
 
@@ -64,12 +66,12 @@ class Junit:
             for key, value in properties(outcome, self._groups.get(node, ())):
                 reporter.add_property(key, value)
 
-    def _limit(self, text: Any) -> None:
-        """Keep the diff of a failure out if there have been too many."""
-        diff = getattr(text, "diff", "")
+    def _within_limit(self, diff: str) -> str:
+        """The diff, or what to say instead if there have been too many."""
         if len(diff) > self._left:
-            text.diff = _NO_DIFF
+            return _NO_DIFF
         self._left -= len(diff)
+        return diff
 
 
 def names(nodeid: str, node: str) -> tuple[str, str]:
