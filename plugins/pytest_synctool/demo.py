@@ -100,7 +100,7 @@ def _command(configuration: Path, ssh_config: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "pytest", "--pyargs", "synctool_checks"),
         *(f"--synctool-conf={configuration}", f"--ssh-config={ssh_config}", f"--junitxml={_REPORT}"),
-        *("--hosts=all", "-q", "--tb=no", "-rN", "-p", "no:cacheprovider"),
+        *("--hosts=all", "--no-header", "--tb=no", "-rN", "-p", "no:cacheprovider"),
     ]
 
 
