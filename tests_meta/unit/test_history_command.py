@@ -113,6 +113,32 @@ class TestLife:
             "        the masterdir was changed; intentional change, fixed by root@admin1",
         ]
 
+    def test_what_is_run_in_any_case(self, tmp_path: Path) -> None:
+        """Nothing was wrong, so nothing was put right."""
+        task = EntryName("synctool_checks/test_tasks.py", "/check")
+        outcomes = [
+            Outcome(Status.FIXED, "ran tasks/check._all"),
+            Outcome(Status.FIXED, "ran tasks/check._all"),
+            Outcome(Status.DRIFT, "exit status 3"),
+            Outcome(Status.FIXED, "ran tasks/check._all"),
+        ]
+        for number, outcome in enumerate(outcomes):
+            one = run(number, {}, "fix")
+            one.nodes.append(NodeRecord("n1", (task,), ((0, outcome),)))
+            assert record(tmp_path / PATH, one, unchanged, 100).problem is None
+        assert command(tmp_path, "/check") == (
+            "/check (task)\n"
+            "  n1:\n"
+            "    looked at from 2026-01-01 00:00:00 to 2026-01-04 00:00:00\n"
+            "    2026-01-01 00:00:00: ran tasks/check._all, by root@admin1\n"
+            "    2026-01-02 00:00:00: ran tasks/check._all, by root@admin1\n"
+            "    2026-01-03 00:00:00 to 2026-01-04 00:00:00, for 1 day: exit status 3\n"
+            "        ran tasks/check._all, by root@admin1\n"
+        )
+        periods = json.loads(command(tmp_path, "/check", "--json"))["entries"][0]["periods"]
+        assert [(period["end"], period["kind"]) for period in periods] == [("ran", None)] * 3
+        assert "ran:\n  n1: /check ran tasks/check._all" in command(tmp_path, "--between", "-3", "-4")
+
     def test_other_ends(self, site: Path) -> None:
         lines = command(site, "/etc/c").splitlines()
         assert lines[3:5] == [

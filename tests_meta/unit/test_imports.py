@@ -91,7 +91,7 @@ ALLOWED: dict[str, str] = {
     "history.between": ("history.lives history.periods history.reading model nodeset report.record"),
     "history.database": "errors",
     "history.lives": "model report.past report.record report.signature",
-    "history.periods": "history.lives history.reading model report.signature",
+    "history.periods": "history.lives history.reading model report.record report.signature",
     "history.reading": "history.database history.lives history.tables model report.record",
     "history.secret": "report.signature",
     "history.store": ("errors history.database history.lives history.secret history.tables report.past report.record"),

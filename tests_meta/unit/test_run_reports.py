@@ -24,8 +24,9 @@ from pytest_synctool.report.grouped import grouped
 from pytest_synctool.report.junit import names
 from pytest_synctool.report.metrics import metrics
 from pytest_synctool.report.pipeline import code_quality, markdown, workflow_commands
-from pytest_synctool.report.record import NodeRecord, Recorder, RunRecord
+from pytest_synctool.report.record import EntryName, NodeRecord, Recorder, RunRecord
 
+import synctool_checks
 from tests_meta.unit.helpers import ODD_NAMES
 from tests_meta.unit.test_report import SUITE, suite
 
@@ -252,3 +253,11 @@ class TestFiles:
             files.write(path, (text for _ in "x" for text in broken()))
         assert [entry.name for entry in path.parent.iterdir()] == ["report"]
         assert path.read_text() == "one\\udcff"
+
+
+def test_kinds_of_the_suite() -> None:
+    """Its files are named in the plural where there may be several of a kind."""
+    suite = Path(synctool_checks.__file__).parent
+    kinds = {EntryName(f"synctool_checks/{path.name}", "/x").kind for path in suite.glob("test_*.py")}
+    assert kinds == {"overlay", "delete", "post", "task", "always"}
+    assert EntryName("mine/test_overlay.py", "/x").kind == "check"

@@ -373,7 +373,7 @@ class TestStale:
         assert judged(waiver("/b", LATER), [NodeRecord(each.name, names("/d/a")) for each in FOUR]) == []
 
     def test_tests_of_commands_do_not_stand_for_the_file(self) -> None:
-        other = (EntryName("synctool_checks/test_task.py", "/b"), *names("/d/a"))
+        other = (EntryName("synctool_checks/test_tasks.py", "/b"), *names("/d/a"))
         assert judged(waiver("/b", LATER), [NodeRecord(each.name, other) for each in FOUR]) == []
 
     def test_an_expired_one(self) -> None:

@@ -99,7 +99,7 @@ def _tell_life(path: Path, arguments: Namespace) -> None:
     found: dict[EntryName, dict[str, Life]] = {}
     with opened(path) as history:
         for entry in _entries(history, arguments.path, path):
-            found[entry] = {node: life(sights) for node, sights in history.life(entry).items()}
+            found[entry] = {node: life(entry, sights) for node, sights in history.life(entry).items()}
     if arguments.node:
         _select(found, arguments, path)
     groups = {entry: telling.shared(lives) for entry, lives in found.items() if lives}

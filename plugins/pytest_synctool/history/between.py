@@ -99,7 +99,7 @@ def _node(
 
 
 def _fix(fix: Fix) -> Difference:
-    if fix.entry.kind in ("task", "always"):  # it is run in any case: nothing was wrong
+    if fix.entry.is_run:  # nothing was wrong
         return Difference(What.RAN, fix.entry, fix.found.message, by=fix.run.who)
     return Difference(What.FIXED, fix.entry, fix.found.message, fix.found.cause, fix.run.who)
 

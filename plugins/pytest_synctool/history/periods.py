@@ -11,6 +11,7 @@ from itertools import pairwise
 from pytest_synctool.history.lives import MASTERDIR, NODE, is_other
 from pytest_synctool.history.reading import Found, Run, Sight
 from pytest_synctool.model import Status
+from pytest_synctool.report.record import EntryName
 from pytest_synctool.report.signature import UNREADABLE
 
 
@@ -18,6 +19,7 @@ class End(Enum):
     """How a period ended, or that it has not."""
 
     FIXED = "fixed"
+    RAN = "ran"  # what was asked for: nothing was wrong, or it has failed before
     GONE = "gone"  # without a repair of ours
     WAIVED = "waived"
     STILL = "still there"
@@ -62,10 +64,10 @@ def kind(cause: str) -> str:
     return "corrective" if cause == NODE else "intentional"
 
 
-def life(sights: Sequence[Sight]) -> Life:
+def life(entry: EntryName, sights: Sequence[Sight]) -> Life:
     """The life of an entry on a node from how runs saw it (one or more, the first one first)."""
     looks = [sight for sight in sights if not sight.run.is_restoring]
-    periods = [*_drifts(looks), *_errors(looks)]
+    periods = [*_drifts(looks, End.RAN if entry.is_run else End.FIXED), *_errors(looks)]
     periods.sort(key=lambda period: period.since)
     return Life(tuple(periods), _changed(looks), sights[0].run.started, sights[-1].run.started)
 
@@ -75,8 +77,8 @@ def _changed(sights: Sequence[Sight]) -> tuple[datetime, ...]:
     return tuple(after.run.started for before, after in pairwise(known) if is_other(before.signature, after.signature))
 
 
-def _drifts(sights: Sequence[Sight]) -> list[Period]:
-    """What cannot be looked at neither begins nor ends one."""
+def _drifts(sights: Sequence[Sight], end: End) -> list[Period]:
+    """What cannot be looked at neither begins nor ends one; `end` is what a repair means for it."""
     periods: list[Period] = []
     current: Period | None = None
     for sight in sights:
@@ -86,7 +88,7 @@ def _drifts(sights: Sequence[Sight]) -> list[Period]:
         if found is not None and found.is_drift:
             current = _going_on(found)
         elif found is not None:  # fixed, and perhaps found by the same run
-            periods.append(_fixed(current, found, sight.run))
+            periods.append(_fixed(current, found, sight.run, end))
             current = None
         elif current is not None:
             periods.append(replace(current, until=sight.run.started, end=End.GONE))
@@ -99,9 +101,9 @@ def _going_on(found: Found) -> Period:
     return Period(found.since, None, found.cause, found.message, end, waiver=found.waiver)
 
 
-def _fixed(current: Period | None, found: Found, run: Run) -> Period:
+def _fixed(current: Period | None, found: Found, run: Run, end: End) -> Period:
     message = found.message if current is None else current.message
-    return Period(found.since, run.started, found.cause, message, End.FIXED, run.who, found.message)
+    return Period(found.since, run.started, found.cause, message, end, run.who, found.message)
 
 
 def _errors(sights: Sequence[Sight]) -> list[Period]:

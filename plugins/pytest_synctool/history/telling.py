@@ -104,15 +104,19 @@ def _period(period: Period, last: datetime) -> Iterator[str]:
         span = f"{moment(period.since)} to {moment(period.until)}, for {lasted}"
         if period.until == period.since:
             span = moment(period.since)
+    if period.end is End.RAN and period.action == period.message:
+        yield f"{span}: {period.action}, by {period.by}"
+        return
     yield f"{span}: {'error: ' if period.is_error else ''}{period.message}"
     action = f": {period.action}" if period.action != period.message else ""  # the run that found it has fixed it
     end = {
         End.FIXED: f"{period.kind} change, fixed by {period.by}{action}",
+        End.RAN: f"{period.action}, by {period.by}",
         End.GONE: "could be looked at again" if period.is_error else "gone without a repair, outside of synctool",
         End.WAIVED: f"waived: {period.waiver}",
         End.STILL: "still so",
     }[period.end]
-    yield f"    {end}" if period.is_error else f"    {cause_in_words(period.cause)}; {end}"
+    yield f"    {end}" if period.is_error or period.end is End.RAN else f"    {cause_in_words(period.cause)}; {end}"
 
 
 def differences(first: Run, second: Run, found: Mapping[Difference, Sequence[str]]) -> Iterator[str]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from pytest_synctool.history.lives import Signatures
 from pytest_synctool.nodeids import encode
 from pytest_synctool.plugin.cluster import Cluster
 from pytest_synctool.report.record import EntryName
 from pytest_synctool.report.signature import signature
 from pytest_synctool.source import Tree
-
-_COMMANDS: Final = ("post", "task", "always")
 
 
 def signatures_of(cluster: Cluster) -> Signatures:
@@ -21,10 +17,9 @@ def signatures_of(cluster: Cluster) -> Signatures:
     tables: dict[tuple[int, Tree], dict[str, str]] = {}  # by the entries of nodes alike
 
     def of(node: str, name: EntryName) -> str:
-        kind = name.kind
-        if kind in _COMMANDS:
+        if name.is_command:
             return ""
-        tree = Tree.DELETE if kind == Tree.DELETE.value else Tree.OVERLAY
+        tree = Tree.DELETE if name.kind == Tree.DELETE.value else Tree.OVERLAY
         entries = cluster.repository.entries(nodes[node])
         table = tables.get((id(entries), tree))
         if table is None:

@@ -14,7 +14,12 @@ from pytest_synctool.report.nodetests import NodeTests, reason
 
 # The built-in checks, by the end of their test file's name, and what they are about.
 _SUITE: Final = "synctool_checks/test_"
+_TASKS: Final = "tasks"
+_TASK: Final = "task"
 _OWN: Final = "check"
+# What is run because it was asked for: nothing is compared, and nothing put right.
+_RUN: Final = (_TASK, "always")
+_COMMANDS: Final = (*_RUN, "post")
 
 # From good to bad: a node is as its worst entry.
 _RANKS: Final = (Status.OK, Status.SKIPPED, Status.FIXED, Status.WAIVED, Status.DRIFT, Status.ERROR)
@@ -40,7 +45,20 @@ class EntryName:
     @property
     def kind(self) -> str:
         """`overlay`, `delete`, `post`, `task` or `always`; `check` for a site's own."""
-        return self.check.removeprefix(_SUITE).removesuffix(".py") if self.check.startswith(_SUITE) else _OWN
+        if not self.check.startswith(_SUITE):
+            return _OWN
+        word = self.check.removeprefix(_SUITE).removesuffix(".py")
+        return _TASK if word == _TASKS else word
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is a command that is run because it was asked for, rather than a state or what is owed."""
+        return self.kind in _RUN
+
+    @property
+    def is_command(self) -> bool:
+        """Whether it is about a command, rather than about the state of a path."""
+        return self.kind in _COMMANDS
 
     @property
     def path(self) -> str:

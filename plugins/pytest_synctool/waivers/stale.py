@@ -12,8 +12,6 @@ from pytest_synctool.repository import Entry
 from pytest_synctool.source import Tree
 from pytest_synctool.waivers.rules import InForce, Waiver
 
-_WITHOUT_STATE = ("post", "task", "always")
-
 
 def stale(
     in_force: InForce,
@@ -91,7 +89,7 @@ class _Judge:
             found = {
                 position: entry.name
                 for position, entry in enumerate(entries)
-                if entry.name in names and entry.kind not in _WITHOUT_STATE
+                if entry.name in names and not entry.is_command
             }
             self._positions[key] = frozenset(found) if names == set(found.values()) else None
         return self._positions[key]
