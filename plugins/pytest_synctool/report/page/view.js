@@ -1,0 +1,144 @@
+// Which rows and columns the matrix has for what is asked for, and in which order.
+
+// `fits` tells whether a cell is asked for; `hidden` counts what is left out since there is nothing to tell of it.
+function makeView(state, open) {
+  const nodeFits = nodeTest(state.node);
+  const textFits = textTest(state.text);
+  const searching = state.text.trim() !== '';
+  const chosen = nodes.filter((node) => nodeFits(node.name) && (!state.group || node.groups.includes(state.group)));
+  const kindFits = entries.map((entry) => !state.kind || entry.kind === state.kind);
+  const pathFits = entries.map((entry) => textFits(entry.path));
+  const messageFits = new Map(findings.map((finding) => [finding, textFits(finding.message)]));
+  const columns = { there: new Uint8Array(entries.length), rank: new Uint8Array(entries.length),
+    skipped: new Uint8Array(entries.length), hits: new Uint32Array(entries.length) };
+
+  const fits = (node, entry, outcome) => {
+    if (!kindFits[entry] || (state.outcome && outcome !== state.outcome)) return false;
+    return pathFits[entry] || (searching && textFits(messageOf(node, entry)));
+  };
+
+  let matching = 0;
+  const rows = [];
+  for (const node of chosen) {
+    const row = { node, rank: 0, hits: 0, there: false };
+    const errorFits = node.error !== null && searching && textFits(node.error);
+    const quiet = !state.outcome || state.outcome === (node.error === null ? 'ok' : 'unseen');
+    if (node.error === null) {
+      for (const [entry, { finding }] of node.found) {
+        if (!kindFits[entry] || (state.outcome && finding.outcome !== state.outcome)) continue;
+        if (!pathFits[entry] && !messageFits.get(finding)) continue;
+        const rank = rankOf(finding.outcome);
+        row.there = true;
+        row.rank = Math.max(row.rank, rank);
+        columns.there[entry] = 1;
+        columns.rank[entry] = Math.max(columns.rank[entry], rank);
+        if (finding.outcome === 'skipped') columns.skipped[entry] = 1;
+        columns.hits[entry] += 1;
+        row.hits += 1;
+      }
+    }
+    if (quiet) {
+      for (const entry of node.set.list) {
+        if (!kindFits[entry] || !(pathFits[entry] || errorFits) || node.found.has(entry)) continue;
+        row.there = true;
+        columns.there[entry] = 1;
+        if (state.outcome) {
+          row.hits += 1;
+          columns.hits[entry] += 1;
+        }
+      }
+    }
+    if (node.error !== null && row.there) row.rank = node.rank;
+    if (row.there) rows.push(row);
+    if (row.rank >= TROUBLE) matching += node.error === null ? row.hits : 1;
+  }
+
+  let shownRows = rows;
+  const there = entries.filter((entry) => columns.there[entry.index]);
+  let shownColumns = there;
+  let reduced = !state.all && !state.outcome;
+  if (reduced) {
+    shownRows = rows.filter((row) => row.rank >= TROUBLE);
+    shownColumns = there.filter((entry) => columns.rank[entry.index] >= TROUBLE);
+    if (!shownRows.length) shownRows = rows;
+    if (!shownColumns.length) shownColumns = there;
+    reduced = shownRows.length < rows.length || shownColumns.length < there.length;
+  }
+  const kept = new Set(shownColumns);
+  const left = there.filter((entry) => !kept.has(entry));
+  const hidden = {
+    rows: rows.length - shownRows.length,
+    columns: left.length,
+    skipped: left.some((entry) => columns.skipped[entry.index]),
+    unseen: rows.some((row) => row.node.rank === OUTCOMES.unseen.rank),
+  };
+  shownRows = [...shownRows].sort((a, b) => b.rank - a.rank || a.node.index - b.node.index);
+  shownColumns = [...shownColumns].sort((a, b) => columns.rank[b.index] - columns.rank[a.index]
+    || columns.hits[b.index] - columns.hits[a.index] || a.index - b.index);
+  return {
+    state, fits, hidden, matching,
+    nodes: shownRows.length, ofNodes: rows.length, ofEntries: there.length,
+    columns: shownColumns,
+    rows: state.fold ? folded(shownRows, open) : shownRows,
+  };
+}
+
+// Rows with one for each first group before its nodes; those of a group that is not open are left out.
+function folded(rows, open) {
+  const groups = new Map();
+  for (const row of rows) {
+    const name = firstGroup(row.node);
+    if (!groups.has(name)) groups.set(name, { group: name, rank: 0, nodes: [], rows: [] });
+    const group = groups.get(name);
+    group.rank = Math.max(group.rank, row.rank);
+    group.nodes.push(row.node);
+    group.rows.push(row);
+  }
+  return [...groups.values()].sort((a, b) => b.rank - a.rank).flatMap((group) => {
+    group.open = open.has(group.group);
+    return group.open ? [group, ...group.rows] : [group];
+  });
+}
+
+// The worst outcome of an entry on the nodes of a group, and how many of them have it.
+function worstOf(group, entry) {
+  if (!group.worst) {
+    group.worst = { rank: new Uint8Array(entries.length), count: new Uint32Array(entries.length),
+      there: new Uint32Array(entries.length), quiet: new Uint32Array(entries.length) };
+    const { rank, count, quiet } = group.worst;
+    const met = (index, value) => {
+      if (value > rank[index]) {
+        rank[index] = value;
+        count[index] = 0;
+      }
+      if (value === rank[index]) count[index] += 1;
+    };
+    for (const node of group.nodes) {
+      if (node.error === null) {
+        for (const [index, { finding }] of node.found) met(index, rankOf(finding.outcome));
+      } else {
+        for (const index of node.set.list) met(index, OUTCOMES.unseen.rank);
+      }
+    }
+    const alike = new Map();
+    for (const node of group.nodes) alike.set(node.set, (alike.get(node.set) ?? 0) + 1);
+    for (const [set, times] of alike) for (const index of set.list) quiet[index] += times;
+  }
+  const { rank, count, quiet } = group.worst;
+  if (rank[entry]) return { outcome: BY_RANK[rank[entry]], count: count[entry], of: quiet[entry] };
+  return { outcome: quiet[entry] ? 'ok' : 'none', count: quiet[entry], of: quiet[entry] };
+}
+
+// What the view leaves out since there is nothing to tell of it, in words.
+function omitted({ hidden, ofNodes, ofEntries, state }) {
+  if (!hidden.rows && !hidden.columns) return '';
+  const where = hidden.unseen ? 'wherever they could be looked at' : 'on every node';
+  const parts = [];
+  if (hidden.columns) {
+    const how = hidden.skipped ? 'in sync or skipped' : 'in sync';
+    parts.push(`${number(hidden.columns)} of ${inEntries(ofEntries)}, ${how} ${where}`);
+  }
+  if (hidden.rows) parts.push(`${number(hidden.rows)} of ${inNodes(ofNodes)}, with nothing that differs`);
+  const filtered = TEXTS.some((name) => state[name]) ? ' of those that the filters leave' : '';
+  return `Not shown${filtered}: ${parts.join('; ')}.`;
+}
