@@ -134,7 +134,7 @@ ALLOWED: dict[str, str] = {
     ),
     "plugin.reports": (
         "accounts history.store plugin.asked plugin.cluster report.document report.files report.junit report.metrics "
-        "report.past report.pipeline report.record"
+        "report.page report.past report.pipeline report.record"
     ),
     "plugin.run": (
         "batches engine explain fanout model plugin.cluster plugin.findings plugin.fold plugin.garbage plugin.live "
@@ -162,6 +162,10 @@ ALLOWED: dict[str, str] = {
     "report.log": "model report.nodetests session words",
     "report.metrics": "model report.record",
     "report.nodetests": "model nodeids",
+    "report.page": "model report.page.data report.page.telling report.page.trend report.past report.record",
+    "report.page.data": "model report.past report.record session",
+    "report.page.telling": "nodeset report.grouped report.page.data report.past report.record words",
+    "report.page.trend": "report.page.data report.past report.record",
     "report.past": "report.record",
     "report.pipeline": "model nodeset report.document report.grouped report.record words",
     "report.progress": "model nodeset session",
@@ -224,6 +228,7 @@ FOREIGN: dict[str, str] = {
     "report.expand": "pytest",
     "report.junit": "_pytest pytest",
     "report.metrics": "prometheus_client",
+    "report.page": "jinja2 markupsafe",
     "transport": "testinfra",
     "yamlfile": "yaml",
 }

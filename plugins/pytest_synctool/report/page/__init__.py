@@ -13,9 +13,8 @@ from markupsafe import Markup
 
 from pytest_synctool import __version__
 from pytest_synctool.model import printable_text
-from pytest_synctool.report.document import stamp
 from pytest_synctool.report.page import telling
-from pytest_synctool.report.page.data import data
+from pytest_synctool.report.page.data import data, readable
 from pytest_synctool.report.page.trend import trend
 from pytest_synctool.report.past import Lives, Past
 from pytest_synctool.report.record import RunRecord
@@ -36,8 +35,7 @@ def html(run: RunRecord, lives: Lives, past: Sequence[Past]) -> Iterator[str]:
     yield from environment.from_string(_text("page.html.j2")).generate(
         run=run,
         version=__version__,
-        started=stamp(run.started),
-        ended=stamp(run.ended),
+        started=readable(run.started),
         seconds=round((run.ended - run.started).total_seconds(), 1),
         verdict=telling.verdict(run),
         counts=telling.node_counts(run),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
 from pytest_synctool.model import Outcome, Status, printable_text
-from pytest_synctool.report.document import stamp
 from pytest_synctool.report.past import Life, Lives
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 from pytest_synctool.session import NOT_KEPT, NOT_RUN
@@ -31,7 +31,7 @@ def data(run: RunRecord, lives: Lives) -> str:
     - details: lines
     - lives: [since, cause]
     - found: [finding, number of its details or -1, number of its life or -1]
-    - nodes: [name, groups, outcome, error, set, seconds, what was done, notes, [position in the set, number in found, ...]]
+    - nodes: [name, groups, outcome, error, set, seconds, what was done, notes, [position in the set, found, ...]]
     """
     tables = _Tables(lives)
     nodes = [tables.node(run, node) for node in run.nodes]
@@ -42,7 +42,7 @@ def data(run: RunRecord, lives: Lives) -> str:
         "sets": tables.sets,
         "findings": tables.findings,
         "details": [[printable_text(line) for line in lines] for lines in tables.details.values],
-        "lives": [[stamp(life.since), life.cause] for life in tables.lives.values],
+        "lives": [[readable(life.since), life.cause] for life in tables.lives.values],
         "found": tables.found.values,
         "diffs": tables.diffs,
         "nodes": nodes,
@@ -142,6 +142,11 @@ class _Tables:
                 self._room -= len(shown)
                 self.diffs.append(shown)
         return self._diffs[text]
+
+
+def readable(when: datetime) -> str:
+    """A time for people, `2026-11-25 03:14:15+01:00`."""
+    return when.isoformat(" ", "seconds")
 
 
 def was_missed(outcome: Outcome) -> bool:

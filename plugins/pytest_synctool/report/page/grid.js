@@ -131,14 +131,17 @@ class Grid {
     if (row.group === undefined) {
       const { node } = row;
       const word = node.word.replace('_', ' ');
-      const cell = this.cell(index, -1, 'rowheader', `name ${node.word}`, `${node.name}: ${word}`);
+      const cell = this.cell(index, -1, 'rowheader', `name is-${node.word}`, `${node.name}: ${word}`);
       cell.textContent = node.name;
       return cell;
     }
-    const cell = this.cell(index, -1, 'rowheader', 'name', `group ${row.group}, ${inNodes(row.nodes.length)}`);
+    const missed = row.nodes.filter((node) => node.rank === OUTCOMES.unseen.rank).length;
+    const left = missed ? `, ${number(missed)} not looked at` : '';
+    const cell = this.cell(index, -1, 'rowheader', 'name', `group ${row.group}, ${inNodes(row.nodes.length)}${left}`);
     cell.ariaExpanded = String(row.open);
     cell.append(make('span', { className: 'sign', textContent: row.open ? '▾' : '▸' }), row.group,
       make('small', { textContent: ` ${number(row.nodes.length)}` }));
+    if (missed) cell.append(make('small', { className: 'missed', textContent: ` ${number(missed)}?` }));
     return cell;
   }
 
@@ -154,10 +157,12 @@ class Grid {
   }
 
   groupCell(group, row, column, entry) {
-    const { outcome, count, of } = worstOf(group, entry);
-    const { letter, words } = OUTCOMES[outcome];
+    const { of, pairs } = outcomesOf(group, entry);
+    const [outcome, count] = pairs[0] ?? ['none', 0];
+    const { letter } = OUTCOMES[outcome];
+    const told = pairs.map(([one, times]) => `${OUTCOMES[one].words} on ${number(times)}`).join(', ');
     const label = `group ${group.group} ${this.view.columns[column].path}: `
-      + (of ? `${words} on ${number(count)} of ${inNodes(of)}` : 'not for these nodes');
+      + (of ? `${told} of ${inNodes(of)}` : 'not for these nodes');
     const cell = this.cell(row, column, 'gridcell', outcome, label);
     cell.textContent = letter;
     if (rankOf(outcome) > OUTCOMES.ok.rank) cell.append(make('small', { textContent: count < 1000 ? count : '1k' }));

@@ -6,11 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pytest_synctool.model import Status
 from pytest_synctool.nodeset import fold
-from pytest_synctool.report.document import stamp
 from pytest_synctool.report.grouped import WORDS, Group, grouped, of_most_nodes_first, unreachable
-from pytest_synctool.report.page.data import was_missed
+from pytest_synctool.report.page.data import readable, was_missed
 from pytest_synctool.report.past import Life, Lives
 from pytest_synctool.report.record import RunRecord
 from pytest_synctool.words import nodes_in_words
@@ -18,7 +16,7 @@ from pytest_synctool.words import nodes_in_words
 _MOST_ROWS: Final = 500
 _MOST_NOTES: Final = 100
 _LONGEST: Final = 2000  # characters of a node set
-CAUSES: Final = {
+_CAUSES: Final = {
     "node": "the node was changed",
     "masterdir": "the masterdir was changed",
     "first": "so since it was first looked at",
@@ -119,7 +117,7 @@ def _entries(number: int) -> str:
 
 
 def node_counts(run: RunRecord) -> list[tuple[str, str, int]]:
-    """How many nodes ended how, the worst first: the word, how it is said, and the number. What is nowhere is left out."""
+    """How many nodes ended how, as (word, how it is said, number), the worst first; without what is nowhere."""
     counts = run.node_counts()
     return [(word, said, counts[word]) for word, said in _NODE_WORDS.items() if counts[word]]
 
@@ -180,11 +178,9 @@ def _since(lives: Sequence[Life]) -> tuple[str, str]:
     if not lives:
         return "", ""
     causes = dict.fromkeys(life.cause for life in sorted(lives, key=lambda life: life.since))
-    return stamp(min(life.since for life in lives)), "; ".join(CAUSES.get(cause, cause) for cause in causes)
+    return readable(min(life.since for life in lives)), "; ".join(_CAUSES.get(cause, cause) for cause in causes)
 
 
 def _folded(nodes: Sequence[str]) -> str:
     text = fold(nodes)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... (the rest is in drift.json)"
-
-

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pytest_synctool.report.document import stamp
+from pytest_synctool.report.page.data import readable
 from pytest_synctool.report.past import Past
 from pytest_synctool.report.record import RunRecord
 
@@ -53,7 +53,7 @@ def trend(run: RunRecord, past: Sequence[Past]) -> Trend:
     """The chart of these runs, the present one marked."""
     most = max((sum(getattr(one, word) for word in _PARTS) for one in past), default=0)
     bars = [
-        Bar(one, stamp(one.started), number * _STEP, _parts(one, most), one.id == run.id)
+        Bar(one, readable(one.started), number * _STEP, _parts(one, most), one.id == run.id)
         for number, one in enumerate(past)
     ]
     earlier = sum(not bar.present for bar in bars)

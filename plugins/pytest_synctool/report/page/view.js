@@ -100,33 +100,29 @@ function folded(rows, open) {
   });
 }
 
-// The worst outcome of an entry on the nodes of a group, and how many of them have it.
-function worstOf(group, entry) {
-  if (!group.worst) {
-    group.worst = { rank: new Uint8Array(entries.length), count: new Uint32Array(entries.length),
-      there: new Uint32Array(entries.length), quiet: new Uint32Array(entries.length) };
-    const { rank, count, quiet } = group.worst;
-    const met = (index, value) => {
-      if (value > rank[index]) {
-        rank[index] = value;
-        count[index] = 0;
-      }
-      if (value === rank[index]) count[index] += 1;
-    };
-    for (const node of group.nodes) {
-      if (node.error === null) {
-        for (const [index, { finding }] of node.found) met(index, rankOf(finding.outcome));
-      } else {
-        for (const index of node.set.list) met(index, OUTCOMES.unseen.rank);
-      }
-    }
-    const alike = new Map();
-    for (const node of group.nodes) alike.set(node.set, (alike.get(node.set) ?? 0) + 1);
-    for (const [set, times] of alike) for (const index of set.list) quiet[index] += times;
+// What of a group is shown in one letter: one node that was not looked at must not cover the drift of others.
+const IN_GROUPS = ['error', 'drift', 'unseen', 'waived', 'fixed', 'skipped', 'ok'];
+
+// How an entry ended on the nodes of a group: [outcome, number of nodes] with the worst first, and how many have it.
+function outcomesOf(group, entry) {
+  group.counts ??= countsOf(group.nodes);
+  const { there, ended } = group.counts;
+  const pairs = IN_GROUPS.slice(0, -1).map((outcome) => [outcome, ended[outcome][entry]]);
+  const quiet = there[entry] - pairs.reduce((sum, [, count]) => sum + count, 0);
+  return { of: there[entry], pairs: [...pairs, ['ok', quiet]].filter(([, count]) => count) };
+}
+
+function countsOf(these) {
+  const there = new Uint32Array(entries.length);
+  const ended = Object.fromEntries(IN_GROUPS.map((outcome) => [outcome, new Uint32Array(entries.length)]));
+  const alike = new Map();
+  for (const node of these) {
+    alike.set(node.set, (alike.get(node.set) ?? 0) + 1);
+    if (node.error !== null) for (const index of node.set.list) ended.unseen[index] += 1;
+    else for (const [index, { finding }] of node.found) ended[finding.outcome][index] += 1;
   }
-  const { rank, count, quiet } = group.worst;
-  if (rank[entry]) return { outcome: BY_RANK[rank[entry]], count: count[entry], of: quiet[entry] };
-  return { outcome: quiet[entry] ? 'ok' : 'none', count: quiet[entry], of: quiet[entry] };
+  for (const [set, times] of alike) for (const index of set.list) there[index] += times;
+  return { there, ended };
 }
 
 // What the view leaves out since there is nothing to tell of it, in words.
