@@ -153,18 +153,22 @@ function lineClass(text) {
 function alike(node, entry, finding) {
   const others = nodes.filter((one) => one.found.get(entry.index)?.finding === finding);
   if (others.length < 2) return null;
-  return part(`The same on ${number(others.length - 1)} other ${others.length === 2 ? 'node' : 'nodes'}`,
+  return part(`The same on ${inNodes(others.length)}`,
     make('p', { className: 'nodes', textContent: fold(others.map((one) => one.name)) }));
 }
 
+// `addopts` of an ini file may name all tests: what is to be about one must not begin with that.
 function commands(node, entry, outcome) {
-  const test = shell(`${entry.check}::${node.name}::${entry.name}`);
-  const start = raw.configuration ? `pytest --synctool-conf=${shell(raw.configuration)}` : 'pytest';
-  const told = REPAIRABLE.includes(outcome) ? [
-    ['To put right just this:', `${start} --fix ${test}`],
-    ['To put right all that failed on this node:', `${start} --hosts=${shell(node.name)} --lf --fix`],
-  ] : [['To look at just this again:', `${start} ${test}`]];
   if (outcome === 'none') return null;
+  const of = `--synctool-conf=${shell(raw.configuration)} --hosts=${shell(node.name)}`;
+  const suite = /^synctool_checks\/(test_\w+)\.py$/.exec(entry.check);
+  const check = suite ? `synctool_checks.${suite[1]}` : entry.check;
+  const test = `${suite ? '--pyargs ' : ''}${shell(`${check}::${node.name}::${entry.name}`)}`;
+  const told = REPAIRABLE.includes(outcome) ? [
+    ['To put right just this:', `pytest -o addopts= ${of} --fix ${test}`],
+    ['To put right all that failed on this node, in the directory of the run:',
+      `pytest ${of} --lf --fix --pyargs synctool_checks`],
+  ] : [['To look at just this again:', `pytest -o addopts= ${of} ${test}`]];
   return part('What to run', ...told.map(([about, command]) => make('p', {}, about, make('code', { textContent: command }))));
 }
 

@@ -31,6 +31,7 @@ _NODE_WORDS: Final = {
     "in_sync": "in sync",
 }
 _ENTRY_WORDS: Final = {
+    "unseen": "not looked at",
     "error": "could not be looked at",
     "drift": "drifted",
     "waived": "waived",
@@ -73,15 +74,14 @@ class Rows:
 
 def verdict(run: RunRecord) -> Verdict:
     """Good only if every selected node was seen as it has to be, and the run itself is of the same opinion."""
-    nodes, entries = run.node_counts(), run.entry_counts()
+    nodes, entries = run.node_counts(), _entry_numbers(run)
     reasons = list(_unseen_reasons(run))
     if nodes["drifted"] or entries["drift"]:
         reasons.append(f"{_entries(entries['drift'])} differ{'s' * (entries['drift'] == 1)} from the masterdir.")
     if run.exit_status != 0:
         reasons.append(f"The exit status of the run is {run.exit_status}.")
-    skipped = f"{_entries(entries['skipped'])} skipped."
     if entries["skipped"]:
-        reasons.append(skipped)
+        reasons.append(f"{_entries(entries['skipped'])} skipped.")
     if not run.everything_seen or not run.selected:
         return Verdict("bad", "Not everything could be looked at", reasons)
     if nodes["drifted"]:
@@ -123,9 +123,17 @@ def node_counts(run: RunRecord) -> list[tuple[str, str, int]]:
 
 
 def entry_counts(run: RunRecord) -> list[tuple[str, str, int]]:
-    """The same of entries, of the nodes that were looked at."""
-    counts = run.entry_counts()
+    """The same of entries, also of those of nodes that could not be looked at."""
+    counts = _entry_numbers(run)
     return [(word, said, counts[word]) for word, said in _ENTRY_WORDS.items() if counts[word]]
+
+
+def _entry_numbers(run: RunRecord) -> dict[str, int]:
+    counts = run.entry_counts()
+    missed = sum(was_missed(outcome) for node in run.nodes for _, outcome in node.found)
+    counts["unseen"] = missed + sum(len(node.entries) for node in run.nodes if node.error is not None)
+    counts["skipped"] -= missed
+    return counts
 
 
 def unseen(run: RunRecord) -> Rows:
