@@ -71,7 +71,7 @@ function begin() {
   legend();
   fillForm();
   writeForm(fromAddress(location.hash) ?? defaults());
-  form.oninput = changed;
+  form.oninput = form.onchange = changed;
   form.onsubmit = (event) => event.preventDefault();
   form.onreset = (event) => {
     event.preventDefault();

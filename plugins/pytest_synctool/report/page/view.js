@@ -35,6 +35,7 @@ function makeView(state, open) {
         if (finding.outcome === 'skipped') columns.skipped[entry] = 1;
         columns.hits[entry] += 1;
         row.hits += 1;
+        if (rank >= TROUBLE) matching += 1;
       }
     }
     if (quiet) {
@@ -48,9 +49,12 @@ function makeView(state, open) {
         }
       }
     }
-    if (node.error !== null && row.there) row.rank = node.rank;
-    if (row.there) rows.push(row);
-    if (row.rank >= TROUBLE) matching += node.error === null ? row.hits : 1;
+    if (!row.there) continue;
+    rows.push(row);
+    if (node.error !== null) {
+      row.rank = node.rank;
+      matching += 1;
+    }
   }
 
   let shownRows = rows;
