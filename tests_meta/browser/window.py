@@ -67,7 +67,7 @@ class Window:
         """The names of nodes and groups that are in the document, from above."""
         found: list[str] = self.js(
             "return [...document.querySelectorAll('#grid [role=rowheader]')]"
-            ".sort((a, b) => a.dataset.row - b.dataset.row).map((one) => one.textContent)"
+            ".sort((a, b) => a.place.row - b.place.row).map((one) => one.textContent)"
         )
         return found
 
@@ -76,7 +76,7 @@ class Window:
         """The entries that are in the document, from the left."""
         found: list[str] = self.js(
             "return [...document.querySelectorAll('#grid [role=columnheader]')]"
-            ".sort((a, b) => a.dataset.column - b.dataset.column).map((one) => one.ariaLabel).slice(1)"
+            ".sort((a, b) => a.place.column - b.place.column).map((one) => one.ariaLabel).slice(1)"
         )
         return found
 
@@ -86,7 +86,7 @@ class Window:
         found: list[str] = self.js(
             "return [...document.querySelectorAll('#grid .row')]"
             ".sort((a, b) => a.ariaRowIndex - b.ariaRowIndex).map((row) => [...row.querySelectorAll('[role=gridcell]')]"
-            ".sort((a, b) => a.dataset.column - b.dataset.column).map((one) => one.textContent || ' ').join(''))"
+            ".sort((a, b) => a.place.column - b.place.column).map((one) => one.textContent || ' ').join(''))"
         )
         return found
 

@@ -8,6 +8,24 @@ const STEP = 8; // columns are made in blocks, so that not every step sideways m
 const LONGEST_HEAD = 22;
 const PRINTED = { rows: 60, columns: 24 }; // a matrix of this size is in the document as a whole
 
+// The numbers from one to another, which is left out, and another one besides unless that is negative.
+function numbers(from, to, other) {
+  const found = [];
+  if (other >= 0 && other < from) found.push(other);
+  for (let number = from; number < to; number += 1) found.push(number);
+  if (other >= to) found.push(other);
+  return found;
+}
+
+// Takes elements out of the document, and out of a map by number, unless they are wanted.
+function keep(made, wanted) {
+  for (const [number, { element }] of made) {
+    if (wanted.has(number)) continue;
+    element.remove();
+    made.delete(number);
+  }
+}
+
 class Grid {
   // `open(row, column)` is called for what was chosen: a row of the view or null, an entry or null.
   constructor(root, open) {
@@ -16,8 +34,6 @@ class Grid {
     this.active = { row: 0, column: 0 };
     this.made = new Map();
     this.space = make('div', { className: 'space', role: 'presentation' });
-    this.head = make('div', { className: 'head', role: 'row', ariaRowIndex: '1' });
-    this.space.append(this.head);
     root.append(this.space);
     let waiting = false;
     root.addEventListener('scroll', () => {
@@ -32,7 +48,7 @@ class Grid {
     root.addEventListener('click', (event) => this.clicked(event));
     root.addEventListener('keydown', (event) => this.pressed(event));
     root.addEventListener('mouseover', (event) => {
-      const cell = event.target.closest('[data-row]');
+      const cell = event.target.closest('.cell');
       if (cell && !cell.title) cell.title = cell.ariaLabel;
     });
   }
@@ -53,11 +69,17 @@ class Grid {
     this.space.style.width = `${this.names + this.view.columns.length * WIDTH}px`;
     this.space.style.height = `${HEAD + this.view.rows.length * HEIGHT}px`;
     this.root.style.setProperty('--names', `${this.names}px`);
-    this.columns = null;
-    this.render();
+    const focused = this.focused();
+    keep(this.made, new Set());
+    this.render(focused);
   }
 
-  render() {
+  // Whether the focus is somewhere in the matrix: it must not get lost with what is taken out of the document.
+  focused() {
+    return this.root.contains(document.activeElement);
+  }
+
+  render(focused = this.focused()) {
     const { rows, columns } = this.view;
     const { scrollTop, scrollLeft, clientHeight, clientWidth } = this.root;
     let from = Math.max(0, Math.floor(scrollTop / HEIGHT) - BEYOND);
@@ -66,65 +88,71 @@ class Grid {
     let right = Math.ceil(((scrollLeft + clientWidth - this.names) / WIDTH + BEYOND) / STEP) * STEP;
     if (this.small) [from, to, left, right] = [0, rows.length, 0, columns.length];
     right = Math.min(columns.length, right);
-    const focused = this.root.contains(document.activeElement);
-    if (!this.columns || this.columns.left !== left || this.columns.right !== right) {
-      this.columns = { left, right };
-      for (const element of this.made.values()) element.remove();
-      this.made.clear();
-      this.head.replaceChildren(...this.headCells());
-    }
-    for (const [row, element] of this.made) {
-      if ((row < from || row >= to) && row !== this.active.row) {
-        element.remove();
-        this.made.delete(row);
-      }
-    }
-    const news = [];
-    const need = (row) => {
-      if (row < 0 || this.made.has(row)) return;
-      const element = this.row(row);
-      this.made.set(row, element);
-      news.push(element);
-    };
-    for (let row = from; row < to; row += 1) need(row);
-    if (rows.length) need(this.active.row);
-    this.space.append(...news);
+    this.range = { left, right };
+    const wanted = numbers(from, to, rows.length ? this.active.row : -1);
+    keep(this.made, new Set([-1, ...wanted]));
+    let before = this.fill(-1);
+    for (const row of wanted) before = this.fill(row, before);
     this.mark(focused);
   }
 
-  // The columns that are made: those in sight, and that of the active cell where it is needed.
-  wanted(row) {
-    const wanted = [];
-    for (let column = this.columns.left; column < this.columns.right; column += 1) wanted.push(column);
-    const { active } = this;
-    if (row === active.row && active.column >= 0 && !wanted.includes(active.column)) wanted.push(active.column);
-    return wanted;
-  }
-
-  headCells() {
-    const corner = this.cell(-1, -1, 'columnheader', 'corner', 'Nodes and groups');
-    corner.textContent = 'Node';
-    return [corner, ...this.wanted(-1).map((column) => {
-      const { path, kind } = this.view.columns[column];
-      const cell = this.cell(-1, column, 'columnheader', 'name', `${path} (${kind})`);
-      const short = path.length > LONGEST_HEAD ? `…${path.slice(1 - LONGEST_HEAD)}` : path;
-      cell.append(make('span', { textContent: short }));
-      return cell;
-    })];
+  // A row with the cells that are in sight, or the heads above all rows for -1; it is made behind another one.
+  fill(row, before) {
+    let made = this.made.get(row);
+    if (made === undefined) {
+      made = this.row(row);
+      this.made.set(row, made);
+      if (before) before.after(made.element);
+      else this.space.prepend(made.element);
+    }
+    const { left, right } = this.range;
+    const extra = row === this.active.row ? this.active.column : -1;
+    if (made.left !== left || made.right !== right || made.extra !== extra) {
+      Object.assign(made, { left, right, extra });
+      const wanted = numbers(left, right, extra);
+      keep(made.cells, new Set(wanted));
+      let last = made.head;
+      for (const column of wanted) {
+        if (!made.cells.has(column)) {
+          const element = this.cellAt(row, column);
+          made.cells.set(column, { element });
+          last.after(element);
+        }
+        last = made.cells.get(column).element;
+      }
+    }
+    return made.element;
   }
 
   row(index) {
     const row = this.view.rows[index];
-    const element = make('div', { className: row.group === undefined ? 'row' : 'row group', role: 'row',
-      ariaRowIndex: String(index + 2) });
-    element.style.top = `${HEAD + index * HEIGHT}px`;
-    element.append(this.rowHead(row, index));
-    for (const column of this.wanted(index)) {
-      const entry = this.view.columns[column].index;
-      element.append(row.group === undefined ? this.nodeCell(row.node, index, column, entry)
-        : this.groupCell(row, index, column, entry));
-    }
-    return element;
+    const className = index < 0 ? 'head' : row.group === undefined ? 'row' : 'row group';
+    const element = make('div', { className, role: 'row', ariaRowIndex: String(index + 2) });
+    if (index >= 0) element.style.top = `${HEAD + index * HEIGHT}px`;
+    const head = index < 0 ? this.corner() : this.rowHead(row, index);
+    element.append(head);
+    return { element, head, cells: new Map() };
+  }
+
+  cellAt(index, column) {
+    if (index < 0) return this.columnHead(column);
+    const row = this.view.rows[index];
+    const entry = this.view.columns[column].index;
+    return row.group === undefined ? this.nodeCell(row.node, index, column, entry) : this.groupCell(row, index, column, entry);
+  }
+
+  corner() {
+    const cell = this.cell(-1, -1, 'columnheader', 'corner', 'Nodes and groups');
+    cell.textContent = 'Node';
+    return cell;
+  }
+
+  columnHead(column) {
+    const { path, kind } = this.view.columns[column];
+    const cell = this.cell(-1, column, 'columnheader', 'name', `${path} (${kind})`);
+    const short = path.length > LONGEST_HEAD ? `…${path.slice(1 - LONGEST_HEAD)}` : path;
+    cell.append(make('span', { textContent: short }));
+    return cell;
   }
 
   rowHead(row, index) {
@@ -171,14 +199,14 @@ class Grid {
 
   cell(row, column, role, className, label) {
     const cell = make('div', { className: `cell ${className}`, role, label, ariaColIndex: String(column + 2), tabIndex: -1 });
-    cell.dataset.row = row;
-    cell.dataset.column = column;
+    cell.place = { row, column };
     if (column >= 0) cell.style.left = `${this.names + column * WIDTH}px`;
     return cell;
   }
 
   element({ row, column }) {
-    return this.space.querySelector(`[data-row="${row}"][data-column="${column}"]`);
+    const made = this.made.get(row);
+    return column < 0 ? made?.head : made?.cells.get(column)?.element;
   }
 
   // Let the active cell be the one that the Tab key goes to.
@@ -193,14 +221,7 @@ class Grid {
     const last = { row: this.view.rows.length - 1, column: this.view.columns.length - 1 };
     row = Math.max(-1, Math.min(last.row, row));
     column = Math.max(-1, Math.min(last.column, column));
-    const before = this.active.row;
     this.active = { row, column };
-    // Its row may have been made without the cell.
-    for (const stale of [before, row]) {
-      this.made.get(stale)?.remove();
-      this.made.delete(stale);
-    }
-    if (row < 0 || before < 0) this.head.replaceChildren(...this.headCells());
     const { root } = this;
     if (row >= 0) {
       const top = row * HEIGHT, room = root.clientHeight - HEAD - HEIGHT;
@@ -231,9 +252,9 @@ class Grid {
   }
 
   clicked(event) {
-    const cell = event.target.closest('[data-row]');
+    const cell = event.target.closest('.cell');
     if (!cell) return;
-    this.go(Number(cell.dataset.row), Number(cell.dataset.column));
+    this.go(cell.place.row, cell.place.column);
     this.choose();
   }
 
