@@ -43,6 +43,7 @@ def test_what_is_seen_first(small: Window) -> None:
     assert small.find("h1").value_of_css_property("color") == "rgba(255, 255, 255, 1)"
     assert (small.rows, small.columns, small.letters) == (ROWS, COLUMNS, LETTERS)
     assert small.status == "6 nodes, 6 entries, 7 findings."
+    assert not small.find("#no-script").is_displayed()
     assert small.driver.title == "Not everything could be looked at - synctool audit of 2026-11-25 03:14:15+00:00"
 
 
@@ -401,7 +402,7 @@ def test_without_javascript(window: Window, open_run: OpenRun) -> None:
     window.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     open_run(*pages.small())
     body = window.find("body").text
-    assert "Without JavaScript there is no matrix" in body
+    assert "the filters and the diffs need JavaScript" in body
     assert "unreachable: Connection refused" in body
     assert "/etc/ntp.conf file size mismatch, mode mismatch" in body
     assert not window.find("#explorer").is_displayed()

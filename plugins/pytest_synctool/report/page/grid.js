@@ -150,8 +150,10 @@ class Grid {
   columnHead(column) {
     const { path, kind } = this.view.columns[column];
     const cell = this.cell(-1, column, 'columnheader', 'name', `${path} (${kind})`);
-    const short = path.length > LONGEST_HEAD ? `…${path.slice(1 - LONGEST_HEAD)}` : path;
-    cell.append(make('span', { textContent: short }));
+    const more = kind === 'overlay' ? '' : ` (${kind})`;
+    const room = Math.max(LONGEST_HEAD - more.length, 8);
+    const short = path.length > room ? `…${path.slice(1 - room)}` : path;
+    cell.append(make('span', { textContent: short + more }));
     return cell;
   }
 

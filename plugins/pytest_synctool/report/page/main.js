@@ -87,6 +87,8 @@ function begin() {
   document.getElementById('close').onclick = () => dialog.close();
   dialog.onclick = (event) => event.target === dialog && dialog.close();
   dialog.onclose = () => grid.focus();
+  // Not a noscript element: where a server does not allow scripts, browsers would not show that.
+  document.getElementById('no-script').hidden = true;
   if (!nodes.length || !entries.length) return;
   document.getElementById('explorer').hidden = false;
   document.documentElement.classList.add('scripted');
