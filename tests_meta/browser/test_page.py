@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from pytest_synctool.model import printable_text
+from pytest_synctool.nodeset import unfold
 from pytest_synctool.report.past import Past
+from pytest_synctool.report.record import NodeRecord
 from selenium.webdriver.common.keys import Keys
 
 from tests_meta.browser import pages
@@ -99,11 +101,11 @@ class TestFilters:
         small.choose("outcome", "drift")
         small.type("text", "e mismatch")
         small.find("#f-fold").click()
-        shown = small.until(lambda: small.rows == ["▸batch 2"] and small.status)
+        shown = small.until(lambda: small.rows == ["▸batch 2 of 3"] and small.status)
         address = small.until(lambda: "fold=1" in small.driver.current_url and small.driver.current_url)
         small.driver.get("about:blank")
         small.driver.get(address)
-        assert (small.status, small.rows) == (shown, ["▸batch 2"])
+        assert (small.status, small.rows) == (shown, ["▸batch 2 of 3"])
         assert small.find("#f-text").get_attribute("value") == "e mismatch"
         small.js("location.hash = 'outcome=error'")
         small.until(lambda: small.rows == ["node3"])
@@ -187,6 +189,32 @@ class TestDetails:
         assert "NOT LOOKED AT unreachable: Connection refused\n1 node: web3" in said
         assert "3 nodes: node3,web[1-2]" in said
 
+    def test_folded_names_are_those_that_have_it(self, open_run: OpenRun) -> None:
+        """Written as --hosts takes them."""
+        names = [
+            "n1",
+            "n2",
+            "n10",
+            "n01",
+            "n02",
+            "n03",
+            "n9",
+            "m9",
+            "m10",
+            "a-1-x",
+            "a-2-x",
+            "web",
+            "r1n099",
+            "r1n100",
+            "r2n099",
+        ]
+        entry = pages.ENTRIES[:2]
+        window = open_run(pages.run_of([NodeRecord(name, entry, ((1, pages.NTP),)) for name in names], {}))
+        window.cell("n1", "/etc/ntp.conf").click()
+        folded = window.find("#details .nodes").text
+        assert folded == "n[1-2,9],n[01-03,10],m[9-10],a-[1-2]-x,web,r1n[099-100],r2n099"
+        assert sorted(unfold(folded, origin="")) == sorted(names)
+
     def test_a_diff_that_is_left_out_is_said_to_be(self, open_run: OpenRun) -> None:
         run, _ = pages.small()
         run.nodes[0] = replace(run.nodes[0], found=((1, replace(pages.NTP, diff="+" + "x" * (9 << 20))),))
@@ -243,7 +271,7 @@ class TestManyNodes:
         assert large.find("#omitted").text == ""
 
     def test_groups_unfold(self, large: Window) -> None:
-        assert large.rows == ["▸gpu 50 1?", "▸storage 50 1?", "▸batch 50", "▸login 48"]
+        assert large.rows == ["▸gpu 50 1?", "▸storage 50 1?", "▸batch 50", "▸login 48 of 50"]
         head = large.find("#grid [role=rowheader]")
         assert (head.get_attribute("aria-expanded"), head.get_attribute("aria-label")) == (
             "false",
@@ -255,7 +283,7 @@ class TestManyNodes:
         large.keys(Keys.ENTER)
         assert large.size[0] == 4
         large.find("#grid [role=gridcell]").click()
-        assert "on the nodes of group gpu" in large.details
+        assert "on all nodes of group gpu" in large.details
 
     def test_a_node_that_is_not_reached_does_not_cover_drift(self, large: Window) -> None:
         cells = "[...document.querySelectorAll('#grid [role=gridcell]')]"

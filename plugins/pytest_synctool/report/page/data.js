@@ -71,12 +71,17 @@ const inEntries = (value) => plural(value, 'entry', 'entries');
 
 // Names in short form, as --hosts takes them: node[1-3,7],web1.
 function fold(names) {
+  const parts = names.map((name) => /^(.*?)(\d*)(\D*)$/s.exec(name).slice(1));
+  // Numbers of a width in which one begins with a zero belong together: 099 and 100.
+  const key = ([before, digits, after], width) => JSON.stringify([before, after, digits !== '', width]);
+  const padded = new Set(parts.filter(([, digits]) => /^0\d/.test(digits)).map((part) => key(part, part[1].length)));
   const families = new Map();
-  for (const name of names) {
-    const [, before, digits, after] = /^(.*?)(\d*)(\D*)$/s.exec(name);
-    const key = JSON.stringify([before, after, digits !== '', digits.length > 1 && digits[0] === '0' ? digits.length : 0]);
-    if (!families.has(key)) families.set(key, { before, after, digits: [] });
-    families.get(key).digits.push(digits);
+  for (const part of parts) {
+    const [before, digits, after] = part;
+    const wide = key(part, digits.length);
+    const family = padded.has(wide) ? wide : key(part, 0);
+    if (!families.has(family)) families.set(family, { before, after, digits: [] });
+    families.get(family).digits.push(digits);
   }
   return [...families.values()].map(({ before, after, digits }) => {
     if (digits.length === 1) return before + digits[0] + after;
@@ -84,7 +89,7 @@ function fold(names) {
     const ranges = [];
     for (const text of sorted) {
       const last = ranges.at(-1);
-      if (last && Number(text) === Number(last[1]) + 1 && text.length === last[1].length) last[1] = text;
+      if (last && Number(text) === Number(last[1]) + 1) last[1] = text;
       else ranges.push([text, text]);
     }
     return `${before}[${ranges.map(([from, to]) => (from === to ? from : `${from}-${to}`)).join(',')}]${after}`;

@@ -12,13 +12,18 @@ const REPAIRABLE = ['drift', 'waived'];
 
 const dialog = document.getElementById('details');
 
-// A cell of the view was chosen. `show(node, entry)` shows another one.
+// A cell of the matrix was chosen, or a head: then the row or the entry is null.
 function describe(row, entry) {
   if (row === null && entry === null) return;
-  if (row === null) describeMany(`${entry.path}`, `${entry.kind}, on all nodes`, nodes, entry);
-  else if (row.group !== undefined) describeMany(entry.path, `${entry.kind}, on the nodes of group ${row.group}`, row.nodes, entry);
+  if (row === null) describeMany(entry.path, `${entry.kind}, on all nodes`, nodes, entry);
+  else if (row.group !== undefined) describeGroup(row.group, entry);
   else if (entry === null) describeNode(row.node);
   else describeCell(row.node, entry);
+}
+
+function describeGroup(name, entry) {
+  const these = nodes.filter((node) => firstGroup(node) === name);
+  describeMany(entry.path, `${entry.kind}, on all nodes of group ${name}`, these, entry);
 }
 
 function display(title, ...parts) {
@@ -70,7 +75,6 @@ function describeNode(node) {
 
 // An entry on many nodes: every finding once, under the nodes that have it.
 function describeMany(title, about, these, entry) {
-  if (entry === null) return;
   const kinds = new Map();
   for (const node of these) {
     const outcome = outcomeOf(node, entry.index);

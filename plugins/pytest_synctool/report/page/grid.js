@@ -167,10 +167,11 @@ class Grid {
     }
     const missed = row.nodes.filter((node) => node.rank === OUTCOMES.unseen.rank).length;
     const left = missed ? `, ${number(missed)} not looked at` : '';
-    const cell = this.cell(index, -1, 'rowheader', 'name', `group ${row.group}, ${inNodes(row.nodes.length)}${left}`);
+    const shown = row.nodes.length < row.of ? `${number(row.nodes.length)} of ` : '';
+    const cell = this.cell(index, -1, 'rowheader', 'name', `group ${row.group}, ${shown}${inNodes(row.of)}${left}`);
     cell.ariaExpanded = String(row.open);
     cell.append(make('span', { className: 'sign', textContent: row.open ? '▾' : '▸' }), row.group,
-      make('small', { textContent: ` ${number(row.nodes.length)}` }));
+      make('small', { textContent: ` ${shown}${number(row.of)}` }));
     if (missed) cell.append(make('small', { className: 'missed', textContent: ` ${number(missed)}?` }));
     return cell;
   }
@@ -192,7 +193,7 @@ class Grid {
     const { letter } = OUTCOMES[outcome];
     const told = pairs.map(([one, times]) => `${OUTCOMES[one].words} on ${number(times)}`).join(', ');
     const label = `group ${group.group} ${this.view.columns[column].path}: `
-      + (of ? `${told} of ${inNodes(of)}` : 'not for these nodes');
+      + (of ? `${told} of ${inNodes(of)}${group.nodes.length < group.of ? ' shown' : ''}` : 'not for these nodes');
     const cell = this.cell(row, column, 'gridcell', outcome, label);
     cell.textContent = letter;
     if (rankOf(outcome) > OUTCOMES.ok.rank) cell.append(make('small', { textContent: count < 1000 ? count : '1k' }));

@@ -100,6 +100,7 @@ function folded(rows, open) {
   }
   return [...groups.values()].sort((a, b) => b.rank - a.rank).flatMap((group) => {
     group.open = open.has(group.group);
+    group.of = nodes.filter((node) => firstGroup(node) === group.group).length;
     return group.open ? [group, ...group.rows] : [group];
   });
 }
@@ -133,12 +134,15 @@ function countsOf(these) {
 function omitted({ hidden, ofNodes, ofEntries, state }) {
   if (!hidden.rows && !hidden.columns) return '';
   const where = hidden.unseen ? 'wherever they could be looked at' : 'on every node';
+  const filtered = TEXTS.some((name) => state[name]);
   const parts = [];
   if (hidden.columns) {
     const how = hidden.skipped ? 'in sync or skipped' : 'in sync';
     parts.push(`${number(hidden.columns)} of ${inEntries(ofEntries)}, ${how} ${where}`);
   }
-  if (hidden.rows) parts.push(`${number(hidden.rows)} of ${inNodes(ofNodes)}, with nothing that differs`);
-  const filtered = TEXTS.some((name) => state[name]) ? ' of those that the filters leave' : '';
-  return `Not shown${filtered}: ${parts.join('; ')}.`;
+  if (hidden.rows) {
+    const there = filtered ? ' in what the filters leave' : '';
+    parts.push(`${number(hidden.rows)} of ${inNodes(ofNodes)}, with nothing that differs${there}`);
+  }
+  return `Not shown${filtered ? ' of what the filters leave' : ''}: ${parts.join('; ')}.`;
 }
