@@ -253,6 +253,17 @@ class TestKeys:
         small.close()
         assert small.focused.startswith("node3 /etc/cron.d/old: error")
 
+    def test_back_to_a_matrix_that_was_made_anew(self, small: Window) -> None:
+        """As it is when the window has changed its size."""
+        cell = small.cell("node3", "/etc/cron.d/old")
+        cell.click()
+        small.js("arguments[0].id = 'before'", cell)
+        metrics = {"width": 500, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        small.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        small.until(lambda: not small.all("#before"))
+        small.close()
+        assert small.focused.startswith("node3 /etc/cron.d/old: error")
+
 
 class TestManyNodes:
     @pytest.fixture
@@ -372,6 +383,18 @@ class TestColours:
         assert window.js(_CONTRAST, "main, header") == []
         window.cell("node1", "/etc/ntp.conf").click()
         assert window.js(_CONTRAST, "dialog") == []
+
+    @pytest.mark.parametrize("theme", ["light", "dark"])
+    @pytest.mark.parametrize(("letter", "level"), [("D", "drift"), ("W", "accepted"), ("", "good")])
+    def test_verdicts_are_readable(self, open_run: OpenRun, theme: str, letter: str, level: str) -> None:
+        outcome = {"D": pages.NTP, "W": pages.WAIVED}.get(letter)
+        node = NodeRecord("n1", pages.ENTRIES[:1], () if outcome is None else ((0, outcome),))
+        run = pages.run_of([node], {})
+        run.exit_status = int(letter == "D")
+        window = open_run(run)
+        window.js("document.documentElement.dataset.theme = arguments[0]", theme)
+        assert window.find(f".verdict.{level} h1").is_displayed()
+        assert window.js(_CONTRAST, "main") == []
 
 
 # Texts whose contrast is too low, with the ratio.

@@ -17,6 +17,16 @@ function makeView(state, open) {
     return pathFits[entry] || (searching && textFits(messageOf(node, entry)));
   };
 
+  // Entries by their path, or all for a reason that fits: of many nodes with the same entries looked up once.
+  const known = new Map();
+  const fittingOf = (set, whole) => {
+    if (!known.has(set)) known.set(set, []);
+    const found = known.get(set)[Number(whole)] ??= set.list.filter((entry) => kindFits[entry] && (whole || pathFits[entry]));
+    if (!state.outcome && !found.marked) for (const entry of found) columns.there[entry] = 1;
+    found.marked = true;
+    return found;
+  };
+
   let matching = 0;
   const rows = [];
   for (const node of chosen) {
@@ -39,12 +49,14 @@ function makeView(state, open) {
       }
     }
     if (quiet) {
-      for (const entry of node.set.list) {
-        if (!kindFits[entry] || !(pathFits[entry] || errorFits) || node.found.has(entry)) continue;
-        row.there = true;
-        columns.there[entry] = 1;
-        if (state.outcome) {
+      const fitting = fittingOf(node.set, errorFits);
+      if (!state.outcome) row.there ||= fitting.length > 0;
+      else {
+        for (const entry of fitting) {
+          if (node.found.has(entry)) continue;
+          row.there = true;
           row.hits += 1;
+          columns.there[entry] = 1;
           columns.hits[entry] += 1;
         }
       }
