@@ -14,6 +14,7 @@ from pytest_synctool.model import printable_text
 from pytest_synctool.nodeset import unfold
 from pytest_synctool.report.past import Past
 from pytest_synctool.report.record import NodeRecord
+from pytest_synctool.session import NOT_KEPT
 from selenium.webdriver.common.keys import Keys
 
 from tests_meta.browser import pages
@@ -166,7 +167,7 @@ class TestDetails:
 
     def test_other_outcomes(self, small: Window) -> None:
         for node, path, texts in (
-            ("web1", "/etc/motd", ["DRIFT, WAIVED mode mismatch", "being tried", "--fix"]),
+            ("web1", "/etc/motd", ["DRIFT, WAIVED mode mismatch", "being tried", "look at just this again"]),
             ("node3", "/etc/cron.d/old", ["ERROR cannot be looked at: Permission denied", "look at just this again"]),
             ("web3", "/etc/motd", ["NOT LOOKED AT unreachable: Connection refused"]),
             ("web2", "/etc/motd", ["IN SYNC"]),
@@ -365,6 +366,15 @@ class TestColours:
         small.driver.refresh()
         assert small.js(colour) == dark != light
 
+    def test_where_nothing_can_be_stored(self, small: Window) -> None:
+        refused = "Object.defineProperty(window, 'localStorage', { get() { throw new Error('refused'); } })"
+        added = small.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": refused})
+        small.driver.refresh()
+        small.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+        small.find("#theme").click()
+        assert small.find("#theme").text == "Light colours"
+        assert small.rows == ROWS
+
     def test_as_the_system_has_it(self, small: Window) -> None:
         colour = "return getComputedStyle(document.body).backgroundColor"
         light = small.js(colour)
@@ -445,8 +455,24 @@ def test_in_print(open_run: OpenRun, size: str, matrix: bool) -> None:
     seen = {name: window.find(name).is_displayed() for name in ("#findings table", "h1", "#grid", "#filters", "#theme")}
     assert seen == {"#findings table": True, "h1": True, "#grid": matrix, "#filters": False, "#theme": False}
     assert window.find("#no-matrix").is_displayed() is not matrix
+    assert window.find("#status").is_displayed() is matrix
     if matrix:
         assert (window.rows, window.letters) == (ROWS, LETTERS)
+
+
+def test_a_restore_says_nothing_of_being_in_sync(open_run: OpenRun) -> None:
+    nodes = [
+        NodeRecord("n1", pages.ENTRIES[:2], ((0, replace(pages.FIXED, message="restored")), (1, NOT_KEPT))),
+        NodeRecord("n2", pages.ENTRIES[:2], ((0, replace(pages.NTP, message="not restored")), (1, NOT_KEPT))),
+        NodeRecord("n3", pages.ENTRIES[:2], ((0, NOT_KEPT), (1, NOT_KEPT))),
+    ]
+    run = pages.run_of(nodes, {})
+    run.mode = "restore"
+    window = open_run(run)
+    assert window.find("#grid [role=rowheader][aria-label^='n3']").accessible_name == "n3: nothing put back"
+    assert not [text for text in window.texts("h1, .verdict li, .counts dd, td, .cell") if "in sync" in text]
+    window.cell("n2", "/etc/motd").click()
+    assert "--fix" not in window.details
 
 
 def test_without_javascript(window: Window, open_run: OpenRun) -> None:

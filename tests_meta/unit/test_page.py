@@ -18,7 +18,7 @@ from pytest_synctool.model import OK, Change, Outcome, Status, printable_text
 from pytest_synctool.report.page import html
 from pytest_synctool.report.past import Life, Lives, Past
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
-from pytest_synctool.session import NOT_RUN, NodeResult
+from pytest_synctool.session import NOT_KEPT, NOT_RUN, NodeResult
 
 from tests_meta.unit.test_run_reports import DRIFT, ERROR, FIXED, MIXED, run_of
 
@@ -143,6 +143,23 @@ class TestVerdict:
         assert (seen.level, seen.headline) == ("bad", "The run failed")
         assert "Nothing differs." not in seen.text
 
+    def test_a_restore_is_never_good(self) -> None:
+        """It does not look whether anything is in sync."""
+        run = run_of({"n1": NodeResult((FIXED, NOT_KEPT)), "n2": NodeResult((NOT_KEPT, NOT_KEPT))})
+        run.mode = "restore"
+        seen = page(run)
+        assert (seen.level, seen.headline) == ("accepted", "Old versions put back on 1 of 2 nodes")
+        assert seen.reasons == ["What was put back is drift again; what else there is was not looked at."]
+        assert seen.words("//section[@class='counts']/dl[1]/dd") == ["2", "1 restored", "1 with nothing put back"]
+        run.nodes.append(run_of({"n3": NodeResult((DRIFT, NOT_KEPT))}).nodes[0])
+        run.exit_status, run.selected = 1, 3
+        assert (page(run).level, page(run).headline) == ("bad", "Not everything could be put back")
+
+    def test_a_restore_of_nothing_does_not_say_that_nothing_differs(self) -> None:
+        run = run_of({"n1": NodeResult((NOT_KEPT, NOT_KEPT))})
+        run.mode = "restore"
+        assert "Nothing differs" not in page(run).text
+
     def test_counts(self) -> None:
         dry = NodeResult((OK, NOT_RUN))
         seen = page(failed({**MIXED, "n8": dry}))
@@ -250,8 +267,9 @@ class TestTrend:
 
     def test_bars(self) -> None:
         run = run_of({"n1": NodeResult((OK, OK))})
+        restore = Past("r9", run.started, "restore", 4, 0, 0, 0, 0, True)
         earlier = Past("r0", run.started - timedelta(days=1), "fix", 2, 1, 0, 1, 9, False)
-        seen = page(run, past=[earlier, Past(run.id, run.started, "audit", 4, 0, 0, 0, 0, True)])
+        seen = page(run, past=[earlier, restore, Past(run.id, run.started, "audit", 4, 0, 0, 0, 0, True)])
         bars = seen.tree.xpath("//svg//g")
         parts = [
             [(r.get("class"), float(r.get("y")), float(r.get("height"))) for r in bar.xpath("rect")] for bar in bars

@@ -8,7 +8,6 @@ const CAUSES = {
   first: 'it has been so since it was first looked at',
 };
 const NO_DIFF = -1;
-const REPAIRABLE = ['drift', 'waived'];
 
 const dialog = document.getElementById('details');
 
@@ -64,7 +63,7 @@ function describeNode(node) {
   display(
     node.name,
     verdictOf(unseen ? 'unseen' : BY_RANK[node.rank], node.error ?? quiet),
-    facts([['Groups', node.groups.join(', ') || 'none'], ['Ended', node.word.replace('_', ' ')],
+    facts([['Groups', node.groups.join(', ') || 'none'], ['Ended', wordOf(node)],
       ['Entries', number(node.set.list.length)], ['Took', `${node.seconds} s`]]),
     node.notes.length && part('Notes', lines(node.notes)),
     node.done.length && part('Done there', lines(node.done)),
@@ -168,7 +167,7 @@ function commands(node, entry, outcome) {
   const suite = /^synctool_checks\/(test_\w+)\.py$/.exec(entry.check);
   const check = suite ? `synctool_checks.${suite[1]}` : entry.check;
   const test = `${suite ? '--pyargs ' : ''}${shell(`${check}::${node.name}::${entry.name}`)}`;
-  const told = REPAIRABLE.includes(outcome) ? [
+  const told = outcome === 'drift' && raw.mode !== 'restore' ? [
     ['To put right just this:', `pytest -o addopts= ${of} --fix ${test}`],
     ['To put right all that failed on this node, in the directory of the run:',
       `pytest ${of} --lf --fix --pyargs synctool_checks`],

@@ -6,7 +6,7 @@ const HEAD = 150;
 const BEYOND = 4; // rows and columns that are made before they are in sight
 const STEP = 8; // columns are made in blocks, so that not every step sideways makes them anew
 const LONGEST_HEAD = 22;
-const PRINTED = { rows: 60, columns: 24 }; // a matrix of this size is in the document as a whole
+const PRINTED = { rows: 60, columns: 16 }; // a matrix of this size is in the document as a whole
 
 // The numbers from one to another, which is left out, and another one besides unless that is negative.
 function numbers(from, to, other) {
@@ -160,8 +160,7 @@ class Grid {
   rowHead(row, index) {
     if (row.group === undefined) {
       const { node } = row;
-      const word = node.word.replace('_', ' ');
-      const cell = this.cell(index, -1, 'rowheader', `name is-${node.word}`, `${node.name}: ${word}`);
+      const cell = this.cell(index, -1, 'rowheader', `name is-${node.word}`, `${node.name}: ${wordOf(node)}`);
       cell.textContent = node.name;
       return cell;
     }

@@ -40,24 +40,27 @@ function legend() {
   document.getElementById('legend').append(...items, blank);
 }
 
+// A page from a file may have no storage; then a choice lasts as long as the page.
+function stored(use) {
+  try {
+    return use(window.localStorage);
+  } catch {
+    return null;
+  }
+}
+
 function theme() {
   const root = document.documentElement, control = document.getElementById('theme');
-  const stored = { get: () => null, set: () => {} };
-  try { // a page from a file may have no storage
-    const { localStorage } = window;
-    stored.get = () => localStorage.getItem('synctool-theme');
-    stored.set = (value) => localStorage.setItem('synctool-theme', value);
-  } catch { /* the choice lasts as long as the page */ }
   const system = matchMedia('(prefers-color-scheme: dark)');
   const now = () => root.dataset.theme ?? (system.matches ? 'dark' : 'light');
   const tell = () => {
     control.textContent = now() === 'dark' ? 'Light colours' : 'Dark colours';
   };
-  const known = stored.get();
+  const known = stored((storage) => storage.getItem('synctool-theme'));
   if (known === 'dark' || known === 'light') root.dataset.theme = known;
   control.onclick = () => {
     root.dataset.theme = now() === 'dark' ? 'light' : 'dark';
-    stored.set(root.dataset.theme);
+    stored((storage) => storage.setItem('synctool-theme', root.dataset.theme));
     tell();
   };
   system.onchange = tell;
@@ -87,12 +90,13 @@ function begin() {
   document.getElementById('close').onclick = () => dialog.close();
   dialog.onclick = (event) => event.target === dialog && dialog.close();
   dialog.onclose = () => grid.focus();
+  if (nodes.length && entries.length) {
+    document.getElementById('explorer').hidden = false;
+    document.documentElement.classList.add('scripted');
+    refresh();
+  }
   // Not a noscript element: where a server does not allow scripts, browsers would not show that.
   document.getElementById('no-script').hidden = true;
-  if (!nodes.length || !entries.length) return;
-  document.getElementById('explorer').hidden = false;
-  document.documentElement.classList.add('scripted');
-  refresh();
 }
 
 begin();

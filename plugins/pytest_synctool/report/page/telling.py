@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +29,14 @@ _NODE_WORDS: Final = {
     "waived": "with waived drift only",
     "fixed": "fixed",
     "in_sync": "in sync",
+}
+# Of a run that puts old versions back, which looks for nothing else.
+_RESTORE: Final = "restore"
+_RESTORE_WORDS: Final = {
+    "in_sync": "with nothing put back",
+    "fixed": "restored",
+    "drifted": "not restored",
+    "drift": "not restored",
 }
 _ENTRY_WORDS: Final = {
     "unseen": "not looked at",
@@ -84,6 +92,8 @@ def verdict(run: RunRecord) -> Verdict:
         reasons.append(f"{_entries(entries['skipped'])} skipped.")
     if not run.everything_seen or not run.selected:
         return Verdict("bad", "Not everything could be looked at", reasons)
+    if run.mode == _RESTORE:
+        return _restored(run, reasons)
     if nodes["drifted"]:
         return Verdict("drift", f"Drift on {nodes['drifted']:,} of {nodes_in_words(run.selected)}", reasons)
     if run.exit_status != 0:
@@ -92,6 +102,15 @@ def verdict(run: RunRecord) -> Verdict:
         return Verdict("accepted", f"Waived drift on {nodes['waived']:,} of {nodes_in_words(run.selected)}", reasons)
     fixed = f", {nodes['fixed']:,} after repair" if nodes["fixed"] else ""
     return Verdict("good", f"In sync: {nodes_in_words(run.selected)}{fixed}", reasons)
+
+
+def _restored(run: RunRecord, reasons: Sequence[str]) -> Verdict:
+    """Of a run that puts old versions back: it does not look whether anything is as it should be."""
+    nodes = run.node_counts()
+    if nodes["drifted"] or run.exit_status != 0:
+        return Verdict("bad", "Not everything could be put back", reasons)
+    headline = f"Old versions put back on {nodes['fixed']:,} of {nodes_in_words(run.selected)}"
+    return Verdict("accepted", headline, ["What was put back is drift again; what else there is was not looked at."])
 
 
 def _unseen_reasons(run: RunRecord) -> Iterator[str]:
@@ -118,14 +137,17 @@ def _entries(number: int) -> str:
 
 def node_counts(run: RunRecord) -> list[tuple[str, str, int]]:
     """How many nodes ended how, as (word, how it is said, number), the worst first; without what is nowhere."""
-    counts = run.node_counts()
-    return [(word, said, counts[word]) for word, said in _NODE_WORDS.items() if counts[word]]
+    return _told(run, _NODE_WORDS, run.node_counts())
 
 
 def entry_counts(run: RunRecord) -> list[tuple[str, str, int]]:
     """The same of entries, also of those of nodes that could not be looked at."""
-    counts = _entry_numbers(run)
-    return [(word, said, counts[word]) for word, said in _ENTRY_WORDS.items() if counts[word]]
+    return _told(run, _ENTRY_WORDS, _entry_numbers(run))
+
+
+def _told(run: RunRecord, words: Mapping[str, str], counts: Mapping[str, int]) -> list[tuple[str, str, int]]:
+    special = _RESTORE_WORDS if run.mode == _RESTORE else {}
+    return [(word, special.get(word, said), counts[word]) for word, said in words.items() if counts[word]]
 
 
 def _entry_numbers(run: RunRecord) -> dict[str, int]:

@@ -72,13 +72,11 @@ function makeView(state, open) {
   let shownRows = rows;
   const there = entries.filter((entry) => columns.there[entry.index]);
   let shownColumns = there;
-  let reduced = !state.all && !state.outcome;
-  if (reduced) {
+  if (!state.all && !state.outcome) {
     shownRows = rows.filter((row) => row.rank >= TROUBLE);
     shownColumns = there.filter((entry) => columns.rank[entry.index] >= TROUBLE);
     if (!shownRows.length) shownRows = rows;
     if (!shownColumns.length) shownColumns = there;
-    reduced = shownRows.length < rows.length || shownColumns.length < there.length;
   }
   const kept = new Set(shownColumns);
   const left = there.filter((entry) => !kept.has(entry));
