@@ -172,7 +172,7 @@ function commands(node, entry, outcome) {
     ['To put right all that failed on this node, in the directory of the run:',
       `pytest ${of} --lf --fix --pyargs synctool_checks`],
   ] : [['To look at just this again:', `pytest -o addopts= ${of} ${test}`]];
-  return part('What to run', ...told.map(([about, command]) => make('p', {}, about, make('code', { textContent: command }))));
+  return part('What to run', make('p', { textContent: 'With what else the run was started with, such as --sudo:' }), ...told.map(([about, command]) => make('p', {}, about, make('code', { textContent: command }))));
 }
 
 const shell = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
