@@ -97,7 +97,11 @@ def failed(results: Mapping[str, NodeResult], paths: Sequence[bytes] = (b"/a", b
 class TestVerdict:
     def test_in_sync(self) -> None:
         seen = page(run_of({"n1": NodeResult((OK, OK)), "n2": NodeResult((OK, FIXED))}))
-        assert (seen.level, seen.headline, seen.reasons) == ("good", "In sync: 2 nodes, 1 after repair", [])
+        assert (seen.level, seen.headline, seen.reasons) == (
+            "good",
+            "In sync: 4 entries on 2 nodes, 1 of them after repair",
+            [],
+        )
 
     def test_drift(self) -> None:
         seen = page(failed({"n1": NodeResult((DRIFT, OK)), "n2": NodeResult((OK, OK))}))
@@ -141,6 +145,16 @@ class TestVerdict:
     def test_never_good_with_another_exit_status_than_0(self) -> None:
         seen = page(failed({"n1": NodeResult((OK, OK))}))
         assert (seen.level, seen.headline) == ("bad", "The run failed")
+        assert "Nothing differs." not in seen.text
+
+    def test_never_good_if_all_was_skipped(self) -> None:
+        """As with an audit of tasks alone."""
+        seen = page(run_of({"n1": NodeResult((NOT_RUN, NOT_RUN))}))
+        assert (seen.level, seen.headline, seen.reasons) == (
+            "accepted",
+            "Nothing was looked at",
+            ["2 entries skipped."],
+        )
         assert "Nothing differs." not in seen.text
 
     def test_a_restore_is_never_good(self) -> None:

@@ -100,8 +100,11 @@ def verdict(run: RunRecord) -> Verdict:
         return Verdict("bad", "The run failed", reasons)
     if nodes["waived"]:
         return Verdict("accepted", f"Waived drift on {nodes['waived']:,} of {nodes_in_words(run.selected)}", reasons)
-    fixed = f", {nodes['fixed']:,} after repair" if nodes["fixed"] else ""
-    return Verdict("good", f"In sync: {nodes_in_words(run.selected)}{fixed}", reasons)
+    seen = entries["ok"] + entries["fixed"]
+    if not seen:
+        return Verdict("accepted", "Nothing was looked at", reasons)
+    fixed = f", {entries['fixed']:,} of them after repair" if entries["fixed"] else ""
+    return Verdict("good", f"In sync: {_entries(seen)} on {nodes_in_words(run.selected)}{fixed}", reasons)
 
 
 def _restored(run: RunRecord, reasons: Sequence[str]) -> Verdict:
