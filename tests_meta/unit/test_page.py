@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.model import OK, Change, Outcome, Status, printable_text
-from pytest_synctool.report.page import html
+from pytest_synctool.report.page import html, telling
 from pytest_synctool.report.past import Life, Lives, Past
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 from pytest_synctool.session import NOT_KEPT, NOT_RUN, NodeResult
@@ -232,6 +232,20 @@ class TestTables:
         assert nodes.endswith(" ... (the rest is in drift.json)")
         assert len(nodes) < 2100
         assert number == "600"
+
+    def test_folding_names_does_not_take_forever(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Equal sets are folded once, small ones always, and of the others no more than so many names."""
+        monkeypatch.setattr(telling, "_MOST_NAMES", 150)
+        sizes = (150, 150, 149, 100)
+        results = {f"n{n:03}": NodeResult(tuple(DRIFT if n < size else OK for size in sizes)) for n in range(150)}
+        rows = page(failed(results, [b"/%d" % number for number in range(4)])).table("findings")
+        assert [row[1] for row in rows] == [
+            "n[000-149]",
+            "n[000-149]",
+            "too many to be listed here, they are in drift.json",
+            "n[000-099]",
+        ]
+        assert [int(row[2]) for row in rows] == [*sizes]
 
 
 class TestData:

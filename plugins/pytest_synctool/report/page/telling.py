@@ -16,6 +16,8 @@ from pytest_synctool.words import nodes_in_words
 _MOST_ROWS: Final = 500
 _MOST_NOTES: Final = 100
 _LONGEST: Final = 2000  # characters of a node set
+_MOST_NAMES: Final = 100_000  # of all node sets of a table together
+_FEW: Final = 100  # these are folded in any case
 _CAUSES: Final = {
     "node": "the node was changed",
     "masterdir": "the masterdir was changed",
@@ -182,21 +184,23 @@ def notes(run: RunRecord) -> Rows:
 
 
 def _rows(told: Sequence[tuple[str, list[str]]], most: int) -> Rows:
-    rows = [Row(_folded(nodes), len(nodes), text) for text, nodes in told[:most]]
+    folding = _Folding()
+    rows = [Row(folding.of(nodes), len(nodes), text) for text, nodes in told[:most]]
     return Rows(rows, len(told) - len(rows))
 
 
 def findings(run: RunRecord, lives: Lives) -> Rows:
     """What was found, the worst first."""
     found = grouped(run.nodes)
-    rows = [_row(group, lives) for group in found[:_MOST_ROWS]]
+    folding = _Folding()
+    rows = [_row(group, lives, folding) for group in found[:_MOST_ROWS]]
     return Rows(rows, len(found) - len(rows))
 
 
-def _row(group: Group, lives: Lives) -> Row:
+def _row(group: Group, lives: Lives, folding: _Folding) -> Row:
     known = [life for node in group.nodes if (life := lives.get((node, group.entry))) is not None]
     return Row(
-        _folded(group.nodes),
+        folding.of(group.nodes),
         len(group.nodes),
         group.text,
         WORDS[group.outcome.status],
@@ -214,6 +218,21 @@ def _since(lives: Sequence[Life]) -> tuple[str, str]:
     return readable(min(life.since for life in lives)), "; ".join(_CAUSES.get(cause, cause) for cause in causes)
 
 
-def _folded(nodes: Sequence[str]) -> str:
-    text = fold(nodes)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... (the rest is in drift.json)"
+class _Folding:
+    """Folds names, the same ones once: it takes microseconds a name, and there may be millions of them in all."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], str] = {}
+        self._room = _MOST_NAMES
+
+    def of(self, nodes: Sequence[str]) -> str:
+        """Names in short form. Of many no more than so many are folded; where they are is said then."""
+        key = tuple(nodes)
+        if key not in self._known:
+            if len(nodes) > max(self._room, _FEW):
+                return "too many to be listed here, they are in drift.json"
+            self._room -= len(nodes)
+            text = fold(nodes)
+            cut = f"{text[:_LONGEST]} ... (the rest is in drift.json)"
+            self._known[key] = text if len(text) <= _LONGEST else cut
+        return self._known[key]
