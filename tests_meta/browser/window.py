@@ -134,6 +134,7 @@ class Window:
         return str(self.find("#details").text) if self.js("return document.getElementById('details').open") else ""
 
     def close(self) -> None:
-        """Close the dialog with the Esc key."""
+        """Close the dialog with the Esc key, and wait until the focus is where it was."""
         self.keys(Keys.ESCAPE)
-        self.until(lambda: not self.details)
+        inside = "document.getElementById('grid').contains(document.activeElement)"
+        self.until(lambda: not self.details and self.js(f"return {inside}"))
