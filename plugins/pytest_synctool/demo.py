@@ -14,7 +14,8 @@ from typing import Final
 
 from pytest_synctool.embedded import EmbeddedCluster, EmbeddedClusterError, missing_requirements
 
-_REPORT: Final = Path("reports/junit.xml")
+_REPORTS: Final = Path("reports")
+_FOUND: Final = _REPORTS / "demo-audit.html"
 
 _DRIFT: Final = {
     "node1": (
@@ -62,7 +63,7 @@ def _demonstrate(examples: Path, directory: Path) -> int:
     with EmbeddedCluster(directory / "cluster", 4) as cluster:
         audit = _command(configuration, cluster.ssh_config)
         if _pytest([*audit, "--fix"], quiet=True):
-            print("the nodes could not be brought into their first state: see", _REPORT)
+            print("the nodes could not be brought into their first state: see", _REPORTS / "drift.html")
             return 1
         for node, commands in _DRIFT.items():
             for command in commands:
@@ -79,7 +80,10 @@ def _demonstrate(examples: Path, directory: Path) -> int:
             if status != expected:
                 print(f"this ended with exit status {status}, expected was {expected}")
                 return 1
-    print(f"\nThe nodes are gone again. The report of the last run, for CI: {_REPORT}")
+            if not options and expected:
+                shutil.copyfile(_REPORTS / "drift.html", _FOUND)  # the next run replaces it
+    print(f"\nThe nodes are gone again. What the first audit has found, as a page: {_FOUND}")
+    print(f"The reports of the last run: {_REPORTS}/drift.html for people, {_REPORTS}/junit.xml for CI")
     print("The configuration and the files that the nodes were checked against: examples/")
     return 0
 
@@ -99,7 +103,7 @@ def _copy(examples: Path, directory: Path) -> Path:
 def _command(configuration: Path, ssh_config: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "pytest", "--pyargs", "synctool_checks"),
-        *(f"--synctool-conf={configuration}", f"--ssh-config={ssh_config}", f"--junitxml={_REPORT}"),
+        *(f"--synctool-conf={configuration}", f"--ssh-config={ssh_config}", f"--synctool-reports={_REPORTS}"),
         *("--hosts=all", "--no-header", "--tb=no", "-rN", "-p", "no:cacheprovider"),
     ]
 

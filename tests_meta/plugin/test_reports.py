@@ -83,10 +83,37 @@ def test_the_junit_report_is_among_the_others_unless_told_otherwise(two: Site) -
     command = [word for word in two.command() if not word.startswith("--junitxml")]
     output = two.pytest(command=command).output
     names = {path.name for path in (two.directory / "reports").iterdir() if not path.name.startswith(".")}
-    assert names == {"drift.json", "history.sqlite", "junit.xml", "metrics.prom"}
+    assert names == {"drift.html", "drift.json", "history.sqlite", "junit.xml", "metrics.prom"}
     assert f"generated xml file: {two.directory}/reports/junit.xml" in output
     two.pytest(command=[*command, "--synctool-reports="])
     assert not (two.directory / "junit.xml").exists()
+
+
+def test_the_page_is_of_this_run_and_those_before(two: Site) -> None:
+    """It is replaced by every run; without a history there is nothing to tell of others."""
+    page = two.directory / "reports/drift.html"
+    two.pytest("--history-keep=0")
+    text = page.read_text()
+    assert '<h1 id="headline">Not everything could be looked at</h1>' in text
+    assert "No earlier runs are known." in text
+    two.pytest("--hosts=node2")
+    assert "No earlier runs are known." in page.read_text()
+    two.pytest("--hosts=node2")
+    text = page.read_text()
+    assert '<h1 id="headline">Drift on 1 of 1 node</h1>' in text
+    assert "Nodes of the last 2 runs, by how they ended" in text
+    two.pytest("--hosts=node2", "--synctool-reports=")
+    assert page.read_text() == text
+
+
+def test_what_makes_reports_is_loaded_by_those_runs_that_write_them(two: Site) -> None:
+    (two.directory / "conftest.py").write_text(
+        "import sys\n"
+        "def pytest_unconfigure():\n"
+        "    print('LOADED', *sorted({'jinja2', 'prometheus_client', 'sqlite3'} & set(sys.modules)))\n"
+    )
+    assert "LOADED\n" in two.pytest("--synctool-reports=").output
+    assert "LOADED jinja2 prometheus_client sqlite3\n" in two.pytest().output
 
 
 def test_a_report_that_cannot_be_written_is_told_and_fails_the_run(two: Site) -> None:
@@ -126,6 +153,7 @@ def test_an_interrupted_run_says_so(two: Site) -> None:
     run = two.pytest()
     assert run.status == 2
     assert json.loads((two.directory / "reports/drift.json").read_text())["run"]["complete"] is False
+    assert "The run did not come to its end." in (two.directory / "reports/drift.html").read_text()
 
 
 def test_no_report_of_other_projects(site: Site) -> None:

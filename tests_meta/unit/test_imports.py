@@ -138,7 +138,7 @@ ALLOWED: dict[str, str] = {
     ),
     "plugin.reports": (
         "accounts history.store plugin.asked plugin.cluster report.document report.files report.junit "
-        "report.metrics report.past report.pipeline report.record"
+        "report.metrics report.page report.past report.pipeline report.record"
     ),
     "plugin.run": (
         "batches checking engine explain fanout model plugin.cluster plugin.findings plugin.fold plugin.garbage "
@@ -168,6 +168,10 @@ ALLOWED: dict[str, str] = {
     "report.log": "checking model report.nodetests words",
     "report.metrics": "model report.record",
     "report.nodetests": "model nodeids",
+    "report.page": ("model report.page.data report.page.telling report.page.trend report.past report.record"),
+    "report.page.data": "checking model report.grouped report.past report.record",
+    "report.page.telling": ("nodeset report.grouped report.page.data report.past report.record words"),
+    "report.page.trend": "report.page.data report.past report.record",
     "report.past": "report.record",
     "report.pipeline": ("model nodeset report.document report.grouped report.record waivers.rules words"),
     "report.progress": "checking model nodeset",
@@ -240,6 +244,7 @@ FOREIGN: dict[str, str] = {
     "report.expand": "pytest",
     "report.junit": "_pytest pytest",
     "report.metrics": "prometheus_client",
+    "report.page": "jinja2 markupsafe",
     "transport": "testinfra",
     "yamlfile": "yaml",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files as resources
 from pathlib import Path
@@ -24,7 +25,7 @@ from pytest_synctool.report.grouped import grouped
 from pytest_synctool.report.junit import names
 from pytest_synctool.report.metrics import metrics
 from pytest_synctool.report.pipeline import code_quality, markdown, workflow_commands
-from pytest_synctool.report.record import EntryName, NodeRecord, Recorder, RunRecord
+from pytest_synctool.report.record import EntryName, NodeRecord, Recorder, RunRecord, StaleWaiver
 
 import synctool_checks
 from tests_meta.unit.helpers import ODD_NAMES
@@ -261,3 +262,24 @@ def test_kinds_of_the_suite() -> None:
     kinds = {EntryName(f"synctool_checks/{path.name}", "/x").kind for path in suite.glob("test_*.py")}
     assert kinds == {"overlay", "delete", "post", "task", "always"}
     assert EntryName("mine/test_overlay.py", "/x").kind == "check"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "fields", "verdict"),
+    [
+        (OK, {}, "in sync"),
+        (FIXED, {"mode": "fix"}, "fixed"),
+        (replace(DRIFT, status=Status.WAIVED, waiver="for now"), {}, "nothing but waived drift"),
+        (DRIFT, {"exit_status": 1}, "drift"),
+        (OK, {"exit_status": 1}, "the run failed"),
+        (OK, {"exit_status": 1, "stale_waivers": (StaleWaiver("waivers.yaml:1", ("n1",), "gone"),)}, "stale waivers"),
+        (OK, {"exit_status": 2, "complete": False}, "not everything could be looked at"),
+        (FIXED, {"mode": "restore"}, "old versions put back"),
+        (DRIFT, {"mode": "restore", "exit_status": 1}, "not everything could be put back"),
+    ],
+)
+def test_the_verdict_of_a_summary(outcome: Outcome, fields: dict[str, object], verdict: str) -> None:
+    run = run_of({"n1": NodeResult((OK, outcome))})
+    for name, value in fields.items():
+        setattr(run, name, value)
+    assert "".join(markdown(run, None)).startswith(f"## synctool: {verdict}\n")

@@ -170,8 +170,8 @@ def _add_report_options(group: pytest.OptionGroup) -> None:
         "--synctool-reports",
         dest="synctool_reports",
         metavar="DIR",
-        help="where junit.xml, drift.json, metrics.prom and history.sqlite go (default: the ini key synctool_reports, "
-        "or reports beside the ini file, or here; empty: nowhere)",
+        help="where drift.html, junit.xml, drift.json, metrics.prom and history.sqlite go (default: the ini key "
+        "synctool_reports, or reports beside the ini file, or here; empty: nowhere)",
     )
     group.addoption(
         "--synctool-jsonl",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from pytest_synctool.report import document, files
 from pytest_synctool.report.document import Known, NotADocumentError, known_drift
 from pytest_synctool.report.junit import Junit
 from pytest_synctool.report.metrics import metrics
-from pytest_synctool.report.past import Lives
+from pytest_synctool.report.past import Lives, Past
 from pytest_synctool.report.pipeline import code_quality, markdown, workflow_commands
 from pytest_synctool.report.record import NodeRecord, RunRecord
 
@@ -117,9 +117,13 @@ class Reports:
         run.complete = exit_status not in _NO_END and len(run.nodes) == run.selected
         option = self._config.option
         workspace = os.environ.get("GITHUB_WORKSPACE") or os.environ.get("CI_PROJECT_DIR") or str(Path.cwd())
-        lives = self._remember()
+        lives, past = self._remember()
         if self._directory is not None:
+            # With Jinja2, which most of pytest's runs do without.
+            from pytest_synctool.report.page import html
+
             self._put(self._directory / "drift.json", lambda: document.document(run, lives, self._known))
+            self._put(self._directory / "drift.html", lambda: html(run, lives, past))
             self._put(self._directory / "metrics.prom", lambda: [metrics(run)])
             self.told.append((f"Reports: {self._directory}", ""))
         if option.synctool_codequality:
@@ -133,11 +137,11 @@ class Reports:
             self._stream(document.line("end", {**end, "stale_waivers": document.stale_fields(run)}))
             self._end_stream()
 
-    def _remember(self) -> Lives:
-        """Record the run in the history; returns what is known there of its findings."""
+    def _remember(self) -> tuple[Lives, Sequence[Past]]:
+        """Record the run in the history; returns what is known there of its findings, and of the last runs."""
         keep = self._config.option.synctool_history_keep
         if self._directory is None or not keep:
-            return {}
+            return {}, ()
         # With SQLite, which most of pytest's runs do without.
         from pytest_synctool.history.store import record
         from pytest_synctool.plugin.asked import signatures_of
@@ -145,7 +149,7 @@ class Reports:
         recorded = record(self._directory / "history.sqlite", self.run, signatures_of(self._cluster), keep)
         if recorded.problem is not None:
             self.told.append((f"WARNING {recorded.problem}", "yellow"))
-        return recorded.lives
+        return recorded.lives, recorded.past
 
     def _put(self, path: Path, chunks: Callable[[], Iterable[str]]) -> None:
         try:

@@ -93,10 +93,16 @@ def _verdict(run: RunRecord) -> str:
     counts = run.node_counts()
     if not run.everything_seen:
         return "not everything could be looked at"
+    if run.mode == "restore":
+        return "not everything could be put back" if counts["drifted"] or run.exit_status else "old versions put back"
     if counts["drifted"]:
         return "drift"
     if run.stale_waivers:
         return "stale waivers"
+    if run.exit_status:
+        return "the run failed"
+    if counts["waived"]:
+        return "nothing but waived drift"
     return "fixed" if counts["fixed"] else "in sync"
 
 

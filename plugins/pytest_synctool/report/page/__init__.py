@@ -1,0 +1,76 @@
+"""`drift.html`: a run as one page for people, with everything in it, which contacts nobody when it is opened."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from pytest_synctool import __version__
+from pytest_synctool.model import printable_text
+from pytest_synctool.report.page import telling
+from pytest_synctool.report.page.data import data, readable
+from pytest_synctool.report.page.trend import trend
+from pytest_synctool.report.past import Lives, Past
+from pytest_synctool.report.record import RunRecord
+
+# In the order in which they need each other.
+_SCRIPTS: Final = ("data.js", "filters.js", "view.js", "grid.js", "details.js", "main.js")
+
+
+def html(run: RunRecord, lives: Lives, past: Sequence[Past]) -> Iterator[str]:
+    """The page as chunks of text.
+
+    `past` is how the last runs ended, the last one last; whether this one is among them does not matter.
+    """
+    style, script = _style(), _script()
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=_visible, trim_blocks=True, lstrip_blocks=True
+    )
+    yield from environment.from_string(_text("page.html.j2")).generate(
+        run=run,
+        version=__version__,
+        started=readable(run.started),
+        seconds=round((run.ended - run.started).total_seconds(), 1),
+        verdict=telling.verdict(run),
+        counts=telling.node_counts(run),
+        entries=telling.entry_counts(run),
+        unseen=telling.unseen(run),
+        stale=telling.stale_waivers(run),
+        notes=telling.notes(run),
+        findings=telling.findings(run, lives),
+        trend=trend(run, past),
+        style=Markup(style),
+        script=Markup(script),
+        data=Markup(data(run, lives)),
+        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'",
+    )
+
+
+def _visible(value: Any) -> Any:
+    """What is not printable in names and messages is made visible, whoever forgets to."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else printable_text(value)
+
+
+def _style() -> str:
+    return "\n" + _text("page.css")
+
+
+def _script() -> str:
+    """All scripts as one, in a scope of their own."""
+    return "\n(() => {\n'use strict';\n" + "\n".join(map(_text, _SCRIPTS)) + "})();\n"
+
+
+def _text(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """How a content security policy names a script or a style that may be used."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

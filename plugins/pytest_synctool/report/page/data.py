@@ -1,0 +1,166 @@
+"""What the page's script works on, as JSON that can stand in a script element: everything that recurs is in it once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
+
+from pytest_synctool.checking import NOT_KEPT, NOT_RUN
+from pytest_synctool.model import Outcome, Status, printable_text
+from pytest_synctool.report.grouped import waiver_in_words
+from pytest_synctool.report.past import Life, Lives
+from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
+
+_MOST_OF_DIFFS: Final = 8 << 20  # characters of all of them together
+_NOTHING: Final = -1
+_LEFT_OUT: Final = -2
+_UNSEEN: Final = "unseen"
+_ESCAPED: Final = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&"})
+_T = TypeVar("_T", bound=Hashable)
+
+
+def data(run: RunRecord, lives: Lives) -> str:
+    """The run as JSON in ASCII, without `<`, `>` and `&`. What is in the arrays:
+
+    - entries: [kind, path, check, name in test ids]
+    - sets: numbers of entries
+    - findings: [outcome, message, [[what, expected, found], ...], source, number of the diff, waiver]; the number is -1
+      where there is none and -2 where it is left out
+    - details: lines
+    - lives: [since, cause]
+    - found: [finding, number of its details or -1, number of its life or -1]
+    - nodes: [name, groups, outcome, error, set, seconds, what was done, notes, [position in the set, found, ...]]
+    """
+    tables = _Tables(lives)
+    nodes = [tables.node(run, node) for node in run.nodes]
+    values = {
+        "mode": run.mode,
+        "configuration": printable_text(run.configuration),
+        "entries": [_entry(entry) for entry in tables.entries.values],
+        "sets": tables.sets,
+        "findings": tables.findings,
+        "details": [[printable_text(line) for line in lines] for lines in tables.details.values],
+        "lives": [[readable(life.since), life.cause] for life in tables.lives.values],
+        "found": tables.found.values,
+        "diffs": tables.diffs,
+        "nodes": nodes,
+    }
+    return json.dumps(values, separators=(",", ":")).translate(_ESCAPED)
+
+
+class _Numbers(Generic[_T]):
+    """Values by number, equal ones once."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[_T, int] = {}
+
+    @property
+    def values(self) -> list[_T]:
+        return list(self._numbers)
+
+    def of(self, value: _T) -> int:
+        return self._numbers.setdefault(value, len(self._numbers))
+
+
+class _Tables:
+    """Everything that nodes have in common, as far as it was met."""
+
+    def __init__(self, lives: Lives) -> None:
+        self.entries: _Numbers[EntryName] = _Numbers()
+        self.sets: list[list[int]] = []
+        self.findings: list[list[Any]] = []
+        self.details: _Numbers[tuple[str, ...]] = _Numbers()
+        self.lives: _Numbers[Life] = _Numbers()
+        self.found: _Numbers[tuple[int, int, int]] = _Numbers()
+        self.diffs: list[str] = []
+        self._lives = lives
+        self._sets: dict[int, int] = {}
+        self._outcomes: dict[int, tuple[int, int]] = {}
+        self._findings: dict[Outcome, int] = {}
+        self._diffs: dict[str, int] = {}
+        self._room = _MOST_OF_DIFFS
+
+    def node(self, run: RunRecord, node: NodeRecord) -> list[Any]:
+        """A node's row."""
+        pairs: list[int] = []
+        for position, outcome in node.found:
+            life = self._lives.get((node.node, node.entries[position]))
+            number = _NOTHING if life is None else self.lives.of(life)
+            pairs += (position, self.found.of((*self._outcome(outcome), number)))
+        return [
+            printable_text(node.node),
+            [printable_text(group) for group in run.groups.get(node.node, ())],
+            node.word,
+            printable_text(node.error or "") if node.error is not None else None,
+            self._set(node.entries),
+            round(node.duration, 3),
+            [printable_text(line) for line in node.done],
+            [printable_text(line) for line in node.notes],
+            pairs,
+        ]
+
+    def _set(self, entries: tuple[EntryName, ...]) -> int:
+        """The set of entries that nodes alike share as one object."""
+        number = self._sets.setdefault(id(entries), len(self.sets))
+        if number == len(self.sets):
+            self.sets.append([self.entries.of(entry) for entry in entries])
+        return number
+
+    def _outcome(self, outcome: Outcome) -> tuple[int, int]:
+        """The numbers of a finding and of its details; equal outcomes are mostly one object."""
+        known = self._outcomes.get(id(outcome))
+        if known is None:
+            lines = _beyond(outcome)
+            plain = replace(outcome, details=())
+            if plain not in self._findings:
+                self._findings[plain] = len(self.findings)
+                self.findings.append(self._finding(plain))
+            known = (self._findings[plain], self.details.of(lines) if lines else _NOTHING)
+            self._outcomes[id(outcome)] = known
+        return known
+
+    def _finding(self, outcome: Outcome) -> list[Any]:
+        return [
+            _UNSEEN if was_missed(outcome) else outcome.status.value,
+            printable_text(outcome.message),
+            [[printable_text(c.what), printable_text(c.expected), printable_text(c.found)] for c in outcome.changes],
+            printable_text(outcome.source),
+            self._diff(outcome.diff),
+            printable_text(outcome.waiver),
+        ]
+
+    def _diff(self, text: str) -> int:
+        if not text:
+            return _NOTHING
+        if text not in self._diffs:
+            shown = "\n".join("\t".join(map(printable_text, line.split("\t"))) for line in text.split("\n"))
+            fits = len(shown) <= self._room
+            self._diffs[text] = len(self.diffs) if fits else _LEFT_OUT
+            if fits:
+                self._room -= len(shown)
+                self.diffs.append(shown)
+        return self._diffs[text]
+
+
+def readable(when: datetime) -> str:
+    """A time for people, `2026-11-25 03:14:15+01:00`."""
+    return when.isoformat(" ", "seconds")
+
+
+def was_missed(outcome: Outcome) -> bool:
+    """Whether an entry was to be looked at, and was not: unlike tasks, which an audit only names."""
+    return outcome.status is Status.SKIPPED and outcome not in (NOT_RUN, NOT_KEPT)
+
+
+def _beyond(outcome: Outcome) -> tuple[str, ...]:
+    """The details that say more than the table of changes and the source do."""
+    told = {f"{change.what}: expected {change.expected}, found {change.found}" for change in outcome.changes}
+    told |= {f"source: {outcome.source}", waiver_in_words(outcome)}
+    return tuple(line for line in outcome.details if line not in told)
+
+
+def _entry(entry: EntryName) -> list[str]:
+    return [entry.kind, entry.path, printable_text(entry.check), printable_text(entry.name)]
