@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 
 import pytest
 
@@ -186,3 +187,40 @@ def test_others_may_select_single_tests(site: Site) -> None:
     gone = ("synctool_checks.test_overlay.node1", f"{site.top}/b")
     assert alone.results == {**looked.results, gone: "failure"}
     assert gone not in looked.results
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+@pytest.mark.parametrize("addopts", ["", "--pyargs", "--pyargs synctool_checks"])
+def test_an_id_as_reports_print_it_is_about_one_test(site: Site, addopts: str, workers: tuple[str, ...]) -> None:
+    """Wherever the suite is installed, and also where an ini file names all of it: --fix must not repair the others."""
+    for node in ("node1", "node2"):
+        site.nodes[node] = "batch connection:chroot:///"
+    site.put("one._all")
+    site.put("two._all")
+    (site.directory / "pytest.ini").write_text(f"[pytest]\naddopts = {addopts}\n")
+    start = [
+        sys.executable,
+        "-m",
+        "pytest",
+        f"--synctool-conf={site.configure()}",
+        "-p",
+        "no:hypothesispytest",
+        *workers,
+    ]
+    for test in (f"synctool_checks/test_overlay.py::node2::{site.top}/two", "synctool_checks/test_delete.py"):
+        run = site.pytest(command=[*start, "-rA", test])
+        assert re.findall(r"^(?:FAILED|PASSED) (\S+)", run.output, re.MULTILINE) == ([test] if "::" in test else [])
+    if addopts.endswith("checks"):
+        dotted = f"synctool_checks.test_overlay::node1::{site.top}/one"
+        assert site.pytest(command=[*start, dotted]).output.count("FAILED ") == 1
+        (site.directory / "test_own.py").write_text("def test_own():\n    pass\n")
+        assert "1 passed" in site.pytest(command=[*start, "test_own.py::test_own"]).output
+        assert "8 failed, 1 passed" in site.pytest(command=[*start, "test_own.py"]).output
+
+
+def test_an_id_of_a_file_that_the_suite_does_not_have(site: Site) -> None:
+    site.put("one._all")
+    command = [*site.command()[:3], f"--synctool-conf={site.configure()}", "synctool_checks/test_nothing.py::node1"]
+    run = site.pytest(command=command)
+    assert run.status == 4
+    assert "module or package not found: synctool_checks.test_nothing::node1" in run.output

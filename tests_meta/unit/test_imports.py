@@ -117,7 +117,10 @@ ALLOWED: dict[str, str] = {
     "ownership": ("accounts attributes attributes.appender attributes.rules compare model source"),
     "patterns": "model",
     "plan": "journal model repository secrecy shell source",
-    "plugin": ("plugin.collect plugin.lint plugin.options plugin.run plugin.terminal plugin.testinfra_hosts"),
+    "plugin": (
+        "plugin.arguments plugin.collect plugin.lint plugin.options plugin.run plugin.terminal plugin.testinfra_hosts"
+    ),
+    "plugin.arguments": "plugin.cluster",
     "plugin.asked": ("history.lives nodeids plugin.cluster report.record report.signature source"),
     "plugin.cluster": (
         "config connections errors model nodeset report.tally repository ssh standalone transport waivers"
@@ -133,8 +136,8 @@ ALLOWED: dict[str, str] = {
     "plugin.log": "plugin.cluster repairlog",
     "plugin.machines": "fingerprint plugin.cluster ssh",
     "plugin.options": (
-        "batches errors nodeset plugin.cluster plugin.lock plugin.log plugin.machines plugin.reports report.tally "
-        "transport"
+        "batches errors nodeset plugin.arguments plugin.cluster plugin.lock plugin.log plugin.machines "
+        "plugin.reports report.tally transport"
     ),
     "plugin.reports": (
         "accounts history.store plugin.asked plugin.cluster report.document report.files report.junit "
@@ -220,6 +223,7 @@ FOREIGN: dict[str, str] = {
     "dsh.wakeup": "ClusterShell",
     "mirror": "testinfra",
     "nodeset": "ClusterShell",
+    "plugin.arguments": "pytest",
     "plugin.cluster": "pytest",
     "plugin.collect": "pytest",
     "plugin.durations": "pytest",

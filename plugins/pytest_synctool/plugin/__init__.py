@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_synctool.plugin.arguments import pytest_load_initial_conftests
 from pytest_synctool.plugin.collect import pytest_collect_file
 from pytest_synctool.plugin.lint import pytest_collection
 from pytest_synctool.plugin.options import pytest_addoption, pytest_configure, pytest_unconfigure
@@ -24,6 +25,7 @@ __all__ = [
     "pytest_collection",
     "pytest_configure",
     "pytest_generate_tests",
+    "pytest_load_initial_conftests",
     "pytest_report_header",
     "pytest_report_teststatus",
     "pytest_runtest_protocol",

@@ -11,6 +11,7 @@ import pytest
 from pytest_synctool import batches
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.nodeset import terms
+from pytest_synctool.plugin.arguments import settle_arguments
 from pytest_synctool.plugin.cluster import (
     BY_ENTRY,
     BY_NODE,
@@ -314,6 +315,7 @@ def pytest_configure(config: pytest.Config) -> None:
     ):
         config.addinivalue_line("markers", marker)
     _check_combinations(config)
+    settle_arguments(config)
     if not hasattr(option, "hosts"):
         raise pytest.UsageError("pytest-synctool needs testinfra's plugin, which is not loaded: -p testinfra.plugin")
     option.synctool_selection = option.hosts  # before it is rewritten below

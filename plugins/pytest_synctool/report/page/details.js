@@ -160,19 +160,17 @@ function alike(node, entry, finding) {
     make('p', { className: 'nodes', textContent: fold(others.map((one) => one.name)) }));
 }
 
-// `addopts` of an ini file may name all tests: what is to be about one must not begin with that.
 function commands(node, entry, outcome) {
   if (outcome === 'none') return null;
   const of = `--synctool-conf=${shell(raw.configuration)} --hosts=${shell(node.name)}`;
-  const suite = /^synctool_checks\/(test_\w+)\.py$/.exec(entry.check);
-  const check = suite ? `synctool_checks.${suite[1]}` : entry.check;
-  const test = `${suite ? '--pyargs ' : ''}${shell(`${check}::${node.name}::${entry.name}`)}`;
+  const test = shell(`${entry.check}::${node.name}::${entry.name}`);
   const told = outcome === 'drift' && raw.mode !== 'restore' ? [
-    ['To put right just this:', `pytest -o addopts= ${of} --fix ${test}`],
+    ['To put right just this:', `pytest ${of} --fix ${test}`],
     ['To put right all that failed on this node, in the directory of the run:',
       `pytest ${of} --lf --fix --pyargs synctool_checks`],
-  ] : [['To look at just this again:', `pytest -o addopts= ${of} ${test}`]];
-  return part('What to run', make('p', { textContent: 'With what else the run was started with, such as --sudo:' }), ...told.map(([about, command]) => make('p', {}, about, make('code', { textContent: command }))));
+  ] : [['To look at just this again:', `pytest ${of} ${test}`]];
+  return part('What to run', make('p', { textContent: 'With what else the run was started with, such as --sudo:' }),
+    ...told.map(([about, command]) => make('p', {}, about, make('code', { textContent: command }))));
 }
 
 const shell = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);

@@ -1,0 +1,45 @@
+"""Which tests the command line names: ids as reports print them, wherever the compliance suite is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_synctool.plugin.cluster import SUITE
+
+_PYARGS = "--pyargs"
+
+
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Have pytest look for modules if a test of the suite is named that is not in the current directory."""
+    directory = early_config.invocation_params.dir
+    if any(_is_elsewhere(argument, directory) for argument in args):
+        args.insert(0, _PYARGS)  # it does no harm to paths
+        early_config.known_args_namespace.pyargs = True
+
+
+def settle_arguments(config: pytest.Config) -> None:
+    """Rewrite `config.args` before anything is collected.
+
+    Reports name tests as if the suite lay in the current directory. And where `addopts` names the whole suite, single
+    tests that the command line names are meant alone: `--fix` with an id must not repair everything.
+    """
+    typed = set(map(str, config.invocation_params.args))
+    if any(argument in typed and _is_part(argument) for argument in config.args):
+        config.args[:] = [argument for argument in config.args if argument != SUITE or argument in typed]
+    for position, argument in enumerate(config.args):
+        if config.option.pyargs and _is_elsewhere(argument, config.invocation_params.dir):
+            name, colons, rest = argument.partition("::")
+            config.args[position] = f"{name.removesuffix('.py').replace('/', '.')}{colons}{rest}"
+
+
+def _is_part(argument: str) -> bool:
+    """Whether it names some tests, but not all of the suite: `synctool_checks.test_overlay`, or an id."""
+    return "::" in argument or argument.startswith((f"{SUITE}.", f"{SUITE}/"))
+
+
+def _is_elsewhere(argument: str, directory: Path) -> bool:
+    """Whether it is the path of a file of the suite that is not there."""
+    name = argument.partition("::")[0]
+    return name.startswith(f"{SUITE}/") and not (directory / name).exists()
