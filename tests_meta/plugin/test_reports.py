@@ -130,6 +130,25 @@ def test_a_report_that_cannot_be_written_is_told_and_fails_the_run(two: Site) ->
     assert "ERROR the report nowhere/s.md could not be written: No such file or directory" in run.output
 
 
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+def test_a_junit_report_that_cannot_be_written_takes_nothing_else_with_it(two: Site, workers: tuple[str, ...]) -> None:
+    """Neither the summary, nor the other reports, nor what --lf will find."""
+    two.nodes = {"node2": "batch connection:chroot:///"}
+    two.delete("evil._all")
+    plain = [word for word in two.command(*workers) if not word.startswith("--junitxml")]
+    run = two.pytest(command=[*plain, "--junitxml=/dev/full"])
+    assert run.status == 1
+    assert "ERROR the report /dev/full could not be written: No space left on device" in run.output
+    assert "generated xml file" not in run.output
+    assert "1 node: 1 drifted" in run.output
+    assert "5 failed, 1 passed" in run.output
+    assert len(json.loads((two.directory / "reports/drift.json").read_text())["results"]) == 5
+    assert len(json.loads((two.directory / ".pytest_cache/v/cache/lastfailed").read_text())) == 5
+    run = two.pytest(command=[*plain, "--junitxml=/dev/full", "-m", "delete"])
+    assert run.status == 1
+    assert json.loads((two.directory / "reports/drift.json").read_text())["run"]["exit_status"] == 1
+
+
 def test_known_drift_is_told_apart(two: Site) -> None:
     two.pytest("--hosts=node2")
     earlier = two.directory / "earlier.json"

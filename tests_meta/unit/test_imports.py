@@ -130,6 +130,7 @@ ALLOWED: dict[str, str] = {
     "plugin.findings": "checking model plugin.cluster report.nodetests",
     "plugin.fold": "checking model plugin.cluster plugin.collect report.nodetests",
     "plugin.garbage": "",
+    "plugin.junit": "plugin.cluster plugin.reports report.files report.junit",
     "plugin.lint": "lint nodeids plugin.cluster",
     "plugin.live": "checking plugin.cluster report.progress",
     "plugin.lock": "locking",
@@ -140,12 +141,12 @@ ALLOWED: dict[str, str] = {
         "plugin.reports report.tally transport"
     ),
     "plugin.reports": (
-        "accounts history.store plugin.asked plugin.cluster report.document report.files report.junit "
-        "report.metrics report.page report.past report.pipeline report.record"
+        "accounts history.store plugin.asked plugin.cluster report.document report.files report.metrics "
+        "report.page report.past report.pipeline report.record"
     ),
     "plugin.run": (
         "batches checking engine explain fanout model plugin.cluster plugin.findings plugin.fold plugin.garbage "
-        "plugin.live plugin.lock plugin.log plugin.machines plugin.reports plugin.stale plugin.turns "
+        "plugin.junit plugin.live plugin.lock plugin.log plugin.machines plugin.reports plugin.stale plugin.turns "
         "plugin.workers report.expand report.nodetests"
     ),
     "plugin.scheduler": "",
@@ -230,13 +231,14 @@ FOREIGN: dict[str, str] = {
     "plugin.findings": "pytest",
     "plugin.fold": "pytest",
     "plugin.garbage": "pytest",
+    "plugin.junit": "_pytest pytest",
     "plugin.lint": "pytest",
     "plugin.live": "pytest",
     "plugin.lock": "pytest",
     "plugin.log": "pytest",
     "plugin.machines": "execnet pytest xdist",
     "plugin.options": "pytest",
-    "plugin.reports": "_pytest pytest",
+    "plugin.reports": "pytest",
     "plugin.run": "pytest",
     "plugin.scheduler": "pytest xdist",
     "plugin.stale": "pytest",

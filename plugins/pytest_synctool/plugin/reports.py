@@ -9,16 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 import pytest
-from _pytest.junitxml import xml_key
 
 from pytest_synctool.accounts import user_name
-from pytest_synctool.plugin.cluster import CLUSTER, Cluster, is_worker
+from pytest_synctool.plugin.cluster import Cluster, is_worker
 from pytest_synctool.report import document, files
 from pytest_synctool.report.document import Known, NotADocumentError, known_drift
-from pytest_synctool.report.junit import Junit
 from pytest_synctool.report.metrics import metrics
 from pytest_synctool.report.past import Lives, Past
 from pytest_synctool.report.pipeline import code_quality, markdown, workflow_commands
@@ -87,7 +85,7 @@ class Reports:
             str(cluster.config.masterdir),
             now,
             now,
-            _groups_of(cluster),
+            groups_of(cluster),
         )
         self.failed = False
         self.told: list[tuple[str, str]] = []
@@ -125,7 +123,8 @@ class Reports:
             self._put(self._directory / "drift.json", lambda: document.document(run, lives, self._known))
             self._put(self._directory / "drift.html", lambda: html(run, lives, past))
             self._put(self._directory / "metrics.prom", lambda: [metrics(run)])
-            self.told.append((f"Reports: {self._directory}", ""))
+            if not self.failed:
+                self.told.append((f"Reports: {self._directory}", ""))
         if option.synctool_codequality:
             self._put(Path(option.synctool_codequality), lambda: [code_quality(run, workspace)])
         if option.synctool_summary:
@@ -155,7 +154,7 @@ class Reports:
         try:
             files.write(path, chunks())
         except OSError as error:
-            self._unwritten(str(path), error)
+            self.unwritten(str(path), error)
 
     def _append(self, path: str, chunks: Iterator[str]) -> None:
         """Step summaries are appended to: other steps have written theirs into the same file."""
@@ -163,7 +162,7 @@ class Reports:
             with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
                 file.writelines(chunks)
         except OSError as error:
-            self._unwritten(path, error)
+            self.unwritten(path, error)
 
     def _stream(self, text: str) -> None:
         assert self._lines is not None
@@ -171,7 +170,7 @@ class Reports:
             self._lines.write(text)
             self._lines.flush()
         except OSError as error:
-            self._unwritten(self._config.option.synctool_jsonl, error)
+            self.unwritten(self._config.option.synctool_jsonl, error)
             self._end_stream()
 
     def _end_stream(self) -> None:
@@ -180,7 +179,8 @@ class Reports:
                 self._lines.close()
         self._lines = None
 
-    def _unwritten(self, path: str, error: OSError) -> None:
+    def unwritten(self, path: str, error: OSError) -> None:
+        """Tell of a report that could not be written."""
         self.failed = True
         self.told.append((f"ERROR the report {path} could not be written: {error.strerror}", "red"))
 
@@ -188,7 +188,7 @@ class Reports:
 REPORTS = pytest.StashKey[Reports]()
 
 
-def _groups_of(cluster: Cluster) -> dict[str, list[str]]:
+def groups_of(cluster: Cluster) -> dict[str, list[str]]:
     """The groups of each node, without its own name and `all`."""
     return {node.name: [g for g in node.groups if g not in (node.name, "all")] for node in cluster.nodes}
 
@@ -215,33 +215,3 @@ def _stream(config: pytest.Config) -> IO[str] | None:
         return open(path, "w", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise pytest.UsageError(f"--synctool-jsonl: cannot write {path}: {error.strerror}") from error
-
-
-def register_junit(config: pytest.Config) -> None:
-    """Complete what pytest's junit writer says of entries, and have it replace the report of another run as a whole."""
-    xml: Any = config.stash.get(xml_key, None)
-    cluster = config.stash.get(CLUSTER, None)
-    if xml is None or cluster is None:
-        return
-    config.pluginmanager.register(Junit(xml, _groups_of(cluster)), "synctool-junit")
-    config.pluginmanager.register(Replacing(xml), "synctool-junit-file")
-
-
-class Replacing:
-    """The junit report takes its name when it is complete."""
-
-    def __init__(self, xml: Any) -> None:
-        self._xml = xml
-
-    @pytest.hookimpl(wrapper=True, trylast=True)
-    def pytest_sessionfinish(self) -> Any:
-        """Have it written beside, and renamed, before the terminal says where it is."""
-        path = Path(self._xml.logfile)
-        if path.exists() and not path.is_file():  # such as /dev/stdout
-            return (yield)
-        with files.replacing(path) as temporary:
-            self._xml.logfile = str(temporary)
-            try:
-                return (yield)
-            finally:
-                self._xml.logfile = str(path)

@@ -30,11 +30,12 @@ from pytest_synctool.plugin.cluster import (
 from pytest_synctool.plugin.findings import FINDINGS, Findings, check_granularity, to_be_fixed
 from pytest_synctool.plugin.fold import Folding, NodeItem
 from pytest_synctool.plugin.garbage import GarbageRarely
+from pytest_synctool.plugin.junit import register_junit
 from pytest_synctool.plugin.live import LiveLine, live_line
 from pytest_synctool.plugin.lock import who
 from pytest_synctool.plugin.log import LOG
 from pytest_synctool.plugin.machines import Machines
-from pytest_synctool.plugin.reports import REPORTS, register_junit
+from pytest_synctool.plugin.reports import REPORTS
 from pytest_synctool.plugin.stale import register_stale_waivers
 from pytest_synctool.plugin.turns import Turns, turns_of
 from pytest_synctool.report.expand import cut, pack, reports, unpack
@@ -345,16 +346,20 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
         _fail(session, tally.not_looked_at)
     if REPORTS in config.stash:
         written = config.stash[REPORTS]
+        _fail_if(session, failed=written.failed)  # by the junit report: the others say so
         written.write(session.exitstatus)
-        if written.failed and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        _fail_if(session, failed=written.failed)
     return result
+
+
+def _fail_if(session: pytest.Session, *, failed: bool) -> None:
+    if failed and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _fail(session: pytest.Session, not_looked_at: Sequence[str]) -> None:
     """The run has failed by tests that were not looked at, and they are what --lf takes up."""
-    if session.exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    _fail_if(session, failed=True)
     cache = cache_of(session.config)
     if cache is not None:
         failed = cache.get("cache/lastfailed", {})
