@@ -64,8 +64,10 @@ class Engine:
         if self._mirror is None or not node.rsync:
             return NodeSession(node, checks, entries, connection, lambda _: (), settings, contents=self._contents)
         from pytest_synctool.mirror import NodeMirror
+        from pytest_synctool.waivers.writer import exact
 
-        copy = NodeMirror(self._mirror, connection, entries)
+        waived = exact(self.repository.waivers, node, [entry.destination for entry in entries])
+        copy = NodeMirror(self._mirror, connection, entries, waived)
         return NodeSession(
             node,
             checks,

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_synctool import attributes
+from pytest_synctool import attributes, waivers
 from pytest_synctool.repository import Entry
 from pytest_synctool.source import Tree
 
@@ -34,8 +34,8 @@ class Extract:
         return digest.hexdigest()
 
 
-def extract(entries: Sequence[Entry], scripts: Iterable[bytes] = ()) -> Extract:
-    """What is for a node with these entries.
+def extract(entries: Sequence[Entry], scripts: Iterable[bytes] = (), waived: str = "") -> Extract:
+    """What is for a node with these entries; `waived` is the text of its waivers.yaml.
 
     Of delete/ only the names count, so that empty files go there, and what the sources themselves cannot show is said
     by an attributes.yaml of its own, which tells of no other node's files.
@@ -44,6 +44,8 @@ def extract(entries: Sequence[Entry], scripts: Iterable[bytes] = ()) -> Extract:
     overlay = ((entry.source, entry.attributes) for entry in entries if entry.tree is Tree.OVERLAY)
     if text := attributes.exact(overlay):
         made[os.fsencode(attributes.FILE_NAME)] = text.encode("utf-8")
+    if waived:
+        made[os.fsencode(waivers.FILE_NAME)] = waived.encode("utf-8")
     return Extract(tuple(visible(entries, scripts)), made)
 
 

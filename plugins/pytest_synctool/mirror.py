@@ -24,7 +24,7 @@ from typing import Final
 
 from testinfra.backend.chroot import ChrootBackend
 
-from pytest_synctool import attributes, rsync, tarball
+from pytest_synctool import attributes, rsync, tarball, waivers
 from pytest_synctool.errors import TransportError
 from pytest_synctool.extract import Extract, extract
 from pytest_synctool.model import Actual, FileState, Kind, printable
@@ -50,7 +50,8 @@ _SCRIPTS: Final = b"scripts"
 # puts that in place and tells on standard error how it went. One line without single quotes, which every login shell
 # hands on unharmed.
 # - What another push left half is removed first. A masterdir without the mark gets files, but loses none.
-# - attributes.yaml takes its place before the sources do: none of them is ever there with the mode of a checkout.
+# - attributes.yaml and waivers.yaml take their places before the sources do: none of these is ever there with the mode
+#   of a checkout.
 # - A tree that is a mount point cannot be renamed, and what is mounted deeper is looked for: rm would go through it.
 # - mkdir makes all but the last directory as anybody would; that one is root's.
 _NODE_SCRIPT: Final = " ".join(
@@ -79,7 +80,9 @@ esac;
 if [ -z "$why" ]; then
 [ $# != 0 ] || [ -e .synctool-new/COMPLETE ] || fail the stream broke off;
 try mkdir -p .synctool-new/overlay; [ ! -d ".synctool-new/$g" ] || try cp -R ".synctool-new/$g/." .synctool-new/;
-if [ -f .synctool-new/ATTRIBUTES ]; then try mv -f .synctool-new/ATTRIBUTES .; else try rm -f ATTRIBUTES; fi;
+for t in ATTRIBUTES WAIVERS; do
+if [ -f .synctool-new/$t ]; then try mv -f .synctool-new/$t .; else try rm -f $t; fi;
+done;
 for t in overlay delete tasks scripts; do
 if [ -e $t ] || [ -L $t ]; then try mv -f $t .synctool-old/; fi;
 if [ -e .synctool-new/$t ] || [ -L .synctool-new/$t ]; then try mv -f .synctool-new/$t .; fi;
@@ -94,6 +97,7 @@ echo "synctool: done" >&2; exit $s
     .replace("MADE", _MADE)
     .replace("COMPLETE", COMPLETE)
     .replace("ATTRIBUTES", attributes.FILE_NAME)
+    .replace("WAIVERS", waivers.FILE_NAME)
     .split()
 )
 
@@ -116,7 +120,7 @@ class Mirror:
     deadline: float
     scripts: tuple[bytes, ...] = ()
     problem: str | None = None
-    _extracts: dict[int, tuple[Sequence[Entry], tuple[Extract, str]]] = field(
+    _extracts: dict[tuple[int, str], tuple[Sequence[Entry], tuple[Extract, str]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
     _versions: dict[bytes, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -134,24 +138,24 @@ class Mirror:
             shown = printable(os.path.relpath(os.fsencode(error.filename), os.fsencode(masterdir)))
             return cls(masterdir, rsync_cmd, deadline, (), f"cannot read {shown}: {error.strerror}")
 
-    def push(self, transport: HostTransport, entries: Sequence[Entry]) -> tuple[str, ...]:
-        """Bring what is for a node with these entries. Returns what people should know of how that went.
+    def extract(self, entries: Sequence[Entry], waived: str = "") -> tuple[Extract, str]:
+        """What is for a node with these entries, and its fingerprint; the same for all nodes that share them.
+
+        `waived` is the text of its waivers.yaml.
+        """
+        key = (id(entries), waived)
+        if key not in self._extracts:
+            found = extract(entries, self.scripts, waived)
+            fingerprint = found.fingerprint(os.fsencode(self.masterdir), self._versions)
+            # With the entries, so that no others can get their id.
+            self._extracts[key] = (entries, (found, fingerprint))
+        return self._extracts[key][1]
+
+    def bring(self, transport: HostTransport, what: Extract, fingerprint: str = "unknown") -> tuple[str, ...]:
+        """Bring what is for a node. Returns what people should know of how that went.
 
         Raises TransportError if it is not there; the node's mirror is as it was then.
         """
-        return self.bring(transport, *self.extract(entries))
-
-    def extract(self, entries: Sequence[Entry]) -> tuple[Extract, str]:
-        """What is for a node with these entries, and its fingerprint; the same for all nodes that share them."""
-        if id(entries) not in self._extracts:
-            found = extract(entries, self.scripts)
-            fingerprint = found.fingerprint(os.fsencode(self.masterdir), self._versions)
-            # With the entries, so that no others can get their id.
-            self._extracts[id(entries)] = (entries, (found, fingerprint))
-        return self._extracts[id(entries)][1]
-
-    def bring(self, transport: HostTransport, what: Extract, fingerprint: str = "unknown") -> tuple[str, ...]:
-        """The same for what is known to be for the node."""
         if transport.is_local:
             return ()  # a local node reads the masterdir itself
         if self.problem is not None:
@@ -214,11 +218,12 @@ class Mirror:
 
 @dataclass
 class NodeMirror:
-    """The mirror of one node in a run."""
+    """The mirror of one node in a run; `waived` is the text of the node's waivers.yaml."""
 
     mirror: Mirror
     transport: HostTransport
     entries: Sequence[Entry]
+    waived: str = ""
     _pushed: bool = False
 
     @property
@@ -231,14 +236,14 @@ class NodeMirror:
 
     @property
     def _content(self) -> bytes:
-        _, fingerprint = self.mirror.extract(self.entries)
+        _, fingerprint = self.mirror.extract(self.entries, self.waived)
         return f"{_SAYS}: {fingerprint}\n".encode()
 
     def push(self) -> tuple[str, ...]:
-        """Bring what is for the node, as Mirror.push() does. Raises TransportError."""
+        """Bring what is for the node, as Mirror.bring() does. Raises TransportError."""
         self._pushed = True
         try:
-            return self.mirror.push(self.transport, self.entries)
+            return self.mirror.bring(self.transport, *self.mirror.extract(self.entries, self.waived))
         except TransportError:
             self.transport.give_up()  # what hangs must not hold up what comes next
             raise

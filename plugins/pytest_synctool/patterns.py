@@ -56,3 +56,9 @@ def _choice(content: str) -> str:
             raise PatternError(f"the range '{printable_text(low)}-{printable_text(high)}' is empty")
         items += f"{re.escape(low)}-{re.escape(high)}" if low else re.escape(single)
     return f"(?!/)[{'^' if negated else ''}{items}]"
+
+
+def as_name(name: bytes) -> str:
+    """A name as a rule has it. For a byte that is not UTF-8, which YAML cannot hold, it has a `?`."""
+    escaped = re.sub(r"([*?\[])", r"[\1]", name.decode("utf-8", "surrogateescape"))
+    return re.sub("[\udc80-\udcff]", "?", escaped)

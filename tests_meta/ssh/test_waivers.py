@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests_meta.inside import inside
 from tests_meta.site import Site
 from tests_meta.ssh.test_synctool import synctool
 
@@ -101,7 +102,24 @@ def test_the_command(drifted: Site) -> None:
     assert drifted.sh("node1", "cat @/ntp") == "ntp._all\n"
 
 
-def test_it_is_no_part_of_what_a_node_gets(drifted: Site) -> None:
-    waive(drifted, "/ntp")
-    assert drifted.pytest("--fix").status == 0
-    assert "waivers" not in drifted.sh("node1", f"find {drifted.masterdir}")
+def test_a_node_that_works_on_itself_goes_by_them_too(live: Site) -> None:
+    """Its copy of the masterdir says what is accepted there, and nothing of others; what is over goes away."""
+    live.nodes = {"node1": "batch", "node2": "batch"}
+    live.put("ntp._all")
+    waive(live, "/nt*", "/other", nodes="node2")
+    assert live.pytest("--fix", "--no-waivers").status == 0
+    assert live.sh("node2", f"grep -v '^#' {live.masterdir}/waivers.yaml") == (
+        f'- path:\n  - "{live.top}/ntp"\n  groups: all\n  reason: "waits for 7"\n  expires: 2999-12-31\n'
+    )
+    assert "waivers" not in live.sh("node1", f"ls {live.masterdir}")
+    with inside(live, "node2") as node:
+        node.configure()
+        live.sh("node2", "echo mine >@/ntp")
+        run = node.pytest("--hosts=localhost", "--fix")
+        assert run.status == 0, run.output
+        assert "WAIVED node2" in run.output
+        assert live.sh("node2", "cat @/ntp") == "mine\n"
+        (live.masterdir / "waivers.yaml").unlink()
+        assert live.pytest("--fix").status == 0
+        assert live.sh("node2", "cat @/ntp") == "content\n"
+        assert "waivers" not in live.sh("node2", f"ls {live.masterdir}")

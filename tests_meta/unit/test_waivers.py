@@ -23,6 +23,7 @@ from pytest_synctool.repository import Entry
 from pytest_synctool.source import Tree
 from pytest_synctool.waivers import NO_WAIVERS, InForce, Waiver, Waivers, load, parse
 from pytest_synctool.waivers.stale import stale
+from pytest_synctool.waivers.writer import exact
 
 from tests_meta.unit.fake_node import FakeNode, States, run, same
 from tests_meta.unit.helpers import entry, node, state
@@ -245,6 +246,41 @@ class TestAccepting:
 
     def test_without_a_file(self) -> None:
         assert InForce(NO_WAIVERS, TODAY).applied(node("node1"), b"/f", DRIFT) is DRIFT
+
+
+class TestCopies:
+    """What goes to a node, for when it works on itself."""
+
+    def test_what_is_said(self) -> None:
+        text = exact(read(GOOD), node("node3"), [b"/srv/a*", b"/etc/cron.d/x", b"/etc/ntp.conf"])
+        assert text == (
+            "# What the master's waivers.yaml says of what this node has. Every --fix from there may replace it.\n"
+            '- path:\n  - "/srv/a[*]"\n  - "/etc/cron.d/x"\n  groups: all\n  reason: "moved: ticket 4711"\n'
+            "  expires: 2027-02-28\n"
+        )
+        assert exact(read(GOOD), node("node3"), [b"/etc/ntp.conf"]) == ""
+        assert exact(NO_WAIVERS, node("node1"), [b"/etc/ntp.conf"]) == ""
+
+    @given(
+        st.lists(st.tuples(st.sampled_from(["/a", "/d/*", "/**", "/?"]), st.integers(-2, 2), st.sampled_from(NODES))),
+        st.lists(st.binary(min_size=1).filter(lambda name: not {0, 10, 47} & {*name}), max_size=4),
+        st.text(min_size=1).filter(lambda text: "".join(text.split()) != ""),
+    )
+    def test_the_node_decides_as_the_master_does(
+        self, rules: list[tuple[str, int, str]], names: list[bytes], reason: str
+    ) -> None:
+        items = [
+            {"path": path, "nodes": name, "reason": reason, "expires": str(TODAY + timedelta(days))}
+            for path, days, name in rules
+        ]
+        paths = [b"/a", b"/d/b", *(b"/" + name for name in names if name not in (b".", b".."))]
+        master = InForce(parse(yaml.safe_dump(items), PATH, NODES, GROUPS), TODAY)
+        here = node("node1", "batch")
+        copy = InForce(parse(exact(master.waivers, here, paths), PATH, (), ()), TODAY)
+        for path in paths:
+            ours, theirs = master.applied(here, path, DRIFT), copy.applied(here, path, DRIFT)
+            assert theirs.status is ours.status
+            assert theirs.waiver.rpartition(", ")[0] == ours.waiver.rpartition(", ")[0]
 
 
 D, A, B = entry(b"/d", state(Kind.DIRECTORY, mode=0o755)), entry(b"/d/a", state()), entry(b"/b", state())

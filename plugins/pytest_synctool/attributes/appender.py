@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pytest_synctool.attributes.reader import parse
 from pytest_synctool.attributes.rules import AttributeRules
-from pytest_synctool.attributes.writer import as_name, is_utf8
+from pytest_synctool.attributes.writer import is_utf8
 from pytest_synctool.errors import ConfigError
 from pytest_synctool.model import printable
+from pytest_synctool.patterns import as_name
 from pytest_synctool.yamlfile import dump
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ from typing import Final
 from pytest_synctool.accounts import group_id, user_id
 from pytest_synctool.attributes.rules import ATTRIBUTES, Attributes, is_account, is_number, written
 from pytest_synctool.model import Kind, printable
+from pytest_synctool.patterns import as_name
 from pytest_synctool.source import Source, Tree
+from pytest_synctool.yamlvalues import quoted
 
 _HEADER: Final = """\
 # Owner, group and mode of what is in overlay/, for a repository that does not keep them.
@@ -69,9 +70,9 @@ def exact(chosen: Iterable[tuple[Source, Attributes | None]]) -> str:
             rules.setdefault(said, []).append(source.relative)
     lines = []
     for said, names in rules.items():
-        lines += [f"  {attribute}: {_quoted(value)}" for attribute, value in said]
+        lines += [f"  {attribute}: {quoted(value)}" for attribute, value in said]
         lines[-len(said)] = f"- {lines[-len(said)].lstrip()}"
-        lines += ["  source:", *(f"  - {_quoted(as_name(name))}" for name in names)]
+        lines += ["  source:", *(f"  - {quoted(as_name(name))}" for name in names)]
     return "\n".join((_EXACT_HEADER, *lines, "")) if lines else ""
 
 
@@ -86,14 +87,6 @@ def _said(source: Source, given: Attributes | None) -> Iterator[tuple[str, str]]
             yield attribute, _owner(source)
         elif attribute == "group" and state.gid:
             yield attribute, _group(source)
-
-
-def _quoted(text: str) -> str:
-    """A word in double quotes; YAML takes far too long for thousands of names on every node."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    if not escaped.isprintable():
-        escaped = "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped)
-    return f'"{escaped}"'
 
 
 def _facts(
@@ -120,12 +113,6 @@ def _grouped(facts: Iterable[_Fact]) -> Iterator[dict[str, object]]:
         rules.setdefault((key, tuple(values)), []).append(as_name(name))
     for (key, attributes), names in sorted(rules.items()):
         yield {**dict(attributes), key: sorted(names)}
-
-
-def as_name(name: bytes) -> str:
-    """A name as a rule has it. For a byte that is not UTF-8, which YAML cannot hold, it has a `?`."""
-    escaped = re.sub(r"([*?\[])", r"[\1]", name.decode("utf-8", "surrogateescape"))
-    return re.sub("[\udc80-\udcff]", "?", escaped)
 
 
 def is_utf8(name: bytes) -> bool:
