@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from textwrap import dedent
 
-from pytest_synctool import attributes, config
+from pytest_synctool import attributes, config, waivers
 from pytest_synctool.config.statements import ALIASES, SHAPES
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -40,6 +41,23 @@ def test_attributes(tmp_path: Path) -> None:
     text = block(DOCS / "repository.md", "- path: /**")
     found = attributes.parse(text, tmp_path / "attributes.yaml", ("batch", "node3"))
     assert [rule.mode for rule in found.rules] == [None, 0o440, 0o600, None, 0o600]
+
+
+def test_waivers(tmp_path: Path) -> None:
+    text = block(DOCS / "waivers.md", "- path: /etc/ntp.conf")
+    nodes = [f"node{number}" for number in range(1, 10)]
+    found = waivers.parse(text, tmp_path / "waivers.yaml", nodes, ["test", *nodes])
+    assert [sorted(waiver.nodes | waiver.groups) for waiver in found.waivers] == [
+        ["node3", "node4", "node5"],
+        ["node9", "test"],
+    ]
+
+
+def test_the_oldest_versions_are_those_that_are_tested() -> None:
+    top = DOCS.parent
+    declared = tomllib.loads((top / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    tested = (top / "tests_meta" / "oldest.txt").read_text(encoding="utf-8").split()
+    assert sorted(tested) == sorted(name.replace(">=", "==") for name in declared)
 
 
 def test_every_keyword_is_documented() -> None:

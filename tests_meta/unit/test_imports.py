@@ -152,7 +152,7 @@ ALLOWED: dict[str, str] = {
         "plugin.workers report.expand report.nodetests"
     ),
     "plugin.scheduler": "",
-    "plugin.stale": "plugin.cluster plugin.reports report.record waivers.stale",
+    "plugin.stale": ("plugin.cluster plugin.reports report.expand report.record waivers.stale"),
     "plugin.terminal": (
         "nodeset plugin.cluster plugin.durations plugin.log plugin.reports plugin.stale report.expand "
         "report.summary report.tally words"

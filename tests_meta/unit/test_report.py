@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import execnet
 import pytest
 from _pytest.junitxml import LogXML
+from _pytest.terminal import TerminalReporter
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.checking import NodeResult
@@ -271,7 +272,7 @@ def test_nodes_in_words(number: int, words: str) -> None:
 def test_a_failure_writes_itself_to_a_terminal() -> None:
     written: list[str] = []
     (report, _) = reports(suite(b"/a"), NodeResult((DRIFT,)))
-    report.toterminal(cast(pytest.TerminalReporter, SimpleNamespace(line=written.append)))  # type: ignore[arg-type]
+    report.toterminal(cast(TerminalReporter, SimpleNamespace(line=written.append)))  # type: ignore[arg-type]
     assert written == report.longreprtext.split("\n")
 
 

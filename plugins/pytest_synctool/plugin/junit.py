@@ -60,7 +60,7 @@ class JunitFile(LogXML):
             self.written = False
             self.tell(str(path), error)
 
-    def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
-        """Say where it is, if it is there."""
-        if self.written:
-            super().pytest_terminal_summary(terminalreporter, config)
+    def pytest_terminal_summary(self, terminalreporter: Any, config: Any = None) -> None:
+        """Say where it is, if it is there. What pytest's own one is given is not the same in all versions."""
+        if self.written and terminalreporter.verbosity >= 0:
+            terminalreporter.write_sep("-", f"generated xml file: {self.logfile}")

@@ -22,7 +22,10 @@ _UNATTENDED: Final = ("CI", "BUILD_NUMBER")
 
 def is_watched(reporter: Any, environment: Mapping[str, str]) -> bool:
     """Whether somebody looks at the terminal of the run, and it can move its cursor."""
-    if reporter is None or reporter.verbosity < 0 or not reporter.isatty():
+    if reporter is None or reporter.verbosity < 0:
+        return False
+    is_terminal = reporter.isatty  # a method in newer versions of pytest
+    if not (is_terminal() if callable(is_terminal) else is_terminal):
         return False
     return environment.get("TERM", "dumb") != "dumb" and not any(environment.get(name) for name in _UNATTENDED)
 

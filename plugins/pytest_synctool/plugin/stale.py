@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import cast
 
 import pytest
 
 from pytest_synctool.plugin.cluster import CLUSTER, cache_of, waivers_of
 from pytest_synctool.plugin.reports import REPORTS
+from pytest_synctool.report.expand import DriftText
 from pytest_synctool.report.record import StaleWaiver
 from pytest_synctool.waivers.stale import stale
 
@@ -51,7 +53,8 @@ class StaleWaivers:
         self._ids.append(nodeid)
         location = (str(path), int(found.place.rpartition(":")[2]) - 1, found.place)
         log = self._session.config.hook.pytest_runtest_logreport
-        report = pytest.TestReport(nodeid, location, {}, "failed", f"{found.place}: {found.message}", "call")
+        text = cast(str, DriftText(f"{found.place}: {found.message}", ()))  # pytest takes any object with toterminal()
+        report = pytest.TestReport(nodeid, location, {}, "failed", text, "call")
         vars(report)[_STALE] = True
         log(report=report)
         log(report=pytest.TestReport(nodeid, location, {}, "passed", None, "teardown"))  # for junit
