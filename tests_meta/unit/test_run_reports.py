@@ -283,3 +283,10 @@ def test_the_verdict_of_a_summary(outcome: Outcome, fields: dict[str, object], v
     for name, value in fields.items():
         setattr(run, name, value)
     assert "".join(markdown(run, None)).startswith(f"## synctool: {verdict}\n")
+
+
+def test_a_summary_of_nothing_is_not_in_sync() -> None:
+    """Neither of no node, nor of nodes on which all was skipped."""
+    skipped = "".join(markdown(run_of({"n1": NodeResult((NOT_RUN, NOT_RUN))}), None))
+    assert skipped.startswith("## synctool: nothing was looked at\n")
+    assert "".join(markdown(run_of({}), None)).startswith("## synctool: not everything could be looked at\n")

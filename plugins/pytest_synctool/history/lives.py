@@ -12,14 +12,9 @@ from datetime import datetime
 from typing import Final
 
 from pytest_synctool.model import Outcome, Status
-from pytest_synctool.report.past import Life
+from pytest_synctool.report.past import FIRST, MASTERDIR, NODE, Life
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 from pytest_synctool.report.signature import UNREADABLE
-
-NODE: Final = "node"
-MASTERDIR: Final = "masterdir"
-FIRST: Final = "first"
-RESTORE: Final = "restore"
 
 Signatures = Callable[[str, EntryName], str]
 """A short digest of what is asked for, by node and entry."""
@@ -126,7 +121,7 @@ def _look(run: RunRecord, node: Asked, before: Standing, sharing: _Sharing) -> L
     skipped = frozenset(p for p, outcome in record.found if outcome.status is Status.SKIPPED)
     unread = frozenset(p for p, outcome in record.found if outcome.status is Status.ERROR)
     wanted = sharing.looked(node, skipped)
-    restoring = run.mode == RESTORE
+    restoring = run.is_restoring
     found = [
         (entry := record.entries[p], outcome, _life(run, entry, node.signatures[p], outcome.status, before))
         for p, outcome in record.found
@@ -148,7 +143,7 @@ def _look(run: RunRecord, node: Asked, before: Standing, sharing: _Sharing) -> L
 
 def _life(run: RunRecord, entry: EntryName, signature: str, status: Status, before: Standing) -> Life:
     """The life of what was found of an entry. What is fixed has that of the drift that it was."""
-    restored = run.mode == RESTORE and status is Status.FIXED
+    restored = run.is_restoring and status is Status.FIXED
     earlier = None if restored else (before.errors if status is Status.ERROR else before.drifts).get(entry)
     cause = _cause(entry, signature, before)
     return Life(run.started if earlier is None else earlier.since, cause, earlier is not None)

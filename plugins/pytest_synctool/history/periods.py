@@ -8,9 +8,10 @@ from datetime import datetime
 from enum import Enum
 from itertools import pairwise
 
-from pytest_synctool.history.lives import MASTERDIR, NODE, is_other
+from pytest_synctool.history.lives import is_other
 from pytest_synctool.history.reading import Found, Run, Sight
 from pytest_synctool.model import Status
+from pytest_synctool.report.past import CAUSES, NODE
 from pytest_synctool.report.record import EntryName
 from pytest_synctool.report.signature import UNREADABLE
 
@@ -121,5 +122,4 @@ def _errors(sights: Sequence[Sight]) -> list[Period]:
 
 def cause_in_words(cause: str) -> str:
     """`the node was changed`"""
-    words = {NODE: "the node was changed", MASTERDIR: "the masterdir was changed"}
-    return words.get(cause, "found when it was first looked at")
+    return CAUSES.get(cause, "found when it was first looked at")

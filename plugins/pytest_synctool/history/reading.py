@@ -11,10 +11,10 @@ from datetime import datetime
 from pathlib import Path
 
 from pytest_synctool.history.database import DamageError, reading
-from pytest_synctool.history.lives import RESTORE, Wanted
+from pytest_synctool.history.lives import Wanted
 from pytest_synctool.history.tables import members, when
 from pytest_synctool.model import Status
-from pytest_synctool.report.record import EntryName
+from pytest_synctool.report.record import RESTORE, EntryName
 
 
 @dataclass(frozen=True, slots=True)

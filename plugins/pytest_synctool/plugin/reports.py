@@ -20,7 +20,7 @@ from pytest_synctool.report.document import Known, NotADocumentError, known_drif
 from pytest_synctool.report.metrics import metrics
 from pytest_synctool.report.past import Lives, Past
 from pytest_synctool.report.pipeline import code_quality, markdown, workflow_commands
-from pytest_synctool.report.record import NodeRecord, RunRecord
+from pytest_synctool.report.record import RESTORE, NodeRecord, RunRecord
 
 _DEFAULT: Final = "reports"
 _NO_END: Final = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
@@ -74,7 +74,7 @@ class Reports:
 
     def __init__(self, config: pytest.Config, cluster: Cluster, directory: Path | None) -> None:
         option = config.option
-        mode = "restore" if option.synctool_restore else "fix" if option.synctool_fix else "audit"
+        mode = RESTORE if option.synctool_restore else "fix" if option.synctool_fix else "audit"
         now = datetime.now().astimezone()
         self.run = RunRecord(
             f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",

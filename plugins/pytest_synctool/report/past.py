@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from pytest_synctool.report.record import EntryName
+
+# What something came from.
+NODE: Final = "node"
+MASTERDIR: Final = "masterdir"
+FIRST: Final = "first"
+CAUSES: Final = {NODE: "the node was changed", MASTERDIR: "the masterdir was changed"}
 
 
 @dataclass(frozen=True, slots=True)

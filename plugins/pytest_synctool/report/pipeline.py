@@ -14,6 +14,7 @@ from pytest_synctool.nodeset import fold
 from pytest_synctool.report.document import Known
 from pytest_synctool.report.grouped import WORDS, Group, grouped, unreachable
 from pytest_synctool.report.record import RunRecord
+from pytest_synctool.report.verdict import verdict
 from pytest_synctool.waivers.rules import FILE_NAME as WAIVERS
 from pytest_synctool.words import in_brackets, nodes_in_words
 
@@ -67,7 +68,7 @@ def _findings(run: RunRecord) -> Iterator[_Finding]:
 def markdown(run: RunRecord, known: Known | None) -> Iterator[str]:
     """A summary of the run, for a page that shows Markdown; with `known` drift new drift is told apart."""
     counts = {word: number for word, number in run.node_counts().items() if number}
-    yield f"## synctool: {_verdict(run)}\n\n"
+    yield f"## synctool: {verdict(run).value}\n\n"
     words = ", ".join(f"{number:,} {word.replace('_', ' ')}" for word, number in counts.items())
     yield f"{nodes_in_words(run.selected)}: {words or 'none looked at'}. "
     entries = {word: number for word, number in run.entry_counts().items() if number}
@@ -87,23 +88,6 @@ def markdown(run: RunRecord, known: Known | None) -> Iterator[str]:
         yield f"\n... and {len(rows) - _MOST_ROWS:,} more findings, see `drift.json`\n"
     if any(row.status is Status.DRIFT and row.group for row in rows) and run.mode == "audit":
         yield "\nTo put right what was found: `pytest --lf --fix`\n"
-
-
-def _verdict(run: RunRecord) -> str:
-    counts = run.node_counts()
-    if not run.everything_seen:
-        return "not everything could be looked at"
-    if run.mode == "restore":
-        return "not everything could be put back" if counts["drifted"] or run.exit_status else "old versions put back"
-    if counts["drifted"]:
-        return "drift"
-    if run.stale_waivers:
-        return "stale waivers"
-    if run.exit_status:
-        return "the run failed"
-    if counts["waived"]:
-        return "nothing but waived drift"
-    return "fixed" if counts["fixed"] else "in sync"
 
 
 def _new(finding: _Finding, known: Known) -> str:

@@ -21,6 +21,9 @@ _OWN: Final = "check"
 _RUN: Final = (_TASK, "always")
 _COMMANDS: Final = (*_RUN, "post")
 
+# The mode of a run that puts old versions back, which looks for nothing else.
+RESTORE: Final = "restore"
+
 # From good to bad: a node is as its worst entry.
 _RANKS: Final = (Status.OK, Status.SKIPPED, Status.FIXED, Status.WAIVED, Status.DRIFT, Status.ERROR)
 
@@ -140,6 +143,11 @@ class RunRecord:
     selected: int = 0
     nodes: list[NodeRecord] = field(default_factory=list)
     stale_waivers: Sequence[StaleWaiver] = ()
+
+    @property
+    def is_restoring(self) -> bool:
+        """Whether it only puts old versions back."""
+        return self.mode == RESTORE
 
     def node_counts(self) -> dict[str, int]:
         """How many nodes ended how; those without a result are not begun."""

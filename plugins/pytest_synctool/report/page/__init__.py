@@ -37,7 +37,7 @@ def html(run: RunRecord, lives: Lives, past: Sequence[Past]) -> Iterator[str]:
         version=__version__,
         started=readable(run.started),
         seconds=round((run.ended - run.started).total_seconds(), 1),
-        verdict=telling.verdict(run),
+        banner=telling.banner(run),
         counts=telling.node_counts(run),
         entries=telling.entry_counts(run),
         unseen=telling.unseen(run),

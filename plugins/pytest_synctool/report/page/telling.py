@@ -9,8 +9,9 @@ from typing import Final
 from pytest_synctool.nodeset import fold
 from pytest_synctool.report.grouped import WORDS, Group, grouped, of_most_nodes_first, unreachable
 from pytest_synctool.report.page.data import readable, was_missed
-from pytest_synctool.report.past import Life, Lives
+from pytest_synctool.report.past import CAUSES, FIRST, Life, Lives
 from pytest_synctool.report.record import RunRecord
+from pytest_synctool.report.verdict import RunVerdict, verdict
 from pytest_synctool.words import nodes_in_words
 
 _MOST_ROWS: Final = 500
@@ -18,11 +19,7 @@ _MOST_NOTES: Final = 100
 _LONGEST: Final = 2000  # characters of a node set
 _MOST_NAMES: Final = 100_000  # of all node sets of a table together
 _FEW: Final = 100  # these are folded in any case
-_CAUSES: Final = {
-    "node": "the node was changed",
-    "masterdir": "the masterdir was changed",
-    "first": "so since it was first looked at",
-}
+_CAUSES: Final = {**CAUSES, FIRST: "so since it was first looked at"}
 _NODE_WORDS: Final = {
     "error": "with errors",
     "unreachable": "unreachable",
@@ -32,8 +29,6 @@ _NODE_WORDS: Final = {
     "fixed": "fixed",
     "in_sync": "in sync",
 }
-# Of a run that puts old versions back, which looks for nothing else.
-_RESTORE: Final = "restore"
 _RESTORE_WORDS: Final = {
     "in_sync": "with nothing put back",
     "fixed": "restored",
@@ -52,7 +47,7 @@ _ENTRY_WORDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Banner:
     """What the run comes to. `level` is `bad`, `drift`, `accepted` or `good`; `reasons` are sentences."""
 
     level: str
@@ -82,44 +77,43 @@ class Rows:
     more: int
 
 
-def verdict(run: RunRecord) -> Verdict:
-    """Good only if every selected node was seen as it has to be, and the run itself is of the same opinion."""
+def banner(run: RunRecord) -> Banner:
+    """The verdict on the run in words, and why."""
     nodes, entries = run.node_counts(), _entry_numbers(run)
-    reasons = list(_unseen_reasons(run))
-    if nodes["drifted"] or entries["drift"]:
-        reasons.append(f"{_entries(entries['drift'])} differ{'s' * (entries['drift'] == 1)} from the masterdir.")
-    if run.stale_waivers:
-        reasons.append(f"{_waivers(len(run.stale_waivers))} stale: what was accepted is in sync.")
-    if run.exit_status != 0:
-        reasons.append(f"The exit status of the run is {run.exit_status}.")
-    if entries["skipped"]:
-        reasons.append(f"{_entries(entries['skipped'])} skipped.")
-    if not run.everything_seen or not run.selected:
-        return Verdict("bad", "Not everything could be looked at", reasons)
-    if run.mode == _RESTORE:
-        return _restored(run, reasons)
-    if nodes["drifted"]:
-        return Verdict("drift", f"Drift on {nodes['drifted']:,} of {nodes_in_words(run.selected)}", reasons)
-    if run.stale_waivers:
-        return Verdict("drift", f"{_waivers(len(run.stale_waivers))} stale", reasons)
-    if run.exit_status != 0:
-        return Verdict("bad", "The run failed", reasons)
-    if nodes["waived"]:
-        return Verdict("accepted", f"Waived drift on {nodes['waived']:,} of {nodes_in_words(run.selected)}", reasons)
+    found = verdict(run)
     seen = entries["ok"] + entries["fixed"]
-    if not seen:
-        return Verdict("accepted", "Nothing was looked at", reasons)
     fixed = f", {entries['fixed']:,} of them after repair" if entries["fixed"] else ""
-    return Verdict("good", f"In sync: {_entries(seen)} on {nodes_in_words(run.selected)}{fixed}", reasons)
+    of_all = f"of {nodes_in_words(run.selected)}"
+    good = ("good", f"In sync: {_entries(seen)} on {nodes_in_words(run.selected)}{fixed}")
+    level, headline = {
+        RunVerdict.UNSEEN: ("bad", "Not everything could be looked at"),
+        RunVerdict.NOT_RESTORED: ("bad", "Not everything could be put back"),
+        RunVerdict.RESTORED: ("accepted", f"Old versions put back on {nodes['fixed']:,} {of_all}"),
+        RunVerdict.DRIFT: ("drift", f"Drift on {nodes['drifted']:,} {of_all}"),
+        RunVerdict.STALE: ("drift", f"{_waivers(len(run.stale_waivers))} stale"),
+        RunVerdict.FAILED: ("bad", "The run failed"),
+        RunVerdict.WAIVED: ("accepted", f"Waived drift on {nodes['waived']:,} {of_all}"),
+        RunVerdict.NOTHING: ("accepted", "Nothing was looked at"),
+        RunVerdict.FIXED: good,
+        RunVerdict.IN_SYNC: good,
+    }[found]
+    if found is RunVerdict.RESTORED:
+        reasons = ["What was put back is drift again; what else there is was not looked at."]
+    else:
+        reasons = list(_reasons(run, entries))
+    return Banner(level, headline, reasons)
 
 
-def _restored(run: RunRecord, reasons: Sequence[str]) -> Verdict:
-    """Of a run that puts old versions back: it does not look whether anything is as it should be."""
-    nodes = run.node_counts()
-    if nodes["drifted"] or run.exit_status != 0:
-        return Verdict("bad", "Not everything could be put back", reasons)
-    headline = f"Old versions put back on {nodes['fixed']:,} of {nodes_in_words(run.selected)}"
-    return Verdict("accepted", headline, ["What was put back is drift again; what else there is was not looked at."])
+def _reasons(run: RunRecord, entries: Mapping[str, int]) -> Iterator[str]:
+    yield from _unseen_reasons(run)
+    if entries["drift"]:
+        yield f"{_entries(entries['drift'])} differ{'s' * (entries['drift'] == 1)} from the masterdir."
+    if run.stale_waivers:
+        yield f"{_waivers(len(run.stale_waivers))} stale: what was accepted is in sync."
+    if run.exit_status != 0:
+        yield f"The exit status of the run is {run.exit_status}."
+    if entries["skipped"]:
+        yield f"{_entries(entries['skipped'])} skipped."
 
 
 def _unseen_reasons(run: RunRecord) -> Iterator[str]:
@@ -159,7 +153,7 @@ def entry_counts(run: RunRecord) -> list[tuple[str, str, int]]:
 
 
 def _told(run: RunRecord, words: Mapping[str, str], counts: Mapping[str, int]) -> list[tuple[str, str, int]]:
-    special = _RESTORE_WORDS if run.mode == _RESTORE else {}
+    special = _RESTORE_WORDS if run.is_restoring else {}
     return [(word, special.get(word, said), counts[word]) for word, said in words.items() if counts[word]]
 
 

@@ -8,12 +8,11 @@ from typing import Final
 
 from pytest_synctool.report.page.data import readable
 from pytest_synctool.report.past import Past
-from pytest_synctool.report.record import RunRecord
+from pytest_synctool.report.record import RESTORE, RunRecord
 
 _HEIGHT: Final = 120
 _STEP: Final = 14
 _WIDTH: Final = 10
-_RESTORE: Final = "restore"
 # From the bottom up: what matters most keeps its place from bar to bar.
 _PARTS: Final = ("errors", "drifted", "fixed", "in_sync")
 
@@ -52,7 +51,7 @@ class Trend:
 
 def trend(run: RunRecord, past: Sequence[Past]) -> Trend:
     """The chart of these runs, the present one marked; without those that only put old versions back."""
-    past = [one for one in past if one.mode != _RESTORE]
+    past = [one for one in past if one.mode != RESTORE]
     most = max((sum(getattr(one, word) for word in _PARTS) for one in past), default=0)
     bars = [
         Bar(one, readable(one.started), number * _STEP, _parts(one, most), one.id == run.id)

@@ -1,0 +1,43 @@
+"""What a run comes to: one answer for all reports, so that none of them calls in sync what another does not."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from pytest_synctool.model import Status
+from pytest_synctool.report.record import RunRecord
+
+
+class RunVerdict(Enum):
+    """From bad to good, of runs that restore apart."""
+
+    UNSEEN = "not everything could be looked at"
+    NOT_RESTORED = "not everything could be put back"
+    RESTORED = "old versions put back"
+    DRIFT = "drift"
+    STALE = "stale waivers"
+    FAILED = "the run failed"
+    WAIVED = "nothing but waived drift"
+    NOTHING = "nothing was looked at"
+    FIXED = "fixed"
+    IN_SYNC = "in sync"
+
+
+def verdict(run: RunRecord) -> RunVerdict:
+    """Good only if every selected node was seen as it has to be, and the run itself is of the same opinion."""
+    nodes, entries = run.node_counts(), run.entry_counts()
+    if not run.everything_seen or not run.selected:
+        return RunVerdict.UNSEEN
+    if run.is_restoring:
+        return RunVerdict.NOT_RESTORED if nodes["drifted"] or run.exit_status else RunVerdict.RESTORED
+    if nodes["drifted"]:
+        return RunVerdict.DRIFT
+    if run.stale_waivers:
+        return RunVerdict.STALE
+    if run.exit_status:
+        return RunVerdict.FAILED
+    if nodes["waived"]:
+        return RunVerdict.WAIVED
+    if not entries[Status.OK.value] + entries[Status.FIXED.value]:
+        return RunVerdict.NOTHING
+    return RunVerdict.FIXED if nodes["fixed"] else RunVerdict.IN_SYNC
