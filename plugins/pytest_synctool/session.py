@@ -331,7 +331,7 @@ class NodeSession:
         return below_missing(missing, gone) | behind_links(links, waived)
 
     def _left_alone(self, check: Check, outcome: Outcome) -> Outcome:
-        """The outcome of a test that was not repaired."""
+        """The outcome of a test that was not to be repaired; any other as it is."""
         held = self._held.get(check.entry.destination) if check.command is None else None
         if outcome.status is Status.DRIFT and held is not None:
             return replace(outcome, message=f"{outcome.message}, left alone: {held}")
@@ -339,8 +339,8 @@ class NodeSession:
 
     def _verdict(self, check: Check, before: Outcome, report: Applied) -> Outcome:
         path = check.entry.destination
-        if _is_news(check, before) or (before.status is Status.DRIFT and path in self._held):
-            return self._left_alone(check, before)
+        if (left := self._left_alone(check, before)) is not before:
+            return left
         if check.command is not None and check.is_task:
             return report.task(path, check.command)
         after = self._outcome(check)

@@ -14,10 +14,13 @@ import pytest_synctool
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_synctool import journal, probe
 from pytest_synctool.attributes import Attributes
 from pytest_synctool.checking import Check
+from pytest_synctool.compare import compare_owed
 from pytest_synctool.errors import ConfigError
-from pytest_synctool.model import OK, Kind, Node, Outcome, Status
+from pytest_synctool.model import OK, Absent, Change, FileState, Kind, Node, Outcome, Status
+from pytest_synctool.plan import Command
 from pytest_synctool.report.record import EntryName, NodeRecord
 from pytest_synctool.repository import Entry
 from pytest_synctool.source import Tree
@@ -357,6 +360,27 @@ class TestSessions:
         )
         assert inner.status is Status.WAIVED
         assert fake.log == ["probe"]
+
+    def test_what_is_owed_to_something_that_is_left_alone_is_run_and_said_to_be(self) -> None:
+        owed = journal.owed(b"/master", b"/d", "post")
+
+        def repair(states: States) -> bytes:
+            del states[owed]
+            return b"ok 0\nend\n"
+
+        kept = replace(D, attributes=Attributes(follow=False), trigger=b"overlay/d.post")
+        fake = FakeNode({b"/d": state(Kind.LINK), b"/d/a": state(mode=0), owed: state()}, repair)
+        fake.requests.append(probe.Request(owed))
+        checks = [Check(kept, not_owed, Command("post", b"overlay/d.post")), Check(kept, same), Check(A, same)]
+        command, link, _ = run(fake, kept, A, fix=True, checks=checks, waivers=in_force(waiver("/d/a", LATER))).outcomes
+        assert (command.status, command.message) == (Status.FIXED, "ran overlay/d.post (owed)")
+        assert "left alone" in link.message
+
+
+def not_owed(one: Entry, actual: FileState | Absent) -> list[Change]:
+    """The suite's own check of commands."""
+    del one
+    return compare_owed(actual)
 
 
 def names(*paths: str) -> tuple[EntryName, ...]:
