@@ -10,7 +10,7 @@ from typing import Final
 from pytest_synctool import plan
 from pytest_synctool.model import Absent, Change, FileState, Node, Outcome, Status
 from pytest_synctool.repository import Entry
-from pytest_synctool.waivers.rules import InForce
+from pytest_synctool.waivers.rules import NOTHING_WAIVED, InForce
 
 Explain = Callable[[Entry, Node], Sequence[str]]
 CheckFunction = Callable[[Entry, FileState | Absent], list[Change]]
@@ -67,7 +67,7 @@ class Settings:
     explain: Explain | None = None
     trigger_timeout: int = 60
     who: str = "somebody"
-    waivers: InForce | None = None
+    waivers: InForce = NOTHING_WAIVED
     saved: bytes = b""
     log: bytes = b""
     syslog: bool = False

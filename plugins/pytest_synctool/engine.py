@@ -66,7 +66,7 @@ class Engine:
         from pytest_synctool.mirror import NodeMirror
         from pytest_synctool.waivers.writer import exact
 
-        waived = exact(self.repository.waivers, node, [entry.destination for entry in entries])
+        waived = exact(self.repository.waivers, node, (entry.destination for entry in entries))
         copy = NodeMirror(self._mirror, connection, entries, waived)
         return NodeSession(
             node,

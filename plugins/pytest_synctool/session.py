@@ -164,7 +164,7 @@ class NodeSession:
         if isinstance(changes, list) and not changes:
             return OK
         outcome = changes if isinstance(changes, Outcome) else drift(check.entry, changes, self._secret(check.entry))
-        if self.settings.waivers is not None and check.command is None:
+        if check.command is None:
             outcome = self.settings.waivers.applied(self.node, check.entry.destination, outcome)
         more = [] if self.settings.fix or outcome.status is not Status.DRIFT else self._not_run(check)
         if self.settings.explain is not None:
@@ -310,8 +310,6 @@ class NodeSession:
     ) -> dict[bytes, str]:
         """What is not put right since that would change what is waived, with the reason, by destination."""
         in_force = self.settings.waivers
-        if in_force is None or not in_force.waivers.waivers:
-            return {}
         missing = [e.destination for e, actual in drifted.items() if e.tree is Tree.OVERLAY and actual is ABSENT]
         above = {
             self._overlay[parent]: waiver.place

@@ -81,11 +81,12 @@ def answer(entries: Iterable[Entry], drifted: int = 0) -> bytes:
     The mode of the last `drifted` ones differs. Raises BenchError if the probe's own reader does not understand it so.
     """
     entries = list(entries)
+    states = [entry.expected for entry in entries]
+    for number in range(len(states) - drifted, len(states)):
+        states[number] = replace(states[number], mode=states[number].mode ^ 0o001)
     stats, digests = [], []
-    for number, entry in enumerate(entries):
-        state, path = entry.expected, entry.destination
-        if number >= len(entries) - drifted:
-            state = replace(state, mode=state.mode ^ 0o001)
+    for entry, state in zip(entries, states, strict=True):
+        path = entry.destination
         stats.append(b"s:%s:%s" % (_facts(state).encode(), path))
         if state.md5 is not None:
             digests.append(b"%s  %s" % (state.md5.encode(), path))
@@ -94,10 +95,9 @@ def answer(entries: Iterable[Entry], drifted: int = 0) -> bytes:
         probe.Request(e.destination, e.expected.size if e.expected.kind is Kind.FILE else None) for e in entries
     ]
     read = probe.parse(requests, text)
-    for number, entry in enumerate(entries):
+    for entry, state in zip(entries, states, strict=True):
         actual = read[entry.destination]
-        mode = entry.expected.mode ^ (number >= len(entries) - drifted)
-        if not isinstance(actual, FileState) or (actual.mode, actual.md5) != (mode, entry.expected.md5):
+        if not isinstance(actual, FileState) or (actual.mode, actual.md5) != (state.mode, state.md5):
             raise BenchError(f"the probe's answer has another form now: {entry.source.shown} is read as {actual}")
     return text
 

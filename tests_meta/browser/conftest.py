@@ -19,7 +19,7 @@ OpenRun = Callable[..., Window]
 
 @pytest.fixture(scope="session")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Chromium."""
+    """Chromium. Where there is none, as for ssh nodes without sshd, the tests are skipped; `make test` installs it."""
     if lacking := missing():
         pytest.skip("; ".join(lacking))
     started = chromium(tmp_path_factory.mktemp("profile"))

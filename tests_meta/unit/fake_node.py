@@ -18,7 +18,7 @@ from pytest_synctool.script import Context, tidy
 from pytest_synctool.session import NodeSession
 from pytest_synctool.source import Tree
 from pytest_synctool.transport import Answer
-from pytest_synctool.waivers import InForce
+from pytest_synctool.waivers import NOTHING_WAIVED, InForce
 
 from tests_meta.unit.helpers import node
 
@@ -103,7 +103,7 @@ def run(
     fix: bool = False,
     checks: Sequence[Check] | None = None,
     rsync: bool = True,
-    waivers: InForce | None = None,
+    waivers: InForce = NOTHING_WAIVED,
     others: Sequence[Entry] = (),
 ) -> NodeResult:
     """Run a session for these entries, each under the suite's check; the node has the `others` too."""

@@ -28,7 +28,7 @@ from pytest_synctool.report.grouped import waiver_in_words
 from pytest_synctool.report.nodetests import NodeTests, reason
 from pytest_synctool.repository import Repository
 from pytest_synctool.suite import checks
-from pytest_synctool.waivers import InForce
+from pytest_synctool.waivers import NOTHING_WAIVED, InForce
 from pytest_synctool.words import nodes_in_words
 
 _DEFINITIONS_END = b"\nbegin\n"
@@ -158,7 +158,7 @@ class Work:
             deadline=float(arguments.timeout),
             trigger_timeout=arguments.trigger_timeout,
             who=who(),
-            waivers=None if arguments.no_waivers else InForce(self.repository.waivers, date.today()),
+            waivers=NOTHING_WAIVED if arguments.no_waivers else InForce(self.repository.waivers, date.today()),
             saved=b"-" if arguments.no_saved else arguments.saved_dir or b"",
             log=os.fsencode(self.config.logfile or ""),
             syslog=not arguments.no_syslog,

@@ -8,7 +8,7 @@ from typing import Final
 
 from pytest_synctool.config.model import Place
 from pytest_synctool.lint.precedence import case_only_destinations
-from pytest_synctool.lint.subject import Finding, Subject
+from pytest_synctool.lint.subject import Finding, Subject, first_of
 from pytest_synctool.masterdir import Reason
 from pytest_synctool.source import Tree
 
@@ -76,7 +76,5 @@ def attributes_unused(subject: Subject) -> Iterator[Finding]:
     used = {rule for _, source in subject.sources(Tree.OVERLAY) for rule in attributes.matching(source)}
     for rule in attributes.rules:
         if rule not in used:
-            first, *others = rule.names
             message = f"the rule for {', '.join(rule.names)} matches nothing in overlay/: correct it, or remove it"
-            name = f"{first} and {len(others)} more" if others else first
-            yield subject.at("attributes-unused", name, message, Place(attributes.path, rule.line))
+            yield subject.at("attributes-unused", first_of(rule.names), message, Place(attributes.path, rule.line))

@@ -248,3 +248,9 @@ def some(names: Sequence[str]) -> str:
     """A few names, and how many more there are."""
     shown = ", ".join(names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+
+
+def first_of(names: Sequence[str]) -> str:
+    """The first of one or more names, and how many more there are, to tell findings apart."""
+    first, *others = names
+    return f"{first} and {len(others)} more" if others else first

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from pytest_synctool.config.model import Place
-from pytest_synctool.lint.subject import Finding, Subject
+from pytest_synctool.lint.subject import Finding, Subject, first_of
 from pytest_synctool.source import Tree
 from pytest_synctool.waivers import InForce, Waiver
 
@@ -34,7 +34,5 @@ def waiver_expired(subject: Subject) -> Iterator[Finding]:
 
 
 def _at(subject: Subject, rule: str, waiver: Waiver, what: str) -> Finding:
-    first, *others = waiver.paths
-    name = f"{first} and {len(others)} more" if others else first
     place = Place(subject.repository.waivers.path, waiver.line)
-    return subject.at(rule, name, f"the waiver for {', '.join(waiver.paths)} {what}", place)
+    return subject.at(rule, first_of(waiver.paths), f"the waiver for {', '.join(waiver.paths)} {what}", place)

@@ -8,14 +8,12 @@ import pytest
 
 from pytest_synctool.plugin.cluster import SUITE
 
-_PYARGS = "--pyargs"
-
 
 def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
     """Have pytest look for modules if a test of the suite is named that is not in the current directory."""
     directory = early_config.invocation_params.dir
     if any(_is_elsewhere(argument, directory) for argument in args):
-        args.insert(0, _PYARGS)  # it does no harm to paths
+        args.insert(0, "--pyargs")  # it does no harm to paths
         early_config.known_args_namespace.pyargs = True
 
 

@@ -22,7 +22,7 @@ from pytest_synctool.repository import Repository
 from pytest_synctool.repository import load as load_repository
 from pytest_synctool.ssh import SshSettings
 from pytest_synctool.transport import Processes, Sudo
-from pytest_synctool.waivers import InForce
+from pytest_synctool.waivers import NOTHING_WAIVED, InForce
 
 # The package of the compliance suite, in a checkout and installed.
 SUITE: Final = "synctool_checks"
@@ -80,10 +80,10 @@ def cache_of(config: pytest.Config) -> Any:
     return getattr(config, "cache", None)
 
 
-def waivers_of(config: pytest.Config, cluster: Cluster) -> InForce | None:
-    """The waivers of this run, as they stand on the day on which it began; None if it is to do without."""
-    if config.option.synctool_no_waivers or not cluster.repository.waivers.waivers:
-        return None
+def waivers_of(config: pytest.Config, cluster: Cluster) -> InForce:
+    """The waivers of this run, as they stand on the day on which it began; none if it is to do without."""
+    if config.option.synctool_no_waivers:
+        return NOTHING_WAIVED
     return InForce(cluster.repository.waivers, today(config))
 
 

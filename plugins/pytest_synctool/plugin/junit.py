@@ -49,7 +49,6 @@ class JunitFile(LogXML):
             if path.exists() and not path.is_file():  # such as /dev/stdout
                 super().pytest_sessionfinish()
                 return
-            path.parent.mkdir(parents=True, exist_ok=True)
             with files.replacing(path) as temporary:
                 self.logfile = str(temporary)
                 try:

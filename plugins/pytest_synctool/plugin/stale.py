@@ -36,7 +36,6 @@ class StaleWaivers:
         config = self._session.config
         cluster, reports = config.stash[CLUSTER], config.stash[REPORTS]
         in_force = waivers_of(config, cluster)
-        assert in_force is not None
         records = {record.node: record for record in reports.run.nodes}
         nodes = [node for node in cluster.config.nodes.values() if not node.ignored or node.name in records]
         found = stale(in_force, nodes, cluster.repository.entries, records)
@@ -81,5 +80,5 @@ def register_stale_waivers(session: pytest.Session) -> None:
     config = session.config
     if REPORTS not in config.stash or config.option.synctool_restore:
         return
-    if waivers_of(config, config.stash[CLUSTER]) is not None:
+    if waivers_of(config, config.stash[CLUSTER]).waivers.waivers:
         config.pluginmanager.register(StaleWaivers(session), "synctool-stale-waivers")

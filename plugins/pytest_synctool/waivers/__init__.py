@@ -12,6 +12,6 @@ waived: neither errors, nor commands that have to run.
 from __future__ import annotations
 
 from pytest_synctool.waivers.reader import load, parse
-from pytest_synctool.waivers.rules import FILE_NAME, NO_WAIVERS, InForce, Waiver, Waivers
+from pytest_synctool.waivers.rules import FILE_NAME, NO_WAIVERS, NOTHING_WAIVED, InForce, Waiver, Waivers
 
-__all__ = ["FILE_NAME", "NO_WAIVERS", "InForce", "Waiver", "Waivers", "load", "parse"]
+__all__ = ["FILE_NAME", "NOTHING_WAIVED", "NO_WAIVERS", "InForce", "Waiver", "Waivers", "load", "parse"]

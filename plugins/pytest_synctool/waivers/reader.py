@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -31,17 +32,14 @@ def parse(text: str, path: Path, known_nodes: Collection[str], known_groups: Col
 
     Raises ConfigError with every problem found, one a line.
     """
-    reader = _Reader(known_groups)
-    reader.known_nodes = frozenset(known_nodes)
+    reader = _Reader(known_groups, known_nodes=frozenset(known_nodes))
     return Waivers(parsed(text, path, reader, _Reader.waiver), path)
 
 
+@dataclass
 class _Reader(RuleReader):
-    known_nodes: frozenset[str]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._lines: set[int] = set()
+    known_nodes: frozenset[str] = frozenset()
+    _lines: set[int] = field(default_factory=set)
 
     def waiver(self, table: Table) -> Waiver:
         """What a table of the file says."""

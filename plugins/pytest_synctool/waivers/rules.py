@@ -93,3 +93,6 @@ class InForce:
             told = f"expired on {waiver.expires}: {printable_text(waiver.reason)}, {waiver.place}"
             return replace(outcome, waiver=told, details=(*outcome.details, f"waiver {told}"))
         return outcome
+
+
+NOTHING_WAIVED: Final = InForce(NO_WAIVERS, date.max)

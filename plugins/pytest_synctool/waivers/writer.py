@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from pytest_synctool.model import Node
 from pytest_synctool.patterns import as_name
-from pytest_synctool.waivers.rules import Waivers
+from pytest_synctool.waivers.rules import Waiver, Waivers
 from pytest_synctool.yamlvalues import quoted
 
 _HEADER: Final = "# What the master's waivers.yaml says of what this node has. Every --fix from there may replace it."
 
 
-def exact(waivers: Waivers, node: Node, destinations: Sequence[bytes]) -> str:
+def exact(waivers: Waivers, node: Node, destinations: Iterable[bytes]) -> str:
     """The text of a waivers.yaml that says of these destinations what the waivers say of them on a node; or nothing.
 
     It names neither other nodes nor groups, and no patterns, so that nothing else is told by it.
     """
+    covered: dict[Waiver, list[bytes]] = {waiver: [] for waiver in waivers.waivers if waiver.holds_for(node)}
+    for path in destinations if covered else ():
+        for waiver in waivers.matching(path):
+            if waiver in covered:
+                covered[waiver].append(path)
     lines = []
-    for waiver in waivers.waivers:
-        if not waiver.holds_for(node):
-            continue
-        if covered := [path for path in destinations if waiver in waivers.matching(path)]:
-            lines += ["- path:", *(f"  - {quoted(as_name(path))}" for path in covered)]
+    for waiver, paths in covered.items():
+        if paths:
+            lines += ["- path:", *(f"  - {quoted(as_name(path))}" for path in paths)]
             lines += ["  groups: all", f"  reason: {quoted(waiver.reason)}", f"  expires: {waiver.expires}"]
     return "\n".join((_HEADER, *lines, "")) if lines else ""
