@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from pytest_synctool.checks import Absent, Change, Entry, FileState, compare_owed
+from pytest_synctool.audit.compare import compare_owed
+from pytest_synctool.model import Absent, Change, FileState
+from pytest_synctool.repository.entry import Entry
 
 
 @pytest.mark.post

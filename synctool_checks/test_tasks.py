@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from pytest_synctool.checks import Absent, Change, Entry, FileState
+from pytest_synctool.model import Absent, Change, FileState
+from pytest_synctool.repository.entry import Entry
 
 
 @pytest.mark.task

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from pytest_synctool.embedded import EmbeddedCluster, missing_requirements
+from pytest_synctool.demo.embedded import EmbeddedCluster, missing_requirements
 
 from tests_meta.gate import Gate, MakeGate
 from tests_meta.site import Site

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from pytest_synctool.embedded import EmbeddedCluster
+from pytest_synctool.demo.embedded import EmbeddedCluster
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from pytest_synctool import embedded
-from pytest_synctool.embedded import EmbeddedCluster, EmbeddedClusterError, missing_requirements
+from pytest_synctool.demo import embedded
+from pytest_synctool.demo.embedded import EmbeddedCluster, EmbeddedClusterError, missing_requirements
 
 PLUGINS = Path(embedded.__file__).parents[1]
 HIDDEN = Path("/usr/share")
@@ -273,7 +273,7 @@ def test_nodes_outlive_the_thread_that_started_them(tmp_path: Path) -> None:
 OWNER = """
 import os, signal, sys
 from pathlib import Path
-from pytest_synctool.embedded import EmbeddedCluster
+from pytest_synctool.demo.embedded import EmbeddedCluster
 cluster = EmbeddedCluster(Path(sys.argv[1]), 2)
 cluster.up()
 if os.fork():  # a child that lives on must not keep the cluster
@@ -363,7 +363,7 @@ def test_directories_with_special_characters(tmp_path: Path, directory: str) -> 
 @pytest.mark.parametrize("interruption", [signal.SIGINT, signal.SIGTERM])
 def test_command_line(tmp_path: Path, interruption: signal.Signals) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "pytest_synctool.embedded", "up", "2", tmp_path],
+        [sys.executable, "-m", "pytest_synctool.demo.embedded", "up", "2", tmp_path],
         env={**os.environ, "PYTHONPATH": str(PLUGINS)},
         stdout=subprocess.PIPE,
         text=True,
@@ -384,7 +384,7 @@ def test_command_line(tmp_path: Path, interruption: signal.Signals) -> None:
 
 def test_command_line_tells_what_is_wrong(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest_synctool.embedded", "up", "0", tmp_path],
+        [sys.executable, "-m", "pytest_synctool.demo.embedded", "up", "0", tmp_path],
         env={**os.environ, "PYTHONPATH": str(PLUGINS)},
         capture_output=True,
         text=True,

@@ -8,8 +8,8 @@ after a change), and `actual` is the note on the node that it is owed.
 
 from __future__ import annotations
 
-from pytest_synctool.compare import compare, compare_absent, compare_owed
+from pytest_synctool.audit.compare import compare, compare_absent, compare_owed
 from pytest_synctool.model import ABSENT, Absent, Change, FileState, Kind
-from pytest_synctool.repository import Entry
+from pytest_synctool.repository.entry import Entry
 
 __all__ = ["ABSENT", "Absent", "Change", "Entry", "FileState", "Kind", "compare", "compare_absent", "compare_owed"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 
 class Kind(Enum):
@@ -123,17 +124,32 @@ class Outcome:
 
 OK = Outcome(Status.OK)
 
+# What a dry run has to say of a task.
+NOT_RUN: Final = Outcome(Status.SKIPPED, "dry run, not running")
+# And --restore of what it has nothing to do with.
+NOT_KEPT: Final = Outcome(Status.SKIPPED, "nothing to restore: the last --fix has kept no old version of it")
 
-def printable(name: bytes) -> str:
-    """A file name as text that any terminal, log or XML file can hold.
+_WELL: Final = (Status.OK, Status.FIXED, Status.WAIVED)
 
-    UTF-8 is shown as it is; control characters and bytes that are not UTF-8 as `\\xNN`.
+
+@dataclass(frozen=True, slots=True)
+class NodeResult:
+    """What became of a node: one outcome per check, or the reason why the node could not be looked at at all.
+
+    `done` tells what was changed and run on the node, in this order, in the words of the log. `notes` are what people
+    should know beside, a line each. `planned` is what a rehearsal has found to be done, as pairs of the path and these
+    words, and `script` the shell text that would do it.
     """
-    return printable_text(name.decode("utf-8", "backslashreplace"))
 
+    outcomes: tuple[Outcome, ...] = ()
+    error: str | None = None
+    duration: float = 0.0
+    done: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    planned: tuple[tuple[bytes, str], ...] = ()
+    script: bytes = b""
 
-def printable_text(text: str) -> str:
-    """Text with control characters and lone surrogates as `\\xNN` and `\\uNNNN`."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    @property
+    def well(self) -> bool:
+        """Whether the node could be looked at, and nothing differs (any more) that is not waived, or failed."""
+        return self.error is None and all(outcome.status in _WELL for outcome in self.outcomes)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from pytest_synctool.embedded import missing_requirements
+from pytest_synctool.demo.embedded import missing_requirements
 
 from tests_meta.bench import project
 from tests_meta.bench.measure import Aim, BenchError, Benchmark, Finished, Sample, run

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from pytest_synctool.embedded import missing_requirements
+from pytest_synctool.demo.embedded import missing_requirements
 
 from tests_meta.bench import project
 from tests_meta.bench.growth import LIMIT, Curve, Point

@@ -40,7 +40,7 @@ class FakeTransport:
 
     def run(self, script: bytes, deadline: float) -> object:
         """The node's answer, whatever the script."""
-        from pytest_synctool.transport import Answer
+        from pytest_synctool.connection.processes import Answer
 
         del script, deadline
         time.sleep(self.delay)
@@ -49,7 +49,7 @@ class FakeTransport:
 
 def pytest_configure() -> None:
     """Take the place of the plugin's way to connect to a node."""
-    from pytest_synctool.connections import Connections
+    from pytest_synctool.connection.connections import Connections
     from pytest_synctool.model import Node
 
     directory, delay = Path(os.environ[ANSWERS]), float(os.environ.get(DELAY, "0"))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from pytest_synctool.embedded import missing_requirements
+from pytest_synctool.demo.embedded import missing_requirements
 
 from tests_meta.bench import project
 from tests_meta.bench.measure import Aim, Benchmark, Sample

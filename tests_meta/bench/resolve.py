@@ -16,9 +16,12 @@ NODES: Final = 1_000
 SOURCES: Final = 1_000
 _GROUPS: Final = 30
 START: Final = "the same modules loaded, nothing read"
-_IMPORTS: Final = "import sys; from pathlib import Path; from pytest_synctool import config, repository; "
+_IMPORTS: Final = (
+    "import sys; from pathlib import Path; "
+    "from pytest_synctool import config; from pytest_synctool.repository import resolution; "
+)
 _WORK: Final = (
-    "found = config.load(Path(sys.argv[1])); of = repository.load(found); "
+    "found = config.load(Path(sys.argv[1])); of = resolution.load(found); "
     "print(sum(len(of.entries(node)) for node in found.nodes.values()))"
 )
 

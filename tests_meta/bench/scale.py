@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_synctool import config
-from pytest_synctool.repository import load
+from pytest_synctool.repository.resolution import load
 
 from tests_meta.bench import project
 from tests_meta.bench.measure import MEGABYTE, Aim, Benchmark, Sample, Sizes

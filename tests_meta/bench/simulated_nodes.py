@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from pytest_synctool import config, probe
+from pytest_synctool import config
+from pytest_synctool.audit import probe
 from pytest_synctool.model import FileState, Kind
-from pytest_synctool.repository import Entry, load
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.resolution import load
 
 from tests_meta.bench import fake_nodes, masterdir, project
 from tests_meta.bench.measure import BenchError, Finished

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_synctool.config.model import DEFAULT_NUM_PROC
-from pytest_synctool.embedded import EmbeddedCluster
+from pytest_synctool.demo.embedded import EmbeddedCluster
 
 from tests_meta.bench import masterdir
 from tests_meta.bench.measure import LIMIT, BenchError, Sizes

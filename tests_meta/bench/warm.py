@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pytest_synctool.embedded import missing_requirements
+from pytest_synctool.demo.embedded import missing_requirements
 
 from tests_meta.bench import audit, project
 from tests_meta.bench.measure import Aim, Benchmark, Finished, Sample, Sizes

@@ -8,9 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from pytest_synctool.checking import NOT_RUN
-from pytest_synctool.model import Change, Outcome, Status
-from pytest_synctool.report.past import Life, Lives
+from pytest_synctool.model import NOT_RUN, Change, Outcome, Status
+from pytest_synctool.report.previous_runs import Life, Lives
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 
 BEGIN: Final = datetime(2026, 11, 25, 3, 14, 15, tzinfo=UTC)

@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from pytest_synctool.checking import NOT_KEPT
-from pytest_synctool.model import printable_text
-from pytest_synctool.nodeset import unfold
-from pytest_synctool.report.past import Past
+from pytest_synctool.common.nodenames import unfold
+from pytest_synctool.common.wording import printable_text
+from pytest_synctool.model import NOT_KEPT
+from pytest_synctool.report.previous_runs import Past
 from pytest_synctool.report.record import NodeRecord
 from selenium.webdriver.common.keys import Keys
 

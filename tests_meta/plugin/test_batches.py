@@ -10,7 +10,7 @@ from tests_meta.site import Run, Site
 # when the nodes named in WAIT_FOR have been contacted as well, or the deadline is over.
 TELLING = """
 import os, threading
-from pytest_synctool.connections import Connections
+from pytest_synctool.connection.connections import Connections
 connect = Connections.to
 begun = {}
 lock = threading.Lock()

@@ -89,7 +89,7 @@ def test_every_process_probes_only_its_own_nodes(site: Site, workers: tuple[str,
     site.nodes = {f"node{number}": "batch connection:chroot:///" for number in range(20)}
     site.delete("nothing-like-it._all")
     (site.directory / "counting.py").write_text(
-        "from pytest_synctool.connections import Connections\n"
+        "from pytest_synctool.connection.connections import Connections\n"
         "connect = Connections.to\n"
         "def counting(self, node):\n"
         "    with open('calls', 'a') as calls:\n"

@@ -16,7 +16,7 @@ from tests_meta.terminal import Terminal, terminal
 SLOW = """
 import os, time
 from pathlib import Path
-from pytest_synctool.connections import Connections
+from pytest_synctool.connection.connections import Connections
 connect = Connections.to
 class Slow:
     script_limit, is_local = None, True

@@ -136,7 +136,7 @@ def test_own_checks_get_a_test_per_entry(four: Site) -> None:
     """A site's own check functions are collected under their own names."""
     (four.directory / "test_site.py").write_text(
         "import pytest\n"
-        "from pytest_synctool.checks import Change\n"
+        "from pytest_synctool.model import Change\n"
         "def check_not_world_writable(entry, actual):\n    return []\n"
         "@pytest.mark.delete\ndef check_gone(entry, actual):\n    return []\n"
         "def test_plain():\n    pass\n"

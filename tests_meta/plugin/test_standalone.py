@@ -169,8 +169,9 @@ def test_nobody_is_asked_for_an_address(three: Site) -> None:
         pytest.skip("strace is not installed")
     trace = three.directory / "trace"
     command = ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(trace)]
-    script = "from pytest_synctool import config, standalone; from pathlib import Path; import sys\n"
-    script += "standalone.own_node(config.load(Path(sys.argv[1])), standalone.Machine.this())"
+    script = "from pytest_synctool import config; from pytest_synctool.config import own_node\n"
+    script += "from pathlib import Path; import sys\n"
+    script += "own_node.own_node(config.load(Path(sys.argv[1])), own_node.Machine.this())"
     done = subprocess.run(
         [*command, sys.executable, "-c", script, three.configure()], capture_output=True, text=True, check=False
     )

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from pytest_synctool.extract import Extract
-from pytest_synctool.mirror import Mirror
+from pytest_synctool.connection.processes import Processes
+from pytest_synctool.connection.ssh import SshSettings
+from pytest_synctool.connection.transport import connect
 from pytest_synctool.model import Node
-from pytest_synctool.transport import Processes, SshSettings, connect
+from pytest_synctool.repair.mirror import Mirror
+from pytest_synctool.repair.mirror_contents import Extract
 
 from tests_meta.site import Site
 

@@ -42,7 +42,7 @@ def test_a_diff_is_told_where_contents_differ_and_nowhere_else(live: Site) -> No
     assert live.pytest("--fix").status == 1
     live.sh("node1", "echo two >@/f; chmod 666 @/f")
     (live.directory / "test_own.py").write_text(
-        "from pytest_synctool.checks import Change\n"
+        "from pytest_synctool.model import Change\n"
         "def check_mode(entry, actual):\n"
         "    return [Change('world-writable', 'no', 'yes')] if entry.destination.endswith(b'/f') else []\n"
     )

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from pytest_synctool.embedded import EmbeddedCluster
+from pytest_synctool.demo.embedded import EmbeddedCluster
 
 from tests_meta.gate import MakeGate
 from tests_meta.site import Site

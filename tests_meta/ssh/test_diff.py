@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 
 import pytest
-from pytest_synctool.embedded import EmbeddedCluster
-from pytest_synctool.fetch import LIMIT
+from pytest_synctool.audit.fetch import LIMIT
+from pytest_synctool.demo.embedded import EmbeddedCluster
 
 from tests_meta.site import Site
 from tests_meta.terminal import Ended, run

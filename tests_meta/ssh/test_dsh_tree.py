@@ -12,7 +12,7 @@ from pathlib import Path
 
 import ClusterShell
 import pytest
-from pytest_synctool.embedded import EmbeddedCluster
+from pytest_synctool.demo.embedded import EmbeddedCluster
 
 from tests_meta.site import Site
 from tests_meta.ssh.test_dsh import KILL, SLEEP, left_behind

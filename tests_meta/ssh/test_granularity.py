@@ -6,7 +6,7 @@ import re
 
 import pytest
 from lxml import etree
-from pytest_synctool.embedded import EmbeddedCluster
+from pytest_synctool.demo.embedded import EmbeddedCluster
 
 from tests_meta.site import Site
 from tests_meta.ssh.test_main_job import SCHEMA

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 import yaml
-from pytest_synctool.embedded import EmbeddedCluster
+from pytest_synctool.demo.embedded import EmbeddedCluster
 
 from tests_meta.site import Run, Site
 from tests_meta.unit.helpers import ODD_NAMES

@@ -9,7 +9,7 @@ import hashlib
 import os
 
 import pytest
-from pytest_synctool.embedded import EmbeddedCluster
+from pytest_synctool.demo.embedded import EmbeddedCluster
 
 from tests_meta.gate import Gate, MakeGate, running, settled
 from tests_meta.site import Site

@@ -9,7 +9,7 @@ import os
 import resource
 
 import pytest
-from pytest_synctool.embedded import EmbeddedCluster
+from pytest_synctool.demo.embedded import EmbeddedCluster
 
 from tests_meta.gate import MakeGate, running, settled
 from tests_meta.site import Site

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from pytest_synctool.embedded import EmbeddedCluster
+from pytest_synctool.demo.embedded import EmbeddedCluster
 
 from tests_meta.site import Site
 
@@ -163,7 +163,7 @@ def test_a_check_of_the_site_runs_over_the_probe(live: Site) -> None:
     live.put("good._all")
     assert live.pytest("--fix").status == 0
     (live.directory / "test_site.py").write_text(
-        "from pytest_synctool.checks import Change\n"
+        "from pytest_synctool.model import Change\n"
         "def check_not_world_writable(entry, actual):\n"
         "    if actual.mode & 0o002:\n        return [Change('world-writable', 'no', 'yes')]\n    return []\n"
         "def check_broken(entry, actual):\n    return 1 / 0\n"

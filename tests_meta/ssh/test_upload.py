@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pytest_synctool.accounts import group_name, owner_name
-from pytest_synctool.embedded import EmbeddedCluster
-from pytest_synctool.locking import MasterdirLock
+from pytest_synctool.common.accounts import group_name, owner_name
+from pytest_synctool.demo.embedded import EmbeddedCluster
+from pytest_synctool.repository.lock import MasterdirLock
 
 from tests_meta.site import Site
 from tests_meta.terminal import Ended, environment, run

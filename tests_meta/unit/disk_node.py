@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypedDict, Unpack
 
-from pytest_synctool.compare import compare, compare_absent
-from pytest_synctool.model import Absent, Change, FileState, Kind, printable
-from pytest_synctool.plan import Plan, plan
-from pytest_synctool.repository import Entry
-from pytest_synctool.script import Context, Result, parse, remarks, script
-from pytest_synctool.shell import whole
-from pytest_synctool.source import Source, Tree
+from pytest_synctool.audit.compare import compare, compare_absent
+from pytest_synctool.common.shell import whole
+from pytest_synctool.common.wording import printable
+from pytest_synctool.model import Absent, Change, FileState, Kind
+from pytest_synctool.repair.plan import Plan, plan
+from pytest_synctool.repair.script import Context, Result, parse, remarks, script
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.source import Source, Tree
 
 from tests_meta.unit.helpers import FixedSource, Shell, lstat_state, snapshot, state
 

@@ -7,18 +7,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pytest_synctool import probe
-from pytest_synctool.checking import Check, NodeResult, Settings
-from pytest_synctool.compare import compare, compare_absent
-from pytest_synctool.extract import visible
-from pytest_synctool.model import Absent, Change, FileState, Kind
-from pytest_synctool.remote import PROLOGUE
-from pytest_synctool.repository import Entry
-from pytest_synctool.script import Context, tidy
-from pytest_synctool.session import NodeSession
-from pytest_synctool.source import Tree
-from pytest_synctool.transport import Answer
-from pytest_synctool.waivers import NOTHING_WAIVED, InForce
+from pytest_synctool.audit import probe
+from pytest_synctool.audit.check import Check
+from pytest_synctool.audit.compare import compare, compare_absent
+from pytest_synctool.connection.processes import Answer
+from pytest_synctool.engine.session import NodeSession
+from pytest_synctool.engine.settings import Settings
+from pytest_synctool.model import Absent, Change, FileState, Kind, NodeResult
+from pytest_synctool.repair.mirror_contents import visible
+from pytest_synctool.repair.script import Context, tidy
+from pytest_synctool.repair.shell_functions import PROLOGUE
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.source import Tree
+from pytest_synctool.repository.waivers import NOTHING_WAIVED, InForce
 
 from tests_meta.unit.helpers import node
 

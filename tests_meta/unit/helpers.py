@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from hypothesis import strategies as st
-from pytest_synctool.accounts import group_name, owner_name
+from pytest_synctool.common.accounts import group_name, owner_name
 from pytest_synctool.config import Config, parse
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind, Node
-from pytest_synctool.repository import Entry
-from pytest_synctool.source import Source, Tree, kind_of
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.source import Source, Tree, kind_of
 
 BUSYBOX: Final = "/usr/bin/busybox"
 NOBODY: Final = 65534

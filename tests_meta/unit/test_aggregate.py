@@ -10,8 +10,8 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.aggregate import Aggregate
-from pytest_synctool.nodeset import unfold
+from pytest_synctool.common.nodenames import unfold
+from pytest_synctool.dsh.aggregate import Aggregate
 
 
 def grouped(lines: Iterable[bytes]) -> tuple[list[tuple[list[str], list[bytes]]], list[bytes]]:

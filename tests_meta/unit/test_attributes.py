@@ -14,13 +14,13 @@ import jsonschema
 import pytest
 import pytest_synctool
 import yaml
-from pytest_synctool.accounts import group_id, group_name, owner_name, user_id
-from pytest_synctool.attributes import NO_RULES, AttributeRules, Attributes, Rule, load, parse
-from pytest_synctool.attributes import rules as rules_module
+from pytest_synctool.common.accounts import group_id, group_name, owner_name, user_id
 from pytest_synctool.errors import ConfigError
-from pytest_synctool.masterdir import split_extension
 from pytest_synctool.model import Kind
-from pytest_synctool.source import Source, Tree
+from pytest_synctool.repository.attributes import NO_RULES, AttributeRules, Attributes, Rule, load, parse
+from pytest_synctool.repository.attributes import rules as rules_module
+from pytest_synctool.repository.masterdir import split_extension
+from pytest_synctool.repository.source import Source, Tree
 
 from tests_meta.unit.helpers import NOBODY, state
 

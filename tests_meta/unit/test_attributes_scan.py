@@ -11,10 +11,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.attributes import parse, rules, scan, writer
-from pytest_synctool.masterdir import split_extension
 from pytest_synctool.model import FileState, Kind
-from pytest_synctool.source import Source, Tree
+from pytest_synctool.repository.attributes import parse, rules, scan, writer
+from pytest_synctool.repository.masterdir import split_extension
+from pytest_synctool.repository.source import Source, Tree
 
 from tests_meta.unit.helpers import ODD_NAMES, file_names, state
 from tests_meta.unit.test_attributes import VALIDATOR

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.batches import Batches, Size, size, split
+from pytest_synctool.engine.batches import Batches, Size, size, split
 
 _totals = st.integers(1, 10_000)
 _names = st.integers(1, 30).map(lambda count: [f"n{number}" for number in range(count)])

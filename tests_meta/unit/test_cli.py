@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pytest_synctool import __version__, attributes
+from pytest_synctool import __version__
 from pytest_synctool.cli import config as config_command
 from pytest_synctool.cli import synctool as synctool_command
 from pytest_synctool.config import load
+from pytest_synctool.repository import attributes
 
 from tests_meta.unit.helpers import ODD_NAMES
 from tests_meta.unit.test_repository import plant
@@ -399,7 +400,7 @@ class TestMistakes:
         def interrupt(*_: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("pytest_synctool.repository.load", interrupt)
+        monkeypatch.setattr("pytest_synctool.repository.resolution.load", interrupt)
         assert cluster.synctool("-v") == Ended(130, [], [])
 
 
@@ -549,7 +550,7 @@ class TestInstalled:
     def test_nothing_of_pytest_runs_commands(self, directory: Path) -> None:
         """What dsh and dcp load when they go to nodes."""
         text = (
-            "import sys; from pytest_synctool.dsh import conductor, copying, multiplex, speech;"
+            "import sys; from pytest_synctool.dsh import runner as conductor, copying, multiplex, output as speech;"
             "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
         )
         done = self.run(directory, sys.executable, "-c", text)

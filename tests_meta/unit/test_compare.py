@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.compare import compare, compare_absent
+from pytest_synctool.audit.compare import compare, compare_absent
 from pytest_synctool.model import ABSENT, Change, FileState, Kind
 
 from tests_meta.unit.helpers import state

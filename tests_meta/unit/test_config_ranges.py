@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.config import Config, load, parse
 from pytest_synctool.config.ranges import RangeError, expand, spread
+from pytest_synctool.config.selection import select
 from pytest_synctool.errors import ConfigError, SelectionError
-from pytest_synctool.nodeset import select
 
 from tests_meta.unit.helpers import config, names
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.attributes import Attributes
-from pytest_synctool.difference import Contents, Verdict, as_lines, grouped, judge
-from pytest_synctool.fetch import LIMIT, Copy
+from pytest_synctool.audit.content_verdict import Contents, Verdict, as_lines, grouped, judge
+from pytest_synctool.audit.fetch import LIMIT, Copy
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind, Unknown
+from pytest_synctool.repository.attributes import Attributes
 
 from tests_meta.unit.helpers import entry, state
 from tests_meta.unit.test_compare import states

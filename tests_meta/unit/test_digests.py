@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool import digests
-from pytest_synctool.digests import Digests, Memory
+from pytest_synctool.repository import digests
+from pytest_synctool.repository.digests import Digests, Memory
 
 LARGE = 1 << 20
 WRONG = "0" * 32

@@ -7,8 +7,9 @@ import tomllib
 from pathlib import Path
 from textwrap import dedent
 
-from pytest_synctool import attributes, config, waivers
+from pytest_synctool import config
 from pytest_synctool.config.statements import ALIASES, SHAPES
+from pytest_synctool.repository import attributes, waivers
 
 DOCS = Path(__file__).parents[2] / "docs"
 README = DOCS.parent / "README.md"

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.cli import dsh as dsh_command
+from pytest_synctool.connection.control_sockets import Sockets
+from pytest_synctool.connection.route import reach
+from pytest_synctool.connection.ssh import SshSettings
 from pytest_synctool.dsh.calls import Call, Ending, Outcome, exit_status
 from pytest_synctool.dsh.clients import Lines
-from pytest_synctool.dsh.feed import Feed
 from pytest_synctool.dsh.multiplex import OpenWays
-from pytest_synctool.dsh.reach import reach
+from pytest_synctool.dsh.stdin import Feed
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
-from pytest_synctool.sockets import Sockets
-from pytest_synctool.ssh import SshSettings
 
 from tests_meta.unit.helpers import IS_ROOT, Shell
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from pytest_synctool.config import Config
-from pytest_synctool.explain import Explainer
-from pytest_synctool.masterdir import LeftOut
 from pytest_synctool.model import Node
-from pytest_synctool.repository import Entry, load
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.explain import Explainer
+from pytest_synctool.repository.masterdir import LeftOut
+from pytest_synctool.repository.resolution import load
 
 from tests_meta.unit.helpers import ODD_NAMES, config, node
 from tests_meta.unit.test_repository import plant

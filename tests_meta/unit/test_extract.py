@@ -10,15 +10,17 @@ from typing import Final
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool import attributes
-from pytest_synctool.attributes import Attributes
-from pytest_synctool.extract import Extract, extract, visible
-from pytest_synctool.mirror import MARK, Mirror, NodeMirror
+from pytest_synctool.audit.probe import Request
+from pytest_synctool.connection.processes import Processes
+from pytest_synctool.connection.ssh import SshSettings
+from pytest_synctool.connection.transport import connect
 from pytest_synctool.model import ABSENT, FileState, Kind, Node
-from pytest_synctool.probe import Request
-from pytest_synctool.repository import Entry
-from pytest_synctool.source import Source, Tree
-from pytest_synctool.transport import Processes, SshSettings, connect
+from pytest_synctool.repair.mirror import MARK, Mirror, NodeMirror
+from pytest_synctool.repair.mirror_contents import Extract, extract, visible
+from pytest_synctool.repository import attributes
+from pytest_synctool.repository.attributes import Attributes
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.source import Source, Tree
 
 from tests_meta.unit.helpers import ODD_NAMES, config, entry, file_names, state
 from tests_meta.unit.test_attributes_scan import accounts, owned, source

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pytest_synctool.audit.fetch import LIMIT, Copy, Request, parse, script
+from pytest_synctool.common.shell import whole
 from pytest_synctool.errors import RemoteError
-from pytest_synctool.fetch import LIMIT, Copy, Request, parse, script
 from pytest_synctool.model import ABSENT, FileState, Kind, Unknown
-from pytest_synctool.shell import whole
 
 from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, snapshot
 

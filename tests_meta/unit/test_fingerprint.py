@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from pytest_synctool import config as configuration
-from pytest_synctool.fingerprint import Fingerprint, difference, of_configuration, of_masterdir
-from pytest_synctool.repository import load
+from pytest_synctool.repository.fingerprint import Fingerprint, difference, of_configuration, of_masterdir
+from pytest_synctool.repository.resolution import load
 
 CONF = """masterdir master
 on_update /etc/motd $masterdir/scripts/run.sh

@@ -19,10 +19,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.errors import HistoryError
-from pytest_synctool.history.reading import opened
-from pytest_synctool.history.store import Recorded, record
 from pytest_synctool.model import Status
-from pytest_synctool.report.past import Life
+from pytest_synctool.report.history.reader import opened
+from pytest_synctool.report.history.recorder import Recorded, record
+from pytest_synctool.report.previous_runs import Life
 from pytest_synctool.report.record import EntryName, RunRecord
 
 from tests_meta.unit.helpers import IS_ROOT, snapshot
@@ -429,7 +429,7 @@ RECORDING = """\
 import sys
 from pathlib import Path
 from tests_meta.unit.runs import run, unchanged
-from pytest_synctool.history.store import record
+from pytest_synctool.report.history.recorder import record
 nodes = {f"n{n}": "d.d.d" for n in range(int(sys.argv[4]))}
 for number in range(int(sys.argv[3])):
     one = run(number, nodes)

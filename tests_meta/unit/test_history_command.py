@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from pytest_synctool.history.reading import opened
-from pytest_synctool.history.store import record
-from pytest_synctool.history.telling import lasting
 from pytest_synctool.model import Outcome, Status
+from pytest_synctool.report.history.reader import opened
+from pytest_synctool.report.history.recorder import record
+from pytest_synctool.report.history.wording import lasting
 from pytest_synctool.report.record import EntryName, NodeRecord
 
 from tests_meta.unit.helpers import IS_ROOT, NOBODY, snapshot

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pytest_synctool.common.shell import whole
 from pytest_synctool.errors import RemoteError
-from pytest_synctool.intake import Found, Intake, read, script
 from pytest_synctool.model import ABSENT, FileState, Kind
-from pytest_synctool.shell import whole
+from pytest_synctool.upload.node_archive import Found, Intake, read, script
 
 from tests_meta.unit.helpers import ODD_NAMES, Shell, file_names, lstat_state
 

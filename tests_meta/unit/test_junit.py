@@ -9,11 +9,10 @@ from xml.etree import ElementTree
 import pytest
 from _pytest.config import PytestPluginManager
 from _pytest.junitxml import LogXML
-from pytest_synctool.checking import NodeResult
-from pytest_synctool.model import Outcome, Status
-from pytest_synctool.report import junit
-from pytest_synctool.report.expand import reports
-from pytest_synctool.report.nodetests import NodeTests
+from pytest_synctool.model import NodeResult, Outcome, Status
+from pytest_synctool.plugin import junit
+from pytest_synctool.plugin.node_reports import reports
+from pytest_synctool.report.node_tests import NodeTests
 
 
 def cases(outcomes: Sequence[Outcome], path: Path) -> list[ElementTree.Element]:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.config import Config
 from pytest_synctool.lint import RULES, Finding, Subject, lint
-from pytest_synctool.lint.vital import why_vital
+from pytest_synctool.lint.dangerous_delete import why_vital
 from pytest_synctool.model import Kind
-from pytest_synctool.repository import load
-from pytest_synctool.source import Tree
+from pytest_synctool.repository.resolution import load
+from pytest_synctool.repository.source import Tree
 
 from tests_meta.unit.helpers import config
 

@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.checking import NodeResult
-from pytest_synctool.model import OK, Outcome, Status
-from pytest_synctool.nodeids import encode
-from pytest_synctool.report.log import Count, events, stamped
-from pytest_synctool.report.nodetests import NodeTests
+from pytest_synctool.model import OK, NodeResult, Outcome, Status
+from pytest_synctool.report.node_tests import NodeTests
+from pytest_synctool.report.nodeids import encode
+from pytest_synctool.report.repair_log import Count, events, stamped
 
 WHEN = datetime(2026, 11, 22, 3, 14, 15, 926535, timezone(timedelta(hours=1)))
 STAMP = "2026-11-22T03:14:15+01:00"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from pytest_synctool import manifest
 from pytest_synctool.config import Config
 from pytest_synctool.model import Node
-from pytest_synctool.repository import Repository, load
-from pytest_synctool.source import Tree
+from pytest_synctool.repository import manifest
+from pytest_synctool.repository.resolution import Repository, load
+from pytest_synctool.repository.source import Tree
 
 from tests_meta.unit.helpers import ODD_NAMES, config, node
 from tests_meta.unit.test_repository import plant

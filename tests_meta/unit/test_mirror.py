@@ -9,12 +9,15 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from pytest_synctool import shell, tarball
+from pytest_synctool.common import shell
+from pytest_synctool.connection import tarball
+from pytest_synctool.connection.processes import Processes
+from pytest_synctool.connection.ssh import SshSettings
+from pytest_synctool.connection.transport import connect
 from pytest_synctool.errors import TransportError
-from pytest_synctool.extract import Extract
-from pytest_synctool.mirror import MARK, Mirror
 from pytest_synctool.model import Node
-from pytest_synctool.transport import Processes, SshSettings, connect
+from pytest_synctool.repair.mirror import MARK, Mirror
+from pytest_synctool.repair.mirror_contents import Extract
 
 from tests_meta.unit.helpers import BUSYBOX, ODD_NAMES
 

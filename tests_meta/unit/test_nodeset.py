@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_synctool.common.nodenames import fold
 from pytest_synctool.config import Config
+from pytest_synctool.config.selection import select
 from pytest_synctool.errors import SelectionError
-from pytest_synctool.nodeset import fold, select
 
 from tests_meta.unit.helpers import config, names
 

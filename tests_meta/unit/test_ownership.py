@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from pytest_synctool.attributes import AttributeRules, parse
-from pytest_synctool.attributes.appender import Addition, extended, text_of
-from pytest_synctool.attributes.writer import is_utf8
 from pytest_synctool.errors import ConfigError
 from pytest_synctool.model import Change, FileState, Kind
-from pytest_synctool.ownership import Writer, needed, unkept
-from pytest_synctool.source import Source, Tree
+from pytest_synctool.repository.attributes import AttributeRules, parse
+from pytest_synctool.repository.attributes.appender import Addition, extended, text_of
+from pytest_synctool.repository.attributes.writer import is_utf8
+from pytest_synctool.repository.source import Source, Tree
+from pytest_synctool.upload.ownership import Writer, needed, unkept
 
 from tests_meta.unit.helpers import file_names, state
 

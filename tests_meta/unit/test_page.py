@@ -14,11 +14,12 @@ import lxml.html
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.checking import NOT_KEPT, NOT_RUN, NodeResult
-from pytest_synctool.model import OK, Change, Outcome, Status, printable_text
-from pytest_synctool.report.page import html, telling
+from pytest_synctool.common.wording import printable_text
+from pytest_synctool.model import NOT_KEPT, NOT_RUN, OK, Change, NodeResult, Outcome, Status
+from pytest_synctool.report.page import html
+from pytest_synctool.report.page import wording as telling
 from pytest_synctool.report.page.data import data
-from pytest_synctool.report.past import Life, Lives, Past
+from pytest_synctool.report.previous_runs import Life, Lives, Past
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord, StaleWaiver
 
 from tests_meta.unit.test_run_reports import DRIFT, ERROR, FIXED, MIXED, run_of

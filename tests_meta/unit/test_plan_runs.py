@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pytest_synctool.attributes import Attributes
 from pytest_synctool.model import ABSENT, FileState, Kind
-from pytest_synctool.plan import Plan, plan
-from pytest_synctool.repository import Entry
-from pytest_synctool.script import Result
+from pytest_synctool.repair.plan import Plan, plan
+from pytest_synctool.repair.script import Result
+from pytest_synctool.repository.attributes import Attributes
+from pytest_synctool.repository.entry import Entry
 
 from tests_meta.unit.disk_node import EXPECTED, DiskNode
 from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, lstat_state, snapshot, state

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pytest_synctool.audit.probe import Request, parse, script
+from pytest_synctool.common.shell import whole
 from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Unknown
-from pytest_synctool.probe import Request, parse, script
-from pytest_synctool.shell import whole
 
 from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, file_names, lstat_state, snapshot
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_synctool.audit.probe import Request, parse, script, split
+from pytest_synctool.common.shell import ascii_command, whole
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, FileState, Kind, Unknown
-from pytest_synctool.probe import Request, parse, script, split
-from pytest_synctool.shell import ascii_command, whole
 
 from tests_meta.unit.helpers import ODD_NAMES, Shell, lstat_state
 

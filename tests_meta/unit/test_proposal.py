@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool import repository
 from pytest_synctool.config import Config, parse
 from pytest_synctool.errors import RepositoryError
-from pytest_synctool.intake import Found
 from pytest_synctool.model import ABSENT, Actual, Change, FileState, Kind, Unknown
-from pytest_synctool.proposal import Placement, Proposal, in_words, propose, whom
-from pytest_synctool.source import parents
+from pytest_synctool.repository import resolution as repository
+from pytest_synctool.repository.source import parents
+from pytest_synctool.upload.node_archive import Found
+from pytest_synctool.upload.placement import Placement, Proposal, in_words, propose, whom
 
 from tests_meta.unit.helpers import file_names, state
 from tests_meta.unit.test_repository import plant

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pytest_synctool.release import NAME, compared, is_wheel, latest, reason
+from pytest_synctool.cli.pip_output import NAME, compared, is_wheel, latest, reason
 
 OUTPUT = f"{NAME} (0.10.0)\nAvailable versions: 0.10.0, 0.9.0, 0.2.0rc1\n  INSTALLED: 0.1.0\n  LATEST:    0.10.0\n"
 AT = "<pip._vendor.urllib3.connection.HTTPConnection object at 0x7>"

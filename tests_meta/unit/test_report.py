@@ -15,14 +15,13 @@ from _pytest.junitxml import LogXML
 from _pytest.terminal import TerminalReporter
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.checking import NodeResult
-from pytest_synctool.model import OK, Change, Outcome, Status
-from pytest_synctool.nodeids import encode
-from pytest_synctool.report.expand import is_entry, is_fixed, letter_of, pack, reports, unpack
-from pytest_synctool.report.nodetests import NodeTests
+from pytest_synctool.common.wording import nodes_in_words
+from pytest_synctool.model import OK, Change, NodeResult, Outcome, Status
+from pytest_synctool.plugin.node_reports import is_entry, is_fixed, letter_of, pack, reports, unpack
+from pytest_synctool.report.node_tests import NodeTests
+from pytest_synctool.report.nodeids import encode
 from pytest_synctool.report.summary import summary
 from pytest_synctool.report.tally import Tally
-from pytest_synctool.words import nodes_in_words
 
 from tests_meta.unit.helpers import ODD_NAMES
 

@@ -9,12 +9,15 @@ from typing import TypedDict
 
 import pytest
 import yaml
+from pytest_synctool.common.wording import printable
 from pytest_synctool.config import Config
+from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.errors import RepositoryError
-from pytest_synctool.masterdir import IgnoreRules, split_extension
-from pytest_synctool.model import Kind, Node, printable
-from pytest_synctool.repository import Entry, Repository, load, walk
-from pytest_synctool.source import Tree
+from pytest_synctool.model import Kind, Node
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.masterdir import split_extension
+from pytest_synctool.repository.resolution import Repository, load, walk
+from pytest_synctool.repository.source import Tree
 
 from tests_meta.unit.helpers import ODD_NAMES, config, node
 

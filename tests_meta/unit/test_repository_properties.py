@@ -12,11 +12,11 @@ from unittest.mock import patch
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.errors import RepositoryError
-from pytest_synctool.masterdir import IgnoreRules
 from pytest_synctool.model import Kind, Node
-from pytest_synctool.repository import Repository, walk
-from pytest_synctool.source import Tree
+from pytest_synctool.repository.resolution import Repository, walk
+from pytest_synctool.repository.source import Tree
 
 from tests_meta.unit.helpers import file_names, node
 

@@ -15,16 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
-from pytest_synctool.checking import NOT_RUN, NodeResult
-from pytest_synctool.model import OK, Change, Outcome, Status
-from pytest_synctool.nodeids import encode
-from pytest_synctool.nodeset import fold
-from pytest_synctool.report import document, files
-from pytest_synctool.report.document import NotADocumentError, known_drift
-from pytest_synctool.report.grouped import grouped
-from pytest_synctool.report.junit import names
+from pytest_synctool.common.nodenames import fold
+from pytest_synctool.model import NOT_RUN, OK, Change, NodeResult, Outcome, Status
+from pytest_synctool.plugin.junit import names
+from pytest_synctool.report import drift_json as document
+from pytest_synctool.report import files
+from pytest_synctool.report.ci import code_quality, markdown, workflow_commands
+from pytest_synctool.report.drift_json import NotADocumentError, known_drift
+from pytest_synctool.report.grouping import grouped
 from pytest_synctool.report.metrics import metrics
-from pytest_synctool.report.pipeline import code_quality, markdown, workflow_commands
+from pytest_synctool.report.nodeids import encode
 from pytest_synctool.report.record import EntryName, NodeRecord, Recorder, RunRecord, StaleWaiver
 
 import synctool_checks

@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pytest_synctool.attributes import Attributes
+from pytest_synctool.common.shell import whole
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT
-from pytest_synctool.plan import Command, Plan, restore
-from pytest_synctool.repository import Entry
-from pytest_synctool.script import Context, Result, parse_recalled, recall
-from pytest_synctool.shell import whole
+from pytest_synctool.repair.plan import Plan, restore
+from pytest_synctool.repair.script import Context, Result, parse_recalled, recall
+from pytest_synctool.repository.attributes import Attributes
+from pytest_synctool.repository.commands import Command
+from pytest_synctool.repository.entry import Entry
 
 from tests_meta.unit.disk_node import EXPECTED, DiskNode
 from tests_meta.unit.helpers import ODD_NAMES, Shell, lstat_state

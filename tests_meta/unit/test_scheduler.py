@@ -10,8 +10,8 @@ import pytest
 from execnet.gateway_base import RemoteError
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.plugin.scheduler import NodeShares, shares
-from pytest_synctool.plugin.workers import Workers
+from pytest_synctool.plugin.xdist.scheduler import NodeShares, shares
+from pytest_synctool.plugin.xdist.workers import Workers
 from xdist.remote import Producer
 
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pytest_synctool import probe
-from pytest_synctool.checking import Check
-from pytest_synctool.drift import drift, finding
+from pytest_synctool.audit import probe
+from pytest_synctool.audit.check import Check
+from pytest_synctool.audit.drift_outcome import drift, finding
+from pytest_synctool.connection.processes import Answer
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import ABSENT, OK, Absent, Actual, Change, FileState, Outcome, Status, Unknown
-from pytest_synctool.repository import Entry
-from pytest_synctool.source import Source, Tree
-from pytest_synctool.transport import Answer
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.source import Source, Tree
 
 from tests_meta.unit.fake_node import FakeNode, run, same, told
 from tests_meta.unit.helpers import entry, state

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from pytest_synctool.checking import Check
+from pytest_synctool.audit.check import Check
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import OK, Change, Kind, Outcome, Status
-from pytest_synctool.repository import Entry
-from pytest_synctool.source import Tree
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.source import Tree
 
 from tests_meta.unit.fake_node import FakeNode, States, run, same
 from tests_meta.unit.helpers import entry, state

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pytest_synctool.model import Kind
 from pytest_synctool.report.signature import UNREADABLE, signature
-from pytest_synctool.repository import Entry
-from pytest_synctool.source import Source, Tree
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.source import Source, Tree
 
 from tests_meta.unit.helpers import entry, state
 

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pytest_synctool import sockets
-from pytest_synctool.connections import Connections
+from pytest_synctool.connection import control_sockets as sockets
+from pytest_synctool.connection.connections import Connections
+from pytest_synctool.connection.control_sockets import Sockets, has_own_ways, is_open
+from pytest_synctool.connection.processes import Processes
+from pytest_synctool.connection.ssh import SshSettings
+from pytest_synctool.connection.ssh_backend import SynctoolSshBackend
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
-from pytest_synctool.sockets import Sockets, has_own_ways, is_open
-from pytest_synctool.ssh import SshSettings
-from pytest_synctool.transport import Processes, SynctoolSshBackend
 
 
 class TestOwnWays:
@@ -126,7 +127,7 @@ class TestConnections:
             assert made.ssh.socket is None or not Path(made.ssh.socket).parent.exists()
 
     def test_not_too_many_last(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("pytest_synctool.connections._MOST_LASTING", 2)
+        monkeypatch.setattr("pytest_synctool.connection.connections._MOST_LASTING", 2)
         connections = Connections(SshSettings(("ssh", "-F/none")), Processes(), persist=7)
         assert [connections.to(node(name)).lasting for name in ("a", "b", "c", "a")] == [True, True, False, True]
         socket_of_c = Sockets.of_user(os.environ).path(SshSettings(("ssh", "-F/none")).argv(), "c")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from pytest_synctool.config import parse
-from pytest_synctool.digests import Digests
-from pytest_synctool.repository import Repository, load
+from pytest_synctool.repository.digests import Digests
+from pytest_synctool.repository.resolution import Repository, load
 
 from tests_meta.unit.helpers import config
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.config import Config
+from pytest_synctool.config.own_node import Machine, is_own_address, is_wanted, own_node, parse_hosts
 from pytest_synctool.errors import SelectionError
-from pytest_synctool.standalone import Machine, is_own_address, is_wanted, own_node, parse_hosts
 
 from tests_meta.unit.helpers import config
 

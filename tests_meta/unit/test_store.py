@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import FileState, Kind
-from pytest_synctool.source import kind_of
-from pytest_synctool.store import Store
+from pytest_synctool.repository.source import kind_of
+from pytest_synctool.upload.masterdir_writer import Store
 
 from tests_meta.unit.helpers import IS_ROOT, lstat_state, snapshot, state
 

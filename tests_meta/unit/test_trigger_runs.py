@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pytest_synctool import journal
 from pytest_synctool.model import ABSENT, Kind
-from pytest_synctool.plan import Command, plan
-from pytest_synctool.script import Result
+from pytest_synctool.repair import journal
+from pytest_synctool.repair.plan import plan
+from pytest_synctool.repair.script import Result
+from pytest_synctool.repository.commands import Command
 
 from tests_meta.unit.disk_node import EXPECTED, DiskNode
 from tests_meta.unit.helpers import IS_ROOT, Shell, state

@@ -14,19 +14,20 @@ import pytest_synctool
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool import journal, probe
-from pytest_synctool.attributes import Attributes
-from pytest_synctool.checking import Check
-from pytest_synctool.compare import compare_owed
+from pytest_synctool.audit import probe
+from pytest_synctool.audit.check import Check
+from pytest_synctool.audit.compare import compare_owed
 from pytest_synctool.errors import ConfigError
 from pytest_synctool.model import OK, Absent, Change, FileState, Kind, Node, Outcome, Status
-from pytest_synctool.plan import Command
+from pytest_synctool.repair import journal
 from pytest_synctool.report.record import EntryName, NodeRecord
-from pytest_synctool.repository import Entry
-from pytest_synctool.source import Tree
-from pytest_synctool.waivers import NO_WAIVERS, InForce, Waiver, Waivers, load, parse
-from pytest_synctool.waivers.stale import stale
-from pytest_synctool.waivers.writer import exact
+from pytest_synctool.report.stale_waivers import stale
+from pytest_synctool.repository.attributes import Attributes
+from pytest_synctool.repository.commands import Command
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.source import Tree
+from pytest_synctool.repository.waivers import NO_WAIVERS, InForce, Waiver, Waivers, load, parse
+from pytest_synctool.repository.waivers.writer import exact
 
 from tests_meta.unit.fake_node import FakeNode, States, run, same
 from tests_meta.unit.helpers import entry, node, state

@@ -10,14 +10,14 @@ import pytest
 from _pytest._io import TerminalWriter
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.checking import NOT_FOUND, Check, NodeResult
-from pytest_synctool.model import OK, Outcome, Status
-from pytest_synctool.plugin import live as live_module
+from pytest_synctool.audit.check import NOT_FOUND, Check
+from pytest_synctool.model import OK, NodeResult, Outcome, Status
+from pytest_synctool.plugin import live_line as live_module
 from pytest_synctool.plugin.durations import durations_of_nodes
-from pytest_synctool.plugin.findings import Audited
-from pytest_synctool.plugin.live import LiveLine, is_watched
-from pytest_synctool.report.expand import cut, is_fixed, pack, reports, unpack
-from pytest_synctool.report.nodetests import NodeTests, Whole
+from pytest_synctool.plugin.last_audit import Audited
+from pytest_synctool.plugin.live_line import LiveLine, is_watched
+from pytest_synctool.plugin.node_reports import cut, is_fixed, pack, reports, unpack
+from pytest_synctool.report.node_tests import NodeTests, Whole
 from pytest_synctool.report.progress import Progress
 
 from tests_meta.unit.fake_node import same

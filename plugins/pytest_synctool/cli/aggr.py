@@ -29,7 +29,7 @@ def _parser() -> ArgumentParser:
 
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
-    from pytest_synctool.aggregate import Aggregate
+    from pytest_synctool.dsh.aggregate import Aggregate
 
     told, out = Aggregate(), sys.stdout.buffer
     unread: list[str] = []

@@ -82,7 +82,7 @@ def seconds(text: str) -> float:
 
 def destination(text: str) -> bytes:
     """An absolute path on a node, in its shortest spelling, on a command line."""
-    from pytest_synctool.model import printable
+    from pytest_synctool.common.wording import printable
 
     path = os.fsencode(text)
     if not path.startswith(b"/"):
@@ -112,7 +112,7 @@ def selected(config: Config, arguments: Namespace, *, default: Iterable[Node] | 
     `default` is what is meant where none is included; else it is what the configuration says. Raises SelectionError,
     naming the option, for what does not exist and where no node is left.
     """
-    from pytest_synctool.nodeset import select
+    from pytest_synctool.config.selection import select
 
     included: set[str] = set()
     if arguments.node:
@@ -133,7 +133,7 @@ def _excluded(config: Config, arguments: Namespace) -> set[str]:
         return set()
     from dataclasses import replace
 
-    from pytest_synctool.nodeset import NONE, select
+    from pytest_synctool.config.selection import NONE, select
 
     everyone = replace(config, nodes={name: replace(node, ignored=False) for name, node in config.nodes.items()})
     excluded: set[str] = set()
@@ -150,7 +150,7 @@ def groups(lists: Sequence[str], origin: str) -> list[str]:
     if not lists:
         return []
     from pytest_synctool.config.ranges import RangeError, expand
-    from pytest_synctool.nodeset import terms
+    from pytest_synctool.config.selection import terms
 
     found: list[str] = []
     for term in terms(",".join(lists)):
@@ -184,7 +184,7 @@ def require(command: Sequence[str], keyword: str, config: Config) -> None:
 
 def complain(lines: Iterable[str]) -> None:
     """Print lines on standard error, whatever they quote."""
-    from pytest_synctool.model import printable
+    from pytest_synctool.common.wording import printable
 
     for line in lines:
         print(printable(line.encode("utf-8", "backslashreplace")), file=sys.stderr)

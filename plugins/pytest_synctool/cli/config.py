@@ -142,8 +142,8 @@ def _nodes(config: Config, arguments: Namespace) -> list[Node]:
 
     Raises SelectionError for what is none.
     """
-    from pytest_synctool.nodeset import NONE, select
-    from pytest_synctool.words import nearest
+    from pytest_synctool.common.wording import nearest
+    from pytest_synctool.config.selection import NONE, select
 
     wanted: set[str] = set()
     if arguments.node:
@@ -161,8 +161,8 @@ def _nodes(config: Config, arguments: Namespace) -> list[Node]:
 
 
 def _setting(config: Config, arguments: Namespace) -> list[str]:
+    from pytest_synctool.common.wording import nearest
     from pytest_synctool.config.settings import lines, settings
-    from pytest_synctool.words import nearest
 
     found = settings(config)
     name = "masterdir" if arguments.masterdir else arguments.setting or f"{arguments.command}_cmd"
@@ -198,8 +198,8 @@ def _write_json(config: Config) -> None:
 
 def _check(config: Config) -> int:
     """Tell the findings of lint. The status says whether there are any. Raises RepositoryError."""
-    from pytest_synctool import repository
     from pytest_synctool.lint import lint
+    from pytest_synctool.repository import resolution as repository
 
     status, here = common.OK, Path.cwd()
     for rule, findings in lint(config, repository.load(config)).items():
@@ -213,7 +213,8 @@ def _check(config: Config) -> int:
 
 
 def _scan_attributes(config: Config) -> int:
-    from pytest_synctool import attributes, repository
+    from pytest_synctool.repository import attributes
+    from pytest_synctool.repository import resolution as repository
 
     # An attributes.yaml that is there already is not read: the tree is asked.
     found = repository.walk(

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_synctool.cli import common, many
+from pytest_synctool.cli import common
+from pytest_synctool.cli import fleet as many
 from pytest_synctool.errors import SynctoolError
 
 if TYPE_CHECKING:
     from pytest_synctool.dsh.calls import Call
-    from pytest_synctool.dsh.conductor import Conductor
-    from pytest_synctool.dsh.speech import Speech
+    from pytest_synctool.dsh.output import Speech
+    from pytest_synctool.dsh.runner import Conductor
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,7 +98,7 @@ class Copies:
 
     def done(self, node: str) -> Sequence[bytes]:
         """A line for each file, with the name that it has now."""
-        from pytest_synctool.model import printable
+        from pytest_synctool.common.wording import printable
 
         if self.arguments.quiet:
             return ()

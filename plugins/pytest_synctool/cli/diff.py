@@ -7,17 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from pytest_synctool.audit.content_diff import Comparer, copies
+from pytest_synctool.audit.content_verdict import Verdict, grouped
 from pytest_synctool.cli import common
-from pytest_synctool.cli.reaching import connections_of
+from pytest_synctool.cli.connections import connections_of
+from pytest_synctool.common.nodenames import fold
+from pytest_synctool.common.wording import printable
 from pytest_synctool.config import Config
-from pytest_synctool.contentdiff import Comparer, copies
-from pytest_synctool.difference import Verdict, grouped
+from pytest_synctool.engine.fanout import Fanout, Turn
 from pytest_synctool.errors import RemoteError, SelectionError, TransportError
-from pytest_synctool.fanout import Fanout, Turn
-from pytest_synctool.model import Node, printable
-from pytest_synctool.nodeset import fold
-from pytest_synctool.repository import Entry, Repository
-from pytest_synctool.source import Tree
+from pytest_synctool.model import Node
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.resolution import Repository
+from pytest_synctool.repository.source import Tree
 
 
 def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace) -> int:

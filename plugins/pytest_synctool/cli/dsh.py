@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_synctool.cli import common, many
+from pytest_synctool.cli import common
+from pytest_synctool.cli import fleet as many
 
 if TYPE_CHECKING:
+    from pytest_synctool.connection.route import Reach
+    from pytest_synctool.connection.ssh import SshSettings
     from pytest_synctool.dsh.calls import Call
     from pytest_synctool.dsh.multiplex import OpenWays
-    from pytest_synctool.dsh.reach import Reach
-    from pytest_synctool.ssh import SshSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,8 +72,8 @@ def _main(argv: Sequence[str] | None) -> int:
     if not (words or arguments.multiplex or arguments.control):
         parser.error("no command: expected one behind the options, like `dsh uptime`")
     found = many.fleet(arguments)
+    from pytest_synctool.connection.control_sockets import Sockets
     from pytest_synctool.dsh.multiplex import OpenWays
-    from pytest_synctool.sockets import Sockets
 
     open_ways = OpenWays(Sockets.of_user(os.environ))
     if arguments.control:
@@ -102,7 +103,7 @@ class Commands:
         """What to run here for a line."""
         if node in self.ways:
             return self.ways[node].argv(line)
-        from pytest_synctool.dsh.reach import reach
+        from pytest_synctool.connection.route import reach
         from pytest_synctool.model import Node
 
         return reach(Node(node, (node, "all"), node), self.settings).argv(line)
@@ -140,7 +141,7 @@ def _run(found: many.Fleet, commands: Commands, arguments: Namespace) -> int:
 
 def _show(commands: Commands, arguments: Namespace) -> None:
     """Show the command lines, without the words by which a command announces itself."""
-    from pytest_synctool.nodeset import fold
+    from pytest_synctool.common.nodenames import fold
 
     stream = sys.stdout if arguments.unix else sys.stderr
     routed, file = (frozenset[str](), "") if arguments.no_tree else _routed(commands.ways)
@@ -158,7 +159,7 @@ def _routed(ways: Mapping[str, Reach]) -> tuple[frozenset[str], str]:
         return frozenset(), ""  # as mostly, and before ClusterShell is loaded as a whole
     from ClusterShell.Task import task_self
 
-    from pytest_synctool.dsh.tree import routed, topology
+    from pytest_synctool.dsh.gateways import routed, topology
 
     task = task_self()
     file = topology(task)
@@ -208,6 +209,6 @@ def _control(found: many.Fleet, arguments: Namespace, open_ways: OpenWays) -> in
 
 
 def _last(said: bytes) -> str:
-    from pytest_synctool.model import printable
+    from pytest_synctool.common.wording import printable
 
     return printable(said.strip().rpartition(b"\n")[2].strip())

@@ -14,8 +14,8 @@ from pytest_synctool.cli import common
 from pytest_synctool.errors import HistoryError
 
 if TYPE_CHECKING:
-    from pytest_synctool.history.periods import Life
-    from pytest_synctool.history.reading import History, Run
+    from pytest_synctool.report.history.periods import Life
+    from pytest_synctool.report.history.reader import History, Run
     from pytest_synctool.report.record import EntryName
 
 _LAST: Final = re.compile(r"-[1-9][0-9]{0,5}")
@@ -67,7 +67,7 @@ def _main(argv: Sequence[str] | None) -> int:
     arguments = parser.parse_args(argv)
     if (clash := _clash(arguments)) is not None:
         parser.error(clash)
-    from pytest_synctool.history.database import NAME
+    from pytest_synctool.report.history.database import NAME
 
     path = Path(arguments.reports or ".", NAME)
     if arguments.path is not None:
@@ -80,8 +80,8 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _tell_runs(path: Path, arguments: Namespace) -> None:
-    from pytest_synctool.history import telling
-    from pytest_synctool.history.reading import opened
+    from pytest_synctool.report.history import wording as telling
+    from pytest_synctool.report.history.reader import opened
 
     with opened(path) as history:
         runs = history.runs[-(arguments.last or len(history.runs)) :]
@@ -92,9 +92,9 @@ def _tell_runs(path: Path, arguments: Namespace) -> None:
 
 
 def _tell_life(path: Path, arguments: Namespace) -> None:
-    from pytest_synctool.history import telling
-    from pytest_synctool.history.periods import life
-    from pytest_synctool.history.reading import opened
+    from pytest_synctool.report.history import wording as telling
+    from pytest_synctool.report.history.periods import life
+    from pytest_synctool.report.history.reader import opened
 
     found: dict[EntryName, dict[str, Life]] = {}
     with opened(path) as history:
@@ -113,8 +113,7 @@ def _tell_life(path: Path, arguments: Namespace) -> None:
 
 def _entries(history: History, asked: str, path: Path) -> list[EntryName]:
     """The entries with a path, of every kind. Raises HistoryError if there is none."""
-    from pytest_synctool.model import printable
-    from pytest_synctool.words import nearest
+    from pytest_synctool.common.wording import nearest, printable
 
     wanted = printable(os.fsencode(asked))
     spellings = {wanted} | ({printable(common.destination(asked))} if asked.startswith("/") else set())
@@ -127,8 +126,8 @@ def _entries(history: History, asked: str, path: Path) -> list[EntryName]:
 
 def _select(found: dict[EntryName, dict[str, Life]], arguments: Namespace, path: Path) -> None:
     """Leave the nodes that are asked for. Raises HistoryError for one that no run has seen the entry on."""
-    from pytest_synctool.nodeset import unfold
-    from pytest_synctool.words import nearest
+    from pytest_synctool.common.nodenames import unfold
+    from pytest_synctool.common.wording import nearest
 
     wanted = list(dict.fromkeys(unfold(",".join(arguments.node), origin="-n")))
     known = {node for lives in found.values() for node in lives}
@@ -141,9 +140,9 @@ def _select(found: dict[EntryName, dict[str, Life]], arguments: Namespace, path:
 
 
 def _tell_differences(path: Path, arguments: Namespace) -> None:
-    from pytest_synctool.history import telling
-    from pytest_synctool.history.between import between
-    from pytest_synctool.history.reading import opened
+    from pytest_synctool.report.history import wording as telling
+    from pytest_synctool.report.history.comparison import between
+    from pytest_synctool.report.history.reader import opened
 
     with opened(path) as history:
         first, second = sorted((_run(history, text, path) for text in arguments.between), key=lambda run: run.seq)
@@ -174,7 +173,7 @@ def _run(history: History, text: str, path: Path) -> Run:
 
 
 def _print(lines: Iterable[str]) -> None:
-    from pytest_synctool.model import printable_text
+    from pytest_synctool.common.wording import printable_text
 
     for line in lines:
         print(printable_text(line))
@@ -183,7 +182,7 @@ def _print(lines: Iterable[str]) -> None:
 def _write_json(value: dict[str, object]) -> None:
     import json
 
-    from pytest_synctool.history.telling import FORMAT
+    from pytest_synctool.report.history.wording import FORMAT
 
     json.dump({"version": FORMAT} | value, sys.stdout, indent=1)
     print()

@@ -13,7 +13,7 @@ from pytest_synctool.errors import SelectionError
 if TYPE_CHECKING:
     from pytest_synctool.config import Config
     from pytest_synctool.model import Node
-    from pytest_synctool.repository import Repository
+    from pytest_synctool.repository.resolution import Repository
 
 _STATUSES: Final = (
     "Exit status: 0 if all is in sync or was fixed, 1 if something differs or -r names what no selected node has, "
@@ -163,7 +163,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
         return update.run(arguments)
     from pytest_synctool import config as configuration
-    from pytest_synctool import repository
+    from pytest_synctool.repository import resolution as repository
 
     config = configuration.load(common.locate(arguments))
     everyone = config.nodes.values() if arguments.manifest else None
@@ -173,7 +173,7 @@ def _main(argv: Sequence[str] | None) -> int:
         nodes = common.selected(config, arguments, default=everyone)
     found = repository.load(config)
     if arguments.manifest:
-        from pytest_synctool import manifest
+        from pytest_synctool.repository import manifest
 
         status = common.OK
         manifest.write(found, nodes, sys.stdout)
@@ -199,7 +199,7 @@ def _own(config: Config, arguments: Namespace) -> Node | None:
     """The node that this machine is, with a local connection, if that is what is meant. Raises SelectionError."""
     if arguments.nodename is None and "localhost" not in ",".join(arguments.node).split(","):
         return None
-    from pytest_synctool import standalone
+    from pytest_synctool.config import own_node as standalone
 
     expression = ",".join(arguments.node) or None
     if not standalone.is_wanted(config, expression, arguments.nodename, origin="-n"):
@@ -210,9 +210,9 @@ def _own(config: Config, arguments: Namespace) -> Node | None:
 
 
 def _work(config: Config, found: Repository, nodes: Sequence[Node], arguments: Namespace, *, local: bool) -> int:
-    from pytest_synctool.cli.work import Work
-    from pytest_synctool.model import printable
-    from pytest_synctool.nodeset import natural
+    from pytest_synctool.cli.run import Work
+    from pytest_synctool.common.nodenames import natural
+    from pytest_synctool.common.wording import printable
 
     known = {entry.destination for node in nodes for entry in found.entries(node)} if arguments.single else set()
     for destination in arguments.single:
@@ -224,8 +224,8 @@ def _work(config: Config, found: Repository, nodes: Sequence[Node], arguments: N
 
 def _refer(found: Repository, nodes: Sequence[Node], arguments: Namespace) -> int:
     """Print the source of each destination on each node. The status says whether each is on at least one."""
-    from pytest_synctool.explain import Explainer
-    from pytest_synctool.model import printable
+    from pytest_synctool.common.wording import printable
+    from pytest_synctool.repository.explain import Explainer
 
     destinations: dict[bytes, None] = dict.fromkeys(arguments.ref)
     missing = set(destinations)
@@ -244,7 +244,7 @@ def _refer(found: Repository, nodes: Sequence[Node], arguments: Namespace) -> in
 
 def _sources(found: Repository, node: Node, destinations: Collection[bytes]) -> dict[bytes, str]:
     """The sources in the overlay tree, as the documentation writes them: `/etc/resolv.conf._somegroup`."""
-    from pytest_synctool.source import Tree
+    from pytest_synctool.repository.source import Tree
 
     return {
         entry.destination: entry.source.shown.removeprefix(Tree.OVERLAY.value)

@@ -13,7 +13,7 @@ from typing import Final
 
 from pytest_synctool import __version__
 from pytest_synctool.cli import common
-from pytest_synctool.release import NAME, compared, is_wheel, latest, reason
+from pytest_synctool.cli.pip_output import NAME, compared, is_wheel, latest, reason
 
 # pip asks nobody, and does not try for long.
 _PIP: Final = ("-P", "-m", "pip", "--no-input", "--disable-pip-version-check", "--no-color", "--retries=1")

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from pytest_synctool.common.textfile import read as read_text
+from pytest_synctool.common.yaml_values import NotYamlError
 from pytest_synctool.config.builder import Builder
 from pytest_synctool.config.model import Config, OnUpdate, Place
 from pytest_synctool.config.statements import Statement, is_yaml, read, to_yaml
 from pytest_synctool.errors import ConfigError
-from pytest_synctool.textfile import read as read_text
-from pytest_synctool.yamlvalues import NotYamlError
 
 __all__ = ["Config", "OnUpdate", "Place", "as_yaml", "find", "load", "parse"]
 

@@ -11,14 +11,14 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
 
+from pytest_synctool.common.wording import TRUTHS, Hints, nearest
+from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.config.model import DEFAULT_NUM_PROC, IMPLICIT_GROUPS, Config, OnUpdate, Place
 from pytest_synctool.config.ranges import RangeError, expand, is_name, spread
+from pytest_synctool.config.selection import NONE, select
 from pytest_synctool.config.statements import NAME_EXPECTED, Statement
 from pytest_synctool.errors import ConfigError, SelectionError
-from pytest_synctool.masterdir import IgnoreRules
 from pytest_synctool.model import Node
-from pytest_synctool.nodeset import NONE, select
-from pytest_synctool.words import TRUTHS, Hints, nearest
 
 _SPECIFIERS: Final = ("interface", "ipaddress", "hostname", "connection", "rsync")
 

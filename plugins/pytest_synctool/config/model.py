@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from pytest_synctool.masterdir import IgnoreRules
+from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.model import Node
 
 DEFAULT_NUM_PROC: Final = 64

@@ -13,9 +13,9 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final
 
+from pytest_synctool.common.wording import nearest
+from pytest_synctool.common.yaml_values import Items, Table, Text, Value
 from pytest_synctool.config.model import Place
-from pytest_synctool.words import nearest
-from pytest_synctool.yamlvalues import Items, Table, Text, Value
 
 Complain = Callable[[Place, str], None]
 
@@ -110,7 +110,7 @@ _YAML_KEYS: Final = {"nodes": "node", "groups": "group", "ignore_nodes": "ignore
 
 
 def _of_yaml(text: str, path: Path, complain: Complain) -> Iterator[Statement]:
-    from pytest_synctool import yamlfile  # most configurations are not YAML
+    from pytest_synctool.common import yaml_parser as yamlfile  # most configurations are not YAML
 
     yield from _YamlReader(path, complain).statements(yamlfile.parse(text))
 
@@ -218,7 +218,7 @@ class _YamlReader:
 
 def to_yaml(statements: Iterable[Statement]) -> str:
     """The YAML spelling of the statements of a sound configuration; comments are not among them."""
-    from pytest_synctool import yamlfile
+    from pytest_synctool.common import yaml_parser as yamlfile
 
     document: dict[str, Any] = {}
     yaml_keys = {keyword: key for key, keyword in _YAML_KEYS.items()}

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from pytest_synctool.model import printable
-from pytest_synctool.ssh import SSH_FAILED, last_word
+from pytest_synctool.common.wording import printable
+from pytest_synctool.connection.ssh import SSH_FAILED, last_word
 
 UNREACHABLE: Final = 3
 TIMED_OUT: Final = 124  # as timeout(1) says it

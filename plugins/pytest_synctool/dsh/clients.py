@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 from ClusterShell.Engine.Engine import E_READ, E_WRITE
 from ClusterShell.Worker.Exec import ExecClient, ExecWorker
 
-from pytest_synctool.dsh.feed import Feed
+from pytest_synctool.dsh.stdin import Feed
 
 # What a process that is told to end may take for it: rsync removes what it has not finished, ssh says goodbye.
 _PATIENCE: Final = 0.5

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from pytest_synctool import rsync
-from pytest_synctool.dsh.reach import Reach
+from pytest_synctool.common.shell import COMPLETE
+from pytest_synctool.common.wording import printable
+from pytest_synctool.connection import rsync
+from pytest_synctool.connection.route import Reach
 from pytest_synctool.errors import SynctoolError
-from pytest_synctool.model import printable
-from pytest_synctool.shell import COMPLETE
 
 if TYPE_CHECKING:
     from tarfile import TarInfo
@@ -156,7 +156,7 @@ def pack(stream: BinaryIO, files: Sequence[Path]) -> list[bytes]:
 
     Returns what rsync would say of the special files that are left out.
     """
-    from pytest_synctool import tarball  # most nodes have rsync
+    from pytest_synctool.connection import tarball  # most nodes have rsync
 
     left_out: list[bytes] = []
 

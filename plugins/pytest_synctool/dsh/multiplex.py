@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_synctool.dsh.reach import Reach
-from pytest_synctool.sockets import Sockets, is_open
+from pytest_synctool.connection.control_sockets import Sockets, is_open
+from pytest_synctool.connection.route import Reach
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from types import MappingProxyType
 from typing import Final
 
 from pytest_synctool.config.model import Config
-from pytest_synctool.lint import files, names, precedence, vital, waivers
-from pytest_synctool.lint.subject import Finding, Subject
-from pytest_synctool.repository import Repository
+from pytest_synctool.lint import dangerous_delete as vital
+from pytest_synctool.lint import files, names, precedence, waivers
+from pytest_synctool.lint.context import Finding, Subject
+from pytest_synctool.repository.resolution import Repository
 
 __all__ = ["RULES", "Finding", "Rule", "Subject", "lint"]
 

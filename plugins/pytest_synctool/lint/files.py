@@ -8,11 +8,11 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pytest_synctool.lint.subject import SCRIPTS, ExpectedMode, Finding, Subject, is_directory
-from pytest_synctool.masterdir import Candidate
-from pytest_synctool.model import Kind, printable
-from pytest_synctool.source import Source, Tree
-from pytest_synctool.words import nearest
+from pytest_synctool.common.wording import nearest, printable
+from pytest_synctool.lint.context import SCRIPTS, ExpectedMode, Finding, Subject, is_directory
+from pytest_synctool.model import Kind
+from pytest_synctool.repository.masterdir import Candidate
+from pytest_synctool.repository.source import Source, Tree
 
 _OTHERS_WRITE = 0o002
 _STICKY = 0o1000

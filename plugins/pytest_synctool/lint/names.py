@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from pytest_synctool.config.model import Place
+from pytest_synctool.lint.context import Finding, Subject, first_of
 from pytest_synctool.lint.precedence import case_only_destinations
-from pytest_synctool.lint.subject import Finding, Subject, first_of
-from pytest_synctool.masterdir import Reason
-from pytest_synctool.source import Tree
+from pytest_synctool.repository.masterdir import Reason
+from pytest_synctool.repository.source import Tree
 
 _WHAT_TO_DO: Final = {
     Reason.NO_EXTENSION: "rename it",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_synctool.lint.subject import Finding, Subject, some
-from pytest_synctool.masterdir import Candidate, Key
-from pytest_synctool.model import printable
-from pytest_synctool.source import Tree
+from pytest_synctool.common.wording import printable
+from pytest_synctool.lint.context import Finding, Subject, some
+from pytest_synctool.repository.masterdir import Candidate, Key
+from pytest_synctool.repository.source import Tree
 
 
 def shadowed(subject: Subject) -> Iterator[Finding]:

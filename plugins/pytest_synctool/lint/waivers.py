@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import date
 
 from pytest_synctool.config.model import Place
-from pytest_synctool.lint.subject import Finding, Subject, first_of
-from pytest_synctool.source import Tree
-from pytest_synctool.waivers import InForce, Waiver
+from pytest_synctool.lint.context import Finding, Subject, first_of
+from pytest_synctool.repository.source import Tree
+from pytest_synctool.repository.waivers import InForce, Waiver
 
 
 def waiver_unused(subject: Subject) -> Iterator[Finding]:

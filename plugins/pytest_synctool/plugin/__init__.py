@@ -12,11 +12,7 @@ from pytest_synctool.plugin.run import (
     pytest_sessionfinish,
     pytest_sessionstart,
 )
-from pytest_synctool.plugin.terminal import (
-    pytest_report_header,
-    pytest_report_teststatus,
-    pytest_terminal_summary,
-)
+from pytest_synctool.plugin.terminal import pytest_report_header, pytest_report_teststatus, pytest_terminal_summary
 from pytest_synctool.plugin.testinfra_hosts import pytest_generate_tests
 
 __all__ = [

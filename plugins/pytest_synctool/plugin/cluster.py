@@ -12,17 +12,18 @@ from typing import Any, Final
 import pytest
 
 from pytest_synctool import config as configuration
-from pytest_synctool import standalone
-from pytest_synctool.connections import Connections
+from pytest_synctool.config import own_node as standalone
+from pytest_synctool.config.selection import select, terms
+from pytest_synctool.connection.connections import Connections
+from pytest_synctool.connection.processes import Processes
+from pytest_synctool.connection.ssh import SshSettings
+from pytest_synctool.connection.transport import Sudo
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
-from pytest_synctool.nodeset import select, terms
 from pytest_synctool.report.tally import Tally
-from pytest_synctool.repository import Repository
-from pytest_synctool.repository import load as load_repository
-from pytest_synctool.ssh import SshSettings
-from pytest_synctool.transport import Processes, Sudo
-from pytest_synctool.waivers import NOTHING_WAIVED, InForce
+from pytest_synctool.repository.resolution import Repository
+from pytest_synctool.repository.resolution import load as load_repository
+from pytest_synctool.repository.waivers import NOTHING_WAIVED, InForce
 
 # The package of the compliance suite, in a checkout and installed.
 SUITE: Final = "synctool_checks"

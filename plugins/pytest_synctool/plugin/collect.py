@@ -18,14 +18,14 @@ from typing import Any, Final, Self
 
 import pytest
 
-from pytest_synctool import plan
-from pytest_synctool.checking import Check, CheckFunction
+from pytest_synctool.audit.check import Check, CheckFunction
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
-from pytest_synctool.nodeids import encode
 from pytest_synctool.plugin.cluster import BY_NODE, SUITE, Cluster, cluster_of
-from pytest_synctool.repository import Entry
-from pytest_synctool.source import Tree
+from pytest_synctool.report.nodeids import encode
+from pytest_synctool.repository import commands
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.source import Tree
 
 # Other suites have functions named check_* too, which are none of our business.
 _CHECK_DEFINITION = re.compile(rb"^def check_\w+\(\s*entry\b", re.MULTILINE)
@@ -138,18 +138,20 @@ class Checks:
         marks = _marks(self.function)
         if _POST in marks:
             for entry in entries:
-                for command in plan.commands_of(entry):
+                for command in commands.commands_of(entry):
                     yield f"{command.kind}:".encode() + entry.destination, Check(entry, self.function, command)
             return
         if _TASK in marks:
             for entry in entries if self.config.option.synctool_tasks else ():
                 if entry.tree is Tree.TASKS:
-                    yield entry.destination, Check(entry, self.function, plan.task(entry))
+                    yield entry.destination, Check(entry, self.function, commands.task(entry))
             return
         if _ALWAYS in marks:
             if self.config.option.synctool_fix:
                 config = self.cluster.config
-                for entry, command in (plan.always(text, os.fsencode(config.masterdir)) for text in config.always_run):
+                for entry, command in (
+                    commands.always(text, os.fsencode(config.masterdir)) for text in config.always_run
+                ):
                     yield entry.destination, Check(entry, self.function, command)
             return
         tree = Tree.DELETE if Tree.DELETE.value in marks else Tree.OVERLAY

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 import pytest
 
-from pytest_synctool.report.expand import is_entry
+from pytest_synctool.plugin.node_reports import is_entry
 
 
 def _node_report(node: str, seconds: float) -> pytest.TestReport:

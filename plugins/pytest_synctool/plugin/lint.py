@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_synctool.nodeids import encode
 from pytest_synctool.plugin.cluster import cluster_of
+from pytest_synctool.report.nodeids import encode
 
 if TYPE_CHECKING:
     from pytest_synctool.lint import Finding

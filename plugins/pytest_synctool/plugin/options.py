@@ -8,9 +8,10 @@ from typing import Final
 
 import pytest
 
-from pytest_synctool import batches
+from pytest_synctool.config.selection import terms
+from pytest_synctool.connection.ssh_backend import install_ssh_backend, restore_ssh_backend
+from pytest_synctool.engine import batches
 from pytest_synctool.errors import SynctoolError
-from pytest_synctool.nodeset import terms
 from pytest_synctool.plugin.arguments import settle_arguments
 from pytest_synctool.plugin.cluster import (
     BY_ENTRY,
@@ -25,12 +26,10 @@ from pytest_synctool.plugin.cluster import (
     today,
     wants_cluster,
 )
-from pytest_synctool.plugin.lock import lock
-from pytest_synctool.plugin.log import LOG, open_log
-from pytest_synctool.plugin.machines import check_fingerprint, check_machines
+from pytest_synctool.plugin.repairs import LOG, lock, open_log
 from pytest_synctool.plugin.reports import open_reports
+from pytest_synctool.plugin.xdist.admin_machines import check_fingerprint, check_machines
 from pytest_synctool.report.tally import Tally
-from pytest_synctool.transport import install_ssh_backend, restore_ssh_backend
 
 _TESTINFRA_SSH = pytest.StashKey[str]()
 _BATCH_OPTIONS: Final = (

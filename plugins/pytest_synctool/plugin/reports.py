@@ -13,13 +13,14 @@ from typing import IO, Final
 
 import pytest
 
-from pytest_synctool.accounts import user_name
+from pytest_synctool.common.accounts import user_name
 from pytest_synctool.plugin.cluster import Cluster, is_worker
-from pytest_synctool.report import document, files
-from pytest_synctool.report.document import Known, NotADocumentError, known_drift
+from pytest_synctool.report import drift_json as document
+from pytest_synctool.report import files
+from pytest_synctool.report.ci import code_quality, markdown, workflow_commands
+from pytest_synctool.report.drift_json import Known, NotADocumentError, known_drift
 from pytest_synctool.report.metrics import metrics
-from pytest_synctool.report.past import Lives, Past
-from pytest_synctool.report.pipeline import code_quality, markdown, workflow_commands
+from pytest_synctool.report.previous_runs import Lives, Past
 from pytest_synctool.report.record import RESTORE, NodeRecord, RunRecord
 
 _DEFAULT: Final = "reports"
@@ -142,8 +143,8 @@ class Reports:
         if self._directory is None or not keep:
             return {}, ()
         # With SQLite, which most of pytest's runs do without.
-        from pytest_synctool.history.store import record
-        from pytest_synctool.plugin.asked import signatures_of
+        from pytest_synctool.plugin.signatures import signatures_of
+        from pytest_synctool.report.history.recorder import record
 
         recorded = record(self._directory / "history.sqlite", self.run, signatures_of(self._cluster), keep)
         if recorded.problem is not None:

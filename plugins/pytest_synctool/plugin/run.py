@@ -11,11 +11,11 @@ from typing import Final
 
 import pytest
 
-from pytest_synctool.batches import Batches, Size, split
-from pytest_synctool.checking import NodeResult, Settings
-from pytest_synctool.engine import Engine
-from pytest_synctool.fanout import Fanout, Turn
-from pytest_synctool.model import Outcome, Status
+from pytest_synctool.engine.batches import Batches, Size, split
+from pytest_synctool.engine.engine import Engine
+from pytest_synctool.engine.fanout import Fanout, Turn
+from pytest_synctool.engine.settings import Settings
+from pytest_synctool.model import NodeResult, Outcome, Status
 from pytest_synctool.plugin.cluster import (
     BY_NODE,
     CLUSTER,
@@ -27,19 +27,19 @@ from pytest_synctool.plugin.cluster import (
     is_worker,
     waivers_of,
 )
-from pytest_synctool.plugin.findings import FINDINGS, Findings, check_granularity, to_be_fixed
-from pytest_synctool.plugin.fold import Folding, NodeItem
-from pytest_synctool.plugin.garbage import GarbageRarely
+from pytest_synctool.plugin.gc_tuning import GarbageRarely
 from pytest_synctool.plugin.junit import register_junit
-from pytest_synctool.plugin.live import LiveLine, live_line
-from pytest_synctool.plugin.lock import who
-from pytest_synctool.plugin.log import LOG
-from pytest_synctool.plugin.machines import Machines
+from pytest_synctool.plugin.last_audit import FINDINGS, Findings, check_granularity, to_be_fixed
+from pytest_synctool.plugin.live_line import LiveLine, live_line
+from pytest_synctool.plugin.node_items import Folding, NodeItem
+from pytest_synctool.plugin.node_reports import cut, pack, reports, unpack
+from pytest_synctool.plugin.repairs import LOG
 from pytest_synctool.plugin.reports import REPORTS
-from pytest_synctool.plugin.stale import register_stale_waivers
-from pytest_synctool.plugin.turns import Turns, turns_of
-from pytest_synctool.report.expand import cut, pack, reports, unpack
-from pytest_synctool.report.nodetests import NodeTests
+from pytest_synctool.plugin.run_order import Turns, turns_of
+from pytest_synctool.plugin.stale_waivers import register_stale_waivers
+from pytest_synctool.plugin.xdist.admin_machines import Machines
+from pytest_synctool.report.node_tests import NodeTests
+from pytest_synctool.repository.lock import who
 
 _MOST_LETTERS: Final = 2_000
 _REST: Final = 0.25  # seconds between two looks at what there is to start and to tell
@@ -60,7 +60,7 @@ def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
     option = config.option
     explain = None
     if option.synctool_explain:
-        from pytest_synctool.explain import Explainer  # most runs do without
+        from pytest_synctool.repository.explain import Explainer  # most runs do without
 
         explain = Explainer(cluster.repository).of_entry
     return Settings(
@@ -200,7 +200,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if plugins.hasplugin("dsession"):
         plugins.register(Expansion(session), "synctool-expansion")
         if CLUSTER in session.config.stash:
-            from pytest_synctool.plugin.workers import Workers  # with xdist's schedulers, which most runs do without
+            from pytest_synctool.plugin.xdist.workers import (
+                Workers,  # with xdist's schedulers, which most runs do without
+            )
 
             # Not when pytest is configured: xdist registers its session only after every other plugin's turn.
             plugins.register(Workers(session), "synctool-workers")

@@ -7,16 +7,16 @@ from typing import Any, Final
 
 import pytest
 
-from pytest_synctool.nodeset import fold
+from pytest_synctool.common.nodenames import fold
+from pytest_synctool.common.wording import nodes_in_words
 from pytest_synctool.plugin.cluster import BY_NODE, CLUSTER, TALLY, Cluster, changes_nodes
 from pytest_synctool.plugin.durations import durations_of_nodes
-from pytest_synctool.plugin.log import LOG
+from pytest_synctool.plugin.node_reports import is_entry, is_fixed, letter_of
+from pytest_synctool.plugin.repairs import LOG
 from pytest_synctool.plugin.reports import REPORTS
-from pytest_synctool.plugin.stale import is_stale
-from pytest_synctool.report.expand import is_entry, is_fixed, letter_of
+from pytest_synctool.plugin.stale_waivers import is_stale
 from pytest_synctool.report.summary import in_a_line, summary
 from pytest_synctool.report.tally import Tally
-from pytest_synctool.words import nodes_in_words
 
 _MOST_SHOWN: Final = 10
 _LETTER_COLOURS: Final = {".": "green", "+": "green", "s": "yellow", "x": "yellow", "F": "red", "E": "red"}

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from pytest_synctool.checking import NodeResult
-from pytest_synctool.model import Status
-from pytest_synctool.nodeset import fold
+from pytest_synctool.common.nodenames import fold
+from pytest_synctool.model import NodeResult, Status
 
 _SLOW: Final = 2.0  # seconds
 _MOST_NAMED: Final = 5

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from pytest_synctool.checking import NOT_KEPT, NOT_RUN, NodeResult
-from pytest_synctool.model import Outcome, Status, printable
-from pytest_synctool.nodeids import decode
-from pytest_synctool.report.nodetests import NodeTests, reason
+from pytest_synctool.common.wording import printable
+from pytest_synctool.model import NOT_KEPT, NOT_RUN, NodeResult, Outcome, Status
+from pytest_synctool.report.node_tests import NodeTests, reason
+from pytest_synctool.report.nodeids import decode
 
 # The built-in checks, by the end of their test file's name, and what they are about.
 _SUITE: Final = "synctool_checks/test_"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from pytest_synctool.errors import RepositoryError
-from pytest_synctool.fingerprint import digest, state_values
-from pytest_synctool.repository import Entry
-from pytest_synctool.source import Tree
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.fingerprint import digest, state_values
+from pytest_synctool.repository.source import Tree
 
 UNREADABLE: Final = "unreadable"
 _ABSENT: Final = "absent"

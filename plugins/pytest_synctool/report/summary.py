@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from pytest_synctool.model import Status, printable_text
-from pytest_synctool.nodeset import fold
-from pytest_synctool.report.grouped import RANKS, WORDS, of_most_nodes_first
+from pytest_synctool.common.nodenames import fold
+from pytest_synctool.common.wording import in_brackets, nodes_in_words, printable_text
+from pytest_synctool.model import Status
+from pytest_synctool.report.grouping import RANKS, WORDS, of_most_nodes_first
 from pytest_synctool.report.record import StaleWaiver
 from pytest_synctool.report.tally import Tally
-from pytest_synctool.words import in_brackets, nodes_in_words
 
 _MOST_FINDINGS: Final = 40
 _MOST_WARNINGS: Final = 10

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pytest_synctool.checking import NOT_KEPT, NOT_RUN, NodeResult
-from pytest_synctool.model import Status
-from pytest_synctool.report.grouped import findings_of, text_of
-from pytest_synctool.report.nodetests import NodeTests, reason
+from pytest_synctool.model import NOT_KEPT, NOT_RUN, NodeResult, Status
+from pytest_synctool.report.grouping import findings_of, text_of
+from pytest_synctool.report.node_tests import NodeTests, reason
 from pytest_synctool.report.record import NodeRecord, Recorder
 
 

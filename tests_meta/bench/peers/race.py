@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from pytest_synctool.embedded import missing_requirements
+from pytest_synctool.demo.embedded import missing_requirements
 
 from tests_meta.bench import audit, project
 from tests_meta.bench.audit import CLUSH

@@ -12,11 +12,11 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from pytest_synctool import __version__
-from pytest_synctool.model import printable_text
-from pytest_synctool.report.page import telling
+from pytest_synctool.common.wording import printable_text
+from pytest_synctool.report.page import wording as telling
 from pytest_synctool.report.page.data import data, readable
 from pytest_synctool.report.page.trend import trend
-from pytest_synctool.report.past import Lives, Past
+from pytest_synctool.report.previous_runs import Lives, Past
 from pytest_synctool.report.record import RunRecord
 
 # In the order in which they need each other.

@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
-from pytest_synctool.checking import NOT_KEPT, NOT_RUN
-from pytest_synctool.model import Outcome, Status, printable_text
-from pytest_synctool.report.grouped import waiver_in_words
-from pytest_synctool.report.past import Life, Lives
+from pytest_synctool.common.wording import printable_text
+from pytest_synctool.model import NOT_KEPT, NOT_RUN, Outcome, Status
+from pytest_synctool.report.grouping import waiver_in_words
+from pytest_synctool.report.previous_runs import Life, Lives
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 
 _MOST_OF_DIFFS: Final = 8 << 20  # characters of all of them together

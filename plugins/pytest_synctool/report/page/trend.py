@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pytest_synctool.report.page.data import readable
-from pytest_synctool.report.past import Past
+from pytest_synctool.report.previous_runs import Past
 from pytest_synctool.report.record import RESTORE, RunRecord
 
 _HEIGHT: Final = 120

@@ -1,0 +1,65 @@
+"""Expected against actual state: what differs, in words an administrator reads at a glance."""
+
+from __future__ import annotations
+
+from pytest_synctool.common.wording import printable
+from pytest_synctool.model import ABSENT, Absent, Change, FileState, Kind
+
+
+def compare(expected: FileState, actual: FileState | Absent) -> list[Change]:
+    """The differences between the expected state and what was found; empty when they agree.
+
+    Compared are type, then size, and MD5 only where sizes agree; link target; owner and group by name, or by number
+    where a name is unknown on either side; the permission bits. Nothing else is compared where the type differs.
+    """
+    if actual is ABSENT:
+        return [Change("missing", expected.kind.value, "nothing")]
+    if expected.kind is not actual.kind:
+        return [Change("type", expected.kind.value, actual.kind.value)]
+    return [*_content(expected, actual), *_ownership(expected, actual)]
+
+
+def _content(expected: FileState, actual: FileState) -> list[Change]:
+    if expected.kind is Kind.LINK and expected.target != actual.target:
+        return [Change("link target", printable(expected.target or b""), printable(actual.target or b""))]
+    if expected.kind is not Kind.FILE:
+        return []
+    if expected.size != actual.size:
+        return [Change("file size", f"{expected.size} bytes", f"{actual.size} bytes")]
+    if expected.md5 != actual.md5:
+        return [Change("MD5", str(expected.md5), str(actual.md5))]
+    return []
+
+
+def _ownership(expected: FileState, actual: FileState) -> list[Change]:
+    changes = []
+    if not _same(expected.owner, actual.owner, expected.uid, actual.uid):
+        changes.append(Change("owner", _shown(expected.owner, expected.uid), _shown(actual.owner, actual.uid)))
+    if not _same(expected.group, actual.group, expected.gid, actual.gid):
+        changes.append(Change("group", _shown(expected.group, expected.gid), _shown(actual.group, actual.gid)))
+    if expected.kind is not Kind.LINK and expected.mode != actual.mode:
+        changes.append(Change("mode", f"{expected.mode:04o}", f"{actual.mode:04o}"))
+    return changes
+
+
+def _shown(name: str | None, number: int) -> str:
+    return str(number) if name is None else printable(name.encode("utf-8", "surrogateescape"))
+
+
+def _same(expected_name: str | None, actual_name: str | None, expected_id: int, actual_id: int) -> bool:
+    if expected_name is None or actual_name is None:
+        return expected_id == actual_id
+    return expected_name == actual_name
+
+
+def compare_owed(actual: FileState | Absent) -> list[Change]:
+    """The difference for a command that a node still owes; empty when it does not. `actual` is its note there."""
+    return [] if actual is ABSENT else [Change("owed", "nothing", "a command that has not run since a change")]
+
+
+def compare_absent(actual: FileState | Absent) -> list[Change]:
+    """The difference for a path that must not exist; empty when there is nothing."""
+    if actual is ABSENT:
+        return []
+    found = actual.kind.value + (" (directories are never deleted)" if actual.kind is Kind.DIRECTORY else "")
+    return [Change("must not exist", "nothing", found)]

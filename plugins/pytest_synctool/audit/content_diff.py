@@ -1,0 +1,178 @@
+"""Contents of files on nodes, compared with the master's by the configuration's diff_cmd."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets as random
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from pytest_synctool.audit import fetch
+from pytest_synctool.audit.content_verdict import Contents, Verdict, as_lines, is_binary, judge
+from pytest_synctool.common.wording import printable
+from pytest_synctool.connection.transport import Transport
+from pytest_synctool.errors import RemoteError, TransportError
+from pytest_synctool.model import FileState, Kind, Outcome
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.secrecy import secret
+
+# In bytes. Of a file that is larger, or beyond so many of a node, reports have no diff: many nodes may differ.
+LARGEST_FILE: Final = 128 << 10
+_MOST_OF_A_NODE: Final = 2 << 20
+LARGEST_DIFF: Final = 64 << 10
+_MOST_REMEMBERED: Final = 500
+
+
+def copies(
+    transport: Transport, entries: Sequence[Entry], deadline: float, *, everything: bool = False
+) -> dict[bytes, fetch.Copy]:
+    """What a node has for entries, by the path that is looked at; with `everything` secrets too.
+
+    Raises TransportError and RemoteError.
+    """
+    requests = [_request(entry, everything=everything) for entry in entries]
+    nonce = random.token_hex(16).encode("ascii")
+    found: dict[bytes, fetch.Copy] = {}
+    parts = [requests] if transport.script_limit is None else [[request] for request in requests]
+    for part in parts:
+        answer = transport.run(fetch.script(part, nonce), deadline)
+        found.update(fetch.parse(part, nonce, answer.stdout))
+    return found
+
+
+def _request(entry: Entry, *, everything: bool) -> fetch.Request:
+    """What to ask a node for. What attributes.yaml or the master's file say is secret does not leave the node."""
+    expected = entry.expected
+    if expected.kind is not Kind.FILE:
+        return fetch.Request(entry.looked_at, content=False)
+    wanted = everything or secret(entry, expected, expected) is None
+    return fetch.Request(entry.looked_at, expected.size, expected.md5, content=wanted, secrets=everything)
+
+
+@dataclass(frozen=True)
+class Comparer:
+    """Compares by a command such as `diff -u`, which may take `timeout` seconds."""
+
+    command: Sequence[str]
+    timeout: float
+
+    def verdict(self, entry: Entry, copy: fetch.Copy, *, secrets: bool) -> Verdict:
+        """All that there is to say of a node's copy."""
+        found = judge(entry, entry.expected, copy, secrets=secrets)
+        return found if not isinstance(found, Contents) else found.before + self.contents(entry, found.theirs)
+
+    def contents(self, entry: Entry, theirs: bytes) -> Verdict:
+        """What differs between the source of an entry and other contents."""
+        try:
+            ours = _read(os.path.join(entry.source.masterdir, entry.source.relative))
+            if is_binary(ours) or is_binary(theirs):
+                return Verdict((f"{printable(entry.destination)}: binary files differ",))
+            return self._compared(entry, ours, theirs)
+        except OSError as error:
+            return Verdict(errors=(f"cannot compare {entry.source.shown}: {error.strerror}",))
+
+    def _compared(self, entry: Entry, ours: bytes, theirs: bytes) -> Verdict:
+        names = [entry.source.relative, b"node" + entry.destination]
+        with tempfile.TemporaryDirectory(prefix="synctool-diff-") as directory:
+            for name, content in zip(names, (ours, theirs), strict=True):
+                _write(os.path.join(os.fsencode(directory), name), content)
+            try:
+                done = subprocess.run(
+                    [*self.command, *names],
+                    cwd=directory,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=self.timeout,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                return Verdict(errors=(f"'{self.command[0]}' has not ended within {self.timeout:g} s",))
+        if done.returncode not in (0, 1):
+            # Not what it says: that may be anything.
+            return Verdict(errors=(f"'{' '.join(self.command)}' failed with status {done.returncode}",))
+        return Verdict(as_lines(done.stdout, names))
+
+
+@dataclass
+class Shown:
+    """What reports have of contents: the diff, or in `reason` why there is none."""
+
+    diff: str = ""
+    reason: str = ""
+
+    def of(self, outcome: Outcome) -> Outcome:
+        """The outcome with it."""
+        more = (f"contents: not shown, {self.reason}",) if self.reason else ()
+        return replace(outcome, diff=self.diff, details=(*outcome.details, *more))
+
+
+@dataclass
+class ContentDiffs:
+    """Diffs for reports, from any thread; the same change on many nodes is compared once."""
+
+    comparer: Comparer
+    deadline: float
+    _known: dict[tuple[bytes, bytes], Shown] = field(default_factory=dict)
+
+    def of(self, transport: Transport, differing: Mapping[Entry, FileState]) -> dict[Entry, Shown]:
+        """What may be shown of files whose contents differ, none of them secret; each with its state on the node.
+
+        Never raises for what the node does: what differs is known without.
+        """
+        shown: dict[Entry, Shown] = {}
+        wanted: list[Entry] = []
+        left = _MOST_OF_A_NODE
+        for entry, actual in differing.items():
+            size = max(entry.expected.size, actual.size)
+            if size > min(LARGEST_FILE, left):
+                shown[entry] = Shown(reason=f"too large here; synctool --diff {printable(entry.destination)} does")
+                continue
+            left -= size
+            wanted.append(entry)
+        if not wanted:
+            return shown
+        try:
+            found = copies(transport, wanted, self.deadline)
+        except (TransportError, RemoteError) as error:
+            return shown | {entry: Shown(reason=str(error)) for entry in wanted}
+        return shown | {entry: self._shown(entry, found[entry.looked_at]) for entry in wanted}
+
+    def _shown(self, entry: Entry, copy: fetch.Copy) -> Shown:
+        if copy.content is None or copy.complaint:
+            return Shown(reason=copy.complaint or "it changed while it was looked at")
+        if not isinstance(copy.state, FileState) or secret(entry, entry.expected, copy.state) is not None:
+            return Shown(reason="it changed while it was looked at")
+        key = (entry.source.relative, hashlib.sha256(copy.content).digest())
+        if key not in self._known:
+            verdict = self.comparer.contents(entry, copy.content)
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            self._known[key] = Shown(_capped("\n".join(verdict.lines)), "; ".join(verdict.errors))
+        return self._known[key]
+
+
+def _capped(text: str) -> str:
+    """At most LARGEST_DIFF bytes of whole lines, and how many are left out."""
+    encoded = text.encode("utf-8")
+    if len(encoded) <= LARGEST_DIFF:
+        return text
+    kept = encoded[:LARGEST_DIFF].decode("utf-8", "ignore").rpartition("\n")[0]
+    return f"{kept}\n... and {text.count(chr(10)) - kept.count(chr(10)):,} more lines"
+
+
+def _read(path: bytes) -> bytes:
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+        return file.read()
+
+
+def _write(path: bytes, content: bytes) -> None:
+    """A file that nobody else can read, without a time that could make equal differences look different."""
+    Path(os.fsdecode(path)).parent.mkdir(parents=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+    os.utime(path, (0, 0))

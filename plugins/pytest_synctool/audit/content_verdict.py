@@ -1,0 +1,93 @@
+"""What differs between the master's source of a file and a node's copy, in lines. No input or output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pytest_synctool.audit.compare import compare
+from pytest_synctool.audit.fetch import LIMIT, Copy
+from pytest_synctool.common.wording import printable
+from pytest_synctool.model import ABSENT, Change, FileState, Unknown
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.secrecy import CONTENTS, secret, tells_of_contents
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What there is to say of files on a node: the differences, and in `errors` what could not be looked at."""
+
+    lines: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+
+    def __add__(self, other: Verdict) -> Verdict:
+        return Verdict(self.lines + other.lines, self.errors + other.errors)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Two contents that have to be compared line by line, with what is said before that."""
+
+    before: Verdict
+    theirs: bytes
+
+
+def judge(entry: Entry, expected: FileState, copy: Copy, *, secrets: bool) -> Verdict | Contents:
+    """What can be said of a node's copy without its lines, or what their comparison needs.
+
+    With `secrets` contents are shown whatever they are.
+    """
+    path = printable(entry.destination)
+    actual = copy.state
+    if isinstance(actual, Unknown):
+        return Verdict(errors=(f"{path} cannot be looked at: {actual.reason}",))
+    if actual is ABSENT:
+        return Verdict((f"{path} is missing",))
+    changes = compare(expected, actual)
+    if [change.what for change in changes] == ["type"]:
+        return Verdict((f"{path} is a {actual.kind.value}, {entry.source.shown} is a {expected.kind.value}",))
+    hidden = None if secrets else secret(entry, expected, actual)
+    said = Verdict(tuple(f"{path}: {_in_words(c, hidden)}" for c in changes if c.what not in CONTENTS))
+    if not tells_of_contents(changes):
+        return said
+    if hidden is not None:
+        line = f"{path} differs; its contents are not shown, since {hidden} (--show-sensitive shows them)"
+        return said + Verdict((line,))
+    if max(expected.size, actual.size) > LIMIT or len(copy.content or b"") > LIMIT:
+        sizes = f"{expected.size:,} bytes here, {actual.size:,} there"
+        return said + Verdict((f"{path} differs; {sizes}: more than {LIMIT:,} are not shown",))
+    if copy.complaint or copy.content is None:
+        reason = copy.complaint or "it changed while it was looked at"
+        return said + Verdict(errors=(f"{path} could not be read: {reason}",))
+    return Contents(said, copy.content)
+
+
+def _in_words(change: Change, hidden: str | None) -> str:
+    if hidden is not None and change.what == "link target":
+        return "the link target differs, and is not shown: sensitive"
+    return f"{change.what}: expected {change.expected}, found {change.found}"
+
+
+def is_binary(content: bytes) -> bool:
+    """Whether there are no lines in it to compare."""
+    return b"\0" in content
+
+
+def as_lines(output: bytes, names: Sequence[bytes]) -> tuple[str, ...]:
+    """The output of a diff for people. Tabs stay; the times behind the names of the two files say nothing."""
+    lines = []
+    for line in output.split(b"\n"):
+        for name in names:
+            if line[4:].startswith(name + b"\t") and line[3:4] == b" ":
+                line = line[: 4 + len(name)]
+        lines.append("\t".join(printable(part) for part in line.split(b"\t")))
+    return tuple(lines[:-1] if lines[-1] == "" else lines)
+
+
+def grouped(verdicts: Iterable[tuple[str, Verdict]]) -> list[tuple[tuple[str, ...], list[str]]]:
+    """The lines that nodes have in common, with the nodes: those of most nodes first, else in the order of nodes."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for name, verdict in verdicts:
+        if verdict.lines:
+            found.setdefault(verdict.lines, []).append(name)
+    return sorted(found.items(), key=lambda pair: -len(pair[1]))

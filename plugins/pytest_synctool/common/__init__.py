@@ -1,0 +1,1 @@
+"""Helpers that know nothing of clusters: account names, node names, shell quoting, wording, YAML with line numbers."""

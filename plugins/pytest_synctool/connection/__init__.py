@@ -1,0 +1,1 @@
+"""Run a shell script on a node and get its answer: routes, ssh, shared sockets, processes, rsync and tar."""

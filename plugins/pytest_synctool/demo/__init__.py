@@ -1,0 +1,1 @@
+"""The embedded ssh cluster and the demonstration that runs on it."""

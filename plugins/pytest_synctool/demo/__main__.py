@@ -1,0 +1,117 @@
+"""The demonstration behind `make demo`: a cluster of real ssh nodes drifts, is audited, repaired, audited again."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pytest_synctool.demo.embedded import EmbeddedCluster, EmbeddedClusterError, missing_requirements
+
+_REPORTS: Final = Path("reports")
+_FOUND: Final = _REPORTS / "demo-audit.html"
+
+_DRIFT: Final = {
+    "node1": (
+        "echo 'server rogue' >>/etc/ntp.conf",  # content
+        "touch /etc/cron.d/old-backup",  # a file that must not be there
+    ),
+    "node2": (
+        "rm /etc/profile.d/scratch.sh",  # missing
+        "sed -i s/iburst/xburst/ /etc/ntp.conf",  # content, of the same size
+    ),
+    "node3": (
+        "chmod 666 /etc/xinetd.d/identd",  # mode
+        "ln -sfn /bin/true /opt/app/start",  # link target
+    ),
+    "node4": (
+        "chown daemon:daemon /etc/fstab",  # owner
+        "rm -r /opt/app && echo oops >/opt/app",  # a file where a directory should be
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m pytest_synctool.demo EXAMPLES`: the exit status is 0 if every step ended as it should."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    examples = Path(arguments[0] if arguments else "examples")
+    if missing := missing_requirements():
+        print("The demonstration starts a small cluster of real ssh nodes on this machine. It cannot, because:")
+        for requirement in missing:
+            print(f"  - {requirement}")
+        return 1
+    try:
+        with tempfile.TemporaryDirectory(prefix="synctool-demo-") as directory:
+            return _demonstrate(examples, Path(directory))
+    except KeyboardInterrupt:
+        print("\ninterrupted; the nodes are gone")
+        return 130
+    except EmbeddedClusterError as error:
+        print(error)
+        return 1
+
+
+def _demonstrate(examples: Path, directory: Path) -> int:
+    configuration = _copy(examples, directory)
+    print("Starting four ssh nodes on this machine ...", flush=True)
+    with EmbeddedCluster(directory / "cluster", 4) as cluster:
+        audit = _command(configuration, cluster.ssh_config)
+        if _pytest([*audit, "--fix"], quiet=True):
+            print("the nodes could not be brought into their first state: see", _REPORTS / "drift.html")
+            return 1
+        for node, commands in _DRIFT.items():
+            for command in commands:
+                cluster.run(node, command)
+        steps: tuple[tuple[str, list[str], int], ...] = (
+            ("1. Somebody has been at work on the nodes. The audit finds out (exit status 1):", [], 1),
+            ("2. --fix puts it right, runs the .post scripts and looks again (exit status 0):", ["--fix"], 0),
+            ("3. Another audit: nothing is left (exit status 0):", [], 0),
+        )
+        for title, options, expected in steps:
+            shown = shlex.join(["pytest", "--hosts=all", *options])
+            print(f"\n{title}\n\n$ {shown}", flush=True)
+            status = _pytest([*audit, *options], quiet=False)
+            if status != expected:
+                print(f"this ended with exit status {status}, expected was {expected}")
+                return 1
+            if not options and expected:
+                shutil.copyfile(_REPORTS / "drift.html", _FOUND)  # the next run replaces it
+    print(f"\nThe nodes are gone again. What the first audit has found, as a page: {_FOUND}")
+    print(f"The reports of the last run: {_REPORTS}/drift.html for people, {_REPORTS}/junit.xml for CI")
+    print("The configuration and the files that the nodes were checked against: examples/")
+    return 0
+
+
+def _copy(examples: Path, directory: Path) -> Path:
+    """A copy of the examples where the nodes cannot see it, with the modes that a checkout may have lost."""
+    target = directory / "examples"
+    shutil.copytree(examples, target, symlinks=True)
+    for root, directories, files in os.walk(target):
+        for path in [Path(root), *(Path(root, name) for name in (*directories, *files))]:
+            os.chown(path, 0, 0, follow_symlinks=False)
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+    return target / "synctool.conf"
+
+
+def _command(configuration: Path, ssh_config: Path) -> list[str]:
+    return [
+        *(sys.executable, "-m", "pytest", "--pyargs", "synctool_checks"),
+        *(f"--synctool-conf={configuration}", f"--ssh-config={ssh_config}", f"--synctool-reports={_REPORTS}"),
+        *("--hosts=all", "--no-header", "--tb=no", "-rN", "-p", "no:cacheprovider"),
+    ]
+
+
+def _pytest(command: Sequence[str], *, quiet: bool) -> int:
+    done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL if quiet else None)
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

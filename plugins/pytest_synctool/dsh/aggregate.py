@@ -1,0 +1,72 @@
+"""Equal output of many nodes, told once: texts of nodes, grouped under folded node sets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, Final
+
+from ClusterShell.MsgTree import MsgTree
+
+from pytest_synctool.common.nodenames import fold, natural, unfold
+from pytest_synctool.errors import SelectionError
+
+_NAME: Final = rb"[A-Za-z0-9_](?:[A-Za-z0-9_.+-]|\[[0-9,/-]+\])*"
+_ADDRESS: Final = rb"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+"  # IPv6
+_NODES: Final = re.compile(rb"%b(?:,%b)*|%b" % (_NAME, _NAME, _ADDRESS))
+_INDENT: Final = b"    "
+
+
+class Aggregate:
+    """What nodes have said, line by line. Equal beginnings of texts are held once, however many nodes share them."""
+
+    def __init__(self) -> None:
+        self._tree = MsgTree()
+        self._known: dict[bytes, tuple[str, ...]] = {}
+
+    def add(self, node: str, line: bytes) -> None:
+        """Take up the next line of a node, without its newline."""
+        self._tree.add(node, line)
+
+    def feed(self, line: bytes) -> bool:
+        """Take up a line `node: text` without its newline, where a node set may stand for the node; else say False."""
+        prefix, separator, text = line.partition(b": ")
+        if not separator:
+            if not line.endswith(b":"):
+                return False
+            prefix = line[:-1]  # the node has said an empty line
+        nodes = self._known.get(prefix)
+        if nodes is None:
+            nodes = _nodes(prefix)
+            if not nodes:
+                return False
+            self._known[prefix] = nodes
+        for node in nodes:
+            self._tree.add(node, text)
+        return True
+
+    def groups(self) -> list[tuple[list[str], Iterable[bytes]]]:
+        """Nodes that have said the same, in natural order, with the lines; the largest group first."""
+        found = [(sorted(nodes, key=natural), lines) for lines, nodes in self._tree.walk()]
+        return sorted(found, key=lambda group: (-len(group[0]), natural(group[0][0])))
+
+    def write(self, out: BinaryIO) -> None:
+        """Write every group: the node set, then its lines, indented."""
+        for nodes, lines in self.groups():
+            out.write(fold(nodes).encode() + b":\n")
+            out.writelines(_indented(lines))
+
+
+def _nodes(prefix: bytes) -> tuple[str, ...]:
+    """The nodes that stand before a colon; none where it is something else."""
+    if not _NODES.fullmatch(prefix):
+        return ()
+    try:
+        return tuple(unfold(prefix.decode("ascii"), origin="input"))
+    except SelectionError:
+        return ()
+
+
+def _indented(lines: Iterable[bytes]) -> Iterator[bytes]:
+    for line in lines:
+        yield _INDENT + line + b"\n" if line else b"\n"

@@ -1,0 +1,199 @@
+"""Many nodes at once: sessions run in bounded threads, ahead of the tests that ask for their results.
+
+A node that keeps silent does not hold up others: after a while it does not count among those that are worked on, so
+that the next one can begin. Not while this machine has no time to spare: then it may be this machine that is slow.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Final, Generic, TypeVar
+
+from pytest_synctool.connection.limits import Idleness, possible
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+PATIENCE: Final = 2.0  # seconds
+_MOST_LATE: Final = 1_000
+_USUAL: Final = 3.0  # so many times as long as others took, a node may be silent
+_WEIGHT: Final = 0.1  # of the last node, in what others took
+
+
+class Turn:
+    """A node's turn: it counts among those under way but for the time between being late and having answered()."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self.began = time.monotonic()
+        self.is_silent = True
+        self.is_late = False
+
+    def answered(self) -> None:
+        """Say that the node has answered. If it was late, this waits until there is a place for it."""
+        self._places.answered(self)
+
+
+class Places:
+    """How many nodes may be under way: at most `limit`, beside those that are late."""
+
+    def __init__(self, limit: int) -> None:
+        self.most = possible(limit + _MOST_LATE)
+        self._limit = self._free = min(limit, self.most)
+        self._free_for_late = self._most_late = self.most - self._free
+        self._changed = threading.Condition()
+        self._usual = 0.0  # seconds until an answer
+        self._silent: deque[Turn] = deque()  # by when they began
+
+    def begin(self) -> Turn | None:
+        """A turn, if there is a place."""
+        with self._changed:
+            if self._free <= 0:
+                return None
+            self._free -= 1
+            turn = Turn(self)
+            self._silent.append(turn)
+            return turn
+
+    def answered(self, turn: Turn) -> None:
+        """See Turn."""
+        with self._changed:
+            if turn.is_silent:
+                turn.is_silent = False
+                took = time.monotonic() - turn.began
+                self._usual += (took - self._usual) * (_WEIGHT if self._usual else 1.0)
+            if turn.is_late:
+                self._changed.wait_for(lambda: self._free > 0)
+                self._free -= 1
+                self._late_no_more(turn)
+
+    def end(self, turn: Turn) -> None:
+        """Give a place back."""
+        with self._changed:
+            turn.is_silent = False
+            if turn.is_late:
+                self._late_no_more(turn)
+            else:
+                self._free += 1
+            self._changed.notify()
+
+    def _late_no_more(self, turn: Turn) -> None:
+        turn.is_late = False
+        self._free_for_late += 1
+
+    @property
+    def late(self) -> int:
+        """How many turns are late."""
+        return self._most_late - self._free_for_late
+
+    def free_late(self, patience: float) -> None:
+        """Let others have the places of turns that have been silent for too long.
+
+        That is `patience` seconds at first, and less the more are: a whole rack that is down is found out soon.
+        """
+        with self._changed:
+            latest = time.monotonic() - max(patience / (1 + self.late / self._limit), _USUAL * self._usual)
+            while self._silent and self._free_for_late:
+                turn = self._silent[0]
+                if turn.is_silent and turn.began > latest:
+                    break
+                self._silent.popleft()
+                if turn.is_silent:
+                    turn.is_late = True
+                    self._free_for_late -= 1
+                    self._free += 1
+
+
+class Fanout(Generic[Key, Value]):
+    """Runs `work(key, turn)` for announced keys in threads and hands each result out once.
+
+    At most `limit` are under way, beside those that were silent for `patience` seconds.
+    """
+
+    def __init__(self, work: Callable[[Key, Turn], Value], limit: int, patience: float = PATIENCE) -> None:
+        self._work = work
+        self._places = Places(limit)
+        self._patience = patience
+        self._pool = ThreadPoolExecutor(max_workers=self._places.most, thread_name_prefix="synctool")
+        self._futures: dict[Key, Future[Value]] = {}
+        self._waiting: deque[tuple[Key, Future[Value]]] = deque()
+        self._starting = threading.Lock()
+        self._closed = threading.Event()
+        self._watch = threading.Thread(target=self._free_late, name="synctool-watch", daemon=True)
+        self._watch.start()
+
+    def announce(self, keys: Iterable[Key]) -> None:
+        """Start work on keys that will be asked for soon; those under way already are left alone.
+
+        Raises RuntimeError after close().
+        """
+        if self._closed.is_set():
+            raise RuntimeError("closed")
+        for key in keys:
+            if key not in self._futures:
+                self._futures[key] = Future()
+                self._waiting.append((key, self._futures[key]))
+        self._start()
+
+    def next_done(self, keys: Sequence[Key], timeout: float | None = None) -> Key | None:
+        """The first of these announced keys whose work is over; waits for one, for so many seconds or without end."""
+        futures = {key: self._futures[key] for key in keys}
+        over = (key for key, future in futures.items() if future.done())
+        if (key := next(over, None)) is not None:
+            return key
+        wait(futures.values(), timeout, FIRST_COMPLETED)
+        return next((key for key, future in futures.items() if future.done()), None)
+
+    @property
+    def late(self) -> int:
+        """How many are under way that do not count."""
+        return self._places.late
+
+    def result(self, key: Key) -> Value:
+        """The result for a key, waiting for it; raises what the work raised."""
+        self.announce((key,))
+        result = self._futures[key].result()
+        del self._futures[key]  # not before: an interrupted wait must not lose it
+        return result
+
+    def close(self) -> None:
+        """Drop what has not been started; returns when what has been started is over."""
+        self._closed.set()
+        with self._starting:
+            for _, future in self._waiting:
+                future.cancel()
+            self._waiting.clear()
+        self._watch.join()
+        self._pool.shutdown(wait=True)
+
+    def unclaimed(self) -> Iterator[tuple[Key, Value]]:
+        """After close(), the results that nobody has asked for."""
+        for key, future in self._futures.items():
+            if not future.cancelled() and future.exception() is None:
+                yield key, future.result()
+
+    def _start(self) -> None:
+        with self._starting:
+            while self._waiting and (turn := self._places.begin()) is not None:
+                self._pool.submit(self._run, *self._waiting.popleft(), turn)
+
+    def _run(self, key: Key, future: Future[Value], turn: Turn) -> None:
+        try:
+            result = self._work(key, turn)
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+        self._places.end(turn)
+        self._start()
+
+    def _free_late(self) -> None:
+        idleness = Idleness()
+        while not self._closed.wait(self._patience / 8):
+            if idleness.is_idle():
+                self._places.free_late(self._patience)
+                self._start()

@@ -1,0 +1,252 @@
+"""A node's result as it travels from a worker, and the ordinary test reports it stands for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Final, Literal, Protocol, cast
+
+import pytest
+
+from pytest_synctool.model import OK, Change, NodeResult, Outcome, Status
+from pytest_synctool.plugin.granularity import outcomes_of
+from pytest_synctool.report.node_tests import NodeTests, Whole, shown_destination
+
+# Attributes that reports carry; pytest keeps what it does not know.
+_NODE: Final = "synctool_node"
+_ENTRY: Final = "synctool_entry"
+_OUTCOME: Final = "synctool_outcome"
+_LETTER: Final = "synctool_letter"
+
+# One letter for a node: the worst that was found.
+_LETTERS: Final = {Status.DRIFT: "F", Status.WAIVED: "x", Status.FIXED: "+", Status.SKIPPED: "s"}
+
+_Row = tuple[str, str, tuple[str, ...], tuple[tuple[str, str, str], ...], str, str, str]
+
+
+class Writer(Protocol):
+    """The part of pytest's terminal writer that is used here."""
+
+    def line(self, text: str) -> None:
+        """Write one line."""
+
+
+class DriftText:
+    """The failure text of an entry: one line, and below it what was expected and found. Never a traceback.
+
+    Files have the diff as well, terminals do not.
+    """
+
+    def __init__(self, headline: str, details: Sequence[str], diff: str = "") -> None:
+        self.diff = diff
+        # Many nodes differ in the same way, and pytest keeps all their texts.
+        self.lines = (headline, *(sys.intern(f"  {detail}") for detail in details))
+        # pytest and junit take the one-line message from here.
+        self.reprcrash = SimpleNamespace(message=headline)
+
+    def __str__(self) -> str:
+        return "\n".join([*self.lines, *([self.diff] if self.diff else [])])
+
+    def toterminal(self, writer: Writer) -> None:
+        """Write the text for pytest's FAILURES section."""
+        for line in self.lines:
+            writer.line(line)
+
+
+def pack(tests: NodeTests, result: NodeResult, total: int, nodes: int) -> pytest.TestReport:
+    """A report of the whole node that survives the way from an xdist worker.
+
+    `total` is the number of tests in the whole run, `nodes` that of nodes.
+    """
+    rows = [None if outcome.status is Status.OK else _row(outcome) for outcome in result.outcomes]
+    report = pytest.TestReport(
+        tests.nodeid, _location(tests.nodeid), {}, "passed", None, "call", duration=result.duration
+    )
+    payload = {
+        "node": tests.node,
+        "ids": list(tests.ids),
+        "whole": [(test.nodeid, test.checks) for test in tests.whole],
+        "rows": rows,
+        "error": result.error,
+        "duration": result.duration,
+        "done": list(result.done),
+        "notes": result.notes,
+        "total": total,
+        "nodes": nodes,
+    }
+    setattr(report, _NODE, payload)
+    return report
+
+
+def _row(outcome: Outcome) -> _Row:
+    changes = tuple((change.what, change.expected, change.found) for change in outcome.changes)
+    texts = (outcome.source, outcome.diff, outcome.waiver)
+    return outcome.status.value, outcome.message, outcome.details, changes, *texts
+
+
+def _outcome(row: _Row) -> Outcome:
+    status, message, details, changes, *texts = row
+    return Outcome(Status(status), message, tuple(details), tuple(Change(*change) for change in changes), *texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What pack() was given."""
+
+    tests: NodeTests
+    result: NodeResult
+    total: int
+    nodes: int
+
+
+def unpack(report: pytest.TestReport) -> Unpacked | None:
+    """The node's result in a report, or None if it is an ordinary one."""
+    payload = getattr(report, _NODE, None)
+    if payload is None:
+        return None
+    outcomes = tuple(OK if row is None else _outcome(row) for row in payload["rows"])
+    whole = tuple(Whole(nodeid, checks) for nodeid, checks in payload["whole"])
+    tests = NodeTests(payload["node"], report.nodeid, payload["ids"], whole)
+    done, notes = tuple(payload["done"]), tuple(payload["notes"])
+    result = NodeResult(outcomes, payload["error"], payload["duration"], done, notes)
+    return Unpacked(tests, result, payload["total"], payload["nodes"])
+
+
+def cut(tests: NodeTests, result: NodeResult, failures: int) -> tuple[NodeTests, NodeResult]:
+    """The tests up to and including the given number of failures (1 or more), for --maxfail."""
+    if tests.whole:
+        return _cut_whole(tests, result, failures)
+    for position, outcome in enumerate(result.outcomes, 1):
+        failures -= outcome.status in (Status.DRIFT, Status.ERROR)
+        if failures == 0:
+            outcomes = result.outcomes[:position]
+            return replace(tests, ids=tests.ids[:position]), replace(result, outcomes=outcomes)
+    return tests, result
+
+
+def _cut_whole(tests: NodeTests, result: NodeResult, failures: int) -> tuple[NodeTests, NodeResult]:
+    checks = 0
+    folded = outcomes_of(tests, result.outcomes)
+    for number, (test, (_, outcome, _)) in enumerate(zip(tests.whole, folded, strict=True), 1):
+        checks += test.checks
+        failures -= outcome.status in (Status.DRIFT, Status.ERROR)
+        if failures == 0:
+            left = replace(tests, ids=tests.ids[:checks], whole=tests.whole[:number])
+            return left, replace(result, outcomes=result.outcomes[:checks])
+    return tests, result
+
+
+def reports(tests: NodeTests, result: NodeResult, *, brief: bool = False) -> Iterator[pytest.TestReport]:
+    """One ordinary report per test, with a teardown after a failure, as junit needs it.
+
+    Of single entries, or of whole nodes. A node that could not be looked at is one error, under the node's own id, and
+    its tests are skipped. With `brief` the terminal gets one letter for the node, on its first report, instead of one
+    for every test.
+    """
+    letter = _letter(result) if brief else ""
+    for report in _reports(tests, result):
+        if brief:
+            vars(report)[_LETTER] = letter
+            letter = ""
+        yield report
+
+
+def _letter(result: NodeResult) -> str:
+    found = {outcome.status for outcome in result.outcomes}
+    if result.error is not None or Status.ERROR in found:
+        return "E"
+    return next((letter for status, letter in _LETTERS.items() if status in found), ".")
+
+
+def _reports(tests: NodeTests, result: NodeResult) -> Iterator[pytest.TestReport]:
+    if result.error is not None:
+        yield _report(tests.nodeid, tests.node, "failed", "setup", DriftText(result.error, ()), result.duration)
+        # The test of a whole node may have the node id of the node itself.
+        for nodeid in (nodeid for nodeid in tests.tests if nodeid != tests.nodeid):
+            location = _location(nodeid)
+            yield _report(nodeid, tests.node, "skipped", "setup", (location[0], 0, f"Skipped: {result.error}"), 0.0)
+        return
+    if tests.whole:
+        for nodeid, outcome, share in outcomes_of(tests, result.outcomes):
+            headline = f"{tests.node}: {outcome.message}"
+            yield from _outcome_reports(nodeid, tests.node, outcome, headline, result.duration * share)
+        return
+    share = result.duration / max(len(tests.ids), 1)
+    for nodeid, outcome in zip(tests.ids, result.outcomes, strict=True):
+        headline = "" if outcome.status is Status.OK else f"{tests.node}: {shown_destination(nodeid)} {outcome.message}"
+        yield from _outcome_reports(nodeid, tests.node, outcome, headline, share)
+
+
+def _outcome_reports(
+    nodeid: str, node: str, outcome: Outcome, headline: str, duration: float
+) -> Iterator[pytest.TestReport]:
+    match outcome.status:
+        case Status.OK:
+            yield _report(nodeid, node, "passed", "call", None, duration)
+            return
+        case Status.FIXED:
+            report = _report(nodeid, node, "passed", "call", None, duration)
+        case Status.SKIPPED:
+            reason = (_location(nodeid)[0], 0, f"Skipped: {outcome.message}")
+            report = _report(nodeid, node, "skipped", "setup", reason, duration)
+        case Status.WAIVED:
+            report = _report(nodeid, node, "skipped", "call", DriftText(headline, outcome.details), duration)
+            vars(report)["wasxfail"] = f"{outcome.message}; waived: {outcome.waiver}"  # where pytest looks for it
+        case Status.DRIFT | Status.ERROR:
+            text = DriftText(headline, outcome.details, outcome.diff)
+            when: Literal["setup", "call"] = "call" if outcome.status is Status.DRIFT else "setup"
+            report = _report(nodeid, node, "failed", when, text, duration)
+    vars(report)[_OUTCOME] = outcome
+    yield report
+    if outcome.status is Status.DRIFT:
+        yield _report(nodeid, node, "passed", "teardown", None, 0.0)
+
+
+def _report(
+    nodeid: str,
+    node: str,
+    outcome: Literal["passed", "failed", "skipped"],
+    when: Literal["setup", "call", "teardown"],
+    longrepr: tuple[str, int, str] | DriftText | None,
+    duration: float,
+) -> pytest.TestReport:
+    text = cast(str, longrepr)  # pytest takes any object that has toterminal()
+    report = pytest.TestReport(nodeid, _location(nodeid), {}, outcome, text, when, duration=duration)
+    vars(report)[_ENTRY] = node
+    return report
+
+
+def is_entry(report: pytest.TestReport) -> bool:
+    """Whether a report is that of an entry, made here."""
+    return hasattr(report, _ENTRY)
+
+
+def node_of(report: pytest.TestReport) -> str | None:
+    """The node that the report of an entry is about; None for any other report."""
+    node: str | None = getattr(report, _ENTRY, None)
+    return node
+
+
+def outcome_of(report: pytest.TestReport) -> Outcome:
+    """The outcome that a report of an entry tells."""
+    outcome: Outcome = getattr(report, _OUTCOME, OK)
+    return outcome
+
+
+def is_fixed(report: pytest.TestReport) -> bool:
+    """Whether an entry passed because it was put right."""
+    return outcome_of(report).status is Status.FIXED
+
+
+def letter_of(report: pytest.TestReport) -> str | None:
+    """The letter of a whole node on its first report, empty on the others; None where every test has its own."""
+    letter: str | None = getattr(report, _LETTER, None)
+    return letter
+
+
+def _location(nodeid: str) -> tuple[str, int | None, str]:
+    path, _, rest = nodeid.partition("::")
+    path = sys.intern(path)  # pytest keeps every report of a run
+    return path, None, rest.replace("::", ": ", 1) if rest.count("::") else rest

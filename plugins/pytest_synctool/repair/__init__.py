@@ -1,0 +1,1 @@
+"""Put one node right: plan, shell script, mirror, journal, restore."""

@@ -1,0 +1,356 @@
+"""The mirror: what a node may see of the masterdir, brought to the same path on the node with rsync, or else with tar.
+
+A push makes a new tree beside the old one (what has not changed is linked, not sent), and only a complete one takes
+its place: afterwards the node has what it may see now and nothing else, and a push that breaks off leaves the mirror as
+it was. That throws the old tree away, so it is done only where a push found an empty masterdir and left its mark: what
+somebody else has put there, or the master's own directory on a shared file system, never has one. There nothing that
+is made for a node is left either: the files of these names may be the master's own.
+
+The mark has the fingerprint of what is in the mirror, by which the master knows whether it is up to date.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from testinfra.backend.chroot import ChrootBackend
+
+from pytest_synctool.audit.probe import Request
+from pytest_synctool.common.shell import COMPLETE, words
+from pytest_synctool.common.wording import printable
+from pytest_synctool.connection import rsync, tarball
+from pytest_synctool.connection.processes import Answer
+from pytest_synctool.connection.ssh_backend import SynctoolSshBackend
+from pytest_synctool.connection.transport import HostTransport
+from pytest_synctool.errors import TransportError
+from pytest_synctool.model import Actual, FileState, Kind
+from pytest_synctool.repair.mirror_contents import Extract, extract
+from pytest_synctool.repository import attributes, waivers
+from pytest_synctool.repository.entry import Entry
+
+MARK: Final = ".synctool-mirror"
+_SAYS: Final = "made by pytest --fix, which removes what else is put here"
+_MADE: Final = ".synctool-made."  # the directory of what is made for a node, on its way: FINGERPRINT.NUMBER follows
+
+# By contents, since two versions of a file may have one size and one time.
+_RSYNC_OPTIONS: Final = (
+    *("-a", "--checksum", "--link-dest=.."),
+    *("-s", "--from0", "--files-from=-", "--ignore-missing-args", "--msgs2stderr"),
+)
+_VANISHED = 24  # rsync's status when a source went away while it ran; the probe afterwards tells what that means
+_ENDED: Final = ("connection unexpectedly closed", "Broken pipe", "Connection reset by peer")
+_SCRIPTS: Final = b"scripts"
+
+# The node's side of a push: MASTERDIR FINGERPRINT.NUMBER COMMAND [WORD...] carries out COMMAND WORD... in the new tree,
+# puts that in place and tells on standard error how it went. One line without single quotes, which every login shell
+# hands on unharmed.
+# - What another push left half is removed first. A masterdir without the mark gets files, but loses none.
+# - attributes.yaml and waivers.yaml take their places before the sources do: none of these is ever there with the mode
+#   of a checkout.
+# - A tree that is a mount point cannot be renamed, and what is mounted deeper is looked for: rm would go through it.
+# - mkdir makes all but the last directory as anybody would; that one is root's.
+_NODE_SCRIPT: Final = " ".join(
+    """
+m=$1; g=MADE$2; f=${2%.*}; c=$3; shift 3; umask 077;
+fail() { echo "synctool: failed $*" >&2; exit 1; };
+try() { e=$("$@" 2>&1) || fail "$e"; };
+above() { (umask 022; mkdir -p -- "${m%/*}/"); };
+try above; try mkdir -p -- "$m"; try cd -- "$m"; cd -- "$m"; try ls -A;
+why=; if [ -L MARK ] || [ ! -f MARK ]; then
+for f in $e; do case $f in .synctool*) ;; *) why=foreign ;; esac; done;
+[ -n "$why" ] || try sh -c "echo SAYS >MARK";
+fi;
+w=$(pwd -P); if [ -r /proc/self/mounts ]; then
+while read -r a b r; do case $b in "$w"/*) why=mounted ;; esac; done </proc/self/mounts;
+fi;
+d=.; if [ -z "$why" ]; then
+d=.synctool-new; try chmod 700 .; try rm -rf .synctool-new .synctool-old; try mkdir .synctool-new .synctool-old;
+else echo "synctool: $why" >&2; [ $# != 0 ] || exit 1;
+fi;
+(cd $d && eval "$c \\"\\$@\\""); s=$?;
+case $s in 0|24) ;; *)
+[ $s != 127 ] || echo "synctool: missing" >&2; rm -rf "$g"; [ -n "$why" ] || rm -rf .synctool-new .synctool-old;
+exit $s ;;
+esac;
+if [ -z "$why" ]; then
+[ $# != 0 ] || [ -e .synctool-new/COMPLETE ] || fail the stream broke off;
+try mkdir -p .synctool-new/overlay; [ ! -d ".synctool-new/$g" ] || try cp -R ".synctool-new/$g/." .synctool-new/;
+for t in ATTRIBUTES WAIVERS; do
+if [ -f .synctool-new/$t ]; then try mv -f .synctool-new/$t .; else try rm -f $t; fi;
+done;
+for t in overlay delete tasks scripts; do
+if [ -e $t ] || [ -L $t ]; then try mv -f $t .synctool-old/; fi;
+if [ -e .synctool-new/$t ] || [ -L .synctool-new/$t ]; then try mv -f .synctool-new/$t .; fi;
+done;
+try sh -c "echo SAYS: $f >.synctool-new/MARK"; try mv -f .synctool-new/MARK .;
+try rm -rf .synctool-new .synctool-old;
+else rm -rf "$g";
+fi;
+echo "synctool: done" >&2; exit $s
+""".replace("MARK", MARK)
+    .replace("SAYS", _SAYS)
+    .replace("MADE", _MADE)
+    .replace("COMPLETE", COMPLETE)
+    .replace("ATTRIBUTES", attributes.FILE_NAME)
+    .replace("WAIVERS", waivers.FILE_NAME)
+    .split()
+)
+
+_KEPT: Final = {
+    "foreign": "{} was not empty and not made by --fix there, so nothing is removed from it: "
+    "say rsync:no if the node shares it, else remove it there once",
+    "mounted": "something is mounted below {} there, so nothing is removed from it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """The controller's side of the mirrors of a run. `scripts` are the names below scripts/, found once.
+
+    `problem` says why there can be no mirror at all.
+    """
+
+    masterdir: Path
+    rsync_cmd: Sequence[str]
+    deadline: float
+    scripts: tuple[bytes, ...] = ()
+    problem: str | None = None
+    _extracts: dict[tuple[int, str], tuple[Sequence[Entry], tuple[Extract, str]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _versions: dict[bytes, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, masterdir: Path, rsync_cmd: Sequence[str], deadline: float) -> Mirror:
+        """The mirrors of a masterdir, whose scripts/ is walked now. `deadline` is in seconds and for each push."""
+        if os.path.lexists(masterdir / MARK):
+            # A node's copy has become the master's: only without the mark is it safe from other masters' pushes.
+            problem = f"{masterdir} is marked as a node's copy: if it is the master's, remove {MARK} from it"
+            return cls(masterdir, rsync_cmd, deadline, (), problem)
+        try:
+            return cls(masterdir, rsync_cmd, deadline, tuple(_scripts(os.fsencode(masterdir))))
+        except OSError as error:
+            shown = printable(os.path.relpath(os.fsencode(error.filename), os.fsencode(masterdir)))
+            return cls(masterdir, rsync_cmd, deadline, (), f"cannot read {shown}: {error.strerror}")
+
+    def extract(self, entries: Sequence[Entry], waived: str = "") -> tuple[Extract, str]:
+        """What is for a node with these entries, and its fingerprint; the same for all nodes that share them.
+
+        `waived` is the text of its waivers.yaml.
+        """
+        key = (id(entries), waived)
+        if key not in self._extracts:
+            found = extract(entries, self.scripts, waived)
+            fingerprint = found.fingerprint(os.fsencode(self.masterdir), self._versions)
+            # With the entries, so that no others can get their id.
+            self._extracts[key] = (entries, (found, fingerprint))
+        return self._extracts[key][1]
+
+    def bring(self, transport: HostTransport, what: Extract, fingerprint: str = "unknown") -> tuple[str, ...]:
+        """Bring what is for a node. Returns what people should know of how that went.
+
+        Raises TransportError if it is not there; the node's mirror is as it was then.
+        """
+        if transport.is_local:
+            return ()  # a local node reads the masterdir itself
+        if self.problem is not None:
+            raise TransportError(self.problem)
+        directory, node = _place(transport, self.masterdir)
+        if shutil.which(self.rsync_cmd[0]) is None:
+            where = f"no {self.rsync_cmd[0]} here"
+        else:
+            answer = self._rsync(transport, directory, node, what, fingerprint)
+            if "missing" not in _told(answer):
+                return self._judge("rsync", answer)
+            where = "no rsync there"
+        notes = self._judge("tar", self._tar(transport, directory, node, what, fingerprint), where)
+        return (f"{where}, files were brought by tar", *notes)
+
+    def _rsync(self, transport: HostTransport, directory: bytes, node: str, what: Extract, fingerprint: str) -> Answer:
+        with _written(what, fingerprint) as (number, made):
+            # What stands before a `/./` is where rsync finds a name, and not a part of it.
+            files = (*(os.path.join(os.fsencode(self.masterdir), b".", name) for name in what.names), *made)
+            argv = [
+                *self.rsync_cmd,
+                *_RSYNC_OPTIONS,
+                rsync.shell_option(_remote_shell(transport)),
+                "--rsync-path=" + _node_command(transport, directory, number, rsync.node_command(self.rsync_cmd)),
+                *("--", "/", rsync.place(node, "./")),
+            ]
+            return transport.processes.run(argv, b"".join(name + b"\0" for name in files), self.deadline)
+
+    def _tar(self, transport: HostTransport, directory: bytes, node: str, what: Extract, fingerprint: str) -> Answer:
+        number = f"{fingerprint}.tar"
+        # BusyBox counts a link that leads out of the tree as an attack; here it is what the master has.
+        command = _node_command(transport, directory, number, "EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -")
+        made = {os.fsencode(f"{_MADE}{number}/") + name: content for name, content in what.made.items()}
+        with tempfile.TemporaryFile() as stream:
+            try:
+                tarball.write(stream, os.fsencode(self.masterdir), what.names, made)
+            except OSError as error:
+                raise TransportError(f"cannot pack the files for the node: {error.strerror or error}") from error
+            stream.seek(0)
+            return transport.processes.run([*_remote_shell(transport), node, command], stream, self.deadline)
+
+    def _judge(self, tool: str, answer: Answer, otherwise: str = "") -> tuple[str, ...]:
+        """What a push that succeeded has to say. Raises TransportError for one that did not."""
+        told = _told(answer)
+        if answer.status in (0, _VANISHED) and "done" in told:
+            return tuple(_KEPT[word].format(self.masterdir) for word in told if word in _KEPT)
+        for word in told:
+            if word.startswith("failed "):
+                raise TransportError(f"the mirror on the node: {word.removeprefix('failed ')}")
+        if "missing" in told:
+            raise TransportError(f"{otherwise}, and no tar there either: one of them has to be installed")
+        if tool == "tar" and (kept := [word for word in told if word in _KEPT]):
+            # tar writes over what is there: never over what may be the master's own file.
+            raise TransportError(f"{otherwise}, and tar is not let into it: {_KEPT[kept[0]].format(self.masterdir)}")
+        lines = [line for line in _lines(answer) if not line.startswith("synctool: ")]
+        # That the connection ended is what every failure at the other end comes to; the reason may come after it.
+        lines.sort(key=lambda line: any(words in line for words in _ENDED))
+        raise TransportError(f"{tool} failed with status {answer.status}: {lines[0] if lines else 'no reason given'}")
+
+
+@dataclass
+class NodeMirror:
+    """The mirror of one node in a run; `waived` is the text of the node's waivers.yaml."""
+
+    mirror: Mirror
+    transport: HostTransport
+    entries: Sequence[Entry]
+    waived: str = ""
+    _pushed: bool = False
+
+    @property
+    def mark(self) -> Request | None:
+        """What has to be looked at to know whether it is up to date; None where there can be no mirror."""
+        if self.mirror.problem is not None or self.transport.is_local:
+            return None
+        path = os.path.join(os.fsencode(self.mirror.masterdir), MARK.encode())
+        return Request(path, len(self._content))
+
+    @property
+    def _content(self) -> bytes:
+        _, fingerprint = self.mirror.extract(self.entries, self.waived)
+        return f"{_SAYS}: {fingerprint}\n".encode()
+
+    def push(self) -> tuple[str, ...]:
+        """Bring what is for the node, as Mirror.bring() does. Raises TransportError."""
+        self._pushed = True
+        try:
+            return self.mirror.bring(self.transport, *self.mirror.extract(self.entries, self.waived))
+        except TransportError:
+            self.transport.give_up()  # what hangs must not hold up what comes next
+            raise
+
+    def refresh(self, actual: Actual) -> tuple[str, ...]:
+        """Bring it if the mark shows that the node has a mirror with something else; returns notes about that.
+
+        The repair did not need it, but the node may work on itself later, and must not be misled by what was once.
+        """
+        if self._pushed or not isinstance(actual, FileState) or actual.kind is not Kind.FILE:
+            return ()
+        if actual.md5 == hashlib.md5(self._content, usedforsecurity=False).hexdigest():
+            return ()
+        try:
+            return self.push()
+        except TransportError as error:
+            return (f"its copy of the masterdir is not up to date: {error}",)
+
+
+@contextmanager
+def _written(what: Extract, fingerprint: str) -> Iterator[tuple[str, list[bytes]]]:
+    """What is made for a node as files in a directory that has a number: that, and their names as rsync takes them.
+
+    Raises TransportError if they cannot be written.
+    """
+    prefix = f"{_MADE}{fingerprint}."
+    try:
+        with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as directory:
+            above, name = os.path.split(os.fsencode(directory))
+            for each, content in what.made.items():
+                path = Path(directory, os.fsdecode(each))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            yield os.fsdecode(name).removeprefix(_MADE), [os.path.join(above, b".", name, each) for each in what.made]
+    except OSError as error:
+        raise TransportError(f"cannot write the files for the node: {error.strerror or error}") from error
+
+
+def _scripts(masterdir: bytes) -> Iterable[bytes]:
+    """The names of scripts/ and of the files, directories and links below it; nothing if it is not there.
+
+    Raises OSError.
+    """
+    with os.scandir(masterdir) as listing:
+        open_ = [(_SCRIPTS, child) for child in listing if child.name == _SCRIPTS]
+    while open_:
+        name, child = open_.pop()
+        if child.is_dir(follow_symlinks=False):
+            with os.scandir(child.path) as listing:
+                open_ += [(name + b"/" + inner.name, inner) for inner in listing]
+        elif not (child.is_symlink() or child.is_file(follow_symlinks=False)):
+            continue
+        yield name
+
+
+def _lines(answer: Answer) -> list[str]:
+    return [printable(line) for line in answer.stderr.splitlines() if line.strip()]
+
+
+def _told(answer: Answer) -> list[str]:
+    """What the node's script has said."""
+    return [line.removeprefix("synctool: ") for line in _lines(answer) if line.startswith("synctool: ")]
+
+
+def _node_command(transport: HostTransport, directory: bytes, number: str, command: str) -> str:
+    sudo = [os.fsencode(word) for word in transport.sudo]
+    line = words(*sudo, b"/bin/sh", b"-c", _NODE_SCRIPT.encode(), b"sh", directory, number.encode(), command.encode())
+    return os.fsdecode(line)
+
+
+def _remote_shell(transport: HostTransport) -> list[str]:
+    """What a command is run on the node with, as rsync does it: `SHELL... NODE COMMAND...`, joined there by spaces."""
+    backend = transport.host.backend
+    if isinstance(backend, SynctoolSshBackend):
+        return transport.ssh.argv(backend.host.user, backend.host.port)
+    if isinstance(backend, ChrootBackend):  # from outside: the image needs neither rsync nor tar
+        return ["sh", "-c", 'shift; exec /bin/sh -c "$*"', "sh"]
+    if backend.NAME in ("docker", "podman"):
+        user = ["-u", backend.user] if backend.user else []
+        return _through_exec([backend.NAME, "exec", "-i", *user], "")
+    if backend.NAME == "kubectl":
+        given = [(name, getattr(backend, name)) for name in ("kubeconfig", "context", "namespace", "container")]
+        return _through_exec(["kubectl", *(f"--{n}={value}" for n, value in given if value), "exec", "-i"], "--")
+    raise TransportError(f"files cannot be carried over a {backend.NAME} connection")
+
+
+def _through_exec(command: Sequence[str], separator: str) -> list[str]:
+    """A container's exec with the manners of ssh: the words behind the name are one line for a shell over there."""
+    script = f'name=$1; shift; exec {shlex.join(command)} "$name" {separator} /bin/sh -c "$*"'
+    return ["sh", "-c", script, "sh"]
+
+
+def _place(transport: HostTransport, masterdir: Path) -> tuple[bytes, str]:
+    """The mirror's directory as the command that is run for the node sees it, and the node's name for it."""
+    backend = transport.host.backend
+    if isinstance(backend, ChrootBackend):
+        return os.fsencode(_inside(Path(backend.name), masterdir)), "chroot"
+    return os.fsencode(masterdir), backend.host.name if isinstance(backend, SynctoolSshBackend) else backend.name
+
+
+def _inside(root: Path, masterdir: Path) -> Path:
+    """The masterdir below a chroot. Raises TransportError if a link there leads out of it."""
+    target = root / masterdir.relative_to("/")
+    if not target.resolve().is_relative_to(root.resolve()):
+        raise TransportError(f"{target} leads out of {root} through a symbolic link")
+    return target

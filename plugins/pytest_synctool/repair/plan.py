@@ -1,0 +1,246 @@
+"""What --fix does to a node, as values: ordered actions, and triggers. Pure: nothing here contacts a node."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pytest_synctool.common.shell import quote, words
+from pytest_synctool.model import ABSENT, Absent, FileState, Kind
+from pytest_synctool.repair import journal
+from pytest_synctool.repository.commands import Command, fired_by, is_overlay_directory
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.secrecy import secret
+from pytest_synctool.repository.source import Tree, parents
+
+Save = Literal["keep", "aside", "leave", "nothing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One change of one path: `verb` says what is done in the log's words.
+
+    `text` is its shell text, run in the directory of the path. With a `save`, the text makes what is new as `$1`, which
+    then takes the place of what is there: that is kept, moved aside, left if it leads to a directory, or is known to be
+    nothing. A `synced` one has content that has to be on the disk before. With `if_missing` nothing is done where there
+    is something already. A `private` one without a save needs the private directory too. The directory `through` above
+    it may be a symbolic link, and no other.
+    """
+
+    path: bytes
+    verb: str
+    text: bytes
+    save: Save | None = None
+    synced: bool = False
+    if_missing: bool = False
+    needs_mirror: bool = False
+    private: bool = False
+    through: bytes = b""
+
+    @property
+    def directory(self) -> bytes:
+        """Where it is done."""
+        return os.path.dirname(self.path)
+
+    @property
+    def name(self) -> bytes:
+        """What is changed there."""
+        return os.path.basename(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A command to run once, in `directory`, if one of `causes` was changed; it is that of `path`.
+
+    One that is `owed` is run in any case: from an earlier run, or a task.
+    """
+
+    path: bytes
+    command: Command
+    directory: bytes
+    causes: frozenset[bytes]
+    owed: bool = False
+
+    @property
+    def name(self) -> bytes:
+        """Its name in the journal."""
+        return journal.name(self.path, self.command.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Actions in order, then triggers: those of files before those of directories.
+
+    One that is `restoring` puts back what another one has kept.
+    """
+
+    actions: tuple[Action, ...]
+    triggers: tuple[Trigger, ...]
+    restoring: bool = False
+
+    @property
+    def needs_mirror(self) -> bool:
+        """Whether the node needs files of the masterdir for it."""
+        return bool(self.triggers) or any(action.needs_mirror for action in self.actions)
+
+
+def plan(
+    drifted: Sequence[tuple[Entry, FileState | Absent]],
+    entries: Mapping[bytes, Entry],
+    masterdir: bytes,
+    owed: Sequence[tuple[Entry, Command]] = (),
+    tasks: Sequence[tuple[Entry, Command]] = (),
+) -> Plan:
+    """The plan that brings drifted entries to their expected state.
+
+    `entries` are all overlay entries of the node by destination: a missing parent directory of a drifted entry is
+    made as they describe it, and their triggers are looked up there. `masterdir` is the mirror's path on the node.
+    A directory that must not exist is left alone: directories are never deleted. `owed` are commands that an earlier
+    run has left to do, `tasks` are run after everything else, as they come.
+    """
+    deletes = [_remove(e) for e, state in drifted if e.tree is Tree.DELETE and _removable(state)]
+    wanted = {entry.destination: (entry, state) for entry, state in drifted if entry.tree is Tree.OVERLAY}
+    above = {
+        parent: entries[parent]
+        for path, (_, state) in wanted.items()
+        if state is ABSENT
+        for parent in parents(path)
+        if parent in entries and parent not in wanted
+    }
+    in_order = sorted(wanted.values(), key=lambda pair: _order(pair[0]))
+    changes = [*deletes, *(_bring(entry, state, masterdir) for entry, state in in_order)]
+    if not changes and not owed and not tasks:
+        return Plan((), ())
+    deleted = {entry.destination: entry for entry, _ in drifted if entry.tree is Tree.DELETE}
+    triggers = _triggers({action.path for action in changes}, entries, deleted, owed)
+    needed = [_make_if_missing(above[path]) for path in sorted(above, key=lambda path: path.split(b"/"))]
+    last = (Trigger(entry.destination, command, b"/", frozenset(), owed=True) for entry, command in tasks)
+    return Plan(tuple(_allowed(action, entries) for action in (*needed, *changes)), (*triggers, *last))
+
+
+def restore(saved: Sequence[tuple[Entry, bytes]], entries: Mapping[bytes, Entry]) -> Plan:
+    """The plan that puts back old versions, each with where it is on the node.
+
+    `entries` are all overlay entries of the node by destination.
+    """
+    actions = [
+        Action(e.destination, "restored", words(b"back", old, os.path.basename(e.destination)), private=True)
+        for e, old in sorted(saved, key=lambda pair: _order(pair[0]))
+    ]
+    triggers = _triggers({action.path for action in actions}, entries, {}, ())
+    return Plan(tuple(_allowed(action, entries) for action in actions), tuple(triggers), restoring=True)
+
+
+def _allowed(action: Action, entries: Mapping[bytes, Entry]) -> Action:
+    """The action with the lowest directory above it that may be a link."""
+    links = [parent for parent in parents(action.path) if parent in entries and entries[parent].follow]
+    return replace(action, through=links[-1]) if links else action
+
+
+def _order(entry: Entry) -> tuple[bool, list[bytes], bytes]:
+    """Parents first, and what lies in one directory together."""
+    directory, name = os.path.split(entry.destination)
+    return entry.expected.kind is not Kind.DIRECTORY, directory.rstrip(b"/").split(b"/"), name
+
+
+def _removable(state: FileState | Absent) -> bool:
+    return isinstance(state, FileState) and state.kind is not Kind.DIRECTORY
+
+
+def _remove(entry: Entry) -> Action:
+    return Action(entry.destination, "deleted", words(b"rm", b"-f", b"--", os.path.basename(entry.destination)))
+
+
+def _make_if_missing(entry: Entry) -> Action:
+    """A directory that nobody asked for, but without which nothing can be put into it."""
+    return Action(entry.destination, "created", _make(entry), "nothing", if_missing=True)
+
+
+def _bring(entry: Entry, actual: FileState | Absent, masterdir: bytes) -> Action:
+    expected, path = entry.expected, entry.destination
+    if isinstance(actual, FileState) and _same_content(expected, actual):
+        seen = os.path.basename(path) + entry.looked_at.removeprefix(path)
+        return Action(path, "owner and mode set", _attributes(expected, quote(seen)))
+    verbs = {Kind.FILE: "created" if actual is ABSENT else "updated", Kind.LINK: "linked"}
+    is_file = expected.kind is Kind.FILE
+    verb, save = verbs.get(expected.kind, "created"), _save(entry, actual)
+    return Action(path, verb, _make(entry, masterdir), save, synced=is_file, needs_mirror=is_file)
+
+
+def _same_content(expected: FileState, actual: FileState) -> bool:
+    """Whether only owner, group or mode can differ."""
+    if expected.kind is Kind.FILE:
+        same = (actual.size, actual.md5) == (expected.size, expected.md5)
+    else:
+        same = actual.target == expected.target
+    return same and actual.kind is expected.kind
+
+
+def _save(entry: Entry, actual: FileState | Absent) -> Save:
+    """What to do with what stands there now: nothing is thrown away."""
+    expected = entry.expected.kind
+    if actual is ABSENT:
+        return "nothing" if expected is Kind.DIRECTORY else "keep"
+    if Kind.DIRECTORY not in (expected, actual.kind):
+        return "keep"
+    # A link such as /lib or /var/run is the system's: moving it away would break the node.
+    return "leave" if actual.kind is Kind.LINK and entry.follow is None else "aside"
+
+
+def _attributes(state: FileState, path: bytes) -> bytes:
+    """chown before chmod, since chown takes setuid and setgid away.
+
+    Five digits, since with four GNU chmod leaves those bits on a directory as they are.
+    """
+    text = b"own %s %s" % (_account(state), path)
+    return text if state.kind is Kind.LINK else text + b" && real %s && chmod -- %05o %s" % (path, state.mode, path)
+
+
+def _account(state: FileState) -> bytes:
+    """Owner and group by name, then both by number."""
+    owner = str(state.uid) if state.owner is None else state.owner
+    group = str(state.gid) if state.group is None else state.group
+    return words(os.fsencode(owner), os.fsencode(group), b"%d" % state.uid, b"%d" % state.gid)
+
+
+def _make(entry: Entry, masterdir: bytes = b"") -> bytes:
+    """The shell text that makes it complete as `$1`."""
+    state = entry.expected
+    account = _account(state)
+    if state.kind is Kind.LINK:
+        return b'ln -s -- %s "$1" && own %s "$1"' % (quote(state.target or b""), account)
+    if state.kind is Kind.DIRECTORY:
+        return b'folder %s %05o "$1"' % (account, state.mode)
+    source = quote(os.path.join(masterdir, entry.source.relative))
+    text = b'copy %s %s %05o "$1"' % (source, account, state.mode)
+    if entry.attributes is not None and entry.attributes.validate is not None:
+        command = os.fsencode(entry.attributes.validate.replace("%s", '"$f"'))
+        # What it says may be what is in the file.
+        silent = b" silent" if secret(entry, state, ABSENT) is not None else b""
+        text += b' && accept %s "$1"%s' % (quote(command), silent)
+    return text
+
+
+def _triggers(
+    changed: set[bytes],
+    entries: Mapping[bytes, Entry],
+    deleted: Mapping[bytes, Entry],
+    owed: Sequence[tuple[Entry, Command]],
+) -> Iterable[Trigger]:
+    """Those of files in the order of paths, then those of directories."""
+    fired: dict[tuple[Entry, Command], set[bytes]] = {each: set() for each in owed}
+    for path in changed:
+        entry = entries.get(path) or deleted.get(path)
+        if entry is not None:
+            for each in fired_by(entry, entries):
+                fired.setdefault(each, set()).add(path)
+
+    def order(each: tuple[Entry, Command]) -> tuple[bool, bytes, bool]:
+        return is_overlay_directory(each[0]), each[0].destination, each[1].kind == "on_update"
+
+    for owner, command in sorted(fired, key=order):
+        path, causes = owner.destination, frozenset(fired[owner, command])
+        directory = path if is_overlay_directory(owner) else os.path.dirname(path)
+        yield Trigger(path, command, directory, causes, (owner, command) in owed)

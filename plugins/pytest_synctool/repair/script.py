@@ -1,0 +1,227 @@
+"""A plan as the shell text that carries it out, and what becomes of it as the text's answer tells.
+
+The text is complete in itself, so what is shown is what is run. Pure: nothing here contacts a node.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from pytest_synctool.common.shell import quote, words
+from pytest_synctool.common.wording import printable
+from pytest_synctool.errors import RemoteError
+from pytest_synctool.repair import journal
+from pytest_synctool.repair.plan import Action, Plan
+from pytest_synctool.repair.shell_functions import PROLOGUE, RECALL, TIDY
+
+# So many things are made ready in one directory before the first of them takes its place.
+_TOGETHER: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where and how a plan is carried out.
+
+    `masterdir` is the mirror's path on the node, `node` its name in the configuration and `hostname` its own. `who`
+    tells others whose lock it is. `trigger_timeout` bounds each trigger, in seconds. What is replaced is kept as
+    `NAME.saved`, or below the directory `saved`, or not at all if that is `-`. What is done is appended to the file
+    `log` on the node, if there is one, and goes to its syslog. `state` is a directory of the node's own.
+    """
+
+    masterdir: bytes
+    node: str = ""
+    hostname: str = ""
+    who: str = "somebody"
+    trigger_timeout: int = 60
+    saved: bytes = b""
+    log: bytes = b""
+    syslog: bool = False
+    state: bytes = journal.STATE
+
+
+def parts(plan: Plan, context: Context, told: Sequence[str], limit: int | None) -> Iterator[range]:
+    """The numbers of actions and triggers in runs whose scripts stay below `limit` bytes, where there is a limit."""
+    count = len(plan.actions) + len(plan.triggers)
+    if limit is None:
+        yield range(count)
+        return
+    empty = len(_header(plan, context))
+    start, size = 0, empty
+    for number in range(count):
+        # Every earlier number may have to be told as done.
+        cost = len(b"\n".join(_lines(plan, context, told, [number]))) + 8
+        if number > start and size + cost > limit:
+            yield range(start, number)
+            start, size = number, empty + 8 * number
+        size += cost
+    yield range(start, count)
+
+
+def script(
+    plan: Plan,
+    context: Context,
+    told: Sequence[str] = (),
+    numbers: Iterable[int] | None = None,
+    done: Iterable[int] = (),
+) -> bytes:
+    """The shell text that carries out actions and triggers of a plan (all if not told which).
+
+    `told` are the lines of the node's log for each number; empty ones are left out. Those in `done` have succeeded in
+    earlier scripts. A trigger runs only if one of its causes was really changed.
+    """
+    everything = range(len(plan.actions) + len(plan.triggers))
+    lines = [_header(plan, context), b" ".join(b"d%d=1" % number for number in done)]
+    lines += _lines(plan, context, told, everything if numbers is None else numbers)
+    return b"\n".join([*lines, b"clean", b"echo end"])
+
+
+def _header(plan: Plan, context: Context) -> bytes:
+    variables = {
+        b"export SYNCTOOL_NODE": os.fsencode(context.node),
+        b"export SYNCTOOL_NODENAME": os.fsencode(context.hostname or context.node),
+        b"export SYNCTOOL_MASTERDIR": context.masterdir,
+        b"export SYNCTOOL_ROOT": context.masterdir,
+        b"state": context.state,
+        b"journal": journal.directory(context.masterdir, context.state),
+        b"who": os.fsencode(context.who),
+        b"limit": b"%d" % context.trigger_timeout,
+        b"saved": context.saved,
+        b"log": context.log,
+        b"syslog": b"1" if context.syslog else b"",
+    }
+    settings = (b"%s=%s" % (name, quote(value)) for name, value in variables.items())
+    owed = (
+        words(b"owe", b"%d" % number, trigger.name, trigger.path)
+        for number, trigger in enumerate(plan.triggers, len(plan.actions))
+        if trigger.command.follows_a_change
+    )
+    begin = [b"begin", b"remember"] if plan.actions and not plan.restoring else [b"begin"]
+    return b"\n".join((PROLOGUE + next(settings), *settings, *begin, *owed))
+
+
+def _lines(plan: Plan, context: Context, told: Sequence[str], numbers: Iterable[int]) -> Iterator[bytes]:
+    """The shell text of these actions and triggers; what is brought to one directory is put in place together."""
+    first = len(plan.actions)
+    numbers = list(numbers)
+    if context.log or context.syslog:
+        yield from (b"l%d=%s" % (n, quote(told[n].encode("utf-8", "surrogateescape"))) for n in numbers if told[n])
+    actions = [(number, plan.actions[number]) for number in numbers if number < first]
+    for (directory, link), here in groupby(actions, lambda pair: (pair[1].directory, pair[1].through)):
+        yield words(b"within", directory, *([link] if link else []))
+        for together, group in groupby(here, lambda pair: _can_wait(pair[1])):
+            found = list(group)
+            for start in range(0, len(found), _TOGETHER if together else 1):
+                yield _put(found[start : start + _TOGETHER]) if together else _one(*found[start])
+    for number in numbers:
+        if number >= first:
+            yield _trigger(plan, context, number)
+
+
+def _comment(action: Action) -> bytes:
+    return b"# %s %s\n" % (action.verb.encode(), printable(action.path).encode())
+
+
+def _can_wait(action: Action) -> bool:
+    """Whether it is brought with others: a place from which something was moved away has to be filled at once."""
+    return action.save in ("keep", "nothing") and not action.if_missing
+
+
+def _one(number: int, action: Action) -> bytes:
+    if action.save is not None and not action.if_missing:
+        return _put([(number, action)], b"swap")
+    if not action.if_missing:
+        fresh = b" fresh" if action.private else b""
+        return b"%sact() { %s; }\nstep %d%s" % (_comment(action), action.text, number, fresh)
+    name = quote(action.name)
+    text = b"%smake() { %s; }\nact() { [ -e %s ] || [ -L %s ] || { make %s && mv -f -- %s ./; }; }\nstep %d fresh"
+    new = b'"$t"/' + name
+    return text % (_comment(action), action.text, name, name, new, new, number)
+
+
+def _put(actions: Sequence[tuple[int, Action]], how: bytes = b"put") -> bytes:
+    made = b"\n".join(b"%smake%d() { %s; }" % (_comment(action), number, action.text) for number, action in actions)
+    what = (
+        b"%d %s %s %s" % (number, (action.save or "").encode(), b"sync" if action.synced else b"-", quote(action.name))
+        for number, action in actions
+    )
+    return made + b"\n" + how + b" " + b" ".join(what)
+
+
+def _trigger(plan: Plan, context: Context, number: int) -> bytes:
+    trigger = plan.triggers[number - len(plan.actions)]
+    causes = b"".join(b"$d%d" % n for n, action in enumerate(plan.actions) if action.path in trigger.causes)
+    command = trigger.command
+    is_text = command.is_text
+    what = command.text if is_text else os.path.join(context.masterdir, command.text)
+    run = words(b"on_update" if is_text else b"script", b"%d" % number, trigger.directory, trigger.name, what)
+    if trigger.owed:
+        return b"clean\n" + run
+    spare = words(b"paid", trigger.name)
+    return b'clean\nif [ -n "%s" ]; then %s; elif [ -n "$n%d" ]; then %s; fi' % (causes, run, number, spare)
+
+
+def tidy(context: Context) -> bytes:
+    """The shell text that takes away what a repair that was killed has left, before a node is looked at."""
+    return TIDY + b"\ntidy %s\n" % quote(journal.directory(context.masterdir, context.state))
+
+
+def recall(context: Context) -> bytes:
+    """The shell text that tells which copies the last repair has kept; parse_recalled() reads its answer."""
+    return RECALL + b"\nrecall %s" % quote(journal.directory(context.masterdir, context.state))
+
+
+def parse_recalled(answer: bytes) -> dict[bytes, bytes]:
+    """Where on the node the old version of each path is, as far as the last repair has kept it and it is still there.
+
+    Raises RemoteError if the answer is not whole, or the journal cannot be read.
+    """
+    lines = answer.split(b"\n")
+    if b"recalled" not in lines or b"end" not in lines:
+        reason = next(
+            (printable(line[8:]) for line in lines if line.startswith(b"refused ")), "its answer is not whole"
+        )
+        raise RemoteError(f"what the last --fix has kept there cannot be told: {reason}")
+    found = lines[lines.index(b"recalled") + 1 : lines.index(b"end")]
+    return dict(zip(found[::2], found[1::2], strict=True))
+
+
+def remarks(answer: bytes) -> list[str]:
+    """What people should know of how a script ran, apart from its results."""
+    return [printable(line[7:]) for line in answer.split(b"\n") if line.startswith(b"remark ")]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one action or trigger went: `failure` is None where it succeeded."""
+
+    failure: str | None
+    output: tuple[str, ...] = ()
+
+
+def parse(plan: Plan, answer: bytes) -> tuple[dict[int, Result], bool]:
+    """The result of each action and trigger by number, and whether the script came to its end.
+
+    Numbers count through `actions`, then `triggers`; one that is not in the answer did not run. Where the node refused
+    to begin, all have failed for that reason.
+    """
+    results: dict[int, Result] = {}
+    output: list[str] = []
+    lines = answer.split(b"\n")
+    for line in lines:
+        word, _, rest = line.partition(b" ")
+        if word == b"refused":
+            refused = Result(printable(rest))
+            return dict.fromkeys(range(len(plan.actions) + len(plan.triggers)), refused), True
+        if word == b"output":
+            output.append(printable(rest))
+            continue
+        number, _, reason = rest.partition(b" ")
+        if word in (b"ok", b"failed") and number.isdigit():
+            failure = None if word == b"ok" else printable(reason) or "failed without a word"
+            results[int(number)] = Result(failure, tuple(output))
+            output = []
+    return results, b"end" in lines

@@ -1,0 +1,178 @@
+"""What CI systems show of a run: a step summary in Markdown, annotations, and a code-quality report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pytest_synctool.common.nodenames import fold
+from pytest_synctool.common.wording import in_brackets, nodes_in_words, printable_text
+from pytest_synctool.model import Status
+from pytest_synctool.report.drift_json import Known
+from pytest_synctool.report.grouping import WORDS, Group, grouped, unreachable
+from pytest_synctool.report.record import RunRecord
+from pytest_synctool.report.verdict import verdict
+from pytest_synctool.repository.waivers.rules import FILE_NAME as WAIVERS
+
+_MOST_ROWS: Final = 50
+_MOST_ANNOTATIONS: Final = 10  # GitHub shows no more of a step
+_LONGEST: Final = 500  # characters of a cell
+_SEVERITY: Final = {Status.ERROR: "critical", Status.DRIFT: "major", Status.WAIVED: "info"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """A line of what was found, about `source` below the masterdir.
+
+    `group` is None for nodes that could not be looked at, and for stale waivers.
+    """
+
+    status: Status
+    nodes: Sequence[str]
+    text: str
+    group: Group | None = None
+    source: str = ""
+
+    @property
+    def is_stale(self) -> bool:
+        return self.source == WAIVERS
+
+    @property
+    def word(self) -> str:
+        return "STALE" if self.is_stale else WORDS[self.status]
+
+    @property
+    def line(self) -> str:
+        return f"{_folded(self.nodes)}: {self.text}"
+
+    def new(self, known: Known | None) -> list[str] | None:
+        """The nodes whose drift an earlier document does not have; None where nothing is compared."""
+        if known is None or self.group is None or self.status is not Status.DRIFT:
+            return None
+        entry, message = self.group.entry, self.group.outcome.message
+        return [node for node in self.nodes if (node, entry.check, entry.path, message) not in known]
+
+
+def _findings(run: RunRecord) -> Iterator[_Finding]:
+    """What was found, the worst first."""
+    yield from (_Finding(Status.ERROR, nodes, reason) for reason, nodes in unreachable(run.nodes))
+    for stale in run.stale_waivers:
+        yield _Finding(Status.DRIFT, stale.nodes, f"{stale.place}: {stale.message}", source=WAIVERS)
+    yield from (_Finding(g.outcome.status, g.nodes, g.text, g, g.outcome.source) for g in grouped(run.nodes))
+
+
+def markdown(run: RunRecord, known: Known | None) -> Iterator[str]:
+    """A summary of the run, for a page that shows Markdown; with `known` drift new drift is told apart."""
+    counts = {word: number for word, number in run.node_counts().items() if number}
+    yield f"## synctool: {verdict(run).value}\n\n"
+    words = ", ".join(f"{number:,} {word.replace('_', ' ')}" for word, number in counts.items())
+    yield f"{nodes_in_words(run.selected)}: {words or 'none looked at'}. "
+    entries = {word: number for word, number in run.entry_counts().items() if number}
+    yield f"Entries: {', '.join(f'{number:,} {word}' for word, number in entries.items()) or 'none'}.\n\n"
+    if not run.complete:
+        yield "**The run did not come to its end: what is not listed was not looked at.**\n\n"
+    rows = list(_findings(run))
+    if not rows:
+        return
+    column = "" if known is None else " New |"
+    yield f"| | Nodes | Finding |{column}\n|---|---|---|{'' if known is None else '---|'}\n"
+    for row in rows[:_MOST_ROWS]:
+        new = [] if known is None else [_new(row, known)]
+        cells = [row.word, _cell(_folded(row.nodes)), _cell(row.text), *new]
+        yield f"| {' | '.join(cells)} |\n"
+    if len(rows) > _MOST_ROWS:
+        yield f"\n... and {len(rows) - _MOST_ROWS:,} more findings, see `drift.json`\n"
+    if any(row.status is Status.DRIFT and row.group for row in rows) and run.mode == "audit":
+        yield "\nTo put right what was found: `pytest --lf --fix`\n"
+
+
+def _new(finding: _Finding, known: Known) -> str:
+    new = finding.new(known)
+    if not new:
+        return "" if new is None else "known"
+    return "new" if len(new) == len(finding.nodes) else f"new on {_cell(_folded(new))}"
+
+
+def _folded(nodes: Sequence[str]) -> str:
+    return fold(nodes) + in_brackets(nodes)
+
+
+def _cell(text: str) -> str:
+    """A text that Markdown and HTML leave as it is, in a cell of a table."""
+    text = printable_text(text)
+    text = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+    return "".join(f"&#{ord(c)};" if c in "|`<>&*_[]\\~#!@" else c for c in text)
+
+
+def workflow_commands(run: RunRecord, known: Known | None, workspace: str) -> Iterator[str]:
+    """At most ten workflow commands for GitHub Actions, the worst first, the last one for all that are left.
+
+    Findings of sources below `workspace` (the checkout) are shown at the file there.
+    """
+    found = []
+    for finding in _findings(run):
+        if finding.status in (Status.ERROR, Status.DRIFT):
+            old = finding.new(known) == []
+            text = f"{finding.line}{' (known)' if old else ''}"
+            found.append(("warning" if old else "error", _file(run, finding.source, workspace), text))
+    if not run.complete:
+        found.insert(0, ("error", "", "the run did not come to its end: not everything was looked at"))
+    shown = found if len(found) <= _MOST_ANNOTATIONS else found[: _MOST_ANNOTATIONS - 1]
+    if len(found) > len(shown):
+        shown = [*shown, ("error", "", f"and {len(found) - len(shown):,} more findings, see the reports")]
+    for level, file, text in shown:
+        place = f"file={_property(file)}," if file else ""
+        yield f"::{level} {place}title=synctool::{_data(text)}\n"
+
+
+def _file(run: RunRecord, source: str, workspace: str) -> str:
+    """The source of a finding below the checkout; empty if it is not there."""
+    return _below(os.path.join(run.masterdir, source), workspace) if source else ""
+
+
+def _below(path: str, workspace: str) -> str:
+    """A path from the checkout on; empty if it is not in there."""
+    relative = os.path.relpath(path, workspace) if workspace else ".."
+    return "" if relative == ".." or relative.startswith("../") else relative
+
+
+def _data(text: str) -> str:
+    return printable_text(text).replace("%", "%25")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def code_quality(run: RunRecord, workspace: str) -> str:
+    """The report that GitLab shows in merge requests: an issue for every finding, whichever nodes have it."""
+    issues = []
+    for finding in _findings(run):
+        group, status = finding.group, finding.status
+        if status is Status.FIXED:
+            continue
+        file = _file(run, finding.source, workspace) or finding.source
+        if group is None:
+            file = file or _below(run.configuration, workspace) or os.path.basename(run.configuration)
+            check, identity = "stale-waiver" if finding.is_stale else "unreachable", finding.text
+        else:
+            file = file or group.entry.path.lstrip("/")
+            check = f"{group.entry.kind}-{status.value}"
+            # The same finding on other nodes as well is the same issue.
+            identity = f"{group.entry.check} {group.entry.path} {status.value} {group.outcome.message}"
+        issues.append(_issue(finding.line, check, _SEVERITY[status], file, identity))
+    return json.dumps(issues, indent=1, ensure_ascii=False) + "\n"
+
+
+def _issue(text: str, check: str, severity: str, file: str, identity: str) -> dict[str, object]:
+    return {
+        "description": printable_text(text),
+        "check_name": check,
+        "fingerprint": hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest(),
+        "severity": severity,
+        "location": {"path": file, "lines": {"begin": 1}},
+    }

@@ -1,0 +1,169 @@
+"""How long what a run found has been there, and what it came from: by what is known from the runs before. Pure.
+
+Only a look tells. A node that could not be looked at, an entry that was skipped or could not be read, and a run that
+puts old versions back: none of them begins or ends a drift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from pytest_synctool.model import Outcome, Status
+from pytest_synctool.report.previous_runs import FIRST, MASTERDIR, NODE, Life
+from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
+from pytest_synctool.report.signature import UNREADABLE
+
+Signatures = Callable[[str, EntryName], str]
+"""A short digest of what is asked for, by node and entry."""
+Wanted = Mapping[EntryName, str]
+"""Entries with their signatures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Since when something has been so, and what it came from: `node`, `masterdir` or `first`."""
+
+    since: datetime
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of a node.
+
+    `wanted` has every entry that was ever looked at, with what was asked for at the last look. `drifts` are those that
+    differed then, `errors` those that could not be looked at the last time.
+    """
+
+    wanted: Wanted
+    drifts: Mapping[EntryName, Begun]
+    errors: Mapping[EntryName, Begun]
+
+
+NOTHING: Final = Standing({}, {}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a run saw of a node, and what is known of the node before and after.
+
+    `wanted` are the entries that were not skipped, one object for nodes alike. `found` are those of them that were not
+    OK. With `error` nothing was seen.
+    """
+
+    node: str
+    status: Status
+    error: str | None
+    wanted: Wanted
+    found: Sequence[tuple[EntryName, Outcome, Life]]
+    before: Standing
+    after: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A node of a run with the signature of each of its entries, in their order; none if nothing was looked at."""
+
+    record: NodeRecord
+    signatures: tuple[str, ...]
+
+
+def asked(run: RunRecord, signatures: Signatures, kept: Callable[[str], str]) -> list[Asked]:
+    """The nodes of a run with what is asked for on them, each once; `kept` tells what a signature is kept as."""
+    nodes = {record.node: record for record in run.nodes}.values()
+    return [Asked(n, tuple(kept(signatures(n.node, e)) for e in n.entries) if n.begun else ()) for n in nodes]
+
+
+def looks(run: RunRecord, nodes: Sequence[Asked], before: Mapping[str, Standing]) -> Iterator[Look]:
+    """What a run saw of its nodes, by what is known of them."""
+    sharing = _Sharing()
+    for node in nodes:
+        standing = before.get(node.record.node, NOTHING)
+        if node.record.begun:
+            yield _look(run, node, standing, sharing)
+        else:
+            yield Look(node.record.node, node.record.status, node.record.error, {}, (), standing, standing)
+
+
+class _Sharing:
+    """Sees to it that nodes alike share what is asked for on them: there are many, and few that differ."""
+
+    def __init__(self) -> None:
+        self._looked: dict[tuple[int, tuple[str, ...], frozenset[int]], Wanted] = {}
+        self._known: dict[tuple[int, int], Wanted] = {}
+        self._held: list[Wanted] = []  # what is known by its id() has to stay
+
+    def looked(self, node: Asked, left_out: frozenset[int]) -> Wanted:
+        """The entries of a node without those at some positions."""
+        key = (id(node.record.entries), node.signatures, left_out)
+        if key not in self._looked:
+            pairs = zip(node.record.entries, node.signatures, strict=True)
+            self._looked[key] = {
+                entry: signature for position, (entry, signature) in enumerate(pairs) if position not in left_out
+            }
+        return self._looked[key]
+
+    def known(self, before: Wanted, seen: Wanted) -> Wanted:
+        """What is known after these were seen; the same object if it is not more than before."""
+        key = (id(before), id(seen))
+        if key not in self._known:
+            self._held.append(before)
+            news = {e: s for e, s in seen.items() if s != UNREADABLE and before.get(e) != s}
+            self._known[key] = {**before, **news} if news else before
+        return self._known[key]
+
+
+def _look(run: RunRecord, node: Asked, before: Standing, sharing: _Sharing) -> Look:
+    record = node.record
+    skipped = frozenset(p for p, outcome in record.found if outcome.status is Status.SKIPPED)
+    unread = frozenset(p for p, outcome in record.found if outcome.status is Status.ERROR)
+    wanted = sharing.looked(node, skipped)
+    restoring = run.is_restoring
+    found = [
+        (entry := record.entries[p], outcome, _life(run, entry, node.signatures[p], outcome.status, before))
+        for p, outcome in record.found
+        if outcome.status not in (Status.SKIPPED, Status.OK)
+    ]
+    after = before
+    if not restoring:
+        seen = sharing.looked(node, skipped | unread)
+        drifts = {entry: begun for entry, begun in before.drifts.items() if entry not in seen}
+        errors = {entry: begun for entry, begun in before.errors.items() if entry not in wanted}
+        for entry, outcome, life in found:
+            if outcome.status is Status.ERROR:
+                errors[entry] = Begun(life.since, life.cause)
+            elif outcome.status is not Status.FIXED:
+                drifts[entry] = Begun(life.since, life.cause)
+        after = Standing(sharing.known(before.wanted, seen), drifts, errors)
+    return Look(record.node, record.status, None, wanted, found, before, after)
+
+
+def _life(run: RunRecord, entry: EntryName, signature: str, status: Status, before: Standing) -> Life:
+    """The life of what was found of an entry. What is fixed has that of the drift that it was."""
+    restored = run.is_restoring and status is Status.FIXED
+    earlier = None if restored else (before.errors if status is Status.ERROR else before.drifts).get(entry)
+    cause = _cause(entry, signature, before)
+    return Life(run.started if earlier is None else earlier.since, cause, earlier is not None)
+
+
+def _cause(entry: EntryName, signature: str, before: Standing) -> str:
+    drift = before.drifts.get(entry)
+    previous = before.wanted.get(entry)
+    if previous is not None and is_other(previous, signature):
+        return MASTERDIR
+    if drift is not None:
+        return drift.cause
+    return FIRST if previous is None or not _comparable(previous, signature) else NODE
+
+
+def is_other(before: str, after: str) -> bool:
+    """Whether it is certain that two signatures are of something else."""
+    return before != after and UNREADABLE not in (before, after) and _comparable(before, after)
+
+
+def _comparable(before: str, after: str) -> bool:
+    """Whether two signatures were made with the same key."""
+    return UNREADABLE in (before, after) or before.partition(":")[0] == after.partition(":")[0]

@@ -1,0 +1,125 @@
+"""The life of an entry on a node, made from how runs saw it: when it drifted, why, and how that ended. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+from itertools import pairwise
+
+from pytest_synctool.model import Status
+from pytest_synctool.report.history.lifetimes import is_other
+from pytest_synctool.report.history.reader import Found, Run, Sight
+from pytest_synctool.report.previous_runs import CAUSES, NODE
+from pytest_synctool.report.record import EntryName
+from pytest_synctool.report.signature import UNREADABLE
+
+
+class End(Enum):
+    """How a period ended, or that it has not."""
+
+    FIXED = "fixed"
+    RAN = "ran"  # what was asked for: nothing was wrong, or it has failed before
+    GONE = "gone"  # without a repair of ours
+    WAIVED = "waived"
+    STILL = "still there"
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A time during which an entry drifted, or could not be looked at (`is_error`).
+
+    `until` is when it was first seen in order again, None while it is as it was; `by` who fixed it, empty if nobody
+    did. `message` is what was found last, and `action` what the repair said.
+    """
+
+    since: datetime
+    until: datetime | None
+    cause: str
+    message: str
+    end: End
+    by: str = ""
+    action: str = ""
+    is_error: bool = False
+    waiver: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Of one that was fixed: `corrective` if the node had been changed, else `intentional`; else empty."""
+        return kind(self.cause) if self.end is End.FIXED else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """An entry on a node: its periods, the times at which something else was asked for, and where it was last seen."""
+
+    periods: tuple[Period, ...]
+    changed: tuple[datetime, ...]
+    first: datetime
+    last: datetime
+
+
+def kind(cause: str) -> str:
+    """What a repair of a drift with this cause is."""
+    return "corrective" if cause == NODE else "intentional"
+
+
+def life(entry: EntryName, sights: Sequence[Sight]) -> Life:
+    """The life of an entry on a node from how runs saw it (one or more, the first one first)."""
+    looks = [sight for sight in sights if not sight.run.is_restoring]
+    periods = [*_drifts(looks, End.RAN if entry.is_run else End.FIXED), *_errors(looks)]
+    periods.sort(key=lambda period: period.since)
+    return Life(tuple(periods), _changed(looks), sights[0].run.started, sights[-1].run.started)
+
+
+def _changed(sights: Sequence[Sight]) -> tuple[datetime, ...]:
+    known = [s for s in sights if s.signature != UNREADABLE and not (s.found and s.found.status is Status.ERROR)]
+    return tuple(after.run.started for before, after in pairwise(known) if is_other(before.signature, after.signature))
+
+
+def _drifts(sights: Sequence[Sight], end: End) -> list[Period]:
+    """What cannot be looked at neither begins nor ends one; `end` is what a repair means for it."""
+    periods: list[Period] = []
+    current: Period | None = None
+    for sight in sights:
+        found = sight.found
+        if found is not None and found.status is Status.ERROR:
+            continue
+        if found is not None and found.is_drift:
+            current = _going_on(found)
+        elif found is not None:  # fixed, and perhaps found by the same run
+            periods.append(_fixed(current, found, sight.run, end))
+            current = None
+        elif current is not None:
+            periods.append(replace(current, until=sight.run.started, end=End.GONE))
+            current = None
+    return periods if current is None else [*periods, current]
+
+
+def _going_on(found: Found) -> Period:
+    end = End.WAIVED if found.status is Status.WAIVED else End.STILL
+    return Period(found.since, None, found.cause, found.message, end, waiver=found.waiver)
+
+
+def _fixed(current: Period | None, found: Found, run: Run, end: End) -> Period:
+    message = found.message if current is None else current.message
+    return Period(found.since, run.started, found.cause, message, end, run.who, found.message)
+
+
+def _errors(sights: Sequence[Sight]) -> list[Period]:
+    periods: list[Period] = []
+    current: Period | None = None
+    for sight in sights:
+        found = sight.found
+        if found is not None and found.status is Status.ERROR:
+            current = Period(found.since, None, found.cause, found.message, End.STILL, is_error=True)
+        elif current is not None:
+            periods.append(replace(current, until=sight.run.started, end=End.GONE))
+            current = None
+    return periods if current is None else [*periods, current]
+
+
+def cause_in_words(cause: str) -> str:
+    """`the node was changed`"""
+    return CAUSES.get(cause, "found when it was first looked at")

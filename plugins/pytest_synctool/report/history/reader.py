@@ -1,0 +1,204 @@
+"""What is kept of past runs, loaded for people: all of it at once, so that nobody who records has to wait."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pytest_synctool.model import Status
+from pytest_synctool.report.history.database import DamageError, reading
+from pytest_synctool.report.history.lifetimes import Wanted
+from pytest_synctool.report.history.tables import members, when
+from pytest_synctool.report.record import RESTORE, EntryName
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that is kept. `seq` puts runs in the order in which they ended; the counts are those of a Past."""
+
+    seq: int
+    id: str
+    started: datetime
+    ended: datetime
+    mode: str
+    user: str
+    host: str
+    complete: bool
+    selected: int
+    in_sync: int
+    drifted: int
+    fixed: int
+    errors: int
+    waived: int
+    entries: int
+
+    @property
+    def who(self) -> str:
+        """`root@admin1`"""
+        return f"{self.user}@{self.host}"
+
+    @property
+    def is_restoring(self) -> bool:
+        """Whether it put old versions back, and compared nothing."""
+        return self.mode == RESTORE
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found of an entry that was not OK, with its life. `changes` are (what, expected, found)."""
+
+    status: Status
+    message: str
+    changes: tuple[tuple[str, str, str], ...]
+    source: str
+    waiver: str
+    since: datetime
+    cause: str
+    known: bool
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether it differs, be that accepted or not."""
+        return self.status in (Status.DRIFT, Status.WAIVED)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """An entry on a node as a run saw it: with the signature of what was asked for; `found` is None if it was OK."""
+
+    run: Run
+    signature: str
+    found: Found | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSight:
+    """A node as a run saw it: `wanted` are the entries that were looked at, `found` those that were not OK."""
+
+    status: Status
+    error: str | None
+    wanted: Wanted
+    found: Mapping[EntryName, Found]
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """An entry that a run fixed."""
+
+    run: Run
+    node: str
+    entry: EntryName
+    found: Found
+
+
+_RUN = "seq, id, started, ended, mode, user, host, complete, selected, in_sync, drifted, fixed, errors, waived, entries"
+_FOUND = "f.status, f.message, f.changes, f.source, f.waiver, r.since, r.cause, r.known"
+_RESULT = "result r JOIN finding f ON f.id = r.finding"
+
+
+class History:
+    """The history in a file, to be used while it is open. Raises DamageError for what does not fit together."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._names = {id_: EntryName(test, name) for id_, test, name in db.execute("SELECT id, test, name FROM entry")}
+        self._asked = {id_: (entry, said) for id_, entry, said in db.execute("SELECT id, entry, signature FROM wanted")}
+        self._nodes = dict(db.execute("SELECT id, name FROM node").fetchall())
+        self._sets: dict[int, dict[int, str]] = {}
+        rows = db.execute(f"SELECT {_RUN} FROM run ORDER BY seq").fetchall()
+        self.runs: Sequence[Run] = [
+            Run(seq, id_, when(started), when(ended), mode, user, host, bool(complete), *counts)
+            for seq, id_, started, ended, mode, user, host, complete, *counts in rows
+        ]
+
+    @property
+    def entries(self) -> Sequence[EntryName]:
+        """All entries that are kept."""
+        return list(self._names.values())
+
+    def life(self, name: EntryName) -> dict[str, list[Sight]]:
+        """How an entry was seen on each node, by nodes, the first time first."""
+        entry = next(id_ for id_, other in self._names.items() if other == name)
+        seen: dict[str, list[Sight]] = {}
+        for run in self.runs:
+            rows = self._db.execute(
+                f"SELECT r.node, {_FOUND} FROM {_RESULT} WHERE r.run = ? AND r.entry = ?", (run.seq, entry)
+            )
+            found = {node: _found(row) for node, *row in rows}
+            looked = "SELECT node, entry_set FROM looked WHERE run = ? AND entry_set IS NOT NULL"
+            for node, set_ in self._db.execute(looked, (run.seq,)):
+                signature = self._set(set_).get(entry)
+                if signature is not None:
+                    seen.setdefault(self._nodes[node], []).append(Sight(run, signature, found.get(node)))
+        return seen
+
+    def nodes(self, run: Run) -> dict[str, NodeSight]:
+        """All nodes of a run as it saw them."""
+        found: dict[int, dict[EntryName, Found]] = {}
+        shared: dict[tuple[object, ...], Found] = {}
+        for node, entry, *row in self._db.execute(
+            f"SELECT r.node, r.entry, {_FOUND} FROM {_RESULT} WHERE r.run = ?", (run.seq,)
+        ):
+            one = shared.get(tuple(row)) or shared.setdefault(tuple(row), _found(row))
+            found.setdefault(node, {})[self._names[entry]] = one
+        wanted: dict[int | None, Wanted] = {None: {}}
+        seen = {}
+        for node, set_, status, error in self._db.execute(
+            "SELECT node, entry_set, status, error FROM looked WHERE run = ?", (run.seq,)
+        ):
+            if set_ not in wanted:
+                wanted[set_] = {self._names[entry]: said for entry, said in self._set(set_).items()}
+            seen[self._nodes[node]] = NodeSight(Status(status), error, wanted[set_], found.get(node, {}))
+        return seen
+
+    def fixes(self, after: Run, until: Run) -> list[Fix]:
+        """What was fixed by the runs after one until another, in this order."""
+        runs = {run.seq: run for run in self.runs if after.seq < run.seq <= until.seq and not run.is_restoring}
+        rows = self._db.execute(
+            f"SELECT r.run, r.node, r.entry, {_FOUND} FROM {_RESULT} WHERE r.run > ? AND r.run <= ? AND f.status = ?"
+            " ORDER BY r.run",
+            (after.seq, until.seq, Status.FIXED.value),
+        )
+        return [
+            Fix(runs[run], self._nodes[node], self._names[entry], _found(row))
+            for run, node, entry, *row in rows
+            if run in runs
+        ]
+
+    def _set(self, id_: int) -> dict[int, str]:
+        """The entries of a set with their signatures."""
+        if id_ not in self._sets:
+            kept = self._db.execute("SELECT members FROM entry_set WHERE id = ?", (id_,)).fetchone()
+            if kept is None:
+                raise DamageError
+            self._sets[id_] = dict(self._asked[member] for member in members(kept[0]))
+        return self._sets[id_]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[History]:
+    """The history in a file. Raises HistoryError for one that cannot be read."""
+    with reading(path) as db:
+        try:
+            yield History(db)
+        except (KeyError, ValueError, TypeError) as error:
+            raise DamageError from error
+
+
+def _found(row: Sequence[object]) -> Found:
+    status, message, changes, source, waiver, since, cause, known = row
+    return Found(
+        Status(status),
+        str(message),
+        tuple((str(what), str(expected), str(found)) for what, expected, found in json.loads(str(changes))),
+        str(source),
+        str(waiver),
+        when(int(str(since))),
+        str(cause),
+        bool(known),
+    )

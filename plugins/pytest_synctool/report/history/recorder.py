@@ -1,0 +1,105 @@
+"""A run is recorded: what it found is told from what is known, and added to that. Trouble is told, and ends no run."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pytest_synctool.errors import HistoryError
+from pytest_synctool.report.history.database import (
+    DamageError,
+    in_words,
+    is_damage,
+    locked,
+    reading,
+    set_aside,
+    writing,
+)
+from pytest_synctool.report.history.key import keyed, load
+from pytest_synctool.report.history.lifetimes import Asked, Look, Signatures, asked, looks
+from pytest_synctool.report.history.tables import Tables, past, past_of
+from pytest_synctool.report.previous_runs import Lives, Past
+from pytest_synctool.report.record import RunRecord
+
+_MOST_PAST: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is known after a run: the lives of what it found, how the last runs ended (itself last, at most 60).
+
+    `problem` is a line for people if the file is not as it should be. `lives` is empty then if nothing could be read.
+    """
+
+    lives: Lives
+    past: Sequence[Past]
+    problem: str | None = None
+
+
+def record(path: Path, run: RunRecord, signatures: Signatures, keep: int) -> Recorded:
+    """Add a run to the history in a file, which is made if it is not there, and keep the last `keep` runs; 0 for none.
+
+    `signatures` says by node and entry what is asked for, as a short digest. Whatever is wrong with the file or what it
+    is on is told in the result.
+    """
+    mine = past_of(run)
+    if keep < 1:
+        return Recorded({}, (mine,))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return Recorded({}, (mine,), _problem(path, error))
+    nodes = asked(run, signatures, keyed(load(path)))  # before anybody has to wait: sources may have to be read
+    try:
+        with locked(path):
+            return _record(path, run, nodes, keep)
+    except HistoryError as error:
+        return Recorded({}, (mine,), f"{error}; this run is not recorded")
+    except (OSError, sqlite3.Error, DamageError) as error:
+        return _unwritten(path, run, nodes, _problem(path, error))
+
+
+def _problem(path: Path, error: Exception) -> str:
+    return f"{path} could not be written: {in_words(error, path)}; this run is not recorded"
+
+
+def _record(path: Path, run: RunRecord, nodes: Sequence[Asked], keep: int) -> Recorded:
+    """Record it under the lock; a damaged file makes way for a new one. Raises what record() tells."""
+    try:
+        return _added(path, run, nodes, keep, None)
+    except (sqlite3.Error, DamageError) as error:
+        if not is_damage(error):
+            raise
+        aside = set_aside(path)
+    problem = f"{path} was damaged: it is set aside as {aside.name}, and the history begins anew"
+    return _added(path, run, nodes, keep, problem)
+
+
+def _added(path: Path, run: RunRecord, nodes: Sequence[Asked], keep: int, problem: str | None) -> Recorded:
+    with writing(path) as db:
+        tables = Tables(db, run.started)
+        seen = list(looks(run, nodes, tables.standings))
+        if db.execute("SELECT 1 FROM run WHERE id = ?", (run.id,)).fetchone():
+            raise HistoryError(f"{path} has a run {run.id} already")
+        tables.add(run, seen)
+        tables.prune(keep)
+        return Recorded(_lives(seen), past(db, _MOST_PAST), problem)
+
+
+def _unwritten(path: Path, run: RunRecord, nodes: Sequence[Asked], problem: str) -> Recorded:
+    """What is known of a run that could not be added."""
+    mine = past_of(run)
+    try:
+        with reading(path) as db:
+            before = past(db, _MOST_PAST - 1)
+            seen = list(looks(run, nodes, Tables(db, run.started).standings))
+    except HistoryError:
+        return Recorded({}, (mine,), problem)
+    return Recorded(_lives(seen), (*before, mine), problem)
+
+
+def _lives(seen: Sequence[Look]) -> Lives:
+    return {(look.node, entry): life for look in seen for entry, _, life in look.found}

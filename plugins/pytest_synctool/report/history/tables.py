@@ -1,0 +1,271 @@
+"""The tables of the history, written and loaded: names, sets and findings are kept once, whoever has them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Final
+
+from pytest_synctool.model import Outcome, Status
+from pytest_synctool.report.history.database import DamageError
+from pytest_synctool.report.history.lifetimes import Begun, Look, Standing, Wanted
+from pytest_synctool.report.previous_runs import Past
+from pytest_synctool.report.record import EntryName, RunRecord
+
+# Nodes and entries that no run has seen for so long, and that are in no run that is kept, are forgotten.
+MEMORY: Final = timedelta(days=366)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_RUN: Final = "id, started, mode, in_sync, drifted, fixed, errors, entries, complete"
+
+
+def stamp(when: datetime) -> int:
+    """A time as it is kept: microseconds since 1970, UTC. One without an offset is taken for local time."""
+    return (when.astimezone(UTC) - _EPOCH) // _MICROSECOND
+
+
+def when(stamped: int) -> datetime:
+    """The time that is kept so, in UTC."""
+    return _EPOCH + timedelta(microseconds=stamped)
+
+
+def text(value: str) -> str:
+    """Text as it is kept: names from file systems may hold what no encoding has."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def members(kept: str) -> list[int]:
+    """The ids in a set as it is kept. Raises DamageError."""
+    with suppress(ValueError):
+        found = json.loads(kept)
+        if isinstance(found, list) and all(isinstance(one, int) for one in found):
+            return found
+    raise DamageError
+
+
+def past_of(run: RunRecord) -> Past:
+    """How a run ended."""
+    found = [node.status for node in run.nodes]
+    drifted = sum(outcome.status is Status.DRIFT for node in run.nodes for _, outcome in node.found)
+    return Past(
+        run.id,
+        run.started,
+        run.mode,
+        in_sync=found.count(Status.OK),
+        drifted=found.count(Status.DRIFT),
+        fixed=found.count(Status.FIXED),
+        errors=found.count(Status.ERROR),
+        entries=drifted,
+        complete=run.complete,
+    )
+
+
+def past(db: sqlite3.Connection, most: int) -> list[Past]:
+    """How the last runs ended, the last one last."""
+    rows = db.execute(f"SELECT {_RUN} FROM run ORDER BY seq DESC LIMIT ?", (most,)).fetchall()
+    return [
+        Past(id_, when(started), mode, in_sync, drifted, fixed, errors, entries, bool(complete))
+        for id_, started, mode, in_sync, drifted, fixed, errors, entries, complete in reversed(rows)
+    ]
+
+
+class Tables:
+    """The tables as they are before a run is added: what is known of the nodes, and the ids of what is kept already.
+
+    `now` is when the run began. Raises sqlite3.Error, and DamageError for what does not fit together.
+    """
+
+    def __init__(self, db: sqlite3.Connection, now: datetime) -> None:
+        self._db = db
+        self._limit = stamp(now - MEMORY)
+        self._now = stamp(now)
+        rows = db.execute("SELECT id, test, name, seen FROM entry").fetchall()
+        self._names: dict[int, EntryName] = {id_: EntryName(test, name) for id_, test, name, _ in rows}
+        self._forgotten = {id_ for id_, *_, seen in rows if seen < self._limit}
+        self._entries = {name: id_ for id_, name in self._names.items()}
+        wanted = db.execute("SELECT id, entry, signature FROM wanted")
+        self._asked: dict[int, tuple[int, str]] = {id_: (entry, said) for id_, entry, said in wanted}
+        self._wanted = {pair: id_ for id_, pair in self._asked.items()}
+        self._sets: dict[int, int] = {}  # ids by the id() of what is loaded or stored, which is held:
+        self._held: list[Wanted] = []
+        self._findings: dict[Outcome, int] = {}
+        self._nodes: dict[str, tuple[int, int | None]] = {}
+        self.standings: Mapping[str, Standing] = self._load()
+
+    def _load(self) -> dict[str, Standing]:
+        try:
+            known = self._known()
+            states: dict[int, tuple[dict[EntryName, Begun], dict[EntryName, Begun]]] = {}
+            for node, entry, error, since, cause in self._db.execute("SELECT * FROM state"):
+                states.setdefault(node, ({}, {}))[error][self._names[entry]] = Begun(when(since), cause)
+            standings = {}
+            for id_, name, set_ in self._db.execute("SELECT id, name, known FROM node"):
+                self._nodes[name] = id_, set_
+                standings[name] = Standing({} if set_ is None else known[set_], *states.get(id_, ({}, {})))
+        except (KeyError, IndexError, TypeError) as error:
+            raise DamageError from error
+        return standings
+
+    def _known(self) -> dict[int, Wanted]:
+        used = self._db.execute("SELECT id, members FROM entry_set WHERE id IN (SELECT known FROM node)")
+        known: dict[int, Wanted] = {}
+        for id_, kept in used.fetchall():
+            pairs = [self._asked[member] for member in members(kept)]
+            known[id_] = {self._names[e]: said for e, said in pairs if e not in self._forgotten}
+            self._hold(known[id_], id_)
+        return known
+
+    def _hold(self, wanted: Wanted, id_: int) -> None:
+        self._sets[id(wanted)] = id_
+        self._held.append(wanted)
+
+    def add(self, run: RunRecord, looks: Sequence[Look]) -> None:
+        """Add a run, whose id is not there yet."""
+        waived = sum(look.status is Status.WAIVED for look in looks)
+        mine = past_of(run)
+        seq = self._inserted(
+            f"INSERT INTO run ({_RUN}, ended, user, host, selected, waived) VALUES ({','.join('?' * 14)})",
+            *(text(run.id), self._now, run.mode, mine.in_sync, mine.drifted, mine.fixed, mine.errors, mine.entries),
+            *(run.complete, stamp(run.ended), text(run.user), text(run.host), run.selected, waived),
+        )
+        looked, results, touched = [], [], set[int]()
+        for look in looks:
+            node = self._node(look, seq)
+            set_ = None if look.error is not None else self._set(look.wanted, seq)
+            touched |= set() if set_ is None else {set_}
+            looked.append((seq, node, set_, look.status.value, None if look.error is None else text(look.error)))
+            for entry, outcome, life in look.found:
+                finding = self._finding(outcome, seq)
+                row = (stamp(life.since), life.cause, life.known)
+                results.append((seq, self._entry(entry, seq), node, finding, *row))
+            self._note(node, look, seq)
+        self._db.executemany("INSERT INTO looked VALUES (?, ?, ?, ?, ?)", looked)
+        self._db.executemany("INSERT INTO result VALUES (?, ?, ?, ?, ?, ?, ?)", results)
+        self._touch(seq, looks)
+
+    def _inserted(self, statement: str, *values: object) -> int:
+        row = self._db.execute(statement, values).lastrowid
+        assert row is not None
+        return row
+
+    def _node(self, look: Look, seq: int) -> int:
+        name = text(look.node)
+        if name not in self._nodes:
+            insert = "INSERT INTO node (name, last, seen) VALUES (?, ?, ?)"
+            self._nodes[name] = self._inserted(insert, name, seq, self._now), None
+        return self._nodes[name][0]
+
+    def _note(self, node: int, look: Look, seq: int) -> None:
+        """Keep what is known of a node after a look."""
+        known = self._set(look.after.wanted, seq) if look.after.wanted else None
+        if known != self._nodes[text(look.node)][1]:
+            self._db.execute("UPDATE node SET known = ? WHERE id = ?", (known, node))
+        kinds = ((look.before.drifts, look.after.drifts), (look.before.errors, look.after.errors))
+        for error, (before, after) in enumerate(kinds):
+            if before == after:
+                continue
+            gone = [(node, self._entry(entry, seq), error) for entry in before if entry not in after]
+            self._db.executemany("DELETE FROM state WHERE node = ? AND entry = ? AND error = ?", gone)
+            new = [
+                (node, self._entry(entry, seq), error, stamp(begun.since), begun.cause)
+                for entry, begun in after.items()
+                if before.get(entry) != begun
+            ]
+            self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?)", new)
+
+    def _entry(self, name: EntryName, seq: int) -> int:
+        if name not in self._entries:
+            insert = "INSERT INTO entry (test, name, last, seen) VALUES (?, ?, ?, ?)"
+            row = self._inserted(insert, text(name.check), text(name.name), seq, self._now)
+            self._entries[name], self._names[row] = row, name
+        return self._entries[name]
+
+    def _set(self, wanted: Wanted, seq: int) -> int:
+        if id(wanted) not in self._sets:
+            ids = sorted(self._member(entry, said, seq) for entry, said in wanted.items())
+            kept = json.dumps(ids, separators=(",", ":"))
+            digest = _digest(kept)
+            row = self._db.execute("SELECT id FROM entry_set WHERE digest = ?", (digest,)).fetchone()
+            insert = "INSERT INTO entry_set (digest, members, last) VALUES (?, ?, ?)"
+            self._hold(wanted, int(row[0]) if row else self._inserted(insert, digest, kept, seq))
+        return self._sets[id(wanted)]
+
+    def _member(self, entry: EntryName, said: str, seq: int) -> int:
+        pair = self._entry(entry, seq), text(said)
+        if pair not in self._wanted:
+            row = self._inserted("INSERT INTO wanted (entry, signature, last) VALUES (?, ?, ?)", *pair, seq)
+            self._wanted[pair], self._asked[row] = row, pair
+        return self._wanted[pair]
+
+    def _finding(self, outcome: Outcome, seq: int) -> int:
+        """What was found, without what differs in contents."""
+        if outcome not in self._findings:
+            changes = json.dumps([[c.what, c.expected, c.found] for c in outcome.changes])
+            words = (outcome.status.value, outcome.message, changes, outcome.source, outcome.waiver)
+            said = tuple(map(text, words))
+            digest = _digest("\0".join(said))
+            row = self._db.execute("SELECT id FROM finding WHERE digest = ?", (digest,)).fetchone()
+            insert = (
+                "INSERT INTO finding (digest, status, message, changes, source, waiver, last) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)"
+            )
+            self._findings[outcome] = int(row[0]) if row else self._inserted(insert, digest, *said, seq)
+        return self._findings[outcome]
+
+    def _touch(self, seq: int, looks: Sequence[Look]) -> None:
+        """Note that this run has used all these."""
+        sets = {id(look.wanted): look.wanted for look in looks}.values()
+        used = {(self._entries[e], text(said)) for wanted in sets for e, said in wanted.items()}
+        for table, rows in (
+            ("entry_set", {self._sets[id(wanted)] for wanted in sets if id(wanted) in self._sets}),
+            ("wanted", {self._wanted[pair] for pair in used if pair in self._wanted}),
+            ("finding", set(self._findings.values())),
+        ):
+            self._db.executemany(f"UPDATE {table} SET last = ? WHERE id = ?", [(seq, row) for row in rows])
+        for table, rows in (
+            ("entry", {entry for entry, _ in used}),
+            ("node", {self._nodes[text(look.node)][0] for look in looks}),
+        ):
+            update = f"UPDATE {table} SET last = ?, seen = max(seen, ?) WHERE id = ?"
+            self._db.executemany(update, [(seq, self._now, row) for row in rows])
+
+    def prune(self, keep: int) -> None:
+        """Keep as many of the last runs (1 or more), and what they need."""
+        db = self._db
+        row = db.execute("SELECT seq FROM run ORDER BY seq DESC LIMIT 1 OFFSET ?", (keep - 1,)).fetchone()
+        if row is None:
+            return
+        oldest = row[0]
+        for table, column in (("result", "run"), ("looked", "run"), ("run", "seq")):
+            db.execute(f"DELETE FROM {table} WHERE {column} < ?", (oldest,))
+        db.execute("DELETE FROM finding WHERE last < ?", (oldest,))
+        old = (oldest, self._limit)
+        for table in ("node", "entry"):
+            db.execute(f"DELETE FROM state WHERE {table} IN (SELECT id FROM {table} WHERE last < ? AND seen < ?)", old)
+        db.execute("DELETE FROM node WHERE last < ? AND seen < ?", old)
+        unused = "last < ? AND id NOT IN (SELECT known FROM node WHERE known IS NOT NULL)"
+        db.execute(f"DELETE FROM entry_set WHERE {unused}", (oldest,))
+        self._prune_members(oldest)
+        needed = "SELECT entry FROM wanted UNION SELECT entry FROM state"
+        db.execute(f"DELETE FROM entry WHERE last < ? AND id NOT IN ({needed})", (oldest,))
+
+    def _prune_members(self, oldest: int) -> None:
+        candidates = {id_ for (id_,) in self._db.execute("SELECT id FROM wanted WHERE last < ?", (oldest,))}
+        if candidates:
+            needed = self._db.execute("SELECT members FROM entry_set WHERE id IN (SELECT known FROM node)")
+            for (kept,) in needed.fetchall():
+                candidates.difference_update(members(kept))
+            self._db.executemany("DELETE FROM wanted WHERE id = ?", _rows(candidates))
+
+
+def _rows(ids: Iterable[int]) -> list[tuple[int]]:
+    return [(id_,) for id_ in ids]
+
+
+def _digest(said: str) -> bytes:
+    return blake2b(said.encode(), digest_size=16).digest()

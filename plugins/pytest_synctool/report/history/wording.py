@@ -1,0 +1,200 @@
+"""The history in words and as JSON values. Pure; times are told in local time, and in JSON with their offset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from pytest_synctool.common.nodenames import fold, natural
+from pytest_synctool.report.history.comparison import Difference
+from pytest_synctool.report.history.periods import End, Life, Period, cause_in_words
+from pytest_synctool.report.history.reader import Run
+from pytest_synctool.report.record import EntryName
+
+FORMAT: Final = 1  # of the JSON; it changes when something in it changes its meaning
+
+_HEADINGS: Final = ("", "run", "began", "took", "mode", "by", "nodes", "in sync", "drifted", "fixed", "errors")
+_NUMBERS: Final = 6  # the first column of numbers, which stand to the right
+_UNITS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A life that several nodes have alike."""
+
+    nodes: Sequence[str]
+    life: Life
+
+
+def shared(lives: Mapping[str, Life]) -> list[Shared]:
+    """Lives of nodes, told once for all that have the same, from the first look at one of them to the last."""
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for node in sorted(lives, key=natural):
+        life = lives[node]
+        is_open = any(period.until is None for period in life.periods)
+        groups.setdefault((life.periods, life.changed, life.last if is_open else None), []).append(node)
+    return [Shared(nodes, _together([lives[node] for node in nodes])) for nodes in groups.values()]
+
+
+def _together(lives: Sequence[Life]) -> Life:
+    first, last = min(life.first for life in lives), max(life.last for life in lives)
+    return Life(lives[0].periods, lives[0].changed, first, last)
+
+
+def moment(when: datetime) -> str:
+    """A time for people: `2026-11-24 04:00:00`, local time."""
+    return f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def lasting(duration: timedelta) -> str:
+    """A duration for people, in its two largest units: `2 days 3 hours`."""
+    left = max(0, round(duration.total_seconds()))
+    words: list[str] = []
+    for seconds, unit in _UNITS:
+        number, left = divmod(left, seconds)
+        if number or (words and len(words) < 2):
+            words.append(f"{number} {unit}{'' if number == 1 else 's'}" if number else "")
+        if len(words) == 2:
+            break
+    return " ".join(word for word in words if word) or "0 seconds"
+
+
+def runs(found: Sequence[Run]) -> Iterator[str]:
+    """A table of runs, the last one last, and numbered from the last one: -1."""
+    rows: list[tuple[str, ...]] = [_HEADINGS]
+    for number, run in enumerate(found, -len(found)):
+        counts = map(str, (run.selected, run.in_sync, run.drifted, run.fixed, run.errors))
+        took = lasting(run.ended - run.started)
+        rows.append((str(number), run.id, moment(run.started), took, run.mode, run.who, *counts))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    for row, one in zip(rows, (None, *found), strict=True):
+        cells = [
+            cell.rjust(width) if column >= _NUMBERS or not column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip() + ("" if one is None or one.complete else "  not complete")
+
+
+def entry_life(entry: EntryName, groups: Sequence[Shared]) -> Iterator[str]:
+    """The life of an entry on all nodes."""
+    yield f"{entry.path} ({entry.check if entry.kind == 'check' else entry.kind})"
+    for group in groups:
+        yield f"  {fold(group.nodes)}:"
+        yield from (f"    {line}" for line in _life(group.life))
+
+
+def _life(life: Life) -> Iterator[str]:
+    looked = f"looked at from {moment(life.first)} to {moment(life.last)}"
+    if life.first == life.last:
+        looked = f"looked at once, {moment(life.last)}"
+    yield looked if life.periods else f"always in order: {looked}"
+    news = "something else is asked for (the masterdir was changed)"
+    told = [(when, [f"{moment(when)}: {news}"]) for when in life.changed]
+    told += [(period.since, list(_period(period, life.last))) for period in life.periods]
+    for _, lines in sorted(told, key=lambda pair: pair[0]):
+        yield from lines
+
+
+def _period(period: Period, last: datetime) -> Iterator[str]:
+    lasted = lasting((period.until or last) - period.since)
+    span = f"since {moment(period.since)}, for {lasted}"
+    if period.until is not None:
+        span = f"{moment(period.since)} to {moment(period.until)}, for {lasted}"
+        if period.until == period.since:
+            span = moment(period.since)
+    if period.end is End.RAN and period.action == period.message:
+        yield f"{span}: {period.action}, by {period.by}"
+        return
+    yield f"{span}: {'error: ' if period.is_error else ''}{period.message}"
+    action = f": {period.action}" if period.action != period.message else ""  # the run that found it has fixed it
+    end = {
+        End.FIXED: f"{period.kind} change, fixed by {period.by}{action}",
+        End.RAN: f"{period.action}, by {period.by}",
+        End.GONE: "could be looked at again" if period.is_error else "gone without a repair, outside of synctool",
+        End.WAIVED: f"waived: {period.waiver}",
+        End.STILL: "still so",
+    }[period.end]
+    yield f"    {end}" if period.is_error or period.end is End.RAN else f"    {cause_in_words(period.cause)}; {end}"
+
+
+def differences(first: Run, second: Run, found: Mapping[Difference, Sequence[str]]) -> Iterator[str]:
+    """What changed between two runs."""
+    for word, run in (("from", first), ("to  ", second)):
+        state = "" if run.complete else ", not complete"
+        yield f"{word} {run.id} ({moment(run.started)}, {run.mode} by {run.who}{state})"
+    if not found:
+        yield "nothing has changed"
+    what = None
+    for difference, nodes in found.items():
+        if difference.what is not what:
+            what = difference.what
+            yield f"{what.value}:"
+        line = difference.line
+        yield f"  {fold(nodes)}{': ' if line else ''}{line}"
+
+
+def run_value(run: Run) -> dict[str, object]:
+    """A run for JSON."""
+    return {
+        "id": run.id,
+        "started": run.started.isoformat(),
+        "ended": run.ended.isoformat(),
+        "mode": run.mode,
+        "user": run.user,
+        "host": run.host,
+        "complete": run.complete,
+        "nodes": {
+            "selected": run.selected,
+            "in_sync": run.in_sync,
+            "drifted": run.drifted,
+            "fixed": run.fixed,
+            "waived": run.waived,
+            "errors": run.errors,
+        },
+        "drifted_entries": run.entries,
+    }
+
+
+def _entry_value(entry: EntryName) -> dict[str, object]:
+    return {"check": entry.check, "kind": entry.kind, "name": entry.name, "path": entry.path}
+
+
+def life_value(entry: EntryName, group: Shared) -> dict[str, object]:
+    """The life of an entry on nodes for JSON."""
+    return _entry_value(entry) | {
+        "nodes": list(group.nodes),
+        "first_looked_at": group.life.first.isoformat(),
+        "last_looked_at": group.life.last.isoformat(),
+        "periods": [_period_value(period) for period in group.life.periods],
+        "asked_for_changed": [when.isoformat() for when in group.life.changed],
+    }
+
+
+def _period_value(period: Period) -> dict[str, object]:
+    return {
+        "since": period.since.isoformat(),
+        "until": None if period.until is None else period.until.isoformat(),
+        "status": "error" if period.is_error else "drift",
+        "message": period.message,
+        "cause": period.cause,
+        "end": period.end.name.lower(),
+        "kind": period.kind or None,
+        "fixed_by": period.by or None,
+        "action": period.action or None,
+        "waiver": period.waiver or None,
+    }
+
+
+def difference_value(difference: Difference, nodes: Sequence[str]) -> dict[str, object]:
+    """A change between two runs for JSON."""
+    return {
+        "what": difference.what.name.lower(),
+        "nodes": list(nodes),
+        "entry": None if difference.entry is None else _entry_value(difference.entry),
+        "message": difference.message,
+        "cause": difference.cause or None,
+        "kind": difference.kind or None,
+        "fixed_by": difference.by or None,
+    }

@@ -1,0 +1,245 @@
+"""What the page says in words, with and without its script: the verdict, counts, and findings by nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pytest_synctool.common.nodenames import fold
+from pytest_synctool.common.wording import nodes_in_words
+from pytest_synctool.report.grouping import WORDS, Group, grouped, of_most_nodes_first, unreachable
+from pytest_synctool.report.page.data import readable, was_missed
+from pytest_synctool.report.previous_runs import CAUSES, FIRST, Life, Lives
+from pytest_synctool.report.record import RunRecord
+from pytest_synctool.report.verdict import RunVerdict, verdict
+
+_MOST_ROWS: Final = 500
+_MOST_NOTES: Final = 100
+_LONGEST: Final = 2000  # characters of a node set
+_MOST_NAMES: Final = 100_000  # of all node sets of a table together
+_FEW: Final = 100  # these are folded in any case
+_CAUSES: Final = {**CAUSES, FIRST: "so since it was first looked at"}
+_NODE_WORDS: Final = {
+    "error": "with errors",
+    "unreachable": "unreachable",
+    "not_begun": "not begun",
+    "drifted": "drifted",
+    "waived": "with waived drift only",
+    "fixed": "fixed",
+    "in_sync": "in sync",
+}
+_RESTORE_WORDS: Final = {
+    "in_sync": "with nothing put back",
+    "fixed": "restored",
+    "drifted": "not restored",
+    "drift": "not restored",
+}
+_ENTRY_WORDS: Final = {
+    "unseen": "not looked at",
+    "error": "could not be looked at",
+    "drift": "drifted",
+    "waived": "waived",
+    "fixed": "fixed",
+    "skipped": "skipped",
+    "ok": "in sync",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """What the run comes to. `level` is `bad`, `drift`, `accepted` or `good`; `reasons` are sentences."""
+
+    level: str
+    headline: str
+    reasons: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Something that nodes have in common: `nodes` is their folded names, `number` how many there are."""
+
+    nodes: str
+    number: int
+    text: str
+    word: str = ""
+    kind: str = ""
+    source: str = ""
+    since: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a table, and how many more there are than it has."""
+
+    rows: Sequence[Row]
+    more: int
+
+
+def banner(run: RunRecord) -> Banner:
+    """The verdict on the run in words, and why."""
+    nodes, entries = run.node_counts(), _entry_numbers(run)
+    found = verdict(run)
+    seen = entries["ok"] + entries["fixed"]
+    fixed = f", {entries['fixed']:,} of them after repair" if entries["fixed"] else ""
+    of_all = f"of {nodes_in_words(run.selected)}"
+    good = ("good", f"In sync: {_entries(seen)} on {nodes_in_words(run.selected)}{fixed}")
+    level, headline = {
+        RunVerdict.UNSEEN: ("bad", "Not everything could be looked at"),
+        RunVerdict.NOT_RESTORED: ("bad", "Not everything could be put back"),
+        RunVerdict.RESTORED: ("accepted", f"Old versions put back on {nodes['fixed']:,} {of_all}"),
+        RunVerdict.DRIFT: ("drift", f"Drift on {nodes['drifted']:,} {of_all}"),
+        RunVerdict.STALE: ("drift", f"{_waivers(len(run.stale_waivers))} stale"),
+        RunVerdict.FAILED: ("bad", "The run failed"),
+        RunVerdict.WAIVED: ("accepted", f"Waived drift on {nodes['waived']:,} {of_all}"),
+        RunVerdict.NOTHING: ("accepted", "Nothing was looked at"),
+        RunVerdict.FIXED: good,
+        RunVerdict.IN_SYNC: good,
+    }[found]
+    if found is RunVerdict.RESTORED:
+        reasons = ["What was put back is drift again; what else there is was not looked at."]
+    else:
+        reasons = list(_reasons(run, entries))
+    return Banner(level, headline, reasons)
+
+
+def _reasons(run: RunRecord, entries: Mapping[str, int]) -> Iterator[str]:
+    yield from _unseen_reasons(run)
+    if entries["drift"]:
+        yield f"{_entries(entries['drift'])} differ{'s' * (entries['drift'] == 1)} from the masterdir."
+    if run.stale_waivers:
+        yield f"{_waivers(len(run.stale_waivers))} stale: what was accepted is in sync."
+    if run.exit_status != 0:
+        yield f"The exit status of the run is {run.exit_status}."
+    if entries["skipped"]:
+        yield f"{_entries(entries['skipped'])} skipped."
+
+
+def _unseen_reasons(run: RunRecord) -> Iterator[str]:
+    counts = run.node_counts()
+    if not run.selected:
+        yield "No node was looked at."
+    if not run.complete:
+        yield "The run did not come to its end. What is not listed was not looked at."
+    if counts["unreachable"]:
+        yield f"{_are(counts['unreachable'])} unreachable: nothing is known of the entries there."
+    if counts["error"]:
+        yield f"{nodes_in_words(counts['error'])} with errors: something there could not be looked at."
+    if counts["not_begun"]:
+        yield f"{_are(counts['not_begun'])} not begun: something there was not looked at."
+
+
+def _are(number: int) -> str:
+    return f"{nodes_in_words(number)} {'is' if number == 1 else 'are'}"
+
+
+def _waivers(number: int) -> str:
+    return f"{number:,} {'waiver is' if number == 1 else 'waivers are'}"
+
+
+def _entries(number: int) -> str:
+    return f"{number:,} {'entry' if number == 1 else 'entries'}"
+
+
+def node_counts(run: RunRecord) -> list[tuple[str, str, int]]:
+    """How many nodes ended how, as (word, how it is said, number), the worst first; without what is nowhere."""
+    return _told(run, _NODE_WORDS, run.node_counts())
+
+
+def entry_counts(run: RunRecord) -> list[tuple[str, str, int]]:
+    """The same of entries, also of those of nodes that could not be looked at."""
+    return _told(run, _ENTRY_WORDS, _entry_numbers(run))
+
+
+def _told(run: RunRecord, words: Mapping[str, str], counts: Mapping[str, int]) -> list[tuple[str, str, int]]:
+    special = _RESTORE_WORDS if run.is_restoring else {}
+    return [(word, special.get(word, said), counts[word]) for word, said in words.items() if counts[word]]
+
+
+def _entry_numbers(run: RunRecord) -> dict[str, int]:
+    counts = run.entry_counts()
+    missed = sum(was_missed(outcome) for node in run.nodes for _, outcome in node.found)
+    counts["unseen"] = missed + sum(len(node.entries) for node in run.nodes if node.error is not None)
+    counts["skipped"] -= missed
+    return counts
+
+
+def unseen(run: RunRecord) -> Rows:
+    """Why nodes, or entries there, were not looked at."""
+    found: dict[str, dict[str, None]] = {}
+    for node in run.nodes:
+        for _, outcome in node.found:
+            if was_missed(outcome):
+                found.setdefault(outcome.message, {})[node.node] = None
+    missed = of_most_nodes_first({reason: list(nodes) for reason, nodes in found.items()})
+    return _rows([*unreachable(run.nodes), *missed], _MOST_ROWS)
+
+
+def stale_waivers(run: RunRecord) -> Rows:
+    """Waivers that accept nothing any more."""
+    return _rows([(f"{each.place}: {each.message}", list(each.nodes)) for each in run.stale_waivers], _MOST_ROWS)
+
+
+def notes(run: RunRecord) -> Rows:
+    """What people should know of nodes beside what was found there."""
+    found: dict[str, list[str]] = {}
+    for node in run.nodes:
+        for note in node.notes:
+            found.setdefault(note, []).append(node.node)
+    return _rows(of_most_nodes_first(found), _MOST_NOTES)
+
+
+def _rows(told: Sequence[tuple[str, list[str]]], most: int) -> Rows:
+    folding = _Folding()
+    rows = [Row(folding.of(nodes), len(nodes), text) for text, nodes in told[:most]]
+    return Rows(rows, len(told) - len(rows))
+
+
+def findings(run: RunRecord, lives: Lives) -> Rows:
+    """What was found, the worst first."""
+    found = grouped(run.nodes)
+    folding = _Folding()
+    rows = [_row(group, lives, folding) for group in found[:_MOST_ROWS]]
+    return Rows(rows, len(found) - len(rows))
+
+
+def _row(group: Group, lives: Lives, folding: _Folding) -> Row:
+    known = [life for node in group.nodes if (life := lives.get((node, group.entry))) is not None]
+    return Row(
+        folding.of(group.nodes),
+        len(group.nodes),
+        group.text,
+        WORDS[group.outcome.status],
+        group.entry.kind,
+        group.outcome.source,
+        *_since(known),
+    )
+
+
+def _since(lives: Sequence[Life]) -> tuple[str, str]:
+    """Since when, on the first of the nodes, and why, on all of them."""
+    if not lives:
+        return "", ""
+    causes = dict.fromkeys(life.cause for life in sorted(lives, key=lambda life: life.since))
+    return readable(min(life.since for life in lives)), "; ".join(_CAUSES.get(cause, cause) for cause in causes)
+
+
+class _Folding:
+    """Folds names, the same ones once: it takes microseconds a name, and there may be millions of them in all."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], str] = {}
+        self._room = _MOST_NAMES
+
+    def of(self, nodes: Sequence[str]) -> str:
+        """Names in short form. Of many no more than so many are folded; where they are is said then."""
+        key = tuple(nodes)
+        if key not in self._known:
+            if len(nodes) > max(self._room, _FEW):
+                return "too many to be listed here, they are in drift.json"
+            self._room -= len(nodes)
+            text = fold(nodes)
+            cut = f"{text[:_LONGEST]} ... (the rest is in drift.json)"
+            self._known[key] = text if len(text) <= _LONGEST else cut
+        return self._known[key]

@@ -1,0 +1,96 @@
+"""Waivers whose drift is gone: judged over a whole run, and only where everything that they cover was looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from pytest_synctool.common.nodenames import fold
+from pytest_synctool.common.wording import printable_text
+from pytest_synctool.model import Node
+from pytest_synctool.report.nodeids import encode
+from pytest_synctool.report.record import EntryName, NodeRecord, StaleWaiver
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.source import Tree
+from pytest_synctool.repository.waivers.rules import InForce, Waiver
+
+
+def stale(
+    in_force: InForce,
+    nodes: Iterable[Node],
+    entries_of: Callable[[Node], Sequence[Entry]],
+    records: Mapping[str, NodeRecord],
+) -> list[StaleWaiver]:
+    """The waivers that have not expired and accept nothing, in the order of the file.
+
+    `nodes` are all that they may be about, `records` what a run found on some of them. Of a waiver that covers anything
+    that was not looked at, or whose state is not known, nothing is said.
+    """
+    judge = _Judge(in_force, entries_of, records)
+    all_nodes = list(nodes)
+    return [
+        StaleWaiver(waiver.place, tuple(names), _message(waiver, names))
+        for waiver in in_force.waivers.waivers
+        if not in_force.expired(waiver) and (names := judge.useless_on(waiver, all_nodes))
+    ]
+
+
+def _message(waiver: Waiver, nodes: Sequence[str]) -> str:
+    paths = ", ".join(waiver.paths)
+    differs = "differs" if len(waiver.paths) == 1 else "differ"
+    on = f"on {nodes[0]}" if len(nodes) == 1 else f"on any of {fold(nodes)}"
+    return printable_text(f"{paths} no longer {differs} {on}: remove this waiver ({waiver.reason})")
+
+
+class _Judge:
+    """Nodes alike have the same lists of entries and of tests, each of which is gone through once for a waiver."""
+
+    def __init__(
+        self,
+        in_force: InForce,
+        entries_of: Callable[[Node], Sequence[Entry]],
+        records: Mapping[str, NodeRecord],
+    ) -> None:
+        self._in_force = in_force
+        self._entries_of = entries_of
+        self._records = records
+        self._covered: dict[tuple[int, int], frozenset[str]] = {}
+        self._positions: dict[tuple[int, frozenset[str]], frozenset[int] | None] = {}
+
+    def useless_on(self, waiver: Waiver, nodes: Sequence[Node]) -> list[str]:
+        """The nodes that it covers; none if it is of use on one of them, or may be."""
+        covered = []
+        for node in nodes:
+            if not waiver.holds_for(node) or not (names := self._names(waiver, self._entries_of(node))):
+                continue
+            record = self._records.get(node.name)
+            if record is None or record.error is not None:
+                return []
+            tests = self._tests(record.entries, names)
+            if tests is None or any(position in tests for position, _ in record.found):
+                return []
+            covered.append(node.name)
+        return covered
+
+    def _names(self, waiver: Waiver, entries: Sequence[Entry]) -> frozenset[str]:
+        """What it covers of a node's entries, as tests are named."""
+        key = (waiver.line, id(entries))
+        if key not in self._covered:
+            matching = self._in_force.waivers.matching
+            self._covered[key] = frozenset(
+                encode(entry.destination)
+                for entry in entries
+                if entry.tree is not Tree.TASKS and waiver in matching(entry.destination)
+            )
+        return self._covered[key]
+
+    def _tests(self, entries: tuple[EntryName, ...], names: frozenset[str]) -> frozenset[int] | None:
+        """The positions of the tests of these names; None if one was not among those of the run."""
+        key = (id(entries), names)
+        if key not in self._positions:
+            found = {
+                position: entry.name
+                for position, entry in enumerate(entries)
+                if entry.name in names and not entry.is_command
+            }
+            self._positions[key] = frozenset(found) if names == set(found.values()) else None
+        return self._positions[key]

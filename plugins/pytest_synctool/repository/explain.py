@@ -1,0 +1,205 @@
+"""Why a node has a file, or has it not, in the words of the documentation of synctool 4.x ("synctool -v")."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Final
+
+from pytest_synctool.common.wording import printable
+from pytest_synctool.model import Node
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.masterdir import Candidate, Key, LeftOut, Reason
+from pytest_synctool.repository.resolution import Repository, by_importance
+from pytest_synctool.repository.source import Source, Tree, parents
+
+# Of one destination: a test's details stay short where every node has its own version of a file.
+_MOST_SHOWN: Final = 5
+# Why a directory may have been left out, and with it what would lie below it.
+_OF_DIRECTORIES: Final = (Reason.EMPTY_EXTENSION, Reason.UNKNOWN_GROUP, Reason.IGNORED)
+
+
+class Explainer:
+    """Explains a repository. What is looked up is indexed once; no state but that, so that threads can share it."""
+
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+
+    def remarks(self, node: Node, destinations: Collection[bytes] | None = None) -> Iterator[str]:
+        """How the sources for some destinations were decided for a node, as lines: `checking $masterdir/overlay/...`.
+
+        In the order of the tree: overlay/, delete/, tasks/, parents before what lies in them. Without destinations
+        (absolute paths on the node) it is everything in the masterdir; tasks have no destination, so they are in the
+        whole only. With destinations, directories above them that were left out are told too.
+        """
+        if destinations is None:
+            for key in self._keys:
+                yield from self._destination(key, node)
+            return
+        wanted = {(tree, path) for tree in (Tree.OVERLAY, Tree.DELETE) for path in destinations}
+        above = {(tree, parent) for tree, path in wanted for parent in parents(path)}
+        for key in sorted(wanted | above, key=_in_order):
+            if key in wanted:
+                yield from self._destination(key, node)
+            else:
+                yield from (_left_out(left) for left in self._left_out_of(key) if left.reason in _OF_DIRECTORIES)
+
+    def of_entry(self, entry: Entry, node: Node) -> list[str]:
+        """Which source counts for an entry of a node and why, in a few lines; names are below the masterdir."""
+        key = (entry.tree, entry.destination)
+        applying, others = self.repository.considered(key, node)
+        chosen = next((c for c in applying if c.relative == entry.source.relative), None)
+        groups = _groups_in_words(() if chosen is None else chosen.groups)
+        lines = [f"why: {entry.source.shown}, for {groups} (groups of {node.name}: {' '.join(node.groups)})"]
+        lines += _short([f"overrides {printable(c.relative)}" for c in applying if c is not chosen])
+        skipped = [f"skipped {printable(c.relative)}, not one of its groups" for c in _by_name(others)]
+        skipped += [_said(left, "skipped", "ignored", "") for left in self._left_out_of(key)]
+        lines += _short(skipped)
+        if entry.attributes is not None:
+            lines.append(f"attributes: {', '.join(entry.attributes.origins)}")
+        if entry.trigger is not None:
+            lines.append(f"trigger: {printable(entry.trigger)}")
+        lines += self._trigger_above(entry, node)
+        return lines
+
+    def _trigger_above(self, entry: Entry, node: Node) -> list[str]:
+        """The trigger of the directory that an entry is in, which a change of the entry fires too."""
+        parent = (Tree.OVERLAY, entry.destination.rpartition(b"/")[0])
+        triggers = by_importance(self.repository.found.triggers.get(parent, []), node.groups)
+        if not triggers or entry.tree is Tree.TASKS or self._source(parent, node) is None:
+            return []
+        return [f"trigger: {printable(trigger.relative)}, of {printable(parent[1])}" for trigger in triggers[:1]]
+
+    @cached_property
+    def _left_out(self) -> dict[Key, list[LeftOut]]:
+        found: dict[Key, list[LeftOut]] = {}
+        for left in self.repository.found.left_out:
+            tree = Tree(left.relative.partition(b"/")[0].decode("ascii"))
+            found.setdefault((tree, left.destination), []).append(left)
+        return found
+
+    @cached_property
+    def _keys(self) -> list[Key]:
+        """Every destination that something in the masterdir has to do with, in the order of the tree."""
+        found = self.repository.found
+        return sorted({*found.candidates, *found.triggers, *self._left_out}, key=_in_order)
+
+    @cached_property
+    def _may_block(self) -> frozenset[bytes]:
+        """Destinations that are on some node what nothing can lie below."""
+        return frozenset(
+            path
+            for (tree, path), candidates in self.repository.found.candidates.items()
+            if tree is Tree.OVERLAY and any(c.source is not None and not c.source.is_directory for c in candidates)
+        )
+
+    def _left_out_of(self, key: Key) -> Sequence[LeftOut]:
+        return self._left_out.get(key, ())
+
+    def _counts(self, key: Key, node: Node) -> Source | None:
+        """The most important source for a destination, if it were only for the destination itself."""
+        ranked = by_importance(self.repository.found.candidates.get(key, []), node.groups)
+        return ranked[0].source if ranked else None
+
+    def _source(self, key: Key, node: Node) -> Source | None:
+        """The source that the node gets for a destination."""
+        source = self._counts(key, node)
+        return None if source is None or self._obstacle(source, node) is not None else source
+
+    def _obstacle(self, source: Source, node: Node) -> str | None:
+        """Why the node has no entry for the source that counts, if so."""
+        if source.tree is Tree.OVERLAY:
+            for parent in parents(source.destination):
+                above = self._counts((Tree.OVERLAY, parent), node) if parent in self._may_block else None
+                if above is not None and not above.is_directory:
+                    kind = above.state.kind.value
+                    return f"{printable(parent)} is not a directory but a {kind} here ({_full(above.relative)})"
+        if source.tree is Tree.DELETE:
+            kept = self._source((Tree.OVERLAY, source.destination), node)
+            if kept is not None:
+                return f"{_full(kept.relative)} is for the same destination"
+        return None
+
+    def _destination(self, key: Key, node: Node) -> Iterator[str]:
+        """The remarks on one destination of a tree: its sources and what was left out by name, then its triggers."""
+        applying, others = self.repository.considered(key, node)
+        first = applying[0] if applying else None
+        named = [(c.relative, self._candidate(c, first, c in applying, node)) for c in (*applying, *others)]
+        named += [(left.relative, iter((_left_out(left),))) for left in self._left_out_of(key)]
+        for _, lines in sorted(named, key=lambda pair: pair[0]):
+            yield from lines
+        if key in self.repository.found.triggers:
+            yield from self._triggers(key, node)
+
+    def _candidate(self, candidate: Candidate, first: Candidate | None, applies: bool, node: Node) -> Iterator[str]:
+        shown = _full(candidate.relative)
+        yield f"checking {shown}"
+        if not applies:
+            yield f"skipping {shown}, it is not one of my groups"
+        elif first is not None and candidate is not first:
+            yield f"overridden by {_full(first.relative)}"
+        elif candidate.source is not None:
+            if (obstacle := self._obstacle(candidate.source, node)) is not None:
+                yield f"skipping {shown}, {obstacle}"
+            elif attributes := self.repository.attributes.decide(candidate.source, node.groups):
+                yield f"with {', '.join(attributes.origins)}"
+            elif candidate.source.tree is Tree.DELETE:
+                yield f"{printable(candidate.source.destination)} must not exist"
+
+    def _triggers(self, key: Key, node: Node) -> Iterator[str]:
+        tree, path = key
+        candidates = self.repository.found.triggers[key]
+        applying = by_importance(candidates, node.groups)
+        first = applying[0] if applying else None
+        source = self._source(key, node)
+        for candidate in _by_name(candidates):
+            yield from self._candidate(candidate, first, candidate in applying, node)
+            if candidate is not first:
+                continue
+            if tree is Tree.TASKS:
+                yield f"skipping {_full(candidate.relative)}, tasks have no triggers"
+            elif source is None:
+                yield f"skipping {_full(candidate.relative)}, {tree.value}/ has no {printable(path)} for this node"
+            else:
+                inside = " or something directly in it" if source.is_directory else ""
+                yield f"to be run after {printable(path)}{inside} was changed"
+
+
+def _in_order(key: Key) -> tuple[int, list[bytes]]:
+    return list(Tree).index(key[0]), key[1].split(b"/")
+
+
+def _by_name(candidates: Iterable[Candidate]) -> list[Candidate]:
+    return sorted(candidates, key=lambda candidate: candidate.relative)
+
+
+def _full(relative: bytes) -> str:
+    return f"$masterdir/{printable(relative)}"
+
+
+def _left_out(left: LeftOut) -> str:
+    return _said(left, "skipping", "ignoring", "$masterdir/")
+
+
+def _said(left: LeftOut, skipped: str, ignored: str, above: str) -> str:
+    """Why a name was left out, as a sentence about it: the text of a LeftOut has the verb in front."""
+    if left.reason is Reason.IGNORED:
+        verb, reason = ignored, left.text.removeprefix("ignored by ")
+    else:
+        verb, reason = skipped, left.text.removeprefix("skipped, ")
+    return f"{verb} {above}{printable(left.relative)}, {reason}"
+
+
+def _groups_in_words(groups: Iterable[str | None]) -> str:
+    """`group batch`, or `groups rack1 and all` where directories have one too; `all` where nothing has any."""
+    named = list(dict.fromkeys(group for group in groups if group is not None))
+    if len(named) < 2:
+        return f"group {named[0]}" if named else "all"
+    return f"groups {', '.join(named[:-1])} and {named[-1]}"
+
+
+def _short(lines: Sequence[str]) -> list[str]:
+    if len(lines) <= _MOST_SHOWN:
+        return list(lines)
+    more = len(lines) - _MOST_SHOWN
+    return [*lines[:_MOST_SHOWN], f"{lines[0].partition(' ')[0]} {more} more"]

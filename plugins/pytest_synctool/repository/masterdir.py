@@ -1,0 +1,220 @@
+"""The masterdir as it lies on disk: which names stand for what, whatever the node.
+
+The meaning of names is the one of synctool 4.x: a file `name._group` applies to the nodes of the group, `name.post` is
+the trigger of `name` (documentation, "fstab._node5" and ".post").
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from pytest_synctool.common.accounts import group_name, owner_name
+from pytest_synctool.common.wording import Hints, printable
+from pytest_synctool.config.ignore import IgnoreRules
+from pytest_synctool.errors import RepositoryError
+from pytest_synctool.model import FileState, Kind
+from pytest_synctool.repository.digests import Digests, Memory
+from pytest_synctool.repository.source import Source, Tree, kind_of
+
+Key = tuple[Tree, bytes]
+
+_SEPARATOR = b"._"
+TRIGGER: Final = b".post"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A source or trigger with the group of each component of its path; None stands for no extension."""
+
+    groups: tuple[str | None, ...]
+    relative: bytes
+    source: Source | None  # None for a trigger
+
+    @property
+    def named_groups(self) -> frozenset[str]:
+        """The groups that its path names."""
+        return frozenset(group for group in self.groups if group is not None)
+
+    def rank(self, ranks: Mapping[str, int], lowest: int) -> tuple[tuple[int, ...], bytes] | None:
+        """How important it is (smallest wins), or None where it does not apply."""
+        found = []
+        for group in self.groups:
+            position = lowest if group is None else ranks.get(group)
+            if position is None:
+                return None
+            found.append(position)
+        return tuple(found), self.relative.replace(b"/", b"\0")  # so that names are in order part by part
+
+
+class Reason(Enum):
+    """Why a name in the masterdir stands for nothing."""
+
+    NO_EXTENSION = "no group extension"
+    EMPTY_EXTENSION = "empty group extension"
+    UNKNOWN_GROUP = "unknown group"
+    SPECIAL_FILE = "special file"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A name that stands for nothing. `destination` is what it would have stood for, `text` says why it does not."""
+
+    relative: bytes
+    destination: bytes
+    reason: Reason
+    text: str
+
+
+@dataclass
+class Masterdir:
+    """What was found: the candidates and triggers for each destination, and what was left out."""
+
+    path: Path
+    candidates: dict[Key, list[Candidate]] = field(default_factory=dict)
+    triggers: dict[Key, list[Candidate]] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    def sources(self) -> Iterator[tuple[Candidate, Source]]:
+        """All sources with their candidates, destination by destination."""
+        for candidates in self.candidates.values():
+            for candidate in candidates:
+                if candidate.source is not None:
+                    yield candidate, candidate.source
+
+
+def split_extension(name: bytes) -> tuple[bytes, str | None]:
+    """Split `fstab._node5` into its name and its group; the group is None without an extension."""
+    base, separator, group = name.rpartition(_SEPARATOR)
+    return (base, os.fsdecode(group)) if separator else (name, None)
+
+
+def scan(
+    path: Path, known_groups: Collection[str], ignore: IgnoreRules, *, require_extension: bool = True
+) -> Masterdir:
+    """Walk overlay/, delete/ and tasks/ of a masterdir; only overlay/ has to be there.
+
+    Files with an unknown or missing group are left out. Raises RepositoryError, naming every offender at once, for an
+    unreadable or missing tree and for names that no destination can have.
+    """
+    if not path.is_dir():
+        raise RepositoryError(f"masterdir {path} is not a directory: create it, or correct 'masterdir'")
+    found = Masterdir(path)
+    walker = _Walker(found, os.fsencode(path), known_groups, ignore, require_extension)
+    for tree in Tree:
+        if tree is Tree.OVERLAY or os.path.lexists(path / tree.value):
+            walker.directory(tree, os.fsencode(tree.value), b"", ())
+    if walker.errors:
+        raise RepositoryError("\n".join(walker.errors))
+    return found
+
+
+@dataclass
+class _Walker:
+    found: Masterdir
+    masterdir: bytes
+    known_groups: Collection[str]
+    ignore: IgnoreRules
+    require_extension: bool
+    errors: list[str] = field(default_factory=list)
+    digests: Digests = field(default_factory=lambda: Digests(Memory.of_user()))
+    hints: Hints = field(default_factory=Hints)
+
+    def directory(self, tree: Tree, relative: bytes, destination: bytes, groups: tuple[str | None, ...]) -> None:
+        """Take up everything in one directory, and below it."""
+        try:
+            with os.scandir(os.path.join(self.masterdir, relative)) as listing:
+                children = sorted(listing, key=lambda child: child.name)
+        except OSError as error:
+            self.errors.append(f"cannot read {printable(relative)}/ in the masterdir: {error.strerror}")
+            return
+        for child in children:
+            try:
+                self._child(tree, child, relative + b"/" + child.name, destination, groups)
+            except OSError as error:
+                self.errors.append(f"cannot read {printable(relative + b'/' + child.name)}: {error.strerror}")
+
+    def _child(
+        self,
+        tree: Tree,
+        child: os.DirEntry[bytes],
+        relative: bytes,
+        parent: bytes,
+        parent_groups: tuple[str | None, ...],
+    ) -> None:
+        is_directory = child.is_dir(follow_symlinks=False)
+        base, group = split_extension(child.name)
+        is_trigger = base.endswith(TRIGGER) and not is_directory
+        name = base.removesuffix(TRIGGER) if is_trigger else base
+        destination = parent + b"/" + name
+        if (rule := self.ignore.why((child.name, base), is_directory)) is not None:
+            self._leave_out(relative, destination, Reason.IGNORED, f"ignored by {rule}")
+            return
+        group_needed = self.require_extension and not is_directory and not is_trigger
+        if not self._usable(relative, destination, name, group, group_needed=group_needed):
+            return
+        groups = (*parent_groups, group)
+        if is_trigger:
+            self.found.triggers.setdefault((tree, destination), []).append(Candidate(groups, relative, None))
+            return
+        state = _state(child)
+        if state.kind is Kind.OTHER:
+            reason = "neither a file, a directory nor a symbolic link"
+            self._leave_out(relative, destination, Reason.SPECIAL_FILE, f"skipped, {reason}")
+            return
+        if b"\n" in (state.target or b""):
+            self.errors.append(f"{printable(relative)}: a newline in a link target is not supported")
+            return
+        if tree is Tree.OVERLAY or not is_directory:  # elsewhere directories only lead to names
+            source = Source(tree, self.masterdir, relative, destination, state, self.digests)
+            self.found.candidates.setdefault((tree, destination), []).append(Candidate(groups, relative, source))
+        if is_directory:
+            self.directory(tree, relative, destination, groups)
+
+    def _usable(
+        self, relative: bytes, destination: bytes, base: bytes, group: str | None, *, group_needed: bool
+    ) -> bool:
+        if b"\n" in base:
+            self.errors.append(f"{printable(relative)}: a newline in a file name is not supported: rename it")
+            return False
+        if base in (b"", b".", b".."):
+            self.errors.append(
+                f"{printable(relative)}: without its group extension the name would be "
+                f"{printable(base) or 'empty'!r}, which cannot be a destination: rename it"
+            )
+            return False
+        if group is None:
+            if group_needed:
+                text = "skipped, no group extension (expected a name like fstab._all)"
+                self._leave_out(relative, destination, Reason.NO_EXTENSION, text)
+            return not group_needed
+        if not group:
+            self._leave_out(relative, destination, Reason.EMPTY_EXTENSION, "skipped, empty group extension")
+        elif group not in self.known_groups:
+            hint = self.hints.nearest("group", group, self.known_groups)
+            text = f"skipped, unknown group '{printable(os.fsencode(group))}'{hint}"
+            self._leave_out(relative, destination, Reason.UNKNOWN_GROUP, text)
+        return group in self.known_groups and bool(group)
+
+    def _leave_out(self, relative: bytes, destination: bytes, reason: Reason, text: str) -> None:
+        self.found.left_out.append(LeftOut(relative, destination, reason, text))
+
+
+def _state(child: os.DirEntry[bytes]) -> FileState:
+    found = child.stat(follow_symlinks=False)
+    return FileState(
+        kind=kind_of(found.st_mode),
+        mode=stat.S_IMODE(found.st_mode),
+        size=found.st_size,
+        uid=found.st_uid,
+        gid=found.st_gid,
+        owner=owner_name(found.st_uid),
+        group=group_name(found.st_gid),
+        target=os.readlink(child.path) if stat.S_ISLNK(found.st_mode) else None,
+    )

@@ -1,0 +1,78 @@
+"""The sources in a masterdir, and the state that they ask for."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cached_property
+
+from pytest_synctool.common.wording import printable
+from pytest_synctool.errors import RepositoryError
+from pytest_synctool.model import FileState, Kind
+from pytest_synctool.repository.digests import Digests
+
+
+class Tree(Enum):
+    """The subdirectories of the masterdir that hold entries, each with its own meaning."""
+
+    OVERLAY = "overlay"
+    DELETE = "delete"
+    TASKS = "tasks"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file, directory or link in the masterdir that stands for one destination on the nodes it applies to.
+
+    `masterdir` and `relative` (below it) say where it is on this machine, `destination` is the absolute path on a
+    node; all are raw bytes, since file names have no encoding. `state` is the state at the time of the walk,
+    without a digest.
+    """
+
+    tree: Tree
+    masterdir: bytes
+    relative: bytes
+    destination: bytes
+    state: FileState
+    digests: Digests = field(default_factory=Digests, repr=False, compare=False)
+
+    @cached_property
+    def expected(self) -> FileState:
+        """The state a node must show; a regular file is read for its size and MD5 on first use.
+
+        Raises RepositoryError if the file cannot be read.
+        """
+        if self.state.kind is not Kind.FILE:
+            return self.state
+        try:
+            size, md5 = self.digests.of(os.path.join(self.masterdir, self.relative))
+        except OSError as error:
+            raise RepositoryError(f"cannot read {self.shown}: {error.strerror}") from error
+        return replace(self.state, size=size, md5=md5)
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory, rather than a link to one."""
+        return self.state.kind is Kind.DIRECTORY
+
+    @cached_property
+    def shown(self) -> str:
+        """The source below the masterdir, printable."""
+        return printable(self.relative)
+
+
+def kind_of(mode: int) -> Kind:
+    """The file type in a st_mode."""
+    if stat.S_ISREG(mode):
+        return Kind.FILE
+    if stat.S_ISDIR(mode):
+        return Kind.DIRECTORY
+    return Kind.LINK if stat.S_ISLNK(mode) else Kind.OTHER
+
+
+def parents(path: bytes) -> list[bytes]:
+    """The directories above a path, topmost first, `/` left out."""
+    parts = path.split(b"/")
+    return [b"/".join(parts[:count]) for count in range(2, len(parts))]

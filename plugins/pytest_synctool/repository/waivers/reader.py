@@ -1,0 +1,107 @@
+"""waivers.yaml read into waivers, or everything that is wrong with it, with lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from pytest_synctool.common.wording import printable_text
+from pytest_synctool.common.yaml_values import Table, Text, Value
+from pytest_synctool.errors import SelectionError
+from pytest_synctool.repository.rule_file import RuleReader, parsed, shape, text_of
+from pytest_synctool.repository.waivers.rules import Waiver, Waivers
+
+_KEYS: Final = ("path", "nodes", "groups", "reason", "expires")
+
+
+def load(path: Path, known_nodes: Collection[str], known_groups: Collection[str]) -> Waivers:
+    """Read a file of waivers; one that does not exist has none.
+
+    Raises ConfigError if it cannot be read, or with every problem found, one a line.
+    """
+    text = text_of(path)
+    return Waivers((), path) if text is None else parse(text, path, known_nodes, known_groups)
+
+
+def parse(text: str, path: Path, known_nodes: Collection[str], known_groups: Collection[str]) -> Waivers:
+    """The waivers in a text; `path` serves for messages, `all` and `none` need not be among the known groups.
+
+    Raises ConfigError with every problem found, one a line.
+    """
+    reader = _Reader(known_groups, known_nodes=frozenset(known_nodes))
+    return Waivers(parsed(text, path, reader, _Reader.waiver), path)
+
+
+@dataclass
+class _Reader(RuleReader):
+    known_nodes: frozenset[str] = frozenset()
+    _lines: set[int] = field(default_factory=set)
+
+    def waiver(self, table: Table) -> Waiver:
+        """What a table of the file says."""
+        if table.line in self._lines:  # reports name a waiver by its line
+            self.problem(table.line, "another waiver on the same line: expected each on lines of its own")
+        self._lines.add(table.line)
+        given, misspelt = self.keys(table, _KEYS)
+        if not misspelt:
+            for key, what in (("path", "a destination"), ("reason", "why"), ("expires", "the last day, as 2026-12-31")):
+                if key not in given:
+                    self.problem(table.line, f"no '{key}': expected {what}")
+            if "nodes" not in given and "groups" not in given:
+                self.problem(table.line, "neither 'nodes' nor 'groups': expected at least one; 'groups: all' is all")
+        return Waiver(
+            table.line,
+            self.paths(given.get("path")),
+            self.nodes(given.get("nodes")),
+            frozenset(self.groups(given.get("groups"))),
+            self.reason(given.get("reason")),
+            self.expires(given.get("expires")),
+        )
+
+    def nodes(self, value: Value | None) -> frozenset[str]:
+        """The names of nodes in node sets such as `node[1-3]`."""
+        found: set[str] = set()
+        for word in self.words("nodes", value, "a node or a node set like node[1-3]"):
+            for name in self._unfolded(word.line, word.text):
+                if name in self.known_nodes:
+                    found.add(name)
+                else:
+                    self.problem(word.line, f"unknown node '{printable_text(name)}'{self._hint(name)}")
+        return frozenset(found)
+
+    def _hint(self, name: str) -> str:
+        if name.removeprefix("@") in self.known_groups:
+            return ": it is a group, and they are for 'groups'"
+        return self.hints.nearest("node", name, self.known_nodes) or ": expected one of the configuration"
+
+    def _unfolded(self, line: int, text: str) -> list[str]:
+        from pytest_synctool.common.nodenames import unfold  # takes a while to load
+
+        try:
+            return [text] if text in self.known_nodes else unfold(text, origin="'nodes'")
+        except SelectionError as error:
+            self.problem(line, printable_text(str(error)))
+            return []
+
+    def reason(self, value: Value | None) -> str:
+        """Words on one line."""
+        text = " ".join((self.word("reason", value, "some words") or "").split())
+        if isinstance(value, Text) and value.text and not text:
+            self.problem(value.line, f"'reason' expects some words, not {shape(value)}")
+        return text
+
+    def expires(self, value: Value | None) -> date:
+        """A day."""
+        word = self.word("expires", value, "a day like 2026-12-31")
+        if value is not None and word is not None:
+            try:
+                if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", word):
+                    return date.fromisoformat(word)
+            except ValueError:
+                pass  # no such day
+            self.problem(value.line, f"'expires' expects a day like 2026-12-31, not {shape(value)}")
+        return date.min

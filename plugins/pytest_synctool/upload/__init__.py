@@ -1,0 +1,1 @@
+"""Bring a file from a node into the masterdir."""
