@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.common.wording import printable_text
 from pytest_synctool.model import NOT_KEPT, NOT_RUN, OK, Change, NodeResult, Outcome, Status
-from pytest_synctool.report.page import html
-from pytest_synctool.report.page import wording as telling
+from pytest_synctool.report.page import html, wording
 from pytest_synctool.report.page.data import data
 from pytest_synctool.report.previous_runs import Life, Lives, Past
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord, StaleWaiver
@@ -256,7 +255,7 @@ class TestTables:
 
     def test_folding_names_does_not_take_forever(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Equal sets are folded once, small ones always, and of the others no more than so many names."""
-        monkeypatch.setattr(telling, "_MOST_NAMES", 150)
+        monkeypatch.setattr(wording, "_MOST_NAMES", 150)
         sizes = (150, 150, 149, 100)
         results = {f"n{n:03}": NodeResult(tuple(DRIFT if n < size else OK for size in sizes)) for n in range(150)}
         rows = page(failed(results, [b"/%d" % number for number in range(4)])).table("findings")

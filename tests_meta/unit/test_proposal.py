@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_synctool.config import Config, parse
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import ABSENT, Actual, Change, FileState, Kind, Unknown
-from pytest_synctool.repository import resolution as repository
+from pytest_synctool.repository import resolution
 from pytest_synctool.repository.source import parents
 from pytest_synctool.upload.node_archive import Found
 from pytest_synctool.upload.placement import Placement, Proposal, in_words, propose, whom
@@ -51,7 +51,7 @@ def proposed(
     """The proposal for what was found on a node."""
     things = [Found(os.fsencode(path), each) for path, each in found]
     states = dict.fromkeys(parents(things[0].path), DIRECTORY)
-    return propose(cluster, repository.load(cluster), cluster.nodes[node], {**states, **(above or {})}, things, suffix)
+    return propose(cluster, resolution.load(cluster), cluster.nodes[node], {**states, **(above or {})}, things, suffix)
 
 
 def places(proposal: Proposal) -> dict[str, str]:
@@ -230,7 +230,7 @@ def test_names_read_back(tmp_path_factory: pytest.TempPathFactory, names: list[b
             there.symlink_to("target")
         else:
             there.touch()
-    entries = repository.load(cluster).entries(cluster.nodes["node1"])
+    entries = resolution.load(cluster).entries(cluster.nodes["node1"])
     assert [entry.destination for entry in entries] == [*parents(path), path]
     assert entries[-1].source.relative == found.placements[-1].source.relative
 

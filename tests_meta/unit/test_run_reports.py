@@ -18,8 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.model import NOT_RUN, OK, Change, NodeResult, Outcome, Status
 from pytest_synctool.plugin.junit import names
-from pytest_synctool.report import drift_json as document
-from pytest_synctool.report import files
+from pytest_synctool.report import drift_json, files
 from pytest_synctool.report.ci import code_quality, markdown, workflow_commands
 from pytest_synctool.report.drift_json import NotADocumentError, known_drift
 from pytest_synctool.report.grouping import grouped
@@ -126,7 +125,7 @@ class TestGrouped:
 class TestDocument:
     @given(run=_runs)
     def test_it_is_valid_and_holds_everything(self, run: RunRecord) -> None:
-        text = "".join(document.document(run, {}, frozenset()))
+        text = "".join(drift_json.document(run, {}, frozenset()))
         found = json.loads(text.encode("utf-8", "backslashreplace"))
         jsonschema.validate(found, SCHEMA)
         assert [node["node"] for node in found["nodes"]] == [node.node for node in run.nodes]
@@ -135,9 +134,9 @@ class TestDocument:
             assert len(found["entry_sets"][node["entry_set"]]) == 2
 
     def test_new_and_known_drift(self) -> None:
-        before = "".join(document.document(run_of({"n1": NodeResult((DRIFT, OK))}), {}, None))
+        before = "".join(drift_json.document(run_of({"n1": NodeResult((DRIFT, OK))}), {}, None))
         now = run_of({"n1": NodeResult((DRIFT, MISSING)), "n2": NodeResult((DRIFT, OK))})
-        found = json.loads("".join(document.document(now, {}, known_drift(before))))
+        found = json.loads("".join(drift_json.document(now, {}, known_drift(before))))
         assert [(row["node"], row["path"], row["new"]) for row in found["results"]] == [
             ("n1", "/a", False),
             ("n1", "/b", True),
@@ -153,7 +152,7 @@ class TestDocument:
 
     def test_lines(self) -> None:
         run = run_of(MIXED)
-        rows = [json.loads(line) for node in run.nodes for line in document.lines_of(run, node)]
+        rows = [json.loads(line) for node in run.nodes for line in drift_json.lines_of(run, node)]
         assert [row["type"] for row in rows if row["node"] == "n2"] == ["node", "result", "result"]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pytest_synctool.connection import control_sockets as sockets
+from pytest_synctool.connection import control_sockets
 from pytest_synctool.connection.connections import Connections
 from pytest_synctool.connection.control_sockets import Sockets, has_own_ways, is_open
 from pytest_synctool.connection.processes import Processes
@@ -23,8 +23,8 @@ class TestOwnWays:
     @pytest.fixture(autouse=True)
     def _no_configuration(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A user whose ssh has no configuration, on a machine that has none."""
-        monkeypatch.setattr(sockets, "user_directory", lambda: tmp_path / "home")
-        monkeypatch.setattr(sockets, "SYSTEM_DIRECTORY", tmp_path / "system")
+        monkeypatch.setattr(control_sockets, "user_directory", lambda: tmp_path / "home")
+        monkeypatch.setattr(control_sockets, "SYSTEM_DIRECTORY", tmp_path / "system")
         (tmp_path / "home").mkdir()
         (tmp_path / "system").mkdir()
 
@@ -84,7 +84,7 @@ class TestOwnWays:
 def test_the_user_directory(monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
     """A number without a name, as in a container, is no user with a configuration."""
     monkeypatch.setattr(os, "geteuid", lambda: 0 if known else 4_000_000_000)
-    assert sockets.user_directory().name == (".ssh" if known else "nonexistent")
+    assert control_sockets.user_directory().name == (".ssh" if known else "nonexistent")
 
 
 def test_what_is_open(tmp_path: Path) -> None:

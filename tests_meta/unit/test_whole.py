@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.audit.check import NOT_FOUND, Check
 from pytest_synctool.model import OK, NodeResult, Outcome, Status
-from pytest_synctool.plugin import live_line as live_module
+from pytest_synctool.plugin import live_line
 from pytest_synctool.plugin.durations import durations_of_nodes
 from pytest_synctool.plugin.last_audit import Audited
 from pytest_synctool.plugin.live_line import LiveLine, is_watched
@@ -186,7 +186,7 @@ def test_who_is_watching(reporter: Reporter | None, environment: dict[str, str],
 
 def test_the_line_gives_way_to_what_pytest_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Below its line, and gone before it writes on; the second text waits for a while."""
-    monkeypatch.setattr(live_module, "_AFTER", 0.0)
+    monkeypatch.setattr(live_line, "_AFTER", 0.0)
     file = io.StringIO()
     writer = TerminalWriter(file)
     live = LiveLine(writer)

@@ -199,10 +199,10 @@ def _write_json(config: Config) -> None:
 def _check(config: Config) -> int:
     """Tell the findings of lint. The status says whether there are any. Raises RepositoryError."""
     from pytest_synctool.lint import lint
-    from pytest_synctool.repository import resolution as repository
+    from pytest_synctool.repository import resolution
 
     status, here = common.OK, Path.cwd()
-    for rule, findings in lint(config, repository.load(config)).items():
+    for rule, findings in lint(config, resolution.load(config)).items():
         for finding in findings:
             path = Path(finding.path)
             shown = path.relative_to(here) if path.is_relative_to(here) else path
@@ -213,11 +213,10 @@ def _check(config: Config) -> int:
 
 
 def _scan_attributes(config: Config) -> int:
-    from pytest_synctool.repository import attributes
-    from pytest_synctool.repository import resolution as repository
+    from pytest_synctool.repository import attributes, resolution
 
     # An attributes.yaml that is there already is not read: the tree is asked.
-    found = repository.walk(
+    found = resolution.walk(
         config.masterdir, config.known_groups, config.ignore, require_extension=config.require_extension
     )
     _write_file(attributes.scan(source for _, source in found.found.sources()))

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_synctool.cli import common
-from pytest_synctool.cli import fleet as many
+from pytest_synctool.cli import common, fleet
 from pytest_synctool.errors import SynctoolError
 
 if TYPE_CHECKING:
@@ -30,9 +29,9 @@ def _parser() -> ArgumentParser:
         "dcp",
         "Copy files and directories to a directory of nodes, many nodes at once. A file that is there is replaced as a "
         "whole; its mode and time are kept, and it belongs to whoever logs in there.",
-        many.STATUSES + "1 if something was not copied.",
+        fleet.STATUSES + "1 if something was not copied.",
     )
-    many.add_options(parser)
+    fleet.add_options(parser)
     parser.add_argument("-d", "--dest", metavar="DIR", required=True, help="the directory to copy to; it must be there")
     parser.add_argument(
         "--reverse", action="store_true", help="copy files of the nodes (absolute paths) into DIR/NODE here"
@@ -52,21 +51,21 @@ def _main(argv: Sequence[str] | None) -> int:
     from pytest_synctool.dsh import copying
 
     files = copying.remote_sources(arguments.files) if arguments.reverse else copying.sources(arguments.files)
-    found = many.fleet(arguments)
+    found = fleet.load(arguments)
     has_rsync = shutil.which(found.config.rsync_cmd[0]) is not None
     if arguments.reverse:
         if not os.path.isdir(arguments.dest):
             raise SynctoolError(f"-d {arguments.dest}: no such directory here")
         common.require(found.config.rsync_cmd, "rsync_cmd", found.config)
-    found = found.only(many.over_open_connections(found.ways))
+    found = found.only(fleet.over_open_connections(found.ways))
     with tempfile.TemporaryDirectory(prefix="dcp-") as scratch:
         copies = (Copies if has_rsync else Streams)(found, arguments, files, Path(scratch))
         lines = (copies.argv_of(node, "") for node in found.ways)
         if arguments.unix:
-            many.show(lines)
+            fleet.show(lines)
             return common.OK
         if arguments.verbose:
-            many.show(lines, sys.stderr)
+            fleet.show(lines, sys.stderr)
         return _copy(copies, has_rsync)
 
 
@@ -74,7 +73,7 @@ def _main(argv: Sequence[str] | None) -> int:
 class Copies:
     """The same files for all nodes, or from all of them. `scratch` is a directory for what lives as long as the run."""
 
-    fleet: many.Fleet
+    nodes: fleet.Fleet
     arguments: Namespace
     files: Sequence[Path]
     scratch: Path
@@ -87,7 +86,7 @@ class Copies:
         """rsync's argument list."""
         from pytest_synctool.dsh.copying import from_node, to_node
 
-        way, rsync, token = self.fleet.ways[node], self.fleet.config.rsync_cmd, self.fleet.token
+        way, rsync, token = self.nodes.ways[node], self.nodes.config.rsync_cmd, self.nodes.token
         if not self.arguments.reverse:
             return to_node(rsync, way, self.files, self.arguments.dest, token)
         return from_node(rsync, way, self._names(), self.place(node), token)
@@ -124,21 +123,21 @@ class Streams(Copies):
         """A shell there that unpacks what it reads."""
         from pytest_synctool.dsh.copying import tar_line
 
-        way = self.fleet.ways[node]
-        return way.argv(tar_line(way, self.arguments.dest, self.fleet.token))
+        way = self.nodes.ways[node]
+        return way.argv(tar_line(way, self.arguments.dest, self.nodes.token))
 
 
 def _copy(copies: Copies, has_rsync: bool) -> int:
     from pytest_synctool.dsh.copying import LEFT_OUT, LOST_BY, MISSING, NOISE
 
-    found, arguments = copies.fleet, copies.arguments
-    told = many.speech(arguments)
-    many.tell_unknown(found, told)
+    found, arguments = copies.nodes, copies.arguments
+    told = fleet.speech(arguments)
+    fleet.tell_unknown(found, told)
     conductors: list[Conductor] = []
     again = found.calls()
     if has_rsync:
         calls = [replace(call, lost_by=LOST_BY, noise=NOISE, left_out=LEFT_OUT) for call in again]
-        conductors.append(many.conduct("dcp", copies, calls, found, arguments, told, quiet=True))
+        conductors.append(fleet.conduct("dcp", copies, calls, found, arguments, told, quiet=True))
         again = [call for call in calls if call.word == MISSING]
     if again and arguments.reverse:
         for call in again:
@@ -147,7 +146,7 @@ def _copy(copies: Copies, has_rsync: bool) -> int:
         names = {call.node for call in again}
         conductors.append(_stream(copies, [call for call in found.calls() if call.node in names], told))
     told.finish()
-    return many.conclude("dcp", found, conductors, most=1)
+    return fleet.conclude("dcp", found, conductors, most=1)
 
 
 def _not_begun(conductor: Conductor, calls: Iterable[Call]) -> bool:
@@ -166,7 +165,7 @@ def _stream(copies: Copies, calls: Sequence[Call], told: Speech) -> Conductor:
 
     from pytest_synctool.dsh.copying import pack
 
-    streams = Streams(copies.fleet, copies.arguments, copies.files, copies.scratch)
+    streams = Streams(copies.nodes, copies.arguments, copies.files, copies.scratch)
     with tempfile.TemporaryFile() as stream:
         left_out = pack(stream, copies.files)
         stream.flush()
@@ -174,5 +173,5 @@ def _stream(copies: Copies, calls: Sequence[Call], told: Speech) -> Conductor:
         for call in calls if left_out else ():
             told.err(call.node, left_out)
             call.is_partial = True
-        found, arguments = copies.fleet, copies.arguments
-        return many.conduct("dcp", streams, calls, found, arguments, told, stdin=stream.fileno(), quiet=True)
+        found, arguments = copies.nodes, copies.arguments
+        return fleet.conduct("dcp", streams, calls, found, arguments, told, stdin=stream.fileno(), quiet=True)

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_synctool.cli import common
-from pytest_synctool.cli import fleet as many
+from pytest_synctool.cli import common, fleet
 
 if TYPE_CHECKING:
     from pytest_synctool.connection.route import Reach
@@ -29,10 +28,10 @@ def _parser() -> ArgumentParser:
     parser = common.new_parser(
         "dsh",
         "Run a command on nodes, many at once. What they say is shown as `node: line`.",
-        many.STATUSES + "the highest exit status of the command on a node.",
+        fleet.STATUSES + "the highest exit status of the command on a node.",
     )
     parser.usage = "dsh [options] command [argument ...]"
-    many.add_options(parser)
+    fleet.add_options(parser)
     parser.add_argument("--no-stdin", action="store_true", help="standard input is not for the command")
     parser.add_argument("--no-tree", action="store_true", help="leave ClusterShell's topology.conf aside")
     parser.add_argument("--skip-rsync", action="store_true", help="for old habits: dsh brings no files to the nodes")
@@ -71,7 +70,7 @@ def _main(argv: Sequence[str] | None) -> int:
         parser.error("-M does not go with -O: one opens connections, the other asks for them")
     if not (words or arguments.multiplex or arguments.control):
         parser.error("no command: expected one behind the options, like `dsh uptime`")
-    found = many.fleet(arguments)
+    found = fleet.load(arguments)
     from pytest_synctool.connection.control_sockets import Sockets
     from pytest_synctool.dsh.multiplex import OpenWays
 
@@ -82,7 +81,7 @@ def _main(argv: Sequence[str] | None) -> int:
         return _open(found, arguments, open_ways)
     ways = {name: open_ways.use(way) for name, way in found.ways.items()}
     return _run(
-        found, Commands(ways, " ".join(words), found.token, many.ssh_settings(found.config, arguments)), arguments
+        found, Commands(ways, " ".join(words), found.token, fleet.ssh_settings(found.config, arguments)), arguments
     )
 
 
@@ -117,14 +116,14 @@ class Commands:
         return ()
 
 
-def _run(found: many.Fleet, commands: Commands, arguments: Namespace) -> int:
+def _run(found: fleet.Fleet, commands: Commands, arguments: Namespace) -> int:
     if arguments.unix or arguments.verbose:
         _show(commands, arguments)
     if arguments.unix:
         return common.OK
-    told = many.speech(arguments)
-    many.tell_unknown(found, told)
-    conductor = many.conduct(
+    told = fleet.speech(arguments)
+    fleet.tell_unknown(found, told)
+    conductor = fleet.conduct(
         "dsh",
         commands,
         found.calls(),
@@ -136,7 +135,7 @@ def _run(found: many.Fleet, commands: Commands, arguments: Namespace) -> int:
         tree=not arguments.no_tree,
     )
     told.finish()
-    return many.conclude("dsh", found, [conductor])
+    return fleet.conclude("dsh", found, [conductor])
 
 
 def _show(commands: Commands, arguments: Namespace) -> None:
@@ -148,7 +147,7 @@ def _show(commands: Commands, arguments: Namespace) -> None:
     if routed:
         print(f"# through the gateways of {file}, by their ssh: {fold(routed)}", file=stream)
     ways = (way for node, way in commands.ways.items() if node not in routed)
-    many.show((way.argv(way.line(commands.command)) for way in ways), stream)
+    fleet.show((way.argv(way.line(commands.command)) for way in ways), stream)
 
 
 def _routed(ways: Mapping[str, Reach]) -> tuple[frozenset[str], str]:
@@ -178,16 +177,16 @@ def _input(arguments: Namespace) -> int | None:
     return None if arguments.no_stdin or os.isatty(0) else 0
 
 
-def _open(found: many.Fleet, arguments: Namespace, open_ways: OpenWays) -> int:
+def _open(found: fleet.Fleet, arguments: Namespace, open_ways: OpenWays) -> int:
     """Open the connections of nodes that are gone to over ssh."""
     open_ways.sockets.prepare()
     ways = {name: open_ways.opening(way, arguments.persist) for name, way in found.ways.items() if way.is_ssh}
-    commands = Commands(ways, "echo open", found.token, many.ssh_settings(found.config, arguments))
+    commands = Commands(ways, "echo open", found.token, fleet.ssh_settings(found.config, arguments))
     arguments.no_stdin = arguments.no_tree = True
     return _run(found.only(ways), commands, arguments)
 
 
-def _control(found: many.Fleet, arguments: Namespace, open_ways: OpenWays) -> int:
+def _control(found: fleet.Fleet, arguments: Namespace, open_ways: OpenWays) -> int:
     """Say a word to open connections, which are all on this machine."""
     import subprocess
 
@@ -197,7 +196,7 @@ def _control(found: many.Fleet, arguments: Namespace, open_ways: OpenWays) -> in
             continue
         words = open_ways.control(way, arguments.control)
         if arguments.unix:
-            many.show([words])
+            fleet.show([words])
         elif not open_ways.is_open(way):
             print(f"{name}: not open")
             status = common.NOT_FOUND if arguments.control == "check" else status

@@ -68,7 +68,7 @@ class Fleet:
         return replace(self, ways=ways)
 
 
-def fleet(arguments: Namespace) -> Fleet:
+def load(arguments: Namespace) -> Fleet:
     """What a command line selects. Raises SynctoolError."""
     import shutil
 

@@ -80,19 +80,19 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _tell_runs(path: Path, arguments: Namespace) -> None:
-    from pytest_synctool.report.history import wording as telling
+    from pytest_synctool.report.history import wording
     from pytest_synctool.report.history.reader import opened
 
     with opened(path) as history:
         runs = history.runs[-(arguments.last or len(history.runs)) :]
     if arguments.json:
-        _write_json({"runs": [telling.run_value(run) for run in runs]})
+        _write_json({"runs": [wording.run_value(run) for run in runs]})
     else:
-        _print(telling.runs(runs))
+        _print(wording.runs(runs))
 
 
 def _tell_life(path: Path, arguments: Namespace) -> None:
-    from pytest_synctool.report.history import wording as telling
+    from pytest_synctool.report.history import wording
     from pytest_synctool.report.history.periods import life
     from pytest_synctool.report.history.reader import opened
 
@@ -102,13 +102,13 @@ def _tell_life(path: Path, arguments: Namespace) -> None:
             found[entry] = {node: life(entry, sights) for node, sights in history.life(entry).items()}
     if arguments.node:
         _select(found, arguments, path)
-    groups = {entry: telling.shared(lives) for entry, lives in found.items() if lives}
+    groups = {entry: wording.shared(lives) for entry, lives in found.items() if lives}
     if not groups:
         raise HistoryError(f"{path}: no run that is kept has looked at {arguments.path}")
     if arguments.json:
-        _write_json({"entries": [telling.life_value(entry, group) for entry, all_ in groups.items() for group in all_]})
+        _write_json({"entries": [wording.life_value(entry, group) for entry, all_ in groups.items() for group in all_]})
     else:
-        _print(line for entry, all_ in groups.items() for line in telling.entry_life(entry, all_))
+        _print(line for entry, all_ in groups.items() for line in wording.entry_life(entry, all_))
 
 
 def _entries(history: History, asked: str, path: Path) -> list[EntryName]:
@@ -140,7 +140,7 @@ def _select(found: dict[EntryName, dict[str, Life]], arguments: Namespace, path:
 
 
 def _tell_differences(path: Path, arguments: Namespace) -> None:
-    from pytest_synctool.report.history import wording as telling
+    from pytest_synctool.report.history import wording
     from pytest_synctool.report.history.comparison import between
     from pytest_synctool.report.history.reader import opened
 
@@ -149,10 +149,10 @@ def _tell_differences(path: Path, arguments: Namespace) -> None:
         fixes = history.fixes(first, second)
         found = between(first.started, history.nodes(first), history.nodes(second), fixes)
     if arguments.json:
-        changes = [telling.difference_value(difference, nodes) for difference, nodes in found.items()]
-        _write_json({"from": telling.run_value(first), "to": telling.run_value(second), "changes": changes})
+        changes = [wording.difference_value(difference, nodes) for difference, nodes in found.items()]
+        _write_json({"from": wording.run_value(first), "to": wording.run_value(second), "changes": changes})
     else:
-        _print(telling.differences(first, second, found))
+        _print(wording.differences(first, second, found))
 
 
 def _run(history: History, text: str, path: Path) -> Run:

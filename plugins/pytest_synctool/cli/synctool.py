@@ -163,7 +163,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
         return update.run(arguments)
     from pytest_synctool import config as configuration
-    from pytest_synctool.repository import resolution as repository
+    from pytest_synctool.repository import resolution
 
     config = configuration.load(common.locate(arguments))
     everyone = config.nodes.values() if arguments.manifest else None
@@ -171,7 +171,7 @@ def _main(argv: Sequence[str] | None) -> int:
         nodes = [own]
     else:
         nodes = common.selected(config, arguments, default=everyone)
-    found = repository.load(config)
+    found = resolution.load(config)
     if arguments.manifest:
         from pytest_synctool.repository import manifest
 
@@ -199,14 +199,14 @@ def _own(config: Config, arguments: Namespace) -> Node | None:
     """The node that this machine is, with a local connection, if that is what is meant. Raises SelectionError."""
     if arguments.nodename is None and "localhost" not in ",".join(arguments.node).split(","):
         return None
-    from pytest_synctool.config import own_node as standalone
+    from pytest_synctool.config import own_node
 
     expression = ",".join(arguments.node) or None
-    if not standalone.is_wanted(config, expression, arguments.nodename, origin="-n"):
+    if not own_node.is_wanted(config, expression, arguments.nodename, origin="-n"):
         return None
     if arguments.group or arguments.exclude or arguments.exclude_group:
         raise SelectionError("-g, -x and -X do not go with the node that this machine is: it is the only one")
-    return standalone.own_node(config, standalone.Machine.this(), arguments.nodename, origin="-n").node
+    return own_node.own_node(config, own_node.Machine.this(), arguments.nodename, origin="-n").node
 
 
 def _work(config: Config, found: Repository, nodes: Sequence[Node], arguments: Namespace, *, local: bool) -> int:

@@ -110,9 +110,9 @@ _YAML_KEYS: Final = {"nodes": "node", "groups": "group", "ignore_nodes": "ignore
 
 
 def _of_yaml(text: str, path: Path, complain: Complain) -> Iterator[Statement]:
-    from pytest_synctool.common import yaml_parser as yamlfile  # most configurations are not YAML
+    from pytest_synctool.common import yaml_parser  # most configurations are not YAML
 
-    yield from _YamlReader(path, complain).statements(yamlfile.parse(text))
+    yield from _YamlReader(path, complain).statements(yaml_parser.parse(text))
 
 
 @dataclass
@@ -218,7 +218,7 @@ class _YamlReader:
 
 def to_yaml(statements: Iterable[Statement]) -> str:
     """The YAML spelling of the statements of a sound configuration; comments are not among them."""
-    from pytest_synctool.common import yaml_parser as yamlfile
+    from pytest_synctool.common import yaml_parser
 
     document: dict[str, Any] = {}
     yaml_keys = {keyword: key for key, keyword in _YAML_KEYS.items()}
@@ -235,7 +235,7 @@ def to_yaml(statements: Iterable[Statement]) -> str:
             document.setdefault(key, []).extend(statement.arguments)
         else:
             document[key] = _plain(first)
-    return yamlfile.dump(document, block=False)
+    return yaml_parser.dump(document, block=False)
 
 
 def _node_as_yaml(words: Sequence[str]) -> Any:

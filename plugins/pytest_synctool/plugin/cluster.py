@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from pytest_synctool import config as configuration
-from pytest_synctool.config import own_node as standalone
+from pytest_synctool.config import own_node
 from pytest_synctool.config.selection import select, terms
 from pytest_synctool.connection.connections import Connections
 from pytest_synctool.connection.processes import Processes
@@ -43,7 +43,7 @@ class Cluster:
     config: configuration.Config
     nodes: tuple[Node, ...]
     repository: Repository
-    own: standalone.Own | None = None
+    own: own_node.Own | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -116,12 +116,12 @@ def _load(config: pytest.Config) -> Cluster:
 
 def _selected(
     found: configuration.Config, selection: str | None, nodename: str | None
-) -> tuple[tuple[Node, ...], standalone.Own | None]:
+) -> tuple[tuple[Node, ...], own_node.Own | None]:
     """The nodes of a run, and the one that this machine is, if that is meant. Raises SelectionError."""
     ours = [] if selection is None else [term for term in terms(selection) if not is_url(term)]
     expression = ",".join(ours) if ours else None
-    if standalone.is_wanted(found, expression, nodename):
-        own = standalone.own_node(found, standalone.Machine.this(), nodename)
+    if own_node.is_wanted(found, expression, nodename):
+        own = own_node.own_node(found, own_node.Machine.this(), nodename)
         return (own.node,), own
     return (() if selection is not None and not ours else tuple(select(found, expression))), None
 

@@ -15,8 +15,7 @@ import pytest
 
 from pytest_synctool.common.accounts import user_name
 from pytest_synctool.plugin.cluster import Cluster, is_worker
-from pytest_synctool.report import drift_json as document
-from pytest_synctool.report import files
+from pytest_synctool.report import drift_json, files
 from pytest_synctool.report.ci import code_quality, markdown, workflow_commands
 from pytest_synctool.report.drift_json import Known, NotADocumentError, known_drift
 from pytest_synctool.report.metrics import metrics
@@ -97,14 +96,14 @@ class Reports:
         self._known = _baseline(config)
         self._lines = _stream(config)
         if self._lines is not None:
-            self._stream(document.line("run", document.run_fields(self.run)))
+            self._stream(drift_json.line("run", drift_json.run_fields(self.run)))
 
     def take(self, record: NodeRecord, selected: int) -> None:
         """Take up the result of a node; `selected` is how many nodes the run is about."""
         self.run.selected = selected
         self.run.nodes.append(record)
         if self._lines is not None:
-            self._stream("".join(document.lines_of(self.run, record)))
+            self._stream("".join(drift_json.lines_of(self.run, record)))
 
     def write(self, exit_status: int) -> None:
         """Write everything. What cannot be written is told, and `failed` then."""
@@ -121,7 +120,7 @@ class Reports:
             # With Jinja2, which most of pytest's runs do without.
             from pytest_synctool.report.page import html
 
-            self._put(self._directory / "drift.json", lambda: document.document(run, lives, self._known))
+            self._put(self._directory / "drift.json", lambda: drift_json.document(run, lives, self._known))
             self._put(self._directory / "drift.html", lambda: html(run, lives, past))
             self._put(self._directory / "metrics.prom", lambda: [metrics(run)])
             if not self.failed:
@@ -133,8 +132,8 @@ class Reports:
         if os.environ.get("GITHUB_ACTIONS") == "true":
             self.told += [(text.rstrip("\n"), "") for text in workflow_commands(run, self._known, workspace)]
         if self._lines is not None:
-            end = {"run": document.run_fields(run), "summary": document.summary_fields(run)}
-            self._stream(document.line("end", {**end, "stale_waivers": document.stale_fields(run)}))
+            end = {"run": drift_json.run_fields(run), "summary": drift_json.summary_fields(run)}
+            self._stream(drift_json.line("end", {**end, "stale_waivers": drift_json.stale_fields(run)}))
             self._end_stream()
 
     def _remember(self) -> tuple[Lives, Sequence[Past]]:

@@ -31,10 +31,10 @@ def text_of(path: Path) -> str | None:
 
 def parsed(text: str, path: Path, reader: _Reader, rule: Callable[[_Reader, Table], _Rule]) -> tuple[_Rule, ...]:
     """The rules in a text, each made of a table of it. Raises ConfigError with every problem found, one a line."""
-    from pytest_synctool.common import yaml_parser as yamlfile  # not every masterdir has such a file
+    from pytest_synctool.common import yaml_parser  # not every masterdir has such a file
 
     try:
-        document = yamlfile.parse(text)
+        document = yaml_parser.parse(text)
     except NotYamlError as error:
         raise ConfigError(f"{path}:{error.line}: {printable_text(str(error))}") from error
     rules = tuple(rule(reader, table) for table in reader.tables(document))

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from pytest_synctool import __version__
 from pytest_synctool.common.wording import printable_text
-from pytest_synctool.report.page import wording as telling
+from pytest_synctool.report.page import wording
 from pytest_synctool.report.page.data import data, readable
 from pytest_synctool.report.page.trend import trend
 from pytest_synctool.report.previous_runs import Lives, Past
@@ -37,13 +37,13 @@ def html(run: RunRecord, lives: Lives, past: Sequence[Past]) -> Iterator[str]:
         version=__version__,
         started=readable(run.started),
         seconds=round((run.ended - run.started).total_seconds(), 1),
-        banner=telling.banner(run),
-        counts=telling.node_counts(run),
-        entries=telling.entry_counts(run),
-        unseen=telling.unseen(run),
-        stale=telling.stale_waivers(run),
-        notes=telling.notes(run),
-        findings=telling.findings(run, lives),
+        banner=wording.banner(run),
+        counts=wording.node_counts(run),
+        entries=wording.entry_counts(run),
+        unseen=wording.unseen(run),
+        stale=wording.stale_waivers(run),
+        notes=wording.notes(run),
+        findings=wording.findings(run, lives),
         trend=trend(run, past),
         style=Markup(style),
         script=Markup(script),

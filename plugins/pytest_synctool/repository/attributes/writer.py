@@ -42,7 +42,7 @@ def scan(sources: Iterable[Source]) -> str:
 
     The modes of links are left out, and with a comment names that are not UTF-8, since YAML cannot hold them.
     """
-    from pytest_synctool.common import yaml_parser as yamlfile  # only this writes YAML
+    from pytest_synctool.common import yaml_parser  # only this writes YAML
 
     overlay = sorted((s for s in sources if s.tree is Tree.OVERLAY), key=lambda s: (s.destination, s.relative))
     with_mode = [s for s in overlay if s.state.kind is not Kind.LINK]
@@ -56,7 +56,7 @@ def scan(sources: Iterable[Source]) -> str:
             rules += _grouped(fact for fact in facts if is_utf8(fact.name))
             unwritten |= {fact.name for fact in facts if not is_utf8(fact.name)}
     left_out = "".join(f"# left out, the name is not UTF-8: {printable(name)}\n" for name in sorted(unwritten))
-    return _HEADER + left_out + yamlfile.dump(rules)
+    return _HEADER + left_out + yaml_parser.dump(rules)
 
 
 def exact(chosen: Iterable[tuple[Source, Attributes | None]]) -> str:
