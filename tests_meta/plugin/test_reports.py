@@ -14,7 +14,7 @@ from junitparser import Failure, JUnitXml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests_meta.site import Site
-from tests_meta.unit.test_run_reports import SCHEMA
+from tests_meta.unit.report.test_run_reports import SCHEMA
 
 
 @pytest.fixture

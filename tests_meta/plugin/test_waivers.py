@@ -10,7 +10,7 @@ import pytest
 from junitparser import JUnitXml, Skipped
 
 from tests_meta.site import Site
-from tests_meta.unit.test_run_reports import SCHEMA
+from tests_meta.unit.report.test_run_reports import SCHEMA
 
 ALONE_AND_XDIST = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
 

@@ -436,7 +436,7 @@ for number in range(int(sys.argv[3])):
     one.id = f"{sys.argv[2]}-{number}"
     print(record(Path(sys.argv[1]), one, unchanged, 1000).problem, flush=True)
 """
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def recording(path: Path, who: str, runs: int, nodes: int) -> subprocess.Popen[str]:

@@ -17,7 +17,7 @@ from pytest_synctool.repository.masterdir import split_extension
 from pytest_synctool.repository.source import Source, Tree
 
 from tests_meta.unit.helpers import ODD_NAMES, file_names, state
-from tests_meta.unit.test_attributes import VALIDATOR
+from tests_meta.unit.repository.test_attributes import VALIDATOR
 
 PATH = Path("/master/attributes.yaml")
 HEADER = """\

@@ -19,7 +19,7 @@ from pytest_synctool.config import Config, as_yaml, parse
 from pytest_synctool.config.statements import SHAPES, Statement, read, to_yaml
 from pytest_synctool.errors import ConfigError
 
-from tests_meta.unit.test_config_files import assert_holds_together
+from tests_meta.unit.config.test_config_files import assert_holds_together
 
 CONF = """
 masterdir master

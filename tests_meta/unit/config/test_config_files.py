@@ -223,7 +223,7 @@ def test_groups_of_groups_end(conf: Path, lines: list[str]) -> None:
         "try: print(len(config.load(Path(sys.argv[1])).nodes['n'].groups))\n"
         "except errors.ConfigError as error: print('contains itself' in str(error), len(str(error)) < 20000)"
     )
-    env = {"PYTHONPATH": str(Path(configuration.__file__).parents[1])}
+    env = {"PYTHONPATH": str(Path(configuration.__file__).parents[2])}
     argv = [sys.executable, "-c", code, str(conf)]
     try:
         done = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=4, check=False)

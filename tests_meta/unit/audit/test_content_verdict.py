@@ -12,8 +12,8 @@ from pytest_synctool.audit.fetch import LIMIT, Copy
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind, Unknown
 from pytest_synctool.repository.attributes import Attributes
 
+from tests_meta.unit.audit.test_compare import states
 from tests_meta.unit.helpers import entry, state
-from tests_meta.unit.test_compare import states
 
 SENSITIVE = Attributes(sensitive=True)
 OTHER = state(md5="1" * 32)

@@ -16,8 +16,8 @@ from pytest_synctool.repository.masterdir import LeftOut
 from pytest_synctool.repository.resolution import load
 
 from tests_meta.unit.helpers import ODD_NAMES, config, node
-from tests_meta.unit.test_repository import plant
-from tests_meta.unit.test_repository_properties import NODES, TreeOf, masterdir, trees, walked
+from tests_meta.unit.repository.test_repository_properties import NODES, TreeOf, masterdir, trees, walked
+from tests_meta.unit.repository.test_resolution import plant
 
 CONF = ("node node1 batch rack1", "node node2 login", "node node3", "ignore *.swp")
 SKIPPED = "it is not one of my groups"

@@ -22,7 +22,7 @@ from pytest_synctool.report.progress import Progress
 
 from tests_meta.unit.fake_node import same
 from tests_meta.unit.helpers import ODD_NAMES, entry, state
-from tests_meta.unit.test_report import DRIFT, ERROR, FIXED, SKIPPED, junit, suite
+from tests_meta.unit.plugin.test_node_reports import DRIFT, ERROR, FIXED, SKIPPED, junit, suite
 
 DELETE = "synctool_checks/test_delete.py::node1"
 OVERLAY = "synctool_checks/test_overlay.py::node1"

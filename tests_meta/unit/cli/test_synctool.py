@@ -19,7 +19,7 @@ from pytest_synctool.config import load
 from pytest_synctool.repository import attributes
 
 from tests_meta.unit.helpers import ODD_NAMES
-from tests_meta.unit.test_repository import plant
+from tests_meta.unit.repository.test_resolution import plant
 
 CONF = """\
 masterdir master

@@ -17,8 +17,8 @@ from pytest_synctool.repository.resolution import Repository, load
 from pytest_synctool.repository.source import Tree
 
 from tests_meta.unit.helpers import ODD_NAMES, config, node
-from tests_meta.unit.test_repository import plant
-from tests_meta.unit.test_repository_properties import NODES, TreeOf, masterdir, trees, walked
+from tests_meta.unit.repository.test_repository_properties import NODES, TreeOf, masterdir, trees, walked
+from tests_meta.unit.repository.test_resolution import plant
 
 
 def planted(directory: Path, *tree: str, conf: tuple[str, ...] = ("node node3 batch",)) -> tuple[Config, Repository]:

@@ -23,7 +23,7 @@ from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.source import Source, Tree
 
 from tests_meta.unit.helpers import ODD_NAMES, config, entry, file_names, state
-from tests_meta.unit.test_attributes_scan import accounts, owned, source
+from tests_meta.unit.repository.test_attributes_scan import accounts, owned, source
 
 PATH: Final = Path("/master/attributes.yaml")
 

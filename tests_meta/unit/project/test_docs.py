@@ -11,7 +11,7 @@ from pytest_synctool import config
 from pytest_synctool.config.statements import ALIASES, SHAPES
 from pytest_synctool.repository import attributes, waivers
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 README = DOCS.parent / "README.md"
 
 

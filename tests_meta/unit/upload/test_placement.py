@@ -19,7 +19,7 @@ from pytest_synctool.upload.node_archive import Found
 from pytest_synctool.upload.placement import Placement, Proposal, in_words, propose, whom
 
 from tests_meta.unit.helpers import file_names, state
-from tests_meta.unit.test_repository import plant
+from tests_meta.unit.repository.test_resolution import plant
 
 CONF = """\
 masterdir master

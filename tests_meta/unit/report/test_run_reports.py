@@ -28,7 +28,7 @@ from pytest_synctool.report.record import EntryName, NodeRecord, Recorder, RunRe
 
 import synctool_checks
 from tests_meta.unit.helpers import ODD_NAMES
-from tests_meta.unit.test_report import SUITE, suite
+from tests_meta.unit.plugin.test_node_reports import SUITE, suite
 
 SCHEMA = json.loads(resources("pytest_synctool").joinpath("schema/drift.json").read_text())
 CHANGES = (Change("mode", "0644", "0600"),)

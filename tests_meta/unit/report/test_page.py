@@ -21,7 +21,7 @@ from pytest_synctool.report.page.data import data
 from pytest_synctool.report.previous_runs import Life, Lives, Past
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord, StaleWaiver
 
-from tests_meta.unit.test_run_reports import DRIFT, ERROR, FIXED, MIXED, run_of
+from tests_meta.unit.report.test_run_reports import DRIFT, ERROR, FIXED, MIXED, run_of
 
 GONE = NodeResult((), "n9 unreachable: Connection refused")
 LEFT = NodeResult((Outcome(Status.SKIPPED, "not begun: a batch before it failed"),) * 2)
