@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 import pytest
-from pytest_synctool.repair import journal
+from pytest_synctool.audit import journal
 
 from tests_meta.site import Site
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from io import BytesIO
 
 import pytest
-from pytest_synctool.repair import journal
+from pytest_synctool.audit import journal
 
 from tests_meta.gate import MakeGate, running
 from tests_meta.inside import CONF, Inside, inside

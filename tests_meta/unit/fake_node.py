@@ -11,9 +11,10 @@ from pytest_synctool.audit import probe
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.compare import compare, compare_absent
 from pytest_synctool.connection.processes import Answer
-from pytest_synctool.engine.session import NodeSession
-from pytest_synctool.engine.settings import Settings
-from pytest_synctool.model import Absent, Change, FileState, Kind, NodeResult
+from pytest_synctool.engine.session import NO_MIRROR, NodeSession
+from pytest_synctool.engine.settings import Mode, Settings
+from pytest_synctool.errors import TransportError
+from pytest_synctool.model import Absent, Actual, Change, FileState, Kind, NodeResult
 from pytest_synctool.repair.mirror_contents import visible
 from pytest_synctool.repair.script import Context, tidy
 from pytest_synctool.repair.shell_functions import PROLOGUE
@@ -63,6 +64,7 @@ class FakeNode:
     requests: list[probe.Request] = field(default_factory=list)
     later: list[probe.Request] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
+    unpushable: TransportError | None = None
 
     def run(self, script: bytes, deadline: float) -> Answer:
         """Answer a script."""
@@ -87,10 +89,25 @@ class FakeNode:
             raise broken
         return broken or answer
 
-    def push(self, entries: Sequence[Entry]) -> Sequence[str]:
+
+@dataclass
+class FakeMirror:
+    """The mirror of a fake node, which notes the names that a push brings."""
+
+    node: FakeNode
+    entries: Sequence[Entry]
+    mark: probe.Request | None = None
+
+    def push(self) -> Sequence[str]:
         """Take files into the mirror."""
-        self.log.append("push " + b" ".join(visible(entries)).decode())
+        if self.node.unpushable is not None:
+            raise self.node.unpushable
+        self.node.log.append("push " + b" ".join(visible(self.entries)).decode("utf-8", "backslashreplace"))
         return ()
+
+    def refresh(self, actual: Actual) -> Sequence[str]:
+        """Refuse: there is no mark to find it outdated by."""
+        raise AssertionError(f"a mirror without a mark was to be refreshed after {actual}")
 
 
 def same(one: Entry, actual: FileState | Absent) -> list[Change]:
@@ -112,7 +129,8 @@ def run(
         file = one.tree is Tree.OVERLAY and one.expected.kind is Kind.FILE
         fake.requests.append(probe.Request(one.destination, one.expected.size if file else None))
     checks = checks if checks is not None else [Check(one, same) for one in entries]
-    settings = Settings(MASTER, fix, deadline=17.0, waivers=waivers)
+    settings = Settings(MASTER, Mode.FIX if fix else Mode.AUDIT, deadline=17.0, waivers=waivers)
     fake.later += [probe.Request(other.destination) for other in others]
     both = [*others, *entries]
-    return NodeSession(replace(node(), rsync=rsync), checks, both, fake, fake.push, settings).run()
+    mirror = FakeMirror(fake, both) if rsync else NO_MIRROR
+    return NodeSession(replace(node(), rsync=rsync), checks, both, fake, settings, mirror).run()

@@ -1,10 +1,10 @@
-"""What is checked on a node, how, and what came of it: the values that a session takes and gives."""
+"""A check: the entry, the function that compares it, and the audit that a repair of it is bound to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from enum import Enum
 
 from pytest_synctool.model import Absent, Change, FileState
 from pytest_synctool.repository import commands
@@ -12,25 +12,28 @@ from pytest_synctool.repository.entry import Entry
 
 CheckFunction = Callable[[Entry, FileState | Absent], list[Change]]
 
-# What an audit that looked at an entry had found, where it did not find anything.
-NOT_FOUND: Final = ""
+
+class LastAudit(Enum):
+    """Results of the last audit that are not the message of a drift."""
+
+    NOT_BINDING = "repair whatever drift there is"
+    IN_SYNC = "the audit found no drift"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One test: a check function applied to one entry, or to the note on a node that a `command` of it is owed.
+    """One test: a check function applied to one entry, or to the journal's file for a `command` of that entry.
 
-    A `command` that does not follow a change is not looked at, but run.
-
-    `audited` is what an audit found: a repair of anything else is refused. None: whatever is found is put right.
+    A `command` that does not follow a change (a task) is not compared: a repair runs it.
+    `audited` is the message of the drift that the last audit found. A repair of any other drift is refused.
     """
 
     entry: Entry
     function: CheckFunction
     command: commands.Command | None = None
-    audited: str | None = None
+    audited: str | LastAudit = LastAudit.NOT_BINDING
 
     @property
     def is_task(self) -> bool:
-        """Whether it is about a task, or another command that is run in any case."""
+        """True for a task, or another command that every repair runs."""
         return self.command is not None and not self.command.follows_a_change

@@ -20,7 +20,7 @@ from pytest_synctool.config import Config
 from pytest_synctool.dsh.aggregate import Aggregate
 from pytest_synctool.engine.engine import Engine
 from pytest_synctool.engine.fanout import Fanout, Turn
-from pytest_synctool.engine.settings import Settings
+from pytest_synctool.engine.settings import Mode, Settings
 from pytest_synctool.model import Node, NodeResult, Outcome, Status
 from pytest_synctool.report.grouping import waiver_in_words
 from pytest_synctool.report.node_tests import NodeTests, reason
@@ -153,9 +153,7 @@ class Work:
         arguments = self.arguments
         settings = Settings(
             self.config.masterdir,
-            fix=arguments.fix,
-            restore=arguments.restore,
-            rehearse=not self.changing,
+            Mode.FIX if arguments.fix else Mode.RESTORE if arguments.restore else Mode.REHEARSE,
             deadline=float(arguments.timeout),
             trigger_timeout=arguments.trigger_timeout,
             who=who(),

@@ -1,4 +1,4 @@
-"""What sessions of nodes are run with: the same for the plugin and for the commands."""
+"""Run audit and repair sessions; shared by the plugin and the commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_synctool.audit.check import Check
 from pytest_synctool.config import Config
 from pytest_synctool.connection.connections import Connections
 from pytest_synctool.connection.transport import HostTransport
-from pytest_synctool.engine.session import NodeSession
+from pytest_synctool.engine.session import NO_MIRROR, NodeSession
 from pytest_synctool.engine.settings import Settings
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node, NodeResult
@@ -19,12 +19,14 @@ from pytest_synctool.repository.resolution import Repository
 
 if TYPE_CHECKING:
     from pytest_synctool.audit.content_diff import ContentDiffs
+    from pytest_synctool.repair.apply import MirrorOfNode
     from pytest_synctool.repair.mirror import Mirror
+    from pytest_synctool.repository.entry import Entry
 
 
 @dataclass
 class Engine:
-    """Runs nodes one by one, from any thread. With `mirrored` their mirrors are brought what they need."""
+    """Runs the sessions of nodes, from any thread. With `mirrored` a repair pushes files to each node's mirror."""
 
     config: Config
     repository: Repository
@@ -40,15 +42,15 @@ class Engine:
 
             self._contents = ContentDiffs(Comparer(self.config.diff_cmd, deadline), deadline)
         self._mirror: Mirror | None = None
-        if self.mirrored and (self.settings.fix or self.settings.restore):
+        if self.mirrored and self.settings.mode.changes_nodes:
             from pytest_synctool.repair.mirror import Mirror  # an audit does without
 
             self._mirror = Mirror.of(self.settings.masterdir, self.config.rsync_cmd, deadline)
 
     def run(self, node: Node, checks: Sequence[Check], answered: Callable[[], None] = lambda: None) -> NodeResult:
-        """What became of the checks of a node. A fault of this program with one node does not take others' results.
+        """Run the checks of one node and return the result. A fault of this program costs only that node's result.
 
-        `answered` is called once the node has been heard of.
+        `answered` is called when the node has answered for the first time.
         """
         try:
             with closing(self.connections.to(node)) as connection:
@@ -62,25 +64,18 @@ class Engine:
         entries = self.repository.entries(node)
         # This machine has one log, which the process that reports writes.
         settings = replace(self.settings, log=b"", syslog=False) if connection.is_local else self.settings
+        mirror = self._mirror_of(node, entries, connection)
+        return NodeSession(node, checks, entries, connection, settings, mirror, self._contents)
+
+    def _mirror_of(self, node: Node, entries: Sequence[Entry], connection: HostTransport) -> MirrorOfNode:
         if self._mirror is None or not node.rsync:
-            return NodeSession(node, checks, entries, connection, lambda _: (), settings, contents=self._contents)
+            return NO_MIRROR
         from pytest_synctool.repair.mirror import NodeMirror
         from pytest_synctool.repository.waivers.writer import exact
 
         waived = exact(self.repository.waivers, node, (entry.destination for entry in entries))
-        copy = NodeMirror(self._mirror, connection, entries, waived)
-        return NodeSession(
-            node,
-            checks,
-            entries,
-            connection,
-            lambda _: copy.push(),
-            settings,
-            copy.mark,
-            copy.refresh,
-            contents=self._contents,
-        )
+        return NodeMirror(self._mirror, connection, entries, waived)
 
     def close(self) -> None:
-        """Remove what the connections have shared, once all of them are over."""
+        """Remove the files that the connections share. Call it when all of them are closed."""
         self.connections.close()

@@ -1,34 +1,41 @@
-"""How the sessions of a run are run."""
+"""Settings of a run that every node's session shares."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
-from pytest_synctool.model import Node
-from pytest_synctool.repository.entry import Entry
+from pytest_synctool.audit.inspection import Explain
 from pytest_synctool.repository.waivers.rules import NOTHING_WAIVED, InForce
 
-Explain = Callable[[Entry, Node], Sequence[str]]
+
+class Mode(Enum):
+    """The work of a session on its node."""
+
+    AUDIT = "compare"
+    REHEARSE = "compare, and plan the repair without doing it"
+    FIX = "compare and repair"
+    RESTORE = "put back the old versions that the last repair kept"
+
+    @property
+    def changes_nodes(self) -> bool:
+        """True if the session writes on the node."""
+        return self in (Mode.FIX, Mode.RESTORE)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How sessions are run.
+    """Settings of the sessions of a run.
 
-    With `fix` what differs is put right. With `restore` nothing is compared: what the last repair has kept comes back.
-    With `rehearse` it is told what `fix` would do, and nothing is done.
-    `deadline` bounds each command on a node and `trigger_timeout` each trigger, in seconds; `explain` tells of an entry
-    why the node has to have it. With `diff` it is told what differs in contents. `who` tells others who is at work.
-    `waivers` say which drift is accepted, and left alone.
-    `saved`, `log` and `syslog` are those of a Context.
+    `deadline` bounds each command on a node, `trigger_timeout` each trigger, in seconds. `explain` returns the lines
+    that say why a node has an entry. With `diff` outcomes show differences in contents. `who` names the caller
+    in locks.
+    `waivers` are the drift that is accepted. `saved`, `log` and `syslog` are those of repair.script.Context.
     """
 
     masterdir: Path
-    fix: bool = False
-    restore: bool = False
-    rehearse: bool = False
+    mode: Mode = Mode.AUDIT
     deadline: float = 120.0
     diff: bool = False
     explain: Explain | None = None

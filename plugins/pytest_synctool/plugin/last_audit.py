@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from pytest_synctool.audit.check import NOT_FOUND, Check
+from pytest_synctool.audit.check import Check, LastAudit
 from pytest_synctool.model import NodeResult, Outcome, Status
 from pytest_synctool.plugin.cluster import cache_of, changes_nodes
 from pytest_synctool.report.node_tests import NodeTests
@@ -34,7 +34,7 @@ class Audited:
         kept = []
         for nodeid, check in zip(tests.ids, checks, strict=True):
             known = self.whole.get(nodeid.rpartition("::")[0])
-            unseen = None if known is None or nodeid in known else NOT_FOUND
+            unseen = LastAudit.NOT_BINDING if known is None or nodeid in known else LastAudit.IN_SYNC
             kept.append(replace(check, audited=self.findings.get(nodeid, unseen)))
         return kept
 

@@ -14,7 +14,7 @@ import pytest
 from pytest_synctool.engine.batches import Batches, Size, split
 from pytest_synctool.engine.engine import Engine
 from pytest_synctool.engine.fanout import Fanout, Turn
-from pytest_synctool.engine.settings import Settings
+from pytest_synctool.engine.settings import Mode, Settings
 from pytest_synctool.model import NodeResult, Outcome, Status
 from pytest_synctool.plugin.cluster import (
     BY_NODE,
@@ -63,10 +63,10 @@ def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
         from pytest_synctool.repository.explain import Explainer  # most runs do without
 
         explain = Explainer(cluster.repository).of_entry
+    mode = Mode.FIX if option.synctool_fix else Mode.RESTORE if option.synctool_restore else Mode.AUDIT
     return Settings(
         cluster.config.masterdir,
-        fix=option.synctool_fix,
-        restore=option.synctool_restore,
+        mode,
         deadline=float(option.synctool_node_timeout),
         diff=option.synctool_diff or not changes_nodes(config),
         explain=explain,

@@ -1,28 +1,58 @@
-"""A plan carried out on a node, and what became of each part of it."""
+"""A plan carried out on one node, and the result of each action and trigger."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from pytest_synctool.audit.probe import Request
 from pytest_synctool.common.wording import printable
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.errors import TransportError
-from pytest_synctool.model import OK, Outcome, Status
+from pytest_synctool.model import OK, Actual, Outcome, Status
 from pytest_synctool.repair.plan import Plan
 from pytest_synctool.repair.script import Context, Result, parse, parts, remarks, script
 from pytest_synctool.repository.commands import Command
 
 
+class MirrorOfNode(Protocol):
+    """The mirror of one node, as a repair needs it."""
+
+    @property
+    def mark(self) -> Request | None:
+        """The file on the node that shows whether the mirror is up to date; None where there is no mirror."""
+
+    def push(self) -> Sequence[str]:
+        """Bring the node its files; return notes for people. Raises TransportError."""
+
+    def refresh(self, actual: Actual) -> Sequence[str]:
+        """Push if `actual`, the state of the mark, shows an outdated mirror; return notes for people."""
+
+
+class NoMirror:
+    """A mirror for a node that gets none."""
+
+    mark = None
+
+    def push(self) -> Sequence[str]:
+        """Do nothing."""
+        return ()
+
+    def refresh(self, actual: Actual) -> Sequence[str]:
+        """Do nothing."""
+        return ()
+
+
 @dataclass
 class Applied:
-    """A plan and the results by number; `broken` says why the node did not come to its end, as far as is known.
+    """A plan and its results by number; `broken` is the reason why the script did not reach its end, if known.
 
-    `told` are the lines of a log for each number, empty where nothing is to be told.
+    `lines` are the lines of a log for each number, empty where the log gets none.
     """
 
     todo: Plan
-    told: Sequence[str]
+    lines: Sequence[str]
     results: dict[int, Result] = field(default_factory=dict)
     broken: str | None = None
     remarks: list[str] = field(default_factory=list)
@@ -37,23 +67,23 @@ class Applied:
                 self._fired.setdefault(cause, []).append(number)
 
     def done(self) -> list[str]:
-        """The lines of the actions that succeeded and of the triggers that were run."""
+        """Return the lines of the actions that succeeded and of the triggers that ran."""
         first = len(self.todo.actions)
         return [
             text
-            for number, text in enumerate(self.told)
+            for number, text in enumerate(self.lines)
             if text and (result := self.results.get(number)) and (number >= first or result.failure is None)
         ]
 
     def verb(self, path: bytes) -> str:
-        """What was done to a path."""
+        """Return the log's word for the action on a path."""
         number = self._actions.get(path)
         return "fixed" if number is None else self.todo.actions[number].verb
 
     def failure(self, path: bytes, *, right: bool) -> str | None:
-        """Why a path cannot be called fixed: its action failed, or a trigger that it fired, or what became of them.
+        """Return the reason why a path is not fixed: its action or a trigger of it failed, or has no known result.
 
-        Where the path is seen to be `right`, only of its triggers something is not known.
+        With `right` a probe saw the path in its expected state, so only its triggers can lack a result.
         """
         action = self.results.get(self._actions.get(path, -1))
         if action is not None and action.failure:
@@ -64,12 +94,12 @@ class Applied:
         settled = right and all(number in self.results for number in self._fired.get(path, ()))
         return None if settled else self.broken
 
-    def ran(self, path: bytes) -> list[str]:
-        """The triggers that a path has fired."""
-        return [command.shown for command, _ in self._ran(path)]
+    def ran(self, path: bytes) -> str:
+        """Return the triggers that a path has fired, as the end of a sentence: `, ran overlay/etc/motd.post`."""
+        return "".join(f", ran {command.shown}" for command, _ in self._ran(path))
 
     def output(self, path: bytes) -> tuple[str, ...]:
-        """What the triggers of a path printed."""
+        """Return the lines that the triggers of a path printed."""
         return tuple(line for _, result in self._ran(path) for line in result.output)
 
     def _ran(self, path: bytes) -> list[tuple[Command, Result]]:
@@ -78,7 +108,7 @@ class Applied:
         return [(command, result) for command, result in fired if result is not None]
 
     def task(self, path: bytes, command: Command) -> Outcome:
-        """The outcome of a task."""
+        """Return the outcome of a task."""
         result = self.results.get(self._commands.get((path, command), -1))
         if result is None:
             return Outcome(Status.ERROR, f"not run: {self.broken or 'the repair did not get to it'}")
@@ -89,16 +119,17 @@ class Applied:
         return Outcome(Status.FIXED, f"ran {command.shown}", result.output)
 
     def late_output(self, path: bytes, command: Command) -> tuple[str, ...]:
-        """What a command printed that was owed from an earlier run."""
+        """Return the lines that a command printed which was owed from an earlier run."""
         result = self.results.get(self._commands.get((path, command), -1))
         return () if result is None else result.output
 
     def run_late(
         self, path: bytes, command: Command, before: Outcome, after: Outcome, output: tuple[str, ...]
     ) -> Outcome:
-        """The outcome of a command that was owed from an earlier run, of what is seen before and after.
+        """Return the outcome of a command that was owed from an earlier run.
 
-        `output` is what may be told of its late_output().
+        `before` and `after` are the outcomes of its check around the repair, `output` its late_output() as far as that
+        may be shown.
         """
         result = self.results.get(self._commands.get((path, command), -1))
         if after.status is Status.OK:
@@ -109,25 +140,52 @@ class Applied:
         return Outcome(Status.DRIFT, f"{after.message}, not run: {reason}", (*after.details, *output))
 
 
-def told(todo: Plan, findings: Mapping[bytes, str]) -> list[str]:
-    """The lines of a log for each number of a plan: `/etc/motd created (missing)`.
+@dataclass
+class NodeRepair:
+    """The means to repair one node. `deadline` bounds each script, in seconds.
 
-    Empty for a path without a finding: a directory that was needed, and was there already.
+    `done` collects the log's lines of what was done, in order; `notes` collects remarks for people.
+    """
+
+    transport: Transport
+    context: Context
+    deadline: float
+    mirror: MirrorOfNode = field(default_factory=NoMirror)
+    done: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def carry_out(self, applied: Applied) -> None:
+        """Carry out a plan, after a push to the mirror if it needs files. Failures of the connection become results."""
+        try:
+            if applied.todo.needs_mirror:
+                self.notes += self.mirror.push()
+        except TransportError as error:
+            applied.broken = str(error)
+            return
+        apply(applied, self.transport, self.context, self.deadline)
+        self.notes += applied.remarks
+        self.done += applied.done()  # before the second probe, which may fail
+
+
+def log_lines(todo: Plan, reasons: Mapping[bytes, str]) -> list[str]:
+    """Return the line of a log for each number of a plan: `/etc/motd created (missing)`.
+
+    The line is empty for a path without a reason: a directory that is needed and was there already.
     """
     actions = [
-        f"{printable(action.path)} {action.verb} ({findings[action.path]})" if action.path in findings else ""
+        f"{printable(action.path)} {action.verb} ({reasons[action.path]})" if action.path in reasons else ""
         for action in todo.actions
     ]
     return actions + [f"running {trigger.command.announced}" for trigger in todo.triggers]
 
 
 def apply(applied: Applied, transport: Transport, context: Context, deadline: float) -> None:
-    """Carry out a plan. Whatever the connection does is told in the result: some of the plan may have been done."""
+    """Run the scripts of a plan and add their results, all that came before a connection broke included."""
     todo = applied.todo
-    for part in parts(todo, context, applied.told, transport.script_limit):
+    for part in parts(todo, context, applied.lines, transport.script_limit):
         done = [number for number, result in applied.results.items() if result.failure is None]
         try:
-            answer = transport.run(script(todo, context, applied.told, part, done), deadline)
+            answer = transport.run(script(todo, context, applied.lines, part, done), deadline)
         except TransportError as error:
             applied.broken = str(error)
             return

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pytest_synctool.audit import journal
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind
-from pytest_synctool.repair import journal
 from pytest_synctool.repository.commands import Command, fired_by, is_overlay_directory
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.secrecy import secret

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
+from pytest_synctool.audit import journal
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.common.wording import printable
 from pytest_synctool.errors import RemoteError
-from pytest_synctool.repair import journal
 from pytest_synctool.repair.plan import Action, Plan
 from pytest_synctool.repair.shell_functions import PROLOGUE, RECALL, TIDY
 

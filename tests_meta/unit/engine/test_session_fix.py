@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
-from pytest_synctool.audit.check import Check
+from pytest_synctool.audit.check import Check, LastAudit
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import OK, Change, Kind, Outcome, Status
-from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.source import Tree
 
 from tests_meta.unit.fake_node import FakeNode, States, run, same
@@ -104,10 +101,7 @@ class TestFix:
     def test_a_push_that_fails_repairs_nothing(self) -> None:
         fake = FakeNode({})
 
-        def push(entries: Sequence[Entry]) -> Sequence[str]:
-            raise TransportError("rsync is not installed on the node")
-
-        fake.push = push  # type: ignore[method-assign]
+        fake.unpushable = TransportError("rsync is not installed on the node")
         (outcome,) = run(fake, A, fix=True).outcomes
         assert outcome.message == "missing, not fixed: rsync is not installed on the node"
         assert fake.log == ["probe", "probe"]
@@ -159,7 +153,9 @@ class TestAudited:
 
     @staticmethod
     def checks(**audited: str) -> list[Check]:
-        return [Check(one, same, audited=audited.get(one.destination[1:].decode())) for one in (A, B)]
+        return [
+            Check(one, same, audited=audited.get(one.destination[1:].decode(), LastAudit.NOT_BINDING)) for one in (A, B)
+        ]
 
     def test_the_same_finding_is_repaired(self) -> None:
         fake = FakeNode({b"/b": state(mode=0o600)}, everything)
@@ -207,7 +203,6 @@ class TestDone:
 
     def test_actions_that_succeeded_and_triggers_in_their_order(self) -> None:
         fake = FakeNode({b"/d": state(Kind.DIRECTORY, mode=0o755)}, self.repair)
-        fake.push = lambda entries: ()  # type: ignore[method-assign]
         result = run(fake, *self.files, fix=True)
         assert result.done == ("/d/a created (missing)", "running command $masterdir/overlay/d/a\\x1b.post")
 
@@ -258,6 +253,5 @@ class TestTriggers:
             return b"ok 0\nfailed 1 exit status 1\nend\n"
 
         fake = FakeNode({}, repair)
-        fake.push = lambda entries: ()  # type: ignore[method-assign]
         (outcome,) = run(fake, entry(b"/a", state(), trigger=b"overlay/\xff\x1b.post"), fix=True).outcomes
         assert outcome.message == "put right, but overlay/\\xff\\x1b.post failed: exit status 1"

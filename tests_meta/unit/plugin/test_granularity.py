@@ -10,7 +10,7 @@ import pytest
 from _pytest._io import TerminalWriter
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.audit.check import NOT_FOUND, Check
+from pytest_synctool.audit.check import Check, LastAudit
 from pytest_synctool.model import OK, NodeResult, Outcome, Status
 from pytest_synctool.plugin import live_line
 from pytest_synctool.plugin.durations import durations_of_nodes
@@ -119,7 +119,12 @@ def test_what_an_audit_has_found_of_a_whole_node() -> None:
     """A finding, nothing, or nothing known; of a node that it has not seen nothing is known at all."""
     audited = Audited({f"{DELETE}::/0": "missing"}, {DELETE: [f"{DELETE}::/2"]})
     checks = audited.of(whole(3, 1), [Check(entry(b"/a", state()), same)] * 4)
-    assert [check.audited for check in checks] == ["missing", NOT_FOUND, None, None]
+    assert [check.audited for check in checks] == [
+        "missing",
+        LastAudit.IN_SYNC,
+        LastAudit.NOT_BINDING,
+        LastAudit.NOT_BINDING,
+    ]
 
 
 def progress(*results: NodeResult, **out: float) -> Progress:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pytest_synctool.audit import journal
 from pytest_synctool.model import ABSENT, Kind
-from pytest_synctool.repair import journal
 from pytest_synctool.repair.plan import plan
 from pytest_synctool.repair.script import Result
 from pytest_synctool.repository.commands import Command

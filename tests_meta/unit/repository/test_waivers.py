@@ -14,12 +14,11 @@ import pytest_synctool
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.audit import probe
+from pytest_synctool.audit import journal, probe
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.compare import compare_owed
 from pytest_synctool.errors import ConfigError
 from pytest_synctool.model import OK, Absent, Change, FileState, Kind, Node, Outcome, Status
-from pytest_synctool.repair import journal
 from pytest_synctool.report.record import EntryName, NodeRecord
 from pytest_synctool.report.stale_waivers import stale
 from pytest_synctool.repository.attributes import Attributes

@@ -1,0 +1,187 @@
+"""The audit of one node: its paths are probed, and each check gets an outcome."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_synctool.audit import journal, probe
+from pytest_synctool.audit.check import Check, CheckFunction
+from pytest_synctool.audit.drift_outcome import drift
+from pytest_synctool.common.wording import printable
+from pytest_synctool.connection.transport import Transport
+from pytest_synctool.errors import RemoteError, RepositoryError
+from pytest_synctool.model import (
+    ABSENT,
+    NOT_RUN,
+    OK,
+    Actual,
+    Change,
+    FileState,
+    Kind,
+    Node,
+    Outcome,
+    Status,
+    Unknown,
+)
+from pytest_synctool.repository import commands
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.secrecy import secret, tells_of_contents
+from pytest_synctool.repository.source import Tree, parents
+from pytest_synctool.repository.waivers.rules import NOTHING_WAIVED, InForce
+
+if TYPE_CHECKING:
+    from pytest_synctool.audit.content_diff import ContentDiffs
+
+Explain = Callable[[Entry, Node], Sequence[str]]
+
+
+@dataclass
+class Inspection:
+    """The states of one node's paths as its probes found them, and the outcomes that follow.
+
+    `entries` are all that the masterdir has for the node, whether selected or not. `deadline` bounds each probe, in
+    seconds. With `dry_run` an outcome names the commands that --fix would run. `explain` returns the lines that say
+    why the node has an entry. `contents` compares files whose contents differ; None leaves that out.
+    """
+
+    node: Node
+    entries: Sequence[Entry]
+    transport: Transport
+    masterdir: Path
+    deadline: float
+    waivers: InForce = NOTHING_WAIVED
+    dry_run: bool = True
+    explain: Explain | None = None
+    contents: ContentDiffs | None = None
+    actual: dict[bytes, Actual] = field(default_factory=dict)
+    _unreadable: dict[bytes, str] = field(default_factory=dict)
+
+    @cached_property
+    def overlay(self) -> dict[bytes, Entry]:
+        """All overlay entries of the node by destination."""
+        return {entry.destination: entry for entry in self.entries if entry.tree is Tree.OVERLAY}
+
+    def run_probe(self, checks: Sequence[Check], before: bytes = b"", mark: probe.Request | None = None) -> None:
+        """Look at the paths of these checks, and at `mark`; `before` is shell text that runs first.
+
+        Raises TransportError, and RemoteError for an answer that is not whole.
+        """
+        requests = self._requests(checks) | ({mark.path: mark} if mark else {})
+        for part in probe.split(list(requests.values()), self.transport.script_limit):
+            answer = self.transport.run(before + probe.script(part), self.deadline)
+            before = b""
+            try:
+                self.actual.update(probe.parse(part, answer.stdout))
+            except RemoteError as error:
+                complaint = answer.stderr.decode("utf-8", "replace").strip().splitlines()
+                raise RemoteError(f"{error} ({complaint[-1]})" if complaint else str(error)) from error
+
+    def probe_unselected(self, entries: Sequence[Entry], like: Check) -> None:
+        """Look at entries that no check is about, as the check `like` does at its own. Raises as run_probe() does."""
+        if entries:
+            self.run_probe([Check(entry, like.function) for entry in entries])
+
+    def outcomes(self, checks: Sequence[Check]) -> list[Outcome]:
+        """Return the outcome of each check, with content differences as far as they may be shown."""
+        outcomes = [self.outcome(check) for check in checks]
+        return outcomes if self.contents is None else self._with_contents(self.contents, checks, outcomes)
+
+    def outcome(self, check: Check) -> Outcome:
+        """Return the outcome of one check, from the state that the last probe found."""
+        if check.is_task:
+            return NOT_RUN
+        changes = self._changes(check)
+        if isinstance(changes, list) and not changes:
+            return OK
+        outcome = changes if isinstance(changes, Outcome) else drift(check.entry, changes, self.secret(check.entry))
+        if check.command is None:
+            outcome = self.waivers.applied(self.node, check.entry.destination, outcome)
+        more = self._not_run(check) if self.dry_run and outcome.status is Status.DRIFT else []
+        if self.explain is not None:
+            more += self.explain(check.entry, self.node)
+        return replace(outcome, details=(*outcome.details, *more)) if more else outcome
+
+    def is_absent(self, entry: Entry) -> bool:
+        """Return True if a probe found nothing at the entry's path; False also where no probe looked."""
+        return self.actual.get(entry.looked_at) is ABSENT
+
+    def has_source(self, entry: Entry) -> bool:
+        """Return False if the entry's source could not be read when its path was to be probed."""
+        return entry.looked_at not in self._unreadable
+
+    def secret(self, entry: Entry) -> str | None:
+        """Return the reason why nothing of an entry's contents may be shown, or None if all may."""
+        if entry.tree is not Tree.OVERLAY:
+            return None
+        state = self.actual.get(entry.looked_at)
+        actual = state if isinstance(state, FileState) else ABSENT
+        above = [self.overlay[path].expected for path in parents(entry.destination) if path in self.overlay]
+        return secret(entry, entry.expected, actual, above)
+
+    def _path(self, check: Check) -> bytes:
+        """Return the path on the node that a check is about."""
+        if check.command is None:
+            return check.entry.looked_at
+        return journal.owed(os.fsencode(self.masterdir), check.entry.destination, check.command.kind)
+
+    def _requests(self, checks: Sequence[Check]) -> dict[bytes, probe.Request]:
+        requests: dict[bytes, probe.Request] = {}
+        for check in (check for check in checks if not check.is_task):
+            path = self._path(check)
+            if check.entry.tree is Tree.DELETE or check.command is not None:
+                requests.setdefault(path, probe.Request(path))
+                continue
+            try:
+                expected = check.entry.expected
+            except RepositoryError as error:
+                self._unreadable[path] = str(error)
+                continue
+            requests[path] = probe.Request(path, expected.size if expected.kind is Kind.FILE else None)
+        return requests
+
+    def _changes(self, check: Check) -> list[Change] | Outcome:
+        """Return the differences, or the outcome of a check that could not be made."""
+        path = self._path(check)
+        if path in self._unreadable and check.entry.tree is Tree.OVERLAY:
+            return Outcome(Status.ERROR, self._unreadable[path])
+        actual = self.actual[path]
+        if isinstance(actual, Unknown):
+            return Outcome(Status.ERROR, f"cannot be looked at: {actual.reason}")
+        try:
+            changes: object = check.function(check.entry, actual)
+        except Exception as error:  # a site's own function: whatever it raises is the result of its test
+            reason = printable(str(error).encode("utf-8", "surrogateescape"))
+            return Outcome(Status.ERROR, f"{_name(check.function)} raised {type(error).__name__}: {reason}")
+        if isinstance(changes, list) and all(isinstance(change, Change) for change in changes):
+            return changes
+        return Outcome(Status.ERROR, f"{_name(check.function)} did not return a list of Change")
+
+    def _with_contents(
+        self, contents: ContentDiffs, checks: Sequence[Check], outcomes: Sequence[Outcome]
+    ) -> list[Outcome]:
+        """Return the outcomes with content differences added."""
+        differing: dict[int, tuple[Entry, FileState]] = {}
+        for position, (check, outcome) in enumerate(zip(checks, outcomes, strict=True)):
+            actual = self.actual.get(check.entry.looked_at)
+            if isinstance(actual, FileState) and tells_of_contents(outcome.changes) and not self.secret(check.entry):
+                differing[position] = check.entry, actual
+        shown = contents.of(self.transport, dict(differing.values()))
+        completed = list(outcomes)
+        for position, (entry, _) in differing.items():
+            completed[position] = shown[entry].of(outcomes[position])
+        return completed
+
+    def _not_run(self, check: Check) -> list[str]:
+        """Return the lines that name the commands --fix would run, in the documentation's words."""
+        if check.command is not None:
+            return [f"not running {check.command.announced}"]
+        return [f"not running {command.announced}" for _, command in commands.fired_by(check.entry, self.overlay)]
+
+
+def _name(function: CheckFunction) -> str:
+    return getattr(function, "__name__", "the check")

@@ -1,0 +1,40 @@
+"""The outcome of a repaired check: the results on the node, confirmed by a second probe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pytest_synctool.audit.check import Check
+from pytest_synctool.audit.inspection import Inspection
+from pytest_synctool.model import Outcome, Status
+from pytest_synctool.repair.apply import Applied
+from pytest_synctool.repository.entry import Entry
+
+
+def confirmed(check: Check, before: Outcome, applied: Applied, inspection: Inspection) -> Outcome:
+    """Return the outcome of a check after the repair; FIXED only where the last probe of the inspection confirms it."""
+    path = check.entry.destination
+    if check.command is not None and check.is_task:
+        return applied.task(path, check.command)
+    after = inspection.outcome(check)
+    if before.status is not Status.DRIFT:
+        return after
+    if check.command is not None:
+        output = shown_output(inspection, check.entry, applied.late_output(path, check.command))
+        return applied.run_late(path, check.command, before, after, output)
+    failure = applied.failure(path, right=after.status is Status.OK)
+    if after.status is Status.OK:
+        if failure is not None:
+            output = shown_output(inspection, check.entry, applied.output(path))
+            return replace(before, message=f"put right, but {failure}", details=output)
+        message = f"{applied.verb(path)} ({before.message}){applied.ran(path)}"
+        return replace(before, status=Status.FIXED, message=message)
+    if after.status is Status.DRIFT and failure is not None:
+        return replace(after, message=f"{after.message}, not fixed: {failure}")
+    return after
+
+
+def shown_output(inspection: Inspection, entry: Entry, output: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the output of an entry's triggers, or the reason why it is not shown: it may repeat secret contents."""
+    hidden = inspection.secret(entry) if output else None
+    return (f"what it printed is not shown, since {hidden}",) if hidden else output

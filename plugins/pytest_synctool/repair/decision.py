@@ -1,0 +1,132 @@
+"""The decision after an audit: which drift the repair changes, and which it leaves alone for a waiver or a refusal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pytest_synctool.audit.check import Check, LastAudit
+from pytest_synctool.audit.inspection import Inspection
+from pytest_synctool.model import ABSENT, Absent, FileState, Kind, Outcome, Status, Unknown
+from pytest_synctool.repair.left_alone import behind_links, below_missing
+from pytest_synctool.repair.plan import Plan, plan
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.source import Tree, parents
+
+DriftedEntries = dict[Entry, FileState | Absent]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The plan for one node, and the drift that stays.
+
+    `reasons` has the line that says why a path changes, by path: `missing`. `waived` has the reason why drift stays
+    although no waiver names it, by destination.
+    """
+
+    plan: Plan
+    reasons: Mapping[bytes, str]
+    waived: Mapping[bytes, str] = field(default_factory=dict)
+
+    def left_alone(self, check: Check, outcome: Outcome) -> Outcome:
+        """Return the outcome of a check whose drift the repair leaves alone, with the reason; any other unchanged."""
+        reason = self.waived.get(check.entry.destination) if check.command is None else None
+        if outcome.status is Status.DRIFT and reason is not None:
+            return replace(outcome, message=f"{outcome.message}, left alone: {reason}")
+        return _refused(check, outcome)
+
+
+def decide(inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[Outcome]) -> Decision:
+    """Decide how to repair the drift of one node.
+
+    Probes entries that were not selected where the decision depends on them. Raises TransportError and RemoteError.
+    """
+    pairs = list(zip(checks, outcomes, strict=True))
+    refused = {c.entry.destination for c, outcome in pairs if c.command is None and _differs_from_audit(c, outcome)}
+    drifted = _drifted(inspection, checks, outcomes)
+    waived = _kept_for_waivers(inspection, checks, outcomes, drifted)
+    drifted = _with_hidden_by_links(
+        inspection, checks, {entry: actual for entry, actual in drifted.items() if entry.destination not in waived}
+    )
+    owed = [(c.entry, c.command) for c, o in pairs if c.command is not None and o.status is Status.DRIFT]
+    tasks = [(check.entry, check.command) for check in checks if check.command is not None and check.is_task]
+    changing = [(entry, actual) for entry, actual in drifted.items() if entry.destination not in refused]
+    todo = plan(changing, inspection.overlay, os.fsencode(inspection.masterdir), owed, tasks)
+    reasons = _missing_directories(inspection, checks, todo)
+    reasons |= {c.entry.destination: o.message for c, o in pairs if o.status is Status.DRIFT and c.command is None}
+    return Decision(todo, reasons, waived)
+
+
+def _drifted(inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[Outcome]) -> DriftedEntries:
+    drifted: DriftedEntries = {}
+    for check, outcome in zip(checks, outcomes, strict=True):
+        actual = inspection.actual.get(check.entry.looked_at) if check.command is None else None
+        if outcome.status is Status.DRIFT and actual is not None and not isinstance(actual, Unknown):
+            drifted[check.entry] = actual
+    return drifted
+
+
+def _with_hidden_by_links(inspection: Inspection, checks: Sequence[Check], drifted: DriftedEntries) -> DriftedEntries:
+    """Return the drift with the entries added that a probe saw only through a link which becomes a directory."""
+    links = tuple(e.destination + b"/" for e, actual in drifted.items() if _becomes_directory(e, actual))
+    files = (check.entry for check in checks if check.entry.tree is Tree.OVERLAY and check.command is None)
+    below = [entry for entry in files if entry.destination.startswith(links)]
+    return drifted | {entry: ABSENT for entry in below if inspection.has_source(entry)}
+
+
+def _kept_for_waivers(
+    inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[Outcome], drifted: DriftedEntries
+) -> dict[bytes, str]:
+    """Return the reason why repairing an entry would change waived drift, by destination."""
+    waivers, node, overlay = inspection.waivers, inspection.node, inspection.overlay
+    missing = [e.destination for e, actual in drifted.items() if e.tree is Tree.OVERLAY and actual is ABSENT]
+    above = {
+        overlay[parent]: waiver.place
+        for parent in {parent for path in missing for parent in parents(path) if parent in overlay}
+        if (waiver := waivers.waiver(node, parent)) is not None
+    }
+    if above:
+        unprobed = [entry for entry in above if entry.looked_at not in inspection.actual]
+        inspection.probe_unselected(unprobed, checks[0])
+    gone = {entry.destination: place for entry, place in above.items() if inspection.is_absent(entry)}
+    links = [entry.destination for entry, actual in drifted.items() if _becomes_directory(entry, actual)]
+    waived = {
+        check.entry.destination: waiver.place
+        for check, outcome in zip(checks, outcomes, strict=True)
+        if outcome.status is Status.WAIVED
+        if (waiver := waivers.waiver(node, check.entry.destination)) is not None
+    }
+    return below_missing(missing, gone) | behind_links(links, waived)
+
+
+def _missing_directories(inspection: Inspection, checks: Sequence[Check], todo: Plan) -> dict[bytes, str]:
+    """Return `missing` for each directory that the plan makes, that was not selected and is not there."""
+    selected = {check.entry.destination for check in checks if check.command is None}
+    needed = [inspection.overlay[action.path] for action in todo.actions if action.path not in selected]
+    if needed:
+        inspection.probe_unselected(needed, checks[0])
+    return {entry.destination: "missing" for entry in needed if inspection.is_absent(entry)}
+
+
+def _differs_from_audit(check: Check, outcome: Outcome) -> bool:
+    """Return True if a check found other drift than the audit that its repair is bound to."""
+    return outcome.status is Status.DRIFT and check.audited not in (LastAudit.NOT_BINDING, outcome.message)
+
+
+def _refused(check: Check, outcome: Outcome) -> Outcome:
+    """Return the outcome of a check whose drift the last audit did not see; any other unchanged."""
+    if not _differs_from_audit(check, outcome):
+        return outcome
+    if check.audited is LastAudit.IN_SYNC:
+        message = f"not found by the audit: {outcome.message}; look again before --fix"
+    else:
+        message = f"changed since the audit: was {check.audited}, is {outcome.message}; look again before --fix"
+    return replace(outcome, message=message)
+
+
+def _becomes_directory(entry: Entry, actual: FileState | Absent) -> bool:
+    """Return True if the repair replaces a symbolic link by a directory, wherever the link leads."""
+    if entry.tree is not Tree.OVERLAY or not isinstance(actual, FileState):
+        return False
+    return actual.kind is Kind.LINK and entry.expected.kind is Kind.DIRECTORY and entry.follow is False

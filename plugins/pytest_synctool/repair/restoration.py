@@ -1,0 +1,49 @@
+"""`--restore`: put back the old versions that the last repair kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from pytest_synctool.audit.check import Check
+from pytest_synctool.audit.inspection import Inspection
+from pytest_synctool.common.wording import printable
+from pytest_synctool.model import NOT_KEPT, Outcome, Status
+from pytest_synctool.repair import plan, script
+from pytest_synctool.repair.apply import Applied, NodeRepair, log_lines
+from pytest_synctool.repair.confirmation import shown_output
+from pytest_synctool.repository.source import Tree
+
+
+def restore(
+    repair: NodeRepair, inspection: Inspection, checks: Sequence[Check], answered: Callable[[], None]
+) -> list[Outcome]:
+    """Put back the kept versions of the selected entries; return the outcome of each check.
+
+    `answered` is called when the node has answered, before anything is changed. Nothing is compared, before or after.
+    Raises TransportError and RemoteError.
+    """
+    answer = repair.transport.run(script.recall(repair.context), repair.deadline)
+    answered()
+    kept = script.parse_recalled(answer.stdout)
+    saved = {
+        check.entry: kept[check.entry.destination]
+        for check in checks
+        if check.command is None and check.entry.tree is Tree.OVERLAY and check.entry.destination in kept
+    }
+    todo = plan.restore(list(saved.items()), inspection.overlay)
+    origins = {entry.destination: f"from {printable(old)}" for entry, old in saved.items()}
+    applied = Applied(todo, log_lines(todo, origins))
+    if todo.actions:
+        repair.carry_out(applied)
+    return [_outcome(check, origins, applied, inspection) for check in checks]
+
+
+def _outcome(check: Check, origins: Mapping[bytes, str], applied: Applied, inspection: Inspection) -> Outcome:
+    path = check.entry.destination
+    if check.command is not None or check.entry.tree is not Tree.OVERLAY or path not in origins:
+        return NOT_KEPT
+    failure = applied.failure(path, right=False)
+    if failure is not None:
+        output = shown_output(inspection, check.entry, applied.output(path))
+        return Outcome(Status.DRIFT, f"not restored {origins[path]}: {failure}", output)
+    return Outcome(Status.FIXED, f"restored ({origins[path]}){applied.ran(path)}")
