@@ -84,7 +84,7 @@ def commands() -> list[str]:
 def parser(command: str) -> ArgumentParser:
     """The parser of a command, with what shtab needs to know; its help is not broken into lines."""
     module, _, _ = _scripts()[command].partition(":")
-    found: ArgumentParser = import_module(module)._parser()
+    found: ArgumentParser = import_module(module).new_parser()
     assert found.prog == command
     found.formatter_class = partial(HelpFormatter, width=1_000_000)
     for action in found._actions:

@@ -126,7 +126,7 @@ class TestCheck:
         index.add("0.0.1", "2!1.0", "2!2.0rc1")
         assert synctool(tmp_path, index, "--check-update") == Ended(
             0,
-            f"pytest-synctool {__version__} is installed, 2!1.0 is there\n"
+            f"pytest-synctool {__version__} is installed, 2!1.0 is available\n"
             "to install it: pip install --upgrade pytest-synctool; to get the file: synctool --download\n".encode(),
             b"",
         )
@@ -147,7 +147,7 @@ class TestDownload:
         """It is what the index has, byte by byte; a second time nothing is to be done."""
         index.as_json = as_json
         index.add("0.0.1", "2!1.0")
-        for word in ("downloaded", "is there already, and is the same"):
+        for word in ("downloaded", "exists already with the same content"):
             ended = synctool(tmp_path, index, "--download")
             assert ended.err == b""
             assert ended.out.decode().splitlines() == [
@@ -178,7 +178,10 @@ class TestDownload:
         index.add("2!1.0")
         index.files[LATEST] = wheel("2!1.0").replace(b"Generator", b"generator")
         ended = synctool(tmp_path, index, "--download")
-        said = b"synctool: what came is not what the package index says that it is: nothing was kept, try again later\n"
+        said = (
+            b"synctool: the downloaded file does not have the digest of the package index: "
+            b"nothing was kept, try again later\n"
+        )
         assert ended == Ended(1, b"", said)
         assert list(tmp_path.iterdir()) == []
 
@@ -188,7 +191,7 @@ class TestDownload:
         (tmp_path / LATEST).write_text("mine")
         ended = synctool(tmp_path, index, "--download")
         assert ended == Ended(
-            1, b"", f"synctool: {LATEST} is there already, and is another file: nothing was changed\n".encode()
+            1, b"", f"synctool: {LATEST} exists already with other content: nothing was changed\n".encode()
         )
         assert (tmp_path / LATEST).read_text() == "mine"
         assert [path.name for path in tmp_path.iterdir()] == [LATEST]

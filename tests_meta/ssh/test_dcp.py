@@ -323,13 +323,13 @@ class TestFromNodes:
         """There is no other way."""
         use(nodes, "tar")
         ended = dcp(nodes, "--reverse", "-a", "-d", ".", "/etc/hostname")
-        assert (ended.status, ended.out, ended.err) == (1, b"", b"node[1-3]:\n    no rsync there\n")
+        assert (ended.status, ended.out, ended.err) == (1, b"", b"node[1-3]:\n    the node has no rsync\n")
         nodes.lines.clear()
         use(nodes, "no rsync here")
         ended = dcp(nodes, "--reverse", "-d", ".", "/etc/hostname")
         assert ended.status == 2
         assert ended.errors() == [
-            f"{nodes.directory / 'synctool.conf'}: 'rsync_cmd': there is no command 'no-such-rsync' here"
+            f"{nodes.directory / 'synctool.conf'}: 'rsync_cmd': there is no command 'no-such-rsync' on this machine"
         ]
 
 
@@ -373,7 +373,7 @@ class TestLimits:
         (["-d", "/tmp", "file", "d/file"], ["file and ", "d/file have the same name"]),
         (["--reverse", "-d", ".", "file", "/"], ["file: expected an absolute path", "/: expected an absolute path"]),
         (["--reverse", "-d", ".", "/a/file", "/b/file"], ["/a/file and /b/file have the same name"]),
-        (["--reverse", "-d", "gone", "/a/file"], ["-d gone: no such directory here"]),
+        (["--reverse", "-d", "gone", "/a/file"], ["-d gone: no such directory on this machine"]),
     ],
 )
 def test_mistakes(nodes: Site, arguments: list[str], messages: list[str]) -> None:

@@ -209,7 +209,7 @@ class TestCommand:
         motd.lines[-1] = "diff_cmd no-such-diff -u"
         ended = diff(motd)
         assert (ended.status, ended.out) == (2, b"")
-        assert b"'diff_cmd': there is no command 'no-such-diff' here" in ended.err
+        assert b"'diff_cmd': there is no command 'no-such-diff' on this machine" in ended.err
 
 
 @pytest.mark.parametrize(

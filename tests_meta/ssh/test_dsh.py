@@ -299,7 +299,7 @@ class TestTrouble:
         conf.write_text(conf.read_text().replace("ssh_cmd ssh", "ssh_cmd no-such-ssh"))
         ended = dsh(nodes, "hostname")
         assert (ended.status, ended.out) == (2, b"")
-        assert ended.errors() == [f"{conf}: 'ssh_cmd': there is no command 'no-such-ssh' here"]
+        assert ended.errors() == [f"{conf}: 'ssh_cmd': there is no command 'no-such-ssh' on this machine"]
 
 
 class TestInterrupted:
@@ -315,7 +315,7 @@ class TestInterrupted:
             assert shell.end() == 130
         assert left_behind(nodes) == {}
         assert shell.shown.decode().partition("^C")[2].splitlines() == [
-            "dsh: interrupted, ending what is under way (once more: leave it as it is)",
+            "dsh: interrupted, ending the commands on the nodes (interrupt again to leave them running)",
             "dsh: done: node1",
             "dsh: ended: node[2-3]",
         ]
@@ -375,7 +375,7 @@ class TestInterrupted:
                 assert shell.end() == 130
             finally:
                 cluster.thaw("node2")
-        assert b"dsh: not known whether it goes on: node2 (nothing has been heard of it)\r\n" in shell.shown
+        assert b"dsh: may still be running: node2 (nothing has been heard of it)\r\n" in shell.shown
         nodes.sh("node2", KILL)
 
     @pytest.mark.parametrize(("signal", "status"), [("TERM", 143), ("HUP", 129)])
@@ -446,7 +446,7 @@ def test_no_program_for_a_connection(nodes: Site) -> None:
     nodes.nodes = {"pod": "a connection:kubectl://p1"}
     nodes.configure()
     ended = dsh(nodes, "hostname", PATH=str(nodes.directory))
-    assert (ended.status, ended.errors()) == (3, ["pod: unreachable: there is no command 'kubectl' here"])
+    assert (ended.status, ended.errors()) == (3, ["pod: unreachable: there is no command 'kubectl' on this machine"])
 
 
 def test_local_commands_are_ended(nodes: Site) -> None:

@@ -347,11 +347,11 @@ class TestRefusals:
             ("-n node1 -x node1 -u @/file", "-x: no node is left"),
             ("-n node1 -u @/file -s bach", "-s: no such group 'bach' (did you mean 'batch'?)"),
             ("-n node1 -u file", "expected an absolute path like /etc/fstab, not 'file'"),
-            ("-n node1 -u /", "-u: expected a file or directory below /, not all that the node has"),
+            ("-n node1 -u /", "-u: expected a file or directory below /, not / itself"),
             ("-n node1 -u @/pipe -f", "node1: @/pipe is a special file, and cannot be in overlay/"),
             ("-n node1 -u @/file.post -f", "@/file.post: the name file.post._node1 would be that of a trigger"),
             ("-n node1 -u @/file.swp -f", "@/file.swp: the name file.swp._node1 is ignored by 'ignore *.swp' (CONF:2)"),
-            ("-n node1 -s batch", "-s needs -u: it is for what is brought into overlay/"),
+            ("-n node1 -s batch", "-s needs -u: it is the group extension of an upload"),
             ("-n node1 -u @/file -d @/file", "-u does not go with -d: one thing at a time"),
             ("-n node1 -u @/file -t", "-t does not go with -u: one thing at a time"),
         ],
@@ -398,7 +398,7 @@ class TestRefusals:
         (above.masterdir / ".synctool-mirror").touch()
         ended = synctool(above, "-n node1 -u @/file -f")
         assert ended.status == 2
-        assert b"is a node's copy, which the next --fix of the master replaces" in ended.err
+        assert b"is a node's mirror, which the next --fix of the controller replaces" in ended.err
 
     def test_what_is_not_known(self, above: Site, cluster: EmbeddedCluster) -> None:
         """A missing file is 1; a node or a file that cannot be looked at is 3."""

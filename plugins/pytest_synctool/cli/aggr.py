@@ -1,75 +1,79 @@
-"""`synctool-aggr`: a filter that tells equal output of many nodes once."""
+"""`synctool-aggr`: a filter that prints the same output of many nodes only once."""
 
 from __future__ import annotations
 
 import signal
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from pytest_synctool.cli import common
+from pytest_synctool.cli import command, shared_options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command with these arguments, or those of the process; returns the exit status."""
-    return common.run("synctool-aggr", lambda: _main(argv))
+    """Run the command with `argv`, or with the arguments of the process. Return the exit status."""
+    return command.execute("synctool-aggr", argv, new_parser, _run)
 
 
-def _parser() -> ArgumentParser:
-    parser = common.bare_parser(
+def new_parser() -> ArgumentParser:
+    parser = shared_options.bare_parser(
         "synctool-aggr",
-        "Group lines `node: text` by nodes whose whole text is the same. The largest group comes first. "
-        "Lines without a node in front are written at once, as they are.",
-        "Exit status: 0 if all is well, 2 if a file cannot be read.",
+        "Group lines `node: text` by the nodes that have exactly the same text. The largest group comes first. Lines "
+        "that do not begin with a node are printed at once, unchanged.",
+        "Exit status: 0 if all files were read, 2 if a file cannot be read.",
     )
-    parser.add_argument("files", metavar="FILE", nargs="*", default=["-"], help="read these; - is standard input")
+    parser.add_argument(
+        "files", metavar="FILE", nargs="*", default=["-"], help="a file to read; - and no FILE mean standard input"
+    )
     return parser
 
 
-def _main(argv: Sequence[str] | None) -> int:
-    arguments = _parser().parse_args(argv)
+def _run(arguments: Namespace) -> int:
     from pytest_synctool.dsh.aggregate import Aggregate
 
-    told, out = Aggregate(), sys.stdout.buffer
-    unread: list[str] = []
-    with _one_interruption() as interrupted, suppress(KeyboardInterrupt):
-        for line in _lines(arguments.files, unread):
-            if not told.feed(line):
+    aggregate, out = Aggregate(), sys.stdout.buffer
+    unreadable: list[str] = []
+    with _one_interruption() as interruptions, suppress(KeyboardInterrupt):
+        for line in _lines(arguments.files, unreadable):
+            if not aggregate.feed(line):
                 out.write(line + b"\n")
                 out.flush()
-    told.write(out)
-    if interrupted:
-        return common.INTERRUPTED
-    return common.FAILED if unread else common.OK
+    aggregate.write(out)
+    if interruptions:
+        return command.INTERRUPTED
+    return command.FAILED if unreadable else command.OK
 
 
-def _lines(names: Sequence[str], unread: list[str]) -> Iterator[bytes]:
-    """The lines of files, without newlines; files that cannot be read to their end are told, and added to `unread`."""
+def _lines(names: Sequence[str], unreadable: list[str]) -> Iterator[bytes]:
+    """Yield the lines of files without newlines.
+
+    Report each file that cannot be read to its end on standard error, and add its name to `unreadable`.
+    """
     for name in names:
         try:
             with open(name, "rb") if name != "-" else open(0, "rb", closefd=False) as lines:
                 for line in lines:
                     yield line.removesuffix(b"\n")
         except OSError as error:
-            common.complain([f"synctool-aggr: {name}: {error.strerror}"])
-            unread.append(name)
+            command.print_stderr([f"synctool-aggr: {name}: {error.strerror}"])
+            unreadable.append(name)
 
 
 @contextmanager
 def _one_interruption() -> Iterator[list[int]]:
-    """Take one Ctrl-C as meant for the command whose output is read: what it has said is still told.
+    """Ignore the first Ctrl-C, which is for the command whose output is read: the filter prints the rest of it.
 
-    The list is not empty after one. The second raises KeyboardInterrupt.
+    Add the signal to the list that is yielded. A second Ctrl-C raises KeyboardInterrupt.
     """
-    seen: list[int] = []
+    signals: list[int] = []
 
     def note(number: int, _: object) -> None:
-        seen.append(number)
+        signals.append(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     before = signal.signal(signal.SIGINT, note)
     try:
-        yield seen
+        yield signals
     finally:
         signal.signal(signal.SIGINT, before)

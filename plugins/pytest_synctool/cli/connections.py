@@ -1,4 +1,4 @@
-"""How `synctool` reaches nodes."""
+"""The connections of `synctool` to nodes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from pytest_synctool.connection.ssh import SshSettings
 
 
 def connections_of(config: Config, arguments: Namespace, *, shared: bool = False) -> Connections:
-    """The connections of a run; with `shared` one for all that a node is asked."""
+    """Return the connections of a run. With `shared`, all scripts for a node use one ssh connection."""
     ssh = SshSettings(config.ssh_cmd, connect_timeout=arguments.connect_timeout)
     return Connections(ssh, Processes(), persist=arguments.ssh_persist, shared=shared)

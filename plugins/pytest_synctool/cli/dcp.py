@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_synctool.cli import common, fleet
+from pytest_synctool.cli import command, fleet, shared_options
 from pytest_synctool.errors import SynctoolError
 
 if TYPE_CHECKING:
@@ -20,58 +20,69 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command with these arguments, or those of the process; returns the exit status."""
-    return common.run("dcp", lambda: _main(argv))
+    """Run the command with `argv`, or with the arguments of the process. Return the exit status."""
+    return command.execute("dcp", argv, new_parser, _run)
 
 
-def _parser() -> ArgumentParser:
-    parser = common.new_parser(
+def new_parser() -> ArgumentParser:
+    """Return the parser of `dcp`."""
+    parser = shared_options.configured_parser(
         "dcp",
-        "Copy files and directories to a directory of nodes, many nodes at once. A file that is there is replaced as a "
-        "whole; its mode and time are kept, and it belongs to whoever logs in there.",
-        fleet.STATUSES + "1 if something was not copied.",
+        "Copy files and directories into a directory of many nodes at once. An existing file is replaced. The copy "
+        "keeps mode and time, and belongs to the user who logs in on the node.",
+        fleet.STATUSES + "1 if a file was not copied.",
     )
-    fleet.add_options(parser)
-    parser.add_argument("-d", "--dest", metavar="DIR", required=True, help="the directory to copy to; it must be there")
+    fleet.add_options(parser, quiet="do not print the copied files")
     parser.add_argument(
-        "--reverse", action="store_true", help="copy files of the nodes (absolute paths) into DIR/NODE here"
+        "-d",
+        "--dest",
+        metavar="DIR",
+        required=True,
+        type=_directory_name,
+        help="the directory to copy into; it must exist",
+    )
+    shared_options.add_flags(
+        parser, ("--reverse", "copy FILEs of the nodes (absolute paths) into DIR/NODE on this machine")
     )
     parser.add_argument("files", metavar="FILE", nargs="+", help="a file or directory")
     return parser
 
 
-def _main(argv: Sequence[str] | None) -> int:
-    parser = _parser()
-    arguments = parser.parse_args(argv)
-    if not arguments.dest:
-        parser.error("argument -d/--dest: expected a directory")
+def _directory_name(text: str) -> str:
+    if not text:
+        raise ArgumentTypeError("expected a directory")
+    return text
+
+
+def _run(arguments: Namespace) -> int:
     import shutil
     import tempfile
 
     from pytest_synctool.dsh import copying
 
     files = copying.remote_sources(arguments.files) if arguments.reverse else copying.sources(arguments.files)
-    found = fleet.load(arguments)
-    has_rsync = shutil.which(found.config.rsync_cmd[0]) is not None
+    nodes = fleet.load(arguments)
+    rsync = nodes.config.rsync_cmd
     if arguments.reverse:
         if not os.path.isdir(arguments.dest):
-            raise SynctoolError(f"-d {arguments.dest}: no such directory here")
-        common.require(found.config.rsync_cmd, "rsync_cmd", found.config)
-    found = found.only(fleet.over_open_connections(found.ways))
+            raise SynctoolError(f"-d {arguments.dest}: no such directory on this machine")
+        shared_options.require_program(rsync, "rsync_cmd", nodes.config)
+    nodes = fleet.over_open_connections(nodes)
+    has_rsync = shutil.which(rsync[0]) is not None
     with tempfile.TemporaryDirectory(prefix="dcp-") as scratch:
-        copies = (Copies if has_rsync else Streams)(found, arguments, files, Path(scratch))
-        lines = (copies.argv_of(node, "") for node in found.ways)
+        copies = (RsyncCopies if has_rsync else TarCopies)(nodes, arguments, files, Path(scratch))
+        lines = (copies.argv_of(node, "") for node in nodes.routes)
         if arguments.unix:
-            fleet.show(lines)
-            return common.OK
+            fleet.print_command_lines(lines)
+            return command.OK
         if arguments.verbose:
-            fleet.show(lines, sys.stderr)
+            fleet.print_command_lines(lines, sys.stderr)
         return _copy(copies, has_rsync)
 
 
 @dataclass(frozen=True)
-class Copies:
-    """The same files for all nodes, or from all of them. `scratch` is a directory for what lives as long as the run."""
+class RsyncCopies:
+    """The same files for all nodes, or from all of them, by rsync. `scratch` is a directory that ends with the run."""
 
     nodes: fleet.Fleet
     arguments: Namespace
@@ -79,24 +90,24 @@ class Copies:
     scratch: Path
 
     def line(self, node: str) -> str:
-        """Nothing: what is run at the node is in the argument list."""
+        """Return an empty line: the argument list contains the command."""
         return ""
 
     def argv_of(self, node: str, line: str) -> Sequence[str]:
-        """rsync's argument list."""
+        """Return the argument list of rsync."""
         from pytest_synctool.dsh.copying import from_node, to_node
 
-        way, rsync, token = self.nodes.ways[node], self.nodes.config.rsync_cmd, self.nodes.token
+        route, rsync, token = self.nodes.routes[node], self.nodes.config.rsync_cmd, self.nodes.token
         if not self.arguments.reverse:
-            return to_node(rsync, way, self.files, self.arguments.dest, token)
-        return from_node(rsync, way, self._names(), self.place(node), token)
+            return to_node(rsync, route, self.files, self.arguments.dest, token)
+        return from_node(rsync, route, self._list_of_names(), self.place(node), token)
 
     def stop_line(self, call: Call) -> str | None:
-        """None: the other end of an rsync, or of a stream, ends with this one."""
+        """Return None: the other end of rsync or tar ends with this one."""
         return None
 
     def done(self, node: str) -> Sequence[bytes]:
-        """A line for each file, with the name that it has now."""
+        """Return a line for each copied file, with its new path."""
         from pytest_synctool.common.wording import printable
 
         if self.arguments.quiet:
@@ -105,73 +116,77 @@ class Copies:
         return [f"copied {printable(os.fsencode(name))}".encode() for name in names]
 
     def place(self, node: str) -> str:
-        """The directory that the files of a node go to: there, or here."""
+        """Return the directory to copy into: one on the node, or with --reverse one on this machine."""
         return os.path.join(self.arguments.dest, node) if self.arguments.reverse else self.arguments.dest
 
-    def _names(self) -> str:
-        """A file with the names of what is to come, for rsync."""
+    def _list_of_names(self) -> str:
+        """Return the path of a file that lists the paths on the nodes for rsync. Write it if it does not exist."""
         path = self.scratch / "names"
         if not path.exists():
             path.write_bytes(b"".join(os.fsencode(file) + b"\0" for file in self.files))
         return str(path)
 
 
-class Streams(Copies):
-    """The same for nodes without rsync, which get the files in a stream of tar."""
+class TarCopies(RsyncCopies):
+    """The same for nodes without rsync: they get the files as a tar stream."""
 
     def argv_of(self, node: str, line: str) -> Sequence[str]:
-        """A shell there that unpacks what it reads."""
+        """Return the argument list of a shell on the node that unpacks its standard input."""
         from pytest_synctool.dsh.copying import tar_line
 
-        way = self.nodes.ways[node]
-        return way.argv(tar_line(way, self.arguments.dest, self.nodes.token))
+        route = self.nodes.routes[node]
+        return route.argv(tar_line(route, self.arguments.dest, self.nodes.token))
 
 
-def _copy(copies: Copies, has_rsync: bool) -> int:
+def _copy(copies: RsyncCopies, has_rsync: bool) -> int:
+    """Copy by rsync if this machine has it, and then by tar to the nodes that have no rsync."""
     from pytest_synctool.dsh.copying import LEFT_OUT, LOST_BY, MISSING, NOISE
 
-    found, arguments = copies.nodes, copies.arguments
-    told = fleet.speech(arguments)
-    fleet.tell_unknown(found, told)
-    conductors: list[Conductor] = []
-    again = found.calls()
+    nodes, arguments = copies.nodes, copies.arguments
+    output = fleet.new_output(arguments)
+    fleet.print_unreachable(nodes, output)
+    runners: list[Conductor] = []
+    without_rsync = nodes.calls()
     if has_rsync:
-        calls = [replace(call, lost_by=LOST_BY, noise=NOISE, left_out=LEFT_OUT) for call in again]
-        conductors.append(fleet.conduct("dcp", copies, calls, found, arguments, told, quiet=True))
-        again = [call for call in calls if call.word == MISSING]
-    if again and arguments.reverse:
-        for call in again:
-            told.err(call.node, [b"no rsync there"])
-    elif again and not (conductors and _not_begun(conductors[0], again)):
-        names = {call.node for call in again}
-        conductors.append(_stream(copies, [call for call in found.calls() if call.node in names], told))
-    told.finish()
-    return fleet.conclude("dcp", found, conductors, most=1)
+        calls = [replace(call, lost_by=LOST_BY, noise=NOISE, left_out=LEFT_OUT) for call in without_rsync]
+        runners.append(fleet.run_calls("dcp", copies, calls, nodes, arguments, output, quiet=True))
+        without_rsync = [call for call in calls if call.word == MISSING]
+    if without_rsync and arguments.reverse:
+        for call in without_rsync:
+            output.err(call.node, [b"the node has no rsync"])
+    elif without_rsync and not (runners and _reset_if_interrupted(runners[0], without_rsync)):
+        names = {call.node for call in without_rsync}
+        runners.append(_copy_by_tar(copies, [call for call in nodes.calls() if call.node in names], output))
+    output.finish()
+    return fleet.exit_status("dcp", nodes, runners, most=1)
 
 
-def _not_begun(conductor: Conductor, calls: Iterable[Call]) -> bool:
-    """Whether a signal has ended the run: then these have not begun yet, although rsync was tried."""
-    if conductor.signal is None:
+def _reset_if_interrupted(runner: Conductor, calls: Iterable[Call]) -> bool:
+    """Return True if a signal has ended the run; then mark the calls as not begun.
+
+    Their rsync has failed, but nothing was copied to their nodes.
+    """
+    if runner.signal is None:
         return False
     for call in calls:
         call.outcome = None
-        conductor.begun.discard(call.node)
+        runner.begun.discard(call.node)
     return True
 
 
-def _stream(copies: Copies, calls: Sequence[Call], told: Speech) -> Conductor:
-    """Copy in a stream of tar. Raises OSError if that cannot be made."""
+def _copy_by_tar(copies: RsyncCopies, calls: Sequence[Call], output: Speech) -> Conductor:
+    """Copy as a tar stream. Raise OSError if the stream cannot be written."""
     import tempfile
 
     from pytest_synctool.dsh.copying import pack
 
-    streams = Streams(copies.nodes, copies.arguments, copies.files, copies.scratch)
+    tar_copies = TarCopies(copies.nodes, copies.arguments, copies.files, copies.scratch)
     with tempfile.TemporaryFile() as stream:
         left_out = pack(stream, copies.files)
         stream.flush()
         stream.seek(0)
         for call in calls if left_out else ():
-            told.err(call.node, left_out)
+            output.err(call.node, left_out)
             call.is_partial = True
-        found, arguments = copies.nodes, copies.arguments
-        return fleet.conduct("dcp", streams, calls, found, arguments, told, stdin=stream.fileno(), quiet=True)
+        nodes, arguments = copies.nodes, copies.arguments
+        return fleet.run_calls("dcp", tar_copies, calls, nodes, arguments, output, stdin=stream.fileno(), quiet=True)

@@ -1,4 +1,4 @@
-"""`synctool --diff`: what differs between the master's source of a file and the copies of the nodes."""
+"""`synctool --diff`: the differences between a file in the masterdir and on the nodes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from pytest_synctool.audit.content_diff import Comparer, copies
 from pytest_synctool.audit.content_verdict import Verdict, grouped
-from pytest_synctool.cli import common
+from pytest_synctool.cli import command
 from pytest_synctool.cli.connections import connections_of
+from pytest_synctool.cli.shared_options import require_program
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import printable
 from pytest_synctool.config import Config
@@ -23,35 +24,40 @@ from pytest_synctool.repository.source import Tree
 
 
 def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace) -> int:
-    """Show the differences. The status is 0 if there are none, 1 for some, 3 if something could not be looked at.
+    """Print the differences. Return 0 if there are none, 1 if there are some, 3 if a node or file is unknown.
 
-    Raises SynctoolError for mistakes, before any node is contacted.
+    Raise SynctoolError for mistakes, before any node is contacted.
     """
-    wanted = _wanted(repository, nodes, arguments.diff)
-    found = _Differences(config, wanted, arguments).of_nodes([node for node in nodes if wanted[node.name]])
+    wanted = _wanted_entries(repository, nodes, arguments.diff)
+    verdicts = _Comparison(config, wanted, arguments).verdicts([node for node in nodes if wanted[node.name]])
+    _print_verdicts(verdicts, wanted, nodes, arguments)
+    errors: dict[str, list[str]] = {}
+    for name, of_paths in verdicts.items():
+        for reason in dict.fromkeys(error for verdict in of_paths.values() for error in verdict.errors):
+            errors.setdefault(reason, []).append(name)
+    command.print_stderr(f"{fold(names)}: {reason}" for reason, names in errors.items())
+    if errors:
+        return command.UNREACHABLE
+    differs = any(verdict.lines for of_paths in verdicts.values() for verdict in of_paths.values())
+    return command.DRIFT if differs else command.OK
+
+
+Entries = Mapping[str, Mapping[bytes, Entry]]  # by node name and destination
+Verdicts = Mapping[str, Mapping[bytes, Verdict]]
+
+
+def _print_verdicts(verdicts: Verdicts, wanted: Entries, nodes: Sequence[Node], arguments: Namespace) -> None:
     for path in dict.fromkeys(arguments.diff):
         left_out = [node.name for node in nodes if path not in wanted[node.name]]
         if left_out and not arguments.quiet:
-            common.complain([f"{fold(left_out)}: {printable(path)} is not in the overlay tree"])
-        for lines, names in grouped((name, verdicts.get(path, Verdict())) for name, verdicts in found.items()):
+            command.print_stderr([f"{fold(left_out)}: {printable(path)} is not in the overlay tree"])
+        for lines, names in grouped((name, of_paths.get(path, Verdict())) for name, of_paths in verdicts.items()):
             for line in lines:
                 print(f"{fold(names)}: {line}")
-    errors: dict[str, list[str]] = {}
-    for name, verdicts in found.items():
-        for reason in dict.fromkeys(error for verdict in verdicts.values() for error in verdict.errors):
-            errors.setdefault(reason, []).append(name)
-    common.complain(f"{fold(names)}: {reason}" for reason, names in errors.items())
-    if errors:
-        return common.UNREACHED
-    differs = any(verdict.lines for verdicts in found.values() for verdict in verdicts.values())
-    return common.FINDINGS if differs else common.OK
 
 
-Wanted = Mapping[str, Mapping[bytes, Entry]]
-
-
-def _wanted(repository: Repository, nodes: Iterable[Node], paths: Sequence[bytes]) -> Wanted:
-    """The entries of each node for these paths. Raises SelectionError for a path that no node has."""
+def _wanted_entries(repository: Repository, nodes: Iterable[Node], paths: Sequence[bytes]) -> Entries:
+    """Return the overlay entries for these paths. Raise SelectionError for a path that is on no node."""
     wanted = {
         node.name: {
             entry.destination: entry
@@ -67,25 +73,25 @@ def _wanted(repository: Repository, nodes: Iterable[Node], paths: Sequence[bytes
 
 
 @dataclass
-class _Differences:
-    """Looks at nodes, many at once, and compares."""
+class _Comparison:
+    """The comparison of the entries with the files of many nodes at once."""
 
     config: Config
-    wanted: Wanted
+    wanted: Entries
     arguments: Namespace
 
     def __post_init__(self) -> None:
-        common.require(self.config.diff_cmd, "diff_cmd", self.config)
+        require_program(self.config.diff_cmd, "diff_cmd", self.config)
         self.comparer = Comparer(self.config.diff_cmd, self.arguments.timeout)
-        self.everything: bool = self.arguments.show_sensitive
+        self.secrets: bool = self.arguments.show_sensitive
         self.connections = connections_of(self.config, self.arguments)
 
-    def of_nodes(self, nodes: Sequence[Node]) -> dict[str, Mapping[bytes, Verdict]]:
-        """The verdicts on each node, by path; in the order of the nodes."""
+    def verdicts(self, nodes: Sequence[Node]) -> Verdicts:
+        """Compare the nodes. Return the verdicts in the order of the nodes."""
         for node in nodes:
             for entry in self.wanted[node.name].values():
-                _ = entry.expected  # what cannot be read here is told before any node is contacted
-        fanout = Fanout(self._of_node, self.arguments.numproc or self.config.num_proc)
+                _ = entry.expected  # raises for an unreadable source, before any node is contacted
+        fanout = Fanout(self._compare, self.arguments.numproc or self.config.num_proc)
         try:
             fanout.announce(nodes)
             return {node.name: fanout.result(node) for node in nodes}
@@ -93,16 +99,16 @@ class _Differences:
             self.connections.processes.end_all()
             fanout.close()
 
-    def _of_node(self, node: Node, _: Turn) -> Mapping[bytes, Verdict]:
+    def _compare(self, node: Node, _: Turn) -> Mapping[bytes, Verdict]:
         entries = self.wanted[node.name]
         try:
             with closing(self.connections.to(node)) as connection:
-                found = copies(connection, list(entries.values()), self.arguments.timeout, everything=self.everything)
+                copied = copies(connection, list(entries.values()), self.arguments.timeout, everything=self.secrets)
         except TransportError as error:
             return dict.fromkeys(entries, Verdict(errors=(f"unreachable: {error}",)))
         except RemoteError as error:
             return dict.fromkeys(entries, Verdict(errors=(str(error),)))
         return {
-            path: self.comparer.verdict(entry, found[entry.looked_at], secrets=self.everything)
+            path: self.comparer.verdict(entry, copied[entry.looked_at], secrets=self.secrets)
             for path, entry in entries.items()
         }

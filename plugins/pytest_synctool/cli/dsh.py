@@ -8,154 +8,170 @@ import sys
 from argparse import REMAINDER, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from pytest_synctool.cli import common, fleet
+from pytest_synctool.cli import command, fleet, shared_options
 
 if TYPE_CHECKING:
     from pytest_synctool.connection.route import Reach
     from pytest_synctool.connection.ssh import SshSettings
     from pytest_synctool.dsh.calls import Call
-    from pytest_synctool.dsh.multiplex import OpenWays
+
+_WORDS: Final = ("check", "stop", "exit")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command with these arguments, or those of the process; returns the exit status."""
-    return common.run("dsh", lambda: _main(argv))
+    """Run the command with `argv`, or with the arguments of the process. Return the exit status."""
+    return command.execute("dsh", argv, new_parser, _run, _conflict)
 
 
-def _parser() -> ArgumentParser:
-    parser = common.new_parser(
+def new_parser() -> ArgumentParser:
+    """Return the parser of `dsh`."""
+    parser = shared_options.configured_parser(
         "dsh",
-        "Run a command on nodes, many at once. What they say is shown as `node: line`.",
-        fleet.STATUSES + "the highest exit status of the command on a node.",
+        "Run a command on many nodes at once. The output of a node is printed as `node: line`.",
+        fleet.STATUSES + "the highest exit status of the command on any node.",
     )
     parser.usage = "dsh [options] command [argument ...]"
-    fleet.add_options(parser)
-    parser.add_argument("--no-stdin", action="store_true", help="standard input is not for the command")
-    parser.add_argument("--no-tree", action="store_true", help="leave ClusterShell's topology.conf aside")
-    parser.add_argument("--skip-rsync", action="store_true", help="for old habits: dsh brings no files to the nodes")
-    group = parser.add_argument_group("connections that stay open", "Later commands use them by themselves.")
-    group.add_argument("-M", "--multiplex", action="store_true", help="open them")
-    group.add_argument("-O", dest="control", metavar="WORD", choices=_WORDS, help=f"one of {', '.join(_WORDS)}")
+    fleet.add_options(parser, quiet="do not print exit statuses")
+    shared_options.add_flags(
+        parser,
+        ("--no-stdin", "do not pass standard input to the command"),
+        ("--no-tree", "ignore ClusterShell's topology.conf"),
+        ("--skip-rsync", "accepted for compatibility, ignored: dsh copies no files"),
+    )
+    group = parser.add_argument_group("connections that stay open", "Later commands use them automatically.")
+    shared_options.add_flags(group, ("-M", "--multiplex", "open connections to the nodes"))
+    group.add_argument(
+        "-O",
+        dest="control",
+        metavar="WORD",
+        choices=_WORDS,
+        help="check: print which connections are open; exit: close them; stop: accept no new commands on them",
+    )
     group.add_argument(
         "--persist",
         metavar="TIME",
-        type=_time,
+        type=_ssh_time,
         default="1h",
-        help="how long -M keeps one that is not used (%(default)s)",
+        help="with -M: close a connection that was not used for TIME (default: %(default)s)",
     )
     parser.add_argument(
-        "command", nargs=REMAINDER, help="what a shell on the node is to run; all that follows belongs to it"
+        "command",
+        nargs=REMAINDER,
+        help="a command line for the shell on the nodes; all words after the first one belong to it",
     )
     return parser
 
 
-_WORDS = ("check", "stop", "exit")
-
-
-def _time(text: str) -> str:
+def _ssh_time(text: str) -> str:
     if not re.fullmatch(r"([0-9]{1,6}[smhdwSMHDW]?)+", text):
         raise ArgumentTypeError(f"expected a time as ssh writes it, like 90, 30m or 4h, not {text!r}")
     return text
 
 
-def _main(argv: Sequence[str] | None) -> int:
-    parser = _parser()
-    arguments = parser.parse_args(argv)
-    words = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
-    if (arguments.multiplex or arguments.control) and words:
-        parser.error(f"{'-M' if arguments.multiplex else '-O'} takes no command")
-    if arguments.multiplex and arguments.control:
-        parser.error("-M does not go with -O: one opens connections, the other asks for them")
-    if not (words or arguments.multiplex or arguments.control):
-        parser.error("no command: expected one behind the options, like `dsh uptime`")
-    found = fleet.load(arguments)
-    from pytest_synctool.connection.control_sockets import Sockets
-    from pytest_synctool.dsh.multiplex import OpenWays
+def _words(arguments: Namespace) -> list[str]:
+    """Return the words of the command, without the `--` before them."""
+    words: list[str] = arguments.command
+    return words[1:] if words[:1] == ["--"] else words
 
-    open_ways = OpenWays(Sockets.of_user(os.environ))
+
+def _conflict(arguments: Namespace) -> str | None:
+    if (arguments.multiplex or arguments.control) and _words(arguments):
+        return f"{'-M' if arguments.multiplex else '-O'} takes no command"
+    if arguments.multiplex and arguments.control:
+        return "-M does not go with -O: one opens connections, the other checks or ends them"
+    if not (_words(arguments) or arguments.multiplex or arguments.control):
+        return "no command: expected one behind the options, like `dsh uptime`"
+    return None
+
+
+def _run(arguments: Namespace) -> int:
+    nodes = fleet.load(arguments)
     if arguments.control:
-        return _control(found, arguments, open_ways)
+        return _control_connections(nodes, arguments)
     if arguments.multiplex:
-        return _open(found, arguments, open_ways)
-    ways = {name: open_ways.use(way) for name, way in found.ways.items()}
-    return _run(
-        found, Commands(ways, " ".join(words), found.token, fleet.ssh_settings(found.config, arguments)), arguments
-    )
+        return _open_connections(nodes, arguments)
+    nodes = fleet.over_open_connections(nodes)
+    return _run_commands(nodes, Commands.of(nodes, " ".join(_words(arguments)), arguments), arguments)
 
 
 @dataclass(frozen=True)
 class Commands:
-    """The same command for all nodes. `settings` are for gateways, which need not be nodes."""
+    """The same command line for all nodes. `settings` are for gateways, which need not be nodes."""
 
-    ways: Mapping[str, Reach]
+    routes: Mapping[str, Reach]
     command: str
     token: str
     settings: SshSettings
 
+    @classmethod
+    def of(cls, nodes: fleet.Fleet, line: str, arguments: Namespace) -> Commands:
+        """Return the command line for these nodes."""
+        return cls(nodes.routes, line, nodes.token, fleet.ssh_settings(nodes.config, arguments))
+
     def line(self, node: str) -> str:
-        """The line for a node, which announces itself."""
-        return self.ways[node].line(self.command, self.token)
+        """Return the command line for a node. It announces itself first."""
+        return self.routes[node].line(self.command, self.token)
 
     def argv_of(self, node: str, line: str) -> Sequence[str]:
-        """What to run here for a line."""
-        if node in self.ways:
-            return self.ways[node].argv(line)
+        """Return the argument list that runs `line` on a node or gateway."""
+        if node in self.routes:
+            return self.routes[node].argv(line)
         from pytest_synctool.connection.route import reach
         from pytest_synctool.model import Node
 
         return reach(Node(node, (node, "all"), node), self.settings).argv(line)
 
     def stop_line(self, call: Call) -> str | None:
-        """The line that ends the command."""
-        return None if call.group is None else self.ways[call.node].stop_line(call.group)
+        """Return the command line that ends a call's command, or None if its process group is unknown."""
+        return None if call.group is None else self.routes[call.node].stop_line(call.group)
 
     def done(self, node: str) -> Sequence[bytes]:
-        """What a command has to say it has said."""
+        """Return no lines: a command prints its own output."""
         return ()
 
 
-def _run(found: fleet.Fleet, commands: Commands, arguments: Namespace) -> int:
+def _run_commands(nodes: fleet.Fleet, commands: Commands, arguments: Namespace) -> int:
     if arguments.unix or arguments.verbose:
-        _show(commands, arguments)
+        _print_command_lines(commands, arguments)
     if arguments.unix:
-        return common.OK
-    told = fleet.speech(arguments)
-    fleet.tell_unknown(found, told)
-    conductor = fleet.conduct(
+        return command.OK
+    output = fleet.new_output(arguments)
+    fleet.print_unreachable(nodes, output)
+    runner = fleet.run_calls(
         "dsh",
         commands,
-        found.calls(),
-        found,
+        nodes.calls(),
+        nodes,
         arguments,
-        told,
-        stdin=_input(arguments),
+        output,
+        stdin=_stdin(arguments),
         quiet=arguments.quiet,
         tree=not arguments.no_tree,
     )
-    told.finish()
-    return fleet.conclude("dsh", found, [conductor])
+    output.finish()
+    return fleet.exit_status("dsh", nodes, [runner])
 
 
-def _show(commands: Commands, arguments: Namespace) -> None:
-    """Show the command lines, without the words by which a command announces itself."""
+def _print_command_lines(commands: Commands, arguments: Namespace) -> None:
+    """Print the command lines, without the words by which a command announces itself."""
     from pytest_synctool.common.nodenames import fold
 
     stream = sys.stdout if arguments.unix else sys.stderr
-    routed, file = (frozenset[str](), "") if arguments.no_tree else _routed(commands.ways)
+    routed, file = (frozenset[str](), "") if arguments.no_tree else _routed_nodes(commands.routes)
     if routed:
         print(f"# through the gateways of {file}, by their ssh: {fold(routed)}", file=stream)
-    ways = (way for node, way in commands.ways.items() if node not in routed)
-    fleet.show((way.argv(way.line(commands.command)) for way in ways), stream)
+    routes = (route for node, route in commands.routes.items() if node not in routed)
+    fleet.print_command_lines((route.argv(route.line(commands.command)) for route in routes), stream)
 
 
-def _routed(ways: Mapping[str, Reach]) -> tuple[frozenset[str], str]:
-    """The nodes that are behind gateways of ClusterShell, and the file that says so."""
+def _routed_nodes(routes: Mapping[str, Reach]) -> tuple[frozenset[str], str]:
+    """Return the nodes behind gateways of ClusterShell, and the name of its topology file, or "" if there is none."""
     from ClusterShell.Defaults import config_paths
 
     if not any(map(os.path.exists, config_paths("topology.conf"))):
-        return frozenset(), ""  # as mostly, and before ClusterShell is loaded as a whole
+        return frozenset(), ""  # the usual case; the rest of ClusterShell takes long to import
     from ClusterShell.Task import task_self
 
     from pytest_synctool.dsh.gateways import routed, topology
@@ -164,50 +180,56 @@ def _routed(ways: Mapping[str, Reach]) -> tuple[frozenset[str], str]:
     file = topology(task)
     if file is None:
         return frozenset(), ""
-    return frozenset(routed(task, [node for node, way in ways.items() if way.is_ssh])), file
+    return frozenset(routed(task, [node for node, route in routes.items() if route.is_ssh])), file
 
 
-def _input(arguments: Namespace) -> int | None:
-    """Standard input, where the command is to have it: not a terminal's, which nobody expects to be typed to all."""
+def _stdin(arguments: Namespace) -> int | None:
+    """Return the descriptor of standard input if the command is to read it, or None.
+
+    A terminal is not passed on: nobody expects to type to all nodes at once.
+    """
     try:
         os.fstat(0)
     except OSError:
-        os.open(os.devnull, os.O_RDONLY)  # so that no pipe of ours is taken for it
+        os.open(os.devnull, os.O_RDONLY)  # descriptor 0 is closed: no pipe of ours must get it
         return None
     return None if arguments.no_stdin or os.isatty(0) else 0
 
 
-def _open(found: fleet.Fleet, arguments: Namespace, open_ways: OpenWays) -> int:
-    """Open the connections of nodes that are gone to over ssh."""
-    open_ways.sockets.prepare()
-    ways = {name: open_ways.opening(way, arguments.persist) for name, way in found.ways.items() if way.is_ssh}
-    commands = Commands(ways, "echo open", found.token, fleet.ssh_settings(found.config, arguments))
+def _open_connections(nodes: fleet.Fleet, arguments: Namespace) -> int:
+    """Open connections to the nodes that have ssh routes."""
+    connections = fleet.open_connections()
+    connections.sockets.prepare()
+    routes = {name: route for name, route in nodes.routes.items() if route.is_ssh}
+    opening = {name: connections.opening(route, arguments.persist) for name, route in routes.items()}
     arguments.no_stdin = arguments.no_tree = True
-    return _run(found.only(ways), commands, arguments)
+    nodes = nodes.with_routes(opening)
+    return _run_commands(nodes, Commands.of(nodes, "echo open", arguments), arguments)
 
 
-def _control(found: fleet.Fleet, arguments: Namespace, open_ways: OpenWays) -> int:
-    """Say a word to open connections, which are all on this machine."""
+def _control_connections(nodes: fleet.Fleet, arguments: Namespace) -> int:
+    """Check or end the open connections. No node is contacted: their sockets are on this machine."""
     import subprocess
 
-    status = common.OK
-    for name, way in found.ways.items():
-        if not way.is_ssh:
+    status = command.OK
+    connections = fleet.open_connections()
+    for name, route in nodes.routes.items():
+        if not route.is_ssh:
             continue
-        words = open_ways.control(way, arguments.control)
+        words = connections.control(route, arguments.control)
         if arguments.unix:
-            fleet.show([words])
-        elif not open_ways.is_open(way):
+            fleet.print_command_lines([words])
+        elif not connections.is_open(route):
             print(f"{name}: not open")
-            status = common.NOT_FOUND if arguments.control == "check" else status
+            status = command.NOT_FOUND if arguments.control == "check" else status
         else:
             done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-            print(f"{name}: {_last(done.stderr) or _last(done.stdout)}")
-            status = status or (common.OK if done.returncode == 0 else common.NOT_FOUND)
+            print(f"{name}: {_last_line(done.stderr) or _last_line(done.stdout)}")
+            status = status or (command.OK if done.returncode == 0 else command.NOT_FOUND)
     return status
 
 
-def _last(said: bytes) -> str:
+def _last_line(output: bytes) -> str:
     from pytest_synctool.common.wording import printable
 
-    return printable(said.strip().rpartition(b"\n")[2].strip())
+    return printable(output.strip().rpartition(b"\n")[2].strip())

@@ -1,4 +1,4 @@
-"""What dsh and dcp share: options, the ways to the nodes, and what is said at the end."""
+"""The parts that dsh and dcp share: options, routes to the nodes, runs, and the exit status."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TextIO
 
-from pytest_synctool.cli import common
+from pytest_synctool.cli import command
+from pytest_synctool.cli.selection import add_selection, selected_nodes
+from pytest_synctool.cli.shared_options import add_flags, add_parallelism, find_configuration, require_program, seconds
 from pytest_synctool.errors import TransportError
 
 if TYPE_CHECKING:
@@ -17,177 +19,187 @@ if TYPE_CHECKING:
     from pytest_synctool.connection.route import Reach
     from pytest_synctool.connection.ssh import SshSettings
     from pytest_synctool.dsh.calls import Call
+    from pytest_synctool.dsh.multiplex import OpenWays
     from pytest_synctool.dsh.output import Speech
     from pytest_synctool.dsh.runner import Conductor, Work
 
 STATUSES: Final = (
-    "Exit status: 0 if all is well, 2 for mistakes, 3 if a node could not be reached, else 124 if a time limit has "
-    "passed, else "
+    "Exit status: 0 if all is well, 2 for a mistake in the command line or the configuration, 3 if a node is "
+    "unreachable, else 124 if a node exceeded the time limit, else "
 )
 
 
-def add_options(parser: ArgumentParser) -> None:
-    """The selection of nodes, and how they are gone to."""
-    common.add_selection(parser)
-    parser.add_argument("-a", "--aggregate", action="store_true", help="tell equal output once, at the end")
-    parser.add_argument("-q", "--quiet", action="store_true", help="less output")
-    parser.add_argument("-v", "--verbose", action="store_true", help="show the command lines that are run")
-    parser.add_argument("--unix", action="store_true", help="show the command lines, and run nothing")
-    parser.add_argument("-p", "--numproc", metavar="N", type=common.number, help="so many nodes at once (num_proc)")
-    parser.add_argument(
-        "--timeout", metavar="SECONDS", type=common.seconds, help="how long it may take on a node (no limit)"
+def add_options(parser: ArgumentParser, *, quiet: str) -> None:
+    """Add the options that dsh and dcp have. `quiet` is the help of -q."""
+    add_selection(parser)
+    add_flags(
+        parser,
+        ("-a", "--aggregate", "print the same output of several nodes only once, at the end"),
+        ("-q", "--quiet", quiet),
+        ("-v", "--verbose", "print the command lines before they run"),
+        ("--unix", "print the command lines, and run nothing"),
     )
+    add_parallelism(parser)
     parser.add_argument(
-        "--connect-timeout", metavar="SECONDS", type=common.number, default=10, help="for a connection (%(default)s)"
+        "--timeout",
+        metavar="SECONDS",
+        type=seconds,
+        help="time limit for each node, connection included (default: none)",
     )
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """The ways to the selected nodes that dsh and dcp can go to; `unknown` says why not to the others.
+    """The routes to the selected nodes, by name. `unreachable` has the reason for each node without a route.
 
-    `token` is a word that nobody else says, by which a command announces itself.
+    `token` is a random word with which a command announces itself.
     """
 
     config: Config
-    ways: Mapping[str, Reach]
-    unknown: Mapping[str, str]
+    routes: Mapping[str, Reach]
+    unreachable: Mapping[str, str]
     token: str
 
     def calls(self) -> list[Call]:
-        """A call for each node that can be gone to, in the order of the configuration."""
+        """Return a call for each node that has a route, in the order of the configuration."""
         from pytest_synctool.connection.ssh import SSH_FAILED
         from pytest_synctool.dsh.calls import Call
 
-        # A container's exec has no exit status of its own for what goes wrong before the command begins.
-        lost = {True: (SSH_FAILED,), False: range(1, 256)}
-        return [Call(name, self.token, way.is_ssh, lost[way.is_ssh]) for name, way in self.ways.items()]
+        # A container's exec has no exit status of its own for failures before the command begins.
+        lost_by = {True: (SSH_FAILED,), False: range(1, 256)}
+        return [Call(name, self.token, route.is_ssh, lost_by[route.is_ssh]) for name, route in self.routes.items()]
 
-    def only(self, ways: Mapping[str, Reach]) -> Fleet:
-        """These of the nodes, with other ways to them."""
-        return replace(self, ways=ways)
+    def with_routes(self, routes: Mapping[str, Reach]) -> Fleet:
+        """Return the same fleet with these routes, and without the nodes that they leave out."""
+        return replace(self, routes=routes)
 
 
 def load(arguments: Namespace) -> Fleet:
-    """What a command line selects. Raises SynctoolError."""
+    """Return the nodes that a command line selects. Raise SynctoolError."""
     import shutil
 
     from pytest_synctool import config as configuration
     from pytest_synctool.connection.route import reach
 
-    config = configuration.load(common.locate(arguments))
+    config = configuration.load(find_configuration(arguments))
     settings = ssh_settings(config, arguments)
-    ways, unknown = {}, {}
-    for node in common.selected(config, arguments):
+    routes, unreachable = {}, {}
+    for node in selected_nodes(config, arguments):
         try:
-            way = ways[node.name] = reach(node, settings)
-            if not way.is_ssh and shutil.which(way.argv("")[0]) is None:
-                raise TransportError(f"there is no command {way.argv('')[0]!r} here")
+            route = reach(node, settings)
+            program = route.argv("")[0]
+            if not route.is_ssh and shutil.which(program) is None:
+                raise TransportError(f"there is no command {program!r} on this machine")
+            routes[node.name] = route
         except TransportError as error:
-            ways.pop(node.name, None)
-            unknown[node.name] = str(error)
-    if any(way.is_ssh for way in ways.values()):
-        common.require(config.ssh_cmd, "ssh_cmd", config)
-    return Fleet(config, ways, unknown, f"synctool-{os.urandom(8).hex()}")
+            unreachable[node.name] = str(error)
+    if any(route.is_ssh for route in routes.values()):
+        require_program(config.ssh_cmd, "ssh_cmd", config)
+    return Fleet(config, routes, unreachable, f"synctool-{os.urandom(8).hex()}")
 
 
 def ssh_settings(config: Config, arguments: Namespace) -> SshSettings:
-    """How ssh is called."""
+    """Return the ssh command of the configuration, with the limit for connections."""
     from pytest_synctool.connection.ssh import SshSettings
 
     return SshSettings(config.ssh_cmd, connect_timeout=arguments.connect_timeout)
 
 
-def over_open_connections(ways: Mapping[str, Reach]) -> dict[str, Reach]:
-    """The same ways, over connections that dsh -M has opened."""
+def open_connections() -> OpenWays:
+    """Return the connections of this user that `dsh -M` opens and later commands use."""
     from pytest_synctool.connection.control_sockets import Sockets
     from pytest_synctool.dsh.multiplex import OpenWays
 
-    open_ways = OpenWays(Sockets.of_user(os.environ))
-    return {name: open_ways.use(way) for name, way in ways.items()}
+    return OpenWays(Sockets.of_user(os.environ))
 
 
-def speech(arguments: Namespace) -> Speech:
-    """How what the nodes say is shown."""
+def over_open_connections(fleet: Fleet) -> Fleet:
+    """Return the same fleet, with routes over the connections that are open."""
+    connections = open_connections()
+    return fleet.with_routes({name: connections.use(route) for name, route in fleet.routes.items()})
+
+
+def new_output(arguments: Namespace) -> Speech:
+    """Return the output for the lines of the nodes: as they come, or grouped at the end."""
     from pytest_synctool.dsh.output import Grouped, Streamed
 
     return (Grouped if arguments.aggregate else Streamed)(sys.stdout.buffer, sys.stderr.buffer)
 
 
-def conduct(
+def run_calls(
     name: str,
     work: Work,
     calls: Sequence[Call],
-    found: Fleet,
+    fleet: Fleet,
     arguments: Namespace,
-    told: Speech,
+    output: Speech,
     *,
     stdin: int | None = None,
     quiet: bool = False,
     tree: bool = False,
 ) -> Conductor:
-    """Do a work for all calls, as the options say."""
+    """Run `work` for all calls, with the options of the command `name`. Return the runner, which holds the outcomes."""
     from pytest_synctool.connection.limits import possible
     from pytest_synctool.dsh.runner import Conductor
 
-    conductor = Conductor(
+    runner = Conductor(
         work,
         calls,
-        told,
-        width=possible(arguments.numproc or found.config.num_proc),
+        output,
+        width=possible(arguments.numproc or fleet.config.num_proc),
         limit=arguments.timeout,
         stdin=stdin,
         quiet=quiet,
-        # Said at once: telling the nodes takes a moment.
-        interrupted=lambda: common.complain(
-            [f"{name}: interrupted, ending what is under way (once more: leave it as it is)"]
+        # Print this at once: it takes a moment to end the commands on the nodes.
+        interrupted=lambda: command.print_stderr(
+            [f"{name}: interrupted, ending the commands on the nodes (interrupt again to leave them running)"]
         ),
     )
-    conductor.run(tree=tree, connect_timeout=arguments.connect_timeout)
-    return conductor
+    runner.run(tree=tree, connect_timeout=arguments.connect_timeout)
+    return runner
 
 
-def tell_unknown(found: Fleet, told: Speech) -> None:
-    """Say why some nodes cannot be gone to at all."""
-    for node, reason in found.unknown.items():
-        told.err(node, [f"unreachable: {reason}".encode()])
+def print_unreachable(fleet: Fleet, output: Speech) -> None:
+    """Print the reason for each node without a route."""
+    for node, reason in fleet.unreachable.items():
+        output.err(node, [f"unreachable: {reason}".encode()])
 
 
-def conclude(name: str, found: Fleet, conductors: Sequence[Conductor], *, most: int = 255) -> int:
-    """The exit status, that of a command counting as `most` at most; the later conductor has the last word on a node.
+def exit_status(name: str, fleet: Fleet, runners: Sequence[Conductor], *, most: int = 255) -> int:
+    """Return the exit status of a run. If a signal ended the run, print which nodes are done.
 
-    Where a signal has ended the run, it is said which nodes were done.
+    For a node that several runners had, the last one counts. Exit statuses of commands above `most` count as `most`.
     """
-    from pytest_synctool.dsh.calls import UNREACHABLE, exit_status
+    from pytest_synctool.dsh import calls as outcomes
 
-    calls = {node: call for conductor in conductors for node, call in conductor.calls.items()}
-    ended = conductors[-1].signal
-    if ended is not None:
-        common.complain(_interrupted(name, calls, conductors))
-        return 128 + ended
-    status = exit_status((call.outcome for call in calls.values() if call.outcome is not None), most)
-    return UNREACHABLE if found.unknown else status
+    calls = {node: call for runner in runners for node, call in runner.calls.items()}
+    signal = runners[-1].signal
+    if signal is not None:
+        command.print_stderr(_interruption(name, calls, runners))
+        return 128 + signal
+    status = outcomes.exit_status((call.outcome for call in calls.values() if call.outcome is not None), most)
+    return outcomes.UNREACHABLE if fleet.unreachable else status
 
 
-def _interrupted(name: str, calls: Mapping[str, Call], conductors: Sequence[Conductor]) -> Iterator[str]:
+def _interruption(name: str, calls: Mapping[str, Call], runners: Sequence[Conductor]) -> Iterator[str]:
     from pytest_synctool.common.nodenames import fold
     from pytest_synctool.dsh.calls import Ending
 
     done = {node for node, call in calls.items() if call.outcome and call.outcome.ending is Ending.DONE}
     open_ = {node for node, call in calls.items() if call.outcome is None}
-    begun = {node for conductor in conductors for node in conductor.begun}
-    stopped = {node for conductor in conductors for node in conductor.stopped} & open_
-    for what, nodes in (("done", done), ("ended", stopped), ("not begun", open_ - begun)):
+    begun = {node for runner in runners for node in runner.begun}
+    stopped = {node for runner in runners for node in runner.stopped} & open_
+    for state, nodes in (("done", done), ("ended", stopped), ("not begun", open_ - begun)):
         if nodes:
-            yield f"{name}: {what}: {fold(nodes)}"
-    problems = {node: problem for conductor in conductors for node, problem in conductor.problems.items()}
+            yield f"{name}: {state}: {fold(nodes)}"
+    problems = {node: problem for runner in runners for node, problem in runner.problems.items()}
     for node in sorted((open_ & begun) - stopped):
         reason = problems.get(node, "nothing has been heard of it")
-        yield f"{name}: not known whether it goes on: {node} ({reason})"
+        yield f"{name}: may still be running: {node} ({reason})"
 
 
-def show(lines: Iterable[Sequence[str]], stream: TextIO | None = None) -> None:
-    """Print command lines as a shell would understand them, on standard output or another stream."""
+def print_command_lines(lines: Iterable[Sequence[str]], stream: TextIO | None = None) -> None:
+    """Print argument lists as shell command lines on `stream`, or on standard output if it is None."""
     import shlex
 
     for words in lines:

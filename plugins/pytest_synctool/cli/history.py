@@ -1,4 +1,4 @@
-"""`synctool-history`: past runs, the life of an entry, and what changed between two runs."""
+"""`synctool-history`: print past runs, the history of an entry, or the changes between two runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pytest_synctool.cli import common
+from pytest_synctool.cli import command, shared_options
 from pytest_synctool.errors import HistoryError
 
 if TYPE_CHECKING:
@@ -18,43 +18,47 @@ if TYPE_CHECKING:
     from pytest_synctool.report.history.reader import History, Run
     from pytest_synctool.report.record import EntryName
 
-_LAST: Final = re.compile(r"-[1-9][0-9]{0,5}")
-_MOST_NAMED: Final = 3
+_FROM_THE_END: Final = re.compile(r"-[1-9][0-9]{0,5}")
+_MOST_LISTED: Final = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command with these arguments, or those of the process; returns the exit status."""
-    return common.run("synctool-history", lambda: _main(argv))
+    """Run the command with `argv`, or with the arguments of the process. Return the exit status."""
+    return command.execute("synctool-history", argv, new_parser, _run, _conflict)
 
 
-def _parser() -> ArgumentParser:
-    parser = common.bare_parser(
+def new_parser() -> ArgumentParser:
+    """Return the parser of `synctool-history`."""
+    parser = shared_options.bare_parser(
         "synctool-history",
-        "Tell what past runs have found. Alone: the runs themselves, the last one last. Nothing is changed.",
-        "Exit status: 0 if all is well, 2 for mistakes and for a history that cannot be read.",
+        "Print past runs and their results. Without options, list the runs, the latest one last. Nothing is changed.",
+        "Exit status: 0 if all is well, 2 for a mistake in the command line or a history that cannot be read.",
     )
     parser.add_argument(
-        "path", metavar="PATH", nargs="?", help="the life of this entry: when it drifted, why, who fixed it"
+        "path", metavar="PATH", nargs="?", help="print the history of this entry: when it drifted, why, who fixed it"
     )
+    shared_options.add_repeatable(
+        parser,
+        ("-n", "--node", "with PATH: only on these nodes, separated by commas and with ranges like node[1-3]"),
+    )
+    parser.add_argument("-N", "--last", metavar="N", type=shared_options.number, help="list only the latest N runs")
     parser.add_argument(
-        "-n", "--node", metavar="LIST", action="append", default=[],
-        help="with PATH: only on these nodes, separated by commas and with ranges like node[1-3]",
-    )  # fmt: skip
-    parser.add_argument("-N", "--last", metavar="N", type=common.number, help="only the last N runs")
+        "--between",
+        metavar="RUN",
+        nargs=2,
+        help="print the changes between two runs; RUN is an id, its beginning, or -1 for the latest, -2 for the one "
+        "before",
+    )
+    shared_options.add_flags(parser, ("--json", "print JSON"))
     parser.add_argument(
-        "--between", metavar="RUN", nargs=2,
-        help="what changed between two runs: an id, the beginning of one, or -1 for the last, -2 for that before it",
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="tell it as JSON")
-    parser.add_argument(
-        "--reports", metavar="DIR", default="reports", help="where the history is, else in reports here"
+        "--reports", metavar="DIR", default="reports", help="the directory of the history (default: %(default)s)"
     )
     return parser
 
 
-def _clash(arguments: Namespace) -> str | None:
+def _conflict(arguments: Namespace) -> str | None:
     if arguments.between and arguments.path:
-        return "PATH tells the life of an entry, and --between what changed between runs: give one of them"
+        return "PATH prints the history of an entry, and --between the changes between runs: give one of them"
     if arguments.node and not arguments.path:
         return "-n goes with PATH only"
     if arguments.last and (arguments.path or arguments.between):
@@ -62,24 +66,20 @@ def _clash(arguments: Namespace) -> str | None:
     return None
 
 
-def _main(argv: Sequence[str] | None) -> int:
-    parser = _parser()
-    arguments = parser.parse_args(argv)
-    if (clash := _clash(arguments)) is not None:
-        parser.error(clash)
+def _run(arguments: Namespace) -> int:
     from pytest_synctool.report.history.database import NAME
 
     path = Path(arguments.reports or ".", NAME)
     if arguments.path is not None:
-        _tell_life(path, arguments)
+        _print_life(path, arguments)
     elif arguments.between:
-        _tell_differences(path, arguments)
+        _print_differences(path, arguments)
     else:
-        _tell_runs(path, arguments)
-    return common.OK
+        _print_runs(path, arguments)
+    return command.OK
 
 
-def _tell_runs(path: Path, arguments: Namespace) -> None:
+def _print_runs(path: Path, arguments: Namespace) -> None:
     from pytest_synctool.report.history import wording
     from pytest_synctool.report.history.reader import opened
 
@@ -91,18 +91,18 @@ def _tell_runs(path: Path, arguments: Namespace) -> None:
         _print(wording.runs(runs))
 
 
-def _tell_life(path: Path, arguments: Namespace) -> None:
+def _print_life(path: Path, arguments: Namespace) -> None:
     from pytest_synctool.report.history import wording
     from pytest_synctool.report.history.periods import life
     from pytest_synctool.report.history.reader import opened
 
-    found: dict[EntryName, dict[str, Life]] = {}
+    lives: dict[EntryName, dict[str, Life]] = {}
     with opened(path) as history:
         for entry in _entries(history, arguments.path, path):
-            found[entry] = {node: life(entry, sights) for node, sights in history.life(entry).items()}
+            lives[entry] = {node: life(entry, sights) for node, sights in history.life(entry).items()}
     if arguments.node:
-        _select(found, arguments, path)
-    groups = {entry: wording.shared(lives) for entry, lives in found.items() if lives}
+        _select_nodes(lives, arguments, path)
+    groups = {entry: wording.shared(of_nodes) for entry, of_nodes in lives.items() if of_nodes}
     if not groups:
         raise HistoryError(f"{path}: no run that is kept has looked at {arguments.path}")
     if arguments.json:
@@ -111,65 +111,65 @@ def _tell_life(path: Path, arguments: Namespace) -> None:
         _print(line for entry, all_ in groups.items() for line in wording.entry_life(entry, all_))
 
 
-def _entries(history: History, asked: str, path: Path) -> list[EntryName]:
-    """The entries with a path, of every kind. Raises HistoryError if there is none."""
+def _entries(history: History, text: str, path: Path) -> list[EntryName]:
+    """Return the entries of all kinds with a path. Raise HistoryError if there is none."""
     from pytest_synctool.common.wording import nearest, printable
 
-    wanted = printable(os.fsencode(asked))
-    spellings = {wanted} | ({printable(common.destination(asked))} if asked.startswith("/") else set())
-    found = [entry for entry in history.entries if entry.path in spellings]
-    if not found:
+    wanted = printable(os.fsencode(text))
+    spellings = {wanted} | ({printable(shared_options.destination(text))} if text.startswith("/") else set())
+    entries = [entry for entry in history.entries if entry.path in spellings]
+    if not entries:
         hint = nearest(wanted, [entry.path for entry in history.entries])
         raise HistoryError(f"{path}: no run that is kept has looked at {wanted}{hint}")
-    return sorted(found, key=lambda entry: (entry.check, entry.name))
+    return sorted(entries, key=lambda entry: (entry.check, entry.name))
 
 
-def _select(found: dict[EntryName, dict[str, Life]], arguments: Namespace, path: Path) -> None:
-    """Leave the nodes that are asked for. Raises HistoryError for one that no run has seen the entry on."""
+def _select_nodes(lives: dict[EntryName, dict[str, Life]], arguments: Namespace, path: Path) -> None:
+    """Remove all nodes but those of -n. Raise HistoryError for a node on which no run has looked at the entry."""
     from pytest_synctool.common.nodenames import unfold
     from pytest_synctool.common.wording import nearest
 
     wanted = list(dict.fromkeys(unfold(",".join(arguments.node), origin="-n")))
-    known = {node for lives in found.values() for node in lives}
+    known = {node for of_nodes in lives.values() for node in of_nodes}
     for node in wanted:
         if node not in known:
             hint = nearest(node, known)
             raise HistoryError(f"-n: no run in {path} has looked at {arguments.path} on '{node}'{hint}")
-    for entry, lives in found.items():
-        found[entry] = {node: life for node, life in lives.items() if node in set(wanted)}
+    for entry, of_nodes in lives.items():
+        lives[entry] = {node: life for node, life in of_nodes.items() if node in set(wanted)}
 
 
-def _tell_differences(path: Path, arguments: Namespace) -> None:
+def _print_differences(path: Path, arguments: Namespace) -> None:
     from pytest_synctool.report.history import wording
     from pytest_synctool.report.history.comparison import between
     from pytest_synctool.report.history.reader import opened
 
     with opened(path) as history:
-        first, second = sorted((_run(history, text, path) for text in arguments.between), key=lambda run: run.seq)
+        first, second = sorted((_find_run(history, text, path) for text in arguments.between), key=lambda run: run.seq)
         fixes = history.fixes(first, second)
-        found = between(first.started, history.nodes(first), history.nodes(second), fixes)
+        differences = between(first.started, history.nodes(first), history.nodes(second), fixes)
     if arguments.json:
-        changes = [wording.difference_value(difference, nodes) for difference, nodes in found.items()]
+        changes = [wording.difference_value(difference, nodes) for difference, nodes in differences.items()]
         _write_json({"from": wording.run_value(first), "to": wording.run_value(second), "changes": changes})
     else:
-        _print(wording.differences(first, second, found))
+        _print(wording.differences(first, second, differences))
 
 
-def _run(history: History, text: str, path: Path) -> Run:
-    """The run that is meant. Raises HistoryError if that is none or could be several."""
-    if _LAST.fullmatch(text):
+def _find_run(history: History, text: str, path: Path) -> Run:
+    """Return the run with this number or id. Raise HistoryError if none or several match."""
+    if _FROM_THE_END.fullmatch(text):
         if int(text[1:]) > len(history.runs):
             raise HistoryError(f"--between: {text}: {path} has only {len(history.runs)} runs")
         return history.runs[int(text)]
     exact = [run for run in history.runs if run.id == text]
-    found = exact or [run for run in history.runs if text and run.id.startswith(text)]
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    matches = exact or [run for run in history.runs if text and run.id.startswith(text)]
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
         raise HistoryError(f"--between: no run '{text}' in {path}; synctool-history lists them")
-    more = ", ..." if len(found) > _MOST_NAMED else ""
-    names = ", ".join(run.id for run in found[:_MOST_NAMED])
-    raise HistoryError(f"--between: '{text}' could be {len(found)} runs: {names}{more}")
+    more = ", ..." if len(matches) > _MOST_LISTED else ""
+    names = ", ".join(run.id for run in matches[:_MOST_LISTED])
+    raise HistoryError(f"--between: '{text}' could be {len(matches)} runs: {names}{more}")
 
 
 def _print(lines: Iterable[str]) -> None:

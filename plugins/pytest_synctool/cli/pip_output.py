@@ -1,4 +1,4 @@
-"""What pip says of the releases of this program, understood. No input or output."""
+"""A parser of pip's output about the releases of this program. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from packaging.version import InvalidVersion, Version
 NAME: Final = "pytest-synctool"
 
 _AVAILABLE: Final = re.compile(r"^Available versions: (.*)$", re.MULTILINE)
-# Why pip has given up, the telling ones first; a group is told instead of its whole line.
+# Patterns of pip's errors and our messages; the first match counts. {} is the group of the pattern.
 _REASONS: Final = (
     (re.compile(r"No module named '?pip"), "there is no pip for this Python: install it"),
     (
         re.compile(r"DO NOT MATCH THE HASHES"),
-        "what came is not what the package index says that it is: nothing was kept, try again later",
+        "the downloaded file does not have the digest of the package index: nothing was kept, try again later",
     ),
     (
         re.compile(r"connection broken by '.*?([^':\[\]]+?)(?: \([^()']*\))?\W*': /"),
@@ -28,9 +28,9 @@ _REASONS: Final = (
 
 
 def latest(output: str) -> str | None:
-    """The latest version in the output of `pip index versions`; None if it has none."""
-    found = _AVAILABLE.search(output)
-    words = found[1].split(",") if found else []
+    """Return the latest version in the output of `pip index versions`, or None if it lists none."""
+    match = _AVAILABLE.search(output)
+    words = match[1].split(",") if match else []
     return max((word.strip() for word in words if _is_version(word)), key=Version, default=None)
 
 
@@ -42,27 +42,28 @@ def _is_version(word: str) -> bool:
     return True
 
 
-def compared(installed: str, there: str) -> list[str]:
-    """What there is to say of the installed version and the latest release, line by line."""
-    if Version(there) <= Version(installed):
-        than = "" if Version(there) == Version(installed) else f", which is newer than the latest release, {there}"
-        return [f"{NAME} {installed} is installed{than or ': that is the latest release'}"]
+def comparison(installed: str, release: str) -> list[str]:
+    """Return lines that compare the installed version with the latest release."""
+    if Version(release) == Version(installed):
+        return [f"{NAME} {installed} is installed: that is the latest release"]
+    if Version(release) < Version(installed):
+        return [f"{NAME} {installed} is installed, which is newer than the latest release, {release}"]
     return [
-        f"{NAME} {installed} is installed, {there} is there",
+        f"{NAME} {installed} is installed, {release} is available",
         f"to install it: pip install --upgrade {NAME}; to get the file: synctool --download",
     ]
 
 
-def reason(complaints: str) -> str:
-    """Why pip has failed, from what it has said on standard error."""
+def failure(stderr: str) -> str:
+    """Return the reason of a failure, from pip's standard error."""
     for pattern, text in _REASONS:
-        if found := pattern.search(complaints):
-            return text.format(*(group.strip() for group in found.groups()))
-    lines = [line.strip() for line in complaints.splitlines() if line.strip()]
+        if match := pattern.search(stderr):
+            return text.format(*(group.strip() for group in match.groups()))
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")] or lines[-1:]
-    return f"pip failed: {errors[0].removeprefix('ERROR: ')}" if errors else "pip failed without a word"
+    return f"pip failed: {errors[0].removeprefix('ERROR: ')}" if errors else "pip failed without a message"
 
 
 def is_wheel(names: Sequence[str]) -> bool:
-    """Whether one file has come, and is a wheel of this program."""
+    """Return True if the only downloaded file is a wheel of this program."""
     return len(names) == 1 and re.fullmatch(r"pytest_synctool-[A-Za-z0-9_.!+-]+\.whl", names[0]) is not None

@@ -12,7 +12,7 @@ from datetime import date
 
 from pytest_synctool.audit.built_in_checks import checks
 from pytest_synctool.audit.check import Check
-from pytest_synctool.cli import common
+from pytest_synctool.cli import command
 from pytest_synctool.cli.connections import connections_of
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import nodes_in_words, printable
@@ -46,7 +46,7 @@ class Count:
     drifted: int = 0
     errors: int = 0
     unreachable: int = 0
-    status: int = common.OK
+    status: int = command.OK
 
     def add(self, result: NodeResult) -> None:
         """Take up a node."""
@@ -64,9 +64,9 @@ class Count:
         else:
             self.in_sync += 1
         if result.error is not None or Status.ERROR in found:
-            self.status = common.UNREACHED
+            self.status = command.UNREACHABLE
         elif Status.DRIFT in found:
-            self.status = max(self.status, common.FINDINGS)
+            self.status = max(self.status, command.DRIFT)
 
     def told(self, *, restoring: bool) -> str:
         """`12 nodes: 10 in sync, 2 drifted`."""
@@ -116,7 +116,7 @@ class Work:
             self._told.write(sys.stdout.buffer)
         if self._framed and not interrupted:
             print(self.count.told(restoring=self.arguments.restore))
-        return common.INTERRUPTED if interrupted else self.count.status
+        return command.INTERRUPTED if interrupted else self.count.status
 
     def _headline(self) -> str:
         if self.arguments.restore:
@@ -147,7 +147,7 @@ class Work:
         finally:
             log.ended()
             if log.problem is not None:
-                common.complain([f"WARNING the log {log.problem}"])
+                command.print_stderr([f"WARNING the log {log.problem}"])
 
     def _engine(self) -> Engine:
         arguments = self.arguments
@@ -195,7 +195,7 @@ class Work:
                 self._tell(node, result)
         except KeyboardInterrupt:
             waits = "; what is under way goes to its end" if self.changing else ""
-            common.complain([f"synctool: interrupted{waits}"])
+            command.print_stderr([f"synctool: interrupted{waits}"])
             if not self.changing:
                 engine.connections.processes.end_all()
             with suppress(KeyboardInterrupt):
@@ -205,7 +205,7 @@ class Work:
                     del left[node.name]
                     self._tell(node, result)
             if left:
-                common.complain([f"synctool: not done: {fold(left)}"])
+                command.print_stderr([f"synctool: not done: {fold(left)}"])
             return True
         fanout.close()
         return False

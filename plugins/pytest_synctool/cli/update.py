@@ -1,4 +1,4 @@
-"""`synctool --check-update` and `--download`: the latest release, from wherever pip gets packages here."""
+"""`synctool --check-update` and `--download`: the latest release, from the package index that pip is set up for."""
 
 from __future__ import annotations
 
@@ -12,56 +12,56 @@ from pathlib import Path
 from typing import Final
 
 from pytest_synctool import __version__
-from pytest_synctool.cli import common
-from pytest_synctool.cli.pip_output import NAME, compared, is_wheel, latest, reason
+from pytest_synctool.cli import command
+from pytest_synctool.cli.pip_output import NAME, comparison, failure, is_wheel, latest
 
-# pip asks nobody, and does not try for long.
+# pip prompts for nothing, and gives up soon.
 _PIP: Final = ("-P", "-m", "pip", "--no-input", "--disable-pip-version-check", "--no-color", "--retries=1")
 
 
 class _PipError(Exception):
-    """pip has failed; the message says why."""
+    """A failure of pip; the message is the reason."""
 
 
 def run(arguments: Namespace) -> int:
-    """Look for a newer version, or download the latest. The status is 1 if that was not possible."""
+    """Report a newer version, or download the latest. Return 0, or 1 if pip fails."""
     try:
         if arguments.check_update:
             _check(arguments)
         else:
             _download(Path(arguments.download), arguments)
     except _PipError as error:
-        common.complain([f"synctool: {error}"])
-        return common.NOT_FOUND
-    return common.OK
+        command.print_stderr([f"synctool: {error}"])
+        return command.NOT_FOUND
+    return command.OK
 
 
 def _check(arguments: Namespace) -> None:
-    found = latest(_pip(("index", "versions", NAME), arguments))
-    if found is None:
-        raise _PipError("pip names no version: is it too old for `pip index versions`?")
-    for line in compared(__version__, found):
+    release = latest(_pip(("index", "versions", NAME), arguments))
+    if release is None:
+        raise _PipError("pip lists no version: is it too old for `pip index versions`?")
+    for line in comparison(__version__, release):
         print(line)
 
 
 def _download(directory: Path, arguments: Namespace) -> None:
-    # In the same directory, so that the file is there whole or not at all.
+    # A hard link from the same file system makes the complete file appear at once.
     with tempfile.TemporaryDirectory(prefix=".synctool-download-", dir=directory) as temporary:
-        # A wheel is not run to be looked at, as a source archive would be. pip checks what comes against the index.
+        # pip would run a source archive to inspect it. It checks a wheel against the digest in the index.
         _pip(
             ("download", "--no-deps", "--only-binary=:all:", "--progress-bar=off", "--dest", temporary, NAME), arguments
         )
         names = [each.name for each in Path(temporary).iterdir()]
         if not is_wheel(names):
-            raise _PipError(f"what came is not a wheel of {NAME}: {', '.join(names) or 'nothing'}")
-        come, target = Path(temporary, names[0]), directory / names[0]
-        digest = _sha256(come)
+            raise _PipError(f"pip downloaded no wheel of {NAME}, but {', '.join(names) or 'nothing'}")
+        downloaded, target = Path(temporary, names[0]), directory / names[0]
+        digest = _sha256(downloaded)
         try:
-            target.hardlink_to(come)
+            target.hardlink_to(downloaded)
         except FileExistsError:
             if not target.is_file() or _sha256(target) != digest:
-                raise _PipError(f"{target} is there already, and is another file: nothing was changed") from None
-            print(f"{target} is there already, and is the same")
+                raise _PipError(f"{target} exists already with other content: nothing was changed") from None
+            print(f"{target} exists already with the same content")
         else:
             print(f"{target} downloaded")
     print(f"sha256 {digest}")
@@ -69,16 +69,16 @@ def _download(directory: Path, arguments: Namespace) -> None:
 
 
 def _pip(words: Sequence[str], arguments: Namespace) -> str:
-    """The output of a pip command. Raises _PipError where it fails."""
+    """Run a pip command and return its output. Raise _PipError if it fails."""
     command = [sys.executable, *_PIP, f"--timeout={arguments.connect_timeout}", *words]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=arguments.timeout, check=False
         )
     except subprocess.TimeoutExpired:
-        raise _PipError(f"the package index has not answered within {arguments.timeout} s") from None
+        raise _PipError(f"the package index did not answer within {arguments.timeout} s") from None
     if done.returncode != 0:
-        raise _PipError(reason(done.stderr.decode("utf-8", "replace")))
+        raise _PipError(failure(done.stderr.decode("utf-8", "replace")))
     return done.stdout.decode("utf-8", "replace")
 
 

@@ -1,4 +1,4 @@
-"""`synctool --upload`: a file, directory or link of a node becomes a source in overlay/."""
+"""`synctool --upload`: a copy of a file, directory or link of a node as a source in overlay/."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import BinaryIO
 
-from pytest_synctool.cli import common
+from pytest_synctool.cli import command
 from pytest_synctool.cli.connections import connections_of
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import nearest, printable
@@ -27,12 +27,12 @@ from pytest_synctool.upload.upload import Upload
 
 
 def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace) -> int:
-    """Bring a file of a node into overlay/, or tell what would be done.
+    """Copy a file of a node into overlay/, or without -f print the steps.
 
-    The status is 0 if that was done or is not needed, 1 if the node has no such file, 3 if it could not be looked at.
-    Raises SynctoolError for mistakes, and for what cannot be done without harm.
+    Return 0 if the source was written or is the same already, 1 if the node has no such file, 3 if the node or the
+    file is unknown. Raise SynctoolError for mistakes, and if the upload would lose owners, modes or other sources.
     """
-    node = _only(nodes, arguments)
+    node = _only_node(nodes, arguments)
     _check(config, arguments)
     shown = f"{node.name}: {printable(arguments.upload)}"
     with tempfile.TemporaryFile() as stream:
@@ -40,14 +40,14 @@ def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments
             intake, complaints = _fetch(config, node, arguments, stream)
         except (TransportError, RemoteError) as error:
             reason = f"unreachable: {error}" if isinstance(error, TransportError) else str(error)
-            common.complain([f"{node.name}: {reason}"])
-            return common.UNREACHED
+            command.print_stderr([f"{node.name}: {reason}"])
+            return command.UNREACHABLE
         if isinstance(intake.state, Unknown):
-            common.complain([f"{shown} cannot be looked at: {intake.state.reason}"])
-            return common.UNREACHED
+            command.print_stderr([f"{shown} cannot be looked at: {intake.state.reason}"])
+            return command.UNREACHABLE
         if intake.state is ABSENT:
-            common.complain([f"{shown} is missing"])
-            return common.NOT_FOUND
+            command.print_stderr([f"{shown} is missing"])
+            return command.NOT_FOUND
         if not intake.found or intake.found[0].path != arguments.upload:
             raise RepositoryError(f"{shown} is a special file, and cannot be in overlay/")
         proposal = propose(config, repository, node, intake.above, intake.found, arguments.suffix)
@@ -56,40 +56,43 @@ def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments
         if not arguments.quiet:
             print("--fix specified, applying changes" if arguments.fix else "DRY RUN, not doing any updates")
         upload.carry_out(write=arguments.fix)
-    sys.stdout.flush()  # before what is said on the other stream
+    sys.stdout.flush()  # before the warnings on standard error
     special = [f"left out: {printable(path)} is a special file" for path in intake.special]
-    common.complain(f"WARNING {node.name}: {remark}" for remark in (*complaints, *special, *proposal.remarks))
-    return common.OK
+    command.print_stderr(f"WARNING {node.name}: {remark}" for remark in (*complaints, *special, *proposal.remarks))
+    return command.OK
 
 
-def _only(nodes: Sequence[Node], arguments: Namespace) -> Node:
+def _only_node(nodes: Sequence[Node], arguments: Namespace) -> Node:
     if len(nodes) != 1:
         selected = fold(node.name for node in nodes)
         raise SelectionError(f"-u: a file is brought from one node, not from {selected}: name it with -n")
     if arguments.upload == b"/":
-        raise SelectionError("-u: expected a file or directory below /, not all that the node has")
+        raise SelectionError("-u: expected a file or directory below /, not / itself")
     return nodes[0]
 
 
 def _check(config: Config, arguments: Namespace) -> None:
-    """Raises SynctoolError for an unknown group, and for a masterdir that is not the master's."""
+    """Raise SynctoolError for an unknown group, and for a masterdir that is the mirror on a node."""
     suffix = arguments.suffix
     if suffix is not None and suffix not in config.known_groups:
         hint = nearest(suffix, config.known_groups) or f", see {config.path}"
         raise SelectionError(f"-s: no such group '{suffix}'{hint}")
     if os.path.lexists(config.masterdir / MARK):
-        raise RepositoryError(f"{config.masterdir} is a node's copy, which the next --fix of the master replaces")
+        raise RepositoryError(f"{config.masterdir} is a node's mirror, which the next --fix of the controller replaces")
 
 
 def _fetch(config: Config, node: Node, arguments: Namespace, stream: BinaryIO) -> tuple[Intake, list[str]]:
-    """What the node has, and what its tar has to say. Raises TransportError, RemoteError."""
+    """Write the node's archive to `stream`. Return its contents and the messages of the node's tar.
+
+    Raise TransportError and RemoteError.
+    """
     connections = connections_of(config, arguments)
 
     def work(node: Node, _: Turn) -> Answer:
         with closing(connections.to(node)) as connection:
             return connection.run(script(arguments.upload), arguments.timeout, stream)
 
-    fanout = Fanout(work, 1)  # not in this thread, so that Ctrl-C finds what is to be ended
+    fanout = Fanout(work, 1)  # in another thread, so that Ctrl-C can end its processes
     try:
         answer = fanout.result(node)
     finally:

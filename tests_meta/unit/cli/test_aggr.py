@@ -1,4 +1,4 @@
-"""`synctool-aggr` as a filter in a process of its own."""
+"""`synctool-aggr` as a filter, in its own process."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ COMMAND = str(Path(sys.executable).with_name("synctool-aggr"))
 
 
 def run(*arguments: str, data: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run it to its end."""
+    """Run the command to its end."""
     done = subprocess.run([COMMAND, *arguments], input=data, cwd=cwd, capture_output=True, timeout=60, check=False)
     assert b"Traceback" not in done.stderr
     return done
 
 
 def test_a_filter() -> None:
-    """Lines without a node come first; the last line needs no newline."""
+    """Lines without a node come first. The last line needs no newline."""
     done = run(data=b"node1: a\nstray\nnode2: a\n\xff\xfe\nnode3: \xff\0")
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == b"stray\n\xff\xfe\nnode[1-2]:\n    a\nnode3:\n    \xff\0\n"
@@ -32,7 +32,7 @@ def test_nothing_to_read() -> None:
 
 
 def test_files(tmp_path: Path) -> None:
-    """One after the other, with standard input among them; a file that cannot be read does not keep from the others."""
+    """The command reads files in order, with standard input as one of them. It skips an unreadable file."""
     for name, text in (("one", "n1: a\nn2: a\n"), ("-two", "n1: b\n")):
         (tmp_path / name).write_text(text)
     done = run("one", "gone", str(tmp_path), "-", "--", "-two", data=b"n2: b\n", cwd=tmp_path)
@@ -65,14 +65,14 @@ def test_a_full_disk() -> None:
 
 @pytest.mark.parametrize("twice", [False, True])
 def test_interrupted(twice: bool) -> None:
-    """Ctrl-C is meant for the command in front as well: what that says until its end is told; a second ends at once."""
+    """After Ctrl-C the filter prints the rest of its input. A second Ctrl-C ends it at once."""
     with subprocess.Popen([COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
             process.stdin.write(b"n1: a\nstray\n")
             process.stdin.flush()
-            assert process.stdout.readline() == b"stray\n"  # so it has begun to read
+            assert process.stdout.readline() == b"stray\n"  # the filter is reading
             process.send_signal(signal.SIGINT)
             process.stdin.write(b"n2: a\nmore\n")
             process.stdin.flush()

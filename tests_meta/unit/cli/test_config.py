@@ -1,4 +1,4 @@
-"""`synctool-config`: what it tells of nodes, groups and settings, and the findings of lint as lines."""
+"""`synctool-config`: nodes, groups and settings, and the findings of lint as lines."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ Config = Callable[..., Ended]
 
 @pytest.fixture
 def config(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Config:
-    """Runs the command where the configuration is; returns the status and the lines of both outputs."""
+    """Return a function that runs the command beside the configuration.
+
+    It returns the exit status and the lines of standard output and standard error.
+    """
     (tmp_path / "master/overlay").mkdir(parents=True)
     (tmp_path / "synctool.conf").write_text(CONF)
     monkeypatch.chdir(tmp_path)
@@ -72,7 +75,7 @@ def config(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     ],
 )
 def test_names(config: Config, arguments: str, expected: str) -> None:
-    """One a line: nodes in the order of the configuration, groups of a node by importance."""
+    """One name per line: nodes in the order of the configuration, groups of a node by importance."""
     assert config(*arguments.split()) == (0, expected.split(), [])
 
 
@@ -95,7 +98,7 @@ def test_groups(config: Config) -> None:
     ],
 )
 def test_columns(config: Config, arguments: str, expected: list[str]) -> None:
-    """In a fixed order, whatever the order of the options."""
+    """Columns have a fixed order. The order of the options does not matter."""
     assert config(*arguments.split()) == (0, expected, [])
 
 
@@ -126,19 +129,19 @@ def test_settings(config: Config, tmp_path: Path, arguments: str, expected: list
 
 
 def test_every_keyword_is_a_setting(config: Config, tmp_path: Path) -> None:
-    """But for those of nodes and groups, and what is gone when the files have been read."""
-    found = settings(load(tmp_path / "synctool.conf"))
-    assert set(found) == set(SHAPES) - {"node", "group", "ignore_node", "include"}
+    """Keywords of nodes, groups and includes are the exceptions."""
+    names = set(settings(load(tmp_path / "synctool.conf")))
+    assert names == set(SHAPES) - {"node", "group", "ignore_node", "include"}
 
 
 def test_json(config: Config, tmp_path: Path) -> None:
-    """All of it, in the order of the configuration."""
+    """The JSON has everything, in the order of the configuration."""
     status, out, err = config("--json")
     assert (status, err) == (0, [])
-    found = json.loads("\n".join(out))
-    assert list(found) == ["path", "nodes", "groups", "settings"]
-    assert list(found["nodes"]) == ["node1", "node2", "node10", "node4", "old1"]
-    assert found["nodes"]["node4"] == {
+    value = json.loads("\n".join(out))
+    assert list(value) == ["path", "nodes", "groups", "settings"]
+    assert list(value["nodes"]) == ["node1", "node2", "node10", "node4", "old1"]
+    assert value["nodes"]["node4"] == {
         "groups": ["node4", "batch", "sched", "rack3", "all"],
         "address": "node4",
         "hostname": "node4",
@@ -146,15 +149,15 @@ def test_json(config: Config, tmp_path: Path) -> None:
         "rsync": True,
         "ignored": True,
     }
-    assert found["groups"]["batch"] == ["node2", "node10", "node4"]
-    assert found["settings"]["masterdir"] == str(tmp_path / "master")
-    assert found["settings"]["ssh_cmd"] == ["ssh", "-F", "a file"]
-    assert found["settings"]["num_proc"] == 7
-    assert found["settings"]["logfile"] is None
+    assert value["groups"]["batch"] == ["node2", "node10", "node4"]
+    assert value["settings"]["masterdir"] == str(tmp_path / "master")
+    assert value["settings"]["ssh_cmd"] == ["ssh", "-F", "a file"]
+    assert value["settings"]["num_proc"] == 7
+    assert value["settings"]["logfile"] is None
 
 
 def test_check(config: Config, tmp_path: Path) -> None:
-    """The findings of lint, a line each, with the rule behind."""
+    """A finding of lint is a line that ends with its rule."""
     (tmp_path / "master/overlay/good._all").touch()
     conf = "masterdir master\nnode node1 batch\n"
     (tmp_path / "synctool.conf").write_text(conf)
@@ -172,7 +175,7 @@ def test_check(config: Config, tmp_path: Path) -> None:
     ]
 
 
-def test_check_of_what_cannot_be_used(config: Config, tmp_path: Path) -> None:
+def test_check_of_an_unusable_repository(config: Config, tmp_path: Path) -> None:
     (tmp_path / "master/overlay/.._all").touch()
     assert config("--check")[:2] == (2, [])
     (tmp_path / "synctool.conf").write_text("masterdir master\nnod node1\n")
@@ -184,11 +187,11 @@ def test_check_of_what_cannot_be_used(config: Config, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "nothing to tell: expected -l, -L, -n, -g"),
-        ("-f", "nothing to tell: expected -l, -L, -n, -g"),
+        ("", "nothing to print: expected -l, -L, -n, -g"),
+        ("-f", "nothing to print: expected -l, -L, -n, -g"),
         ("-l -L", "-L lists all groups: it goes with -f only"),
         ("-L -n node1", "-L lists all groups: it goes with -f only"),
-        ("-n node1 -g batch", "-n tells the groups of nodes, and -g the nodes of groups"),
+        ("-n node1 -g batch", "-n prints the groups of nodes, -g the nodes of groups"),
         ("-m -l", "--masterdir goes with no other option but -c"),
         ("--json -n node1", "--json goes with no other option but -c"),
         ("--check -f", "--check goes with no other option but -c"),

@@ -1,4 +1,4 @@
-"""`synctool-history` on recorded runs, in a process of its own; and what it is made of, as values."""
+"""`synctool-history` on recorded runs, in its own process; and durations as words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATH = Path("reports", "history.sqlite")
 
 
 def command(directory: Path, *arguments: str, status: int = 0) -> str:
-    """What it prints: on standard output if all is well, else on standard error."""
+    """Run the command. Return standard output if `status` is 0, else standard error."""
     done = subprocess.run(
         [COMMAND, *arguments], cwd=directory, capture_output=True, text=True, timeout=60, check=False,
         env={**os.environ, "TZ": "UTC"},
@@ -36,14 +36,14 @@ def command(directory: Path, *arguments: str, status: int = 0) -> str:
     return done.stdout or done.stderr
 
 
-def asked_for(number: int, _: str, entry: EntryName) -> str:
-    """The signatures at a run: something else is asked for of b from the third one on."""
+def signature(number: int, _: str, entry: EntryName) -> str:
+    """Return the signature of an entry at a run. That of /etc/b changes with the third run."""
     return "new" if number >= 2 and entry.name == "/etc/b" else "old"
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """A directory with some runs: a is changed on nodes and fixed, b asked for otherwise, c drifts and goes."""
+    """A directory with runs: nodes change a and it is fixed, the masterdir changes b, the drift of c ends by itself."""
     steps: list[tuple[str, dict[str, str | None]]] = [
         ("audit", {"n1": "...", "n2": "...", "n3": "...", "old": "..."}),
         ("audit", {"n1": "d.d", "n2": "d..", "n3": None}),
@@ -52,7 +52,7 @@ def site(tmp_path: Path) -> Path:
     ]
     for number, (mode, nodes) in enumerate(steps):
         one = run(number, nodes, mode, complete=number != 1)
-        assert record(tmp_path / PATH, one, partial(asked_for, number), 100).problem is None
+        assert record(tmp_path / PATH, one, partial(signature, number), 100).problem is None
     return tmp_path
 
 
@@ -66,8 +66,8 @@ def test_runs(site: Path) -> None:
         "-1  run-0003  2026-01-04 00:00:00  2 minutes  audit  root@admin1      4        1        2      0       1\n"
     )
     assert [line.split()[0] for line in command(site, "-N2").splitlines()[1:]] == ["-2", "-1"]
-    found = json.loads(command(site, "--json", "--last", "1"))
-    assert found == {
+    value = json.loads(command(site, "--json", "--last", "1"))
+    assert value == {
         "version": 1,
         "runs": [
             {
@@ -87,7 +87,7 @@ def test_runs(site: Path) -> None:
 
 class TestLife:
     def test_corrective(self, site: Path) -> None:
-        """Nodes alike are told once."""
+        """Nodes with the same history are printed once."""
         assert command(site, "/etc/a") == (
             "/etc/a (overlay)\n"
             "  n[1-2]:\n"
@@ -113,8 +113,8 @@ class TestLife:
             "        the masterdir was changed; intentional change, fixed by root@admin1",
         ]
 
-    def test_what_is_run_in_any_case(self, tmp_path: Path) -> None:
-        """Nothing was wrong, so nothing was put right."""
+    def test_tasks(self, tmp_path: Path) -> None:
+        """A task runs without drift, so it repairs nothing."""
         task = EntryName("synctool_checks/test_tasks.py", "/check")
         outcomes = [
             Outcome(Status.FIXED, "ran tasks/check._all"),
@@ -149,8 +149,8 @@ class TestLife:
         assert lines[12] == "        the node was changed; waived: for a test, until 2030-01-01"
 
     def test_json(self, site: Path) -> None:
-        found = json.loads(command(site, "--json", "/etc/a", "-n", "n1,n2"))
-        assert found == {
+        value = json.loads(command(site, "--json", "/etc/a", "-n", "n1,n2"))
+        assert value == {
             "version": 1,
             "entries": [
                 {
@@ -196,7 +196,7 @@ class TestLife:
         assert problem in command(site, *arguments, status=2)
 
     def test_odd_names(self, tmp_path: Path) -> None:
-        """They are told printable, and asked for as they are."""
+        """Output escapes unprintable characters. Arguments contain them unescaped."""
         one = run(0, {})
         names = (EntryName("synctool_checks/test_overlay.py", "/etc/a%0A%FF"), EntryName("checks/test_own.py", "/x"))
         one.nodes.append(NodeRecord("n1", names, ((0, Outcome(Status.DRIFT, "miss\x1bing")),)))
@@ -231,7 +231,7 @@ class TestBetween:
         assert command(site, "--between", "-1", "-2") == command(site, "--between", "-2", "-1")
 
     def test_others(self, site: Path) -> None:
-        """Unreachable, gone without a repair, and what nobody looked at again."""
+        """Unreachable nodes, drift that ended without a repair, and drift that no later run looked at."""
         assert command(site, "--between", "-4", "-3").splitlines()[2:4] == [
             "could not be looked at any more:",
             "  n3: unreachable: no answer",
@@ -252,8 +252,8 @@ class TestBetween:
         assert command(site, "--between", "-1", "-1").splitlines()[2:] == ["nothing has changed"]
 
     def test_json(self, site: Path) -> None:
-        found = json.loads(command(site, "--json", "--between", "run-0001", "run-0002"))
-        assert [found["version"], found["from"]["id"], found["to"]["id"]] == [1, "run-0001", "run-0002"]
+        value = json.loads(command(site, "--json", "--between", "run-0001", "run-0002"))
+        assert [value["version"], value["from"]["id"], value["to"]["id"]] == [1, "run-0001", "run-0002"]
         assert {
             "what": "fixed",
             "nodes": ["n1", "n2"],
@@ -264,7 +264,7 @@ class TestBetween:
             "cause": "node",
             "kind": "corrective",
             "fixed_by": "root@admin1",
-        } in found["changes"]  # fmt: skip
+        } in value["changes"]  # fmt: skip
 
     @pytest.mark.parametrize(
         ("one", "problem"),
@@ -291,7 +291,7 @@ class TestFile:
         [(b"", "is empty"), (b"garbage" * 1000, "is damaged: the next run will set it aside and begin anew")],
     )
     def test_it_is_damaged(self, tmp_path: Path, content: bytes, problem: str) -> None:
-        """It is not set aside by who only reads."""
+        """A command that only reads does not set the file aside."""
         (tmp_path / "history.sqlite").write_bytes(content)
         before = snapshot(tmp_path)
         assert problem in command(tmp_path, "--reports", ".", status=2)
@@ -305,7 +305,7 @@ class TestFile:
 
     @pytest.mark.skipif(not IS_ROOT, reason="needs root to become somebody else")
     def test_somebody_else_may_read(self, open_directory: Path) -> None:
-        """Where it cannot be written: a directory and files of root."""
+        """Another user can read the history without write permission."""
         record(open_directory / PATH, run(0, {"n1": "d"}), unchanged, 10)
         before = snapshot(open_directory)
         os.seteuid(NOBODY)

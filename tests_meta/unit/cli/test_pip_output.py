@@ -1,9 +1,9 @@
-"""What pip says of releases: versions are compared as versions, and a failure is told in one line."""
+"""The parser of pip's output: it compares versions as versions, and returns a failure as one line."""
 
 from __future__ import annotations
 
 import pytest
-from pytest_synctool.cli.pip_output import NAME, compared, is_wheel, latest, reason
+from pytest_synctool.cli.pip_output import NAME, comparison, failure, is_wheel, latest
 
 OUTPUT = f"{NAME} (0.10.0)\nAvailable versions: 0.10.0, 0.9.0, 0.2.0rc1\n  INSTALLED: 0.1.0\n  LATEST:    0.10.0\n"
 AT = "<pip._vendor.urllib3.connection.HTTPConnection object at 0x7>"
@@ -29,12 +29,12 @@ def test_the_latest(output: str, version: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("installed", "there", "said"),
+    ("installed", "release", "expected"),
     [
         ("0.1.0", "0.1.0", f"{NAME} 0.1.0 is installed: that is the latest release"),
         ("0.1", "0.1.0", f"{NAME} 0.1 is installed: that is the latest release"),
-        ("0.9.0", "0.10.0", f"{NAME} 0.9.0 is installed, 0.10.0 is there"),
-        ("0.2.0.dev1", "0.2.0", f"{NAME} 0.2.0.dev1 is installed, 0.2.0 is there"),
+        ("0.9.0", "0.10.0", f"{NAME} 0.9.0 is installed, 0.10.0 is available"),
+        ("0.2.0.dev1", "0.2.0", f"{NAME} 0.2.0.dev1 is installed, 0.2.0 is available"),
         (
             "0.3.dev1",
             "0.2.0",
@@ -42,16 +42,16 @@ def test_the_latest(output: str, version: str | None) -> None:
         ),
     ],
 )
-def test_compared(installed: str, there: str, said: str) -> None:
-    first, *how = compared(installed, there)
-    assert first == said
-    assert bool(how) is first.endswith("is there")
+def test_comparison(installed: str, release: str, expected: str) -> None:
+    first, *instructions = comparison(installed, release)
+    assert first == expected
+    assert bool(instructions) is first.endswith("is available")
 
 
 @pytest.mark.parametrize(
-    ("complaints", "said"),
+    ("stderr", "expected"),
     [
-        # As pip 23.2 and pip 26.3 write it.
+        # The output of pip 23.2 and of pip 26.3.
         (
             RETRY.format(f"NewConnectionError('{AT}: {REFUSED}')"),
             "the package index cannot be reached: Connection refused",
@@ -79,7 +79,7 @@ def test_compared(installed: str, there: str, said: str) -> None:
         ("ERROR: No matching distribution found for x", f"the package index that pip uses has no release of {NAME}"),
         (
             "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If",
-            "what came is not what the package index says that it is: nothing was kept, try again later",
+            "the downloaded file does not have the digest of the package index: nothing was kept, try again later",
         ),
         (
             "/usr/bin/python3: No module named pip",
@@ -87,11 +87,11 @@ def test_compared(installed: str, there: str, said: str) -> None:
         ),
         ("WARNING: a\nERROR: b\nc", "pip failed: b"),
         ("a\nb\n", "pip failed: b"),
-        ("", "pip failed without a word"),
+        ("", "pip failed without a message"),
     ],
 )
-def test_failures(complaints: str, said: str) -> None:
-    assert reason(complaints) == said
+def test_failures(stderr: str, expected: str) -> None:
+    assert failure(stderr) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The commands: what they print, in the documentation's words, and their exit statuses. None contacts a node."""
+"""The output of the commands, in the documentation's words, and their exit statuses. None contacts a node."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SCRIPTS = Path(sys.executable).parent
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended."""
+    """The result of a command."""
 
     status: int
     out: list[str]
@@ -47,7 +47,7 @@ class Ended:
 
 
 class Cluster:
-    """A directory with synctool.conf and masterdir, in which commands are run in this process."""
+    """A directory with synctool.conf and masterdir, in which commands run in this process."""
 
     def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.directory = directory
@@ -55,11 +55,11 @@ class Cluster:
         self.capsys = capsys
 
     def synctool(self, *arguments: str) -> Ended:
-        """Run synctool."""
+        """Run `synctool`."""
         return self._ended(synctool_command.main(arguments))
 
     def config(self, *arguments: str) -> Ended:
-        """Run synctool-config."""
+        """Run `synctool-config`."""
         return self._ended(config_command.main(arguments))
 
     def _ended(self, status: int) -> Ended:
@@ -70,7 +70,7 @@ class Cluster:
 
 @pytest.fixture
 def cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    """Some nodes, two of them ignored, and an empty overlay. Nothing may be started in this process."""
+    """Some nodes, two of them ignored, and an empty overlay. A command that starts a process fails the test."""
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a process was started")
@@ -84,7 +84,7 @@ def cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
 
 
 def chosen(ended: Ended) -> list[str]:
-    """The nodes of an answer to -r."""
+    """Return the nodes in the output of -r."""
     assert ended.status == 0, ended.err
     return [line.partition(":")[0] for line in ended.out]
 
@@ -140,8 +140,8 @@ class TestReference:
         plant(cluster.master, tree)
         ended = cluster.synctool("-q", "-n", "node2", "-r", path)
         conf, hint = str(cluster.directory / "synctool.conf"), "(did you mean 'batch'?)"
-        said = [f"node2:     {line.replace('CONF', conf).replace('HINT', hint)}" for line in reasons]
-        assert ended == Ended(1, [f"node2: {path} is not in the overlay tree", *said], [])
+        remarks = [f"node2:     {line.replace('CONF', conf).replace('HINT', hint)}" for line in reasons]
+        assert ended == Ended(1, [f"node2: {path} is not in the overlay tree", *remarks], [])
 
     @pytest.mark.parametrize(
         "path",
@@ -182,7 +182,7 @@ class TestReference:
                 assert (ended.status, len(ended.out), ended.err) == (status, 1, [])
                 assert ended.out[0].isprintable()
 
-    def test_what_was_left_out_is_a_warning(self, cluster: Cluster) -> None:
+    def test_a_skipped_source_is_a_warning(self, cluster: Cluster) -> None:
         plant(cluster.master, "overlay/f._all", "overlay/g", "delete/f._all")
         warnings = [
             "WARNING overlay/g: skipped, no group extension (expected a name like fstab._all)",
@@ -228,7 +228,7 @@ class TestSelection:
         ],
     )
     def test_nodes(self, cluster: Cluster, arguments: str, expected: str | None) -> None:
-        """An exclusion wins, and also over an ignored node that is named."""
+        """An exclusion wins, even over an ignored node that -n names."""
         plant(cluster.master, "overlay/f._all")
         if expected is None:
             assert cluster.synctool("-r", "/f", *arguments.split()).status == 2
@@ -288,18 +288,18 @@ class TestManifest:
     """`synctool --manifest`."""
 
     def manifest(self, cluster: Cluster, *arguments: str) -> Mapping[str, Mapping[str, object]]:
-        """What it prints."""
+        """Return the printed JSON."""
         ended = cluster.synctool("--manifest", *arguments)
         assert ended.status == 0, ended.err
-        found: Mapping[str, Mapping[str, object]] = json.loads("\n".join(ended.out))
-        return found
+        value: Mapping[str, Mapping[str, object]] = json.loads("\n".join(ended.out))
+        return value
 
     def test_every_node(self, cluster: Cluster) -> None:
         plant(cluster.master, "overlay/f._batch")
-        found = self.manifest(cluster)
-        assert list(found) == ["node1", "node2", "node10", "node4", "old1"]
-        assert [name for name, says in found.items() if "ignored" in says] == ["node4", "old1"]
-        assert [name for name, says in found.items() if says["overlay"]] == ["node2", "node10", "node4"]
+        manifest = self.manifest(cluster)
+        assert list(manifest) == ["node1", "node2", "node10", "node4", "old1"]
+        assert [name for name, node in manifest.items() if "ignored" in node] == ["node4", "old1"]
+        assert [name for name, node in manifest.items() if node["overlay"]] == ["node2", "node10", "node4"]
 
     @pytest.mark.parametrize(
         ("arguments", "expected"),
@@ -326,7 +326,7 @@ class TestManifest:
 
 
 class TestMistakes:
-    """Exit status 2, and what to do instead."""
+    """Exit status 2, and a message that names the mistake."""
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -339,6 +339,8 @@ class TestMistakes:
             (["--restore", "-f"], "-f does not go with --restore, which puts back what -f has changed"),
             (["--unix", "-f"], "-f does not go with --unix, which shows what -f would do"),
             (["--no-saved"], "--no-saved needs -f: nothing else replaces files"),
+            (["-s", "batch"], "-s needs -u: it is the group extension of an upload"),
+            (["--show-sensitive"], "--show-sensitive needs -d"),
             *(
                 (
                     ["-f", f"--saved-dir={name}"],
@@ -365,7 +367,7 @@ class TestMistakes:
 
     @pytest.mark.parametrize("command", [Cluster.synctool, Cluster.config])
     def test_configurations(self, cluster: Cluster, command: Callable[..., Ended]) -> None:
-        """Every problem has a line."""
+        """Each problem is one line."""
         action = "-v" if command is Cluster.synctool else "-l"
         assert command(cluster, action, "-c", "gone.conf").err == [
             f"{cluster.directory / 'gone.conf'}: no such file (named by -c)"
@@ -381,7 +383,9 @@ class TestMistakes:
         assert ended.status == 2
         assert str(cluster.directory / "synctool.conf") in ended.err[0]
 
-    def test_the_configuration_is_found(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_variable_and_the_option_name_a_configuration(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         for name in ("variable", "option"):
             (cluster.directory / f"{name}.conf").write_text(f"masterdir master\nnode {name}\n")
         monkeypatch.setenv("SYNCTOOL_CONF", "variable.conf")
@@ -435,7 +439,7 @@ class TestConfig:
         assert (ended.status, ended.out) == (2, [])
 
     def test_scan_attributes(self, cluster: Cluster) -> None:
-        """The tree is asked, not an attributes.yaml that is there already, however bad."""
+        """The command reads overlay/, not an existing attributes.yaml, which may be invalid."""
         plant(cluster.master, "overlay/f._all", "overlay/f._batch", "overlay/g", "overlay/h._none", "delete/x._all")
         for name, mode in (("f._all", 0o644), ("f._batch", 0o600), ("h._none", 0o644)):
             (cluster.master / "overlay" / name).chmod(mode)
@@ -444,10 +448,10 @@ class TestConfig:
         assert ended.status == 0
         assert ended.err == ["WARNING overlay/g: skipped, no group extension (expected a name like fstab._all)"]
         text = "\n".join(ended.out)
-        said = {name: rule["mode"] for rule in yaml.safe_load(text) if "mode" in rule for name in _names(rule)}
-        assert said == {"overlay/f._all": "0644", "overlay/f._batch": "0600", "/h": "0644"}
-        found = load(cluster.directory / "synctool.conf")
-        assert attributes.parse(text, cluster.master / "attributes.yaml", found.known_groups).rules
+        modes = {name: rule["mode"] for rule in yaml.safe_load(text) if "mode" in rule for name in _names(rule)}
+        assert modes == {"overlay/f._all": "0644", "overlay/f._batch": "0600", "/h": "0644"}
+        config = load(cluster.directory / "synctool.conf")
+        assert attributes.parse(text, cluster.master / "attributes.yaml", config.known_groups).rules
 
 
 def _names(rule: Mapping[str, object]) -> list[str]:
@@ -456,10 +460,10 @@ def _names(rule: Mapping[str, object]) -> list[str]:
 
 
 class TestInstalled:
-    """The commands as they are installed, each in its own process."""
+    """The installed commands, each in its own process."""
 
     def run(self, directory: Path, *command: str | bytes, **environment: str) -> subprocess.CompletedProcess[bytes]:
-        """Run a command where every ssh leaves a trace."""
+        """Run a command. Fail if it calls ssh or prints a traceback."""
         trap = directory / "bin" / "ssh"
         if not trap.exists():
             trap.parent.mkdir()
@@ -489,7 +493,7 @@ class TestInstalled:
 
     @pytest.mark.parametrize("options", ["-v", "--manifest", "-r /f", "--help"])
     def test_broken_pipe(self, directory: Path, options: str) -> None:
-        """`synctool -v | head -1`, with a reader that is gone before anything is written."""
+        """`synctool -v | true`: the reader exits before the command writes."""
         for number in range(200):
             (directory / f"master/overlay/{'x' * 200}{number}._all").touch()
         command = f'set -o pipefail; "{SCRIPTS}/synctool" {options} | true'
@@ -498,7 +502,7 @@ class TestInstalled:
 
     @pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
     def test_closed_streams(self, directory: Path, streams: str) -> None:
-        """As if they led to /dev/null, which a file or connection that is opened later never does."""
+        """A closed stream is like /dev/null: no file or connection that is opened later gets its output."""
         command = f'"{SCRIPTS}/synctool" --manifest -n node1 {streams}; "{SCRIPTS}/synctool-config" -S nope {streams}'
         done = self.run(directory, "sh", "-c", command)
         assert (done.returncode, done.stdout == b"", done.stderr == b"") == (
@@ -513,7 +517,7 @@ class TestInstalled:
 
     @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
     def test_any_locale(self, directory: Path, encoding: str) -> None:
-        """What a terminal cannot show is no reason to fail; files are UTF-8."""
+        """Characters that the terminal cannot show do not fail the command. Files are UTF-8."""
         (directory / "master/overlay/日本._all").touch()
         command = [str(SCRIPTS / "synctool"), "-r", "/日本", "-n", "node1"]
         done = self.run(directory, *command, PYTHONIOENCODING=encoding, PYTHONUTF8="1")
@@ -536,7 +540,7 @@ class TestInstalled:
         ],
     )
     def test_nothing_heavy_is_imported(self, directory: Path, module: str, arguments: list[str]) -> None:
-        """The commands have to start at once."""
+        """The commands start fast, because they import little."""
         text = (
             f"import sys; from pytest_synctool.cli.{module} import main; assert main({arguments!r}) == 0;"
             "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
@@ -548,9 +552,9 @@ class TestInstalled:
         assert not imported & {"pytest", "_pytest", "testinfra", "xdist", "jsonschema", "asyncio", "yaml"}
 
     def test_nothing_of_pytest_runs_commands(self, directory: Path) -> None:
-        """What dsh and dcp load when they go to nodes."""
+        """dsh and dcp import nothing of pytest to run commands on nodes."""
         text = (
-            "import sys; from pytest_synctool.dsh import runner as conductor, copying, multiplex, output as speech;"
+            "import sys; from pytest_synctool.dsh import copying, multiplex, output, runner;"
             "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
         )
         done = self.run(directory, sys.executable, "-c", text)

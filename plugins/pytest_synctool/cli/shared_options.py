@@ -1,0 +1,126 @@
+"""The options that several commands have, and the types of their values."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from pytest_synctool import __version__
+from pytest_synctool.cli import command
+from pytest_synctool.errors import ConfigError
+
+if TYPE_CHECKING:
+    from argparse import _ActionsContainer as Options  # a parser, or a group of its options
+
+    from pytest_synctool.config import Config
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Print only the mistake and exit: argparse would print a usage of many lines above it."""
+        self.exit(command.FAILED, f"{self.prog}: error: {message}\n")
+
+
+def bare_parser(name: str, description: str, epilog: str = "") -> ArgumentParser:
+    """Return a parser for a command that reads no configuration."""
+    parser = _Parser(prog=name, description=description, epilog=epilog, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__} (pytest-synctool)")
+    return parser
+
+
+def configured_parser(name: str, description: str, epilog: str = "") -> ArgumentParser:
+    """Return a parser for a command that reads the configuration."""
+    parser = bare_parser(name, description, epilog)
+    parser.add_argument(
+        "-c",
+        "--conf",
+        metavar="FILE",
+        help="the configuration file; by default $SYNCTOOL_CONF, ./synctool.conf or /var/lib/synctool/synctool.conf, "
+        "or synctool.yaml in one of these directories",
+    )
+    return parser
+
+
+def add_flags(options: Options, *rows: tuple[str, ...]) -> None:
+    """Add options without a value. A row is the spellings of an option and then its help."""
+    for *spellings, help_ in rows:
+        options.add_argument(*spellings, action="store_true", help=help_)
+
+
+def add_repeatable(options: Options, *rows: tuple[str, str, str], metavar: str = "LIST") -> None:
+    """Add options that can be repeated; their values are collected in a list. A row: short, long, help.
+
+    With the metavar FILE, values are absolute paths on nodes.
+    """
+    kind = destination if metavar == "FILE" else str
+    for short, long, help_ in rows:
+        options.add_argument(short, long, metavar=metavar, action="append", default=[], type=kind, help=help_)
+
+
+def add_parallelism(parser: ArgumentParser) -> None:
+    """Add the options of commands that contact many nodes at once."""
+    parser.add_argument(
+        "-p", "--numproc", metavar="N", type=number, help="contact at most N nodes at once (default: num_proc)"
+    )
+    parser.add_argument(
+        "--connect-timeout",
+        metavar="SECONDS",
+        type=number,
+        default=10,
+        help="time limit for a connection (default: %(default)s)",
+    )
+
+
+def number(text: str) -> int:
+    """Parse an integer from 1 to 999999."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1_000_000):
+        raise ArgumentTypeError(f"expected a number from 1 to 999999, not {text!r}")
+    return int(text)
+
+
+def number_or_zero(text: str) -> int:
+    """Parse an integer from 0 to 999999."""
+    return 0 if text == "0" else number(text)
+
+
+def seconds(text: str) -> float:
+    """Parse a time limit."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise ArgumentTypeError(f"expected a number of seconds, not {text!r}")
+    return value
+
+
+def destination(text: str) -> bytes:
+    """Parse an absolute path on a node into its shortest spelling."""
+    from pytest_synctool.common.wording import printable
+
+    path = os.fsencode(text)
+    if not path.startswith(b"/"):
+        raise ArgumentTypeError(f"expected an absolute path like /etc/fstab, not '{printable(path)}'")
+    return re.sub(b"^/+", b"/", os.path.normpath(path))
+
+
+def find_configuration(arguments: Namespace) -> Path:
+    """Return the path of the configuration file. Raise ConfigError if there is none."""
+    from pytest_synctool.config import find
+
+    if arguments.conf == "":  # -c "$UNSET" must not select another cluster
+        raise ConfigError("-c: expected a file, not an empty name")
+    return find(arguments.conf, None, os.environ, Path.cwd(), option="-c", ini_key=None)
+
+
+def require_program(words: Sequence[str], keyword: str, config: Config) -> None:
+    """Raise ConfigError if this machine does not have the program that `keyword` of the configuration names."""
+    import shutil
+
+    if shutil.which(words[0]) is None:
+        raise ConfigError(f"{config.path}: '{keyword}': there is no command {words[0]!r} on this machine")

@@ -1,0 +1,200 @@
+"""The options of `synctool`, and the combinations of them that are mistakes."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from typing import Final
+
+from pytest_synctool.cli import shared_options
+from pytest_synctool.cli.selection import add_selection
+from pytest_synctool.cli.shared_options import add_flags, add_repeatable
+
+_STATUSES: Final = (
+    "Exit status: 0 if every entry is in sync, fixed or waived; 1 if an entry differs, if no selected node has the "
+    "FILE of -r or -u, or if --check-update or --download fails; 2 for a mistake in the command line, the "
+    "configuration or the masterdir; 3 if a node is unreachable or an entry could not be compared."
+)
+# The fields of the parsed arguments that hold an option.
+_SELECTION: Final = "-n, -g, -x and -X"
+_FIELDS: Final = {
+    **{"-d": ("diff",), "-u": ("upload",), "--check-update": ("check_update",), "--download": ("download",)},
+    **{"--manifest": ("manifest",), "-r": ("ref",), "-f": ("fix",), "--restore": ("restore",), "-t": ("tasks",)},
+    **{"-1": ("single",), "--unix": ("unix",), "-a": ("aggregate",), "--skip-rsync": ("skip_rsync",)},
+    **{"--nodename": ("nodename",), "--no-saved": ("no_saved",), "--saved-dir": ("saved_dir",)},
+    **{"-q": ("quiet",), "-v": ("verbose",), "-s": ("suffix",), "--show-sensitive": ("show_sensitive",)},
+    _SELECTION: ("node", "group", "exclude", "exclude_group"),
+}
+_OF_RUNS: Final = ("-f", "--restore", "-t", "-1", "--unix", "-a", "--skip-rsync", "--nodename")
+# The options that are no run of their own kind, with the options of runs that they accept.
+_ACTIONS: Final = {"-d": ("--nodename", "-a"), "-u": ("--nodename", "-f"), "--check-update": (), "--download": ()}
+_NOT_WITH_ACTIONS: Final = (*_ACTIONS, "--manifest", "-r", *_OF_RUNS, "--no-saved", "--saved-dir")
+# No option of the first column goes with the second.
+_EXCLUSIONS: Final = (
+    (("-q",), "-v", ": one asks for less, the other for more"),
+    (("--manifest",), "-r", ": a manifest has every destination"),
+    (("--manifest",), "-v", ": remarks are not JSON"),
+    *(
+        ([option for option in _NOT_WITH_ACTIONS if option not in (action, *accepted)], action, ": one thing at a time")
+        for action, accepted in _ACTIONS.items()
+    ),
+    (("--check-update", "--download"), _SELECTION, ": it is about no node"),
+    (_OF_RUNS, "--manifest", ", which contacts no node"),
+    (_OF_RUNS, "-r", ", which contacts no node"),
+    (("-f", "-t", "--unix"), "--restore", ", which puts back what -f has changed"),
+    (("-f",), "--unix", ", which shows what -f would do"),
+    (("--no-saved",), "--saved-dir", ": old versions are kept, or they are not"),
+)
+_NEEDS: Final = (
+    ("--show-sensitive", "-d", ""),
+    ("-s", "-u", ": it is the group extension of an upload"),
+    ("--no-saved", "-f", ": nothing else replaces files"),
+    ("--saved-dir", "-f", ": nothing else replaces files"),
+)
+
+
+def conflict(arguments: Namespace) -> str | None:
+    """Return the reason why the options cannot be combined, or None."""
+    given = {
+        option
+        for option, fields in _FIELDS.items()
+        if any(getattr(arguments, field) not in (None, False, []) for field in fields)
+    }
+    for options, other, reason in _EXCLUSIONS:
+        for option in options:
+            if {option, other} <= given:
+                return f"{option} does not go with {other}{reason}"
+    for option, needed, reason in _NEEDS:
+        if option in given and needed not in given:
+            return f"{option} needs {needed}{reason}"
+    return None
+
+
+def new_parser() -> ArgumentParser:
+    """Return the parser of `synctool`."""
+    parser = shared_options.configured_parser(
+        "synctool",
+        "Compare the files of nodes with the masterdir and report differences. With -f, repair the nodes.",
+        _STATUSES,
+    )
+    add_selection(parser)
+    _add_run(parser)
+    _add_queries(parser)
+    _add_diff(parser)
+    _add_upload(parser)
+    _add_update(parser)
+    return parser
+
+
+def _add_run(parser: ArgumentParser) -> None:
+    add_flags(parser, ("-f", "--fix", "repair the nodes; without it nothing on them is changed"))
+    add_repeatable(
+        parser, ("-1", "--single", "limit the run to FILE, an absolute path on a node; can be repeated"), metavar="FILE"
+    )
+    add_flags(
+        parser,
+        ("-t", "--tasks", "include the tasks; with -f, run them"),
+        ("--unix", "print the shell script that -f would run, and change nothing"),
+        ("-a", "--aggregate", "print output that several nodes share only once"),
+        ("-q", "--quiet", "print only differences, and no warnings"),
+        ("-v", "--verbose", "print how the source of each entry was chosen, and details of the differences"),
+        ("--skip-rsync", "with -f: do not copy the masterdir to the nodes, they have it already"),
+    )
+    parser.add_argument("--nodename", metavar="NAME", help="work only on this machine, as node NAME")
+    add_flags(
+        parser,
+        ("--restore", "restore the files that the last -f kept on the nodes"),
+        ("--no-saved", "with -f: do not keep replaced files as NAME.saved"),
+    )
+    parser.add_argument(
+        "--saved-dir", metavar="DIR", type=_saved_directory, help="with -f: keep replaced files below DIR on the node"
+    )
+    add_flags(
+        parser,
+        ("--no-waivers", "ignore waivers.yaml"),
+        ("--no-syslog", "with -f: do not log repairs to syslog"),
+    )
+    _add_limits(parser)
+
+
+def _add_limits(parser: ArgumentParser) -> None:
+    shared_options.add_parallelism(parser)
+    for option, seconds, work in (
+        ("--timeout", 120, "one command on a node, or a repair with its triggers"),
+        ("--trigger-timeout", 60, "one .post script or on_update command"),
+    ):
+        parser.add_argument(
+            option,
+            metavar="SECONDS",
+            type=shared_options.number,
+            default=seconds,
+            help=f"time limit for {work} (default: %(default)s)",
+        )
+    parser.add_argument(
+        "--ssh-persist",
+        metavar="SECONDS",
+        type=shared_options.number_or_zero,
+        default=60,
+        help="keep ssh connections open for later runs (default: %(default)s; 0: do not)",
+    )
+
+
+def _add_queries(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("queries", "These contact no node.")
+    add_repeatable(
+        group, ("-r", "--ref", "print the source of FILE, an absolute path on a node; can be repeated"), metavar="FILE"
+    )
+    add_flags(group, ("--manifest", "print the sources for all nodes, ignored ones too, as JSON"))
+
+
+def _add_diff(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("differences")
+    add_repeatable(
+        group,
+        ("-d", "--diff", "print the differences between FILE in the masterdir and on the nodes; can be repeated"),
+        metavar="FILE",
+    )
+    add_flags(group, ("--show-sensitive", "with -d: also print non-public contents"))
+
+
+def _add_upload(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("from a node to the masterdir", "Without -f, nothing is written.")
+    group.add_argument(
+        "-u",
+        "--upload",
+        metavar="FILE",
+        type=shared_options.destination,
+        help="copy FILE from the one selected node into overlay/; a directory is copied with its contents",
+    )
+    group.add_argument(
+        "-s",
+        "--suffix",
+        metavar="GROUP",
+        help="with -u: the group extension; by default that of the node's source, else the node's name",
+    )
+
+
+def _add_update(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("the program itself", "Packages come from the index that pip is configured for.")
+    add_flags(group, ("--check-update", "report whether there is a newer version"))
+    group.add_argument(
+        "--download",
+        metavar="DIR",
+        nargs="?",
+        const=".",
+        type=_existing_directory,
+        help="download the latest version as a file into DIR, by default into this directory",
+    )
+
+
+def _saved_directory(text: str) -> bytes:
+    """Parse an absolute path of a directory on nodes, other than /, into its shortest spelling."""
+    if not text.startswith("/") or not text.isprintable() or (path := shared_options.destination(text)) == b"/":
+        raise ArgumentTypeError(f"expected a directory on the nodes like /var/lib/saved, not {text!r}")
+    return path
+
+
+def _existing_directory(text: str) -> str:
+    if not text or not os.path.isdir(text):
+        raise ArgumentTypeError(f"expected a directory, not '{text}'")
+    return text
