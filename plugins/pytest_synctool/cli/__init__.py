@@ -1,1 +1,4 @@
-"""The classic commands, a thin module for each: `main(argv)` returns the exit status."""
+"""The classic commands. Each one is a module with `main(argv)`, which returns the exit status.
+
+aggr, config and history are the commands `synctool-aggr`, `synctool-config` and `synctool-history`.
+"""

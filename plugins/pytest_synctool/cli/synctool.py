@@ -25,9 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Namespace) -> int:
     if arguments.check_update or arguments.download:
-        from pytest_synctool.cli import update
+        from pytest_synctool.cli import self_update
 
-        return update.run(arguments)
+        return self_update.run(arguments)
     from pytest_synctool import config as configuration
     from pytest_synctool.repository import resolution
 
