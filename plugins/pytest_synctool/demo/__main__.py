@@ -20,7 +20,7 @@ _FOUND: Final = _REPORTS / "demo-audit.html"
 _DRIFT: Final = {
     "node1": (
         "echo 'server rogue' >>/etc/ntp.conf",  # content
-        "touch /etc/cron.d/old-backup",  # a file that must not be there
+        "mkdir -p /etc/cron.d && touch /etc/cron.d/old-backup",  # a file that must not be there
     ),
     "node2": (
         "rm /etc/profile.d/scratch.sh",  # missing
@@ -31,7 +31,7 @@ _DRIFT: Final = {
         "ln -sfn /bin/true /opt/app/start",  # link target
     ),
     "node4": (
-        "chown daemon:daemon /etc/fstab",  # owner
+        "chown 1:1 /etc/fstab",  # owner; systems name this account differently
         "rm -r /opt/app && echo oops >/opt/app",  # a file where a directory should be
     ),
 }
@@ -65,9 +65,7 @@ def _demonstrate(examples: Path, directory: Path) -> int:
         if _pytest([*audit, "--fix"], quiet=True):
             print("the nodes could not be brought into their first state: see", _REPORTS / "drift.html")
             return 1
-        for node, commands in _DRIFT.items():
-            for command in commands:
-                cluster.run(node, command)
+        _drift(cluster)
         steps: tuple[tuple[str, list[str], int], ...] = (
             ("1. Somebody has been at work on the nodes. The audit finds out (exit status 1):", [], 1),
             ("2. --fix puts it right, runs the .post scripts and looks again (exit status 0):", ["--fix"], 0),
@@ -86,6 +84,16 @@ def _demonstrate(examples: Path, directory: Path) -> int:
     print(f"The reports of the last run: {_REPORTS}/drift.html for people, {_REPORTS}/junit.xml for CI")
     print("The configuration and the files that the nodes were checked against: examples/")
     return 0
+
+
+def _drift(cluster: EmbeddedCluster) -> None:
+    """Change files on the nodes. Raises EmbeddedClusterError if a command fails there."""
+    for node, commands in _DRIFT.items():
+        for command in commands:
+            done = cluster.run(node, command, check=False)
+            if done.returncode:
+                reason = os.fsdecode(done.stderr).strip() or f"exit status {done.returncode}"
+                raise EmbeddedClusterError(f"The demonstration could not change {node}: {command}: {reason}")
 
 
 def _copy(examples: Path, directory: Path) -> Path:
