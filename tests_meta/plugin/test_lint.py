@@ -90,7 +90,7 @@ def test_every_finding_is_a_failed_test(dirty: Site, workers: tuple[str, ...]) -
     assert run.count("passed") == len(RULES) - 4
     line = (dirty.directory / "synctool.conf").read_text().splitlines().index("on_update /etc/motd gone.sh") + 1
     message = (
-        f"synctool.conf:{line}: 'on_update /etc/motd': scripts/gone.sh is not there: put it there, or give the full "
+        f"synctool.conf:{line}: 'on_update /etc/motd': scripts/gone.sh does not exist: create it, or give the full "
         "path of a command on the nodes"
     )
     assert message in run.output.splitlines()
@@ -218,7 +218,7 @@ def test_the_message_is_in_one_line_where_pytest_shows_one(dirty: Site) -> None:
     """With --tb=line, and in the summary."""
     run = dirty.pytest(LINT, "--tb=line", "-k", "world-writable")
     path = dirty.masterdir / "overlay" / dirty.top[1:] / "open._all"
-    assert f"{path}:1: mode 0666 lets everybody write: chmod o-w" in run.output
+    assert f"{path}:1: mode 0666 lets every user write: chmod o-w" in run.output
     assert re.search(r"^FAILED synctool-lint::world-writable::\S+ - mode 0666 lets", run.output, re.MULTILINE)
 
 

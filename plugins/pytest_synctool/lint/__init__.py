@@ -1,6 +1,6 @@
-"""Lint: what is probably not meant in a configuration and a masterdir, found without contacting a node.
+"""Lint: probable mistakes in a configuration and a masterdir, without contacting a node.
 
-Every rule is a plain function from a Subject to its findings; none changes anything.
+Every rule is a plain function from a LintContext to its findings. No rule changes anything.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Final
 
 from pytest_synctool.config.model import Config
 from pytest_synctool.lint import dangerous_delete, files, names, precedence, waivers
-from pytest_synctool.lint.context import Finding, Subject
+from pytest_synctool.lint.context import Finding, LintContext
 from pytest_synctool.repository.resolution import Repository
 
-__all__ = ["RULES", "Finding", "Rule", "Subject", "lint"]
+__all__ = ["RULES", "Finding", "LintContext", "Rule", "lint"]
 
-Rule = Callable[[Subject], Iterator[Finding]]
+Rule = Callable[[LintContext], Iterator[Finding]]
 
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {
@@ -45,27 +45,28 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
 
 
 def lint(config: Config, repository: Repository) -> dict[str, list[Finding]]:
-    """The findings of every rule, in a fixed order; a rule without findings has an empty list.
+    """Return the findings of every rule, in a fixed order. A rule without findings has an empty list.
 
-    Reads the file system below the masterdir, but no contents. What goes away meanwhile is no error.
+    Lint examines the file system below the masterdir but reads no file contents. A file that vanishes meanwhile is no
+    error.
     """
-    subject = Subject(config, repository)
-    return {name: _told_apart(sorted(rule(subject), key=_order)) for name, rule in RULES.items()}
+    context = LintContext(config, repository)
+    return {name: _with_unique_subjects(sorted(rule(context), key=_order)) for name, rule in RULES.items()}
 
 
 def _order(finding: Finding) -> tuple[str, int, str, str]:
     return finding.path, finding.line or 0, finding.subject, finding.message
 
 
-def _told_apart(findings: list[Finding]) -> list[Finding]:
-    """The findings of a rule with a number behind subjects that were there before."""
+def _with_unique_subjects(findings: list[Finding]) -> list[Finding]:
+    """Append a number to each subject that an earlier finding of the rule has."""
     seen: set[str] = set()
-    found = []
+    numbered = []
     for finding in findings:
         name, number = finding.subject, 1
         while name in seen:
             number += 1
             name = f"{finding.subject} ({number})"
         seen.add(name)
-        found.append(replace(finding, subject=name))
-    return found
+        numbered.append(replace(finding, subject=name))
+    return numbered

@@ -1,6 +1,6 @@
-"""What is looked at: a configuration with its masterdir, and the questions that several rules ask of them.
+"""The context of a rule: a configuration, its masterdir, and the questions that several rules ask about them.
 
-Nodes that agree in the groups that the masterdir uses are looked at once, so that a large cluster costs little.
+Nodes that agree in the groups used by the masterdir are examined once, so a large cluster costs little.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ SCRIPTS = b"scripts"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is probably not meant: printable, and the message ends with what to do.
+    """One probable mistake. All texts are printable, and `message` ends with the remedy.
 
-    `subject` tells the findings of a rule apart; `path` is the file that it is about, with a line where there is one.
+    `subject` distinguishes the findings of one rule. `path` is the file that the finding is about, `line` a line in it.
     """
 
     rule: str
@@ -41,11 +41,11 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How one destination stands on the nodes that have the same groups.
+class ResolvedDestination:
+    """The names in the masterdir that matter for one destination, on nodes with the same groups.
 
-    `applying` are the sources that apply, the one that counts first; `trigger` is the trigger that counts. `blocker` is
-    what is not a directory there, but stands above the destination: then nothing of it is in use.
+    `applying` are the sources that apply, most important first. `trigger` is the trigger that would run. `blocker` is a
+    source that is not a directory, for a path above the destination: the destination is then not used.
     """
 
     applying: Sequence[Candidate]
@@ -54,78 +54,89 @@ class Standing:
 
     @property
     def used(self) -> Candidate | None:
-        """The source that is in use on these nodes."""
+        """The source that these nodes use."""
         return self.applying[0] if self.applying and self.blocker is None else None
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedMode:
-    """A mode that a source asks for: given by which attributes, and for nodes with which groups."""
+    """A mode that a source asks for, the attributes that set it, and the groups of the nodes concerned."""
 
     mode: int
     attributes: Attributes | None
     groups: tuple[Groups, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _NodeKind:
+    """The nodes that agree in `groups`, the groups that the masterdir uses."""
+
+    groups: Groups
+    names: list[str]
+
+
 @dataclass(frozen=True)
-class Subject:
-    """A configuration and its repository. Ignored nodes are part of it like all others."""
+class LintContext:
+    """A configuration and its repository. Ignored nodes count like all others."""
 
     config: Config
     repository: Repository
-    _projections: dict[frozenset[str], tuple[Groups, ...]] = field(default_factory=dict, init=False, repr=False)
+    _combinations: dict[frozenset[str], tuple[Groups, ...]] = field(default_factory=dict, init=False, repr=False)
     _folded: dict[tuple[str, ...], str] = field(default_factory=dict, init=False, repr=False)
 
     # Findings
 
-    def at(self, rule: str, subject: str, message: str, place: Place) -> Finding:
-        """A finding about a line of the configuration."""
+    def finding(self, rule: str, subject: str, message: str, place: Place) -> Finding:
+        """Return a finding about a line of a file."""
         return Finding(rule, subject, message, printable(os.fsencode(place.path)), place.line or None)
 
-    def at_source(self, rule: str, relative: bytes, message: str, *, subject: bytes | None = None) -> Finding:
-        """A finding about a name below the masterdir, which is the subject as well if no other is given."""
+    def source_finding(self, rule: str, relative: bytes, message: str, *, subject: bytes | None = None) -> Finding:
+        """Return a finding about a name below the masterdir. The name is the subject unless `subject` is set."""
         shown = printable(relative if subject is None else subject)
         return Finding(rule, shown, message, printable(os.fsencode(self.path_of(relative))))
 
     def path_of(self, relative: bytes) -> Path:
-        """The path on this machine of a name below the masterdir."""
+        """Return the absolute path of a name below the masterdir."""
         return self.config.masterdir / os.fsdecode(relative)
 
     # Nodes
 
     @cached_property
-    def _kinds(self) -> list[tuple[Groups, list[str]]]:
-        """The nodes, put together where they agree in the groups that the masterdir uses, in the same order."""
-        found = self.repository.found
+    def _kinds(self) -> list[_NodeKind]:
+        names = self.repository.found
         used = {"all", *self.repository.attributes.groups}
-        for candidates in (*found.candidates.values(), *found.triggers.values()):
+        for candidates in (*names.candidates.values(), *names.triggers.values()):
             used.update(*(candidate.named_groups for candidate in candidates))
-        kinds: dict[Groups, list[str]] = {}
+        kinds: dict[Groups, _NodeKind] = {}
         for node in self.config.nodes.values():
-            kinds.setdefault(_projected(node.groups, used), []).append(node.name)
-        return list(kinds.items())
+            groups = _restricted(node.groups, used)
+            kinds.setdefault(groups, _NodeKind(groups, [])).names.append(node.name)
+        return list(kinds.values())
 
     @cached_property
     def _kinds_of_group(self) -> dict[str, list[int]]:
-        found: dict[str, list[int]] = {}
-        for number, (groups, _) in enumerate(self._kinds):
-            for group in groups[:-1]:  # all are in the last one
-                found.setdefault(group, []).append(number)
-        return found
+        numbers: dict[str, list[int]] = {}
+        for number, kind in enumerate(self._kinds):
+            for group in kind.groups[:-1]:  # the last one is `all`, which every node has
+                numbers.setdefault(group, []).append(number)
+        return numbers
 
-    def projections(self, groups: frozenset[str]) -> tuple[Groups, ...]:
-        """Which of these groups (and `all`) nodes have, in which order: every combination that there is, once."""
-        if groups not in self._projections:
+    def combinations(self, groups: frozenset[str]) -> tuple[Groups, ...]:
+        """Return every combination of these groups that some node has, each once and in the node's order.
+
+        Every combination ends with `all`.
+        """
+        if groups not in self._combinations:
             touched = {number for group in groups for number in self._kinds_of_group.get(group, ())}
-            found = dict.fromkeys(_projected(self._kinds[number][0], groups) for number in sorted(touched))
+            combined = dict.fromkeys(_restricted(self._kinds[number].groups, groups) for number in sorted(touched))
             if len(touched) < len(self._kinds):
-                found.setdefault(("all",))
-            self._projections[groups] = tuple(found)
-        return self._projections[groups]
+                combined.setdefault(("all",))
+            self._combinations[groups] = tuple(combined)
+        return self._combinations[groups]
 
     def nodes(self, groups: frozenset[str], wanted: Collection[Groups]) -> str:
-        """The nodes that have one of the wanted combinations of these groups, in short form."""
-        kinds = [names for kind, names in self._kinds if _projected(kind, groups) in wanted]
+        """Return the nodes that have one of the wanted combinations of these groups, as a node set."""
+        kinds = [kind.names for kind in self._kinds if _restricted(kind.groups, groups) in wanted]
         names = tuple(name for each in kinds for name in each)
         if names not in self._folded:
             self._folded[names] = fold(names)
@@ -134,16 +145,16 @@ class Subject:
     # Sources
 
     def sources(self, *trees: Tree) -> Iterator[tuple[Candidate, Source]]:
-        """The sources of some trees of the masterdir."""
+        """Return the sources in some trees of the masterdir."""
         return ((candidate, source) for candidate, source in self.repository.found.sources() if source.tree in trees)
 
     @cached_property
     def _blocking(self) -> dict[bytes, list[Candidate]]:
-        """The sources of destinations that are not a directory on every node, so that nothing may lie below them."""
-        found = self.repository.found.candidates
+        """The sources of destinations that are not directories on every node."""
+        candidates_of = self.repository.found.candidates
         return {
             path: candidates
-            for (tree, path), candidates in found.items()
+            for (tree, path), candidates in candidates_of.items()
             if tree is Tree.OVERLAY and not all(map(_is_directory, candidates))
         }
 
@@ -154,86 +165,89 @@ class Subject:
         return [self._blocking[parent] for parent in parents(path) if parent in self._blocking]
 
     def groups_of(self, *keys: Key) -> frozenset[str]:
-        """The groups that decide what stands for destinations on a node."""
-        found = self.repository.found
+        """Return the groups that decide which sources and triggers a node uses for some destinations."""
+        names = self.repository.found
         groups: set[str] = set()
         for key in keys:
-            for candidates in (found.candidates.get(key, ()), found.triggers.get(key, ()), *self._above(key)):
+            for candidates in (names.candidates.get(key, ()), names.triggers.get(key, ()), *self._above(key)):
                 groups.update(*(candidate.named_groups for candidate in candidates))
         return frozenset(groups)
 
-    def standing(self, key: Key, groups: Groups) -> Standing:
-        """How a destination stands on nodes with these groups."""
-        found = self.repository.found
+    def resolve(self, key: Key, groups: Groups) -> ResolvedDestination:
+        """Resolve a destination for nodes with these groups."""
+        names = self.repository.found
         tops = (by_importance(candidates, groups)[:1] for candidates in self._above(key))
         blocker = next((top[0] for top in tops if top and not _is_directory(top[0])), None)
-        trigger = next(iter(by_importance(found.triggers.get(key, ()), groups)), None)
-        return Standing(by_importance(found.candidates.get(key, ()), groups), trigger, blocker)
+        trigger = next(iter(by_importance(names.triggers.get(key, ()), groups)), None)
+        return ResolvedDestination(by_importance(names.candidates.get(key, ()), groups), trigger, blocker)
 
-    def together(self, first: Key, second: Key) -> str | None:
-        """The nodes on which both destinations are in use, in short form; None if there is none."""
+    def nodes_with_both(self, first: Key, second: Key) -> str | None:
+        """Return the nodes that use a source for both destinations, as a node set, or None if there are none."""
         groups = self.groups_of(first, second)
         both = [
             each
-            for each in self.projections(groups)
-            if self.standing(first, each).used is not None and self.standing(second, each).used is not None
+            for each in self.combinations(groups)
+            if self.resolve(first, each).used is not None and self.resolve(second, each).used is not None
         ]
         return self.nodes(groups, both) if both else None
 
     def expected_modes(self, candidate: Candidate, source: Source) -> list[ExpectedMode]:
-        """The modes that a source asks for on the nodes it applies to; they may differ by attributes.yaml."""
+        """Return the modes that a source asks for on its nodes, lowest first.
+
+        attributes.yaml can set different modes on different nodes.
+        """
         rules = self.repository.attributes.matching(source)
         if not rules:
             return [ExpectedMode(source.state.mode, None)]
-        found: dict[int, ExpectedMode] = {}
+        modes: dict[int, ExpectedMode] = {}
         groups = self.groups_for_modes(candidate, source)
-        applying = [each for each in self.projections(groups) if by_importance([candidate], each)]
+        applying = [each for each in self.combinations(groups) if by_importance([candidate], each)]
         for each in applying or [("all",)]:
             attributes = self.repository.attributes.decide(source, each)
             mode = Entry(source, None, attributes).with_attributes(source.state).mode
-            known = found.get(mode, ExpectedMode(mode, attributes))
-            found[mode] = ExpectedMode(mode, known.attributes, (*known.groups, *([each] if applying else [])))
-        return [found[mode] for mode in sorted(found)]
+            known = modes.get(mode, ExpectedMode(mode, attributes))
+            modes[mode] = ExpectedMode(mode, known.attributes, (*known.groups, *([each] if applying else [])))
+        return [modes[mode] for mode in sorted(modes)]
 
     def groups_for_modes(self, candidate: Candidate, source: Source) -> frozenset[str]:
-        """The groups that decide where a source applies, and with which attributes."""
+        """Return the groups that decide where a source applies, and with which attributes."""
         rules = self.repository.attributes.matching(source)
         return candidate.named_groups.union(group for rule in rules for group in rule.groups)
 
-    # Programs: what root runs on the nodes
+    # Programs that root runs on the nodes
 
     @cached_property
     def scripts(self) -> list[bytes]:
-        """Everything in scripts/ and the directory itself, below the masterdir; ignored names are left out.
+        """The directory scripts/ and everything in it, as names below the masterdir, without ignored names.
 
-        If scripts is a link, then just that: what it leads to may be anything.
+        If scripts is a link, the list holds only the link, because its target can be anything.
         """
         top = os.fsencode(self.path_of(SCRIPTS))
         if not os.path.lexists(top):
             return []
-        found, ignore = [SCRIPTS], self.config.ignore
+        names, ignore = [SCRIPTS], self.config.ignore
         if self.path_of(SCRIPTS).is_symlink():
-            return found
+            return names
         for directory, directories, files in os.walk(top):
             directories[:] = sorted(name for name in directories if ignore.why((name,), True) is None)
             kept = [name for name in files if ignore.why((name,), False) is None]
-            found += [SCRIPTS + directory[len(top) :] + b"/" + name for name in sorted([*directories, *kept])]
-        return found
+            names += [SCRIPTS + directory[len(top) :] + b"/" + name for name in sorted([*directories, *kept])]
+        return names
 
     @cached_property
     def triggers(self) -> list[bytes]:
-        """All triggers, below the masterdir."""
+        """All triggers, as names below the masterdir."""
         return [c.relative for candidates in self.repository.found.triggers.values() for c in candidates]
 
     @cached_property
     def programs(self) -> list[bytes]:
-        """All triggers, tasks and scripts, below the masterdir."""
+        """All triggers, tasks and scripts, as names below the masterdir."""
         scripts = [name for name in self.scripts if not is_directory(self.path_of(name))]
         return [*self.triggers, *(c.relative for c, _ in self.sources(Tree.TASKS)), *scripts]
 
 
 def is_directory(path: Path) -> bool:
-    """Whether there is a directory, rather than a link to one."""
+    """Return True if a path is a directory and no link to one."""
     return os.path.isdir(path) and not path.is_symlink()
 
 
@@ -241,17 +255,17 @@ def _is_directory(candidate: Candidate) -> bool:
     return candidate.source is None or candidate.source.is_directory
 
 
-def _projected(groups: Sequence[str], wanted: Collection[str]) -> Groups:
+def _restricted(groups: Sequence[str], wanted: Collection[str]) -> Groups:
     return (*(group for group in groups if group in wanted and group != "all"), "all")
 
 
 def some(names: Sequence[str]) -> str:
-    """A few names, and how many more there are."""
+    """Return up to three names, and the number of the others."""
     shown = ", ".join(names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 def first_of(names: Sequence[str]) -> str:
-    """The first of one or more names, and how many more there are, to tell findings apart."""
+    """Return the first of one or more names, and the number of the others."""
     first, *others = names
     return f"{first} and {len(others)} more" if others else first

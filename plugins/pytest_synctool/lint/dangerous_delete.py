@@ -1,4 +1,4 @@
-"""The rule about delete/: names without which a node does not start, does not let anybody in, or cannot be repaired."""
+"""The rule about delete/: files that a node needs to start, to accept logins or to be repaired."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from pytest_synctool.common.wording import printable
-from pytest_synctool.lint.context import Finding, Subject
+from pytest_synctool.lint.context import Finding, LintContext
 from pytest_synctool.repository.source import Tree
 
 _KERNEL_FILE_SYSTEMS: Final = ("/dev/*", "/proc/*", "/sys/*")
@@ -28,7 +28,7 @@ _FILES: Final = (
     *("/etc/profile", "/etc/machine-id", "/etc/ld.so.conf", "/etc/ld.so.cache", "/etc/pam.conf", "/etc/pam.d/*"),
     *("/etc/ssh/sshd_config", "/etc/ssh/ssh_host_*_key", "/root/.ssh/authorized_keys", "/lib/systemd/systemd"),
 )
-# What starts a node and lets people in, and what an audit or a repair calls there.
+# Programs that start a node, that accept logins, or that an audit or a repair calls on the node.
 _PROGRAMS: Final = frozenset(
     (
         *("init", "systemd", "systemctl", "sh", "bash", "dash", "ash", "busybox", "coreutils", "env", "udevd"),
@@ -43,32 +43,32 @@ _LIBRARIES: Final = (
 )
 
 
-def dangerous_delete(subject: Subject) -> Iterator[Finding]:
-    """Names in delete/ that nodes cannot do without."""
-    for candidate, source in subject.sources(Tree.DELETE):
-        reason = why_vital(printable(source.destination))
+def dangerous_delete(context: LintContext) -> Iterator[Finding]:
+    """Find names in delete/ that would remove files a node needs."""
+    for candidate, source in context.sources(Tree.DELETE):
+        reason = vital_reason(printable(source.destination))
         if reason is not None and "none" not in candidate.groups:
             message = f"would delete {printable(source.destination)}, {reason}: remove it from delete/"
-            yield subject.at_source("dangerous-delete", candidate.relative, message)
+            yield context.source_finding("dangerous-delete", candidate.relative, message)
 
 
-def why_vital(path: str) -> str | None:
-    """Why a node cannot do without an absolute path, or None where it can."""
-    # The same place on systems where /bin is a link to /usr/bin, and on others as important.
+def vital_reason(path: str) -> str | None:
+    """Return the reason why a node needs an absolute path, or None if it does not."""
+    # /usr/bin is /bin where /bin is a link to it, and equally important elsewhere.
     path = re.sub(r"^/usr(?=/(?:s?bin|lib(?:32|64|x32)?)(?:/|$))", "", path)
     if path.count("/") == 1:
-        return "which a whole tree hangs on, or hung on a link of this name"
+        return "a top-level directory, or a link in place of one"
     if path in _DIRECTORIES:
         return "a directory that the system needs"
     if _matches(path, _KERNEL_FILE_SYSTEMS) and not path.startswith("/dev/shm/"):
-        return "which the kernel makes"
+        return "which the kernel provides"
     if _matches(path, _BOOT):
         return "without which the node may not start"
     directory, _, name = path.rpartition("/")
     is_library = re.match(r"/lib(32|64|x32)?(/[^/]+)?$", directory) is not None and _matches(name, _LIBRARIES)
     is_program = directory in ("/bin", "/sbin") and name in _PROGRAMS
     if is_library or is_program or _matches(path, _FILES):
-        return "which a node needs to start, to let anybody in or to be repaired"
+        return "which a node needs to start, to accept logins or to be repaired"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Rules about names: of groups, of nodes, of what is left out, and in attributes.yaml."""
+"""Rules about names: of groups and nodes, of skipped files, and in attributes.yaml."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from pytest_synctool.config.model import Place
-from pytest_synctool.lint.context import Finding, Subject, first_of
+from pytest_synctool.lint.context import Finding, LintContext, first_of
 from pytest_synctool.lint.precedence import case_only_destinations
 from pytest_synctool.repository.masterdir import Reason
 from pytest_synctool.repository.source import Tree
 
-_WHAT_TO_DO: Final = {
+_REMEDIES: Final = {
     Reason.NO_EXTENSION: "rename it",
     Reason.EMPTY_EXTENSION: "rename it",
     Reason.UNKNOWN_GROUP: "rename it, or put the group on a 'node' line",
@@ -20,29 +20,29 @@ _WHAT_TO_DO: Final = {
 }
 
 
-def unknown_group(subject: Subject) -> Iterator[Finding]:
-    """Names without a group, with an empty one, or with one that is not in the configuration."""
+def unknown_group(context: LintContext) -> Iterator[Finding]:
+    """Find names without a group, with an empty group, or with a group that the configuration does not have."""
     reasons = (Reason.NO_EXTENSION, Reason.EMPTY_EXTENSION, Reason.UNKNOWN_GROUP)
-    return _left_out(subject, "unknown-group", reasons)
+    return _skipped(context, "unknown-group", reasons)
 
 
-def special_file(subject: Subject) -> Iterator[Finding]:
-    """Devices, sockets and pipes, which are no entries."""
-    return _left_out(subject, "special-file", (Reason.SPECIAL_FILE,))
+def special_file(context: LintContext) -> Iterator[Finding]:
+    """Find devices, sockets and pipes, which cannot be entries."""
+    return _skipped(context, "special-file", (Reason.SPECIAL_FILE,))
 
 
-def _left_out(subject: Subject, rule: str, reasons: Collection[Reason]) -> Iterator[Finding]:
-    for left in subject.repository.found.left_out:
-        if left.reason in reasons:
-            yield subject.at_source(rule, left.relative, f"{left.text}: {_WHAT_TO_DO[left.reason]}")
+def _skipped(context: LintContext, rule: str, reasons: Collection[Reason]) -> Iterator[Finding]:
+    for skipped in context.repository.found.left_out:
+        if skipped.reason in reasons:
+            yield context.source_finding(rule, skipped.relative, f"{skipped.text}: {_REMEDIES[skipped.reason]}")
 
 
-def empty_group(subject: Subject) -> Iterator[Finding]:
-    """Groups that no node is in."""
-    config, found = subject.config, subject.repository.found
-    carried = Counter(
+def empty_group(context: LintContext) -> Iterator[Finding]:
+    """Find groups without nodes."""
+    config, masterdir_names = context.config, context.repository.found
+    uses = Counter(
         group
-        for candidates in (*found.candidates.values(), *found.triggers.values())
+        for candidates in (*masterdir_names.candidates.values(), *masterdir_names.triggers.values())
         for candidate in candidates
         for group in set(candidate.groups)
     )
@@ -50,15 +50,15 @@ def empty_group(subject: Subject) -> Iterator[Finding]:
         place = config.group_places.get(group)
         if members or place is None or group in config.ignored_groups:
             continue
-        count = carried[group]
-        of_it = f", {count} {'name' if count == 1 else 'names'} in the masterdir for it" if count else ""
-        message = f"group '{group}' has no nodes{of_it}: put it on a 'node' line, or remove it"
-        yield subject.at("empty-group", group, message, place)
+        count = uses[group]
+        used = f", {count} {'name' if count == 1 else 'names'} in the masterdir for it" if count else ""
+        message = f"group '{group}' has no nodes{used}: put it on a 'node' line, or remove it"
+        yield context.finding("empty-group", group, message, place)
 
 
-def case_only(subject: Subject) -> Iterator[Finding]:
-    """Names that differ in nothing but case: of groups and nodes, and of destinations in one directory of a node."""
-    config = subject.config
+def case_only(context: LintContext) -> Iterator[Finding]:
+    """Find names that differ only in case: of groups and nodes, and of destinations in one directory of a node."""
+    config = context.config
     seen: dict[str, str] = {}
     for name in (*config.groups, *config.nodes):
         kind = "node" if name in config.nodes else "group"
@@ -66,15 +66,15 @@ def case_only(subject: Subject) -> Iterator[Finding]:
         if earlier != f"{kind} '{name}'":
             place = config.group_places.get(name, Place(config.path, 0))
             message = f"{kind} '{name}' differs only in case from {earlier}: rename one of them"
-            yield subject.at("case-only", f"{kind} {name}", message, place)
-    yield from case_only_destinations(subject)
+            yield context.finding("case-only", f"{kind} {name}", message, place)
+    yield from case_only_destinations(context)
 
 
-def attributes_unused(subject: Subject) -> Iterator[Finding]:
-    """Rules of attributes.yaml that match nothing in overlay/."""
-    attributes = subject.repository.attributes
-    used = {rule for _, source in subject.sources(Tree.OVERLAY) for rule in attributes.matching(source)}
+def attributes_unused(context: LintContext) -> Iterator[Finding]:
+    """Find rules of attributes.yaml that match nothing in overlay/."""
+    attributes = context.repository.attributes
+    used = {rule for _, source in context.sources(Tree.OVERLAY) for rule in attributes.matching(source)}
     for rule in attributes.rules:
         if rule not in used:
             message = f"the rule for {', '.join(rule.names)} matches nothing in overlay/: correct it, or remove it"
-            yield subject.at("attributes-unused", first_of(rule.names), message, Place(attributes.path, rule.line))
+            yield context.finding("attributes-unused", first_of(rule.names), message, Place(attributes.path, rule.line))

@@ -1,4 +1,4 @@
-"""The rules of lint, each with what it finds and what comes close but is fine, on trees in a real file system."""
+"""The rules of lint on trees in a real file system. Each rule gets mistakes, and near misses that are correct."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.config import Config
-from pytest_synctool.lint import RULES, Finding, Subject, lint
-from pytest_synctool.lint.dangerous_delete import why_vital
+from pytest_synctool.lint import RULES, Finding, LintContext, lint
+from pytest_synctool.lint.dangerous_delete import vital_reason
 from pytest_synctool.model import Kind
 from pytest_synctool.repository.resolution import load
 from pytest_synctool.repository.source import Tree
@@ -45,18 +45,18 @@ def plant(master: Path, *lines: str) -> None:
             path.chmod(int(mode, 8) if mode else 0o755 if name.endswith("/") else 0o644)
 
 
-def looked_at(found: Config) -> dict[str, list[Finding]]:
-    """The findings of a configuration."""
-    return lint(found, load(found))
+def findings_of(conf: Config) -> dict[str, list[Finding]]:
+    """Return the findings for a configuration and its masterdir."""
+    return lint(conf, load(conf))
 
 
 @dataclass(frozen=True)
 class Case:
-    """A tree, and the subjects that a rule finds in it: none where it only comes close. All separated by commas."""
+    """A tree and the subjects that a rule finds in it, both separated by commas. A near miss has no subjects."""
 
     rule: str
     tree: str = ""
-    found: str = ""
+    subjects: str = ""
     conf: str = NODES
     attributes: str = ""
     waivers: str = ""
@@ -124,7 +124,7 @@ CASES = (
     Case("shadowed", "overlay/f._a, overlay/f._b, overlay/f._node2", conf=f"{RACKS}, node n4 b, ignore_node n4"),
     Case("shadowed", "overlay/f._batch, overlay/f._node1, overlay/f._node2", "overlay/f._batch"),
     Case("shadowed", "overlay/f._none, overlay/d._batch/f._login, overlay/d/f._all"),
-    # Still equal: the first in the order of names, part by part.
+    # Of sources that are equally important, nodes use the first in the order of names, part by part.
     Case("shadowed", "overlay/d/f._all, overlay/d._all/f._all, overlay/d._all/g._all", "overlay/d._all/f._all"),
     Case("shadowed", "overlay/d/, overlay/d._all/", "overlay/d._all"),
     Case("shadowed", "overlay/d/, overlay/d._batch/, overlay/e/f._all, overlay/e._all/g.post"),
@@ -219,16 +219,16 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{'found' if case.found else 'fine'}")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{'finding' if case.subjects else 'fine'}")
 def test_table(case: Case, tmp_path: Path) -> None:
-    found = config(tmp_path, *case.conf.split(", "))
-    plant(found.masterdir, *filter(None, case.tree.split(", ")))
+    conf = config(tmp_path, *case.conf.split(", "))
+    plant(conf.masterdir, *filter(None, case.tree.split(", ")))
     if case.attributes:
-        (found.masterdir / "attributes.yaml").write_text(case.attributes)
+        (conf.masterdir / "attributes.yaml").write_text(case.attributes)
     if case.waivers:
-        (found.masterdir / "waivers.yaml").write_text(case.waivers)
-    findings = looked_at(found)[case.rule]
-    assert sorted(finding.subject for finding in findings) == list(filter(None, case.found.split(", ")))
+        (conf.masterdir / "waivers.yaml").write_text(case.waivers)
+    findings = findings_of(conf)[case.rule]
+    assert sorted(finding.subject for finding in findings) == list(filter(None, case.subjects.split(", ")))
     for finding in findings:
         assert finding.rule == case.rule
         assert finding.path.startswith(str(tmp_path))
@@ -236,104 +236,103 @@ def test_table(case: Case, tmp_path: Path) -> None:
 
 
 def test_every_rule_is_in_the_table() -> None:
-    """With something that it finds, and something that comes close. `unreadable` has a test of its own."""
+    """Every rule has a mistake and a near miss. `unreadable` has a test of its own."""
     for rule in set(RULES) - {"unreadable"}:
-        assert {bool(case.found) for case in CASES if case.rule == rule} == {True, False}, rule
+        assert {bool(case.subjects) for case in CASES if case.rule == rule} == {True, False}, rule
 
 
 def test_no_rule_is_the_beginning_of_another() -> None:
-    """--deselect takes away everything that begins like this."""
+    """--deselect removes every id that begins with its value."""
     assert not [(a, b) for a in RULES for b in RULES if a != b and b.startswith(a)]
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Config:
     """Two nodes in batch, one in login, and a masterdir with an empty overlay."""
-    found = config(tmp_path, *NODES.split(", "))
-    plant(found.masterdir)
-    return found
+    conf = config(tmp_path, *NODES.split(", "))
+    plant(conf.masterdir)
+    return conf
 
 
-def test_what_cannot_be_read_is_found(cluster: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither links, nor what is in delete/, of which only names count."""
+def test_files_that_this_user_cannot_read_are_found(cluster: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links are fine, and so is everything in delete/, where only names matter."""
     closed = ["overlay/f._all", "overlay/f.post", "scripts/s", "tasks/t._all"]
     plant(cluster.masterdir, *closed, "overlay/g._all", "delete/f._all", "overlay/l._all -> f", "scripts/l -> s")
-    paths = {cluster.masterdir / name for name in (*closed, "delete/f._all", "overlay/l._all", "scripts/l")}
-    assert looked_at(cluster)["unreadable"] == []
-    monkeypatch.setattr(os, "access", lambda path, mode: path not in paths)
-    assert [finding.subject for finding in looked_at(cluster)["unreadable"]] == closed
+    denied = {cluster.masterdir / name for name in (*closed, "delete/f._all", "overlay/l._all", "scripts/l")}
+    assert findings_of(cluster)["unreadable"] == []
+    monkeypatch.setattr(os, "access", lambda path, mode: path not in denied)
+    assert [finding.subject for finding in findings_of(cluster)["unreadable"]] == closed
 
 
-def test_findings_say_where_and_what_to_do(tmp_path: Path) -> None:
-    """File and line where there is one, nodes in short form, the rule of attributes.yaml that decided."""
-    found = config(tmp_path, *NODES.split(", "), "group w spare", "on_update /f x.sh")
+def test_findings_name_the_place_and_the_remedy(tmp_path: Path) -> None:
+    """A finding names the file, a line in it, the nodes as a node set, and the rule of attributes.yaml that decided."""
+    conf = config(tmp_path, *NODES.split(", "), "group w spare", "on_update /f x.sh")
     plant(
-        found.masterdir,
+        conf.masterdir,
         "overlay/f._all",
         "overlay/f._batch",
         "overlay/d/g._all",
         "delete/d/g._batch",
         "overlay/s._spare",
     )
-    plant(found.masterdir, "overlay/f._login", "scripts/xx.sh")
-    (found.masterdir / "attributes.yaml").write_text(
+    plant(conf.masterdir, "overlay/f._login", "scripts/xx.sh")
+    (conf.masterdir / "attributes.yaml").write_text(
         '\n- {path: /d/g, groups: batch, mode: "0666"}\n- {path: /h, mode: 0}'
     )
     shown = {
         f"{f.path.removeprefix(str(tmp_path))}:{f.line} {f.message}"
-        for findings in looked_at(found).values()
+        for findings in findings_of(conf).values()
         for f in findings
     }
     assert shown == {
         "/synctool.conf:5 group 'w' has no nodes: put it on a 'node' line, or remove it",
         "/synctool.conf:5 group 'spare' has no nodes, 1 name in the masterdir for it: put it on a 'node' line, or "
         "remove it",
-        "/synctool.conf:6 'on_update /f': scripts/x.sh is not there (did you mean 'xx.sh'?): put it there, or give the "
+        "/synctool.conf:6 'on_update /f': scripts/x.sh does not exist (did you mean 'xx.sh'?): create it, or give the "
         "full path of a command on the nodes",
         "/master/attributes.yaml:3 the rule for /h matches nothing in overlay/: correct it, or remove it",
-        "/master/overlay/f._all:None counts on no node, overridden by overlay/f._batch, overlay/f._login wherever it "
+        "/master/overlay/f._all:None is used on no node, overridden by overlay/f._batch, overlay/f._login wherever it "
         "applies: remove it, or give it a group that is more important on some node",
-        "/master/delete/d/g._batch:None in delete/ and in overlay/ (overlay/d/g._all), overlay/ counts on node[1-2]: "
+        "/master/delete/d/g._batch:None in delete/ and in overlay/ (overlay/d/g._all), overlay/ wins on node[1-2]: "
         "remove one of them, or give them groups without common nodes",
-        "/master/overlay/d/g._all:None mode 0666 by attributes.yaml:2 on node[1-2] lets everybody write: chmod o-w",
+        "/master/overlay/d/g._all:None mode 0666 by attributes.yaml:2 on node[1-2] lets every user write: chmod o-w",
     }
 
 
 def test_an_ignored_node_is_a_node(tmp_path: Path) -> None:
-    """It is part of the configuration; on it, and on it alone, the less important source counts."""
-    found = config(tmp_path, "node node1 a", "node node2 b", "ignore_node node2")
-    plant(found.masterdir, "overlay/f._all", "overlay/f._a")
-    assert looked_at(found)["shadowed"] == []
+    """The ignored node is the only one that uses the less important source, so the source is not shadowed."""
+    conf = config(tmp_path, "node node1 a", "node node2 b", "ignore_node node2")
+    plant(conf.masterdir, "overlay/f._all", "overlay/f._a")
+    assert findings_of(conf)["shadowed"] == []
 
 
 def test_subjects_are_unique_and_in_order(cluster: Config) -> None:
-    """Names that look the same when printed are numbered, so that every finding can be named."""
+    """Names that look the same when printed get a number, so every finding has an id of its own."""
     overlay = os.fsencode(cluster.masterdir / "overlay")
     for name in (rb"\xff", b"\xff", b"a"):
         Path(os.fsdecode(os.path.join(overlay, name))).touch()
-    findings = looked_at(cluster)["unknown-group"]
+    findings = findings_of(cluster)["unknown-group"]
     assert [finding.subject for finding in findings] == [r"overlay/\xff", r"overlay/\xff (2)", "overlay/a"]
-    assert looked_at(cluster)["unknown-group"] == findings
+    assert findings_of(cluster)["unknown-group"] == findings
 
 
-def test_the_masterdir_itself_and_what_ignore_names(tmp_path: Path) -> None:
-    """The directories that hold the trees are looked at too; what is ignored is not."""
-    found = config(tmp_path, *NODES.split(", "), "ignore *~ .git")
-    plant(found.masterdir, "overlay/f._all~ 666", "scripts/s~ 666", "scripts/.git/x 666", "scripts/s 755")
-    assert looked_at(found)["world-writable"] == []
-    for path in (found.masterdir, found.masterdir / "overlay", found.masterdir / "scripts"):
+def test_directories_that_hold_trees_are_checked_but_not_ignored_names(tmp_path: Path) -> None:
+    conf = config(tmp_path, *NODES.split(", "), "ignore *~ .git")
+    plant(conf.masterdir, "overlay/f._all~ 666", "scripts/s~ 666", "scripts/.git/x 666", "scripts/s 755")
+    assert findings_of(conf)["world-writable"] == []
+    for path in (conf.masterdir, conf.masterdir / "overlay", conf.masterdir / "scripts"):
         path.chmod(0o777)
-    assert [f.subject for f in looked_at(found)["world-writable"]] == [".", "overlay", "scripts"]
+    assert [f.subject for f in findings_of(conf)["world-writable"]] == [".", "overlay", "scripts"]
 
 
-def test_what_goes_away_meanwhile_is_no_error(cluster: Config) -> None:
-    """Somebody may be working in the masterdir."""
+def test_a_file_that_vanishes_meanwhile_is_no_error(cluster: Config) -> None:
+    """Somebody else may change the masterdir at the same time."""
     plant(cluster.masterdir, "overlay/f._all", "overlay/f.post", "tasks/t._all", "scripts/s", "overlay/l._all -> x")
     repository = load(cluster)
     for path in sorted(cluster.masterdir.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     findings = lint(cluster, repository)
-    assert {rule for rule, found in findings.items() if found} == {"unreadable"}
+    assert {rule for rule, each in findings.items() if each} == {"unreadable"}
 
 
 @pytest.mark.parametrize(
@@ -347,7 +346,7 @@ def test_what_goes_away_meanwhile_is_no_error(cluster: Config) -> None:
     ],
 )  # fmt: skip
 def test_vital(path: str) -> None:
-    assert why_vital(path)
+    assert vital_reason(path)
 
 
 @pytest.mark.parametrize(
@@ -359,7 +358,7 @@ def test_vital(path: str) -> None:
     ],
 )  # fmt: skip
 def test_not_vital(path: str) -> None:
-    assert why_vital(path) is None
+    assert vital_reason(path) is None
 
 
 _groups = st.lists(st.sampled_from(["a", "b", "c"]), unique=True)
@@ -374,18 +373,18 @@ _files = st.builds(
 
 @given(st.lists(_groups, min_size=1, max_size=3), st.lists(_files, max_size=10))
 def test_shadowed_agrees_with_the_entries_of_every_node(nodes: list[list[str]], tree: list[str]) -> None:
-    """A source that applies to some node and is an entry of none, directories with contents left aside."""
+    """A shadowed source applies to some node and is an entry of none. Directories with contents are never shadowed."""
     with TemporaryDirectory() as name:
         everything = "group every a b c"
-        found = config(Path(name), everything, *(f"node n{i} {' '.join(groups)}" for i, groups in enumerate(nodes)))
-        plant(found.masterdir)
+        conf = config(Path(name), everything, *(f"node n{i} {' '.join(groups)}" for i, groups in enumerate(nodes)))
+        plant(conf.masterdir)
         for line in tree:
             try:
-                plant(found.masterdir, line)
-            except OSError:  # something of another type is there already
+                plant(conf.masterdir, line)
+            except OSError:  # another type of file already exists
                 continue
-        repository = load(found)
-        findings = {finding.subject for finding in lint(found, repository)["shadowed"]}
+        repository = load(conf)
+        findings = {finding.subject for finding in lint(conf, repository)["shadowed"]}
         overlay_keys = {path for tree_, path in repository.found.candidates if tree_ is Tree.OVERLAY}
         names = [c.relative for candidates in repository.found.candidates.values() for c in candidates]
         expected = set()
@@ -396,21 +395,21 @@ def test_shadowed_agrees_with_the_entries_of_every_node(nodes: list[list[str]], 
                     other.startswith(candidate.relative + b"/") for other in names
                 ):
                     continue
-                applying = [n for n in found.nodes.values() if candidate in repository.considered(key, n)[0]]
+                applying = [n for n in conf.nodes.values() if candidate in repository.considered(key, n)[0]]
                 used = [n for n in applying if candidate.source in [entry.source for entry in repository.entries(n)]]
                 if key[0] is Tree.DELETE and key[1] in overlay_keys:
-                    # Where overlay/ has it too is another rule's concern: here what counts within delete/.
+                    # Another rule covers overlay/ against delete/, so only precedence within delete/ matters.
                     used = [n for n in applying if repository.considered(key, n)[0][0] is candidate]
                 if applying and not used:
                     expected.add(candidate.source.shown)
         assert findings == expected
 
 
-def test_subject_folds_nodes_that_agree(cluster: Config) -> None:
-    """Nodes that the masterdir does not tell apart are looked at once."""
+def test_the_context_merges_nodes_that_agree(cluster: Config) -> None:
+    """Nodes that the masterdir treats alike are examined once."""
     plant(cluster.masterdir, "overlay/f._batch", "overlay/g._node3")
-    subject = Subject(cluster, load(cluster))
-    assert set(subject.projections(frozenset({"batch"}))) == {("batch", "all"), ("all",)}
-    assert subject.projections(frozenset({"all"})) == (("all",),)
-    assert subject.nodes(frozenset({"batch"}), [("batch", "all")]) == "node[1-2]"
-    assert subject.together((Tree.OVERLAY, b"/f"), (Tree.OVERLAY, b"/g")) is None
+    context = LintContext(cluster, load(cluster))
+    assert set(context.combinations(frozenset({"batch"}))) == {("batch", "all"), ("all",)}
+    assert context.combinations(frozenset({"all"})) == (("all",),)
+    assert context.nodes(frozenset({"batch"}), [("batch", "all")]) == "node[1-2]"
+    assert context.nodes_with_both((Tree.OVERLAY, b"/f"), (Tree.OVERLAY, b"/g")) is None
