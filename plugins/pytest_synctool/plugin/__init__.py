@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pytest_synctool.plugin.arguments import pytest_load_initial_conftests
 from pytest_synctool.plugin.collect import pytest_collect_file
+from pytest_synctool.plugin.configure import pytest_configure, pytest_unconfigure
 from pytest_synctool.plugin.lint import pytest_collection
-from pytest_synctool.plugin.options import pytest_addoption, pytest_configure, pytest_unconfigure
+from pytest_synctool.plugin.options import pytest_addoption
 from pytest_synctool.plugin.run import (
     pytest_runtest_protocol,
     pytest_runtestloop,

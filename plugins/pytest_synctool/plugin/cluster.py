@@ -76,6 +76,11 @@ def changes_nodes(config: pytest.Config) -> bool:
     return bool(config.option.synctool_fix or config.option.synctool_restore)
 
 
+def repair_option(config: pytest.Config) -> str:
+    """Return the option by which the run writes on nodes: `--restore` or `--fix`."""
+    return "--restore" if config.option.synctool_restore else "--fix"
+
+
 def cache_of(config: pytest.Config) -> Any:
     """pytest's cache between runs; None with -p no:cacheprovider."""
     return getattr(config, "cache", None)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_synctool.plugin.cluster import Cluster, changes_nodes, is_worker
+from pytest_synctool.plugin.cluster import Cluster, changes_nodes, is_worker, repair_option
 from pytest_synctool.report.repair_log import RepairLog, append_to
 from pytest_synctool.repository.lock import MasterdirLock, who
 
@@ -35,5 +35,4 @@ def open_log(config: pytest.Config, cluster: Cluster) -> None:
     if changes_nodes(config) and not is_worker(config):
         path = cluster.config.logfile
         descriptor = None if path is None else append_to(path, cluster.config.path)
-        mode = "--restore" if config.option.synctool_restore else "--fix"
-        config.stash[LOG] = RepairLog(path, not config.option.synctool_no_syslog, descriptor, mode)
+        config.stash[LOG] = RepairLog(path, not config.option.synctool_no_syslog, descriptor, repair_option(config))

@@ -1,0 +1,85 @@
+"""The beginning and the end of the plugin in a process: everything that is settled before tests are collected."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from pytest_synctool.config.selection import terms
+from pytest_synctool.connection.ssh_backend import install_ssh_backend, restore_ssh_backend
+from pytest_synctool.errors import SynctoolError
+from pytest_synctool.plugin.arguments import settle_arguments
+from pytest_synctool.plugin.cluster import (
+    CONNECTIONS,
+    TALLY,
+    changes_nodes,
+    cluster_of,
+    connections_of,
+    is_url,
+    is_worker,
+    today,
+    wants_cluster,
+)
+from pytest_synctool.plugin.options import check_combinations
+from pytest_synctool.plugin.repairs import LOG, lock, open_log
+from pytest_synctool.plugin.reports import open_reports
+from pytest_synctool.plugin.xdist.admin_machines import check_fingerprint, check_machines
+from pytest_synctool.report.tally import Tally
+
+_TESTINFRA_SSH = pytest.StashKey[str]()
+_MARKERS: Final = (
+    "overlay: checks of overlay entries",
+    "delete: checks of delete entries",
+    "post: checks of commands that have to run after a change",
+    "task: tasks to run, with --tasks",
+    "always: commands of always_run, with --fix",
+    "lint: rules of --synctool-lint",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the cluster if the run is about it, and hand the selected nodes to testinfra."""
+    option = config.option
+    for marker in _MARKERS:
+        config.addinivalue_line("markers", marker)
+    check_combinations(config)
+    settle_arguments(config)
+    if not hasattr(option, "hosts"):
+        raise pytest.UsageError("pytest-synctool needs testinfra's plugin, which is not loaded: -p testinfra.plugin")
+    option.synctool_selection = option.hosts  # before it is rewritten below
+    config.stash[TALLY] = Tally()
+    if not wants_cluster(config):
+        check_fingerprint(config, None)
+        return
+    check_machines(config)
+    try:
+        today(config)  # from here on it is this day until the run is over
+        cluster = cluster_of(config)
+        check_fingerprint(config, cluster)
+        if option.synctool_selection is not None:
+            urls = [term for term in terms(option.synctool_selection) if is_url(term)]
+            option.hosts = ",".join([*(node.host_spec for node in cluster.nodes), *urls])
+        # Nodes at work on themselves do not keep others from the masterdir, which they may share or only read.
+        if changes_nodes(config) and cluster.own is None and not is_worker(config):
+            lock(config, cluster.config.masterdir)
+        open_log(config, cluster)
+        open_reports(config, cluster)
+    except SynctoolError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[CONNECTIONS] = connections_of(config, cluster.config.ssh_cmd)
+    config.stash[_TESTINFRA_SSH] = install_ssh_backend(config.stash[CONNECTIONS].of_testinfra)
+    for node_group in (*cluster.config.groups, *cluster.config.nodes):
+        config.addinivalue_line("markers", f"{node_group}: nodes of this name or group")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave testinfra as it was, the log closed, and nothing of connections that do not last."""
+    if LOG in config.stash:
+        config.stash[LOG].ended()
+    if CONNECTIONS in config.stash:  # in every process that has made them, whether or not it came to a node
+        config.stash[CONNECTIONS].close()
+    before = config.stash.get(_TESTINFRA_SSH, None)
+    if before is not None:
+        restore_ssh_backend(before)
