@@ -21,9 +21,9 @@ from pytest_synctool.plugin.cluster import (
     today,
     wants_cluster,
 )
+from pytest_synctool.plugin.lock_and_log import LOG, lock, open_log
 from pytest_synctool.plugin.options import check_combinations
-from pytest_synctool.plugin.repairs import LOG, lock, open_log
-from pytest_synctool.plugin.reports import open_reports
+from pytest_synctool.plugin.report_files import open_reports
 from pytest_synctool.plugin.xdist.admin_machines import check_fingerprint, check_machines
 from pytest_synctool.report.tally import Tally
 

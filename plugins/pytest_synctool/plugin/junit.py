@@ -13,7 +13,7 @@ from _pytest.junitxml import LogXML, bin_xml_escape, xml_key
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.plugin.cluster import CLUSTER
 from pytest_synctool.plugin.node_reports import node_of, outcome_of
-from pytest_synctool.plugin.reports import REPORTS, groups_of
+from pytest_synctool.plugin.report_files import REPORTS, groups_of
 from pytest_synctool.report import files
 from pytest_synctool.report.nodeids import decode
 

@@ -11,7 +11,7 @@ from typing import Final, Literal, Protocol, cast
 import pytest
 
 from pytest_synctool.model import OK, Change, NodeResult, Outcome, Status
-from pytest_synctool.plugin.granularity import outcomes_of
+from pytest_synctool.plugin.whole_node_outcomes import outcomes_of
 from pytest_synctool.report.node_tests import NodeTests, Whole, shown_destination
 
 # Attributes that reports carry; pytest keeps what it does not know.

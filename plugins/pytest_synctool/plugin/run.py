@@ -31,10 +31,10 @@ from pytest_synctool.plugin.gc_tuning import GarbageRarely
 from pytest_synctool.plugin.junit import register_junit
 from pytest_synctool.plugin.last_audit import FINDINGS, Findings, check_granularity, to_be_fixed
 from pytest_synctool.plugin.live_line import LiveLine, live_line
+from pytest_synctool.plugin.lock_and_log import LOG
 from pytest_synctool.plugin.node_items import Folding, NodeItem
 from pytest_synctool.plugin.node_reports import cut, pack, reports, unpack
-from pytest_synctool.plugin.repairs import LOG
-from pytest_synctool.plugin.reports import REPORTS
+from pytest_synctool.plugin.report_files import REPORTS
 from pytest_synctool.plugin.run_order import Turns, turns_of
 from pytest_synctool.plugin.stale_waivers import register_stale_waivers
 from pytest_synctool.plugin.xdist.admin_machines import Machines

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_synctool.plugin.cluster import CLUSTER, cache_of, waivers_of
 from pytest_synctool.plugin.node_reports import DriftText
-from pytest_synctool.plugin.reports import REPORTS
+from pytest_synctool.plugin.report_files import REPORTS
 from pytest_synctool.report.record import StaleWaiver
 from pytest_synctool.report.stale_waivers import stale
 

@@ -11,9 +11,9 @@ from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import nodes_in_words
 from pytest_synctool.plugin.cluster import BY_NODE, CLUSTER, TALLY, Cluster, changes_nodes
 from pytest_synctool.plugin.durations import durations_of_nodes
+from pytest_synctool.plugin.lock_and_log import LOG
 from pytest_synctool.plugin.node_reports import is_entry, is_fixed, letter_of
-from pytest_synctool.plugin.repairs import LOG
-from pytest_synctool.plugin.reports import REPORTS
+from pytest_synctool.plugin.report_files import REPORTS
 from pytest_synctool.plugin.stale_waivers import is_stale
 from pytest_synctool.report.summary import in_a_line, summary
 from pytest_synctool.report.tally import Tally

@@ -142,7 +142,7 @@ class Reports:
         if self._directory is None or not keep:
             return {}, ()
         # With SQLite, which most of pytest's runs do without.
-        from pytest_synctool.plugin.signatures import signatures_of
+        from pytest_synctool.plugin.history_signatures import signatures_of
         from pytest_synctool.report.history.recorder import record
 
         recorded = record(self._directory / "history.sqlite", self.run, signatures_of(self._cluster), keep)
