@@ -7,8 +7,10 @@ import tomllib
 from pathlib import Path
 from textwrap import dedent
 
+import pytest
 from pytest_synctool import config
 from pytest_synctool.config.statements import ALIASES, SHAPES
+from pytest_synctool.plugin.options import OPTIONS
 from pytest_synctool.repository import attributes, waivers
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -64,3 +66,39 @@ def test_the_oldest_versions_are_those_that_are_tested() -> None:
 def test_every_keyword_is_documented() -> None:
     text = (DOCS / "configuration.md").read_text(encoding="utf-8")
     assert [word for word in (*SHAPES, *ALIASES) if f"`{word}" not in text] == []
+
+
+def pages() -> list[Path]:
+    """Return all pages that readers follow links in."""
+    return [*sorted(DOCS.parent.glob("*.md")), *sorted(DOCS.glob("*.md"))]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as forges make them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"`[^`\n]*`", "", page.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name) if name else page
+        assert path.exists(), f"{page.name}: {target}"
+        assert not anchor or anchor in anchors(path), f"{page.name}: {target}"
+
+
+def test_the_index_names_every_page() -> None:
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    missing = [page.name for page in pages() if page.name != "README.md" and f"{page.name})" not in index]
+    assert missing == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text(encoding="utf-8").split()) <= 900
+
+
+def test_every_option_of_the_plugin_is_documented() -> None:
+    text = (DOCS / "options.md").read_text(encoding="utf-8")
+    assert [option.name for option in OPTIONS if f"`{option.name}" not in text] == []

@@ -130,6 +130,22 @@ def test_rooms_import_only_rooms_of_lower_rows() -> None:
         assert set(imported.split()) <= set(rows[: rows.index(name)]), name
 
 
+def test_the_picture_in_the_documentation_shows_the_rooms() -> None:
+    """An arrow is left out of the picture where other arrows lead to the same room."""
+
+    def reached(name: str) -> set[str]:
+        return {each for other in ROOMS[name].split() for each in {other} | reached(other)}
+
+    arrows = []
+    for name in reversed(ROOMS):
+        imported = set(ROOMS[name].split())
+        implied = {each for other in imported for each in reached(other)}
+        if direct := [other for other in ROOMS if other in imported - implied]:
+            arrows.append(f"    {name} --> {' & '.join(direct)}\n")
+    picture = "```mermaid\nflowchart TD\n" + "".join(arrows) + "```\n"
+    assert picture in (PACKAGE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
 def test_no_module_imports_itself_by_a_detour() -> None:
     open_ = {module: set(inner(module)) for module in modules()}
     while open_:
