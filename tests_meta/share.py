@@ -19,7 +19,6 @@ from pytest_synctool import __version__
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"
 DIRECTORIES: Final = ("completion/bash", "completion/zsh", "man")
-PYTHON: Final = (3, 11)  # the version whose argparse has worded what is committed
 # What some characters are to groff if nothing is said: typographic quotes and accents.
 _PLAIN: Final = str.maketrans({"`": r"\(ga", "^": r"\(ha", "~": r"\(ti"})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -56,11 +55,6 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-# Versions of Python word usage lines differently, so the committed files are those of one of them.
-as_committed = pytest.mark.skipif(sys.version_info[:2] != share.PYTHON, reason="another Python words help differently")
-
-
-@as_committed
 def test_the_files_are_what_the_parsers_say() -> None:
     made = dict(share.files())
     found = {
@@ -79,7 +73,6 @@ def test_every_option_is_in_the_page(command: str) -> None:
     assert [option for option in options if option not in ("-h", "--help") and f"fB{option}fR" not in page] == []
 
 
-@as_committed
 @pytest.mark.parametrize("width", ["20", "200"])
 def test_the_terminal_does_not_matter(monkeypatch: pytest.MonkeyPatch, width: str) -> None:
     monkeypatch.setenv("COLUMNS", width)

@@ -149,6 +149,9 @@ def _addresses(node: Node, hosts: Mapping[str, Sequence[str]]) -> list[str]:
                 address = ipaddress.ip_address(text)
             except ValueError:
                 continue
+            # Versions of Python differ in whether ::ffff:127.0.0.1 is a loopback address.
+            if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+                address = address.ipv4_mapped
             if not (address.is_loopback or address.is_unspecified or address.is_multicast):
                 numbers[str(address)] = None
     return list(numbers)

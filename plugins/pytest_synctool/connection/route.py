@@ -65,7 +65,10 @@ def reach(node: Node, settings: SshSettings) -> Reach:
     """
     if node.connection is None:
         return _ssh(node.address, settings)
-    url = urlsplit(node.connection)
+    try:
+        url = urlsplit(node.connection)
+    except ValueError as error:  # which hosts it refuses depends on the version of Python
+        raise TransportError(f"connection {node.connection}: {error}") from error
     options = dict(parse_qsl(url.query))
     user, _, place = url.netloc.rpartition("@")
     user = unquote(user.partition(":")[0])

@@ -72,7 +72,8 @@ def read(path: bytes, stream: BinaryIO) -> Intake:
 
     Raises RemoteError for what is not whole or not understood, and for names that nobody has asked for.
     """
-    stream.seek(max(stream.seek(0, os.SEEK_END) - len(_END), 0))
+    length = max(stream.seek(0, os.SEEK_END) - len(_END), 0)
+    stream.seek(length)
     if stream.read() != _END:
         raise RemoteError("the node's answer is not whole")
     stream.seek(0)
@@ -90,12 +91,30 @@ def read(path: bytes, stream: BinaryIO) -> Intake:
         intake._tar = tarfile.TarFile(fileobj=stream, mode="r", encoding="utf-8", errors="surrogateescape")
         for member in intake._tar:
             _take(intake, member)
+        _check_end(stream, intake._tar.offset, length)
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise RemoteError(f"the tar stream of the node is not understood: {error}") from error
     if path not in intake._members:
         raise RemoteError(f"the tar stream of the node has no {printable(path)}")
     intake.found.sort(key=lambda each: each.path.split(b"/"))
     return intake
+
+
+def _check_end(stream: BinaryIO, start: int, end: int) -> None:
+    """Raise RemoteError unless a tar ends at `start`, with nothing but zeros from there to `end` (offsets in bytes).
+
+    tarfile ends silently at a header that it refuses, and versions of Python refuse different ones: the entry and
+    all behind it would be missing without a message.
+    """
+    stream.seek(start)
+    rest = max(end - start, 0)
+    damaged = rest < tarfile.BLOCKSIZE
+    while rest and not damaged:
+        block = stream.read(min(rest, _READ_SIZE))
+        rest -= len(block)
+        damaged = not block or any(block)
+    if damaged:
+        raise RemoteError("the tar stream of the node is not understood: it does not end where tar ends one")
 
 
 def _take(intake: Intake, member: tarfile.TarInfo) -> None:

@@ -97,10 +97,16 @@ def test_an_address_is_compared_in_its_usual_spelling(tmp_path: Path) -> None:
 
 def test_addresses_that_everybody_has_tell_nothing(tmp_path: Path) -> None:
     """127.0.0.5 is own on every machine, and so are others."""
-    made = config(tmp_path, *(f"node n{n} ipaddress:{a}" for n, a in enumerate(("127.0.0.5", "::1", "0.0.0.0", "::"))))
+    addresses = ("127.0.0.5", "::1", "0.0.0.0", "::", "::ffff:127.0.0.6")
+    made = config(tmp_path, *(f"node n{n} ipaddress:{a}" for n, a in enumerate(addresses)))
     here = Machine("stranger", lambda address: True, {"n1": ["224.0.0.1", "127.0.1.1", "no address"]})
     with pytest.raises(SelectionError, match="no node has an address in it or in /etc/hosts that could be compared"):
         own_node(made, here)
+
+
+def test_an_ipv4_address_in_an_ipv6_address_is_the_ipv4_address(tmp_path: Path) -> None:
+    made = config(tmp_path, "node n ipaddress:::ffff:10.0.0.1")
+    assert found(made, machine("stranger", "10.0.0.1")) == "n by address '10.0.0.1'"
 
 
 def test_no_node_is_told_with_all_that_was_compared(cluster: Config) -> None:

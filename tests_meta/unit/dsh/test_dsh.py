@@ -59,7 +59,8 @@ class TestReach:
         assert reach(node(connection), SETTINGS).argv("LINE") == argv
 
     @pytest.mark.parametrize(
-        "connection", ["ssh://-oProxyCommand=x", "docker://-v", "ssh://-l@web1", "ssh://", "winrm://web1", "x://y"]
+        "connection",
+        ["ssh://-oProxyCommand=x", "docker://-v", "ssh://-l@web1", "ssh://", "ssh://a]b", "winrm://web1", "x://y"],
     )
     def test_what_is_none(self, connection: str) -> None:
         with pytest.raises(TransportError):

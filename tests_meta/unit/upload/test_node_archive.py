@@ -143,6 +143,21 @@ def test_bad_streams(members: Sequence[tuple[tarfile.TarInfo, bytes]], message: 
         read(b"/d", stream)
 
 
+@pytest.mark.parametrize("damage", ["header", "rest", "end"])
+def test_a_stream_is_read_to_its_end(damage: str) -> None:
+    """tarfile itself takes a damaged header for the end of the stream: /d/f would be missing without a message."""
+    stream = bytearray(sent([TOP, member("./d/e"), member("./d/f")]))
+    header = len(BEGUN) + 2 * tarfile.BLOCKSIZE
+    if damage == "header":
+        stream[header] ^= 1
+    elif damage == "rest":
+        stream[-len(END) - 1] = 1
+    else:
+        del stream[header + tarfile.BLOCKSIZE : -len(END)]
+    with pytest.raises(RemoteError, match="does not end where tar ends one"):
+        read(b"/d", io.BytesIO(stream))
+
+
 @pytest.mark.parametrize(
     "fields",
     [
