@@ -123,7 +123,7 @@ class TestExtension:
         inode = above.put("file._all").stat().st_ino
         ended = synctool(above, "-q -n node1 -u @/file -f")
         assert told(above, ended) == [
-            "node1: @/file taken for the owner and mode of overlay@/file._all "
+            "node1: @/file uploaded to overlay@/file._all, owner and mode only "
             "(owner mismatch, group mismatch, mode mismatch), for every node"
         ]
         assert stored(above) == {"file._all": "4750 daemon:daemon"}
@@ -204,7 +204,7 @@ class TestThings:
         above.sh("node1", "mkdir @/app; cd @/app; echo content >kept; echo new >changed; echo more >more; chmod 700 .")
         ended = synctool(above, "-q -n node1 -u @/app -s batch -f")
         assert told(above, ended) == [
-            "node1: @/app taken for the owner and mode of overlay@/app (mode mismatch), for every node",
+            "node1: @/app uploaded to overlay@/app, owner and mode only (mode mismatch), for every node",
             "node1: @/app/changed uploaded in the place of overlay@/app/changed._batch (MD5 mismatch), for node[1-2]",
             "node1: @/app/kept uploaded to overlay@/app/kept._batch (0644 root:root, 8 bytes), for node[1-2]",
             "node1: @/app/more uploaded to overlay@/app/more._batch (0644 root:root, 5 bytes), for node[1-2]",
@@ -272,10 +272,10 @@ class TestMissingDirectories:
         above.link("d", str(outside))
         ended = synctool(above, "-n node1 -u @/d/file -f")
         assert (ended.status, ended.out) == (2, b"")
-        assert b"/d is there already, and stands for nothing" in ended.err
+        assert b"/d exists already but is not a source" in ended.err
         above.link("d._all", str(outside))
         ended = synctool(above, "-n node1 -u @/d/file -f")
-        assert b"/d._all is a symbolic link: nothing lies in it" in ended.err
+        assert b"/d._all is a symbolic link, so nothing can be below it" in ended.err
         assert list(outside.iterdir()) == []
 
 
@@ -450,7 +450,7 @@ def test_an_ordinary_user(own: Path) -> None:
     assert (stored_file.stat().st_uid, stored_file.read_text()) == (4321, "mine\n")
     ended = upload("roots")
     assert ended.status == 2
-    assert b"roots._node1: owner root would become 4321 here: do it as root" in ended.err
+    assert b"roots._node1: owner root would become 4321 on this machine: upload as root" in ended.err
     rules = own / "masterdir/attributes.yaml"
     rules.touch()
     ended = upload("roots")

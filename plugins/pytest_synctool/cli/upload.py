@@ -21,7 +21,7 @@ from pytest_synctool.errors import RemoteError, RepositoryError, SelectionError,
 from pytest_synctool.model import ABSENT, Node, Unknown
 from pytest_synctool.repair.mirror import MARK
 from pytest_synctool.repository.resolution import Repository
-from pytest_synctool.upload.node_archive import Intake, read, script
+from pytest_synctool.upload.node_archive import NodeArchive, read, script
 from pytest_synctool.upload.placement import propose
 from pytest_synctool.upload.upload import Upload
 
@@ -37,27 +37,27 @@ def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments
     shown = f"{node.name}: {printable(arguments.upload)}"
     with tempfile.TemporaryFile() as stream:
         try:
-            intake, complaints = _fetch(config, node, arguments, stream)
+            archive, complaints = _fetch(config, node, arguments, stream)
         except (TransportError, RemoteError) as error:
             reason = f"unreachable: {error}" if isinstance(error, TransportError) else str(error)
             command.print_stderr([f"{node.name}: {reason}"])
             return command.UNREACHABLE
-        if isinstance(intake.state, Unknown):
-            command.print_stderr([f"{shown} cannot be looked at: {intake.state.reason}"])
+        if isinstance(archive.state, Unknown):
+            command.print_stderr([f"{shown} cannot be looked at: {archive.state.reason}"])
             return command.UNREACHABLE
-        if intake.state is ABSENT:
+        if archive.state is ABSENT:
             command.print_stderr([f"{shown} is missing"])
             return command.NOT_FOUND
-        if not intake.found or intake.found[0].path != arguments.upload:
+        if not archive.files or archive.files[0].path != arguments.upload:
             raise RepositoryError(f"{shown} is a special file, and cannot be in overlay/")
-        proposal = propose(config, repository, node, intake.above, intake.found, arguments.suffix)
-        upload = Upload(config, repository, node, intake, proposal)
+        proposal = propose(config, repository, node, archive.above, archive.files, arguments.suffix)
+        upload = Upload(config, repository, node, archive, proposal)
         upload.check()
         if not arguments.quiet:
             print("--fix specified, applying changes" if arguments.fix else "DRY RUN, not doing any updates")
-        upload.carry_out(write=arguments.fix)
+        upload.run(write=arguments.fix)
     sys.stdout.flush()  # before the warnings on standard error
-    special = [f"left out: {printable(path)} is a special file" for path in intake.special]
+    special = [f"left out: {printable(path)} is a special file" for path in archive.special]
     command.print_stderr(f"WARNING {node.name}: {remark}" for remark in (*complaints, *special, *proposal.remarks))
     return command.OK
 
@@ -81,7 +81,7 @@ def _check(config: Config, arguments: Namespace) -> None:
         raise RepositoryError(f"{config.masterdir} is a node's mirror, which the next --fix of the controller replaces")
 
 
-def _fetch(config: Config, node: Node, arguments: Namespace, stream: BinaryIO) -> tuple[Intake, list[str]]:
+def _fetch(config: Config, node: Node, arguments: Namespace, stream: BinaryIO) -> tuple[NodeArchive, list[str]]:
     """Write the node's archive to `stream`. Return its contents and the messages of the node's tar.
 
     Raise TransportError and RemoteError.

@@ -1,4 +1,4 @@
-"""Whom and which mode a node's file has when it is written here, and what attributes.yaml has to say beside."""
+"""Owner, group and mode of a node's file on the controller, and the rules of attributes.yaml that keep the rest."""
 
 from __future__ import annotations
 
@@ -14,66 +14,71 @@ from pytest_synctool.repository.attributes import AttributeRules
 from pytest_synctool.repository.attributes.appender import Addition
 from pytest_synctool.repository.attributes.rules import is_account, is_number, written
 from pytest_synctool.repository.source import Source
+from pytest_synctool.upload.masterdir_writer import OwnerIds
 
 _OWNED: Final = ("owner", "group", "mode")
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
-    """A user that writes files: root may give them to anybody, others to their own groups."""
+class WritingUser:
+    """A user who writes files. Root can give files to any user, others only to their own groups."""
 
     uid: int
     gid: int
     groups: frozenset[int]
 
     @classmethod
-    def this(cls) -> Writer:
-        """The user that this process acts as."""
+    def this(cls) -> WritingUser:
+        """Return the user that this process acts as."""
         return cls(os.geteuid(), os.getegid(), frozenset((*os.getgroups(), os.getegid())))
 
-    def owners(self, state: FileState) -> tuple[int, int]:
-        """User and group, by number, of what is written for a state: those of its names, else of its numbers."""
+    def owner(self, state: FileState) -> OwnerIds:
+        """Return user and group of the file that this user writes for a state.
+
+        Root uses the names of the state where this machine knows them, else the numbers.
+        """
         uid = user_id(state.owner) if state.owner is not None else None
         gid = group_id(state.group) if state.group is not None else None
         uid, gid = state.uid if uid is None else uid, state.gid if gid is None else gid
         if self.uid == 0:
-            return uid, gid
-        return self.uid, gid if gid in self.groups else self.gid
+            return OwnerIds(uid, gid)
+        return OwnerIds(self.uid, gid if gid in self.groups else self.gid)
 
     def as_written(self, state: FileState) -> FileState:
-        """The state as it will be found here."""
-        uid, gid = self.owners(state)
-        return replace(state, uid=uid, gid=gid, owner=owner_name(uid), group=group_name(gid))
+        """Return the state of the file that this user writes for a state."""
+        owner = self.owner(state)
+        user, group = owner_name(owner.uid), group_name(owner.gid)
+        return replace(state, uid=owner.uid, gid=owner.gid, owner=user, group=group)
 
 
-def unkept(source: Source, rules: AttributeRules, groups: Sequence[str], writer: Writer) -> list[Change]:
-    """What of owner, group and mode of a node's file would be lost.
+def unkept(source: Source, rules: AttributeRules, groups: Sequence[str], user: WritingUser) -> list[Change]:
+    """Return the differences in owner, group and mode that an upload to `source` would cause.
 
     The state of `source` is the node's, `groups` are the node's groups.
     """
-    given = rules.decide(source, groups)
-    expected = writer.as_written(source.state)
-    return compare(expected if given is None else given.applied(expected), source.state)
+    attributes = rules.decide(source, groups)
+    expected = user.as_written(source.state)
+    return compare(expected if attributes is None else attributes.applied(expected), source.state)
 
 
-def needed(source: Source, rules: AttributeRules, groups: Sequence[str], writer: Writer) -> Addition | None:
-    """What has to be said in a file of rules, so that they alone give a node's file what it has on the node."""
-    given = rules.decide(source, groups)
-    wrong = {change.what for change in unkept(source, rules, groups, writer)}
+def needed(source: Source, rules: AttributeRules, groups: Sequence[str], user: WritingUser) -> Addition | None:
+    """Return the rule that attributes.yaml needs so that its rules alone keep owner, group and mode of the node."""
+    attributes = rules.decide(source, groups)
+    wrong = {change.what for change in unkept(source, rules, groups, user)}
     state = source.state
     words = {
         "owner": _account(state.owner, state.uid),
         "group": _account(state.group, state.gid),
         "mode": written("mode", state.mode),
     }
-    said = tuple(
+    settings = tuple(
         (attribute, words[attribute])
         for attribute in (_OWNED[:2] if state.kind is Kind.LINK else _OWNED)
-        if attribute in wrong or given is None or getattr(given, attribute) is None
+        if attribute in wrong or attributes is None or getattr(attributes, attribute) is None
     )
-    return Addition(source.relative, said) if said else None
+    return Addition(source.relative, settings) if settings else None
 
 
 def _account(name: str | None, number: int) -> str:
-    """The name, by which nodes are compared, or the number where there is none that a rule can hold."""
+    """Return the name of an account, by which nodes are compared, or its number if no rule can hold the name."""
     return str(number) if name is None or is_number(name) or not is_account(name) else name

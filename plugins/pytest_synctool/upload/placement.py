@@ -1,7 +1,7 @@
-"""Where in overlay/ what was found on a node belongs. No output, and no input but the digests of sources.
+"""Places in overlay/ for files of a node. This module prints nothing, and reads nothing but the digests of sources.
 
-What the node has a source for goes there; anything else gets the node's own extension, so that nothing changes for
-another node until somebody says so. An extension that is asked for takes the place of the one proposed.
+A file goes to the source that the node already uses. Any other file gets the node's own extension, so nothing changes
+for other nodes. The user can ask for another extension.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.masterdir import TRIGGER, Candidate, split_extension
 from pytest_synctool.repository.resolution import Repository, by_importance
 from pytest_synctool.repository.source import Source, Tree, parents
-from pytest_synctool.upload.node_archive import Found
+from pytest_synctool.upload.node_archive import NodeFile
 
 _TREE: Final = Tree.OVERLAY.value.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A place in overlay/ for something of a node.
+    """A place in overlay/ for one file of a node.
 
-    `source` is what would be there, with the node's state; `existing` is what is there now, and `changes` tell how the
-    node's state differs from what that asks for. `nodes` are those that get it.
+    `source` is the new source, with the node's state. `existing` is the current source at this place, and `changes` are
+    the differences between its expected state and the node's state. `nodes` are the nodes that use this place.
     """
 
     source: Source
@@ -47,18 +47,18 @@ class Placement:
 
     @property
     def is_done(self) -> bool:
-        """Whether there is nothing to write."""
+        """True if there is nothing to write."""
         return self.existing is not None and not self.changes
 
     @property
     def same_contents(self) -> bool:
-        """Whether no more than owner, group and mode have to be changed."""
+        """True if the source exists and only its owner, group or mode can differ."""
         return self.existing is not None and {change.what for change in self.changes} <= {"owner", "group", "mode"}
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Places, parents before what lies in them, and what people should know beside."""
+    """The places for the files of a node, parents first, and remarks for the user."""
 
     placements: tuple[Placement, ...]
     remarks: tuple[str, ...]
@@ -69,19 +69,21 @@ def propose(
     repository: Repository,
     node: Node,
     above: Mapping[bytes, Actual],
-    found: Sequence[Found],
+    files: Sequence[NodeFile],
     suffix: str | None = None,
 ) -> Proposal:
-    """The places for what was found on a node, the first of which is what was asked for, parents first.
+    """Return the places for the files of a node.
 
-    `above` are the states of the directories above it, `suffix` is the group for the extension. Raises RepositoryError
-    where it has no place.
+    The first of `files` is the one that the user asked for; the others are below it, parents first. `above` are the
+    states of the directories above it. `suffix` is the group for the extension. Raises RepositoryError if there is no
+    place for the first file.
     """
     proposer = _Proposer(config, repository, node, suffix)
-    proposer.check_above(found[0].path, above)
-    for each in found:
-        proposer.place(each, is_asked_for=each is found[0])
-    proposer.remark_left(found[0].path)
+    requested = files[0]
+    proposer.check_above(requested.path, above)
+    for each in files:
+        proposer.place(each, is_requested=each is requested)
+    proposer.remark_missing(requested.path)
     return Proposal(tuple(proposer.placements.values()), tuple(dict.fromkeys(proposer.remarks)))
 
 
@@ -94,24 +96,25 @@ class _Proposer:
     above: dict[bytes, FileState] = field(default_factory=dict)
     placements: dict[bytes, Placement] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
-    _left_out: set[bytes] = field(default_factory=set)
-    _receivers: dict[tuple[object, ...], tuple[str, ...]] = field(default_factory=dict)
+    _skipped: set[bytes] = field(default_factory=set)
+    _using: dict[tuple[object, ...], tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def _entries(self) -> dict[bytes, Entry]:
         return {e.destination: e for e in self.repository.entries(self.node) if e.tree is Tree.OVERLAY}
 
     @cached_property
-    def _everyone(self) -> list[Node]:
+    def _candidate_nodes(self) -> list[Node]:
         return [node for node in self.config.nodes.values() if not node.ignored or node.name == self.node.name]
 
     def check_above(self, path: bytes, above: Mapping[bytes, Actual]) -> None:
-        """Raises RepositoryError unless directories lead to the path, on the node and in what the node has to have."""
+        """Raise RepositoryError unless everything above the path is a directory, on the node and in overlay/."""
         for directory in parents(path):
             entry, actual = self._entries.get(directory), above[directory]
             shown = printable(directory)
             if entry is not None and not entry.source.is_directory:
-                raise RepositoryError(f"{entry.source.shown} is a {entry.source.state.kind.value}: nothing lies in it")
+                kind = entry.source.state.kind.value
+                raise RepositoryError(f"{entry.source.shown} is a {kind}, so nothing can be below it")
             if isinstance(actual, Unknown):
                 raise RepositoryError(f"{self.node.name}: {shown} cannot be looked at: {actual.reason}")
             if not isinstance(actual, FileState):
@@ -123,69 +126,70 @@ class _Proposer:
                 )
             self.above[directory] = actual
 
-    def place(self, found: Found, *, is_asked_for: bool) -> None:
-        """Find the place for something of the node. Raises RepositoryError if what was asked for has none."""
-        above = found.path.rpartition(b"/")[0]
-        if above in self._left_out:
-            self._left_out.add(found.path)
+    def place(self, file: NodeFile, *, is_requested: bool) -> None:
+        """Find the place for a file. Raises RepositoryError if the requested file has none."""
+        above = file.path.rpartition(b"/")[0]
+        if above in self._skipped:
+            self._skipped.add(file.path)
             return
         try:
-            relative = self._relative(found)
+            relative = self._relative(file)
         except RepositoryError as error:
-            if is_asked_for:
+            if is_requested:
                 raise
-            self._left_out.add(found.path)
+            self._skipped.add(file.path)
             self.remarks.append(f"left out: {error}")
             return
-        placement = self._placement(found, relative)
-        self.placements[found.path] = placement
+        placement = self._placement(file, relative)
+        self.placements[file.path] = placement
         self._remark(placement)
 
-    def _relative(self, found: Found) -> bytes:
-        entry = self._entries.get(found.path)
-        if found.state.kind is Kind.DIRECTORY:
-            is_there = entry is not None and entry.source.is_directory
-            return entry.source.relative if entry is not None and is_there else self._directory(found.path)
+    def _relative(self, file: NodeFile) -> bytes:
+        entry = self._entries.get(file.path)
+        if file.state.kind is Kind.DIRECTORY:
+            is_used = entry is not None and entry.source.is_directory
+            return entry.source.relative if entry is not None and is_used else self._directory(file.path)
         if entry is not None and entry.source.is_directory:
             raise RepositoryError(
-                f"{entry.source.shown} is a directory, {printable(found.path)} of {self.node.name} is not: "
+                f"{entry.source.shown} is a directory, {printable(file.path)} of {self.node.name} is not: "
                 "move it away first"
             )
         if entry is not None and self.suffix is None:
             return entry.source.relative
-        above, _, name = found.path.rpartition(b"/")
+        above, _, name = file.path.rpartition(b"/")
         directory = self._directory(above) if entry is None else os.path.dirname(entry.source.relative)
         component = name + b"._" + os.fsencode(self.suffix or self.node.name)
-        self._check(found.path, component, is_directory=False)
+        self._check(file.path, component, is_directory=False)
         return directory + b"/" + component
 
     def _directory(self, path: bytes) -> bytes:
-        """The directory of overlay/ for one of the node; it is to be made if there is none."""
+        """Return the name in overlay/ of a directory of the node. Plan to create it if it is missing."""
         if not path:
             return _TREE
         above, _, name = path.rpartition(b"/")
-        # Without an extension the name of a directory must not look as if it had one.
+        # A directory needs the extension `all` only if its own name looks like one with an extension.
         component = name + b"._all" if split_extension(name)[1] is not None else name
         plain = self._directory(above) + b"/" + component
-        there = {c.relative: c.source for c in self._candidates(path) if c.source is not None}
-        if plain in there and not there[plain].is_directory:
-            raise RepositoryError(f"{printable(plain)} is a {there[plain].state.kind.value}: nothing lies in it")
+        sources = {c.relative: c.source for c in self._candidates(path) if c.source is not None}
+        if plain in sources and not sources[plain].is_directory:
+            kind = sources[plain].state.kind.value
+            raise RepositoryError(f"{printable(plain)} is a {kind}, so nothing can be below it")
         entry = self._entries.get(path)
         if entry is not None and not entry.source.is_directory:
             raise RepositoryError(
                 f"{entry.source.shown} is a {entry.source.state.kind.value}, {printable(path)} of {self.node.name} is "
                 "a directory: move it away first"
             )
-        if entry is not None and plain not in there:
+        if entry is not None and plain not in sources:
             return entry.source.relative
-        if plain not in there and path not in self.placements:
+        if plain not in sources and path not in self.placements:
             self._check(path, component, is_directory=True)
-            if path in self.above:  # else it is the node's own turn
-                self.placements[path] = self._placement(Found(path, self.above[path]), plain)
+            if path in self.above:  # otherwise place() handles the directory itself
+                self.placements[path] = self._placement(NodeFile(path, self.above[path]), plain)
         return plain
 
     def _check(self, path: bytes, component: bytes, *, is_directory: bool) -> None:
-        """Raises RepositoryError if a name in overlay/ would not stand for the path."""
+        """Raise RepositoryError if a name in overlay/ would not become this path on the node."""
         shown = printable(path)
         if b"\n" in path:
             raise RepositoryError(f"{shown}: a newline in a file name is not supported")
@@ -200,38 +204,38 @@ class _Proposer:
     def _candidates(self, path: bytes) -> Sequence[Candidate]:
         return self.repository.found.candidates.get((Tree.OVERLAY, path), ())
 
-    def _placement(self, found: Found, relative: bytes) -> Placement:
-        if b"\n" in (found.state.target or b""):
-            raise RepositoryError(f"{printable(found.path)}: a newline in a link target is not supported")
+    def _placement(self, file: NodeFile, relative: bytes) -> Placement:
+        if b"\n" in (file.state.target or b""):
+            raise RepositoryError(f"{printable(file.path)}: a newline in a link target is not supported")
         masterdir = os.fsencode(self.config.masterdir)
-        source = Source(Tree.OVERLAY, masterdir, relative, found.path, found.state)
-        existing = next((c.source for c in self._candidates(found.path) if c.relative == relative), None)
+        source = Source(Tree.OVERLAY, masterdir, relative, file.path, file.state)
+        existing = next((c.source for c in self._candidates(file.path) if c.relative == relative), None)
         changes: list[Change] = []
-        if existing is not None and existing.is_directory is not (found.state.kind is Kind.DIRECTORY):
+        if existing is not None and existing.is_directory is not (file.state.kind is Kind.DIRECTORY):
             raise RepositoryError(
-                f"{existing.shown} is a {existing.state.kind.value}, {printable(found.path)} of {self.node.name} is a "
-                f"{found.state.kind.value}: move it away first"
+                f"{existing.shown} is a {existing.state.kind.value}, {printable(file.path)} of {self.node.name} is a "
+                f"{file.state.kind.value}: move it away first"
             )
         if existing is not None:
-            given = self.repository.attributes.decide(existing, self.node.groups)
+            attributes = self.repository.attributes.decide(existing, self.node.groups)
             expected = existing.expected
-            changes = compare(expected if given is None else given.applied(expected), found.state)
-        return Placement(source, existing, tuple(changes), self._whose(found.path, relative))
+            changes = compare(expected if attributes is None else attributes.applied(expected), file.state)
+        return Placement(source, existing, tuple(changes), self._nodes_using(file.path, relative))
 
-    def _whose(self, path: bytes, relative: bytes) -> tuple[str, ...]:
-        """The nodes that get what lies at `relative`, were it there."""
+    def _nodes_using(self, path: bytes, relative: bytes) -> tuple[str, ...]:
+        """Return the nodes that would use a source at `relative`."""
         others = [c for c in self._candidates(path) if c.relative != relative]
         groups = tuple(split_extension(part)[1] for part in relative.split(b"/")[1:])
         mine = Candidate(groups, relative, None)
         key = (groups, *((c.groups, c.relative < relative) for c in others))
-        if key not in self._receivers:
-            self._receivers[key] = tuple(
-                node.name for node in self._everyone if by_importance([*others, mine], node.groups)[:1] == [mine]
+        if key not in self._using:
+            self._using[key] = tuple(
+                node.name for node in self._candidate_nodes if by_importance([*others, mine], node.groups)[:1] == [mine]
             )
-        return self._receivers[key]
+        return self._using[key]
 
     def _remark(self, placement: Placement) -> None:
-        """What is true of a place, and perhaps not meant."""
+        """Add remarks about a place that the user may not expect."""
         path, shown, name = placement.source.destination, placement.source.shown, self.node.name
         if name not in placement.nodes:
             entry = self._entries.get(path)
@@ -241,38 +245,38 @@ class _Proposer:
         if deleted:
             self.remarks.append(f"{printable(deleted[0].relative)} says that {printable(path)} must not exist")
 
-    def remark_left(self, path: bytes) -> None:
-        """What the node has to have below the path, and has not."""
-        known = {*self.placements, *self._left_out}
+    def remark_missing(self, path: bytes) -> None:
+        """Add remarks about entries below the path that are missing from the node."""
+        known = {*self.placements, *self._skipped}
         for destination, entry in self._entries.items():
             if destination.startswith(path + b"/") and destination not in known:
                 self.remarks.append(f"{entry.source.shown} is not on {self.node.name}, it is left as it is")
 
 
-def whom(nodes: Iterable[str], config: Config) -> str:
-    """`every node`, `node[1-3]` or `no node`."""
-    found = set(nodes)
-    if not found:
+def node_names_in_words(nodes: Iterable[str], config: Config) -> str:
+    """Return `every node`, `node[1-3]` or `no node`."""
+    names = set(nodes)
+    if not names:
         return "no node"
     active = {node.name for node in config.nodes.values() if not node.ignored}
-    return "every node" if active <= found and len(active) > 1 else fold(found)
+    return "every node" if active <= names and len(active) > 1 else fold(names)
 
 
 def in_words(placement: Placement, *, done: bool) -> str:
-    """What is, or would be, done with a place, in one line."""
+    """Return one line about the upload to a place; with `done` in the past tense."""
     path, shown, state = printable(placement.source.destination), placement.source.shown, placement.state
     would = "" if done else "would be "
     if placement.existing is None:
         if state.kind is Kind.LINK:
-            what = f"a link to {printable(state.target or b'')}"
+            details = f"a link to {printable(state.target or b'')}"
         else:
             owners = ":".join(
                 str(name or number) for name, number in ((state.owner, state.uid), (state.group, state.gid))
             )
             size = f", {state.size} bytes" if state.kind is Kind.FILE else ", a directory"
-            what = f"{state.mode:04o} {printable(owners.encode('utf-8', 'surrogateescape'))}{size}"
-        return f"{path} {would}uploaded to {shown} ({what})"
+            details = f"{state.mode:04o} {printable(owners.encode('utf-8', 'surrogateescape'))}{size}"
+        return f"{path} {would}uploaded to {shown} ({details})"
     changes = ", ".join(f"{change.what} mismatch" for change in placement.changes)
     if placement.same_contents:
-        return f"{path} {would}taken for the owner and mode of {shown} ({changes})"
+        return f"{path} {would}uploaded to {shown}, owner and mode only ({changes})"
     return f"{path} {would}uploaded in the place of {shown} ({changes})"

@@ -1,4 +1,4 @@
-"""An upload carried out: what would be lost is checked first, then rules and files are written."""
+"""One upload: check first that nothing would be lost, then write rules and files."""
 
 from __future__ import annotations
 
@@ -18,104 +18,104 @@ from pytest_synctool.repository.attributes import FILE_NAME, AttributeRules, par
 from pytest_synctool.repository.attributes.appender import Addition, extended
 from pytest_synctool.repository.lock import MasterdirLock
 from pytest_synctool.repository.resolution import Repository
-from pytest_synctool.upload.masterdir_writer import Store
-from pytest_synctool.upload.node_archive import Found, Intake
-from pytest_synctool.upload.ownership import Writer, needed, unkept
-from pytest_synctool.upload.placement import Placement, Proposal, in_words, whom
+from pytest_synctool.upload.masterdir_writer import MasterdirWriter, OwnerIds
+from pytest_synctool.upload.node_archive import NodeArchive, NodeFile
+from pytest_synctool.upload.ownership import WritingUser, needed, unkept
+from pytest_synctool.upload.placement import Placement, Proposal, in_words, node_names_in_words
 
 
 @dataclass
 class Upload:
-    """What was found on a node, and where it is to go."""
+    """The files of a node and their places in overlay/."""
 
     config: Config
     repository: Repository
     node: Node
-    intake: Intake
+    archive: NodeArchive
     proposal: Proposal
 
     def __post_init__(self) -> None:
-        self.writer = Writer.this()
-        self.store = Store(self.config.masterdir)
+        self.user = WritingUser.this()
+        self.writer = MasterdirWriter(self.config.masterdir)
         self.rules_file = self.config.masterdir / FILE_NAME
-        self.todo: list[Placement] = [each for each in self.proposal.placements if not each.is_done]
+        self.pending: list[Placement] = [each for each in self.proposal.placements if not each.is_done]
         self.additions: list[Addition] = []
-        self.content = b""
+        self.new_rules = b""
 
     def check(self) -> None:
-        """Raises SynctoolError for what cannot be written without harm; sets what attributes.yaml has to say."""
-        for each in self.todo:
-            self.store.check(each.source.relative, None if each.existing is None else each.existing.state)
+        """Raise SynctoolError if the upload would lose anything; set the rules that attributes.yaml needs."""
+        for each in self.pending:
+            self.writer.check(each.source.relative, None if each.existing is None else each.existing.state)
         rules, groups = self.repository.attributes, self.node.groups
         has_rules = os.path.lexists(self.rules_file)
         if has_rules:
-            found = (needed(each.source, rules, groups, self.writer) for each in self.todo)
-            self.additions = [addition for addition in found if addition is not None]
+            additions = (needed(each.source, rules, groups, self.user) for each in self.pending)
+            self.additions = [addition for addition in additions if addition is not None]
         if self.additions:
             rules = self._extended()
-        for each in self.todo:
-            for change in unkept(each.source, rules, groups, self.writer):
+        for each in self.pending:
+            for change in unkept(each.source, rules, groups, self.user):
                 lost = f"{each.source.shown}: {change.what} {change.found} would become {change.expected}"
                 if not has_rules:
                     raise RepositoryError(
-                        f"{lost} here: do it as root on a machine that knows the account, or keep an "
-                        f"{FILE_NAME}, which can say so"
+                        f"{lost} on this machine: upload as root on a machine that knows the account, or create an "
+                        f"{FILE_NAME}, in which the upload then adds a rule"
                     )
-                given = rules.decide(each.source, groups)
-                origins = ", ".join(given.origins) if given is not None else "none"
-                raise RepositoryError(f"{lost}, by another rule of attributes.yaml ({origins}): correct that one")
+                attributes = rules.decide(each.source, groups)
+                origins = ", ".join(attributes.origins) if attributes is not None else "none"
+                raise RepositoryError(f"{lost}, by another rule of attributes.yaml ({origins}): correct that rule")
 
     def _extended(self) -> AttributeRules:
-        """The rules as they are to be. Raises ConfigError where none can be added."""
+        """Return the rules with the additions. Raises ConfigError if the file cannot be extended."""
         if not self.rules_file.is_file() or self.rules_file.is_symlink():
-            raise ConfigError(f"{self.rules_file} is not a regular file, and is not written to")
+            raise ConfigError(f"{self.rules_file} is not a regular file, so no rules can be added to it")
         known = self.config.known_groups
-        self.content = extended(self.rules_file.read_bytes(), self.rules_file, known, self.additions)
-        return parse(self.content.decode("utf-8-sig"), self.rules_file, known)
+        self.new_rules = extended(self.rules_file.read_bytes(), self.rules_file, known, self.additions)
+        return parse(self.new_rules.decode("utf-8-sig"), self.rules_file, known)
 
-    def carry_out(self, *, write: bool) -> None:
-        """Tell what has to be done, and do it with `write`."""
-        words = cache(lambda nodes: whom(nodes, self.config))  # most places are for the same nodes
+    def run(self, *, write: bool) -> None:
+        """Print every step of the upload, and do it if `write`."""
+        words = cache(lambda nodes: node_names_in_words(nodes, self.config))  # most places are for the same nodes
         with closing(MasterdirLock(self.config.masterdir)) if write else nullcontext():
             if write:
-                self.check()  # nobody else changes it from now on
+                self.check()  # again, because from now on nobody else changes the masterdir
             if self.additions:
                 if write:
                     self._write_rules()
-                self._tell(f"attributes.yaml {'got' if write else 'would get'} {_rules_in_words(self.additions)}")
-            for each in self.todo:
+                self._print(f"attributes.yaml {'got' if write else 'would get'} {_rules_in_words(self.additions)}")
+            for each in self.pending:
                 if write:
                     self._write(each)
-                self._tell(f"{in_words(each, done=write)}, for {words(each.nodes)}")
-        same = len(self.proposal.placements) - len(self.todo)
-        if not self.todo:
-            shown = self.proposal.placements[-1].source.shown if same == 1 else "what is in overlay/"
-            self._tell(f"{printable(self.intake.path)} is the same as {shown}, nothing to do")
+                self._print(f"{in_words(each, done=write)}, for {words(each.nodes)}")
+        if not self.pending:
+            placements = self.proposal.placements
+            shown = placements[-1].source.shown if len(placements) == 1 else "what is in overlay/"
+            self._print(f"{printable(self.archive.path)} is the same as {shown}, nothing to do")
 
-    def _tell(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         print(f"{self.node.name}: {line}")
 
     def _write_rules(self) -> None:
-        found = self.rules_file.lstat()
-        owners = (found.st_uid, found.st_gid)
-        self.store.file(FILE_NAME.encode(), BytesIO(self.content), stat.S_IMODE(found.st_mode), owners)
+        current = self.rules_file.lstat()
+        owner = OwnerIds(current.st_uid, current.st_gid)
+        self.writer.file(FILE_NAME.encode(), BytesIO(self.new_rules), stat.S_IMODE(current.st_mode), owner)
 
     def _write(self, each: Placement) -> None:
-        relative, state, owners = each.source.relative, each.state, self.writer.owners(each.state)
+        relative, state, owner = each.source.relative, each.state, self.user.owner(each.state)
         if each.same_contents:
-            self.store.attributes(relative, state, owners)
+            self.writer.attributes(relative, state, owner)
         elif state.kind is Kind.DIRECTORY:
-            self.store.directory(relative, state.mode, owners)
+            self.writer.directory(relative, state.mode, owner)
         elif state.kind is Kind.LINK:
-            self.store.link(relative, state.target or b"", owners)
+            self.writer.link(relative, state.target or b"", owner)
         else:
-            with self.intake.open(Found(each.source.destination, state)) as content:
-                self.store.file(relative, content, state.mode, owners)
+            with self.archive.open(NodeFile(each.source.destination, state)) as content:
+                self.writer.file(relative, content, state.mode, owner)
 
 
 def _rules_in_words(additions: Sequence[Addition]) -> str:
-    """`a rule for overlay/etc/fstab._node1 (mode 0600)`."""
+    """Return `a rule for overlay/etc/fstab._node1 (mode 0600)`, or the number of rules if there are several."""
     if len(additions) > 1:
         return f"rules for {len(additions)} sources"
-    said = ", ".join(f"{attribute} {word}" for attribute, word in additions[0].said)
-    return f"a rule for {printable(additions[0].relative)} ({said})"
+    settings = ", ".join(f"{attribute} {word}" for attribute, word in additions[0].said)
+    return f"a rule for {printable(additions[0].relative)} ({settings})"

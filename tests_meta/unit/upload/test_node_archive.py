@@ -1,4 +1,4 @@
-"""What a node sends of a file or directory, read from real shells and tars; and what is not taken from a bad one."""
+"""Archives of node files from real shells and tars, and the refusal of malicious answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pytest_synctool.common.shell import whole
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, FileState, Kind
-from pytest_synctool.upload.node_archive import Found, Intake, read, script
+from pytest_synctool.upload.node_archive import NodeArchive, NodeFile, read, script
 
 from tests_meta.unit.helpers import ODD_NAMES, Shell, file_names, lstat_state
 
@@ -25,20 +25,22 @@ BEGUN = b"synctool-probe\ns:41ed:1:0:0:root:root:/d\nsynctool-probe-end\n"
 END = b"\nsynctool-tar-end\n"
 
 
-def take(shell: Shell, path: Path) -> Intake:
-    """What comes of a path."""
+def take(shell: Shell, path: Path) -> NodeArchive:
+    """Run the script for a path in a shell and read its answer."""
     with tempfile.TemporaryFile() as stream:
         stream.write(shell.run(whole(script(os.fsencode(path)))).stdout)
-        intake = read(os.fsencode(path), stream)
-        contents = {each.path: intake.open(each).read() for each in intake.found if each.state.kind is Kind.FILE}
+        archive = read(os.fsencode(path), stream)
+        contents = {each.path: archive.open(each).read() for each in archive.files if each.state.kind is Kind.FILE}
         assert contents == {path: Path(os.fsdecode(path)).read_bytes() for path in contents}
-        return intake
+        return archive
 
 
 @given(tree=st.dictionaries(file_names, st.binary(max_size=30) | st.none(), max_size=8))
 @settings(max_examples=10)
-def test_any_tree(shell: Shell, tmp_path_factory: pytest.TempPathFactory, tree: dict[bytes, bytes | None]) -> None:
-    """None stands for a directory with a link in it, whose target has a newline."""
+def test_any_tree_arrives_complete(
+    shell: Shell, tmp_path_factory: pytest.TempPathFactory, tree: dict[bytes, bytes | None]
+) -> None:
+    """None stands for a directory with a link whose target has a newline."""
     top = tmp_path_factory.mktemp("tree")
     for name, content in tree.items():
         path = top / os.fsdecode(name)
@@ -47,40 +49,39 @@ def test_any_tree(shell: Shell, tmp_path_factory: pytest.TempPathFactory, tree: 
             (path / "link").symlink_to("target\n")
         else:
             path.write_bytes(content)
-    found = {each.path: each.state for each in take(shell, top).found}
+    states = {each.path: each.state for each in take(shell, top).files}
     names = {os.fsencode(path) for path in (top, *top.rglob("*"))}
-    assert set(found) == names
+    assert set(states) == names
     for name in names:
         seen = lstat_state(name, size=Path(os.fsdecode(name)).lstat().st_size)
         assert isinstance(seen, FileState)
-        assert found[name] == (seen if seen.kind is Kind.FILE else replace(seen, size=found[name].size))
+        assert states[name] == (seen if seen.kind is Kind.FILE else replace(seen, size=states[name].size))
 
 
-def test_odd_names(shell: Shell, tmp_path: Path) -> None:
+def test_odd_names_arrive_as_they_are(shell: Shell, tmp_path: Path) -> None:
     for name in ODD_NAMES:
         path = tmp_path / os.fsdecode(name)
         path.write_bytes(name)
-        (only,) = take(shell, path).found
+        (only,) = take(shell, path).files
         assert only.path == os.fsencode(path)
 
 
-def test_what_is_there_beside_files(shell: Shell, tmp_path: Path) -> None:
+def test_hard_links_pipes_links_and_missing_paths(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "one").write_text("one\n")
     (tmp_path / "two").hardlink_to(tmp_path / "one")
     os.mkfifo(tmp_path / "pipe")
-    intake = take(shell, tmp_path)
-    assert [each.path.rpartition(b"/")[2] for each in intake.found[1:]] == [b"one", b"two"]
-    assert intake.found[1].state == intake.found[2].state
-    assert intake.special == [os.fsencode(tmp_path / "pipe")]
-    assert {each.kind for each in intake.above.values() if isinstance(each, FileState)} == {Kind.DIRECTORY}
+    archive = take(shell, tmp_path)
+    assert [each.path.rpartition(b"/")[2] for each in archive.files[1:]] == [b"one", b"two"]
+    assert archive.files[1].state == archive.files[2].state
+    assert archive.special == [os.fsencode(tmp_path / "pipe")]
+    assert {each.kind for each in archive.above.values() if isinstance(each, FileState)} == {Kind.DIRECTORY}
     assert take(shell, tmp_path / "none").state is ABSENT
     (tmp_path / "link").symlink_to("none")
-    (only,) = take(shell, tmp_path / "link").found
+    (only,) = take(shell, tmp_path / "link").files
     assert (only.state.kind, only.state.target) == (Kind.LINK, b"none")
 
 
-def test_a_node_without_tar(applets: str, tmp_path: Path) -> None:
-    """Its answer is not whole."""
+def test_a_node_without_tar_sends_an_incomplete_answer(applets: str, tmp_path: Path) -> None:
     for name in ("sh", "stat", "readlink", "md5sum", "xargs"):
         shutil.copy(f"{applets}/{name}", tmp_path / name, follow_symlinks=False)
     (tmp_path / "file").touch()
@@ -89,21 +90,21 @@ def test_a_node_without_tar(applets: str, tmp_path: Path) -> None:
     assert done.returncode == 1
     with tempfile.TemporaryFile() as stream:
         stream.write(done.stdout)
-        with pytest.raises(RemoteError, match="not whole"):
+        with pytest.raises(RemoteError, match="incomplete"):
             read(os.fsencode(tmp_path / "file"), stream)
 
 
 def member(
     name: str, kind: bytes = tarfile.REGTYPE, content: bytes = b"", target: str = ""
 ) -> tuple[tarfile.TarInfo, bytes]:
-    """One thing in a stream."""
+    """Return one member of a tar stream."""
     info = tarfile.TarInfo(name)
     info.type, info.size, info.linkname, info.mode = kind, len(content), target, 0o755
     return info, content
 
 
-def sent(members: Sequence[tuple[tarfile.TarInfo, bytes]]) -> bytes:
-    """What a node says that has these in /d."""
+def answer(members: Sequence[tuple[tarfile.TarInfo, bytes]]) -> bytes:
+    """Return the answer of a node that has these members in /d."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
         for info, content in members:
@@ -117,27 +118,27 @@ TOP = member("./d", tarfile.DIRTYPE)
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ([TOP, member("./e")], "the node has sent /e, which nobody has asked for"),
+        ([TOP, member("./e")], "the node has sent /e, which was not requested"),
         ([TOP, member("./dd")], "the node has sent /dd, which"),
         ([TOP, member("./d/../e")], r"the node has sent /d/\.\./e, which"),
-        ([TOP, member("./d/./e")], "which nobody has asked for"),
+        ([TOP, member("./d/./e")], "which was not requested"),
         ([TOP, member("d/e")], "the node has sent d/e, which"),
         ([TOP, member("/d/e")], None),
-        ([TOP, member("./d//e")], "which nobody has asked for"),
+        ([TOP, member("./d//e")], "which was not requested"),
         ([TOP, member("")], "a file without a name, which"),
         ([TOP, member("./d/e"), member("./d/e")], "the node has sent /d/e twice"),
-        ([TOP, member("./d/e", tarfile.LNKTYPE, target="./d/f")], "another name of what has not come"),
+        ([TOP, member("./d/e", tarfile.LNKTYPE, target="./d/f")], "as a hard link to a file that it has not sent"),
         ([TOP, member("./d/e", tarfile.LNKTYPE, target="/etc/shadow")], "the node has sent /etc/shadow, which"),
-        ([TOP, member("./d/e", tarfile.LNKTYPE, target="./d/e")], "another name of what has not come"),
+        ([TOP, member("./d/e", tarfile.LNKTYPE, target="./d/e")], "as a hard link to a file that it has not sent"),
         ([member("./d/e")], "has no /d"),
-        ([member("./d")], "changed while it was looked at"),
+        ([member("./d")], "changed while the node sent it"),
         ([], "has no /d"),
     ],
 )
-def test_bad_streams(members: Sequence[tuple[tarfile.TarInfo, bytes]], message: str | None) -> None:
-    stream = io.BytesIO(sent(members))
+def test_bad_streams_are_refused(members: Sequence[tuple[tarfile.TarInfo, bytes]], message: str | None) -> None:
+    stream = io.BytesIO(answer(members))
     if message is None:
-        assert [each.path for each in read(b"/d", stream).found] == [b"/d", b"/d/e"]
+        assert [each.path for each in read(b"/d", stream).files] == [b"/d", b"/d/e"]
         return
     with pytest.raises(RemoteError, match=message):
         read(b"/d", stream)
@@ -171,8 +172,8 @@ def test_a_stream_is_read_to_its_end(damage: str) -> None:
         {"size": "-1"},
     ],
 )
-def test_what_no_tar_says_by_itself(fields: dict[str, str]) -> None:
-    """Extended headers with what would be written as something else, or without end."""
+def test_headers_that_tar_does_not_write_by_itself_are_refused(fields: dict[str, str]) -> None:
+    """These extended headers would make the reader use other names, other owners or endless contents."""
     stream = io.BytesIO()
     info, content = member("./d/e", content=b"1\n0\n1\n" + bytes(506))
     info.pax_headers = fields
@@ -183,7 +184,7 @@ def test_what_no_tar_says_by_itself(fields: dict[str, str]) -> None:
         read(b"/d", io.BytesIO(BEGUN + stream.getvalue() + END))
 
 
-def test_a_link_that_leads_nowhere() -> None:
+def test_a_link_with_a_null_byte_is_refused() -> None:
     info, _ = member("./d/e", tarfile.SYMTYPE)
     info.pax_headers = {"linkpath": "a\0b"}
     stream = io.BytesIO()
@@ -195,37 +196,38 @@ def test_a_link_that_leads_nowhere() -> None:
 
 
 def test_devices_are_not_taken() -> None:
-    intake = read(b"/d", io.BytesIO(sent([TOP, member("./d/e", tarfile.CHRTYPE), member("./d/f", tarfile.FIFOTYPE)])))
-    assert [each.path for each in intake.found] == [b"/d"]
-    assert intake.special == [b"/d/e", b"/d/f"]
+    archive = read(
+        b"/d", io.BytesIO(answer([TOP, member("./d/e", tarfile.CHRTYPE), member("./d/f", tarfile.FIFOTYPE)]))
+    )
+    assert [each.path for each in archive.files] == [b"/d"]
+    assert archive.special == [b"/d/e", b"/d/f"]
 
 
-def test_streams_that_broke_off() -> None:
-    whole_stream = sent([TOP, member("./d/e", content=b"content")])
-    assert len(read(b"/d", io.BytesIO(whole_stream)).found) == 2
+def test_truncated_and_damaged_streams_are_refused() -> None:
+    whole_stream = answer([TOP, member("./d/e", content=b"content")])
+    assert len(read(b"/d", io.BytesIO(whole_stream)).files) == 2
     for length in range(0, len(whole_stream), 7):
         with pytest.raises(RemoteError):
             read(b"/d", io.BytesIO(whole_stream[:length]))
-    damaged = BEGUN + whole_stream[len(BEGUN) : len(BEGUN) + 1100] + END  # in the middle of a file
+    damaged = BEGUN + whole_stream[len(BEGUN) : len(BEGUN) + 1100] + END  # ends in the middle of a file
     with pytest.raises(RemoteError):
         read(b"/d", io.BytesIO(damaged))
 
 
 @given(st.binary(max_size=600))
-def test_any_stream(data: bytes) -> None:
-    """Whatever comes is an error, or is about /d."""
+def test_any_stream_is_refused_or_is_about_the_requested_path(data: bytes) -> None:
     try:
-        intake = read(b"/d", io.BytesIO(BEGUN + data + END))
+        archive = read(b"/d", io.BytesIO(BEGUN + data + END))
     except RemoteError:
         return
-    assert all(each.path == b"/d" or each.path.startswith(b"/d/") for each in intake.found)
+    assert all(each.path == b"/d" or each.path.startswith(b"/d/") for each in archive.files)
 
 
-def test_numbers_of_owners() -> None:
-    """BusyBox has a number in the place of a name that is not there, and long ones only there."""
+def test_busybox_sends_long_owner_numbers_as_names() -> None:
+    """BusyBox writes the number as the name of an account without one. Only the name holds a long number."""
     info, _ = member("./d/e")
     info.uid, info.uname, info.gid, info.gname = 7, "3000000000", 5, "daemon"
-    intake = read(b"/d", io.BytesIO(sent([TOP, (info, b"")])))
-    state = intake.found[1].state
+    archive = read(b"/d", io.BytesIO(answer([TOP, (info, b"")])))
+    state = archive.files[1].state
     assert (state.uid, state.owner, state.gid, state.group) == (3000000000, None, 5, "daemon")
-    assert isinstance(intake.found[1], Found)
+    assert isinstance(archive.files[1], NodeFile)

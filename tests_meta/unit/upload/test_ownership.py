@@ -1,4 +1,4 @@
-"""Owner and mode of what is written on the master, and the rules that say them: nothing is lost, or it is told."""
+"""Owner and mode of uploaded files, and the rules that keep them: an upload loses nothing, or it reports the loss."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from pytest_synctool.repository.attributes import AttributeRules, parse
 from pytest_synctool.repository.attributes.appender import Addition, extended, text_of
 from pytest_synctool.repository.attributes.writer import is_utf8
 from pytest_synctool.repository.source import Source, Tree
-from pytest_synctool.upload.ownership import Writer, needed, unkept
+from pytest_synctool.upload.masterdir_writer import OwnerIds
+from pytest_synctool.upload.ownership import WritingUser, needed, unkept
 
 from tests_meta.unit.helpers import file_names, state
 
-ROOT = Writer(0, 0, frozenset({0}))
-USER = Writer(4321, 4321, frozenset({4321, 1}))
+ROOT = WritingUser(0, 0, frozenset({0}))
+USER = WritingUser(4321, 4321, frozenset({4321, 1}))
 GROUPS = ("node1", "batch", "all")
 PATH = Path("attributes.yaml")
 
 
-def source(found: FileState, name: bytes = b"f") -> Source:
-    """What is to be overlay/f._node1."""
-    return Source(Tree.OVERLAY, b"/master", b"overlay/" + name + b"._node1", b"/" + name, found)
+def source(node_state: FileState, name: bytes = b"f") -> Source:
+    """Return the future source overlay/f._node1 for a file of a node."""
+    return Source(Tree.OVERLAY, b"/master", b"overlay/" + name + b"._node1", b"/" + name, node_state)
 
 
 def rules(text: str) -> AttributeRules:
-    """The rules of a text."""
+    """Parse the rules of a text."""
     return parse(text, PATH, GROUPS)
 
 
-class TestWriter:
-    """Who can give what to whom."""
+class TestWritingUser:
+    """Which owner a user can give to a file."""
 
     @pytest.mark.parametrize(
-        ("writer", "found", "owners"),
+        ("user", "node_state", "owner"),
         [
             (ROOT, state(owner="daemon", uid=99, group="daemon", gid=99), (1, 1)),
             (ROOT, state(owner="no-such-user", uid=99, group="no-such-group", gid=98), (99, 98)),
@@ -46,16 +47,16 @@ class TestWriter:
             (USER, state(group="daemon", gid=99), (4321, 1)),
         ],
     )
-    def test_owners(self, writer: Writer, found: FileState, owners: tuple[int, int]) -> None:
-        """By name, where it is known here, else by number."""
-        assert writer.owners(found) == owners
+    def test_owner(self, user: WritingUser, node_state: FileState, owner: tuple[int, int]) -> None:
+        """The name decides if this machine knows it, else the number."""
+        assert user.owner(node_state) == OwnerIds(*owner)
 
-    def test_what_would_be_lost(self) -> None:
+    def test_owners_that_would_be_lost(self) -> None:
         none = rules("")
         assert unkept(source(state()), none, GROUPS, ROOT) == []
         assert unkept(source(state(owner=None, uid=99)), none, GROUPS, ROOT) == []
         assert unkept(source(state(owner="no-such-user", uid=4321)), none, GROUPS, ROOT) == []
-        # The number means somebody else here.
+        # On this machine the number belongs to another user.
         assert unkept(source(state(owner="no-such-user", uid=1)), none, GROUPS, ROOT) == [
             Change("owner", "daemon", "no-such-user")
         ]
@@ -63,10 +64,10 @@ class TestWriter:
 
 
 class TestNeeded:
-    """What has to be said in attributes.yaml."""
+    """The rule that attributes.yaml needs."""
 
     @pytest.mark.parametrize(
-        ("text", "found", "said"),
+        ("text", "node_state", "settings"),
         [
             ("", state(), "owner root, group root, mode 0644"),
             ("- {path: /**, owner: root, group: root}", state(), "mode 0644"),
@@ -80,10 +81,12 @@ class TestNeeded:
             ("", state(owner=None, uid=77, group="no-such-group", gid=78), "owner 77, group no-such-group, mode 0644"),
         ],
     )
-    @pytest.mark.parametrize("writer", [ROOT, USER])
-    def test_no_more_than_the_others_leave_open(self, text: str, found: FileState, said: str, writer: Writer) -> None:
-        addition = needed(source(found), rules(text), GROUPS, writer)
-        assert ", ".join(f"{a} {word}" for a, word in (addition.said if addition else ())) == said
+    @pytest.mark.parametrize("user", [ROOT, USER])
+    def test_it_sets_only_the_attributes_that_other_rules_leave_open(
+        self, text: str, node_state: FileState, settings: str, user: WritingUser
+    ) -> None:
+        addition = needed(source(node_state), rules(text), GROUPS, user)
+        assert ", ".join(f"{a} {word}" for a, word in (addition.said if addition else ())) == settings
 
     @given(
         text=st.lists(
@@ -100,23 +103,23 @@ class TestNeeded:
         ),
         owner=st.sampled_from(["root", "daemon", "no-such-user"]),
         mode=st.integers(0, 0o7777),
-        writer=st.sampled_from([ROOT, USER]),
+        user=st.sampled_from([ROOT, USER]),
     )
-    def test_then_nothing_is_lost(self, text: list[str], owner: str, mode: int, writer: Writer) -> None:
-        """And the file begins as it did."""
+    def test_with_the_rule_nothing_is_lost(self, text: list[str], owner: str, mode: int, user: WritingUser) -> None:
+        """The old text of the file stays as it was."""
         before = "\n".join(text)
         one = source(state(owner=owner, uid=1000, mode=mode))
-        addition = needed(one, rules(before), GROUPS, writer)
+        addition = needed(one, rules(before), GROUPS, user)
         assume(addition is not None)
         assert addition is not None
         after = extended(before.encode(), PATH, GROUPS, [addition]).decode()
         assert after.startswith(before)
-        assert unkept(one, rules(after), GROUPS, writer) == []
-        assert needed(one, rules(after), GROUPS, writer) is None
+        assert unkept(one, rules(after), GROUPS, user) == []
+        assert needed(one, rules(after), GROUPS, user) is None
 
 
 class TestAppending:
-    """attributes.yaml is read as before, and as said behind that."""
+    """Rules appended to attributes.yaml. The old rules keep their meaning."""
 
     ADDITION = Addition(b"overlay/f._node1", (("mode", "0600"),))
     TEXT = "- source: overlay/f._node1\n  mode: '0600'\n"
@@ -134,7 +137,7 @@ class TestAppending:
             "- path: /f\r\n  mode: 0644\r\n",
         ],
     )
-    def test_behind_what_is_there(self, before: str) -> None:
+    def test_the_new_rule_follows_the_old_text(self, before: str) -> None:
         after = extended(before.encode(), PATH, GROUPS, [self.ADDITION]).decode()
         assert after.startswith(before)
         assert after.removeprefix(before).lstrip("\n") == self.TEXT
@@ -149,17 +152,17 @@ class TestAppending:
             "- {path: /f, mode: 0644}\n...\n# done\n",
         ],
     )
-    def test_where_nothing_can_be_behind(self, before: str) -> None:
+    def test_a_file_that_cannot_be_extended_is_refused(self, before: str) -> None:
         with pytest.raises(ConfigError) as error:
             extended(before.encode(), PATH, GROUPS, [self.ADDITION])
         assert str(error.value).endswith(f"add these rules by hand:\n{self.TEXT.rstrip()}")
 
     @pytest.mark.parametrize("before", [b"- mode: 9\n", b"\xff"])
-    def test_what_is_wrong_before(self, before: bytes) -> None:
+    def test_a_file_with_mistakes_is_refused(self, before: bytes) -> None:
         with pytest.raises(ConfigError, match=r"not a text file|mode"):
             extended(before, PATH, GROUPS, [self.ADDITION])
 
-    def test_one_rule_for_all_of_which_the_same_is_said(self) -> None:
+    def test_sources_with_the_same_attributes_share_a_rule(self) -> None:
         others = [Addition(b"overlay/a._all", (("mode", "0600"),)), Addition(b"overlay/b._all", (("owner", "bin"),))]
         assert text_of([self.ADDITION, *others]) == (
             "- source:\n  - overlay/f._node1\n  - overlay/a._all\n  mode: '0600'\n"
@@ -167,8 +170,8 @@ class TestAppending:
         )
 
     @given(name=file_names)
-    def test_any_name(self, name: bytes) -> None:
-        """It is said of this one, and of no other; or refused."""
+    def test_a_rule_for_any_name_covers_only_that_name(self, name: bytes) -> None:
+        """Names that are not UTF-8 are refused."""
         one = source(state(mode=0o600), name)
         addition = needed(one, rules(""), GROUPS, ROOT)
         assert addition is not None

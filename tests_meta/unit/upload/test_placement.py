@@ -1,4 +1,4 @@
-"""Where an upload goes: every name reads back as what it was made from, and nobody else gets it unasked."""
+"""Places of an upload: every name in overlay/ becomes the same path again, and no other node gets the file unasked."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import ABSENT, Actual, Change, FileState, Kind, Unknown
 from pytest_synctool.repository import resolution
 from pytest_synctool.repository.source import parents
-from pytest_synctool.upload.node_archive import Found
-from pytest_synctool.upload.placement import Placement, Proposal, in_words, propose, whom
+from pytest_synctool.upload.node_archive import NodeFile
+from pytest_synctool.upload.placement import Placement, Proposal, in_words, node_names_in_words, propose
 
 from tests_meta.unit.helpers import file_names, state
 from tests_meta.unit.repository.test_resolution import plant
@@ -43,19 +43,19 @@ def cluster(tmp_path: Path) -> Config:
 
 def proposed(
     cluster: Config,
-    *found: tuple[str, FileState],
+    *states: tuple[str, FileState],
     suffix: str | None = None,
     above: Mapping[bytes, Actual] | None = None,
     node: str = "node1",
 ) -> Proposal:
-    """The proposal for what was found on a node."""
-    things = [Found(os.fsencode(path), each) for path, each in found]
-    states = dict.fromkeys(parents(things[0].path), DIRECTORY)
-    return propose(cluster, resolution.load(cluster), cluster.nodes[node], {**states, **(above or {})}, things, suffix)
+    """Propose places for files of a node, each a path and its state."""
+    files = [NodeFile(os.fsencode(path), each) for path, each in states]
+    all_above = {**dict.fromkeys(parents(files[0].path), DIRECTORY), **(above or {})}
+    return propose(cluster, resolution.load(cluster), cluster.nodes[node], all_above, files, suffix)
 
 
 def places(proposal: Proposal) -> dict[str, str]:
-    """The places, with who gets them."""
+    """Return the places with the nodes that use them."""
     return {each.source.shown: " ".join(each.nodes) for each in proposal.placements}
 
 
@@ -63,7 +63,7 @@ class TestExtension:
     """The group of a new source."""
 
     def test_a_new_file_is_the_nodes_own(self, cluster: Config) -> None:
-        """The directory above has none: every node gets it."""
+        """A new directory gets no extension, so every node gets it."""
         assert places(proposed(cluster, ("/d/f", state()))) == {
             "overlay/d": "node1 node2 node3", "overlay/d/f._node1": "node1"
         }  # fmt: skip
@@ -72,10 +72,10 @@ class TestExtension:
         ("suffix", "nodes"),
         [("all", "node1 node2 node3"), ("batch", "node1 node2"), ("login", "node3"), ("none", ""), ("node2", "node2")],
     )
-    def test_the_one_asked_for(self, cluster: Config, suffix: str, nodes: str) -> None:
-        found = proposed(cluster, ("/f", state()), suffix=suffix)
-        assert places(found) == {f"overlay/f._{suffix}": nodes}
-        assert found.remarks == (
+    def test_a_suffix_sets_the_group(self, cluster: Config, suffix: str, nodes: str) -> None:
+        proposal = proposed(cluster, ("/f", state()), suffix=suffix)
+        assert places(proposal) == {f"overlay/f._{suffix}": nodes}
+        assert proposal.remarks == (
             () if "node1" in nodes else (f"overlay/f._{suffix} is not for node1, which is not in its group",)
         )
 
@@ -92,31 +92,33 @@ class TestExtension:
             ("f._all", "old1", "f._all"),
         ],
     )
-    def test_what_the_node_has_is_replaced(self, cluster: Config, sources: str, node: str, place: str) -> None:
+    def test_the_source_that_the_node_uses_is_replaced(
+        self, cluster: Config, sources: str, node: str, place: str
+    ) -> None:
         plant(cluster.masterdir, *(f"overlay/{source}" for source in sources.split()))
         path = "/d/f" if "/" in place else "/f"
-        found = proposed(cluster, (path, state()), node=node)
-        assert [each.source.shown for each in found.placements] == [f"overlay/{place}"]
-        assert node in found.placements[0].nodes
+        proposal = proposed(cluster, (path, state()), node=node)
+        assert [each.source.shown for each in proposal.placements] == [f"overlay/{place}"]
+        assert node in proposal.placements[0].nodes
 
-    def test_beside_the_one_that_the_node_has(self, cluster: Config) -> None:
+    def test_a_new_source_goes_beside_the_one_that_the_node_uses(self, cluster: Config) -> None:
         plant(cluster.masterdir, "overlay/d._batch/f._all", "overlay/d/g._all")
         assert places(proposed(cluster, ("/d/f", state()), suffix="rack1")) == {"overlay/d._batch/f._rack1": "node1"}
         assert places(proposed(cluster, ("/d/new", state()))) == {"overlay/d/new._node1": "node1"}
 
-    def test_a_less_important_one(self, cluster: Config) -> None:
+    def test_a_less_important_source_is_remarked(self, cluster: Config) -> None:
         plant(cluster.masterdir, "overlay/f._node1")
-        found = proposed(cluster, ("/f", state()), suffix="batch")
-        assert places(found) == {"overlay/f._batch": "node2"}
-        assert found.remarks == ("overlay/f._batch is not for node1, which goes on using overlay/f._node1",)
+        proposal = proposed(cluster, ("/f", state()), suffix="batch")
+        assert places(proposal) == {"overlay/f._batch": "node2"}
+        assert proposal.remarks == ("overlay/f._batch is not for node1, which goes on using overlay/f._node1",)
 
 
 class TestTrees:
-    """Directories with what is in them."""
+    """Directories with their contents."""
 
-    def test_names(self, cluster: Config) -> None:
+    def test_names_and_remarks(self, cluster: Config) -> None:
         plant(cluster.masterdir, "overlay/d/kept._all", "overlay/d/gone._all")
-        found = proposed(
+        proposal = proposed(
             cluster,
             ("/d", DIRECTORY),
             ("/d/.hidden", state()),
@@ -128,12 +130,12 @@ class TestTrees:
             ("/d/x.swp/below", state()),
             ("/d/y.post", DIRECTORY),
         )
-        assert list(places(found)) == [
+        assert list(places(proposal)) == [
             "overlay/d", "overlay/d/a._b._all", "overlay/d/a._b._all/c._d._node1", "overlay/d/kept._all",
             "overlay/d/y.post",
         ]  # fmt: skip
         conf = cluster.path
-        assert found.remarks == (
+        assert proposal.remarks == (
             f"left out: /d/.hidden: the name .hidden._node1 is ignored by 'ignore_dotfiles' ({conf}:8)",
             "left out: /d/x.post: the name x.post._node1 would be that of a trigger",
             f"left out: /d/x.swp: the name x.swp is ignored by 'ignore *.swp' ({conf}:7)",
@@ -141,27 +143,29 @@ class TestTrees:
         )
 
     @pytest.mark.parametrize(
-        ("source", "found", "reason"),
+        ("source", "file", "reason"),
         [
             ("f._all/x._all", ("/f", state()), "overlay/f._all is a directory, /f of node1 is not: move it away first"),
             ("d._all", ("/d", DIRECTORY), "overlay/d._all is a file, /d of node1 is a directory: move it away first"),
-            ("d._all", ("/d/f", state()), "overlay/d._all is a file: nothing lies in it"),
+            ("d._all", ("/d/f", state()), "overlay/d._all is a file, so nothing can be below it"),
         ],
     )
-    def test_what_is_in_the_way(self, cluster: Config, source: str, found: tuple[str, FileState], reason: str) -> None:
+    def test_a_source_of_another_type_is_refused(
+        self, cluster: Config, source: str, file: tuple[str, FileState], reason: str
+    ) -> None:
         plant(cluster.masterdir, f"overlay/{source}")
         with pytest.raises(RepositoryError) as error:
-            proposed(cluster, found)
+            proposed(cluster, file)
         assert str(error.value) == reason
 
-    def test_a_directory_of_the_name_asked_for(self, cluster: Config) -> None:
+    def test_a_directory_with_the_name_of_the_new_source_is_refused(self, cluster: Config) -> None:
         plant(cluster.masterdir, "overlay/f._login/x._all")
         with pytest.raises(RepositoryError, match=r"f._login is a directory, /f of node1 is a file: move it away"):
             proposed(cluster, ("/f", state()), suffix="login")
 
 
 class TestAbove:
-    """The directories above, on the node."""
+    """The directories above the file, on the node."""
 
     LINK = state(Kind.LINK, target=b"usr/lib")
 
@@ -173,22 +177,22 @@ class TestAbove:
             (ABSENT, "node1: /lib is missing"),
         ],
     )
-    def test_what_is_no_directory(self, cluster: Config, actual: Actual, reason: str) -> None:
+    def test_a_path_above_that_is_no_directory_is_refused(self, cluster: Config, actual: Actual, reason: str) -> None:
         with pytest.raises(RepositoryError) as error:
             proposed(cluster, ("/lib/f", state()), above={b"/lib": actual})
         assert str(error.value) == reason
 
-    def test_a_link_that_is_followed(self, cluster: Config) -> None:
+    def test_a_link_with_follow_counts_as_a_directory(self, cluster: Config) -> None:
         plant(cluster.masterdir, "overlay/lib/g._all")
         (cluster.masterdir / "attributes.yaml").write_text("- {path: /lib, follow: yes}\n")
-        found = proposed(cluster, ("/lib/f", state()), above={b"/lib": self.LINK})
-        assert list(places(found)) == ["overlay/lib/f._node1"]
+        proposal = proposed(cluster, ("/lib/f", state()), above={b"/lib": self.LINK})
+        assert list(places(proposal)) == ["overlay/lib/f._node1"]
 
 
 class TestChanges:
-    """What differs from what is there."""
+    """Differences between the node's file and the current source."""
 
-    def test_by_the_rules(self, cluster: Config) -> None:
+    def test_attributes_change_the_expected_state(self, cluster: Config) -> None:
         plant(cluster.masterdir, "overlay/f._all")
         source = cluster.masterdir / "overlay/f._all"
         source.write_bytes(b"abc")
@@ -204,42 +208,43 @@ class TestChanges:
         (new,) = proposed(cluster, ("/new", same)).placements
         assert (new.existing, new.same_contents, new.is_done) == (None, False, False)
 
-    def test_delete(self, cluster: Config) -> None:
+    def test_an_entry_in_delete_is_remarked(self, cluster: Config) -> None:
         plant(cluster.masterdir, "delete/f._batch", "delete/g._login")
         assert proposed(cluster, ("/f", state())).remarks == ("delete/f._batch says that /f must not exist",)
         assert proposed(cluster, ("/g", state())).remarks == ()
 
 
 @given(names=st.lists(file_names, min_size=1, max_size=4), kind=st.sampled_from([Kind.FILE, Kind.DIRECTORY, Kind.LINK]))
-def test_names_read_back(tmp_path_factory: pytest.TempPathFactory, names: list[bytes], kind: Kind) -> None:
-    """Whatever a name is: what is made of it stands for it on the node, or it is refused."""
+def test_any_name_becomes_the_same_path_again_or_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, names: list[bytes], kind: Kind
+) -> None:
     directory = tmp_path_factory.mktemp("cluster")
     (directory / "master/overlay").mkdir(parents=True)
     cluster = parse(CONF, directory / "synctool.conf")
     path = b"/" + b"/".join(names)
     try:
-        found = proposed(cluster, (os.fsdecode(path), state(kind)))
+        proposal = proposed(cluster, (os.fsdecode(path), state(kind)))
     except RepositoryError:
         assert any(name.startswith(b".") or name.endswith((b".swp", b".post")) for name in names)
         return
-    for each in found.placements:
-        there = cluster.masterdir / os.fsdecode(each.source.relative)
+    for each in proposal.placements:
+        new_source = cluster.masterdir / os.fsdecode(each.source.relative)
         if each.state.kind is Kind.DIRECTORY:
-            there.mkdir()
+            new_source.mkdir()
         elif each.state.kind is Kind.LINK:
-            there.symlink_to("target")
+            new_source.symlink_to("target")
         else:
-            there.touch()
+            new_source.touch()
     entries = resolution.load(cluster).entries(cluster.nodes["node1"])
     assert [entry.destination for entry in entries] == [*parents(path), path]
-    assert entries[-1].source.relative == found.placements[-1].source.relative
+    assert entries[-1].source.relative == proposal.placements[-1].source.relative
 
 
 class TestWords:
-    """What is said of a place."""
+    """Messages about a place."""
 
     def placement(self, cluster: Config, each: FileState) -> Placement:
-        """The place of /f."""
+        """Return the place of /f."""
         return proposed(cluster, ("/f", each)).placements[0]
 
     @pytest.mark.parametrize(
@@ -251,7 +256,7 @@ class TestWords:
             (state(Kind.LINK), "/f uploaded to overlay/f._node1 (a link to target)"),
         ],
     )
-    def test_new(self, cluster: Config, each: FileState, words: str) -> None:
+    def test_a_new_source(self, cluster: Config, each: FileState, words: str) -> None:
         placement = self.placement(cluster, each)
         assert in_words(placement, done=True) == words
         assert in_words(placement, done=False) == words.replace("/f uploaded", "/f would be uploaded")
@@ -265,5 +270,5 @@ class TestWords:
             ("node1 node2 node3 old1", "every node"),
         ],
     )
-    def test_whom(self, cluster: Config, nodes: str, words: str) -> None:
-        assert whom(nodes.split(), cluster) == words
+    def test_nodes(self, cluster: Config, nodes: str, words: str) -> None:
+        assert node_names_in_words(nodes.split(), cluster) == words
