@@ -206,7 +206,7 @@ class _Reader:
                 group=None if group == b"UNKNOWN" else group.decode("utf-8", "surrogateescape"),
             )
         except (ValueError, OverflowError) as error:
-            raise RemoteError(f"a line of the node's answer is not understood: {printable(line)}") from error
+            raise RemoteError(f"cannot parse a line of the node's answer: {printable(line)}") from error
 
     def states(self, requests: Sequence[Request]) -> dict[bytes, Actual]:
         """One state for each request; the node's complaints come in the order of the paths they are about."""

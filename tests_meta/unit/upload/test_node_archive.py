@@ -147,7 +147,7 @@ def test_bad_streams_are_refused(members: Sequence[tuple[tarfile.TarInfo, bytes]
 @pytest.mark.parametrize("damage", ["header", "rest", "end"])
 def test_a_stream_is_read_to_its_end(damage: str) -> None:
     """tarfile itself takes a damaged header for the end of the stream: /d/f would be missing without a message."""
-    stream = bytearray(sent([TOP, member("./d/e"), member("./d/f")]))
+    stream = bytearray(answer([TOP, member("./d/e"), member("./d/f")]))
     header = len(BEGUN) + 2 * tarfile.BLOCKSIZE
     if damage == "header":
         stream[header] ^= 1
