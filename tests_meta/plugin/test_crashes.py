@@ -154,7 +154,7 @@ def test_another_distribution(own: Site) -> None:
     arguments = own.command("test_own.py", "-m", "delete", "-p", "fatal", "-n1", "--dist=loadfile")
     done = own.pytest(command=[*arguments, "--max-worker-restart=0"], environment={"CRASH": "", "PYTHONPATH": "."})
     assert done.status == 1, done.output
-    assert "worker gw0 crashed: with --dist loadfile nobody knows what has not been looked at" in done.output
+    assert "worker gw0 crashed: with --dist loadfile the controller cannot tell which tests are missing" in done.output
 
 
 def test_a_worker_that_cannot_begin(own: Site) -> None:

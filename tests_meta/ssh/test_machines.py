@@ -111,8 +111,8 @@ def test_another_masterdir_is_refused(admins: Admins) -> None:
     assert run.status == 4, run.output
     conf = site.directory / "synctool.conf"
     assert re.search(
-        rf"ERROR: worker gw1 on node4 cannot begin: it does not go by the same as the controller "
-        rf"\({conf}, {site.masterdir}\)\. Different: overlay{site.top}/file\._all\n",
+        rf"ERROR: worker gw1 on node4 cannot begin: its configuration or masterdir \({conf}, {site.masterdir}\) "
+        rf"differs from the controller's\. Different: overlay{site.top}/file\._all\n",
         run.output,
     )
     assert "Traceback" not in run.output
@@ -164,22 +164,22 @@ def test_unreachable_admin_machines(admins: Admins) -> None:
     assert "node3: unreachable" not in run.output
     run = site.pytest(f"--tx=ssh=node3//python=/no/python//ssh_config={cluster.ssh_config}", "--dist=load")
     assert run.status == 4
-    assert "ERROR: --tx ssh=node3: /no/python does not run there: " in run.output
-    assert "--tx ssh=node3//python=PATH names the one that has pytest-synctool" in run.output
+    assert "ERROR: --tx ssh=node3: cannot run /no/python: " in run.output
+    assert "name the Python that has pytest-synctool with --tx ssh=node3//python=PATH" in run.output
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--tx=ssh=admin2"], "--tx needs --dist load: without it all is done from this machine"),
+        (["--tx=ssh=admin2"], "--tx needs --dist load: without it this machine does all the work"),
         (
             ["--tx=ssh=admin2", "--dist=load", "masterdir"],
-            "--tx ssh= does not go with 'masterdir', which is a path here",
+            "--tx ssh= does not go with 'masterdir', which is a path on this machine",
         ),
-        (["--tx=ssh=admin2", "--dist=load", "--lf"], "--lf and --ff do not go with --tx ssh=: what has failed is"),
+        (["--tx=ssh=admin2", "--dist=load", "--lf"], "--lf and --ff do not go with --tx ssh=: only this machine"),
         (
             ["--tx=ssh=admin2", "--dist=load", "--max-worker-restart=2"],
-            "--max-worker-restart does not go with --tx ssh=: a machine that is gone cannot be gone to again",
+            "--max-worker-restart does not go with --tx ssh=: a failed restart on a lost machine would end the run",
         ),
         (["--tx=ssh=admin2//ssh=admin3", "--dist=load"], "--tx: duplicate key: 'ssh'"),
         (["-n2", "--dist=worksteal", "--fix"], "--dist worksteal does not go with a repair: a node would have two"),

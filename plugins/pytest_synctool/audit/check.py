@@ -13,10 +13,10 @@ from pytest_synctool.repository.entry import Entry
 CheckFunction = Callable[[Entry, FileState | Absent], list[Change]]
 
 
-class LastAudit(Enum):
-    """Results of the last audit that are not the message of a drift."""
+class AuditBinding(Enum):
+    """The binding of a repair to the last audit where that is not the message of a drift."""
 
-    NOT_BINDING = "repair whatever drift there is"
+    NONE = "repair whatever drift there is"
     IN_SYNC = "the audit found no drift"
 
 
@@ -31,7 +31,7 @@ class Check:
     entry: Entry
     function: CheckFunction
     command: commands.Command | None = None
-    audited: str | LastAudit = LastAudit.NOT_BINDING
+    audited: str | AuditBinding = AuditBinding.NONE
 
     @property
     def is_task(self) -> bool:

@@ -1,4 +1,4 @@
-"""The pytest plugin: hooks only, each handing over to the module that does the work."""
+"""The pytest plugin. This file only lists its hooks; the modules below do the work."""
 
 from __future__ import annotations
 

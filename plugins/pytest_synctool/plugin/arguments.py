@@ -1,4 +1,4 @@
-"""Which tests the command line names: ids as reports print them, wherever the compliance suite is installed."""
+"""Test ids on the command line: an id as a report prints it works wherever the compliance suite is installed."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from pytest_synctool.plugin.cluster import SUITE
 
 
 def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
-    """Have pytest look for modules if a test of the suite is named that is not in the current directory."""
+    """Add --pyargs if an argument names a file of the suite that is not in the current directory."""
     directory = early_config.invocation_params.dir
     if any(_is_elsewhere(argument, directory) for argument in args):
-        args.insert(0, "--pyargs")  # it does no harm to paths
+        args.insert(0, "--pyargs")  # pytest still accepts paths with it
         early_config.known_args_namespace.pyargs = True
 
 
 def settle_arguments(config: pytest.Config) -> None:
     """Rewrite `config.args` before anything is collected.
 
-    Reports name tests as if the suite lay in the current directory. And where `addopts` names the whole suite, single
-    tests that the command line names are meant alone: `--fix` with an id must not repair everything.
+    Reports name tests as if the suite lay in the current directory; such ids become module names. If `addopts` names
+    the whole suite and the user names single tests, only these tests stay: `--fix` with an id must not repair
+    everything.
     """
     typed = set(map(str, config.invocation_params.args))
     if any(argument in typed and _is_part(argument) for argument in config.args):
@@ -33,11 +34,11 @@ def settle_arguments(config: pytest.Config) -> None:
 
 
 def _is_part(argument: str) -> bool:
-    """Whether it names some tests, but not all of the suite: `synctool_checks.test_overlay`, or an id."""
+    """Return True if an argument names a part of the suite, such as `synctool_checks.test_overlay` or an id."""
     return "::" in argument or argument.startswith((f"{SUITE}.", f"{SUITE}/"))
 
 
 def _is_elsewhere(argument: str, directory: Path) -> bool:
-    """Whether it is the path of a file of the suite that is not there."""
+    """Return True if an argument is the path of a file of the suite that does not exist below the directory."""
     name = argument.partition("::")[0]
     return name.startswith(f"{SUITE}/") and not (directory / name).exists()

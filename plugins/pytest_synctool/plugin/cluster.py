@@ -1,4 +1,4 @@
-"""The cluster of a run: configuration, selected nodes and masterdir, read once per process."""
+"""The cluster of a run: configuration, selected nodes and masterdir. Each process reads them once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.repository.resolution import load as load_repository
 from pytest_synctool.repository.waivers import NOTHING_WAIVED, InForce
 
-# The package of the compliance suite, in a checkout and installed.
+# The package of the compliance suite has this name both in a checkout and where it is installed.
 SUITE: Final = "synctool_checks"
 
 # The values of --granularity.
@@ -35,9 +35,9 @@ BY_NODE: Final = "node"
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a run works on. `nodes` are the selected ones, in the order of the configuration.
+    """The cluster that a run works on. `nodes` are the selected nodes, in the order of the configuration.
 
-    `own` is the only one of them, and why, in a run of a node on itself.
+    `own` is set when a node works on itself: it holds the only node of the run, and the reason why it is this one.
     """
 
     config: configuration.Config
@@ -47,17 +47,17 @@ class Cluster:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was left out of the configuration and the masterdir, and why."""
+        """Return a line for each part of the configuration and the masterdir that is left out, with the reason."""
         return (*self.config.warnings, *self.repository.warnings)
 
     @property
     def left_out(self) -> list[str]:
-        """The names of ignored nodes that do not take part."""
+        """Return the names of the ignored nodes that do not take part."""
         selected = {node.name for node in self.nodes}
         return [n.name for n in self.config.nodes.values() if n.ignored and n.name not in selected]
 
 
-# In what a worker is given by the controller.
+# The key under which the controller hands the day to its xdist workers.
 TODAY: Final = "synctool_today"
 
 CLUSTER = pytest.StashKey[Cluster]()
@@ -67,12 +67,12 @@ _TODAY = pytest.StashKey[date]()
 
 
 def is_worker(config: pytest.Config) -> bool:
-    """Whether this is an xdist worker, rather than the process that reports."""
+    """Return True in an xdist worker, False in the process that shows reports."""
     return hasattr(config, "workerinput")
 
 
 def changes_nodes(config: pytest.Config) -> bool:
-    """Whether the run writes on nodes, rather than just looks at them."""
+    """Return True if the run writes on nodes: with --fix or --restore."""
     return bool(config.option.synctool_fix or config.option.synctool_restore)
 
 
@@ -82,62 +82,65 @@ def repair_option(config: pytest.Config) -> str:
 
 
 def cache_of(config: pytest.Config) -> Any:
-    """pytest's cache between runs; None with -p no:cacheprovider."""
+    """Return pytest's cache, which lasts from run to run; None with -p no:cacheprovider."""
     return getattr(config, "cache", None)
 
 
 def waivers_of(config: pytest.Config, cluster: Cluster) -> InForce:
-    """The waivers of this run, as they stand on the day on which it began; none if it is to do without."""
+    """Return the waivers in force on the day on which the run began; none with --no-waivers."""
     if config.option.synctool_no_waivers:
         return NOTHING_WAIVED
     return InForce(cluster.repository.waivers, today(config))
 
 
 def today(config: pytest.Config) -> date:
-    """The day on which the run began, where it was started: workers may be in other time zones, or beyond midnight."""
+    """Return the day on which the run began, on the clock of the controller.
+
+    Workers take it from the controller: they may be in another time zone, or start after midnight.
+    """
     if _TODAY not in config.stash:
-        given: str | None = getattr(config, "workerinput", {}).get(TODAY)
-        config.stash[_TODAY] = date.today() if given is None else date.fromisoformat(given)
+        day: str | None = getattr(config, "workerinput", {}).get(TODAY)
+        config.stash[_TODAY] = date.today() if day is None else date.fromisoformat(day)
     return config.stash[_TODAY]
 
 
 def cluster_of(config: pytest.Config) -> Cluster:
-    """The cluster of this run, read on first use. Raises SynctoolError."""
+    """Return the cluster of this run; the first call reads it. Raises SynctoolError."""
     if CLUSTER not in config.stash:
         config.stash[CLUSTER] = _load(config)
     return config.stash[CLUSTER]
 
 
 def _load(config: pytest.Config) -> Cluster:
-    found = configuration.load(locate(config))
-    if config.option.synctool_lint:  # about all nodes, whether or not any can be selected; none takes part
-        return Cluster(found, (), load_repository(found))
-    nodes, own = _selected(found, config.option.synctool_selection, config.option.synctool_nodename)
-    repository = load_repository(found)
+    settings = configuration.load(locate(config))
+    if config.option.synctool_lint:  # lint covers all nodes, selected or not, and contacts none
+        return Cluster(settings, (), load_repository(settings))
+    nodes, own = _selected(settings, config.option.synctool_selection, config.option.synctool_nodename)
+    repository = load_repository(settings)
     for node in nodes:
-        repository.entries(node)  # so that all warnings are known
-    return Cluster(found, nodes, repository, own)
+        repository.entries(node)  # collects the warnings of all nodes
+    return Cluster(settings, nodes, repository, own)
 
 
 def _selected(
-    found: configuration.Config, selection: str | None, nodename: str | None
+    settings: configuration.Config, selection: str | None, nodename: str | None
 ) -> tuple[tuple[Node, ...], own_node.Own | None]:
-    """The nodes of a run, and the one that this machine is, if that is meant. Raises SelectionError."""
+    """Return the nodes of a run, and this machine's own node if the run is to work on that. Raises SelectionError."""
     ours = [] if selection is None else [term for term in terms(selection) if not is_url(term)]
     expression = ",".join(ours) if ours else None
-    if own_node.is_wanted(found, expression, nodename):
-        own = own_node.own_node(found, own_node.Machine.this(), nodename)
+    if own_node.is_wanted(settings, expression, nodename):
+        own = own_node.own_node(settings, own_node.Machine.this(), nodename)
         return (own.node,), own
-    return (() if selection is not None and not ours else tuple(select(found, expression))), None
+    return (() if selection is not None and not ours else tuple(select(settings, expression))), None
 
 
 def is_url(term: str) -> bool:
-    """Whether a term of --hosts is a host specification for testinfra alone."""
+    """Return True if a term of --hosts is a host specification that only testinfra uses."""
     return "://" in term
 
 
 def locate(config: pytest.Config) -> Path:
-    """The configuration file of this run. Raises ConfigError, listing where it looked."""
+    """Return the path of the configuration file of this run. Raises ConfigError with the list of places searched."""
     ini = config.getini("synctool_conf")
     base = config.inipath.parent if config.inipath else config.rootpath
     return configuration.find(
@@ -146,7 +149,10 @@ def locate(config: pytest.Config) -> Path:
 
 
 def connections_of(config: pytest.Config, command: Sequence[str]) -> Connections:
-    """How this run reaches nodes: by `ssh_cmd` of the configuration, with testinfra's options for ssh and sudo."""
+    """Return the connections of this run. `command` is `ssh_cmd` of the configuration.
+
+    testinfra's options for ssh and sudo apply here too.
+    """
     option = config.option
     extra = (option.ssh_extra_args or "").split()
     ssh = SshSettings((*command, *extra), option.ssh_config, option.ssh_identity_file, option.synctool_connect_timeout)
@@ -155,7 +161,7 @@ def connections_of(config: pytest.Config, command: Sequence[str]) -> Connections
 
 
 def wants_cluster(config: pytest.Config) -> bool:
-    """Whether the command line asks for the cluster: our options, or the compliance suite among the arguments."""
+    """Return True if the command line asks for the cluster: by an option of ours, or by naming the compliance suite."""
     option = config.option
     if option.synctool_conf or option.synctool_lint or option.synctool_nodename is not None or changes_nodes(config):
         return True

@@ -1,7 +1,7 @@
-"""Collection: one cheap test per (node, entry) for every `check_*` function of a test file. Contacts no node.
+"""Collection: one cheap test per (node, entry) for every `check_*` function of a test file. It contacts no node.
 
-With --granularity=node it is one per node instead. And where nothing can select single tests, those of a node are
-collected as one thing, since they would only be folded again.
+With --granularity=node there is one test per node instead. If nothing can select single tests, one item stands for all
+tests of a node from the start: separate items would only be folded again.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from pytest_synctool.repository import commands
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.source import Tree
 
-# Other suites have functions named check_* too, which are none of our business.
+# Other suites have functions named check_* too; only those whose first parameter is `entry` are checks of this plugin.
 _CHECK_DEFINITION = re.compile(rb"^def check_\w+\(\s*entry\b", re.MULTILINE)
 _PARAMETERS = ("entry", "actual")
 _POST, _TASK, _ALWAYS = "post", "task", "always"
-# Options of pytest that look at single tests.
+# Options of pytest that need one item per test.
 _SELECTING: Final = (
     *("keyword", "markexpr", "lf", "failedfirst", "newfirst", "stepwise", "deselect", "collectonly"),
     *("setupplan", "setuponly", "setupshow"),
@@ -39,7 +39,7 @@ _SELECTING: Final = (
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect the check functions of a test file, beside what pytest itself finds in it."""
+    """Collect the check functions of a test file. pytest collects its ordinary tests as usual."""
     if file_path.suffix != ".py":
         return None
     patterns = parent.config.getini("python_files")
@@ -53,14 +53,14 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 class CheckModule(pytest.Collector):
     """The check functions of one test file.
 
-    Not a pytest.File: --lf passes over files in which it knows no failure, by a path that an installed suite has not.
+    It is no pytest.File: --lf skips files without failures, and compares paths, which differ for an installed suite.
     """
 
     module: pytest.Module
 
     @classmethod
     def from_file(cls, parent: pytest.Collector, path: Path) -> Self:
-        """The collector for a test file. The installed suite has the same node ids as the one in a checkout."""
+        """Return the collector of a test file. An installed suite gets the same node ids as a checkout."""
         module = pytest.Module.from_parent(parent, path=path)
         nodeid = f"{SUITE}/{path.name}" if path.parent.name == SUITE else module.nodeid
         collector: Self = cls.from_parent(parent, name=path.name, path=path, nodeid=nodeid)
@@ -68,7 +68,7 @@ class CheckModule(pytest.Collector):
         return collector
 
     def collect(self) -> Iterator[pytest.Collector | pytest.Item]:
-        """The nodes of each check; a check named like its file needs no level of its own."""
+        """Yield a collector per check function; the nodes directly for a function that is named like its file."""
         try:
             cluster = cluster_of(self.config)
         except SynctoolError as error:
@@ -97,7 +97,7 @@ def _marks(function: CheckFunction) -> set[str]:
 
 
 class CheckCollector(pytest.Collector):
-    """One check function of a file that has several."""
+    """One check function of a file that may have several."""
 
     def __init__(self, *, function: CheckFunction, cluster: Cluster, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -105,34 +105,34 @@ class CheckCollector(pytest.Collector):
         self.cluster = cluster
 
     def collect(self) -> Iterator[pytest.Collector | pytest.Item]:
-        """The selected nodes."""
+        """Return the collectors or items of the selected nodes."""
         return nodes_of(self, self.function, self.cluster)
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """Checks of a node, each with the name that ends its node id."""
+class NodeChecks:
+    """The checks of a node. Each has a name, which is the last part of its node id."""
 
     names: tuple[str, ...]
     checks: tuple[Check, ...]
 
 
 @dataclass
-class Checks:
-    """What a check function is applied to, made once for all nodes that have the same entries."""
+class CheckBuilder:
+    """A builder of nodes' checks for one check function. Nodes with the same entries share their checks."""
 
     function: CheckFunction
     config: pytest.Config
     cluster: Cluster
-    _made: dict[int, Named] = field(default_factory=dict)
+    _built: dict[int, NodeChecks] = field(default_factory=dict)
 
-    def of(self, node: Node) -> Named:
-        """The checks of a node: of every entry of the function's tree, or of every command of an entry."""
+    def of(self, node: Node) -> NodeChecks:
+        """Return the checks of a node: one per entry of the function's tree, or one per command of an entry."""
         entries = self.cluster.repository.entries(node)
-        if id(entries) not in self._made:  # the repository keeps them
-            made = [(encode(name), check) for name, check in self._each(entries)]
-            self._made[id(entries)] = Named(tuple(name for name, _ in made), tuple(check for _, check in made))
-        return self._made[id(entries)]
+        if id(entries) not in self._built:  # the repository keeps `entries`, so the id stays theirs
+            pairs = [(encode(name), check) for name, check in self._each(entries)]
+            self._built[id(entries)] = NodeChecks(tuple(name for name, _ in pairs), tuple(check for _, check in pairs))
+        return self._built[id(entries)]
 
     def _each(self, entries: Sequence[Entry]) -> Iterator[tuple[bytes, Check]]:
         marks = _marks(self.function)
@@ -163,27 +163,30 @@ class Checks:
 def nodes_of(
     parent: pytest.Collector, function: CheckFunction, cluster: Cluster
 ) -> Iterator[pytest.Collector | pytest.Item]:
-    """A collector for every selected node; where nothing is selected below it, an item for every one with checks."""
+    """Yield a collector per selected node, or a single item per node if nothing needs one item per test.
+
+    A node without checks gets no single item.
+    """
     config = parent.config
-    checks = Checks(function, config, cluster)
+    builder = CheckBuilder(function, config, cluster)
     marks = Marks(function)
     by_entry = config.option.synctool_granularity != BY_NODE and may_select(config)
     for node in cluster.nodes:
-        made = checks.of(node)
+        checks = builder.of(node)
         if by_entry:
-            yield NodeCollector.from_parent(parent, name=node.name, node=node, checks=made, marks=marks.of(node))
-        elif made.names:
-            yield WholeNode.from_parent(parent, name=node.name, node=node, checks=made, marks=marks.of(node))
+            yield NodeCollector.from_parent(parent, name=node.name, node=node, checks=checks, marks=marks.of(node))
+        elif checks.names:
+            yield WholeNode.from_parent(parent, name=node.name, node=node, checks=checks, marks=marks.of(node))
 
 
 def may_select(config: pytest.Config) -> bool:
-    """Whether anybody may want to see single tests before they are run: an option, an id, or somebody else's plugin."""
+    """Return True if an option, an id or another plugin needs one item per entry."""
     option = config.option
     if any(getattr(option, name, None) for name in _SELECTING) or any("::" in str(word) for word in config.args):
         return True
     hooks = config.pluginmanager.hook
-    seeing = (hooks.pytest_collection_modifyitems, hooks.pytest_itemcollected, hooks.pytest_deselected)
-    return any(_is_foreign(found.function.__module__) for hook in seeing for found in hook.get_hookimpls())
+    receivers = (hooks.pytest_collection_modifyitems, hooks.pytest_itemcollected, hooks.pytest_deselected)
+    return any(_is_foreign(impl.function.__module__) for hook in receivers for impl in hook.get_hookimpls())
 
 
 def _is_foreign(module: str) -> bool:
@@ -191,15 +194,15 @@ def _is_foreign(module: str) -> bool:
 
 
 class Marks:
-    """The markers of nodes under a check function: its own, and those of their groups, for -m and -k."""
+    """The markers of nodes under a check function, for -m and -k: the markers of the function and the node's groups."""
 
     def __init__(self, function: CheckFunction) -> None:
         self._own = list(getattr(function, "pytestmark", ()))
         self._of_groups: dict[str, pytest.Mark] = {}
 
     def of(self, node: Node) -> list[pytest.Mark]:
-        """The markers of a node."""
-        groups = [group for group in node.groups if not group.startswith("_")]  # not a name that pytest.mark can give
+        """Return the markers of a node."""
+        groups = [group for group in node.groups if not group.startswith("_")]  # pytest.mark refuses such names
         for group in groups:
             if group not in self._of_groups:
                 self._of_groups[group] = getattr(pytest.mark, group).mark
@@ -207,16 +210,16 @@ class Marks:
 
 
 class NodeCollector(pytest.Collector):
-    """One node under one check function; carries its markers."""
+    """One node under one check function. It carries the markers of the node."""
 
-    def __init__(self, *, node: Node, checks: Named, marks: Sequence[pytest.Mark], **arguments: Any) -> None:
+    def __init__(self, *, node: Node, checks: NodeChecks, marks: Sequence[pytest.Mark], **arguments: Any) -> None:
         super().__init__(**arguments)
         self.node = node
         self.checks = checks
         self.own_markers.extend(marks)
 
     def collect(self) -> Iterator[EntryItem]:
-        """One test for every check."""
+        """Yield one test per check."""
         for name, check in zip(self.checks.names, self.checks.checks, strict=True):
             item: EntryItem = EntryItem.from_parent(self, name=name)
             item.check = check
@@ -224,32 +227,35 @@ class NodeCollector(pytest.Collector):
 
 
 class EntryItem(pytest.Item):
-    """The test of one entry on one node. It is selected like any test, and run with its node as a whole."""
+    """The test of one entry on one node. It is selected like any test; it runs together with the node's other tests."""
 
     check: Check
     parent: NodeCollector
 
     @property
     def node(self) -> Node:
-        """The node that it is about."""
+        """Return the node of the test."""
         return self.parent.node
 
     def runtest(self) -> None:
-        """Never called: the node's tests are folded into one before they run."""
+        """Raise AssertionError: a NodeItem must have replaced this item before tests run."""
         raise AssertionError(f"{self.nodeid} was not folded into its node")
 
 
 class WholeNode(pytest.Item):
-    """All entries of one node under one check function: with --granularity=node a test, else where their tests are."""
+    """All entries of one node under one check function.
+
+    With --granularity=node it is one test. Otherwise it stands for one test per entry.
+    """
 
     parent: pytest.Collector
 
-    def __init__(self, *, node: Node, checks: Named, marks: Sequence[pytest.Mark], **arguments: Any) -> None:
+    def __init__(self, *, node: Node, checks: NodeChecks, marks: Sequence[pytest.Mark], **arguments: Any) -> None:
         super().__init__(**arguments)
         self.node = node
         self.checks = checks
         self.own_markers.extend(marks)
 
     def runtest(self) -> None:
-        """Never called: the node's tests are folded into one before they run."""
+        """Raise AssertionError: a NodeItem must have replaced this item before tests run."""
         raise AssertionError(f"{self.nodeid} was not folded into its node")

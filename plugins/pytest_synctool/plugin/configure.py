@@ -1,4 +1,4 @@
-"""The beginning and the end of the plugin in a process: everything that is settled before tests are collected."""
+"""Start and end of the plugin in a process: check the options, read the cluster, open the log and the reports."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _MARKERS: Final = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the cluster if the run is about it, and hand the selected nodes to testinfra."""
+    """Read the cluster if the run needs it, and pass the selected nodes to testinfra. Raises pytest.UsageError."""
     option = config.option
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
@@ -48,20 +48,20 @@ def pytest_configure(config: pytest.Config) -> None:
     settle_arguments(config)
     if not hasattr(option, "hosts"):
         raise pytest.UsageError("pytest-synctool needs testinfra's plugin, which is not loaded: -p testinfra.plugin")
-    option.synctool_selection = option.hosts  # before it is rewritten below
+    option.synctool_selection = option.hosts  # the code below rewrites option.hosts
     config.stash[TALLY] = Tally()
     if not wants_cluster(config):
         check_fingerprint(config, None)
         return
     check_machines(config)
     try:
-        today(config)  # from here on it is this day until the run is over
+        today(config)  # fixes the day for the whole run
         cluster = cluster_of(config)
         check_fingerprint(config, cluster)
         if option.synctool_selection is not None:
             urls = [term for term in terms(option.synctool_selection) if is_url(term)]
             option.hosts = ",".join([*(node.host_spec for node in cluster.nodes), *urls])
-        # Nodes at work on themselves do not keep others from the masterdir, which they may share or only read.
+        # Nodes that work on themselves take no lock: they may share the masterdir, or not be able to write there.
         if changes_nodes(config) and cluster.own is None and not is_worker(config):
             lock(config, cluster.config.masterdir)
         open_log(config, cluster)
@@ -75,10 +75,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave testinfra as it was, the log closed, and nothing of connections that do not last."""
+    """Restore testinfra's ssh backend, close the log, and close the connections that do not outlive the run."""
     if LOG in config.stash:
         config.stash[LOG].ended()
-    if CONNECTIONS in config.stash:  # in every process that has made them, whether or not it came to a node
+    if CONNECTIONS in config.stash:  # in every process, even in one that has contacted no node
         config.stash[CONNECTIONS].close()
     before = config.stash.get(_TESTINFRA_SSH, None)
     if before is not None:

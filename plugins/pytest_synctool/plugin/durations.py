@@ -1,4 +1,7 @@
-"""--durations: nodes beside ordinary tests, in the place of the equal shares that a node's tests have of its time."""
+"""--durations: the list shows nodes beside ordinary tests.
+
+The tests of a node run together, so each has only an equal share of the node's time. The list leaves them out.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,16 @@ from pytest_synctool.plugin.node_reports import is_entry
 
 
 def _node_report(node: str, seconds: float) -> pytest.TestReport:
-    """What pytest's list shows as `12.31s node     node7`; other plugins may look at it as well."""
-    when = cast(Literal["call"], "node")  # pytest shows whatever it is
+    """Return a report that pytest lists as `12.31s node     node7`. It is complete: other plugins may read it too."""
+    when = cast(Literal["call"], "node")  # pytest prints any word
     return pytest.TestReport(node, (node, None, node), {}, "passed", None, when, duration=seconds)
 
 
 @contextmanager
 def durations_of_nodes(stats: dict[str, list[Any]], durations: Mapping[str, float], most: int | None) -> Iterator[None]:
-    """While pytest makes its list of the `most` slowest (0: of all), let it find nodes in the place of their tests.
+    """Replace the reports of entries by reports of nodes in `stats`, while pytest makes its list of durations.
 
-    `durations` are in seconds, by node. None of it happens where `most` is None: there is no such list.
+    `durations` are in seconds, by node. `most` is the length of the list: 0 for all, None if pytest makes no list.
     """
     if most is None:
         yield
@@ -31,7 +34,7 @@ def durations_of_nodes(stats: dict[str, list[Any]], durations: Mapping[str, floa
     for report, _ in shares:
         del report.duration
     slowest = nlargest(most or len(durations), durations.items(), key=lambda item: item[1])
-    unnamed = stats.get("")  # where pytest has what it does not count
+    unnamed = stats.get("")  # pytest's category for reports that it does not count
     stats[""] = [*(unnamed or ()), *(_node_report(node, seconds) for node, seconds in slowest)]
     try:
         yield

@@ -1,4 +1,4 @@
-"""Python's cycle collector, kept from looking at every item and report of a large run again and again."""
+"""Settings of Python's garbage collector: it must not search the items and reports of a large run again and again."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Final
 
 import pytest
 
-# There may be millions of objects, and next to nothing to be found among them.
+# A run may have millions of objects, and hardly any garbage among them.
 _THRESHOLDS: Final = (1_000_000, 50, 10_000)
 
 
-class GarbageRarely:
-    """While it is registered, the collector looks seldom, and not at all at what was there before."""
+class RareGarbageCollection:
+    """A plugin: while it is registered, the collector runs rarely and skips objects that are older than the plugin."""
 
     def __init__(self) -> None:
         self._before = gc.get_threshold()
@@ -21,11 +21,11 @@ class GarbageRarely:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self) -> None:
-        """Items that were folded are not needed any more; they hold on to themselves, and the reports need room."""
+        """Free the folded items. They refer to themselves, so only a collection frees them."""
         gc.collect()
         gc.freeze()
 
     def pytest_unconfigure(self) -> None:
-        """Leave the collector's pace as it was; what the run has made is not looked through once more at its end."""
+        """Restore the collector's thresholds, without a last search through the objects of the run."""
         gc.freeze()
         gc.set_threshold(*self._before)

@@ -1,4 +1,4 @@
-"""What the masterdir asks for of each test of a run, as the history keeps it."""
+"""Signatures of the expected states of a run, for the history: it tells by them whether the masterdir has changed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pytest_synctool.repository.source import Tree
 
 
 def signatures_of(cluster: Cluster) -> Signatures:
-    """The signature of a node's entry; empty for commands, of which no state is asked for."""
+    """Return a function from node and entry to the signature of the expected state; empty for commands."""
     nodes = {node.name: node for node in cluster.nodes}
-    made: dict[int, str] = {}  # by entry: nodes that are not alike share most of them
-    tables: dict[tuple[int, Tree], dict[str, str]] = {}  # by the entries of nodes alike
+    signatures: dict[int, str] = {}  # by id of an entry: different nodes share most entries
+    tables: dict[tuple[int, Tree], dict[str, str]] = {}  # by id of a list of entries: equal nodes share the list
 
     def of(node: str, name: EntryName) -> str:
         if name.is_command:
@@ -26,9 +26,9 @@ def signatures_of(cluster: Cluster) -> Signatures:
             table = tables[id(entries), tree] = {}
             for entry in entries:
                 if entry.tree is tree:
-                    if id(entry) not in made:
-                        made[id(entry)] = signature(entry)
-                    table[encode(entry.destination)] = made[id(entry)]
+                    if id(entry) not in signatures:
+                        signatures[id(entry)] = signature(entry)
+                    table[encode(entry.destination)] = signatures[id(entry)]
         return table.get(name.name, "")
 
     return of

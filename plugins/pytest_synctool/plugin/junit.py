@@ -1,4 +1,4 @@
-"""The junit report of a run: what pytest's own writer makes, completed, and replaced as a whole."""
+"""The junit report of a run. pytest's own writer makes it; this module completes it and replaces the file at once."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from _pytest.junitxml import LogXML, bin_xml_escape, xml_key
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.plugin.cluster import CLUSTER
 from pytest_synctool.plugin.node_reports import node_of, outcome_of
-from pytest_synctool.plugin.report_files import REPORTS, groups_of
+from pytest_synctool.plugin.report_files import REPORT_FILES, groups_of
 from pytest_synctool.report import files
 from pytest_synctool.report.nodeids import decode
 
-# In characters, of all diffs: one is as large as LARGEST_DIFF, and thousands of nodes may have the same.
+# The limit for all diffs of a report together, in characters: one may have LARGEST_DIFF of them, on thousands of nodes.
 _MOST_OF_DIFFS: Final = 32 << 20
-_NO_DIFF: Final = "The diff is not repeated here, the report would be too large: see drift.json, or synctool --diff"
+_NO_DIFF: Final = "The diff is left out because the report would be too large: see drift.json, or run synctool --diff"
 _DOTS: Final = str.maketrans(".", "_")
 
 
-class Junit:
-    """Completes the test cases of entries. `xml` is pytest's LogXML, `groups` are those of each node."""
+class JunitTestCases:
+    """A plugin that completes the test cases of entries. `xml` is pytest's LogXML, `groups` has the groups by node."""
 
     def __init__(self, xml: Any, groups: Mapping[str, Sequence[str]]) -> None:
         self._xml = xml
@@ -34,7 +34,7 @@ class Junit:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
-        """Before pytest's writer sees a report it is told the names, afterwards its words are put right."""
+        """Set the names before pytest's writer takes a report; afterwards correct its message."""
         node = node_of(report)
         if node is None or report.when == "teardown":
             return (yield)
@@ -50,9 +50,9 @@ class Junit:
             nodes = self._xml.node_reporter(report).nodes
             nodes[-1].set("message", bin_xml_escape(str(report.longrepr).partition("\n")[0]))
         elif outcome.status is Status.FIXED:
-            told = ElementTree.Element("system-out")
-            told.text = bin_xml_escape("\n".join((outcome.message, *outcome.details, *diff.splitlines())))
-            self._xml.node_reporter(report).append(told)
+            output = ElementTree.Element("system-out")
+            output.text = bin_xml_escape("\n".join((outcome.message, *outcome.details, *diff.splitlines())))
+            self._xml.node_reporter(report).append(output)
         return result
 
     def _name(self, report: pytest.TestReport, node: str, outcome: Outcome) -> None:
@@ -67,7 +67,7 @@ class Junit:
                 reporter.add_property(key, value)
 
     def _within_limit(self, diff: str) -> str:
-        """The diff, or what to say instead if there have been too many."""
+        """Return the diff, or a hint in its place once all diffs together are too large."""
         if len(diff) > self._left:
             return _NO_DIFF
         self._left -= len(diff)
@@ -75,61 +75,65 @@ class Junit:
 
 
 def names(nodeid: str, node: str) -> tuple[str, str]:
-    """The class name and the name of a test case: check and node, and the destination as people write it.
+    """Return the class name (check and node) and the name (destination, decoded) of a test case.
 
-    A dot is a level of class names to those that read them, so the node's are replaced. A name with what XML or a
-    terminal cannot hold, or with a `%`, stays as it is in the node id: two are never the same.
+    CI systems split class names at dots, so `_` replaces the dots of the node's name. A destination that is not
+    printable, or has a `%`, stays encoded as in the node id: so two test cases never have the same name.
     """
     check, _, rest = nodeid.partition(f"::{node}")
     classes = check.removesuffix(".py").replace("/", ".").replace(".py::", ".").replace("::", ".")
-    shown = node.translate(_DOTS)
-    if not rest:  # the node itself
+    if not rest:  # the test of a whole node
         return classes, node
     name = rest.removeprefix("::")
     try:
         plain = decode(name).decode("utf-8")
     except UnicodeDecodeError:
         plain = "%"
-    return f"{classes}.{shown}", plain if plain.isprintable() and "%" not in plain else name
+    is_plain = plain.isprintable() and "%" not in plain
+    return f"{classes}.{node.translate(_DOTS)}", plain if is_plain else name
 
 
 def properties(outcome: Outcome, groups: Sequence[str]) -> list[tuple[str, str]]:
-    """What a test case of the xunit1 family says beside: groups, status, and what has changed."""
-    found = [("groups", " ".join(groups)), ("status", outcome.status.value)]
+    """Return the properties of a test case in the xunit1 family: groups, status, and the kinds of changes if any."""
+    pairs = [("groups", " ".join(groups)), ("status", outcome.status.value)]
     kinds = ", ".join(change.what for change in outcome.changes)
-    return [*found, ("changes", kinds)] if kinds else found
+    return [*pairs, ("changes", kinds)] if kinds else pairs
 
 
-Tell = Callable[[str, OSError], None]
+OnError = Callable[[str, OSError], None]
+"""A function to call with the path of a report that cannot be written, and the error."""
 
 
 def register_junit(config: pytest.Config) -> None:
-    """Complete what pytest's writer says of entries, and take its place when it comes to the file."""
+    """Register the two plugins of this module: one completes test cases, the other writes the file for pytest."""
     xml = config.stash.get(xml_key, None)
-    if xml is None or CLUSTER not in config.stash or REPORTS not in config.stash:
+    if xml is None or CLUSTER not in config.stash or REPORT_FILES not in config.stash:
         return
-    config.pluginmanager.register(Junit(xml, groups_of(config.stash[CLUSTER])), "synctool-junit")
+    config.pluginmanager.register(JunitTestCases(xml, groups_of(config.stash[CLUSTER])), "synctool-junit")
     config.pluginmanager.unregister(xml)
-    config.stash[xml_key] = whole = JunitFile.of(xml, config.stash[REPORTS].unwritten)
+    config.stash[xml_key] = whole = JunitFile.of(xml, config.stash[REPORT_FILES].unwritten)
     config.pluginmanager.register(whole)
 
 
 class JunitFile(LogXML):
-    """Writes beside the file and renames; what cannot be written is told, and takes nothing else with it."""
+    """pytest's writer, which here writes a temporary file and renames it.
 
-    tell: Tell
+    An error is only reported: the summary and the other reports are still written.
+    """
+
+    on_error: OnError
     written = True
 
     @classmethod
-    def of(cls, xml: LogXML, tell: Tell) -> JunitFile:
-        """In the place of another one, with which it shares all that has been taken up and will be."""
-        made = cls.__new__(cls)
-        made.__dict__ = vars(xml)
-        made.tell = tell
-        return made
+    def of(cls, xml: LogXML, on_error: OnError) -> JunitFile:
+        """Return a writer that shares all attributes with pytest's writer, so that both know the same test cases."""
+        writer = cls.__new__(cls)
+        writer.__dict__ = vars(xml)
+        writer.on_error = on_error
+        return writer
 
     def pytest_sessionfinish(self) -> None:
-        """Write it."""
+        """Write the file."""
         path = Path(self.logfile)
         try:
             if path.exists() and not path.is_file():  # such as /dev/stdout
@@ -143,9 +147,9 @@ class JunitFile(LogXML):
                     self.logfile = str(path)
         except OSError as error:
             self.written = False
-            self.tell(str(path), error)
+            self.on_error(str(path), error)
 
     def pytest_terminal_summary(self, terminalreporter: Any, config: Any = None) -> None:
-        """Say where it is, if it is there. What pytest's own one is given is not the same in all versions."""
+        """Print the path of the file if it was written. `config` is there because versions of pytest differ."""
         if self.written and terminalreporter.verbosity >= 0:
             terminalreporter.write_sep("-", f"generated xml file: {self.logfile}")

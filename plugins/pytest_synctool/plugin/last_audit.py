@@ -1,4 +1,4 @@
-"""What the last audit found, kept in pytest's cache, so that --lf --fix repairs just that."""
+"""The drift that the last audit reported, kept in pytest's cache: --lf --fix repairs only that."""
 
 from __future__ import annotations
 
@@ -9,48 +9,49 @@ from typing import Any, Final
 
 import pytest
 
-from pytest_synctool.audit.check import Check, LastAudit
+from pytest_synctool.audit.check import AuditBinding, Check
 from pytest_synctool.model import NodeResult, Outcome, Status
 from pytest_synctool.plugin.cluster import cache_of, changes_nodes
 from pytest_synctool.report.node_tests import NodeTests
 
-_FINDINGS: Final = "synctool/findings"
+_DRIFT: Final = "synctool/findings"
 _WHOLE: Final = "synctool/whole"
 _GRANULARITY: Final = "synctool/granularity"
 
 
 @dataclass(frozen=True)
-class Audited:
-    """What an audit found: findings by node id.
+class LastAudit:
+    """The drift that the last audit reported: messages by node id of the entry.
 
-    `whole` has the tests of whole nodes that it ran, each with the node ids below it that could not be looked at.
+    `whole` has the tests of whole nodes that the audit ran. For each, it has the node ids of the entries that are
+    unknown: the audit could not look at them.
     """
 
-    findings: Mapping[str, str]
+    drift: Mapping[str, str]
     whole: Mapping[str, Collection[str]]
 
     def of(self, tests: NodeTests, checks: Sequence[Check]) -> list[Check]:
-        """The checks of a node, with what the audit found. Of what it has not looked at, nothing is known."""
+        """Return the checks of a node with the audit's result in `audited`; None for entries that it did not audit."""
         kept = []
         for nodeid, check in zip(tests.ids, checks, strict=True):
             known = self.whole.get(nodeid.rpartition("::")[0])
-            unseen = LastAudit.NOT_BINDING if known is None or nodeid in known else LastAudit.IN_SYNC
-            kept.append(replace(check, audited=self.findings.get(nodeid, unseen)))
+            unseen = AuditBinding.NONE if known is None or nodeid in known else AuditBinding.IN_SYNC
+            kept.append(replace(check, audited=self.drift.get(nodeid, unseen)))
         return kept
 
 
-def to_be_fixed(config: pytest.Config) -> Audited | None:
-    """The findings that a repair with --lf keeps to; None for every other run."""
+def last_audit(config: pytest.Config) -> LastAudit | None:
+    """Return the audit to which a repair with --lf is limited; None in every other run."""
     if not (config.option.synctool_fix and getattr(config.option, "lf", False)):
         return None
     cache = cache_of(config)
-    return Audited(_stored(cache, _FINDINGS), _stored(cache, _WHOLE))
+    return LastAudit(_stored(cache, _DRIFT), _stored(cache, _WHOLE))
 
 
 def check_granularity(config: pytest.Config) -> None:
-    """Raises pytest.UsageError for --lf with a repair if the tests that failed last have other names in this run.
+    """Raise pytest.UsageError for a repair with --lf if the last run had the other --granularity.
 
-    pytest would find none of them, and run all.
+    Its failed tests have other names in this run: pytest would not find them, and would run all tests.
     """
     cache, now = cache_of(config), config.option.synctool_granularity
     if cache is None or not changes_nodes(config) or not getattr(config.option, "lf", False):
@@ -59,32 +60,32 @@ def check_granularity(config: pytest.Config) -> None:
     if before != now and cache.get("cache/lastfailed", {}):
         raise pytest.UsageError(
             f"--lf with --granularity={now}: the last run had --granularity={before}, and its failures have other "
-            "names; give the same, or audit again first"
+            "names; use the same value, or audit again first"
         )
 
 
-class Findings:
-    """Takes up the results of a run. An audit replaces what is known of its tests; a repair only ends it."""
+class LastAuditRecorder:
+    """A recorder of results for later repairs. An audit adds and removes drift; a repair only removes drift."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._cache = cache_of(config)
         self._fixing = config.option.synctool_fix
         self._granularity = config.option.synctool_granularity
-        self._known: dict[str, str] | None = None
+        self._drift: dict[str, str] | None = None
         self._whole: dict[str, Collection[str]] = {}
 
     def take(self, tests: NodeTests, result: NodeResult) -> None:
-        """Take up a node. Of one that could not be looked at, nothing new is known."""
-        if self._known is None:
-            self._known = _stored(self._cache, _FINDINGS)
+        """Record the result of a node; an unreachable node changes nothing."""
+        if self._drift is None:
+            self._drift = _stored(self._cache, _DRIFT)
             self._whole = _stored(self._cache, _WHOLE)
         if result.error is not None:
             return
         for nodeid, outcome in zip(tests.ids, result.outcomes, strict=True):
             if outcome.status in (Status.OK, Status.FIXED):
-                self._known.pop(nodeid, None)
+                self._drift.pop(nodeid, None)
             elif outcome.status in (Status.DRIFT, Status.WAIVED) and not self._fixing:
-                self._known[nodeid] = sys.intern(outcome.message)  # few are different
+                self._drift[nodeid] = sys.intern(outcome.message)  # many entries share a message
         if not self._fixing:
             self._take_whole(tests, result.outcomes)
 
@@ -97,24 +98,24 @@ class Findings:
             ]
             for test in tests.whole:
                 self._whole[test.nodeid] = [nodeid for nodeid in unknown if nodeid.rpartition("::")[0] == test.nodeid]
-        elif self._whole:  # tests of single entries tell of those alone
+        elif self._whole:  # these tests were single entries: their whole nodes were not tested again
             for nodeid in tests.ids:
                 self._whole.pop(nodeid.rpartition("::")[0], None)
 
     def store(self) -> None:
-        """Keep what is known for the next run."""
-        if self._known is None or self._cache is None:
+        """Write the recorded drift to pytest's cache for the next run."""
+        if self._drift is None or self._cache is None:
             return
-        for key, value in ((_FINDINGS, self._known), (_WHOLE, self._whole)):
+        for key, value in ((_DRIFT, self._drift), (_WHOLE, self._whole)):
             if value != _stored(self._cache, key):
                 self._cache.set(key, value)
         if self._cache.get(_GRANULARITY, None) != self._granularity:
             self._cache.set(_GRANULARITY, self._granularity)
 
 
-FINDINGS = pytest.StashKey[Findings]()
+LAST_AUDIT_RECORDER = pytest.StashKey[LastAuditRecorder]()
 
 
 def _stored(cache: Any, key: str) -> dict[str, Any]:
-    found = {} if cache is None else cache.get(key, {})
-    return dict(found) if isinstance(found, dict) else {}
+    value = {} if cache is None else cache.get(key, {})
+    return dict(value) if isinstance(value, dict) else {}

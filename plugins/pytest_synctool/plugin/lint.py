@@ -1,4 +1,4 @@
-"""--synctool-lint: the findings of lint as tests, in the place of everything else that could be collected."""
+"""--synctool-lint: a run whose only tests are the rules and the findings of lint."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 _NAME: Final = "synctool-lint"
 
 
-# Not tryfirst: pytest's terminal and xdist's worker say that collection has begun, and so does xdist's controller,
-# which collects nothing; all of them are asked before this plugin, and pytest's own collection behind it.
+# Not tryfirst: pytest's terminal and xdist's worker and controller must run this hook first, because they announce the
+# collection. They do so by default, and pytest's own collection runs after this plugin.
 def pytest_collection(session: pytest.Session) -> bool | None:
-    """Collect the rules, whatever the arguments and ini options name, as Session.perform_collect() would."""
+    """Collect the rules as Session.perform_collect() would, whatever files the arguments and the ini options name."""
     config = session.config
     if not config.option.synctool_lint or config.pluginmanager.hasplugin("dsession"):
         return None
-    from pytest_synctool.lint import lint  # an audit does without
+    from pytest_synctool.lint import lint  # not at the top: an audit does not need it
 
     cluster = cluster_of(config)
     suite = LintSuite.from_parent(session, name=_NAME, path=cluster.config.path, nodeid=_NAME)
-    suite.found = lint(cluster.config, cluster.repository)
+    suite.findings_by_rule = lint(cluster.config, cluster.repository)
     session.items = []
     try:
         session.items.extend(_named(list(session.genitems(suite)), config.args))
@@ -42,9 +42,9 @@ def pytest_collection(session: pytest.Session) -> bool | None:
 
 
 def _named(items: Sequence[pytest.Item], arguments: Sequence[str]) -> list[pytest.Item]:
-    """The items whose ids, or the ids of whose rules, are among the arguments; all if there is no such argument.
+    """Return the items that the arguments name, by their own id or by that of their rule; all if none is named.
 
-    Raises pytest.UsageError for an id that is none.
+    Raises pytest.UsageError for an unknown id.
     """
     wanted = [argument for argument in arguments if argument.startswith(f"{_NAME}::")]
     unknown = [each for each in wanted if not any(_is_of(item, each) for item in items)]
@@ -58,13 +58,13 @@ def _is_of(item: pytest.Item, nodeid: str) -> bool:
 
 
 class LintSuite(pytest.Collector):
-    """All rules."""
+    """The collector of all rules."""
 
-    found: Mapping[str, Sequence[Finding]]
+    findings_by_rule: Mapping[str, Sequence[Finding]]
 
     def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
-        """A test for a rule without findings, else a collector of them."""
-        for rule, findings in self.found.items():
+        """Yield a test for each rule without findings, and a collector for each rule with findings."""
+        for rule, findings in self.findings_by_rule.items():
             if findings:
                 collector: LintRule = LintRule.from_parent(self, name=rule)
                 collector.findings = findings
@@ -79,19 +79,19 @@ class LintRule(pytest.Collector):
     findings: Sequence[Finding]
 
     def collect(self) -> Iterator[pytest.Item]:
-        """A test for every finding."""
+        """Yield a test per finding."""
         for finding in self.findings:
             item: LintItem = LintItem.from_parent(self, name=encode(os.fsencode(finding.subject)))
             item.finding = finding
             yield item
 
 
-class _FoundError(Exception):
-    """A finding, on its way from a test to its report."""
+class _FindingError(Exception):
+    """The failure of a test by a finding."""
 
 
 class LintItem(pytest.Item):
-    """A finding, which fails, or a rule without any, which passes."""
+    """The test of a finding, which fails, or of a rule without findings, which passes."""
 
     finding: Finding | None = None
 
@@ -102,19 +102,19 @@ class LintItem(pytest.Item):
     def runtest(self) -> None:
         """Fail if there is a finding."""
         if self.finding is not None:
-            raise _FoundError(f"{self._place(self.finding)}: {self.finding.message}")
+            raise _FindingError(f"{self._place(self.finding)}: {self.finding.message}")
 
     def _place(self, finding: Finding) -> str:
-        """`path:line`, relative where the path is below the directory in which pytest was started."""
+        """Return `path:line`; the path is relative if it lies below the directory in which pytest was started."""
         path = Path(finding.path)
         here = self.config.invocation_params.dir
         shown = path.relative_to(here) if path.is_relative_to(here) else path
         return f"{shown}:{finding.line}" if finding.line is not None else str(shown)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: object) -> Any:  # a class of _pytest
-        """The finding in one line, for --tb=line and the summary too; never a traceback."""
+        """Return the finding in one line, never a traceback; --tb=line and the summary show the same line."""
         finding = self.finding
-        if finding is None or not isinstance(excinfo.value, _FoundError):
+        if finding is None or not isinstance(excinfo.value, _FindingError):
             return super().repr_failure(excinfo)
         shown = excinfo.getrepr(style="value")
         if shown.reprcrash is not None:
@@ -123,7 +123,7 @@ class LintItem(pytest.Item):
         return shown
 
     def reportinfo(self) -> tuple[str | os.PathLike[str], int | None, str]:
-        """The file, and the line counted from 0, that the finding is about."""
+        """Return the file of the finding, its line counted from 0, and a name."""
         if self.finding is None:
             return self.path, None, self.name
         line = self.finding.line

@@ -1,4 +1,4 @@
-"""A line that tells how far a long run is, below pytest's own progress; on a terminal only."""
+"""A line below pytest's own progress that shows how far a long run is. It appears only on a terminal."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pytest_synctool.model import NodeResult
 from pytest_synctool.plugin.cluster import is_worker
 from pytest_synctool.report.progress import Progress
 
-_AFTER: Final = 1.0  # seconds: a shorter run is over before anybody has read it
-_REST: Final = 0.25  # seconds between two texts
+_DELAY: Final = 1.0  # seconds; a shorter run ends before anybody could read the line
+_INTERVAL: Final = 0.25  # seconds between two texts
 
-# Names of the environment by which pytest too knows that nobody is watching.
+# pytest, too, takes these environment variables as a sign of CI.
 _UNATTENDED: Final = ("CI", "BUILD_NUMBER")
 
 
 def is_watched(reporter: Any, environment: Mapping[str, str]) -> bool:
-    """Whether somebody looks at the terminal of the run, and it can move its cursor."""
+    """Return True if a person may watch the run, on a terminal that can move its cursor."""
     if reporter is None or reporter.verbosity < 0:
         return False
     is_terminal = reporter.isatty  # a method in newer versions of pytest
@@ -31,7 +31,7 @@ def is_watched(reporter: Any, environment: Mapping[str, str]) -> bool:
 
 
 def live_line(config: pytest.Config) -> LiveLine | None:
-    """The line of a run, or None if nobody would see it."""
+    """Return the line of a run, or None if nobody would see it."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if is_worker(config) or not is_watched(reporter, os.environ):
         return None
@@ -39,7 +39,7 @@ def live_line(config: pytest.Config) -> LiveLine | None:
 
 
 class LiveLine:
-    """Stands below the line in which pytest writes, and is gone before anything else is written there."""
+    """A line below the line in which pytest writes. It is erased before pytest writes anything else."""
 
     def __init__(self, writer: Any) -> None:  # pytest's TerminalWriter
         self.progress = Progress()
@@ -47,50 +47,53 @@ class LiveLine:
         self._write = writer.write
         self._began = time.monotonic()
         self._text, self._written = "", 0.0
-        self._column: int | None = None  # of pytest's own line, while this one is shown
-        writer.write = self._write_pytests
+        self._column: int | None = None  # the cursor's column in pytest's line, while this line is shown
+        writer.write = self._erase_and_write
 
-    def told(self, result: NodeResult, total: int) -> None:
-        """Take up the result of one of so many nodes, and show it, where other processes do the work."""
+    def take(self, result: NodeResult, total: int) -> None:
+        """Count the result of a node that another process has worked on, and show the line.
+
+        `total` is the number of nodes of the run.
+        """
         self.progress.take(result)
         self.progress.total = total
-        self._began = self._written = 0.0  # nobody comes by again before the next result, however long that takes
+        self._began = self._written = 0.0  # show the text now: nothing calls show() again before the next result
         if self.progress.done < total:
             self.show()
 
     def show(self) -> None:
-        """Put the line there, or a new text into it if the last one is old enough."""
+        """Show the line, or renew its text if that is old enough."""
         now = time.monotonic()
-        if now - self._began < _AFTER:
+        if now - self._began < _DELAY:
             return
-        if now - self._written >= _REST:
+        if now - self._written >= _INTERVAL:
             self._text, self._written = self.progress.line(now, self._writer.fullwidth - 1), now
         elif self._column is not None:
             return
         column = self._writer.width_of_current_line
         if self._column is None and column % self._writer.fullwidth == 0 < column:
-            return  # the cursor of a terminal is in a place of its own there
+            return  # terminals differ in where the cursor is after a full line
         below = "" if self._column is not None or not column else "\n"
         self._column = column
         self._put(f"{below}\r{self._text}\x1b[K")
 
     def erase(self) -> None:
-        """Leave the terminal as pytest believes it to be."""
+        """Erase the line and move the cursor back to where pytest expects it."""
         if self._column is None:
             return
         column, self._column = self._column % self._writer.fullwidth, None
         self._put("\r\x1b[K" + (f"\x1b[A\x1b[{column}C" if column else ""))
 
     def close(self) -> None:
-        """Erase it, for good."""
+        """Erase the line and never show it again."""
         self.erase()
         self._writer.write = self._write
 
     def _put(self, text: str) -> None:
-        file = self._writer._file  # its own write() would count the columns
+        file = self._writer._file  # not write(), which would count the columns
         file.write(text)
         file.flush()
 
-    def _write_pytests(self, msg: str, **options: Any) -> None:
+    def _erase_and_write(self, msg: str, **options: Any) -> None:
         self.erase()
         self._write(msg, **options)

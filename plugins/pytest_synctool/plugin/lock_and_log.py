@@ -1,4 +1,4 @@
-"""The log of a repair: it is opened before anything is changed, in the process that reports."""
+"""The lock and the log of a repair. The process that shows reports opens both before any node is changed."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import pytest
 
 from pytest_synctool.plugin.cluster import Cluster, changes_nodes, is_worker, repair_option
 from pytest_synctool.report.repair_log import RepairLog, append_to
-from pytest_synctool.repository.lock import MasterdirLock, who
-
-__all__ = ["lock", "who"]
+from pytest_synctool.repository.lock import MasterdirLock
 
 
-class _Held:
-    def __init__(self, held: MasterdirLock) -> None:
-        self._held = held
+class _LockRelease:
+    """A plugin that releases a lock at the end of the run."""
+
+    def __init__(self, lock: MasterdirLock) -> None:
+        self._lock = lock
 
     def pytest_unconfigure(self) -> None:
-        """Release it."""
-        self._held.close()
+        """Release the lock."""
+        self._lock.close()
 
 
 def lock(config: pytest.Config, masterdir: Path) -> None:
     """Lock a masterdir until the run is over. Raises LockError."""
-    config.pluginmanager.register(_Held(MasterdirLock(masterdir)), "synctool-lock")
+    config.pluginmanager.register(_LockRelease(MasterdirLock(masterdir)), "synctool-lock")
 
 
 LOG = pytest.StashKey[RepairLog]()
 
 
 def open_log(config: pytest.Config, cluster: Cluster) -> None:
-    """Open the log of a repair in the process that reports; an audit has none. Raises ConfigError if it cannot be."""
+    """Open the log of a repair in the process that shows reports. Raises ConfigError if it cannot be opened."""
     if changes_nodes(config) and not is_worker(config):
         path = cluster.config.logfile
         descriptor = None if path is None else append_to(path, cluster.config.path)

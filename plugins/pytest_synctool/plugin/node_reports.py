@@ -1,4 +1,4 @@
-"""A node's result as it travels from a worker, and the ordinary test reports it stands for."""
+"""Reports of nodes: one report of a whole node, as a worker sends it, and the ordinary test reports it stands for."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ from pytest_synctool.model import OK, Change, NodeResult, Outcome, Status
 from pytest_synctool.plugin.whole_node_outcomes import outcomes_of
 from pytest_synctool.report.node_tests import NodeTests, Whole, shown_destination
 
-# Attributes that reports carry; pytest keeps what it does not know.
+# Attributes of reports. pytest keeps attributes that it does not know.
 _NODE: Final = "synctool_node"
 _ENTRY: Final = "synctool_entry"
 _OUTCOME: Final = "synctool_outcome"
 _LETTER: Final = "synctool_letter"
 
-# One letter for a node: the worst that was found.
+# One letter for a node: the first of these statuses that one of its entries has.
 _LETTERS: Final = {Status.DRIFT: "F", Status.WAIVED: "x", Status.FIXED: "+", Status.SKIPPED: "s"}
 
 _Row = tuple[str, str, tuple[str, ...], tuple[tuple[str, str, str], ...], str, str, str]
 
 
-class Writer(Protocol):
-    """The part of pytest's terminal writer that is used here."""
+class LineWriter(Protocol):
+    """The part of pytest's terminal writer that this module uses."""
 
     def line(self, text: str) -> None:
         """Write one line."""
 
 
 class DriftText:
-    """The failure text of an entry: one line, and below it what was expected and found. Never a traceback.
+    """The failure text of an entry: one line, and details below it. It is never a traceback.
 
-    Files have the diff as well, terminals do not.
+    Files also get the diff, terminals do not.
     """
 
     def __init__(self, headline: str, details: Sequence[str], diff: str = "") -> None:
         self.diff = diff
-        # Many nodes differ in the same way, and pytest keeps all their texts.
+        # Many nodes have the same drift, and pytest keeps all texts.
         self.lines = (headline, *(sys.intern(f"  {detail}") for detail in details))
-        # pytest and junit take the one-line message from here.
+        # pytest and its junit writer read the one-line message from this attribute.
         self.reprcrash = SimpleNamespace(message=headline)
 
     def __str__(self) -> str:
         return "\n".join([*self.lines, *([self.diff] if self.diff else [])])
 
-    def toterminal(self, writer: Writer) -> None:
+    def toterminal(self, writer: LineWriter) -> None:
         """Write the text for pytest's FAILURES section."""
         for line in self.lines:
             writer.line(line)
 
 
 def pack(tests: NodeTests, result: NodeResult, total: int, nodes: int) -> pytest.TestReport:
-    """A report of the whole node that survives the way from an xdist worker.
+    """Return a report of the whole node, of plain types that xdist can send from a worker to the controller.
 
-    `total` is the number of tests in the whole run, `nodes` that of nodes.
+    `total` is the number of tests in the whole run, `nodes` the number of nodes.
     """
     rows = [None if outcome.status is Status.OK else _row(outcome) for outcome in result.outcomes]
     report = pytest.TestReport(
@@ -92,8 +92,8 @@ def _outcome(row: _Row) -> Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Unpacked:
-    """What pack() was given."""
+class NodeReport:
+    """The arguments of pack()."""
 
     tests: NodeTests
     result: NodeResult
@@ -101,8 +101,8 @@ class Unpacked:
     nodes: int
 
 
-def unpack(report: pytest.TestReport) -> Unpacked | None:
-    """The node's result in a report, or None if it is an ordinary one."""
+def unpack(report: pytest.TestReport) -> NodeReport | None:
+    """Return the arguments of pack() from a report that it made; None for any other report."""
     payload = getattr(report, _NODE, None)
     if payload is None:
         return None
@@ -111,11 +111,11 @@ def unpack(report: pytest.TestReport) -> Unpacked | None:
     tests = NodeTests(payload["node"], report.nodeid, payload["ids"], whole)
     done, notes = tuple(payload["done"]), tuple(payload["notes"])
     result = NodeResult(outcomes, payload["error"], payload["duration"], done, notes)
-    return Unpacked(tests, result, payload["total"], payload["nodes"])
+    return NodeReport(tests, result, payload["total"], payload["nodes"])
 
 
 def cut(tests: NodeTests, result: NodeResult, failures: int) -> tuple[NodeTests, NodeResult]:
-    """The tests up to and including the given number of failures (1 or more), for --maxfail."""
+    """Return the tests up to the `failures`-th failure (1 or more), that one included, for --maxfail."""
     if tests.whole:
         return _cut_whole(tests, result, failures)
     for position, outcome in enumerate(result.outcomes, 1):
@@ -133,17 +133,17 @@ def _cut_whole(tests: NodeTests, result: NodeResult, failures: int) -> tuple[Nod
         checks += test.checks
         failures -= outcome.status in (Status.DRIFT, Status.ERROR)
         if failures == 0:
-            left = replace(tests, ids=tests.ids[:checks], whole=tests.whole[:number])
-            return left, replace(result, outcomes=result.outcomes[:checks])
+            kept = replace(tests, ids=tests.ids[:checks], whole=tests.whole[:number])
+            return kept, replace(result, outcomes=result.outcomes[:checks])
     return tests, result
 
 
 def reports(tests: NodeTests, result: NodeResult, *, brief: bool = False) -> Iterator[pytest.TestReport]:
-    """One ordinary report per test, with a teardown after a failure, as junit needs it.
+    """Yield an ordinary report per test, be it of an entry or of a whole node.
 
-    Of single entries, or of whole nodes. A node that could not be looked at is one error, under the node's own id, and
-    its tests are skipped. With `brief` the terminal gets one letter for the node, on its first report, instead of one
-    for every test.
+    A failure is followed by a teardown, which pytest's junit writer needs. For an unreachable node, the reports are one
+    error under the node's own id and a skip per test. With `brief` the terminal shows one letter for the node, from its
+    first report, instead of one per test.
     """
     letter = _letter(result) if brief else ""
     for report in _reports(tests, result):
@@ -154,16 +154,16 @@ def reports(tests: NodeTests, result: NodeResult, *, brief: bool = False) -> Ite
 
 
 def _letter(result: NodeResult) -> str:
-    found = {outcome.status for outcome in result.outcomes}
-    if result.error is not None or Status.ERROR in found:
+    statuses = {outcome.status for outcome in result.outcomes}
+    if result.error is not None or Status.ERROR in statuses:
         return "E"
-    return next((letter for status, letter in _LETTERS.items() if status in found), ".")
+    return next((letter for status, letter in _LETTERS.items() if status in statuses), ".")
 
 
 def _reports(tests: NodeTests, result: NodeResult) -> Iterator[pytest.TestReport]:
     if result.error is not None:
         yield _report(tests.nodeid, tests.node, "failed", "setup", DriftText(result.error, ()), result.duration)
-        # The test of a whole node may have the node id of the node itself.
+        # With --granularity=node, the first test has the node id of the node itself.
         for nodeid in (nodeid for nodeid in tests.tests if nodeid != tests.nodeid):
             location = _location(nodeid)
             yield _report(nodeid, tests.node, "skipped", "setup", (location[0], 0, f"Skipped: {result.error}"), 0.0)
@@ -193,7 +193,7 @@ def _outcome_reports(
             report = _report(nodeid, node, "skipped", "setup", reason, duration)
         case Status.WAIVED:
             report = _report(nodeid, node, "skipped", "call", DriftText(headline, outcome.details), duration)
-            vars(report)["wasxfail"] = f"{outcome.message}; waived: {outcome.waiver}"  # where pytest looks for it
+            vars(report)["wasxfail"] = f"{outcome.message}; waived: {outcome.waiver}"  # pytest's mark of an xfail
         case Status.DRIFT | Status.ERROR:
             text = DriftText(headline, outcome.details, outcome.diff)
             when: Literal["setup", "call"] = "call" if outcome.status is Status.DRIFT else "setup"
@@ -219,29 +219,29 @@ def _report(
 
 
 def is_entry(report: pytest.TestReport) -> bool:
-    """Whether a report is that of an entry, made here."""
+    """Return True if this module made the report: it is about an entry or a whole node."""
     return hasattr(report, _ENTRY)
 
 
 def node_of(report: pytest.TestReport) -> str | None:
-    """The node that the report of an entry is about; None for any other report."""
+    """Return the node of an entry's report; None for any other report."""
     node: str | None = getattr(report, _ENTRY, None)
     return node
 
 
 def outcome_of(report: pytest.TestReport) -> Outcome:
-    """The outcome that a report of an entry tells."""
+    """Return the outcome in the report of an entry; OK for any other report."""
     outcome: Outcome = getattr(report, _OUTCOME, OK)
     return outcome
 
 
 def is_fixed(report: pytest.TestReport) -> bool:
-    """Whether an entry passed because it was put right."""
+    """Return True if the entry of a report passed because it was repaired."""
     return outcome_of(report).status is Status.FIXED
 
 
 def letter_of(report: pytest.TestReport) -> str | None:
-    """The letter of a whole node on its first report, empty on the others; None where every test has its own."""
+    """Return the letter of a whole node from its first report, "" from the others; None if each test has a letter."""
     letter: str | None = getattr(report, _LETTER, None)
     return letter
 

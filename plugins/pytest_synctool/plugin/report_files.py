@@ -1,4 +1,4 @@
-"""Report files, written by the process that reports, whole, once the run is over: also when it was interrupted."""
+"""Report files. The process that shows reports writes them at the end of a run, even of an interrupted one."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from pytest_synctool.report.previous_runs import Lives, Past
 from pytest_synctool.report.record import RESTORE, NodeRecord, RunRecord
 
 _DEFAULT: Final = "reports"
-_NO_END: Final = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+_INCOMPLETE: Final = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
 
 
 def directory_of(config: pytest.Config) -> Path | None:
-    """Where reports go: --synctool-reports, the ini key synctool_reports, or `reports`; None for nowhere."""
+    """Return the directory of --synctool-reports, of the ini key synctool_reports, or `reports`; None to write none."""
     base = config.inipath.parent if config.inipath else config.invocation_params.dir
     option = config.option.synctool_reports
     if option is not None:
@@ -36,9 +36,10 @@ def directory_of(config: pytest.Config) -> Path | None:
 
 
 def open_reports(config: pytest.Config, cluster: Cluster) -> None:
-    """Reports of this run, in the process that reports. Raises pytest.UsageError for what cannot be used.
+    """Open the report files of this run, in the process that shows reports, and set the path of the junit report.
 
-    pytest's own plugin looks only later where the junit report goes.
+    pytest's junit plugin reads that path only later. Raises pytest.UsageError for a path of an option that cannot be
+    used.
     """
     option = config.option
     if is_worker(config) or option.synctool_lint:
@@ -51,13 +52,14 @@ def open_reports(config: pytest.Config, cluster: Cluster) -> None:
     if directory is not None and option.xmlpath is None:
         option.xmlpath = str(directory / "junit.xml")
     if not option.collectonly:
-        reports = config.stash[REPORTS] = Reports(config, cluster, directory)
+        config.stash[REPORT_FILES] = ReportFiles(config, cluster, directory)
         if problem is not None:
-            reports.told.append((f"WARNING {problem}; --synctool-reports=DIR names another directory", "yellow"))
+            message = f"WARNING {problem}; --synctool-reports=DIR names another directory"
+            config.stash[REPORT_FILES].messages.append((message, "yellow"))
 
 
 def _unusable(directory: Path) -> str | None:
-    """Why nothing can be written in a directory, if so; it is made. To be known before a node is contacted."""
+    """Create a directory. Return the reason if nothing can be written there, so that a run stops before it starts."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -69,8 +71,8 @@ def _unusable(directory: Path) -> str | None:
     return f"no reports can be written in {directory}: {reason}"
 
 
-class Reports:
-    """Takes up the results of a run, and writes its reports. `told` are lines about them, each with its colour."""
+class ReportFiles:
+    """The report files of a run. `messages` are lines about them for the terminal, each with its colour."""
 
     def __init__(self, config: pytest.Config, cluster: Cluster, directory: Path | None) -> None:
         option = config.option
@@ -88,66 +90,66 @@ class Reports:
             groups_of(cluster),
         )
         self.failed = False
-        self.told: list[tuple[str, str]] = []
+        self.messages: list[tuple[str, str]] = []
         self._config = config
         self._cluster = cluster
         self._order = {node.name: number for number, node in enumerate(cluster.nodes)}
         self._directory = directory
         self._known = _baseline(config)
-        self._lines = _stream(config)
-        if self._lines is not None:
+        self._jsonl = _open_jsonl(config)
+        if self._jsonl is not None:
             self._stream(drift_json.line("run", drift_json.run_fields(self.run)))
 
     def take(self, record: NodeRecord, selected: int) -> None:
-        """Take up the result of a node; `selected` is how many nodes the run is about."""
+        """Add the result of a node. `selected` is the number of nodes of the run."""
         self.run.selected = selected
         self.run.nodes.append(record)
-        if self._lines is not None:
+        if self._jsonl is not None:
             self._stream("".join(drift_json.lines_of(self.run, record)))
 
     def write(self, exit_status: int) -> None:
-        """Write everything. What cannot be written is told, and `failed` then."""
+        """Write all files. An error becomes one of the `messages` and sets `failed`."""
         run = self.run
         run.nodes.sort(key=lambda node: self._order.get(node.node, len(self._order)))
         run.ended = datetime.now().astimezone()
         run.exit_status = int(exit_status)
         run.selected = max(run.selected, len(run.nodes))
-        run.complete = exit_status not in _NO_END and len(run.nodes) == run.selected
+        run.complete = exit_status not in _INCOMPLETE and len(run.nodes) == run.selected
         option = self._config.option
         workspace = os.environ.get("GITHUB_WORKSPACE") or os.environ.get("CI_PROJECT_DIR") or str(Path.cwd())
         lives, past = self._remember()
         if self._directory is not None:
-            # With Jinja2, which most of pytest's runs do without.
+            # Not at the top: it loads Jinja2, which most runs of pytest do not need.
             from pytest_synctool.report.page import html
 
             self._put(self._directory / "drift.json", lambda: drift_json.document(run, lives, self._known))
             self._put(self._directory / "drift.html", lambda: html(run, lives, past))
             self._put(self._directory / "metrics.prom", lambda: [metrics(run)])
             if not self.failed:
-                self.told.append((f"Reports: {self._directory}", ""))
+                self.messages.append((f"Reports: {self._directory}", ""))
         if option.synctool_codequality:
             self._put(Path(option.synctool_codequality), lambda: [code_quality(run, workspace)])
         if option.synctool_summary:
             self._append(option.synctool_summary, markdown(run, self._known))
         if os.environ.get("GITHUB_ACTIONS") == "true":
-            self.told += [(text.rstrip("\n"), "") for text in workflow_commands(run, self._known, workspace)]
-        if self._lines is not None:
+            self.messages += [(text.rstrip("\n"), "") for text in workflow_commands(run, self._known, workspace)]
+        if self._jsonl is not None:
             end = {"run": drift_json.run_fields(run), "summary": drift_json.summary_fields(run)}
             self._stream(drift_json.line("end", {**end, "stale_waivers": drift_json.stale_fields(run)}))
             self._end_stream()
 
     def _remember(self) -> tuple[Lives, Sequence[Past]]:
-        """Record the run in the history; returns what is known there of its findings, and of the last runs."""
+        """Record the run in the history. Return since when and why its drift is there, and the runs before it."""
         keep = self._config.option.synctool_history_keep
         if self._directory is None or not keep:
             return {}, ()
-        # With SQLite, which most of pytest's runs do without.
+        # Not at the top: it loads SQLite, which most runs of pytest do not need.
         from pytest_synctool.plugin.history_signatures import signatures_of
         from pytest_synctool.report.history.recorder import record
 
         recorded = record(self._directory / "history.sqlite", self.run, signatures_of(self._cluster), keep)
         if recorded.problem is not None:
-            self.told.append((f"WARNING {recorded.problem}", "yellow"))
+            self.messages.append((f"WARNING {recorded.problem}", "yellow"))
         return recorded.lives, recorded.past
 
     def _put(self, path: Path, chunks: Callable[[], Iterable[str]]) -> None:
@@ -157,7 +159,7 @@ class Reports:
             self.unwritten(str(path), error)
 
     def _append(self, path: str, chunks: Iterator[str]) -> None:
-        """Step summaries are appended to: other steps have written theirs into the same file."""
+        """Append a text to a file: earlier steps of a CI job have written their summaries into the same file."""
         try:
             with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
                 file.writelines(chunks)
@@ -165,31 +167,31 @@ class Reports:
             self.unwritten(path, error)
 
     def _stream(self, text: str) -> None:
-        assert self._lines is not None
+        assert self._jsonl is not None
         try:
-            self._lines.write(text)
-            self._lines.flush()
+            self._jsonl.write(text)
+            self._jsonl.flush()
         except OSError as error:
             self.unwritten(self._config.option.synctool_jsonl, error)
             self._end_stream()
 
     def _end_stream(self) -> None:
-        if self._lines is not None:
-            with suppress(OSError):  # what could not be written is told already
-                self._lines.close()
-        self._lines = None
+        if self._jsonl is not None:
+            with suppress(OSError):  # _stream() has reported it
+                self._jsonl.close()
+        self._jsonl = None
 
     def unwritten(self, path: str, error: OSError) -> None:
-        """Tell of a report that could not be written."""
+        """Take note of a report that could not be written."""
         self.failed = True
-        self.told.append((f"ERROR the report {path} could not be written: {error.strerror}", "red"))
+        self.messages.append((f"ERROR the report {path} could not be written: {error.strerror}", "red"))
 
 
-REPORTS = pytest.StashKey[Reports]()
+REPORT_FILES = pytest.StashKey[ReportFiles]()
 
 
 def groups_of(cluster: Cluster) -> dict[str, list[str]]:
-    """The groups of each node, without its own name and `all`."""
+    """Return the groups of each node, without its own name and `all`."""
     return {node.name: [g for g in node.groups if g not in (node.name, "all")] for node in cluster.nodes}
 
 
@@ -207,7 +209,7 @@ def _baseline(config: pytest.Config) -> Known | None:
         raise pytest.UsageError(f"--synctool-baseline: {path}: {error}; expected a drift.json") from error
 
 
-def _stream(config: pytest.Config) -> IO[str] | None:
+def _open_jsonl(config: pytest.Config) -> IO[str] | None:
     path = config.option.synctool_jsonl
     if not path:
         return None

@@ -1,4 +1,4 @@
-"""The run: nodes are run ahead of their turns, and reported test by test, whichever is over first."""
+"""The run of the tests: several nodes run at once, and each is reported test by test as soon as it is done."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from pytest_synctool.plugin.cluster import (
     is_worker,
     waivers_of,
 )
-from pytest_synctool.plugin.gc_tuning import GarbageRarely
+from pytest_synctool.plugin.gc_tuning import RareGarbageCollection
 from pytest_synctool.plugin.junit import register_junit
-from pytest_synctool.plugin.last_audit import FINDINGS, Findings, check_granularity, to_be_fixed
+from pytest_synctool.plugin.last_audit import LAST_AUDIT_RECORDER, LastAuditRecorder, check_granularity, last_audit
 from pytest_synctool.plugin.live_line import LiveLine, live_line
 from pytest_synctool.plugin.lock_and_log import LOG
 from pytest_synctool.plugin.node_items import Folding, NodeItem
 from pytest_synctool.plugin.node_reports import cut, pack, reports, unpack
-from pytest_synctool.plugin.report_files import REPORTS
-from pytest_synctool.plugin.run_order import Turns, turns_of
+from pytest_synctool.plugin.report_files import REPORT_FILES
+from pytest_synctool.plugin.run_order import RunOrder, run_order
 from pytest_synctool.plugin.stale_waivers import register_stale_waivers
-from pytest_synctool.plugin.xdist.admin_machines import Machines
+from pytest_synctool.plugin.xdist.admin_machines import AdminMachines
 from pytest_synctool.report.node_tests import NodeTests
 from pytest_synctool.repository.lock import who
 
-_MOST_LETTERS: Final = 2_000
-_REST: Final = 0.25  # seconds between two looks at what there is to start and to tell
+_MOST_LETTERS: Final = 2_000  # tests; a longer run shows a letter per node
+_INTERVAL: Final = 0.25  # seconds between two checks for nodes to start and for a new text of the live line
 
 
 def batches_of(session: pytest.Session) -> Batches | None:
-    """The nodes of a run in its batches, in the order in which they are run; None if all are one."""
+    """Return the batches of a run, with the nodes in the order in which they run; None without batches."""
     option = session.config.option
     size = Size(1) if option.synctool_serial else option.synctool_batch
     if size is None:
@@ -56,11 +56,11 @@ def batches_of(session: pytest.Session) -> Batches | None:
 
 
 def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
-    """How the sessions of a run are run."""
+    """Return the settings of the sessions of a run."""
     option = config.option
     explain = None
     if option.synctool_explain:
-        from pytest_synctool.repository.explain import Explainer  # most runs do without
+        from pytest_synctool.repository.explain import Explainer  # not at the top: most runs do not need it
 
         explain = Explainer(cluster.repository).of_entry
     mode = Mode.FIX if option.synctool_fix else Mode.RESTORE if option.synctool_restore else Mode.AUDIT
@@ -81,7 +81,7 @@ def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
 
 @dataclass
 class Runner:
-    """Runs the nodes of this process, ahead of the tests that ask for them."""
+    """The runner of this process's nodes. It starts nodes before pytest's loop comes to them."""
 
     session: pytest.Session
     cluster: Cluster
@@ -90,17 +90,17 @@ class Runner:
     total: int
     nodes: int
     look_ahead: int
-    turns: Turns
+    order: RunOrder
     batches: Batches | None
     live: LiveLine | None
 
     @classmethod
     def for_session(cls, session: pytest.Session, cluster: Cluster) -> Runner:
-        """The runner of a run, with nothing started."""
+        """Return the runner of a run. No node is started yet."""
         config = session.config
         limit = cluster.config.num_proc
-        # With --maxfail a repair that was not asked for any more must not have been started.
-        careful = changes_nodes(config) and config.option.maxfail
+        # A repair with --maxfail runs one node at a time: after the last failure no other may have been started.
+        one_by_one = changes_nodes(config) and config.option.maxfail
         engine = Engine(
             cluster.config,
             cluster.repository,
@@ -113,54 +113,55 @@ class Runner:
         if live is not None:
             live.progress.total = nodes
         log = config.stash.get(LOG, None)
-        audited = to_be_fixed(config)
+        audit = last_audit(config)
 
         def work(item: NodeItem, turn: Turn) -> NodeResult:
             checks = item.checks
-            if audited is not None:
-                checks = audited.of(item.tests, checks)
+            if audit is not None:
+                checks = audit.of(item.tests, checks)
             with live.progress.working(item.node.name) if live else nullcontext():
                 result = engine.run(item.node, checks, turn.answered)
-            if log is not None:  # at once, and also when the run is interrupted and nobody asks for the result
+            if log is not None:  # here, because after an interrupt nothing else may ask for the result
                 log.take(item.tests, result)
             return result
 
         total = sum(i.number if isinstance(i, NodeItem) else 1 for i in session.items)
-        ahead = 1 if careful else 2 * limit
+        ahead = 1 if one_by_one else 2 * limit
         fanout = Fanout(work, limit)
-        return cls(session, cluster, engine, fanout, total, nodes, ahead, turns_of(session), batches_of(session), live)
+        order = run_order(session)
+        return cls(session, cluster, engine, fanout, total, nodes, ahead, order, batches_of(session), live)
 
     def run(self, item: NodeItem) -> tuple[NodeItem, NodeResult]:
-        """A node that is over, and its result: it need not be the one whose turn it is.
+        """Return a node that is done, with its result: the node of `item`, or an upcoming one that is done first.
 
-        Others are started meanwhile. Whatever is not a node, and the next batch, waits for all nodes before it.
+        Other nodes start meanwhile. An item that is no node, and the next batch, wait for all nodes before them.
         """
         if self.batches is not None and (reason := self.batches.refusal(item.node.name)) is not None:
             return item, self._not_begun(item, reason)
-        over = self._next_done(item)
-        if over is not item and not self.turns.exchange(item, over):
-            over = item
-        result = self.fanout.result(over)
+        done = self._next_done(item)
+        if done is not item and not self.order.exchange(item, done):
+            done = item
+        result = self.fanout.result(done)
         if self.batches is not None:
-            self.batches.ended(over.node.name, well=result.well)
-        return over, result
+            self.batches.ended(done.node.name, well=result.well)
+        return done, result
 
     def _next_done(self, item: NodeItem) -> NodeItem:
         try:
-            over = self.fanout.next_done(self._begin_ahead(item), 0)
-            while over is None:
+            done = self.fanout.next_done(self._begin_ahead(item), 0)
+            while done is None:
                 if self.live is not None:
                     self.live.show()
-                over = self.fanout.next_done(self._begin_ahead(item), _REST)
-            return over
+                done = self.fanout.next_done(self._begin_ahead(item), _INTERVAL)
+            return done
         finally:
             if self.live is not None:
                 self.live.erase()
 
     def _begin_ahead(self, item: NodeItem) -> Sequence[NodeItem]:
-        """Start nodes, as many more as there are late ones; returns those that may be reported now."""
+        """Start upcoming nodes, one more for each late node. Return the nodes that may be reported now."""
         ahead = self.look_ahead + self.fanout.late if self.look_ahead > 1 else 1
-        upcoming = self.turns.upcoming(item, ahead)
+        upcoming = self.order.upcoming(item, ahead)
         nodes = [other for other in upcoming if isinstance(other, NodeItem) and self._together(item, other)]
         self.fanout.announce(nodes)
         before_others = len(list(takewhile(lambda other: isinstance(other, NodeItem), upcoming)))
@@ -177,7 +178,7 @@ class Runner:
         return self.batches is None or self.batches.together(item.node.name, other.node.name)
 
     def close(self) -> None:
-        """End what is under way. A repair is let go to its end, so that no node is left in the middle of one."""
+        """End the nodes that still run. An audit is killed; a repair runs to its end, so no node is half repaired."""
         if self.live is not None:
             self.live.close()
         if not changes_nodes(self.session.config):
@@ -191,50 +192,52 @@ RUNNER = pytest.StashKey[Runner]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Register late what has to be outermost."""
+    """Register the plugins whose hooks must wrap those of all other plugins."""
     check_granularity(session.config)
     plugins = session.config.pluginmanager
     plugins.register(Folding(), "synctool-folding")
     if not is_worker(session.config):
-        session.config.stash[FINDINGS] = Findings(session.config)
+        session.config.stash[LAST_AUDIT_RECORDER] = LastAuditRecorder(session.config)
     if plugins.hasplugin("dsession"):
         plugins.register(Expansion(session), "synctool-expansion")
         if CLUSTER in session.config.stash:
-            from pytest_synctool.plugin.xdist.workers import (
-                Workers,  # with xdist's schedulers, which most runs do without
-            )
+            # Not at the top: it loads xdist's schedulers, which most runs do not need.
+            from pytest_synctool.plugin.xdist.workers import Workers
 
-            # Not when pytest is configured: xdist registers its session only after every other plugin's turn.
+            # Not in pytest_configure: xdist registers its session after all other plugins have run that hook.
             plugins.register(Workers(session), "synctool-workers")
-            plugins.register(Machines(session.config), "synctool-machines")
+            plugins.register(AdminMachines(session.config), "synctool-machines")
     if CLUSTER in session.config.stash:
         register_stale_waivers(session)
-        plugins.register(GarbageRarely(), "synctool-garbage")
+        plugins.register(RareGarbageCollection(), "synctool-garbage")
         register_junit(session.config)
         if plugins.hasplugin("nfplugin") and not session.config.option.newfirst:
-            # It keeps the id of every test there ever was, for --nf alone.
+            # It stores the id of every test of every run, and only --nf needs them.
             plugins.unregister(name="nfplugin")
 
 
 def is_brief(config: pytest.Config, total: int) -> bool:
-    """Whether the terminal shows a letter per node instead of one per test: a screen full of dots tells nobody much."""
+    """Return True if the terminal is to show a letter per node instead of one per test: the run has too many tests."""
     return total > _MOST_LETTERS and config.get_verbosity() <= 0
 
 
 def set_progress(session: pytest.Session, total: int) -> None:
-    """Have pytest's percentage count tests, and what is reported of nodes; where it counts nodes, it does so itself."""
+    """Set the number of tests from which pytest computes its percentage: all tests, and the errors of nodes.
+
+    With a letter per node, pytest's own number is right: it counts node items.
+    """
     if is_brief(session.config, total):
         return
-    # The error of a node is beside the tests of its entries, but one of the tests of a whole node.
-    beside: dict[str, list[str]] = (
+    # The error of a node is a test more than the tests of its entries; with --granularity=node it is one of the tests.
+    errors: dict[str, list[str]] = (
         {} if session.config.option.synctool_granularity == BY_NODE else session.config.stash[TALLY].unreachable
     )
-    session.testscollected = total + sum(len(nodes) for nodes in beside.values())
+    session.testscollected = total + sum(len(nodes) for nodes in errors.values())
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    """Start the runner for this process, and end it whatever happens."""
+    """Create the runner of this process, and close it at the end, also after an exception."""
     config = session.config
     if LOG in config.stash:
         config.stash[LOG].began(len(config.stash[CLUSTER].nodes))
@@ -248,21 +251,21 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     finally:
         runner.close()
         if changes_nodes(config) and not is_worker(config):
-            for item, result in runner.fanout.unclaimed():  # interrupted: what was changed is told all the same
+            for item, result in runner.fanout.unclaimed():  # an interrupted run still reports all changes
                 _report(runner, item.tests, result)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
-    """Run a node: one report of it goes from a worker to the controller, or its tests' own reports come out here."""
+    """Run a node. A worker sends one report of the node to the controller; another process emits a report per test."""
     if not isinstance(item, NodeItem):
         return None
     runner = item.config.stash[RUNNER]
     session = item.session
-    over, result = runner.run(item)
-    tests = over.tests
+    done, result = runner.run(item)
+    tests = done.tests
     most = item.config.option.maxfail
-    if most and not changes_nodes(item.config):  # what was changed is always reported
+    if most and not changes_nodes(item.config):  # a repair reports all changes
         tests, result = cut(tests, result, most - session.testsfailed)
     if is_worker(item.config):
         item.ihook.pytest_runtest_logreport(report=pack(tests, result, runner.total, runner.nodes))
@@ -275,7 +278,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
 
 
 def _report(runner: Runner, tests: NodeTests, result: NodeResult) -> None:
-    """The reports of a node's tests, in a process that shows them."""
+    """Emit the reports of a node's tests, in a process that shows reports."""
     session = runner.session
     _take(session.config, tests, result, runner.nodes)
     if runner.live is not None:
@@ -287,13 +290,13 @@ def _report(runner: Runner, tests: NodeTests, result: NodeResult) -> None:
 
 def _take(config: pytest.Config, tests: NodeTests, result: NodeResult, nodes: int) -> None:
     record = config.stash[TALLY].add(tests, result)
-    if REPORTS in config.stash:
-        config.stash[REPORTS].take(record, nodes)
-    config.stash[FINDINGS].take(tests, result)
+    if REPORT_FILES in config.stash:
+        config.stash[REPORT_FILES].take(record, nodes)
+    config.stash[LAST_AUDIT_RECORDER].take(tests, result)
 
 
 class Expansion:
-    """On the xdist controller: the report of a node gives way to the reports of its tests."""
+    """A plugin of the xdist controller that replaces the report of a node by the reports of its tests."""
 
     def __init__(self, session: pytest.Session) -> None:
         self.session = session
@@ -301,7 +304,7 @@ class Expansion:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """Leave no line behind."""
+        """Erase the live line at the end of the run."""
         try:
             return (yield)
         finally:
@@ -310,7 +313,7 @@ class Expansion:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
-        """Emit all reports but the last as new ones; this report itself becomes the last, so none is one too many."""
+        """Emit a report per test. The report of the node itself becomes the last of them, so that none is left over."""
         config = self.session.config
         node = unpack(report)
         if node is None:
@@ -320,7 +323,7 @@ class Expansion:
         if LOG in config.stash:
             config.stash[LOG].take(node.tests, node.result)
         *others, last = reports(node.tests, node.result, brief=is_brief(config, node.total))
-        worker = {key: value for key, value in vars(report).items() if key == "node"}  # where it comes from, if it does
+        worker = {key: value for key, value in vars(report).items() if key == "node"}  # set by xdist
         for other in others:
             vars(other).update(worker)
             config.hook.pytest_runtest_logreport(report=other)
@@ -328,7 +331,7 @@ class Expansion:
         report.__dict__.update(last.__dict__, **worker)
         result = yield
         if self.live is not None:
-            self.live.told(node.result, node.nodes)
+            self.live.take(node.result, node.nodes)
         if self.session.shouldfail:
             config.pluginmanager.getplugin("dsession").shouldstop = self.session.shouldfail
         return result
@@ -336,21 +339,21 @@ class Expansion:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
-    """Entries of nodes that were not looked at have not passed: the run has not, and --lf takes them up again."""
+    """Write the reports, and fail the run if entries were not looked at; --lf then runs these again."""
     result = yield
     config = session.config
     tally = config.stash.get(TALLY, None)
     if LOG in config.stash:
         config.stash[LOG].ended()
-    if FINDINGS in config.stash:
-        config.stash[FINDINGS].store()
+    if LAST_AUDIT_RECORDER in config.stash:
+        config.stash[LAST_AUDIT_RECORDER].store()
     if tally is not None and tally.not_looked_at and not is_worker(config):
         _fail(session, tally.not_looked_at)
-    if REPORTS in config.stash:
-        written = config.stash[REPORTS]
-        _fail_if(session, failed=written.failed)  # by the junit report: the others say so
-        written.write(session.exitstatus)
-        _fail_if(session, failed=written.failed)
+    if REPORT_FILES in config.stash:
+        files = config.stash[REPORT_FILES]
+        _fail_if(session, failed=files.failed)  # before write(): the other reports hold the exit status
+        files.write(session.exitstatus)
+        _fail_if(session, failed=files.failed)
     return result
 
 
@@ -360,7 +363,7 @@ def _fail_if(session: pytest.Session, *, failed: bool) -> None:
 
 
 def _fail(session: pytest.Session, not_looked_at: Sequence[str]) -> None:
-    """The run has failed by tests that were not looked at, and they are what --lf takes up."""
+    """Fail the run for tests that were not looked at, and add them to the tests that --lf runs."""
     _fail_if(session, failed=True)
     cache = cache_of(session.config)
     if cache is not None:

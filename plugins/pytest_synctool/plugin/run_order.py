@@ -1,4 +1,4 @@
-"""The order in which a process runs its items: a node that is over takes the turn of one that is still out."""
+"""The order in which a process runs its items. A node that is done takes the place of one that still runs."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ import pytest
 from pytest_synctool.plugin.cluster import is_worker
 
 
-class Turns(Protocol):
-    """The items that this process has to run."""
+class RunOrder(Protocol):
+    """The items that this process has to run, in an order that can still change."""
 
     def upcoming(self, item: pytest.Item, most: int) -> Sequence[pytest.Item]:
-        """The item whose turn it is, and of those that will surely be run after it the next, `most` in all."""
+        """Return the current item and the next ones that are certain to run in this process, `most` in all."""
 
     def exchange(self, item: pytest.Item, other: pytest.Item) -> bool:
-        """Have an upcoming item run now; the one whose turn it is takes its turn. False if it no longer is."""
+        """Exchange the places of the current item and an upcoming one. Return False if that has left this process."""
 
 
-def turns_of(session: pytest.Session) -> Turns:
-    """The turns of a run: of all its items, or of those that this xdist worker was given."""
+def run_order(session: pytest.Session) -> RunOrder:
+    """Return the order of all items of a run, or of the items that this xdist worker has got."""
     if not is_worker(session.config):
-        return SessionTurns(session)
+        return SessionOrder(session)
     plugins = session.config.pluginmanager.get_plugins()
-    return WorkerTurns(session, next(p for p in plugins if type(p).__name__ == "WorkerInteractor"))
+    return WorkerOrder(session, next(p for p in plugins if type(p).__name__ == "WorkerInteractor"))
 
 
-class SessionTurns:
-    """pytest's own loop over the items of the session, which looks at each when its turn comes."""
+class SessionOrder:
+    """The order of pytest's own loop over the items of a session. The loop reads an item only when it comes to it."""
 
     def __init__(self, session: pytest.Session) -> None:
         self._items = session.items
         self._positions = {item: number for number, item in enumerate(session.items)}
 
     def upcoming(self, item: pytest.Item, most: int) -> Sequence[pytest.Item]:
-        """See Turns."""
+        """See RunOrder."""
         first = self._positions[item]
         return self._items[first : first + most]
 
     def exchange(self, item: pytest.Item, other: pytest.Item) -> bool:
-        """See Turns."""
+        """See RunOrder."""
         positions = self._positions
         positions[item], positions[other] = positions[other], positions[item]
         self._items[positions[item]], self._items[positions[other]] = item, other
         return True
 
 
-class WorkerTurns:
-    """The queue of an xdist worker, which tells the controller by its number which item is over."""
+class WorkerOrder:
+    """The order of an xdist worker's queue, which holds the numbers of items. The worker reports the number it ran."""
 
     def __init__(self, session: pytest.Session, worker: Any) -> None:
         self._items = session.items
@@ -58,20 +58,20 @@ class WorkerTurns:
         self._worker = worker
 
     def upcoming(self, item: pytest.Item, most: int) -> Sequence[pytest.Item]:
-        """See Turns."""
+        """See RunOrder."""
         with self._worker.torun.lock() as waiting:
             numbers = [self._worker.item_index, self._worker.nextitem_index, *islice(waiting, most)]
-        return [self._items[number] for number in numbers[:most] if isinstance(number, int)]  # not the mark at its end
+        return [self._items[number] for number in numbers[:most] if isinstance(number, int)]  # without the end mark
 
     def exchange(self, item: pytest.Item, other: pytest.Item) -> bool:
-        """See Turns."""
-        worker, number, others = self._worker, self._numbers[item], self._numbers[other]
+        """See RunOrder."""
+        worker, number, other_number = self._worker, self._numbers[item], self._numbers[other]
         with worker.torun.lock() as waiting:
-            if worker.nextitem_index == others:
+            if worker.nextitem_index == other_number:
                 worker.nextitem_index = number
-            elif others in waiting:
-                waiting[waiting.index(others)] = number
+            elif other_number in waiting:
+                waiting[waiting.index(other_number)] = number
             else:  # --dist=worksteal has given it to another worker
                 return False
-        worker.item_index = others
+        worker.item_index = other_number
         return True

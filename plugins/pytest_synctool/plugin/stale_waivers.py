@@ -1,4 +1,4 @@
-"""The tests that waivers fail whose drift is gone: made at the end of a run, where all is known that was found."""
+"""Failed tests for stale waivers, whose drift is gone. They are made at the end of a run, with all results known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from pytest_synctool.plugin.cluster import CLUSTER, cache_of, waivers_of
 from pytest_synctool.plugin.node_reports import DriftText
-from pytest_synctool.plugin.report_files import REPORTS
+from pytest_synctool.plugin.report_files import REPORT_FILES
 from pytest_synctool.report.record import StaleWaiver
 from pytest_synctool.report.stale_waivers import stale
 
@@ -17,12 +17,12 @@ _STALE = "synctool_stale"
 
 
 def is_stale(report: pytest.TestReport) -> bool:
-    """Whether a report is that of a waiver."""
+    """Return True if a report is about a stale waiver."""
     return hasattr(report, _STALE)
 
 
 class StaleWaivers:
-    """In the process that reports. No run can repeat such a test by itself, so --lf does not get to know of it."""
+    """A plugin of the process that shows reports. No run can repeat these tests alone, so --lf never gets them."""
 
     def __init__(self, session: pytest.Session) -> None:
         self._session = session
@@ -31,42 +31,42 @@ class StaleWaivers:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """Report them when everything else is reported."""
+        """Report stale waivers after all other reports."""
         ended = yield
         config = self._session.config
-        cluster, reports = config.stash[CLUSTER], config.stash[REPORTS]
+        cluster, files = config.stash[CLUSTER], config.stash[REPORT_FILES]
         in_force = waivers_of(config, cluster)
-        records = {record.node: record for record in reports.run.nodes}
+        records = {record.node: record for record in files.run.nodes}
         nodes = [node for node in cluster.config.nodes.values() if not node.ignored or node.name in records]
-        found = stale(in_force, nodes, cluster.repository.entries, records)
-        self._session.testscollected += len(found)
-        for each in found:
-            self._report(each)
+        waivers = stale(in_force, nodes, cluster.repository.entries, records)
+        self._session.testscollected += len(waivers)
+        for waiver in waivers:
+            self._report(waiver)
         self._over = True
-        reports.run.stale_waivers = found
+        files.run.stale_waivers = waivers
         return ended
 
-    def _report(self, found: StaleWaiver) -> None:
+    def _report(self, waiver: StaleWaiver) -> None:
         path = self._session.config.stash[CLUSTER].repository.waivers.path
-        nodeid = f"{path.parent.name}/{path.name}::{found.place}"  # the same wherever the run was started
+        nodeid = f"{path.parent.name}/{path.name}::{waiver.place}"  # does not depend on the current directory
         self._ids.append(nodeid)
-        location = (str(path), int(found.place.rpartition(":")[2]) - 1, found.place)
+        location = (str(path), int(waiver.place.rpartition(":")[2]) - 1, waiver.place)
         log = self._session.config.hook.pytest_runtest_logreport
-        text = cast(str, DriftText(f"{found.place}: {found.message}", ()))  # pytest takes any object with toterminal()
+        text = cast(str, DriftText(f"{waiver.place}: {waiver.message}", ()))  # pytest needs only toterminal()
         report = pytest.TestReport(nodeid, location, {}, "failed", text, "call")
         vars(report)[_STALE] = True
         log(report=report)
-        log(report=pytest.TestReport(nodeid, location, {}, "passed", None, "teardown"))  # for junit
+        log(report=pytest.TestReport(nodeid, location, {}, "passed", None, "teardown"))  # the junit writer needs it
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
-        """No letter behind the 100 percent that pytest has written already."""
+        """Show no letter: pytest has already written its 100 percent."""
         silent = is_stale(report) and not self._over and config.get_verbosity() <= 0
         return ("failed", "", "") if silent else None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        """Take them out of what --lf will find."""
+        """Remove these tests from those that --lf runs."""
         result = yield
         cache = cache_of(self._session.config)
         if self._ids and cache is not None:
@@ -76,9 +76,9 @@ class StaleWaivers:
 
 
 def register_stale_waivers(session: pytest.Session) -> None:
-    """Judge waivers in this run, if there are any, and it compares anything, and this is the process that reports."""
+    """Register the plugin in the process that shows reports, if there are waivers and the run compares anything."""
     config = session.config
-    if REPORTS not in config.stash or config.option.synctool_restore:
+    if REPORT_FILES not in config.stash or config.option.synctool_restore:
         return
     if waivers_of(config, config.stash[CLUSTER]).waivers.waivers:
         config.pluginmanager.register(StaleWaivers(session), "synctool-stale-waivers")

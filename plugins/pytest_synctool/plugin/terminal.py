@@ -1,4 +1,4 @@
-"""What the terminal shows: a header, a word per test, and the summary at the end."""
+"""Terminal output: the header, a word per test, and the summary at the end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_synctool.plugin.cluster import BY_NODE, CLUSTER, TALLY, Cluster, cha
 from pytest_synctool.plugin.durations import durations_of_nodes
 from pytest_synctool.plugin.lock_and_log import LOG
 from pytest_synctool.plugin.node_reports import is_entry, is_fixed, letter_of
-from pytest_synctool.plugin.report_files import REPORTS
+from pytest_synctool.plugin.report_files import REPORT_FILES
 from pytest_synctool.plugin.stale_waivers import is_stale
 from pytest_synctool.report.summary import in_a_line, summary
 from pytest_synctool.report.tally import Tally
@@ -23,7 +23,7 @@ _LETTER_COLOURS: Final = {".": "green", "+": "green", "s": "yellow", "x": "yello
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Which cluster, how many nodes, and whether anything will be changed."""
+    """Return header lines: the configuration, the number of nodes, and whether the run changes nodes."""
     cluster = config.stash.get(CLUSTER, None)
     if cluster is None:
         return []
@@ -46,7 +46,10 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_report_teststatus(
     report: pytest.TestReport,
 ) -> tuple[str | None, str, str | tuple[str, dict[str, bool]]] | None:
-    """The words for entries. Their teardown counts as nothing at all: pytest looks through it once per failure."""
+    """Return category, letter and word of an entry's report.
+
+    A teardown has no category: pytest would search all teardowns for each failure.
+    """
     if not is_entry(report):
         return None
     if report.when == "teardown":
@@ -57,24 +60,24 @@ def pytest_report_teststatus(
     if is_fixed(report):
         return "fixed", "+", ("FIXED", {"green": True})
     if report.when == "call" and report.passed:
-        return "passed", ".", "PASSED"  # what pytest says too, without asking every plugin a hundred thousand times
+        return "passed", ".", "PASSED"  # pytest's own words; this saves asking every other plugin for each test
     return None
 
 
 def _category(report: pytest.TestReport) -> str:
     if is_fixed(report):
         return "fixed"
-    if hasattr(report, "wasxfail"):  # which is how pytest itself knows one
+    if hasattr(report, "wasxfail"):  # pytest, too, knows an xfail by it
         return "xfailed"
     return "error" if report.failed and report.when == "setup" else report.outcome
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Generator[None]:
-    """What was left out of the masterdir, then findings grouped by what they say, then the count of nodes.
+    """Print the summary: parts of the masterdir that are left out, results grouped by their text, counts of nodes.
 
-    More than a few failures of entries are not shown one by one as well, unless with -v or --explain: the grouped
-    findings take their place, so that a thousand nodes with the same drift are one line. With -q all is one line.
+    The grouped results replace more than a few single failures, unless -v or --explain is given: a thousand nodes with
+    the same drift are one line. With -q the whole summary is one line.
     """
     tally = config.stash.get(TALLY, None)
     cluster = config.stash.get(CLUSTER, None)
@@ -96,40 +99,40 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
     for text, colour in _lines(config, tally, cluster, quiet=quiet):
         terminalreporter.write_line(text, **{colour: True} if colour else {})
     if hidden and not quiet:
-        terminalreporter.write_line("Expected and found, test by test: -v, or the junit report")
+        terminalreporter.write_line("For expected and actual state test by test: -v, or the junit report")
     return result
 
 
 def _lines(config: pytest.Config, tally: Tally, cluster: Cluster, *, quiet: bool) -> Iterator[tuple[str, str]]:
-    """What there is to say, each line with its colour; if `quiet`, all that was found is one."""
-    written = config.stash.get(REPORTS, None)
-    stale, told = ((), []) if written is None else (written.run.stale_waivers, written.told)
-    beside = [*_log_lines(config), *told]
+    """Yield the lines of the summary, each with its colour. With `quiet` it is one line, and one per problem."""
+    files = config.stash.get(REPORT_FILES, None)
+    stale, messages = ((), []) if files is None else (files.run.stale_waivers, files.messages)
+    further = [*_log_lines(config), *messages]
     if quiet:
         yield in_a_line(tally, cluster.warnings, stale), ""
-        yield from (line for line in beside if line[1])  # what went wrong
+        yield from ((text, colour) for text, colour in further if colour)  # warnings and errors have a colour
         return
     yield from summary(
         tally,
         cluster.warnings,
         fixing=changes_nodes(config),
-        options=_repeated(config, cluster),
+        options=_repair_options(config, cluster),
         always=cluster.config.always_run,
         diffs=config.option.synctool_diff,
         stale=stale,
     )
-    yield from beside
+    yield from further
 
 
-def _repeated(config: pytest.Config, cluster: Cluster) -> list[str]:
-    """The options that a repair of what was found needs again."""
+def _repair_options(config: pytest.Config, cluster: Cluster) -> list[str]:
+    """Return the options of this run that a repair of its drift needs too."""
     own = [] if cluster.own is None else [cluster.own.option]
     by_node = config.option.synctool_granularity == BY_NODE
     return [*own, f"--granularity={BY_NODE}"] if by_node else own
 
 
 def _log_lines(config: pytest.Config) -> Iterator[tuple[str, str]]:
-    """Where the log of a repair is, and what is wrong with it."""
+    """Yield the places of the log of a repair, and its problem if there is one."""
     log = config.stash.get(LOG, None)
     if log is not None and log.places:
         yield f"Log of what was done: {', '.join(log.places)}", ""
@@ -138,7 +141,7 @@ def _log_lines(config: pytest.Config) -> Iterator[tuple[str, str]]:
 
 
 def _hide_entries(terminalreporter: Any) -> dict[str, list[Any]]:
-    """Take the failures of entries out of pytest's own summaries; returns what to put back."""
+    """Remove the failures of entries from pytest's own summaries. Return the statistics to put back."""
     stats = terminalreporter.stats
     shown = {
         word: [r for r in stats.get(word, ()) if not is_entry(r) and not is_stale(r)] for word in ("failed", "error")

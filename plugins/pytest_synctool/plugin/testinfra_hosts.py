@@ -1,4 +1,4 @@
-"""testinfra's `host` fixture on the nodes of the cluster, also where --hosts is not given."""
+"""testinfra's `host` fixture on the nodes of the cluster, for runs without --hosts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_synctool.plugin.cluster import CLUSTER
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None]:
-    """Without --hosts, a test that uses `host` runs on every node of the run, unless its module names hosts."""
+    """Run a test that uses `host` on every node of the run, unless --hosts or the test's module names hosts."""
     option = metafunc.config.option
     cluster = metafunc.config.stash.get(CLUSTER, None)
     if cluster is None or option.hosts is not None or hasattr(metafunc.module, "testinfra_hosts"):

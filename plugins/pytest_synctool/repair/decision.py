@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pytest_synctool.audit.check import Check, LastAudit
+from pytest_synctool.audit.check import AuditBinding, Check
 from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind, Outcome, Status, Unknown
 from pytest_synctool.repair.left_alone import behind_links, below_missing
@@ -111,14 +111,14 @@ def _missing_directories(inspection: Inspection, checks: Sequence[Check], todo: 
 
 def _differs_from_audit(check: Check, outcome: Outcome) -> bool:
     """Return True if a check found other drift than the audit that its repair is bound to."""
-    return outcome.status is Status.DRIFT and check.audited not in (LastAudit.NOT_BINDING, outcome.message)
+    return outcome.status is Status.DRIFT and check.audited not in (AuditBinding.NONE, outcome.message)
 
 
 def _refused(check: Check, outcome: Outcome) -> Outcome:
     """Return the outcome of a check whose drift the last audit did not see; any other unchanged."""
     if not _differs_from_audit(check, outcome):
         return outcome
-    if check.audited is LastAudit.IN_SYNC:
+    if check.audited is AuditBinding.IN_SYNC:
         message = f"not found by the audit: {outcome.message}; look again before --fix"
     else:
         message = f"changed since the audit: was {check.audited}, is {outcome.message}; look again before --fix"

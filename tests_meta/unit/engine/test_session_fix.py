@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pytest_synctool.audit.check import Check, LastAudit
+from pytest_synctool.audit.check import AuditBinding, Check
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import OK, Change, Kind, Outcome, Status
 from pytest_synctool.repository.source import Tree
@@ -154,7 +154,7 @@ class TestAudited:
     @staticmethod
     def checks(**audited: str) -> list[Check]:
         return [
-            Check(one, same, audited=audited.get(one.destination[1:].decode(), LastAudit.NOT_BINDING)) for one in (A, B)
+            Check(one, same, audited=audited.get(one.destination[1:].decode(), AuditBinding.NONE)) for one in (A, B)
         ]
 
     def test_the_same_finding_is_repaired(self) -> None:

@@ -1,4 +1,4 @@
-"""The junit report: what is said of entries beside what pytest's own writer says, which runs here as it is."""
+"""The junit report: the plugin completes the test cases that pytest's own writer makes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pytest_synctool.report.node_tests import NodeTests
 
 
 def cases(outcomes: Sequence[Outcome], path: Path) -> list[ElementTree.Element]:
-    """The test cases of a node with these outcomes."""
+    """Return the test cases of a node with these outcomes."""
     writer = LogXML(str(path / "junit.xml"), None)
     manager = PytestPluginManager()
     manager.register(writer)
-    manager.register(junit.Junit(writer, {}))
+    manager.register(junit.JunitTestCases(writer, {}))
     ids = [f"synctool_checks/test_overlay.py::node1::/{number}" for number in range(len(outcomes))]
     tests = NodeTests("node1", "synctool_checks/test_overlay.py::node1", ids)
     for report in reports(tests, NodeResult(tuple(outcomes))):

@@ -1,4 +1,4 @@
-"""From outcomes to reports, summaries and XML."""
+"""Reports of outcomes: test reports, the summary and the junit XML."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SUITE = "synctool_checks/test_overlay.py"
 
 
 def suite(*paths: bytes, node: str = "node1") -> NodeTests:
-    """The tests of a node for these destinations."""
+    """Return the tests of a node for these destinations."""
     top = f"{SUITE}::{node}"
     return NodeTests(node, top, [f"{top}::{encode(path)}" for path in paths])
 
@@ -69,14 +69,14 @@ _results = st.builds(
     ],
 )
 def test_reports_of_each_status(outcome: Outcome, expected: list[tuple[str, str, bool]]) -> None:
-    found = list(reports(suite(b"/a"), NodeResult((outcome,), None, 2.0)))
-    assert [(r.outcome, r.when, is_fixed(r)) for r in found] == expected
-    assert {r.nodeid for r in found} == {f"{SUITE}::node1::/a"}
-    assert all(is_entry(r) for r in found)
-    assert found[0].duration == 2.0
+    made = list(reports(suite(b"/a"), NodeResult((outcome,), None, 2.0)))
+    assert [(r.outcome, r.when, is_fixed(r)) for r in made] == expected
+    assert {r.nodeid for r in made} == {f"{SUITE}::node1::/a"}
+    assert all(is_entry(r) for r in made)
+    assert made[0].duration == 2.0
 
 
-def test_the_text_of_a_failure_is_what_differs_and_no_traceback() -> None:
+def test_the_text_of_a_failure_has_the_changes_and_no_traceback() -> None:
     (report, _) = reports(suite(b"/etc/a [1]::\xff"), NodeResult((DRIFT,)))
     assert report.longreprtext == (
         "node1: /etc/a [1]::\\xff mode mismatch\n  mode: expected 0644, found 0600\n  source: overlay/a._all"
@@ -86,34 +86,34 @@ def test_the_text_of_a_failure_is_what_differs_and_no_traceback() -> None:
     assert error.longreprtext == "node1: /a cannot be looked at: Permission denied"
 
 
-def test_a_node_that_could_not_be_looked_at_is_one_error_and_no_pass() -> None:
+def test_an_unreachable_node_is_one_error_and_no_pass() -> None:
     tests = suite(b"/a", b"/b")
-    found = list(reports(tests, NodeResult((), "node1 unreachable: no route", 3.0)))
-    assert [(r.nodeid, r.outcome, r.when) for r in found] == [
+    made = list(reports(tests, NodeResult((), "node1 unreachable: no route", 3.0)))
+    assert [(r.nodeid, r.outcome, r.when) for r in made] == [
         (tests.nodeid, "failed", "setup"),
         (tests.ids[0], "skipped", "setup"),
         (tests.ids[1], "skipped", "setup"),
     ]
-    assert found[0].longreprtext == "node1 unreachable: no route"
-    assert found[1].longrepr == (SUITE, 0, "Skipped: node1 unreachable: no route")
+    assert made[0].longreprtext == "node1 unreachable: no route"
+    assert made[1].longrepr == (SUITE, 0, "Skipped: node1 unreachable: no route")
 
 
 @given(result=_results)
 def test_every_test_is_reported_and_only_ok_and_fixed_pass(result: NodeResult) -> None:
     tests = suite(*(b"/%d" % number for number in range(3 if result.error else len(result.outcomes))))
-    found = list(reports(tests, result))
+    made = list(reports(tests, result))
     if result.error is not None:
-        assert [r.outcome for r in found] == ["failed"] + ["skipped"] * len(tests.ids)
+        assert [r.outcome for r in made] == ["failed"] + ["skipped"] * len(tests.ids)
         return
-    assert [r.nodeid for r in found if r.when != "teardown"] == tests.ids
-    passed = {r.nodeid for r in found if r.passed and r.when == "call"}
+    assert [r.nodeid for r in made if r.when != "teardown"] == tests.ids
+    passed = {r.nodeid for r in made if r.passed and r.when == "call"}
     well = (Status.OK, Status.FIXED)
     assert passed == {i for i, o in zip(tests.ids, result.outcomes, strict=True) if o.status in well}
 
 
 @given(result=_results, total=st.integers(0, 10**6))
 def test_a_result_survives_the_way_from_a_worker(result: NodeResult, total: int) -> None:
-    """As xdist sends it: pytest's own serialisation, then execnet's, which knows plain types only."""
+    """xdist uses pytest's serialisation and then execnet's, which knows plain types only."""
     tests = suite(*(b"/\xff%d" % number for number in range(len(result.outcomes))))
     data = execnet.loads(execnet.dumps(pack(tests, result, total, 7)._to_json()))
     arrived = unpack(pytest.TestReport._from_json(data))
@@ -130,28 +130,28 @@ def test_an_ordinary_report_holds_no_node() -> None:
     assert not is_entry(pack(suite(b"/a"), NodeResult((OK,)), 1, 1))
 
 
-def junit(path: Path, given_reports: Sequence[pytest.TestReport]) -> ElementTree.Element:
-    """The test suite that pytest's own junit writer makes of reports."""
+def junit(path: Path, logged: Sequence[pytest.TestReport]) -> ElementTree.Element:
+    """Return the test suite that pytest's own junit writer makes of reports."""
     xml = LogXML(str(path), None, suite_name="synctool")
     xml.pytest_sessionstart()
-    for report in given_reports:
+    for report in logged:
         xml.pytest_runtest_logreport(report)
     xml.pytest_sessionfinish()
-    found = ElementTree.parse(path).getroot().find("testsuite")
-    assert found is not None
-    return found
+    testsuite = ElementTree.parse(path).getroot().find("testsuite")
+    assert testsuite is not None
+    return testsuite
 
 
 def test_junit_has_every_test_once(tmp_path: Path) -> None:
     outcomes = {b"/ok": OK, b"/fixed": FIXED, b"/drift": DRIFT, b"/error": ERROR, b"/skipped": SKIPPED}
-    found = junit(tmp_path / "x.xml", list(reports(suite(*outcomes), NodeResult(tuple(outcomes.values())))))
-    assert {k: found.get(k) for k in ("tests", "failures", "errors", "skipped")} == {
+    testsuite = junit(tmp_path / "x.xml", list(reports(suite(*outcomes), NodeResult(tuple(outcomes.values())))))
+    assert {k: testsuite.get(k) for k in ("tests", "failures", "errors", "skipped")} == {
         "tests": "5",
         "failures": "1",
         "errors": "1",
         "skipped": "1",
     }
-    cases = [(case.get("classname"), case.get("name"), [child.tag for child in case]) for case in found]
+    cases = [(case.get("classname"), case.get("name"), [child.tag for child in case]) for case in testsuite]
     assert cases == [
         ("synctool_checks.test_overlay.node1", "/ok", []),
         ("synctool_checks.test_overlay.node1", "/fixed", []),
@@ -159,26 +159,26 @@ def test_junit_has_every_test_once(tmp_path: Path) -> None:
         ("synctool_checks.test_overlay.node1", "/error", ["error"]),
         ("synctool_checks.test_overlay.node1", "/skipped", ["skipped"]),
     ]
-    (failure,) = found.iter("failure")
+    (failure,) = testsuite.iter("failure")
     assert failure.get("message") == "node1: /drift mode mismatch"
     assert failure.text is not None
     assert "expected 0644, found 0600" in failure.text
 
 
-def test_junit_of_a_node_that_could_not_be_looked_at(tmp_path: Path) -> None:
-    found = junit(tmp_path / "x.xml", list(reports(suite(b"/a", b"/b"), NodeResult((), "node1 unreachable: x"))))
-    assert [found.get(key) for key in ("tests", "failures", "errors", "skipped")] == ["3", "0", "1", "2"]
+def test_junit_of_an_unreachable_node(tmp_path: Path) -> None:
+    testsuite = junit(tmp_path / "x.xml", list(reports(suite(b"/a", b"/b"), NodeResult((), "node1 unreachable: x"))))
+    assert [testsuite.get(key) for key in ("tests", "failures", "errors", "skipped")] == ["3", "0", "1", "2"]
 
 
 def test_junit_lives_through_odd_names(tmp_path: Path) -> None:
     tests = suite(*(b"/" + name for name in ODD_NAMES))
-    found = junit(tmp_path / "x.xml", list(reports(tests, NodeResult((DRIFT,) * len(ODD_NAMES)))))
-    assert [case.get("name") for case in found] == [encode(b"/" + name) for name in ODD_NAMES]
-    assert found.get("failures") == str(len(ODD_NAMES))
+    testsuite = junit(tmp_path / "x.xml", list(reports(tests, NodeResult((DRIFT,) * len(ODD_NAMES)))))
+    assert [case.get("name") for case in testsuite] == [encode(b"/" + name) for name in ODD_NAMES]
+    assert testsuite.get("failures") == str(len(ODD_NAMES))
 
 
 def tally(*results: tuple[str, NodeResult]) -> Tally:
-    """A tally of nodes, each tested for as many destinations as it has outcomes."""
+    """Return a tally of nodes with these results. A node without outcomes has two tests."""
     made = Tally()
     for node, result in results:
         made.add(suite(*(b"/%d" % n for n in range(len(result.outcomes) or 2)), node=node), result)
@@ -186,11 +186,11 @@ def tally(*results: tuple[str, NodeResult]) -> Tally:
 
 
 def lines(made: Tally, *warnings: str, fixing: bool = False) -> list[str]:
-    """The text of a summary."""
+    """Return the lines of a summary."""
     return [text for text, _ in summary(made, warnings, fixing=fixing)]
 
 
-def test_the_same_finding_of_many_nodes_is_one_line_worst_first() -> None:
+def test_the_same_drift_of_many_nodes_is_one_line_worst_first() -> None:
     made = tally(
         ("node3", NodeResult((DRIFT, OK))),
         ("node1", NodeResult((DRIFT, FIXED))),
@@ -228,14 +228,14 @@ def test_all_in_sync_is_one_line() -> None:
 
 
 def test_a_node_with_a_test_that_was_skipped_is_not_called_in_sync() -> None:
-    """What was not looked at has not passed."""
+    """A skipped test has not passed."""
     assert not any("1 in sync" in line for line in lines(tally(("a", NodeResult((OK, SKIPPED))))))
 
 
-def test_nodes_that_were_not_begun_are_told_with_the_reason() -> None:
+def test_nodes_that_were_not_begun_are_listed_with_the_reason() -> None:
     reason = "not begun: 1 of 1 node failed in the batch before"
-    left = NodeResult((Outcome(Status.SKIPPED, reason),) * 2)
-    made = tally(("node1", NodeResult((DRIFT, OK))), ("node2", left), ("node3", left))
+    not_begun = NodeResult((Outcome(Status.SKIPPED, reason),) * 2)
+    made = tally(("node1", NodeResult((DRIFT, OK))), ("node2", not_begun), ("node3", not_begun))
     assert lines(made, fixing=True) == [
         "DRIFT node1: /0 mode mismatch",
         f"SKIPPED node[2-3]: {reason}",
@@ -249,18 +249,18 @@ def test_a_long_list_is_cut_and_says_so() -> None:
     made = Tally()
     for number in range(1000):
         made.add(suite(b"/%d" % number, node=f"n{number}"), NodeResult((DRIFT,)))
-    found = lines(made, *(f"warning {number}" for number in range(30)))
-    assert found[:11] == [*(f"WARNING warning {number}" for number in range(10)), "... and 20 more warnings"]
-    assert found[51] == "... and 960 more findings, see the reports"
-    assert found[52:] == ["1000 nodes: 1000 drifted", found[-1]]
+    shown = lines(made, *(f"warning {number}" for number in range(30)))
+    assert shown[:11] == [*(f"WARNING warning {number}" for number in range(10)), "... and 20 more warnings"]
+    assert shown[51] == "... and 960 more findings, see the reports"
+    assert shown[52:] == ["1000 nodes: 1000 drifted", shown[-1]]
 
 
 def test_the_summary_stays_short_when_every_node_has_its_own_reason() -> None:
-    """`ssh: Could not resolve hostname node7`: the reason may hold the node's name."""
+    """A reason may contain the name of the node, as in `ssh: Could not resolve hostname node7`."""
     reasons = ((f"n{n}", NodeResult((), f"n{n} unreachable: cannot resolve n{n}")) for n in range(1000))
-    found = lines(tally(*reasons))
-    assert len(found) < 100
-    assert found[-1] == "1000 nodes: 1000 not looked at"
+    shown = lines(tally(*reasons))
+    assert len(shown) < 100
+    assert shown[-1] == "1000 nodes: 1000 not looked at"
 
 
 @pytest.mark.parametrize(("number", "words"), [(0, "0 nodes"), (1, "1 node"), (2, "2 nodes")])

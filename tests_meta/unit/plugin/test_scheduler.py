@@ -1,4 +1,4 @@
-"""NodeShares with workers that only take note: who gets which nodes, also when some crash."""
+"""NodeShares with fake workers: the nodes that each worker gets, also after crashes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Worker:
 
 
 class Run:
-    """The controller's side of a run of `nodes` nodes on `workers` workers, with at most `restarts` replacements."""
+    """The controller of a run of `nodes` nodes on `workers` workers, with at most `restarts` replacements."""
 
     def __init__(self, nodes: int, workers: int, restarts: int | None) -> None:
         self.ids = [f"test_overlay.py::node{number}" for number in range(nodes)]
@@ -42,33 +42,33 @@ class Run:
         values = {"tx": ["popen"] * workers, "maxschedchunk": None, "dist": "load"}
         config: Any = SimpleNamespace(option=option, getvalue=values.get, getoption=values.get, hook=None)
         self.workers = Workers(SimpleNamespace(config=config, shouldfail=False, shouldstop=False))  # type: ignore[arg-type]
-        made = self.workers.pytest_xdist_make_scheduler(config, Producer("test", enabled=False))
-        assert made is not None
-        self.scheduler: NodeShares = made
+        scheduler = self.workers.pytest_xdist_make_scheduler(config, Producer("test", enabled=False))
+        assert scheduler is not None
+        self.scheduler: NodeShares = scheduler
         self.all: list[Worker] = []
         for _ in range(workers):
             self.ready(self.start())
 
     def start(self) -> Worker:
-        """A worker that has not collected anything yet."""
+        """Start a worker. It has not collected yet."""
         self.all.append(Worker(f"gw{len(self.all)}"))
         self.scheduler.add_node(self.all[-1])
         return self.all[-1]
 
     def ready(self, worker: Worker, ids: Sequence[str] | None = None) -> None:
-        """A worker has collected."""
+        """Let a worker report that it has collected `ids`, or the ids of the run."""
         self.scheduler.add_node_collection(worker, self.ids if ids is None else ids)
         if self.scheduler.collection_is_completed:
             self.scheduler.schedule()
 
     def crash(self, worker: Worker) -> str | None:
-        """A worker crashes; what xdist is told that it was at."""
+        """Crash a worker. Return the id of the item that xdist then reports as crashed."""
         worker.shutting_down = True
         self.workers.pytest_testnodedown(worker, "Not properly terminated")
         return self.scheduler.remove_node(worker)
 
     def finish(self, worker: Worker, *numbers: int) -> None:
-        """A worker has ended these nodes."""
+        """Let a worker report the results of these nodes."""
         for number in numbers:
             self.scheduler.mark_test_complete(worker, number)
 
@@ -101,7 +101,7 @@ def test_a_replacement_gets_what_is_left(restarts: int | None) -> None:
 
 
 def test_without_a_replacement_the_others_share_evenly() -> None:
-    """Who has less to do gets more."""
+    """A worker with less to do gets more."""
     run = Run(12, 3, 0)
     run.finish(run.all[0], 0, 1, 2)
     assert run.crash(run.all[2]) == run.ids[8]
@@ -110,7 +110,7 @@ def test_without_a_replacement_the_others_share_evenly() -> None:
 
 
 def test_a_replacement_that_crashes_as_well() -> None:
-    """Also before it has collected: the next one gets it all, and after the last one the others."""
+    """The next replacement gets everything, even if the first crashed before it collected; at last the other worker."""
     run = Run(8, 2, 2)
     run.crash(run.all[1])
     run.crash(run.start())
@@ -122,7 +122,7 @@ def test_a_replacement_that_crashes_as_well() -> None:
 
 
 def test_one_that_crashes_before_it_is_known() -> None:
-    """xdist does not ask for its tests then."""
+    """xdist does not ask the scheduler for its tests then."""
     run = Run(8, 2, 1)
     run.crash(run.all[1])
     run.workers.pytest_testnodedown(Worker("gw2"), "Not properly terminated")
@@ -130,7 +130,7 @@ def test_one_that_crashes_before_it_is_known() -> None:
 
 
 def test_two_that_crash_at_the_same_time() -> None:
-    """The second one is not known to be gone when it is given what the first has left."""
+    """The scheduler does not know of the second crash yet when it deals out the nodes of the first worker."""
     run = Run(9, 3, 0)
     run.all[1].gone = True
     assert run.crash(run.all[0]) == run.ids[0]
@@ -139,7 +139,7 @@ def test_two_that_crash_at_the_same_time() -> None:
 
 
 def test_nobody_is_left() -> None:
-    """What is left is known, and the run is not waited for."""
+    """The scheduler knows the remaining nodes, and the run ends."""
     run = Run(8, 2, 0)
     run.crash(run.all[0])
     run.finish(run.all[1], 4)
@@ -149,7 +149,7 @@ def test_nobody_is_left() -> None:
 
 
 def test_a_replacement_that_has_other_tests_gets_none() -> None:
-    """A number would mean another node to it."""
+    """The numbers of items would mean other nodes to it."""
     run = Run(8, 2, 1)
     run.crash(run.all[1])
     run.ready(run.start(), run.ids[1:])
@@ -159,7 +159,7 @@ def test_a_replacement_that_has_other_tests_gets_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("_pytest.config.exceptions.UsageError: one\ntwo\n", "one\ntwo"),
         ("pytest.UsageError: one\n", "one"),
@@ -170,24 +170,24 @@ def test_a_replacement_that_has_other_tests_gets_none() -> None:
         ),
     ],
 )
-def test_why_a_worker_cannot_begin(text: str, said: str) -> None:
-    """Before all are ready it ends the run; one that comes later is a crash like any other."""
+def test_a_worker_that_cannot_begin_ends_the_run_with_its_reason(text: str, reason: str) -> None:
+    """A worker that fails after all have collected is a crash like any other."""
     run = Run(8, 2, 0)
     run.workers.pytest_xdist_node_collection_finished()
     error = RemoteError(f"Traceback (most recent call last):\n  File ...\n{text}")
     with pytest.raises(pytest.UsageError) as caught:
         run.workers.pytest_testnodedown(Worker("gw9"), error)
-    assert str(caught.value) == f"worker gw9 cannot begin: {said}"
+    assert str(caught.value) == f"worker gw9 cannot begin: {reason}"
     run.workers.pytest_xdist_node_collection_finished()
     run.workers.pytest_testnodedown(Worker("gw9"), error)
 
 
 @given(st.lists(st.integers(0, 50), max_size=6), st.integers(0, 60))
 def test_shares(loads: list[int], number: int) -> None:
-    """All is given, and nobody gets any who has more than another in the end by more than one."""
-    found = shares(loads, number)
-    assert len(found) == len(loads)
+    """All nodes are dealt out. A worker that gets some ends up with at most one node more than any other."""
+    counts = shares(loads, number)
+    assert len(counts) == len(loads)
     if loads:
-        assert sum(found) == number
-        after = [load + share for load, share in zip(loads, found, strict=True)]
-        assert all(not share or total <= min(after) + 1 for share, total in zip(found, after, strict=True))
+        assert sum(counts) == number
+        after = [load + share for load, share in zip(loads, counts, strict=True)]
+        assert all(not share or total <= min(after) + 1 for share, total in zip(counts, after, strict=True))

@@ -1,1 +1,1 @@
-"""See the package above."""
+"""The part of the plugin for runs with several processes or admin machines, by pytest-xdist."""

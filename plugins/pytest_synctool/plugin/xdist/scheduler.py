@@ -1,4 +1,4 @@
-"""xdist: every worker gets a fixed share of the nodes at once, so that it can look ahead over all of it."""
+"""The scheduler for xdist: every worker gets a fixed share of the nodes at once, so that it can look ahead."""
 
 from __future__ import annotations
 
@@ -13,30 +13,33 @@ from xdist.workermanage import WorkerController
 
 
 def shares(loads: Sequence[int], number: int) -> list[int]:
-    """How many of `number` each worker gets, so that what all have to do is as even as it can be."""
-    given = [0] * len(loads)
+    """Return how many of `number` new nodes each worker gets, so that all workers end up as equally loaded as possible.
+
+    `loads` are the nodes that each worker already has.
+    """
+    counts = [0] * len(loads)
     if not loads:
-        return given
+        return counts
     heap = [(load, position) for position, load in enumerate(loads)]
     heapq.heapify(heap)
     for _ in range(number):
         load, position = heap[0]
-        given[position] += 1
+        counts[position] += 1
         heapq.heapreplace(heap, (load + 1, position))
-    return given
+    return counts
 
 
 class NodeShares(LoadScheduling):  # type: ignore[misc]  # xdist is not typed
-    """Deals all nodes out in equal shares.
+    """A scheduler that deals all nodes out in equal shares.
 
-    What a crashed worker leaves goes to the one that replaces it, or to those that are there if none does. So no worker
-    is told that its share is all: it would end and could not take anything over. One whose share is a single node has
-    to be told, since a worker begins a test only when it knows of the next, or that there is none.
+    The remaining nodes of a crashed worker go to its replacement, or to the other workers if there is none. So workers
+    are not told that their share is all: they would shut down, and could not take anything over. A worker with a single
+    node is an exception: a worker starts a test only when it knows the next one, or knows that there is none.
 
-    `awaited` is the number of replacements that are on their way, `ended` has the numbers of what has a result.
+    `awaited` is the number of replacements that are starting. `ended` has the numbers of the items with a result.
     """
 
-    collection: list[str] | None  # node ids, known once all workers agree on them
+    collection: list[str] | None  # node ids; None until all workers have collected the same
 
     def __init__(self, config: pytest.Config, log: Producer) -> None:
         super().__init__(config, log)
@@ -45,11 +48,11 @@ class NodeShares(LoadScheduling):  # type: ignore[misc]  # xdist is not typed
 
     @property
     def left(self) -> list[str]:
-        """The ids of what has no result."""
+        """Return the ids of the items without a result."""
         return [nodeid for number, nodeid in enumerate(self.collection or ()) if number not in self.ended]
 
     def schedule(self) -> None:
-        """Hand out what is pending; nothing is ever taken back."""
+        """Deal out the pending items. Items are never taken back."""
         if self.collection is None:
             if not self._check_nodes_have_same_collection():
                 return
@@ -59,24 +62,27 @@ class NodeShares(LoadScheduling):  # type: ignore[misc]  # xdist is not typed
         self.deal()
 
     def deal(self) -> None:
-        """Hand out what is pending, unless a worker is on its way that shall have it; give it up if nobody can."""
+        """Deal out the pending items, unless a replacement that is to get them is starting.
+
+        If no worker can take them they are dropped; `left` still has them.
+        """
         if not self.pending or self.awaited:
             return
         able = [w for w in self.node2collection if w in self.node2pending and not w.shutting_down]
-        given = shares([len(self.node2pending[worker]) for worker in able], len(self.pending))
-        for worker, number in zip(able, given, strict=True):
-            with suppress(OSError):  # it has crashed as well, which will be heard of next
+        counts = shares([len(self.node2pending[worker]) for worker in able], len(self.pending))
+        for worker, number in zip(able, counts, strict=True):
+            with suppress(OSError):  # this worker has crashed too; xdist reports that next
                 self._send_tests(worker, number)
             if len(self.node2pending[worker]) == 1:
                 worker.shutdown()
         self.pending.clear()
 
     def one_less(self) -> None:
-        """A replacement is there, or will not come."""
+        """Count down `awaited`: a replacement has collected, or has crashed before."""
         self.awaited = max(0, self.awaited - 1)
 
     def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
-        """Take up a worker that is ready; one that is to replace another must have found the same tests."""
+        """Add a worker that has collected. A replacement with another collection is shut down."""
         is_replacement = self.collection_is_completed
         super().add_node_collection(node, collection)
         if is_replacement:
@@ -85,19 +91,19 @@ class NodeShares(LoadScheduling):  # type: ignore[misc]  # xdist is not typed
                 node.shutdown()
 
     def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
-        """Take note that a test has its result."""
+        """Take note of the result of an item."""
         super().mark_test_complete(node, item_index, duration)
         self.ended.add(item_index)
 
     def check_schedule(self, node: WorkerController, duration: float = 0) -> None:
-        """Hand out what is pending; a worker with nothing to do is kept."""
+        """Deal out the pending items. A worker without items is kept."""
         del node, duration
         self.deal()
 
     def remove_node(self, node: WorkerController) -> str | None:
-        """Take leave of a worker. Returns what it was at if it has crashed: that is an error, and not tried again."""
+        """Remove a worker. Return the item at which it crashed, if it did; that item is an error and not run again."""
         if self.node2pending[node]:
             self.ended.add(self.node2pending[node][0])
         crashed: str | None = super().remove_node(node)
-        self.deal()  # also where no other worker is left to be asked
+        self.deal()  # xdist calls check_schedule() only if another worker is left
         return crashed

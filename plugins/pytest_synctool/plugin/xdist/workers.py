@@ -1,4 +1,4 @@
-"""The xdist workers of a run as the controller sees them: what becomes of the nodes of one that crashes."""
+"""The xdist workers of a run, on the controller: it reports the nodes of workers that crash."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from pytest_synctool.report.node_tests import NodeTests
 
 
 class Workers:
-    """Puts NodeShares in the place of xdist's default; a --dist chosen on purpose is left alone.
+    """A plugin that replaces xdist's default scheduler by NodeShares and reports crashes. Another --dist stays.
 
-    A node at which a worker crashed, or that nobody was left for, is an error like a node that cannot be reached: its
-    tests are skipped, and --lf takes them up. Which those are only workers know, until one has crashed: then the
-    controller collects as well.
+    A node at which a worker crashed, or for which no worker was left, is an error like an unreachable node: its tests
+    are skipped, and --lf runs them. The controller knows the tests of a node only by collecting them; it does that
+    after a crash.
     """
 
     def __init__(self, session: pytest.Session) -> None:
@@ -36,20 +36,20 @@ class Workers:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> NodeShares | None:
-        """The scheduler of the run."""
+        """Return the scheduler of the run; None if --dist names another than the default."""
         if config.getvalue("dist") == "load":
             self._scheduler = NodeShares(config, log)
         return self._scheduler
 
     def pytest_xdist_node_collection_finished(self) -> None:
-        """Take note of a worker that is ready; when all are, tests are dealt out."""
+        """Count a worker that has collected."""
         self._ready += 1
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_testnodedown(self, node: WorkerController, error: object | None) -> None:
-        """Count crashes, as xdist does, to know whether there will be a replacement.
+        """Count crashes as xdist does, to know if it will start a replacement.
 
-        Raises pytest.UsageError for a worker that says why it cannot begin: no other would do better.
+        Raises pytest.UsageError if a worker fails before all have collected: its replacement would fail too.
         """
         if error is None:
             return
@@ -59,7 +59,7 @@ class Workers:
         scheduler = self._scheduler
         if scheduler is None or scheduler.collection is None:
             return
-        if node not in scheduler.node2collection:  # one that was to replace another
+        if node not in scheduler.node2collection:  # a replacement that had not collected yet
             scheduler.one_less()
         most = get_default_max_worker_restart(self._session.config)
         scheduler.awaited += most is None or len(self._crashed) <= most
@@ -67,7 +67,7 @@ class Workers:
             scheduler.deal()
 
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport, sched: Scheduling) -> None:
-        """Make the report of a crash that of the node."""
+        """Turn the report of a crash into the report of the node."""
         del sched
         if self._stopped or (tests := self._collected.get(crashitem)) is None:
             return
@@ -76,7 +76,7 @@ class Workers:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """At the end, report what nobody was left for, so that it does not pass for done."""
+        """At the end, report the items for which no worker was left, as errors."""
         ended = yield
         if self._crashed and not self._stopped:
             for report in self._lost():
@@ -87,7 +87,9 @@ class Workers:
         names = ", ".join(dict.fromkeys(self._crashed))
         if self._scheduler is None:
             dist = self._session.config.getvalue("dist")
-            yield _failed("xdist", f"{names} crashed: with --dist {dist} nobody knows what has not been looked at")
+            yield _failed(
+                "xdist", f"{names} crashed: with --dist {dist} the controller cannot tell which tests are missing"
+            )
             return
         reason = f"{names} crashed, and no worker was left to take over"
         for nodeid in list(self._collected) if self._scheduler.collection is None else self._scheduler.left:
@@ -98,21 +100,21 @@ class Workers:
 
     @property
     def _stopped(self) -> bool:
-        """Whether the run ends early because it was told so."""
+        """Return True if the run ends early on purpose, as with --maxfail."""
         return bool(self._session.shouldfail or self._session.shouldstop)
 
     @cached_property
     def _collected(self) -> dict[str, NodeTests | None]:
-        """The items of the run, by their ids."""
+        """Return the tests of every item of the run by the item's id; None for an item that is no node."""
         option = self._session.config.option
-        verbose, option.verbose = option.verbose, -1  # the terminal is in the middle of the results
+        verbose, option.verbose = option.verbose, -1  # no "collected N items" in the middle of the results
         try:
             return {item.nodeid: tests_of(item) for item in self._session.perform_collect()}
         finally:
             option.verbose = verbose
 
     def _pack(self, tests: NodeTests, result: NodeResult) -> pytest.TestReport:
-        """The report of a node, as a worker would have sent it."""
+        """Return the report of a node as a worker would have sent it."""
         total = sum(1 if tests is None else len(tests.ids) for tests in self._collected.values())
         return pack(tests, result, total, sum(tests is not None for tests in self._collected.values()))
 
@@ -123,13 +125,13 @@ def _failed(nodeid: str, reason: str) -> pytest.TestReport:
 
 
 def _name(worker: WorkerController) -> str:
-    """`worker gw0`, or `worker gw1 on admin2`."""
+    """Return `worker gw0`, or `worker gw1 on admin2` for a worker on another machine."""
     gateway = worker.gateway
     return f"worker {gateway.id} on {gateway.spec.ssh}" if gateway.spec.ssh else f"worker {gateway.id}"
 
 
 def _reason(error: RemoteError) -> str:
-    """Why a worker could not begin: its usage error, or the last line of its traceback."""
+    """Return the reason why a worker could not begin: its usage error, or the last line of its traceback."""
     *before, message = re.split(r"^[\w.]*\bUsageError: ", error.formatted, flags=re.MULTILINE)
     if before:
         return message.strip()
