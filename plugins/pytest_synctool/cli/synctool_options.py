@@ -55,17 +55,17 @@ _NEEDS: Final = (
 
 def conflict(arguments: Namespace) -> str | None:
     """Return the reason why the options cannot be combined, or None."""
-    given = {
+    present = {
         option
         for option, fields in _FIELDS.items()
         if any(getattr(arguments, field) not in (None, False, []) for field in fields)
     }
     for options, other, reason in _EXCLUSIONS:
         for option in options:
-            if {option, other} <= given:
+            if {option, other} <= present:
                 return f"{option} does not go with {other}{reason}"
     for option, needed, reason in _NEEDS:
-        if option in given and needed not in given:
+        if option in present and needed not in present:
             return f"{option} needs {needed}{reason}"
     return None
 
