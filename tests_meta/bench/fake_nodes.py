@@ -20,7 +20,7 @@ DELAY: Final = "BENCH_DELAY"  # environment variable: seconds that every answer 
 
 @dataclass(frozen=True, slots=True)
 class FakeTransport:
-    """A pytest_synctool.transport.Transport that reads a file."""
+    """A pytest_synctool.connection.transport.Transport that reads a file."""
 
     answer: Path
     delay: float

@@ -181,7 +181,7 @@ def test_a_log_that_cannot_be_written_any_more_does_not_stop_a_repair(logged: Si
     """The nodes are repaired, and the summary says that the log is not complete."""
     (logged.directory / "full.py").write_text(
         "import errno, os\n"
-        "import pytest_synctool.repairlog as log\n"
+        "import pytest_synctool.report.repair_log as log\n"
         "class Os:\n"
         "    def __getattr__(self, name):\n        return getattr(os, name)\n"
         "    def write(self, *_):\n        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from pytest_synctool.model import ABSENT, Absent, FileState, Kind, Node
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.source import Source, Tree, kind_of
 
-BUSYBOX: Final = "/usr/bin/busybox"
+BUSYBOX: Final = shutil.which("busybox") or "busybox"
 NOBODY: Final = 65534
 IS_ROOT: Final = os.geteuid() == 0
 

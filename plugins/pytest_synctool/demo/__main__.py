@@ -52,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; the nodes are gone")
         return 130
-    except EmbeddedClusterError as error:
-        print(error)
+    except (EmbeddedClusterError, OSError, subprocess.SubprocessError) as error:
+        print("The demonstration failed:", error)
         return 1
 
 
@@ -65,7 +65,7 @@ def _demonstrate(examples: Path, directory: Path) -> int:
         if _pytest([*audit, "--fix"], quiet=True):
             print("the nodes could not be brought into their first state: see", _REPORTS / "drift.html")
             return 1
-        _drift(cluster)
+        drift(cluster)
         steps: tuple[tuple[str, list[str], int], ...] = (
             ("1. Somebody has been at work on the nodes. The audit finds out (exit status 1):", [], 1),
             ("2. --fix puts it right, runs the .post scripts and looks again (exit status 0):", ["--fix"], 0),
@@ -86,14 +86,14 @@ def _demonstrate(examples: Path, directory: Path) -> int:
     return 0
 
 
-def _drift(cluster: EmbeddedCluster) -> None:
+def drift(cluster: EmbeddedCluster) -> None:
     """Change files on the nodes. Raises EmbeddedClusterError if a command fails there."""
     for node, commands in _DRIFT.items():
         for command in commands:
             done = cluster.run(node, command, check=False)
             if done.returncode:
                 reason = os.fsdecode(done.stderr).strip() or f"exit status {done.returncode}"
-                raise EmbeddedClusterError(f"The demonstration could not change {node}: {command}: {reason}")
+                raise EmbeddedClusterError(f"cannot change {node}: {command}: {reason}")
 
 
 def _copy(examples: Path, directory: Path) -> Path:

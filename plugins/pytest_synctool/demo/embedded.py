@@ -378,7 +378,7 @@ def _choose_addresses(names: Sequence[str]) -> tuple[dict[str, str], int]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a cluster in the foreground until interrupted; prints the path of its ssh_config."""
-    parser = argparse.ArgumentParser(prog="python -m pytest_synctool.embedded", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pytest_synctool.demo.embedded", description=main.__doc__)
     parser.add_argument("verb", choices=["up"])
     parser.add_argument("number", type=int, metavar="N", help="number of nodes")
     parser.add_argument("directory", type=Path, metavar="DIR", help="for ssh_config, keys and logs")

@@ -11,11 +11,11 @@ from typing import Final
 import pytest
 
 SCRIPT: Final = Path(__file__).parents[3] / ".ci" / "system-packages"
-OWN: Final = ("sh", "cat", "grep", "mktemp", "tail", "rm")  # the programs of the script itself
+OWN: Final = ("sh", "cat", "grep", "mktemp", "rm", "tail")  # the programs of the script itself
 DEMO: Final = ("sshd", "ssh", "rsync", "unshare", "mount")
 TEST: Final = (
     *("bash", "busybox", "chattr", "chromedriver", "chromium", "dash"),
-    *("groff", "ip", "setpriv", "strace", "sudo", "zsh"),
+    *("groff", "ip", "python3", "setpriv", "strace", "sudo", "zsh"),
 )
 # A package manager that knows every package but those in $UNKNOWN, and installs all of $PROGRAMS with the first call
 # that it accepts. `-Sl` asks pacman for its lists.
@@ -65,7 +65,13 @@ class System:
         standard = {"PROGRAMS": " ".join((*DEMO, *TEST)), "LISTS": "core acl", "UNKNOWN": ""}
         return subprocess.run(
             [str(self.bin / "sh"), SCRIPT, *arguments],
-            env={"PATH": str(self.bin), "RECORD": str(self.calls_file), **standard, **variables},
+            env={
+                "PATH": str(self.bin),
+                "NODE_PATH": str(self.bin),
+                "RECORD": str(self.calls_file),
+                **standard,
+                **variables,
+            },
             capture_output=True,
             text=True,
             check=False,
@@ -88,23 +94,24 @@ ZYPPER: Final = "zypper --non-interactive --quiet install --no-recommends"
 PACKAGES: Final = {
     APT: (
         "openssh-server openssh-client rsync util-linux mount",
-        "bash busybox-static e2fsprogs chromium-driver chromium dash groff-base iproute2 strace sudo zsh",
+        "bash busybox-static e2fsprogs chromium-driver chromium dash groff-base iproute2 python3 strace sudo zsh",
     ),
     DNF: (
         "openssh-server openssh-clients rsync util-linux",
-        "bash busybox e2fsprogs chromedriver chromium dash groff-base iproute strace sudo zsh",
+        "bash busybox e2fsprogs chromedriver chromium dash groff-base iproute python3 strace sudo zsh",
     ),
     APK: (
         "openssh rsync util-linux",
-        "bash busybox e2fsprogs-extra chromium-chromedriver chromium dash groff iproute2 setpriv strace sudo zsh",
+        "bash busybox e2fsprogs-extra chromium-chromedriver chromium dash groff iproute2 python3 setpriv strace sudo "
+        "zsh",
     ),
     PACMAN: (
         "openssh rsync util-linux",
-        "bash busybox e2fsprogs chromium dash groff iproute2 strace sudo zsh",
+        "bash busybox e2fsprogs chromium dash groff iproute2 python strace sudo zsh",
     ),
     ZYPPER: (
         "openssh rsync util-linux",
-        "bash busybox e2fsprogs chromedriver chromium dash groff iproute2 strace sudo zsh",
+        "bash busybox e2fsprogs chromedriver chromium dash groff iproute2 python3 strace sudo zsh",
     ),
 }
 
@@ -174,7 +181,7 @@ def test_only_root_installs_and_others_get_the_command(tmp_path: Path, manager: 
 def test_a_system_without_a_known_package_manager_gets_the_names_of_the_programs(tmp_path: Path) -> None:
     done = System(tmp_path, None).run("demo")
     assert done.returncode == 0
-    assert done.stderr.startswith("not installed: sshd ssh rsync unshare mount (no package manager is known here")
+    assert done.stderr.startswith("not installed: sshd ssh rsync unshare mount (no known package manager here")
 
 
 def test_a_package_that_a_release_does_not_have_keeps_no_other_from_being_installed(tmp_path: Path) -> None:
@@ -200,7 +207,7 @@ def test_lists_of_packages_that_cannot_be_fetched_may_be_there_already(tmp_path:
 def test_debian_has_ensurepip_in_a_package_of_each_python(tmp_path: Path, version: str) -> None:
     system = System(tmp_path, "apt-get")
     system.python(version)
-    assert system.run("venv", "python3").returncode == 1  # the stub installs none
+    assert system.run("venv", "python3", PROGRAMS="").returncode == 1
     assert system.calls()[:2] == ["apt-get update -qq", f"{APT} python{version}-venv"]
 
 
@@ -217,7 +224,7 @@ def test_other_systems_have_ensurepip_in_python_itself(tmp_path: Path) -> None:
     system.python("3.13")
     done = system.run("venv", "python3")
     assert (done.returncode, system.calls()) == (1, [])
-    assert done.stderr.startswith("not installed: ensurepip (no package manager is known here that has them")
+    assert done.stderr.startswith("not installed: ensurepip (no known package manager here has them")
 
 
 def test_the_readme_names_what_make_fresh_begins_with() -> None:
