@@ -16,9 +16,11 @@ import shtab
 from argparse_manpage.manpage import Manpage
 from pytest_synctool import __version__
 
+from tests_meta import manual
+
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"
-DIRECTORIES: Final = ("completion/bash", "completion/zsh", "man")
+DIRECTORIES: Final = ("completion/bash", "completion/zsh", "man/man1", "man/man5", "man/man7")
 # What some characters are to groff if nothing is said: typographic quotes and accents.
 _PLAIN: Final = str.maketrans({"`": r"\(ga", "^": r"\(ha", "~": r"\(ti"})
 
@@ -123,9 +125,11 @@ def page(command: str) -> str:
 def files() -> Iterator[tuple[str, str]]:
     """All files: their names below docs/, and what they hold."""
     for command in commands():
-        yield f"man/{command}.1", page(command)
+        yield f"man/man1/{command}.1", page(command)
         yield f"completion/bash/{command}", shtab.complete(parser(command), "bash") + "\n"
         yield f"completion/zsh/_{command}", _every_file(shtab.complete(parser(command), "zsh")) + "\n"
+    for each in manual.PAGES:
+        yield each.file, manual.page(each)
 
 
 def _every_file(text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests_meta import share
+from tests_meta import manual, share
 from tests_meta.terminal import run, terminal
 
 COMMANDS = share.commands()
@@ -83,7 +83,7 @@ def test_the_terminal_does_not_matter(monkeypatch: pytest.MonkeyPatch, width: st
 @pytest.mark.parametrize("command", COMMANDS)
 def test_groff_accepts_the_page(command: str) -> None:
     """With all its warnings: a line of help that it takes for a request would be one, and missing."""
-    page = share.DOCS / "man" / f"{command}.1"
+    page = share.DOCS / "man" / "man1" / f"{command}.1"
     done = subprocess.run(
         ["groff", "-man", "-Tutf8", "-ww", "-P-cbou", page], capture_output=True, text=True, check=True
     )
@@ -91,6 +91,17 @@ def test_groff_accepts_the_page(command: str) -> None:
     words = " ".join(done.stdout.split())
     assert f"NAME {command} - " in words
     assert "EXIT STATUS 0 if " in words
+
+
+@pytest.mark.parametrize("page", manual.PAGES, ids=lambda page: page.name)
+def test_groff_accepts_the_pages_of_files(page: manual.ManualPage) -> None:
+    command = ["groff", "-man", "-Tutf8", "-ww", "-P-cbou", str(share.DOCS / page.file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    words = " ".join(done.stdout.split())
+    assert words.startswith(f"{page.name}({page.section})")
+    assert "Description" in words
+    assert words.count("See also") == 1
 
 
 def offers(directory: Path, *words: str) -> list[str]:

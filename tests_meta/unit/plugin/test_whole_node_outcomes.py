@@ -113,12 +113,8 @@ def test_the_last_audit_of_a_whole_node() -> None:
     """An entry has drift, has none, or is unknown. All entries of a node that was not audited are unknown."""
     audit = LastAudit({f"{DELETE}::/0": "missing"}, {DELETE: [f"{DELETE}::/2"]})
     checks = audit.of(whole(3, 1), [Check(entry(b"/a", state()), same)] * 4)
-    assert [check.audited for check in checks] == [
-        "missing",
-        AuditBinding.IN_SYNC,
-        AuditBinding.NONE,
-        AuditBinding.NONE,
-    ]
+    none = AuditBinding.NONE
+    assert [check.audited for check in checks] == ["missing", AuditBinding.IN_SYNC, none, none]
 
 
 def test_the_list_of_durations_has_nodes_and_entries_get_theirs_back() -> None:
