@@ -15,8 +15,8 @@ from pytest_synctool.errors import SynctoolError
 
 if TYPE_CHECKING:
     from pytest_synctool.dsh.calls import Call
-    from pytest_synctool.dsh.output import Speech
-    from pytest_synctool.dsh.runner import Conductor
+    from pytest_synctool.dsh.output import Output
+    from pytest_synctool.dsh.runner import CallRunner
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -140,17 +140,20 @@ class TarCopies(RsyncCopies):
 
 def _copy(copies: RsyncCopies, has_rsync: bool) -> int:
     """Copy by rsync if this machine has it, and then by tar to the nodes that have no rsync."""
-    from pytest_synctool.dsh.copying import LEFT_OUT, LOST_BY, MISSING, NOISE
+    from pytest_synctool.dsh.copying import LEFT_OUT, MISSING, NOISE, UNREACHABLE_STATUSES
 
     nodes, arguments = copies.nodes, copies.arguments
     output = fleet.new_output(arguments)
     fleet.print_unreachable(nodes, output)
-    runners: list[Conductor] = []
+    runners: list[CallRunner] = []
     without_rsync = nodes.calls()
     if has_rsync:
-        calls = [replace(call, lost_by=LOST_BY, noise=NOISE, left_out=LEFT_OUT) for call in without_rsync]
+        calls = [
+            replace(call, unreachable_statuses=UNREACHABLE_STATUSES, noise=NOISE, left_out=LEFT_OUT)
+            for call in without_rsync
+        ]
         runners.append(fleet.run_calls("dcp", copies, calls, nodes, arguments, output, quiet=True))
-        without_rsync = [call for call in calls if call.word == MISSING]
+        without_rsync = [call for call in calls if call.notice == MISSING]
     if without_rsync and arguments.reverse:
         for call in without_rsync:
             output.err(call.node, [b"the node has no rsync"])
@@ -161,7 +164,7 @@ def _copy(copies: RsyncCopies, has_rsync: bool) -> int:
     return fleet.exit_status("dcp", nodes, runners, most=1)
 
 
-def _reset_if_interrupted(runner: Conductor, calls: Iterable[Call]) -> bool:
+def _reset_if_interrupted(runner: CallRunner, calls: Iterable[Call]) -> bool:
     """Return True if a signal has ended the run; then mark the calls as not begun.
 
     Their rsync has failed, but nothing was copied to their nodes.
@@ -174,7 +177,7 @@ def _reset_if_interrupted(runner: Conductor, calls: Iterable[Call]) -> bool:
     return True
 
 
-def _copy_by_tar(copies: RsyncCopies, calls: Sequence[Call], output: Speech) -> Conductor:
+def _copy_by_tar(copies: RsyncCopies, calls: Sequence[Call], output: Output) -> CallRunner:
     """Copy as a tar stream. Raise OSError if the stream cannot be written."""
     import tempfile
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_synctool.cli import command, fleet, shared_options
 
 if TYPE_CHECKING:
-    from pytest_synctool.connection.route import Reach
+    from pytest_synctool.connection.route import Route
     from pytest_synctool.connection.ssh import SshSettings
     from pytest_synctool.dsh.calls import Call
 
@@ -100,7 +100,7 @@ def _run(arguments: Namespace) -> int:
 class Commands:
     """The same command line for all nodes. `settings` are for gateways, which need not be nodes."""
 
-    routes: Mapping[str, Reach]
+    routes: Mapping[str, Route]
     command: str
     token: str
     settings: SshSettings
@@ -118,10 +118,10 @@ class Commands:
         """Return the argument list that runs `line` on a node or gateway."""
         if node in self.routes:
             return self.routes[node].argv(line)
-        from pytest_synctool.connection.route import reach
+        from pytest_synctool.connection.route import route_to
         from pytest_synctool.model import Node
 
-        return reach(Node(node, (node, "all"), node), self.settings).argv(line)
+        return route_to(Node(node, (node, "all"), node), self.settings).argv(line)
 
     def stop_line(self, call: Call) -> str | None:
         """Return the command line that ends a call's command, or None if its process group is unknown."""
@@ -166,7 +166,7 @@ def _print_command_lines(commands: Commands, arguments: Namespace) -> None:
     fleet.print_command_lines((route.argv(route.line(commands.command)) for route in routes), stream)
 
 
-def _routed_nodes(routes: Mapping[str, Reach]) -> tuple[frozenset[str], str]:
+def _routed_nodes(routes: Mapping[str, Route]) -> tuple[frozenset[str], str]:
     """Return the nodes behind gateways of ClusterShell, and the name of its topology file, or "" if there is none."""
     from ClusterShell.Defaults import config_paths
 

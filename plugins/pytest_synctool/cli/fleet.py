@@ -16,12 +16,12 @@ from pytest_synctool.errors import TransportError
 
 if TYPE_CHECKING:
     from pytest_synctool.config import Config
-    from pytest_synctool.connection.route import Reach
+    from pytest_synctool.connection.route import Route
     from pytest_synctool.connection.ssh import SshSettings
     from pytest_synctool.dsh.calls import Call
-    from pytest_synctool.dsh.multiplex import OpenWays
-    from pytest_synctool.dsh.output import Speech
-    from pytest_synctool.dsh.runner import Conductor, Work
+    from pytest_synctool.dsh.multiplex import OpenConnections
+    from pytest_synctool.dsh.output import Output
+    from pytest_synctool.dsh.runner import CallRunner, Job
 
 STATUSES: Final = (
     "Exit status: 0 if all is well, 2 for a mistake in the command line or the configuration, 3 if a node is "
@@ -56,7 +56,7 @@ class Fleet:
     """
 
     config: Config
-    routes: Mapping[str, Reach]
+    routes: Mapping[str, Route]
     unreachable: Mapping[str, str]
     token: str
 
@@ -66,10 +66,10 @@ class Fleet:
         from pytest_synctool.dsh.calls import Call
 
         # A container's exec has no exit status of its own for failures before the command begins.
-        lost_by = {True: (SSH_FAILED,), False: range(1, 256)}
-        return [Call(name, self.token, route.is_ssh, lost_by[route.is_ssh]) for name, route in self.routes.items()]
+        statuses = {True: (SSH_FAILED,), False: range(1, 256)}
+        return [Call(name, self.token, route.is_ssh, statuses[route.is_ssh]) for name, route in self.routes.items()]
 
-    def with_routes(self, routes: Mapping[str, Reach]) -> Fleet:
+    def with_routes(self, routes: Mapping[str, Route]) -> Fleet:
         """Return the same fleet with these routes, and without the nodes that they leave out."""
         return replace(self, routes=routes)
 
@@ -79,14 +79,14 @@ def load(arguments: Namespace) -> Fleet:
     import shutil
 
     from pytest_synctool import config as configuration
-    from pytest_synctool.connection.route import reach
+    from pytest_synctool.connection.route import route_to
 
     config = configuration.load(find_configuration(arguments))
     settings = ssh_settings(config, arguments)
     routes, unreachable = {}, {}
     for node in selected_nodes(config, arguments):
         try:
-            route = reach(node, settings)
+            route = route_to(node, settings)
             program = route.argv("")[0]
             if not route.is_ssh and shutil.which(program) is None:
                 raise TransportError(f"there is no command {program!r} on this machine")
@@ -105,12 +105,12 @@ def ssh_settings(config: Config, arguments: Namespace) -> SshSettings:
     return SshSettings(config.ssh_cmd, connect_timeout=arguments.connect_timeout)
 
 
-def open_connections() -> OpenWays:
+def open_connections() -> OpenConnections:
     """Return the connections of this user that `dsh -M` opens and later commands use."""
     from pytest_synctool.connection.control_sockets import Sockets
-    from pytest_synctool.dsh.multiplex import OpenWays
+    from pytest_synctool.dsh.multiplex import OpenConnections
 
-    return OpenWays(Sockets.of_user(os.environ))
+    return OpenConnections(Sockets.of_user(os.environ))
 
 
 def over_open_connections(fleet: Fleet) -> Fleet:
@@ -119,31 +119,31 @@ def over_open_connections(fleet: Fleet) -> Fleet:
     return fleet.with_routes({name: connections.use(route) for name, route in fleet.routes.items()})
 
 
-def new_output(arguments: Namespace) -> Speech:
+def new_output(arguments: Namespace) -> Output:
     """Return the output for the lines of the nodes: as they come, or grouped at the end."""
-    from pytest_synctool.dsh.output import Grouped, Streamed
+    from pytest_synctool.dsh.output import GroupedOutput, StreamedOutput
 
-    return (Grouped if arguments.aggregate else Streamed)(sys.stdout.buffer, sys.stderr.buffer)
+    return (GroupedOutput if arguments.aggregate else StreamedOutput)(sys.stdout.buffer, sys.stderr.buffer)
 
 
 def run_calls(
     name: str,
-    work: Work,
+    job: Job,
     calls: Sequence[Call],
     fleet: Fleet,
     arguments: Namespace,
-    output: Speech,
+    output: Output,
     *,
     stdin: int | None = None,
     quiet: bool = False,
     tree: bool = False,
-) -> Conductor:
-    """Run `work` for all calls, with the options of the command `name`. Return the runner, which holds the outcomes."""
+) -> CallRunner:
+    """Run `job` for all calls, with the options of the command `name`. Return the runner, which holds the outcomes."""
     from pytest_synctool.connection.limits import possible
-    from pytest_synctool.dsh.runner import Conductor
+    from pytest_synctool.dsh.runner import CallRunner
 
-    runner = Conductor(
-        work,
+    runner = CallRunner(
+        job,
         calls,
         output,
         width=possible(arguments.numproc or fleet.config.num_proc),
@@ -159,13 +159,13 @@ def run_calls(
     return runner
 
 
-def print_unreachable(fleet: Fleet, output: Speech) -> None:
+def print_unreachable(fleet: Fleet, output: Output) -> None:
     """Print the reason for each node without a route."""
     for node, reason in fleet.unreachable.items():
         output.err(node, [f"unreachable: {reason}".encode()])
 
 
-def exit_status(name: str, fleet: Fleet, runners: Sequence[Conductor], *, most: int = 255) -> int:
+def exit_status(name: str, fleet: Fleet, runners: Sequence[CallRunner], *, most: int = 255) -> int:
     """Return the exit status of a run. If a signal ended the run, print which nodes are done.
 
     For a node that several runners had, the last one counts. Exit statuses of commands above `most` count as `most`.
@@ -181,7 +181,7 @@ def exit_status(name: str, fleet: Fleet, runners: Sequence[Conductor], *, most: 
     return outcomes.UNREACHABLE if fleet.unreachable else status
 
 
-def _interruption(name: str, calls: Mapping[str, Call], runners: Sequence[Conductor]) -> Iterator[str]:
+def _interruption(name: str, calls: Mapping[str, Call], runners: Sequence[CallRunner]) -> Iterator[str]:
     from pytest_synctool.common.nodenames import fold
     from pytest_synctool.dsh.calls import Ending
 

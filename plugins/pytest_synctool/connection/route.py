@@ -26,7 +26,7 @@ _STOP: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class Route:
     """The way to a node. `shell` are the words before its `host`, by which ssh or its like is called.
 
     `shell` and `host` are empty where there is neither; `within` are the words that come behind.
@@ -58,7 +58,7 @@ class Reach:
         return self.line(_STOP.format(group))
 
 
-def reach(node: Node, settings: SshSettings) -> Reach:
+def route_to(node: Node, settings: SshSettings) -> Route:
     """The way to a node, by its address or its `connection:`; nothing is contacted.
 
     Raises TransportError for a connection that dsh and dcp do not know.
@@ -79,14 +79,14 @@ def reach(node: Node, settings: SshSettings) -> Reach:
     if url.scheme == "ssh":
         return _ssh(match[1] or match[2], settings, user, match[3], sudo)
     if url.scheme in ("docker", "podman"):
-        return Reach((url.scheme, "exec", "-i", *(["-u", user] if user else [])), place, sudo=sudo)
+        return Route((url.scheme, "exec", "-i", *(["-u", user] if user else [])), place, sudo=sudo)
     if url.scheme == "kubectl":
         given = [f"--{n}={options[n]}" for n in ("kubeconfig", "context", "namespace", "container") if n in options]
-        return Reach(("kubectl", *given, "exec", "-i"), place, ("--", *_SHELL), sudo=sudo)
+        return Route(("kubectl", *given, "exec", "-i"), place, ("--", *_SHELL), sudo=sudo)
     if url.scheme == "chroot":
-        return Reach(("chroot",), node.connection.partition("://")[2].partition("?")[0], sudo=sudo)
+        return Route(("chroot",), node.connection.partition("://")[2].partition("?")[0], sudo=sudo)
     if url.scheme == "local":
-        return Reach(sudo=sudo)
+        return Route(sudo=sudo)
     raise TransportError(
         f"dsh and dcp cannot use a connection {url.scheme}://, only ssh, docker, podman, kubectl, chroot and local"
     )
@@ -94,10 +94,10 @@ def reach(node: Node, settings: SshSettings) -> Reach:
 
 def _ssh(
     host: str, settings: SshSettings, user: str = "", port: str | None = None, sudo: tuple[str, ...] = ()
-) -> Reach:
+) -> Route:
     if not host or host.startswith("-"):
         raise TransportError(f"'{host}' is no host")
-    return Reach((*settings.argv(user or None, port), "-T"), host, (), is_ssh=True, sudo=sudo)
+    return Route((*settings.argv(user or None, port), "-T"), host, (), is_ssh=True, sudo=sudo)
 
 
 def _sudo(options: Mapping[str, str]) -> tuple[str, ...]:

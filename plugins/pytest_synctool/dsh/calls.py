@@ -32,7 +32,7 @@ class Ending(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CallOutcome:
     """How it went on a node. `status` is the command's own, where it has ended; `reason` says why it has not."""
 
     ending: Ending
@@ -45,8 +45,8 @@ class Call:
     """A command on a node.
 
     Until it has announced itself (`TOKEN GROUP` on standard error), what comes on standard error is from the
-    connection: it is kept back, since that may be the reason why there is none. `lost_by` are the exit statuses that
-    can mean so; those of plain ssh is 255 alone. Later a command may say a `word` as it said its group.
+    connection: it is kept back, since that may be the reason why there is none. `unreachable_statuses` are the exit
+    statuses that can mean so; those of plain ssh is 255 alone. Later a command may say a `notice` as it said its group.
 
     Lines that match `noise` only say that something went wrong; they are shown where nothing else was said. One on
     standard output that matches `left_out` says that not all was done, whatever the exit status says: `is_partial`.
@@ -55,13 +55,13 @@ class Call:
     node: str
     token: str
     is_ssh: bool = True
-    lost_by: Container[int] = (SSH_FAILED,)
+    unreachable_statuses: Container[int] = (SSH_FAILED,)
     noise: re.Pattern[bytes] | None = None
     left_out: re.Pattern[bytes] | None = None
     is_partial: bool = False
     group: int | None = None
-    word: str = ""
-    outcome: Outcome | None = None
+    notice: str = ""
+    outcome: CallOutcome | None = None
     _held: list[bytes] = field(default_factory=list, init=False)
     _holding: bool = field(default=True, init=False)
     _noise: list[bytes] = field(default_factory=list, init=False)
@@ -81,7 +81,7 @@ class Call:
             self.group = int(told) if int(told) > 1 else None
             return self._release([before] if before else [])  # something had left its line open
         if token and told.isalpha():
-            self.word = told.decode("ascii")
+            self.notice = told.decode("ascii")
             return []
         if self.noise is not None and self.noise.match(line):
             self._noise.append(line)
@@ -101,27 +101,27 @@ class Call:
         """Settle the outcome by the exit status of ssh, or of what is called instead; returns what to show yet."""
         if status < 0:
             return self.unreachable(f"its connection was ended here by signal {-status}")
-        if status in self.lost_by and self._holding:
+        if status in self.unreachable_statuses and self._holding:
             return self.unreachable(last_word(self._last or b"\n".join(self._noise)))
-        if self.is_ssh and status in self.lost_by and _LOST.match(self._last):
+        if self.is_ssh and status in self.unreachable_statuses and _LOST.match(self._last):
             return self.unreachable(printable(self._last.strip()).rstrip("."))
-        self.outcome = Outcome(Ending.DONE, status or int(self.is_partial))
-        return self._release(() if self._last or self.word or not status else self._noise)
+        self.outcome = CallOutcome(Ending.DONE, status or int(self.is_partial))
+        return self._release(() if self._last or self.notice or not status else self._noise)
 
     def unreachable(self, reason: str) -> list[bytes]:
         """Settle that the node could not be reached, or not any longer; returns what to show."""
-        self.outcome = Outcome(Ending.UNREACHABLE, reason=reason)
+        self.outcome = CallOutcome(Ending.UNREACHABLE, reason=reason)
         return [f"unreachable: {reason}".encode()]
 
     def late(self, limit: float) -> list[bytes]:
         """Settle that a time limit (seconds) has passed; returns what to show."""
         if self.group is None:
             return self.unreachable(f"no answer within {limit:g} s")
-        self.outcome = Outcome(Ending.TIMED_OUT, reason=f"{limit:g} s")
+        self.outcome = CallOutcome(Ending.TIMED_OUT, reason=f"{limit:g} s")
         return [f"not done within {limit:g} s".encode()]
 
 
-def exit_status(outcomes: Iterable[Outcome], most: int = 255) -> int:
+def exit_status(outcomes: Iterable[CallOutcome], most: int = 255) -> int:
     """The worst: a node that was not reached is worse than a time limit, and that is worse than any exit status.
 
     An exit status counts as `most` at most.

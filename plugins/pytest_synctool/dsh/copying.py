@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from pytest_synctool.common.shell import COMPLETE
 from pytest_synctool.common.wording import printable
 from pytest_synctool.connection import rsync
-from pytest_synctool.connection.route import Reach
+from pytest_synctool.connection.route import Route
 from pytest_synctool.errors import SynctoolError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ NOISE: Final = re.compile(rb"rsync error: |rsync: connection unexpectedly closed
 # What rsync says of sockets, pipes and devices, which nobody copies; it ends with 0 all the same.
 LEFT_OUT: Final = re.compile(rb'skipping non-regular file "')
 # rsync's own 1 to 4 are mistakes in its options and the like; with any other status a connection may have been lost.
-LOST_BY: Final = range(5, 256)
+UNREACHABLE_STATUSES: Final = range(5, 256)
 
 # By contents, since two versions of a file may have one size and one time. Who logs in on the node owns what is copied,
 # so a setuid program would become somebody else's.
@@ -111,18 +111,18 @@ def _shown(path: str | Path) -> str:
     return printable(os.fsencode(path)) or "''"
 
 
-def to_node(command: Sequence[str], way: Reach, files: Sequence[Path], directory: str, token: str) -> list[str]:
+def to_node(command: Sequence[str], way: Route, files: Sequence[Path], directory: str, token: str) -> list[str]:
     """What to run to copy files into a directory of a node."""
     return [*_rsync(command, way, directory, token), "--", *map(os.fspath, files), _place(way, "./")]
 
 
-def from_node(command: Sequence[str], way: Reach, names: str, directory: str, token: str) -> list[str]:
+def from_node(command: Sequence[str], way: Route, names: str, directory: str, token: str) -> list[str]:
     """What to run to copy what is named in the file `names`, each ended by NUL, into a directory here."""
     chosen = ("--from0", f"--files-from={names}", "--no-relative")
     return [*_rsync(command, way, "/", token), *chosen, "--", _place(way, "/"), f"{directory}/"]
 
 
-def _rsync(command: Sequence[str], way: Reach, directory: str, token: str) -> list[str]:
+def _rsync(command: Sequence[str], way: Route, directory: str, token: str) -> list[str]:
     kept = [word for word in command if not word.startswith(_NOT_FOR_COPIES)]
     script = _AT_THE_NODE.replace("TOKEN", token)
     there = [*_sudo(way), "/bin/sh", "-c", script, "sh", directory]
@@ -130,22 +130,22 @@ def _rsync(command: Sequence[str], way: Reach, directory: str, token: str) -> li
     return [*kept, *_OPTIONS, _remote_shell(way), f"--rsync-path={path}"]
 
 
-def _sudo(way: Reach) -> list[str]:
+def _sudo(way: Route) -> list[str]:
     return [*way.sudo, "--"] if way.sudo else []
 
 
-def _remote_shell(way: Reach) -> str:
+def _remote_shell(way: Route) -> str:
     """The option that makes rsync go this way."""
     if way.is_ssh:
         return rsync.shell_option(way.shell)
     return rsync.script_option(f'shift; exec {shlex.join(way.argv("")[:-1])} "$*"')
 
 
-def _place(way: Reach, path: str) -> str:
+def _place(way: Route, path: str) -> str:
     return rsync.place(way.host if way.is_ssh else "node", path)
 
 
-def tar_line(way: Reach, directory: str, token: str) -> str:
+def tar_line(way: Route, directory: str, token: str) -> str:
     """The line that takes a stream of pack() on standard input and puts the files into a directory of a node."""
     script = _AT_THE_NODE.replace("TOKEN", token)
     return shlex.join([*_sudo(way), "/bin/sh", "-c", script, "sh", directory, "sh", "-c", _UNPACK])

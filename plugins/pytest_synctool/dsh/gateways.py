@@ -10,7 +10,7 @@ from ClusterShell.NodeSet import NodeSet
 from ClusterShell.Propagation import RouteResolvingError
 from ClusterShell.Task import Task
 from ClusterShell.Topology import TopologyError
-from ClusterShell.Worker.Tree import TreeWorker
+from ClusterShell.Worker.GatewayWorker import TreeWorker
 
 from pytest_synctool.connection.ssh import last_word
 from pytest_synctool.errors import ConfigError
@@ -23,7 +23,7 @@ class Handler(Protocol):
         """These nodes cannot be reached, or not any longer."""
 
 
-class Tree(TreeWorker):  # type: ignore[misc]  # ClusterShell's classes are untyped here
+class GatewayWorker(TreeWorker):  # type: ignore[misc]  # ClusterShell's classes are untyped here
     """A worker behind gateways. ClusterShell leaves it to exceptions and exit statuses what has been lost with one."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:

@@ -8,7 +8,7 @@ from typing import BinaryIO, Protocol
 from pytest_synctool.dsh.aggregate import Aggregate
 
 
-class Speech(Protocol):
+class Output(Protocol):
     """Takes the lines of the nodes, without newlines. All may raise OSError."""
 
     def out(self, node: str, lines: Iterable[bytes]) -> None:
@@ -21,7 +21,7 @@ class Speech(Protocol):
         """Nothing more will be said."""
 
 
-class Streamed:
+class StreamedOutput:
     """`node: line`, at once."""
 
     def __init__(self, out: BinaryIO, err: BinaryIO) -> None:
@@ -45,7 +45,7 @@ def _write(stream: BinaryIO, node: str, lines: Iterable[bytes]) -> None:
     stream.flush()
 
 
-class Grouped:
+class GroupedOutput:
     """Equal texts once, at the end: standard output first, then standard error on its own stream."""
 
     def __init__(self, out: BinaryIO, err: BinaryIO) -> None:

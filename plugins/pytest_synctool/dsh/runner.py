@@ -16,10 +16,10 @@ from ClusterShell.Topology import TopologyError
 from ClusterShell.Worker.Worker import FANOUT_UNLIMITED
 
 from pytest_synctool.connection.ssh import SSH_FAILED, last_word
-from pytest_synctool.dsh.calls import Call, Ending, Outcome
+from pytest_synctool.dsh.calls import Call, CallOutcome, Ending
 from pytest_synctool.dsh.clients import Worker
-from pytest_synctool.dsh.gateways import Tree, routed, topology
-from pytest_synctool.dsh.output import Speech
+from pytest_synctool.dsh.gateways import GatewayWorker, routed, topology
+from pytest_synctool.dsh.output import Output
 from pytest_synctool.dsh.stdin import Feed
 from pytest_synctool.dsh.wakeup import Wakeup
 from pytest_synctool.errors import ConfigError
@@ -32,7 +32,7 @@ _INPUT: Final = b"input"
 _SIGNAL: Final = b"signal"
 
 
-class Work(Protocol):
+class Job(Protocol):
     """What is to be done for each node."""
 
     def line(self, node: str) -> str:
@@ -56,7 +56,7 @@ class _Direct(Worker):
         self.eh.said(node, stream, lines)
 
 
-class Conductor(EventHandler):  # type: ignore[misc]
+class CallRunner(EventHandler):  # type: ignore[misc]
     """Carries a work out for all calls, in their order, and settles their outcomes.
 
     `width` nodes are under way at once, each for at most `limit` seconds. `stdin` is a file descriptor that all of them
@@ -67,9 +67,9 @@ class Conductor(EventHandler):  # type: ignore[misc]
 
     def __init__(
         self,
-        work: Work,
+        job: Job,
         calls: Sequence[Call],
-        speech: Speech,
+        output: Output,
         *,
         width: int,
         limit: float | None = None,
@@ -83,7 +83,7 @@ class Conductor(EventHandler):  # type: ignore[misc]
         self.begun: set[str] = set()
         self.stopped: list[str] = []
         self.problems: dict[str, str] = {}
-        self._work, self._speech, self._quiet, self._interrupted = work, speech, quiet, interrupted
+        self._job, self._output, self._quiet, self._interrupted = job, output, quiet, interrupted
         self._width, self._limit, self._stdin = width, limit, stdin
         self._queue = deque(calls)
         self._active: dict[str, Any] = {}  # the worker of a node, or of all nodes with one line behind gateways
@@ -138,7 +138,7 @@ class Conductor(EventHandler):  # type: ignore[misc]
         self._task.set_default("distant_worker", self._worker_class(Worker))
 
     def _worker_class(self, base: type[Worker], feed: Feed | None = None) -> type[Worker]:
-        return type(base.__name__, (base,), {"argv_of": staticmethod(self._work.argv_of), "feed": feed})
+        return type(base.__name__, (base,), {"argv_of": staticmethod(self._job.argv_of), "feed": feed})
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -165,16 +165,16 @@ class Conductor(EventHandler):  # type: ignore[misc]
             self._input = _whole(self._stdin)
         lines: dict[str, list[str]] = {}
         for call in behind:
-            lines.setdefault(self._work.line(call.node), []).append(call.node)
+            lines.setdefault(self._job.line(call.node), []).append(call.node)
         for line, nodes in lines.items():
-            self._schedule(line, Tree(NodeSet.fromlist(nodes), self, self._limit, command=line, stderr=True))
+            self._schedule(line, GatewayWorker(NodeSet.fromlist(nodes), self, self._limit, command=line, stderr=True))
         for _ in range(self._width):
             self._next()
 
     def _next(self) -> None:
         if self._queue:
             node = self._queue.popleft().node
-            self._schedule(node, self._direct(node, self, self._limit, command=self._work.line(node), stderr=True))
+            self._schedule(node, self._direct(node, self, self._limit, command=self._job.line(node), stderr=True))
 
     def _schedule(self, name: str, worker: Any) -> None:
         self._active[name] = worker
@@ -241,11 +241,11 @@ class Conductor(EventHandler):  # type: ignore[misc]
         """Let a node end a command that it has announced."""
         if call.group is None:
             return
-        if (line := self._work.stop_line(call)) is None:
+        if (line := self._job.stop_line(call)) is None:
             self._stopped(call, None)
             return
         stopper = _Stopper(call, self._stopped)
-        worker = (Tree if call.node in self._routed else self._worker_class(Worker))(
+        worker = (GatewayWorker if call.node in self._routed else self._worker_class(Worker))(
             call.node, stopper, _STOP_LIMIT, command=line, stderr=True
         )
         worker._fanout = FANOUT_UNLIMITED
@@ -264,7 +264,7 @@ class Conductor(EventHandler):  # type: ignore[misc]
         if not lines or self._failure is not None:
             return
         try:
-            self._speech.err(node, lines)
+            self._output.err(node, lines)
         except OSError as error:
             self._fail(error)
 
@@ -272,7 +272,7 @@ class Conductor(EventHandler):  # type: ignore[misc]
         if self._failure is not None:
             return
         try:
-            self._speech.out(node, lines)
+            self._output.out(node, lines)
         except OSError as error:
             self._fail(error)
 
@@ -312,7 +312,7 @@ class Conductor(EventHandler):  # type: ignore[misc]
             unclear = ", or ended by a signal or with its connection" if status == SSH_FAILED and call.is_ssh else ""
             shown = [*shown, f"exit status {status}{unclear}".encode()]
         self._say(node, shown)
-        if call.outcome == Outcome(Ending.DONE) and (words := self._work.done(node)):
+        if call.outcome == CallOutcome(Ending.DONE) and (words := self._job.done(node)):
             self._say_out(node, words)
 
     def ev_close(self, worker: Any, timedout: bool) -> None:

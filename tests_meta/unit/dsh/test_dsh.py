@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.cli import dsh as dsh_command
 from pytest_synctool.connection.control_sockets import Sockets
-from pytest_synctool.connection.route import reach
+from pytest_synctool.connection.route import route_to
 from pytest_synctool.connection.ssh import SshSettings
-from pytest_synctool.dsh.calls import Call, Ending, Outcome, exit_status
+from pytest_synctool.dsh.calls import Call, CallOutcome, Ending, exit_status
 from pytest_synctool.dsh.clients import Lines
-from pytest_synctool.dsh.multiplex import OpenWays
+from pytest_synctool.dsh.multiplex import OpenConnections
 from pytest_synctool.dsh.stdin import Feed
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
@@ -56,7 +56,7 @@ class TestReach:
         ],
     )
     def test_argument_lists(self, connection: str | None, argv: Sequence[str]) -> None:
-        assert reach(node(connection), SETTINGS).argv("LINE") == argv
+        assert route_to(node(connection), SETTINGS).argv("LINE") == argv
 
     @pytest.mark.parametrize(
         "connection",
@@ -64,19 +64,19 @@ class TestReach:
     )
     def test_what_is_none(self, connection: str) -> None:
         with pytest.raises(TransportError):
-            reach(node(connection), SETTINGS)
+            route_to(node(connection), SETTINGS)
 
     def test_an_address_that_would_be_an_option(self) -> None:
         with pytest.raises(TransportError, match="is no host"):
-            reach(node(address="-oProxyCommand=x"), SETTINGS)
+            route_to(node(address="-oProxyCommand=x"), SETTINGS)
 
     def test_sudo(self) -> None:
-        way = reach(node("ssh://me@web1?sudo=true&sudo_user=app"), SETTINGS)
+        way = route_to(node("ssh://me@web1?sudo=true&sudo_user=app"), SETTINGS)
         assert way.line("it's") == shlex.join(["sudo", "-n", "-u", "app", "--", "/bin/sh", "-c", "it's"])
 
     def test_announcement(self, shell: Shell) -> None:
         """Every shell says its process group, then runs the command as it is; its exit status is the command's."""
-        line = reach(node("local://"), SETTINGS).line('echo "it\'s $0"\nexit 7', TOKEN)
+        line = route_to(node("local://"), SETTINGS).line('echo "it\'s $0"\nexit 7', TOKEN)
         done = subprocess.run(
             [*shell.argv, "-c", line], env=dict(shell.env), capture_output=True, start_new_session=True
         )
@@ -89,7 +89,7 @@ class TestReach:
     @pytest.mark.parametrize("listens", [True, False])
     def test_stopping(self, shell: Shell, listens: bool) -> None:
         """All of a process group, and with force what does not listen; what has ended is no problem."""
-        way = reach(node("local://"), SETTINGS)
+        way = route_to(node("local://"), SETTINGS)
         trap = "" if listens else "trap '' TERM; "
         line = way.line(f"{trap}sleep 60 & echo begun; sleep 61; sleep 62", TOKEN)
         with subprocess.Popen(
@@ -117,48 +117,48 @@ class TestCalls:
     @pytest.mark.parametrize(
         ("lines", "status", "is_ssh", "outcome", "shown"),
         [
-            ([b"TOKEN 42"], 0, True, Outcome(Ending.DONE), []),
-            ([b"TOKEN 42", b"said"], 7, True, Outcome(Ending.DONE, 7), [b"said"]),
+            ([b"TOKEN 42"], 0, True, CallOutcome(Ending.DONE), []),
+            ([b"TOKEN 42", b"said"], 7, True, CallOutcome(Ending.DONE, 7), [b"said"]),
             (
                 [b"banner", b"open line TOKEN 42", b"said"],
                 0,
                 True,
-                Outcome(Ending.DONE),
+                CallOutcome(Ending.DONE),
                 [b"banner", b"open line ", b"said"],
             ),
-            ([b"TOKEN 42", b"said"], 255, True, Outcome(Ending.DONE, 255), [b"said"]),
+            ([b"TOKEN 42", b"said"], 255, True, CallOutcome(Ending.DONE, 255), [b"said"]),
             (
                 [b"TOKEN 42", b"Connection to 127.0.0.1 closed by remote host.\r"],
                 255,
                 True,
-                Outcome(Ending.UNREACHABLE, reason="Connection to 127.0.0.1 closed by remote host"),
+                CallOutcome(Ending.UNREACHABLE, reason="Connection to 127.0.0.1 closed by remote host"),
                 None,
             ),
             (
                 [b"banner", b"ssh: connect to host node1 port 22: Connection refused\r"],
                 255,
                 True,
-                Outcome(Ending.UNREACHABLE, reason="Connection refused"),
+                CallOutcome(Ending.UNREACHABLE, reason="Connection refused"),
                 [b"unreachable: Connection refused"],
             ),
-            ([], 255, True, Outcome(Ending.UNREACHABLE, reason="the connection broke off without a word"), None),
+            ([], 255, True, CallOutcome(Ending.UNREACHABLE, reason="the connection broke off without a word"), None),
             # a forced command, say: whatever it is, it has ended
-            ([b"said"], 3, True, Outcome(Ending.DONE, 3), [b"said"]),
-            ([b"no such container"], 1, False, Outcome(Ending.UNREACHABLE, reason="no such container"), None),
-            ([b"TOKEN 42"], 1, False, Outcome(Ending.DONE, 1), []),
-            ([b"TOKEN 42"], 255, False, Outcome(Ending.DONE, 255), []),
+            ([b"said"], 3, True, CallOutcome(Ending.DONE, 3), [b"said"]),
+            ([b"no such container"], 1, False, CallOutcome(Ending.UNREACHABLE, reason="no such container"), None),
+            ([b"TOKEN 42"], 1, False, CallOutcome(Ending.DONE, 1), []),
+            ([b"TOKEN 42"], 255, False, CallOutcome(Ending.DONE, 255), []),
             (
                 [b"TOKEN 42"],
                 -9,
                 True,
-                Outcome(Ending.UNREACHABLE, reason="its connection was ended here by signal 9"),
+                CallOutcome(Ending.UNREACHABLE, reason="its connection was ended here by signal 9"),
                 None,
             ),
-            ([b"TOKEN 4x"], 0, True, Outcome(Ending.DONE), [b"TOKEN 4x"]),
+            ([b"TOKEN 4x"], 0, True, CallOutcome(Ending.DONE), [b"TOKEN 4x"]),
         ],
     )
     def test_endings(
-        self, lines: Sequence[bytes], status: int, is_ssh: bool, outcome: Outcome, shown: Sequence[bytes] | None
+        self, lines: Sequence[bytes], status: int, is_ssh: bool, outcome: CallOutcome, shown: Sequence[bytes] | None
     ) -> None:
         call = Call("node1", TOKEN, is_ssh, (255,) if is_ssh else range(1, 256))
         said = [each for line in lines for each in call.heard(line.replace(b"TOKEN", TOKEN.encode()))]
@@ -186,19 +186,19 @@ class TestCalls:
         assert call.late(5) == [b"unreachable: no answer within 5 s"]
         call = Call("node1", TOKEN, group=42)
         assert call.late(0.5) == [b"not done within 0.5 s"]
-        assert call.outcome == Outcome(Ending.TIMED_OUT, reason="0.5 s")
+        assert call.outcome == CallOutcome(Ending.TIMED_OUT, reason="0.5 s")
 
     @pytest.mark.parametrize(
         ("outcomes", "status"),
         [
             ([], 0),
-            ([Outcome(Ending.DONE)], 0),
-            ([Outcome(Ending.DONE, 1), Outcome(Ending.DONE, 7), Outcome(Ending.DONE)], 7),
-            ([Outcome(Ending.DONE, 255), Outcome(Ending.TIMED_OUT)], 124),
-            ([Outcome(Ending.TIMED_OUT), Outcome(Ending.UNREACHABLE), Outcome(Ending.DONE, 255)], 3),
+            ([CallOutcome(Ending.DONE)], 0),
+            ([CallOutcome(Ending.DONE, 1), CallOutcome(Ending.DONE, 7), CallOutcome(Ending.DONE)], 7),
+            ([CallOutcome(Ending.DONE, 255), CallOutcome(Ending.TIMED_OUT)], 124),
+            ([CallOutcome(Ending.TIMED_OUT), CallOutcome(Ending.UNREACHABLE), CallOutcome(Ending.DONE, 255)], 3),
         ],
     )
-    def test_the_worst(self, outcomes: Sequence[Outcome], status: int) -> None:
+    def test_the_worst(self, outcomes: Sequence[CallOutcome], status: int) -> None:
         assert exit_status(outcomes) == status
 
 
@@ -314,18 +314,18 @@ class TestSockets:
             sockets = Sockets(directory)
             with pytest.raises(TransportError, match="is not a directory of this user alone"):
                 sockets.prepare()
-            way = reach(node(), SETTINGS)
-            assert OpenWays(sockets).use(way) == way
+            way = route_to(node(), SETTINGS)
+            assert OpenConnections(sockets).use(way) == way
 
     def test_names(self, tmp_path: Path) -> None:
         """A socket is for one command line and address; how long a connection may take does not matter."""
-        sockets = OpenWays(Sockets(tmp_path))
-        path = sockets.path(reach(node(), SETTINGS))
-        assert path == sockets.path(reach(node(), SshSettings(SETTINGS.command, connect_timeout=99)))
+        sockets = OpenConnections(Sockets(tmp_path))
+        path = sockets.path(route_to(node(), SETTINGS))
+        assert path == sockets.path(route_to(node(), SshSettings(SETTINGS.command, connect_timeout=99)))
         others = {
-            sockets.path(reach(node(address="other"), SETTINGS)),
-            sockets.path(reach(node("ssh://me@192.168.1.20"), SETTINGS)),
-            sockets.path(reach(node(), SshSettings(("ssh",)))),
+            sockets.path(route_to(node(address="other"), SETTINGS)),
+            sockets.path(route_to(node("ssh://me@192.168.1.20"), SETTINGS)),
+            sockets.path(route_to(node(), SshSettings(("ssh",)))),
         }
         assert len(others | {path}) == 4
 
