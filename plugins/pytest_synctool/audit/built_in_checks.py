@@ -1,4 +1,4 @@
-"""The checks of the compliance suite, for runs without pytest: the same entries under the same comparisons."""
+"""The checks of the compliance suite for runs without pytest: the same entries, the same comparisons."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ def checks(
     tasks: bool = False,
     always: Sequence[tuple[Entry, Command]] = (),
 ) -> list[Check]:
-    """The checks of a node with these entries: of all, or of the destinations in `single` alone.
+    """Return the checks of a node with these entries: of all, or only of the destinations in `single`.
 
-    With `tasks` those are among them; `always` are commands that are run in any case, and what stands for them.
+    With `tasks` the checks of tasks are included. `always` are commands that every repair runs, each with the entry
+    that stands for it.
     """
     chosen = [entry for entry in entries if not single or entry.destination in single]
-    found = [Check(entry, _same) for entry in chosen if entry.tree is not Tree.TASKS]
-    found += [Check(entry, _not_owed, command) for entry in chosen for command in commands_of(entry)]
+    made = [Check(entry, _same) for entry in chosen if entry.tree is not Tree.TASKS]
+    made += [Check(entry, _not_owed, command) for entry in chosen for command in commands_of(entry)]
     if tasks:
-        found += [Check(entry, _never, task(entry)) for entry in chosen if entry.tree is Tree.TASKS]
-    return found + [Check(entry, _never, command) for entry, command in always]
+        made += [Check(entry, _never, task(entry)) for entry in chosen if entry.tree is Tree.TASKS]
+    return made + [Check(entry, _never, command) for entry, command in always]
 
 
 def _same(entry: Entry, actual: FileState | Absent) -> list[Change]:
@@ -41,5 +42,5 @@ def _not_owed(entry: Entry, actual: FileState | Absent) -> list[Change]:
 
 
 def _never(entry: Entry, actual: FileState | Absent) -> list[Change]:
-    """What is run is not compared."""
+    """Refuse to compare: a command of this kind is run."""
     raise AssertionError(f"{entry.source.shown} was to be compared with {actual}")

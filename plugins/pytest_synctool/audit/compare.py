@@ -1,4 +1,4 @@
-"""Expected against actual state: what differs, in words an administrator reads at a glance."""
+"""Comparison of expected and actual states, in words that an administrator reads at a glance."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pytest_synctool.model import ABSENT, Absent, Change, FileState, Kind
 
 
 def compare(expected: FileState, actual: FileState | Absent) -> list[Change]:
-    """The differences between the expected state and what was found; empty when they agree.
+    """Return the differences between the expected and the actual state; empty when they agree.
 
-    Compared are type, then size, and MD5 only where sizes agree; link target; owner and group by name, or by number
-    where a name is unknown on either side; the permission bits. Nothing else is compared where the type differs.
+    The type is compared first. If it agrees, these are compared: the size, and MD5 only where sizes agree; the link
+    target; owner and group by name, or by number where a name is unknown on either side; the permission bits.
     """
     if actual is ABSENT:
         return [Change("missing", expected.kind.value, "nothing")]
@@ -53,13 +53,13 @@ def _same(expected_name: str | None, actual_name: str | None, expected_id: int, 
 
 
 def compare_owed(actual: FileState | Absent) -> list[Change]:
-    """The difference for a command that a node still owes; empty when it does not. `actual` is its note there."""
+    """Return the difference for a command that a node owes; empty if it owes none. `actual` is the journal's file."""
     return [] if actual is ABSENT else [Change("owed", "nothing", "a command that has not run since a change")]
 
 
 def compare_absent(actual: FileState | Absent) -> list[Change]:
-    """The difference for a path that must not exist; empty when there is nothing."""
+    """Return the difference for a path that must not exist; empty if it does not."""
     if actual is ABSENT:
         return []
-    found = actual.kind.value + (" (directories are never deleted)" if actual.kind is Kind.DIRECTORY else "")
-    return [Change("must not exist", "nothing", found)]
+    shown = actual.kind.value + (" (directories are never deleted)" if actual.kind is Kind.DIRECTORY else "")
+    return [Change("must not exist", "nothing", shown)]

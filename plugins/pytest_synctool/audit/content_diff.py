@@ -1,4 +1,4 @@
-"""Contents of files on nodes, compared with the master's by the configuration's diff_cmd."""
+"""Differences in contents between sources and files on nodes, made by the configuration's diff_cmd."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pytest_synctool.model import FileState, Kind, Outcome
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.secrecy import secret
 
-# In bytes. Of a file that is larger, or beyond so many of a node, reports have no diff: many nodes may differ.
+# Bytes. Larger files, and files beyond this total of a node, get no diff in reports: many nodes may differ.
 LARGEST_FILE: Final = 128 << 10
 _MOST_OF_A_NODE: Final = 2 << 20
 LARGEST_DIFF: Final = 64 << 10
@@ -31,43 +31,46 @@ _MOST_REMEMBERED: Final = 500
 def copies(
     transport: Transport, entries: Sequence[Entry], deadline: float, *, everything: bool = False
 ) -> dict[bytes, fetch.Copy]:
-    """What a node has for entries, by the path that is looked at; with `everything` secrets too.
+    """Fetch the files of entries from a node; return the copies by path. With `everything`, non-public contents too.
 
     Raises TransportError and RemoteError.
     """
     requests = [_request(entry, everything=everything) for entry in entries]
     nonce = random.token_hex(16).encode("ascii")
-    found: dict[bytes, fetch.Copy] = {}
+    fetched: dict[bytes, fetch.Copy] = {}
     parts = [requests] if transport.script_limit is None else [[request] for request in requests]
     for part in parts:
         answer = transport.run(fetch.script(part, nonce), deadline)
-        found.update(fetch.parse(part, nonce, answer.stdout))
-    return found
+        fetched.update(fetch.parse(part, nonce, answer.stdout))
+    return fetched
 
 
-def _request(entry: Entry, *, everything: bool) -> fetch.Request:
-    """What to ask a node for. What attributes.yaml or the master's file say is secret does not leave the node."""
+def _request(entry: Entry, *, everything: bool) -> fetch.FetchRequest:
+    """Return the request for an entry.
+
+    Contents that attributes.yaml or the source's mode keep secret stay on the node.
+    """
     expected = entry.expected
     if expected.kind is not Kind.FILE:
-        return fetch.Request(entry.looked_at, content=False)
+        return fetch.FetchRequest(entry.looked_at, content=False)
     wanted = everything or secret(entry, expected, expected) is None
-    return fetch.Request(entry.looked_at, expected.size, expected.md5, content=wanted, secrets=everything)
+    return fetch.FetchRequest(entry.looked_at, expected.size, expected.md5, content=wanted, secrets=everything)
 
 
 @dataclass(frozen=True)
 class Comparer:
-    """Compares by a command such as `diff -u`, which may take `timeout` seconds."""
+    """A comparison by a command such as `diff -u`, which may take `timeout` seconds."""
 
     command: Sequence[str]
     timeout: float
 
     def verdict(self, entry: Entry, copy: fetch.Copy, *, secrets: bool) -> Verdict:
-        """All that there is to say of a node's copy."""
-        found = judge(entry, entry.expected, copy, secrets=secrets)
-        return found if not isinstance(found, Contents) else found.before + self.contents(entry, found.theirs)
+        """Return everything there is to report about a node's copy of a file."""
+        judged = judge(entry, entry.expected, copy, secrets=secrets)
+        return judged if not isinstance(judged, Contents) else judged.before + self.contents(entry, judged.theirs)
 
     def contents(self, entry: Entry, theirs: bytes) -> Verdict:
-        """What differs between the source of an entry and other contents."""
+        """Return the differences between the source of an entry and other contents."""
         try:
             ours = _read(os.path.join(entry.source.masterdir, entry.source.relative))
             if is_binary(ours) or is_binary(theirs):
@@ -93,36 +96,38 @@ class Comparer:
             except subprocess.TimeoutExpired:
                 return Verdict(errors=(f"'{self.command[0]}' has not ended within {self.timeout:g} s",))
         if done.returncode not in (0, 1):
-            # Not what it says: that may be anything.
+            # The command's own words may be anything, so they are not shown.
             return Verdict(errors=(f"'{' '.join(self.command)}' failed with status {done.returncode}",))
         return Verdict(as_lines(done.stdout, names))
 
 
 @dataclass
 class Shown:
-    """What reports have of contents: the diff, or in `reason` why there is none."""
+    """The diff of a file for reports, or the `reason` why there is none."""
 
     diff: str = ""
     reason: str = ""
 
     def of(self, outcome: Outcome) -> Outcome:
-        """The outcome with it."""
+        """Return the outcome with the diff, or the reason, added."""
         more = (f"contents: not shown, {self.reason}",) if self.reason else ()
         return replace(outcome, diff=self.diff, details=(*outcome.details, *more))
 
 
 @dataclass
 class ContentDiffs:
-    """Diffs for reports, from any thread; the same change on many nodes is compared once."""
+    """Diffs for reports, usable from any thread. The same change on many nodes is compared once."""
 
     comparer: Comparer
     deadline: float
     _known: dict[tuple[bytes, bytes], Shown] = field(default_factory=dict)
 
     def of(self, transport: Transport, differing: Mapping[Entry, FileState]) -> dict[Entry, Shown]:
-        """What may be shown of files whose contents differ, none of them secret; each with its state on the node.
+        """Return the diffs of files whose contents differ, by entry. None of the entries is secret.
 
-        Never raises for what the node does: what differs is known without.
+        Each has its actual state.
+
+        Never raises for anything that the node does: the drift itself is known without a diff.
         """
         shown: dict[Entry, Shown] = {}
         wanted: list[Entry] = []
@@ -137,10 +142,10 @@ class ContentDiffs:
         if not wanted:
             return shown
         try:
-            found = copies(transport, wanted, self.deadline)
+            fetched = copies(transport, wanted, self.deadline)
         except (TransportError, RemoteError) as error:
             return shown | {entry: Shown(reason=str(error)) for entry in wanted}
-        return shown | {entry: self._shown(entry, found[entry.looked_at]) for entry in wanted}
+        return shown | {entry: self._shown(entry, fetched[entry.looked_at]) for entry in wanted}
 
     def _shown(self, entry: Entry, copy: fetch.Copy) -> Shown:
         if copy.content is None or copy.complaint:
@@ -157,7 +162,7 @@ class ContentDiffs:
 
 
 def _capped(text: str) -> str:
-    """At most LARGEST_DIFF bytes of whole lines, and how many are left out."""
+    """Return whole lines of at most LARGEST_DIFF bytes, and the number of omitted lines."""
     encoded = text.encode("utf-8")
     if len(encoded) <= LARGEST_DIFF:
         return text
@@ -171,7 +176,10 @@ def _read(path: bytes) -> bytes:
 
 
 def _write(path: bytes, content: bytes) -> None:
-    """A file that nobody else can read, without a time that could make equal differences look different."""
+    """Write a file that nobody else can read.
+
+    Its time is always 0: a time could make equal differences look different.
+    """
     Path(os.fsdecode(path)).parent.mkdir(parents=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)

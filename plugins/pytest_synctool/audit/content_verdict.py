@@ -1,4 +1,4 @@
-"""What differs between the master's source of a file and a node's copy, in lines. No input or output."""
+"""Differences between the source of a file and a node's copy, as lines. No input or output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_synctool.repository.secrecy import CONTENTS, secret, tells_of_conten
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What there is to say of files on a node: the differences, and in `errors` what could not be looked at."""
+    """A report on files of nodes: the differences, and in `errors` the files that could not be compared."""
 
     lines: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
@@ -26,16 +26,16 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Two contents that have to be compared line by line, with what is said before that."""
+    """Contents that have to be compared line by line, and the differences known before that."""
 
     before: Verdict
     theirs: bytes
 
 
 def judge(entry: Entry, expected: FileState, copy: Copy, *, secrets: bool) -> Verdict | Contents:
-    """What can be said of a node's copy without its lines, or what their comparison needs.
+    """Return the report on a node's copy, or the contents if they must be compared line by line first.
 
-    With `secrets` contents are shown whatever they are.
+    With `secrets`, non-public contents are shown too.
     """
     path = printable(entry.destination)
     actual = copy.state
@@ -47,19 +47,19 @@ def judge(entry: Entry, expected: FileState, copy: Copy, *, secrets: bool) -> Ve
     if [change.what for change in changes] == ["type"]:
         return Verdict((f"{path} is a {actual.kind.value}, {entry.source.shown} is a {expected.kind.value}",))
     hidden = None if secrets else secret(entry, expected, actual)
-    said = Verdict(tuple(f"{path}: {_in_words(c, hidden)}" for c in changes if c.what not in CONTENTS))
+    differences = Verdict(tuple(f"{path}: {_in_words(c, hidden)}" for c in changes if c.what not in CONTENTS))
     if not tells_of_contents(changes):
-        return said
+        return differences
     if hidden is not None:
         line = f"{path} differs; its contents are not shown, since {hidden} (--show-sensitive shows them)"
-        return said + Verdict((line,))
+        return differences + Verdict((line,))
     if max(expected.size, actual.size) > LIMIT or len(copy.content or b"") > LIMIT:
         sizes = f"{expected.size:,} bytes here, {actual.size:,} there"
-        return said + Verdict((f"{path} differs; {sizes}: more than {LIMIT:,} are not shown",))
+        return differences + Verdict((f"{path} differs; {sizes}: more than {LIMIT:,} are not shown",))
     if copy.complaint or copy.content is None:
         reason = copy.complaint or "it changed while it was looked at"
-        return said + Verdict(errors=(f"{path} could not be read: {reason}",))
-    return Contents(said, copy.content)
+        return differences + Verdict(errors=(f"{path} could not be read: {reason}",))
+    return Contents(differences, copy.content)
 
 
 def _in_words(change: Change, hidden: str | None) -> str:
@@ -69,12 +69,12 @@ def _in_words(change: Change, hidden: str | None) -> str:
 
 
 def is_binary(content: bytes) -> bool:
-    """Whether there are no lines in it to compare."""
+    """Return True if contents have no lines that could be compared."""
     return b"\0" in content
 
 
 def as_lines(output: bytes, names: Sequence[bytes]) -> tuple[str, ...]:
-    """The output of a diff for people. Tabs stay; the times behind the names of the two files say nothing."""
+    """Return the output of a diff as printable lines. Tabs stay; the times after the two file names are removed."""
     lines = []
     for line in output.split(b"\n"):
         for name in names:
@@ -85,9 +85,9 @@ def as_lines(output: bytes, names: Sequence[bytes]) -> tuple[str, ...]:
 
 
 def grouped(verdicts: Iterable[tuple[str, Verdict]]) -> list[tuple[tuple[str, ...], list[str]]]:
-    """The lines that nodes have in common, with the nodes: those of most nodes first, else in the order of nodes."""
-    found: dict[tuple[str, ...], list[str]] = {}
+    """Group nodes by equal lines: the lines of most nodes first, else in the order of the nodes."""
+    groups: dict[tuple[str, ...], list[str]] = {}
     for name, verdict in verdicts:
         if verdict.lines:
-            found.setdefault(verdict.lines, []).append(name)
-    return sorted(found.items(), key=lambda pair: -len(pair[1]))
+            groups.setdefault(verdict.lines, []).append(name)
+    return sorted(groups.items(), key=lambda pair: -len(pair[1]))

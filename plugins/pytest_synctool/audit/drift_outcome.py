@@ -1,4 +1,4 @@
-"""Differences as the outcome of a test, in words. No input or output."""
+"""Outcomes for differences, in words. No input or output."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pytest_synctool.repository.secrecy import HIDDEN, without_contents
 
 
 def drift(entry: Entry, changes: Sequence[Change], hidden: str | None = None) -> Outcome:
-    """The outcome for differences: one line that names them, below it what was expected and found, and why.
+    """Return the outcome for differences. Its message names them; its details have both states and the source.
 
-    `hidden` says why nothing may be told of contents, if so.
+    `hidden` is the reason why contents must not be shown, if so.
     """
     changes = without_contents(changes) if hidden else changes
     details = [
@@ -31,6 +31,6 @@ def drift(entry: Entry, changes: Sequence[Change], hidden: str | None = None) ->
 
 
 def finding(changes: Sequence[Change]) -> str:
-    """`file size mismatch, mode mismatch`: the differences in one line."""
+    """Return the differences in one line: `file size mismatch, mode mismatch`."""
     plain = ("missing", "must not exist", "owed")
     return ", ".join(c.what if c.what in plain else f"{c.what} mismatch" for c in changes)

@@ -1,7 +1,7 @@
-"""Contents of files on a node: the script that sends them behind the answer of a probe, and the reader of both.
+"""Contents of files on a node: the script that sends them after the answer of a probe, and the parser of both.
 
-A file that is the same as the master's is not sent, nor one that is too large, nor, unless that is asked for, one that
-not everybody on the node may read: what is secret stays there. Pure on both ends: this module contacts nobody.
+A file that equals its source is not sent, nor a file that is too large. A file that not everybody on the node may read
+is sent only on request. This module contacts nobody.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from pytest_synctool.common.wording import printable
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import Actual
 
-# In bytes: a difference of more would not be read, and the contents for all nodes at work have room in memory.
+# Bytes. Nobody reads a longer difference, and the contents of all nodes at work must fit in memory.
 LIMIT: Final = 4 << 20
 
-# NUMBER SECRETS SIZE MD5 PATH. Standard output is descriptor 3 since the probe's own beginning.
+# NUMBER SECRETS SIZE MD5 PATH. The probe has made standard output descriptor 3.
 _SEND: Final = rb"""
 send() {
   [ -f "$5" ] && [ ! -L "$5" ] || return 0
-  found=$(stat -c '%s %a' -- "$5") || return 0
-  [ "${found% *}" -le LIMIT ] || return 0
-  case $2:$found in yes:*|*[4567]) ;; *) return 0 ;; esac
-  [ "${found% *}" != "$3" ] || case $(md5sum <"$5") in "$4 "*) return 0 ;; esac
+  status=$(stat -c '%s %a' -- "$5") || return 0
+  [ "${status% *}" -le LIMIT ] || return 0
+  case $2:$status in yes:*|*[4567]) ;; *) return 0 ;; esac
+  [ "${status% *}" != "$3" ] || case $(md5sum <"$5") in "$4 "*) return 0 ;; esac
   printf '\nNONCE begin %s\n' "$1"
   e=$(head -c MORE -- "$5" 2>&1 >&3)
   printf '\nNONCE end %s\n' "${e##*"$nl"}"
@@ -35,10 +35,10 @@ send() {
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A path to look at. With `content` that is sent, unless it is a file of this size (bytes) and MD5 (32 hex digits).
+class FetchRequest:
+    """A path to probe. With `content` its contents are sent unless size (bytes) and MD5 (32 hex digits) are these.
 
-    With `secrets` it is sent whoever may read it on the node.
+    With `secrets` the contents are sent even if not everybody on the node may read them.
     """
 
     path: bytes
@@ -50,15 +50,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """What a node has under a path. `content` is None where it was not sent; `complaint` says why it was not whole."""
+    """A path on a node. `content` is None where it was not sent; `complaint` is the reason why it is incomplete."""
 
     state: Actual
     content: bytes | None = None
     complaint: str = ""
 
 
-def script(requests: Sequence[Request], nonce: bytes) -> bytes:
-    """The shell text that answers for these paths; `nonce` are letters that no file can be expected to hold."""
+def script(requests: Sequence[FetchRequest], nonce: bytes) -> bytes:
+    """Return the shell text that answers for these paths. `nonce` are letters that no file can be expected to hold."""
     lines = [probe.script([probe.Request(r.path, r.size) for r in requests]), _SEND.replace(b"NONCE", nonce)]
     for number, request in enumerate(requests):
         if not request.content:
@@ -70,8 +70,8 @@ def script(requests: Sequence[Request], nonce: bytes) -> bytes:
     return b"\n".join(lines)
 
 
-def parse(requests: Sequence[Request], nonce: bytes, answer: bytes) -> Mapping[bytes, Copy]:
-    """What a node answered, for every path. Raises RemoteError if the answer is not whole."""
+def parse(requests: Sequence[FetchRequest], nonce: bytes, answer: bytes) -> Mapping[bytes, Copy]:
+    """Parse a node's answer into a copy for every path. Raises RemoteError if the answer is incomplete."""
     looked_at, *sent = answer.split(b"\n" + nonce + b" ")
     states = probe.parse([probe.Request(r.path, r.size) for r in requests], looked_at + b"\n")
     if not sent or sent[-1] != b"done\n" or len(sent) % 2 == 0:

@@ -1,8 +1,8 @@
-"""The probe: one shell script that looks at every managed path of a node, and the reader of its answer.
+"""The probe: one shell script that looks at every managed path of a node, and the parser of its answer.
 
-The script needs a POSIX shell and the stat, readlink, md5sum and xargs of GNU coreutils/findutils or BusyBox. It
-writes nothing on the node, and does not use /dev/null, which in an image without devices would be made as a file.
-Pure on both ends: this module contacts nobody.
+The script needs a POSIX shell and the stat, readlink, md5sum and xargs of GNU coreutils/findutils or BusyBox. It writes
+nothing on the node. It does not use /dev/null, because an image without devices would get a file of that name. This
+module contacts nobody.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Unknown
 from pytest_synctool.repository.source import kind_of
 
-# Bounds of one stat command: far below what any system's command line can hold, and its list of arguments.
+# Bounds of one stat command: far below the limits of any system's command line.
 _CHUNK_PATHS: Final = 500
 _CHUNK_BYTES: Final = 60_000
 
@@ -58,14 +58,14 @@ digest() {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A path to look at. Its content is read only if it is a regular file of `size` bytes; never for None."""
+    """A path to probe. Its contents are read only if it is a regular file of `size` bytes; never if that is None."""
 
     path: bytes
     size: int | None = None
 
 
 def script(requests: Sequence[Request]) -> bytes:
-    """The shell text that answers for these paths."""
+    """Return the shell text that answers for these paths."""
     lines = [_PROLOGUE, b"echo " + _BEGIN]
     for chunk in _chunks(requests):
         lines.append(b"look " + b" ".join(quote(r.path) for r in chunk))
@@ -96,7 +96,10 @@ def _chunks(requests: Iterable[Request]) -> Iterator[list[Request]]:
 
 
 def split(requests: Sequence[Request], limit: int | None) -> Iterator[Sequence[Request]]:
-    """Parts whose scripts stay below `limit` bytes, for connections that carry a script as an argument."""
+    """Split requests into parts whose scripts stay below `limit` bytes.
+
+    Some connections pass a script as an argument.
+    """
     if limit is None:
         yield requests
         return
@@ -115,19 +118,19 @@ def split(requests: Sequence[Request], limit: int | None) -> Iterator[Sequence[R
 
 
 _MD5_LINE = re.compile(rb"\\?([0-9a-f]{32}) [ *](.*)", re.DOTALL)
-# GNU md5sum starts a line with a backslash if it has escaped the name in it.
+# GNU md5sum begins a line with a backslash if it escaped the name.
 _ESCAPED = re.compile(rb"\\(.)")
 _ESCAPES: Final = {b"n": b"\n", b"r": b"\r"}
-# No source has such a target (the repository refuses it), so it always differs from the expected one.
+# The repository refuses a source with such a target, so this one always differs from the expected one.
 _ODD_TARGET: Final = b"(a name with a newline in it)\n"
 _ABSENT_REASONS: Final = (b"No such file or directory", b"Not a directory")
 
 
 def parse(requests: Sequence[Request], answer: bytes) -> dict[bytes, Actual]:
-    """What a node answered, one state for every requested path.
+    """Parse a node's answer into one state for every requested path.
 
-    Raises RemoteError if the answer is not whole. A path that the node could not look at, or whose content it
-    could not read, is Unknown.
+    Raises RemoteError if the answer is incomplete. A path that the node could not look at, or whose contents it could
+    not read, is Unknown.
     """
     reader = _Reader()
     lines = answer.split(b"\n")
@@ -148,7 +151,7 @@ def _excerpt(answer: bytes) -> str:
 
 
 class _Looks(NamedTuple):
-    """A FileState without what is in the file or link."""
+    """A FileState without contents and link target."""
 
     kind: Kind
     mode: int
@@ -161,7 +164,7 @@ class _Looks(NamedTuple):
 
 class _Reader:
     def __init__(self) -> None:
-        self.found: dict[bytes, _Looks] = {}
+        self.looks: dict[bytes, _Looks] = {}
         self.digests: dict[bytes, str] = {}
         self.targets: dict[bytes, bytes] = {}
         self.unread_links: set[bytes] = set()
@@ -171,7 +174,7 @@ class _Reader:
         self._link = b""
 
     def line(self, line: bytes) -> None:
-        """Take up one line of the answer."""
+        """Parse one line of the answer."""
         if line.startswith(b"s:"):
             self._state(line)
         elif line.startswith(b"l:"):
@@ -196,7 +199,7 @@ class _Reader:
         try:
             _, mode, size, uid, gid, owner, group, name = line.split(b":", 7)
             bits = int(mode, 16)
-            self.found[name] = _Looks(
+            self.looks[name] = _Looks(
                 kind=kind_of(bits),
                 mode=bits & 0o7777,
                 size=int(size),
@@ -209,9 +212,12 @@ class _Reader:
             raise RemoteError(f"cannot parse a line of the node's answer: {printable(line)}") from error
 
     def states(self, requests: Sequence[Request]) -> dict[bytes, Actual]:
-        """One state for each request; the node's complaints come in the order of the paths they are about."""
+        """Return one state for each request.
+
+        The node's complaints come in the order of the paths that they are about.
+        """
         states: dict[bytes, Actual] = {}
-        missing = [r.path for r in requests if r.path not in self.found]
+        missing = [r.path for r in requests if r.path not in self.looks]
         noise = f" ({printable(self.noise[0])})" if self.noise else ""
         reasons = _reasons(self.stat_errors, missing, "changed while it was looked at" + noise)
         unread = [r.path for r in requests if self._wants_digest(r) and r.path not in self.digests]
@@ -224,11 +230,11 @@ class _Reader:
             elif path in unread_reasons:
                 states[path] = Unknown(unread_reasons[path])
             else:
-                states[path] = self._complete(path, self.found[path])
+                states[path] = self._complete(path, self.looks[path])
         return states
 
     def _wants_digest(self, request: Request) -> bool:
-        state = self.found.get(request.path)
+        state = self.looks.get(request.path)
         return state is not None and state.kind is Kind.FILE and state.size == request.size
 
     def _complete(self, path: bytes, looks: _Looks) -> Actual:
@@ -241,7 +247,7 @@ class _Reader:
 
 
 def _reasons(complaints: Sequence[bytes], paths: Sequence[bytes], otherwise: str) -> dict[bytes, str]:
-    """The reason for each path, the last part of its complaint; `otherwise` where they do not pair up."""
+    """Return the last part of each path's complaint; `otherwise` where complaints and paths do not pair up."""
     if len(complaints) != len(paths):
         return dict.fromkeys(paths, otherwise)
     return {path: printable(complaint.rpartition(b": ")[2]) for path, complaint in zip(paths, complaints, strict=True)}

@@ -10,7 +10,7 @@ from ClusterShell.NodeSet import NodeSet
 from ClusterShell.Propagation import RouteResolvingError
 from ClusterShell.Task import Task
 from ClusterShell.Topology import TopologyError
-from ClusterShell.Worker.GatewayWorker import TreeWorker
+from ClusterShell.Worker.Tree import TreeWorker
 
 from pytest_synctool.connection.ssh import last_word
 from pytest_synctool.errors import ConfigError

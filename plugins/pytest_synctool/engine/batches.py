@@ -1,4 +1,4 @@
-"""A repair in batches: which nodes are repaired together, and when no other batch may begin. Pure."""
+"""Batches of a repair: the nodes that are repaired together, and the rule that stops the next batch. Pure."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _SIZE = re.compile(r"([1-9][0-9]{0,8})(%?)")
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a batch is: a number of nodes, or a percentage of all."""
+    """The size of a batch: a number of nodes, or a percentage of all."""
 
     number: int
     percent: bool = False
 
     def of(self, total: int) -> int:
-        """The number of nodes, at least 1; a percentage is rounded down."""
+        """Return the number of nodes, at least 1; a percentage is rounded down."""
         return max(1, total * self.number // 100) if self.percent else self.number
 
 
 def size(text: str) -> Size:
-    """A size as --batch takes it: `10` or `25%`. Raises ValueError, saying what was expected."""
+    """Parse a size as --batch takes it: `10` or `25%`. Raises ValueError with the expected form."""
     match = _SIZE.fullmatch(text)
     if match is None or (match[2] and int(match[1]) > 100):
         raise ValueError(f"expected a number of nodes from 1, or a percentage from 1% to 100%, not {text!r}")
@@ -32,15 +32,15 @@ def size(text: str) -> Size:
 
 
 def split(nodes: Sequence[str], number: int) -> list[Sequence[str]]:
-    """The nodes in their order, `number` (1 or more) in each batch; the last may have fewer."""
+    """Split nodes, in their order, into batches of `number` (1 or more); the last one may be smaller."""
     return [nodes[start : start + number] for start in range(0, len(nodes), number)]
 
 
 @dataclass
 class Batches:
-    """The batches of a run and what became of their nodes. `allowed` nodes may fail in all; one more stops the run.
+    """The batches of a run and the results of their nodes. `allowed` nodes may fail in all; one more stops the run.
 
-    A node of an earlier batch that was never told to have ended well counts as failed.
+    A node of an earlier batch counts as failed unless ended() has reported it as well.
     """
 
     batches: Sequence[Sequence[str]]
@@ -52,16 +52,19 @@ class Batches:
         self._number = {node: number for number, nodes in enumerate(self.batches) for node in nodes}
 
     def together(self, node: str, other: str) -> bool:
-        """Whether two nodes are of the same batch."""
+        """Return True if two nodes are in the same batch."""
         return self._number[node] == self._number[other]
 
     def ended(self, node: str, *, well: bool) -> None:
-        """Take up how the repair of a node ended."""
+        """Record the end of a node's repair."""
         if well:
             self._well.add(node)
 
     def refusal(self, node: str) -> str | None:
-        """Why the batch of a node may not begin, or None if it may. Once refused, no later batch begins either."""
+        """Return the reason why the batch of a node may not begin, or None.
+
+        After one refusal no later batch begins either.
+        """
         number = self._number[node]
         if self._stopped is None and number:
             before = self.batches[:number]

@@ -1,7 +1,7 @@
-"""Many nodes at once: sessions run in bounded threads, ahead of the tests that ask for their results.
+"""Work on many nodes at once: sessions run in a bounded number of threads, ahead of the tests that want results.
 
-A node that keeps silent does not hold up others: after a while it does not count among those that are worked on, so
-that the next one can begin. Not while this machine has no time to spare: then it may be this machine that is slow.
+A silent node does not block others: after a while it no longer counts as at work, so the next node can begin. This does
+not happen while this machine is busy: then the machine may be the slow one.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Value = TypeVar("Value")
 
 PATIENCE: Final = 2.0  # seconds
 _MOST_LATE: Final = 1_000
-_USUAL: Final = 3.0  # so many times as long as others took, a node may be silent
-_WEIGHT: Final = 0.1  # of the last node, in what others took
+_USUAL: Final = 3.0  # a node may be silent this many times as long as others took
+_WEIGHT: Final = 0.1  # weight of the last node in the time that others took
 
 
 class Turn:
-    """A node's turn: it counts among those under way but for the time between being late and having answered()."""
+    """The turn of a node. It counts as at work except while it is late, until answered()."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
@@ -34,12 +34,12 @@ class Turn:
         self.is_late = False
 
     def answered(self) -> None:
-        """Say that the node has answered. If it was late, this waits until there is a place for it."""
+        """Record that the node has answered. If it was late, wait until a place is free."""
         self._places.answered(self)
 
 
 class Places:
-    """How many nodes may be under way: at most `limit`, beside those that are late."""
+    """The places for nodes at work: at most `limit`, not counting nodes that are late."""
 
     def __init__(self, limit: int) -> None:
         self.most = possible(limit + _MOST_LATE)
@@ -47,10 +47,10 @@ class Places:
         self._free_for_late = self._most_late = self.most - self._free
         self._changed = threading.Condition()
         self._usual = 0.0  # seconds until an answer
-        self._silent: deque[Turn] = deque()  # by when they began
+        self._silent: deque[Turn] = deque()  # keyed by the time they began
 
     def begin(self) -> Turn | None:
-        """A turn, if there is a place."""
+        """Return a turn, or None if no place is free."""
         with self._changed:
             if self._free <= 0:
                 return None
@@ -60,7 +60,7 @@ class Places:
             return turn
 
     def answered(self, turn: Turn) -> None:
-        """See Turn."""
+        """Record an answer; see Turn."""
         with self._changed:
             if turn.is_silent:
                 turn.is_silent = False
@@ -72,7 +72,7 @@ class Places:
                 self._late_no_more(turn)
 
     def end(self, turn: Turn) -> None:
-        """Give a place back."""
+        """Free the place of a turn."""
         with self._changed:
             turn.is_silent = False
             if turn.is_late:
@@ -87,13 +87,14 @@ class Places:
 
     @property
     def late(self) -> int:
-        """How many turns are late."""
+        """Return the number of late turns."""
         return self._most_late - self._free_for_late
 
     def free_late(self, patience: float) -> None:
-        """Let others have the places of turns that have been silent for too long.
+        """Free the places of turns that have been silent for too long.
 
-        That is `patience` seconds at first, and less the more are: a whole rack that is down is found out soon.
+        That is `patience` seconds at first, and less the more turns are late, so a whole rack that is down is found
+        soon.
         """
         with self._changed:
             latest = time.monotonic() - max(patience / (1 + self.late / self._limit), _USUAL * self._usual)
@@ -109,9 +110,9 @@ class Places:
 
 
 class Fanout(Generic[Key, Value]):
-    """Runs `work(key, turn)` for announced keys in threads and hands each result out once.
+    """A pool that runs `work(key, turn)` for announced keys in threads and returns each result once.
 
-    At most `limit` are under way, beside those that were silent for `patience` seconds.
+    At most `limit` keys are at work, not counting those that have been silent for `patience` seconds.
     """
 
     def __init__(self, work: Callable[[Key, Turn], Value], limit: int, patience: float = PATIENCE) -> None:
@@ -127,7 +128,7 @@ class Fanout(Generic[Key, Value]):
         self._watch.start()
 
     def announce(self, keys: Iterable[Key]) -> None:
-        """Start work on keys that will be asked for soon; those under way already are left alone.
+        """Start work on keys whose results will be asked for soon. Keys already at work stay as they are.
 
         Raises RuntimeError after close().
         """
@@ -140,7 +141,7 @@ class Fanout(Generic[Key, Value]):
         self._start()
 
     def next_done(self, keys: Sequence[Key], timeout: float | None = None) -> Key | None:
-        """The first of these announced keys whose work is over; waits for one, for so many seconds or without end."""
+        """Return the first announced key whose work has ended; wait for one, for some seconds or without end."""
         futures = {key: self._futures[key] for key in keys}
         over = (key for key, future in futures.items() if future.done())
         if (key := next(over, None)) is not None:
@@ -150,18 +151,18 @@ class Fanout(Generic[Key, Value]):
 
     @property
     def late(self) -> int:
-        """How many are under way that do not count."""
+        """Return the number of keys at work that are late."""
         return self._places.late
 
     def result(self, key: Key) -> Value:
-        """The result for a key, waiting for it; raises what the work raised."""
+        """Return the result for a key, waiting for it; raises what the work raised."""
         self.announce((key,))
         result = self._futures[key].result()
-        del self._futures[key]  # not before: an interrupted wait must not lose it
+        del self._futures[key]  # not earlier: an interrupted wait must not lose it
         return result
 
     def close(self) -> None:
-        """Drop what has not been started; returns when what has been started is over."""
+        """Cancel the keys that have not started; return when the started ones have ended."""
         self._closed.set()
         with self._starting:
             for _, future in self._waiting:
@@ -171,7 +172,7 @@ class Fanout(Generic[Key, Value]):
         self._pool.shutdown(wait=True)
 
     def unclaimed(self) -> Iterator[tuple[Key, Value]]:
-        """After close(), the results that nobody has asked for."""
+        """Return the results that nobody has asked for. Call it after close()."""
         for key, future in self._futures.items():
             if not future.cancelled() and future.exception() is None:
                 yield key, future.result()

@@ -1,4 +1,4 @@
-"""What a repair leaves alone, because putting it right would change what a waiver accepts."""
+"""Drift that a repair leaves alone, because repairing it would change drift that a waiver accepts."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pytest_synctool.repository.source import parents
 
 
 def below_missing(missing: Iterable[bytes], waived: Mapping[bytes, str]) -> dict[bytes, str]:
-    """Why missing destinations stay so: a directory above is missing as well, under a waiver.
+    """Return the reason for each destination that stays missing: a directory above it is missing under a waiver.
 
-    `waived` has the directories that are missing under one, with its place.
+    `waived` has the directories that are missing under a waiver, each with the waiver's place.
     """
-    found: dict[bytes, str] = {}
+    reasons: dict[bytes, str] = {}
     for path in missing:
         top = next((parent for parent in parents(path) if parent in waived), None)
         if top is not None:
-            found[path] = f"{printable(top)} is missing, which {waived[top]} waives"
-    return found
+            reasons[path] = f"{printable(top)} is missing, which {waived[top]} waives"
+    return reasons
 
 
 def behind_links(links: Iterable[bytes], waived: Mapping[bytes, str]) -> dict[bytes, str]:
-    """Why links do not give way to directories: what is found through them differs, under a waiver.
+    """Return the reason for each link that is not replaced by a directory: waived drift was found through the link.
 
-    `waived` has the destinations that differ under one, with its place.
+    `waived` has the destinations with waived drift, each with the waiver's place.
     """
-    found: dict[bytes, str] = {}
+    reasons: dict[bytes, str] = {}
     for link in links:
         inner = next((path for path in waived if path.startswith(link + b"/")), None)
         if inner is not None:
-            found[link] = f"{printable(inner)} is found through it, whose drift {waived[inner]} waives"
-    return found
+            reasons[link] = f"{printable(inner)} is found through it, whose drift {waived[inner]} waives"
+    return reasons

@@ -1,12 +1,13 @@
-"""The mirror: what a node may see of the masterdir, brought to the same path on the node with rsync, or else with tar.
+"""The mirror: the part of the masterdir that a node may see, copied to the same path on the node by rsync, or by tar.
 
-A push makes a new tree beside the old one (what has not changed is linked, not sent), and only a complete one takes
-its place: afterwards the node has what it may see now and nothing else, and a push that breaks off leaves the mirror as
-it was. That throws the old tree away, so it is done only where a push found an empty masterdir and left its mark: what
-somebody else has put there, or the master's own directory on a shared file system, never has one. There nothing that
-is made for a node is left either: the files of these names may be the master's own.
+A push builds a new tree beside the old one, linking unchanged files. The new tree takes the old one's place only when
+it is complete. So the node then has exactly what it may see now, and an interrupted push leaves the mirror unchanged.
 
-The mark has the fingerprint of what is in the mirror, by which the master knows whether it is up to date.
+A replaced tree is removed. That is safe only in a directory that a push found empty and marked. A directory that
+somebody else filled, or the masterdir itself on a shared file system, never has the mark; there a push removes nothing
+and leaves no made files, whose names may be those of the masterdir's own files.
+
+The mark holds the fingerprint of the mirror's contents, which shows the controller whether the mirror is up to date.
 """
 
 from __future__ import annotations
@@ -39,14 +40,14 @@ from pytest_synctool.repository.entry import Entry
 
 MARK: Final = ".synctool-mirror"
 _SAYS: Final = "made by pytest --fix, which removes what else is put here"
-_MADE: Final = ".synctool-made."  # the directory of what is made for a node, on its way: FINGERPRINT.NUMBER follows
+_MADE: Final = ".synctool-made."  # directory of the made files during a push; FINGERPRINT.NUMBER follows
 
-# By contents, since two versions of a file may have one size and one time.
+# --checksum: two versions of a file may have the same size and time.
 _RSYNC_OPTIONS: Final = (
     *("-a", "--checksum", "--link-dest=.."),
     *("-s", "--from0", "--files-from=-", "--ignore-missing-args", "--msgs2stderr"),
 )
-_VANISHED = 24  # rsync's status when a source went away while it ran; the probe afterwards tells what that means
+_VANISHED = 24  # rsync's status when a source vanished while it ran; the second probe shows the effect
 _ENDED: Final = ("connection unexpectedly closed", "Broken pipe", "Connection reset by peer")
 _SCRIPTS: Final = b"scripts"
 
@@ -114,9 +115,9 @@ _KEPT: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """The controller's side of the mirrors of a run. `scripts` are the names below scripts/, found once.
+    """The controller's side of the mirrors of a run. `scripts` are the names below scripts/, read once.
 
-    `problem` says why there can be no mirror at all.
+    `problem` is the reason why there can be no mirror at all.
     """
 
     masterdir: Path
@@ -131,9 +132,9 @@ class Mirror:
 
     @classmethod
     def of(cls, masterdir: Path, rsync_cmd: Sequence[str], deadline: float) -> Mirror:
-        """The mirrors of a masterdir, whose scripts/ is walked now. `deadline` is in seconds and for each push."""
+        """Return the mirrors of a masterdir; reads scripts/ now. `deadline` bounds each push, in seconds."""
         if os.path.lexists(masterdir / MARK):
-            # A node's copy has become the master's: only without the mark is it safe from other masters' pushes.
+            # A mirror has become a masterdir: only without the mark is it safe from pushes of other controllers.
             problem = f"{masterdir} is marked as a node's copy: if it is the master's, remove {MARK} from it"
             return cls(masterdir, rsync_cmd, deadline, (), problem)
         try:
@@ -143,22 +144,24 @@ class Mirror:
             return cls(masterdir, rsync_cmd, deadline, (), f"cannot read {shown}: {error.strerror}")
 
     def extract(self, entries: Sequence[Entry], waived: str = "") -> tuple[Extract, str]:
-        """What is for a node with these entries, and its fingerprint; the same for all nodes that share them.
+        """Return the mirror's contents for a node with these entries, and their fingerprint.
 
-        `waived` is the text of its waivers.yaml.
+        Nodes that share entries share them.
+
+        `waived` is the text of the node's waivers.yaml.
         """
         key = (id(entries), waived)
         if key not in self._extracts:
-            found = extract(entries, self.scripts, waived)
-            fingerprint = found.fingerprint(os.fsencode(self.masterdir), self._versions)
+            contents = extract(entries, self.scripts, waived)
+            fingerprint = contents.fingerprint(os.fsencode(self.masterdir), self._versions)
             # With the entries, so that no others can get their id.
-            self._extracts[key] = (entries, (found, fingerprint))
+            self._extracts[key] = (entries, (contents, fingerprint))
         return self._extracts[key][1]
 
     def bring(self, transport: HostTransport, what: Extract, fingerprint: str = "unknown") -> tuple[str, ...]:
-        """Bring what is for a node. Returns what people should know of how that went.
+        """Push the mirror's contents to a node; return notes for people.
 
-        Raises TransportError if it is not there; the node's mirror is as it was then.
+        Raises TransportError if the push fails; the mirror is then unchanged.
         """
         if transport.is_local:
             return ()  # a local node reads the masterdir itself
@@ -169,7 +172,7 @@ class Mirror:
             where = f"no {self.rsync_cmd[0]} here"
         else:
             answer = self._rsync(transport, directory, node, what, fingerprint)
-            if "missing" not in _told(answer):
+            if "missing" not in _signals(answer):
                 return self._judge("rsync", answer)
             where = "no rsync there"
         notes = self._judge("tar", self._tar(transport, directory, node, what, fingerprint), where)
@@ -177,7 +180,7 @@ class Mirror:
 
     def _rsync(self, transport: HostTransport, directory: bytes, node: str, what: Extract, fingerprint: str) -> Answer:
         with _written(what, fingerprint) as (number, made):
-            # What stands before a `/./` is where rsync finds a name, and not a part of it.
+            # For rsync, the part before a `/./` is the place of a name and not part of it.
             files = (*(os.path.join(os.fsencode(self.masterdir), b".", name) for name in what.names), *made)
             argv = [
                 *self.rsync_cmd,
@@ -190,7 +193,7 @@ class Mirror:
 
     def _tar(self, transport: HostTransport, directory: bytes, node: str, what: Extract, fingerprint: str) -> Answer:
         number = f"{fingerprint}.tar"
-        # BusyBox counts a link that leads out of the tree as an attack; here it is what the master has.
+        # BusyBox refuses links that lead out of the tree; here they are entries of the masterdir.
         command = _node_command(transport, directory, number, "EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -")
         made = {os.fsencode(f"{_MADE}{number}/") + name: content for name, content in what.made.items()}
         with tempfile.TemporaryFile() as stream:
@@ -202,20 +205,20 @@ class Mirror:
             return transport.processes.run([*_remote_shell(transport), node, command], stream, self.deadline)
 
     def _judge(self, tool: str, answer: Answer, otherwise: str = "") -> tuple[str, ...]:
-        """What a push that succeeded has to say. Raises TransportError for one that did not."""
-        told = _told(answer)
-        if answer.status in (0, _VANISHED) and "done" in told:
-            return tuple(_KEPT[word].format(self.masterdir) for word in told if word in _KEPT)
-        for word in told:
+        """Return the notes of a push that succeeded. Raises TransportError for one that failed."""
+        signals = _signals(answer)
+        if answer.status in (0, _VANISHED) and "done" in signals:
+            return tuple(_KEPT[word].format(self.masterdir) for word in signals if word in _KEPT)
+        for word in signals:
             if word.startswith("failed "):
                 raise TransportError(f"the mirror on the node: {word.removeprefix('failed ')}")
-        if "missing" in told:
+        if "missing" in signals:
             raise TransportError(f"{otherwise}, and no tar there either: one of them has to be installed")
-        if tool == "tar" and (kept := [word for word in told if word in _KEPT]):
-            # tar writes over what is there: never over what may be the master's own file.
+        if tool == "tar" and (kept := [word for word in signals if word in _KEPT]):
+            # tar overwrites files, and these may be the masterdir's own.
             raise TransportError(f"{otherwise}, and tar is not let into it: {_KEPT[kept[0]].format(self.masterdir)}")
         lines = [line for line in _lines(answer) if not line.startswith("synctool: ")]
-        # That the connection ended is what every failure at the other end comes to; the reason may come after it.
+        # Every failure at the other end also ends the connection; the reason may stand on a later line.
         lines.sort(key=lambda line: any(words in line for words in _ENDED))
         raise TransportError(f"{tool} failed with status {answer.status}: {lines[0] if lines else 'no reason given'}")
 
@@ -232,7 +235,7 @@ class NodeMirror:
 
     @property
     def mark(self) -> Request | None:
-        """What has to be looked at to know whether it is up to date; None where there can be no mirror."""
+        """The file to probe to know whether the mirror is up to date; None where there can be no mirror."""
         if self.mirror.problem is not None or self.transport.is_local:
             return None
         path = os.path.join(os.fsencode(self.mirror.masterdir), MARK.encode())
@@ -249,13 +252,13 @@ class NodeMirror:
         try:
             return self.mirror.bring(self.transport, *self.mirror.extract(self.entries, self.waived))
         except TransportError:
-            self.transport.give_up()  # what hangs must not hold up what comes next
+            self.transport.give_up()  # a hung connection must not block the next script
             raise
 
     def refresh(self, actual: Actual) -> tuple[str, ...]:
-        """Bring it if the mark shows that the node has a mirror with something else; returns notes about that.
+        """Push if the mark shows that the node has an outdated mirror; return notes for people.
 
-        The repair did not need it, but the node may work on itself later, and must not be misled by what was once.
+        The repair did not need the mirror, but the node may audit itself later and must not use an old one.
         """
         if self._pushed or not isinstance(actual, FileState) or actual.kind is not Kind.FILE:
             return ()
@@ -269,7 +272,7 @@ class NodeMirror:
 
 @contextmanager
 def _written(what: Extract, fingerprint: str) -> Iterator[tuple[str, list[bytes]]]:
-    """What is made for a node as files in a directory that has a number: that, and their names as rsync takes them.
+    """Write the made files into a numbered directory; yield the number and the files' names as rsync takes them.
 
     Raises TransportError if they cannot be written.
     """
@@ -287,7 +290,7 @@ def _written(what: Extract, fingerprint: str) -> Iterator[tuple[str, list[bytes]
 
 
 def _scripts(masterdir: bytes) -> Iterable[bytes]:
-    """The names of scripts/ and of the files, directories and links below it; nothing if it is not there.
+    """Return the names of scripts/ and of the files, directories and links below it; none if there is no scripts/.
 
     Raises OSError.
     """
@@ -307,8 +310,8 @@ def _lines(answer: Answer) -> list[str]:
     return [printable(line) for line in answer.stderr.splitlines() if line.strip()]
 
 
-def _told(answer: Answer) -> list[str]:
-    """What the node's script has said."""
+def _signals(answer: Answer) -> list[str]:
+    """Return the words that the node's script printed."""
     return [line.removeprefix("synctool: ") for line in _lines(answer) if line.startswith("synctool: ")]
 
 
@@ -319,7 +322,7 @@ def _node_command(transport: HostTransport, directory: bytes, number: str, comma
 
 
 def _remote_shell(transport: HostTransport) -> list[str]:
-    """What a command is run on the node with, as rsync does it: `SHELL... NODE COMMAND...`, joined there by spaces."""
+    """Return the command that runs a line on the node, as rsync calls it: `SHELL... NODE COMMAND...`."""
     backend = transport.host.backend
     if isinstance(backend, SynctoolSshBackend):
         return transport.ssh.argv(backend.host.user, backend.host.port)
@@ -335,13 +338,13 @@ def _remote_shell(transport: HostTransport) -> list[str]:
 
 
 def _through_exec(command: Sequence[str], separator: str) -> list[str]:
-    """A container's exec with the manners of ssh: the words behind the name are one line for a shell over there."""
+    """Return a container's exec that behaves like ssh: a shell there gets the words after the name as one line."""
     script = f'name=$1; shift; exec {shlex.join(command)} "$name" {separator} /bin/sh -c "$*"'
     return ["sh", "-c", script, "sh"]
 
 
 def _place(transport: HostTransport, masterdir: Path) -> tuple[bytes, str]:
-    """The mirror's directory as the command that is run for the node sees it, and the node's name for it."""
+    """Return the mirror's directory as the node's command sees it, and the node's name for that command."""
     backend = transport.host.backend
     if isinstance(backend, ChrootBackend):
         return os.fsencode(_inside(Path(backend.name), masterdir)), "chroot"
@@ -349,7 +352,7 @@ def _place(transport: HostTransport, masterdir: Path) -> tuple[bytes, str]:
 
 
 def _inside(root: Path, masterdir: Path) -> Path:
-    """The masterdir below a chroot. Raises TransportError if a link there leads out of it."""
+    """Return the masterdir's path below a chroot. Raises TransportError if a link there leads out of it."""
     target = root / masterdir.relative_to("/")
     if not target.resolve().is_relative_to(root.resolve()):
         raise TransportError(f"{target} leads out of {root} through a symbolic link")

@@ -1,6 +1,6 @@
-"""The part of a masterdir that is for one node: what it may see, and what is made for it in the place of the rest.
+"""The part of a masterdir that one node gets: the files that it may see, and files made for it in place of the rest.
 
-It is complete in itself: a node that works on itself finds the same with it as the master does with the whole.
+The part is complete in itself: a node that audits itself finds the same drift as the controller does.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from pytest_synctool.repository.source import Tree
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """`names` are files, directories and links below the masterdir, sorted; `made` has others with their contents."""
+    """The contents of one mirror. `names` are files, directories and links below the masterdir, sorted.
+
+    `made` has made files with their contents.
+    """
 
     names: tuple[bytes, ...]
     made: Mapping[bytes, bytes]
 
     def fingerprint(self, masterdir: bytes, known: dict[bytes, bytes]) -> str:
-        """32 hex digits that change when anything of it does. `known` keeps what is looked up for other extracts."""
+        """Return 32 hex digits that change when any of the contents does. `known` caches versions for other mirrors."""
         digest = hashlib.md5(usedforsecurity=False)
         for name in self.names:
             if name not in known:
@@ -35,10 +38,10 @@ class Extract:
 
 
 def extract(entries: Sequence[Entry], scripts: Iterable[bytes] = (), waived: str = "") -> Extract:
-    """What is for a node with these entries; `waived` is the text of its waivers.yaml.
+    """Return the mirror's contents for a node with these entries; `waived` is the text of its waivers.yaml.
 
-    Of delete/ only the names count, so that empty files go there, and what the sources themselves cannot show is said
-    by an attributes.yaml of its own, which tells of no other node's files.
+    Of delete/ only names matter, so empty files stand for its entries. A made attributes.yaml has the attributes of
+    exactly these sources.
     """
     made = {entry.source.relative: b"" for entry in entries if entry.tree is Tree.DELETE}
     overlay = ((entry.source, entry.attributes) for entry in entries if entry.tree is Tree.OVERLAY)
@@ -50,23 +53,23 @@ def extract(entries: Sequence[Entry], scripts: Iterable[bytes] = (), waived: str
 
 
 def visible(entries: Iterable[Entry], scripts: Iterable[bytes] = ()) -> list[bytes]:
-    """What a node with these entries may see below the masterdir, sorted: its sources, triggers and tasks, and scripts.
+    """Return the names below the masterdir that a node may see, sorted: sources, triggers, tasks and scripts/.
 
-    Nothing of delete/ but triggers.
+    Of delete/ only triggers are included.
     """
-    found = {*scripts}
+    names = {*scripts}
     for entry in entries:
         if entry.tree is not Tree.DELETE:
-            found.add(entry.source.relative)
+            names.add(entry.source.relative)
         if entry.trigger is not None:
-            found.add(entry.trigger)
-    return sorted(found)
+            names.add(entry.trigger)
+    return sorted(names)
 
 
 def _version(path: bytes) -> bytes:
-    """What changes with a file, whoever changes it: not even its owner can set the time of a change."""
+    """Return a value that changes whenever the file changes. Not even the file's owner can set the time of a change."""
     try:
-        found = os.lstat(path)
+        status = os.lstat(path)
     except OSError:
         return b"gone"
-    return b"%d %d %d" % (found.st_ino, found.st_size, found.st_ctime_ns)
+    return b"%d %d %d" % (status.st_ino, status.st_size, status.st_ctime_ns)

@@ -1,4 +1,4 @@
-"""What --fix does to a node, as values: ordered actions, and triggers. Pure: nothing here contacts a node."""
+"""The plan of a repair as a value: ordered actions, then triggers. Pure: this module contacts no node."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Save = Literal["keep", "aside", "leave", "nothing"]
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One change of one path: `verb` says what is done in the log's words.
+    """One change of one path. `verb` is the log's word for it.
 
-    `text` is its shell text, run in the directory of the path. With a `save`, the text makes what is new as `$1`, which
-    then takes the place of what is there: that is kept, moved aside, left if it leads to a directory, or is known to be
-    nothing. A `synced` one has content that has to be on the disk before. With `if_missing` nothing is done where there
-    is something already. A `private` one without a save needs the private directory too. The directory `through` above
-    it may be a symbolic link, and no other.
+    `text` is its shell text, which runs in the directory of the path. With a `save`, the text makes the new version as
+    `$1`, which then replaces the old one. `save` is the fate of the old one: kept, moved aside, left if it leads to a
+    directory, or known to be absent. The contents of a `synced` action are flushed to disk before. An action with
+    `if_missing` does nothing if the path exists. A `private` action without a save also needs the private directory. Of
+    the directories above, only `through` may be a symbolic link.
     """
 
     path: bytes
@@ -41,20 +41,20 @@ class Action:
 
     @property
     def directory(self) -> bytes:
-        """Where it is done."""
+        """The directory in which the change happens."""
         return os.path.dirname(self.path)
 
     @property
     def name(self) -> bytes:
-        """What is changed there."""
+        """The name that changes in it."""
         return os.path.basename(self.path)
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A command to run once, in `directory`, if one of `causes` was changed; it is that of `path`.
+    """A command of `path` to run once, in `directory`, if one of `causes` changed.
 
-    One that is `owed` is run in any case: from an earlier run, or a task.
+    An `owed` trigger runs in any case: it comes from an earlier run, or it is a task.
     """
 
     path: bytes
@@ -65,7 +65,7 @@ class Trigger:
 
     @property
     def name(self) -> bytes:
-        """Its name in the journal."""
+        """The name of its file in the journal."""
         return journal.name(self.path, self.command.kind)
 
 
@@ -73,7 +73,7 @@ class Trigger:
 class Plan:
     """Actions in order, then triggers: those of files before those of directories.
 
-    One that is `restoring` puts back what another one has kept.
+    A `restoring` plan puts back old versions that another plan kept.
     """
 
     actions: tuple[Action, ...]
@@ -82,7 +82,7 @@ class Plan:
 
     @property
     def needs_mirror(self) -> bool:
-        """Whether the node needs files of the masterdir for it."""
+        """True if the plan needs files of the masterdir on the node."""
         return bool(self.triggers) or any(action.needs_mirror for action in self.actions)
 
 
@@ -93,12 +93,11 @@ def plan(
     owed: Sequence[tuple[Entry, Command]] = (),
     tasks: Sequence[tuple[Entry, Command]] = (),
 ) -> Plan:
-    """The plan that brings drifted entries to their expected state.
+    """Return the plan that brings drifted entries to their expected state.
 
-    `entries` are all overlay entries of the node by destination: a missing parent directory of a drifted entry is
-    made as they describe it, and their triggers are looked up there. `masterdir` is the mirror's path on the node.
-    A directory that must not exist is left alone: directories are never deleted. `owed` are commands that an earlier
-    run has left to do, `tasks` are run after everything else, as they come.
+    `entries` are all overlay entries of the node by destination. A missing parent directory of a drifted entry is made
+    as they describe it, and triggers are looked up in them. `masterdir` is the mirror's path on the node. Directories
+    are never deleted. `owed` are commands that an earlier run owes. `tasks` run after everything else, in their order.
     """
     deletes = [_remove(e) for e, state in drifted if e.tree is Tree.DELETE and _removable(state)]
     wanted = {entry.destination: (entry, state) for entry, state in drifted if entry.tree is Tree.OVERLAY}
@@ -121,7 +120,7 @@ def plan(
 
 
 def restore(saved: Sequence[tuple[Entry, bytes]], entries: Mapping[bytes, Entry]) -> Plan:
-    """The plan that puts back old versions, each with where it is on the node.
+    """Return the plan that puts back old versions, given with their paths on the node.
 
     `entries` are all overlay entries of the node by destination.
     """
@@ -134,13 +133,13 @@ def restore(saved: Sequence[tuple[Entry, bytes]], entries: Mapping[bytes, Entry]
 
 
 def _allowed(action: Action, entries: Mapping[bytes, Entry]) -> Action:
-    """The action with the lowest directory above it that may be a link."""
+    """Return the action with `through` set to the lowest directory above it that may be a link."""
     links = [parent for parent in parents(action.path) if parent in entries and entries[parent].follow]
     return replace(action, through=links[-1]) if links else action
 
 
 def _order(entry: Entry) -> tuple[bool, list[bytes], bytes]:
-    """Parents first, and what lies in one directory together."""
+    """Return a sort key: parents first, and the entries of one directory together."""
     directory, name = os.path.split(entry.destination)
     return entry.expected.kind is not Kind.DIRECTORY, directory.rstrip(b"/").split(b"/"), name
 
@@ -154,7 +153,7 @@ def _remove(entry: Entry) -> Action:
 
 
 def _make_if_missing(entry: Entry) -> Action:
-    """A directory that nobody asked for, but without which nothing can be put into it."""
+    """Return the action that makes a directory which was not selected but which a selected entry needs."""
     return Action(entry.destination, "created", _make(entry), "nothing", if_missing=True)
 
 
@@ -170,7 +169,7 @@ def _bring(entry: Entry, actual: FileState | Absent, masterdir: bytes) -> Action
 
 
 def _same_content(expected: FileState, actual: FileState) -> bool:
-    """Whether only owner, group or mode can differ."""
+    """Return True if only owner, group or mode can differ."""
     if expected.kind is Kind.FILE:
         same = (actual.size, actual.md5) == (expected.size, expected.md5)
     else:
@@ -179,7 +178,7 @@ def _same_content(expected: FileState, actual: FileState) -> bool:
 
 
 def _save(entry: Entry, actual: FileState | Absent) -> Save:
-    """What to do with what stands there now: nothing is thrown away."""
+    """Return the fate of the present version. Nothing is thrown away."""
     expected = entry.expected.kind
     if actual is ABSENT:
         return "nothing" if expected is Kind.DIRECTORY else "keep"
@@ -190,23 +189,24 @@ def _save(entry: Entry, actual: FileState | Absent) -> Save:
 
 
 def _attributes(state: FileState, path: bytes) -> bytes:
-    """chown before chmod, since chown takes setuid and setgid away.
+    """Return the shell text that sets owner, group and mode.
 
-    Five digits, since with four GNU chmod leaves those bits on a directory as they are.
+    chown comes before chmod, since it clears setuid and setgid. The mode has five digits, since with four GNU chmod
+    does not clear these bits on a directory.
     """
     text = b"own %s %s" % (_account(state), path)
     return text if state.kind is Kind.LINK else text + b" && real %s && chmod -- %05o %s" % (path, state.mode, path)
 
 
 def _account(state: FileState) -> bytes:
-    """Owner and group by name, then both by number."""
+    """Return owner and group by name, then both by number."""
     owner = str(state.uid) if state.owner is None else state.owner
     group = str(state.gid) if state.group is None else state.group
     return words(os.fsencode(owner), os.fsencode(group), b"%d" % state.uid, b"%d" % state.gid)
 
 
 def _make(entry: Entry, masterdir: bytes = b"") -> bytes:
-    """The shell text that makes it complete as `$1`."""
+    """Return the shell text that makes the entry, complete, as `$1`."""
     state = entry.expected
     account = _account(state)
     if state.kind is Kind.LINK:
@@ -217,7 +217,7 @@ def _make(entry: Entry, masterdir: bytes = b"") -> bytes:
     text = b'copy %s %s %05o "$1"' % (source, account, state.mode)
     if entry.attributes is not None and entry.attributes.validate is not None:
         command = os.fsencode(entry.attributes.validate.replace("%s", '"$f"'))
-        # What it says may be what is in the file.
+        # Its output may repeat the file's contents.
         silent = b" silent" if secret(entry, state, ABSENT) is not None else b""
         text += b' && accept %s "$1"%s' % (quote(command), silent)
     return text
@@ -229,7 +229,7 @@ def _triggers(
     deleted: Mapping[bytes, Entry],
     owed: Sequence[tuple[Entry, Command]],
 ) -> Iterable[Trigger]:
-    """Those of files in the order of paths, then those of directories."""
+    """Return the triggers of files in the order of paths, then those of directories."""
     fired: dict[tuple[Entry, Command], set[bytes]] = {each: set() for each in owed}
     for path in changed:
         entry = entries.get(path) or deleted.get(path)

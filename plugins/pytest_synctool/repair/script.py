@@ -1,6 +1,6 @@
-"""A plan as the shell text that carries it out, and what becomes of it as the text's answer tells.
+"""The shell text of a plan, and the parser of its answer.
 
-The text is complete in itself, so what is shown is what is run. Pure: nothing here contacts a node.
+The text is complete in itself: a rehearsal shows exactly the text that a repair runs. This module contacts no node.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from pytest_synctool.errors import RemoteError
 from pytest_synctool.repair.plan import Action, Plan
 from pytest_synctool.repair.shell_functions import PROLOGUE, RECALL, TIDY
 
-# So many things are made ready in one directory before the first of them takes its place.
+# New versions made in one directory before the first of them is renamed into place.
 _TOGETHER: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where and how a plan is carried out.
+    """The circumstances of a repair on one node.
 
-    `masterdir` is the mirror's path on the node, `node` its name in the configuration and `hostname` its own. `who`
-    tells others whose lock it is. `trigger_timeout` bounds each trigger, in seconds. What is replaced is kept as
-    `NAME.saved`, or below the directory `saved`, or not at all if that is `-`. What is done is appended to the file
-    `log` on the node, if there is one, and goes to its syslog. `state` is a directory of the node's own.
+    `masterdir` is the mirror's path on the node, `node` its name in the configuration and `hostname` its own name.
+    `who` names the owner of the lock to others. `trigger_timeout` bounds each trigger, in seconds. A replaced file is
+    kept as `NAME.saved`, or below the directory `saved`, or not at all if that is `-`. Each action is appended to the
+    file `log` on the node, if set, and goes to its syslog. `state` is the node's own state directory.
     """
 
     masterdir: bytes
@@ -43,8 +43,8 @@ class Context:
     state: bytes = journal.STATE
 
 
-def parts(plan: Plan, context: Context, told: Sequence[str], limit: int | None) -> Iterator[range]:
-    """The numbers of actions and triggers in runs whose scripts stay below `limit` bytes, where there is a limit."""
+def parts(plan: Plan, context: Context, log_lines: Sequence[str], limit: int | None) -> Iterator[range]:
+    """Split the numbers of actions and triggers into ranges whose scripts stay below `limit` bytes, if any."""
     count = len(plan.actions) + len(plan.triggers)
     if limit is None:
         yield range(count)
@@ -52,8 +52,8 @@ def parts(plan: Plan, context: Context, told: Sequence[str], limit: int | None) 
     empty = len(_header(plan, context))
     start, size = 0, empty
     for number in range(count):
-        # Every earlier number may have to be told as done.
-        cost = len(b"\n".join(_lines(plan, context, told, [number]))) + 8
+        # The script may have to list every earlier number as done.
+        cost = len(b"\n".join(_lines(plan, context, log_lines, [number]))) + 8
         if number > start and size + cost > limit:
             yield range(start, number)
             start, size = number, empty + 8 * number
@@ -64,18 +64,18 @@ def parts(plan: Plan, context: Context, told: Sequence[str], limit: int | None) 
 def script(
     plan: Plan,
     context: Context,
-    told: Sequence[str] = (),
+    log_lines: Sequence[str] = (),
     numbers: Iterable[int] | None = None,
     done: Iterable[int] = (),
 ) -> bytes:
-    """The shell text that carries out actions and triggers of a plan (all if not told which).
+    """Return the shell text that carries out actions and triggers of a plan: those in `numbers`, or all.
 
-    `told` are the lines of the node's log for each number; empty ones are left out. Those in `done` have succeeded in
-    earlier scripts. A trigger runs only if one of its causes was really changed.
+    `log_lines` are the lines of the node's log for each number; empty ones are left out. The numbers in `done`
+    succeeded in earlier scripts. A trigger runs only if one of its causes changed.
     """
     everything = range(len(plan.actions) + len(plan.triggers))
     lines = [_header(plan, context), b" ".join(b"d%d=1" % number for number in done)]
-    lines += _lines(plan, context, told, everything if numbers is None else numbers)
+    lines += _lines(plan, context, log_lines, everything if numbers is None else numbers)
     return b"\n".join([*lines, b"clean", b"echo end"])
 
 
@@ -103,19 +103,21 @@ def _header(plan: Plan, context: Context) -> bytes:
     return b"\n".join((PROLOGUE + next(settings), *settings, *begin, *owed))
 
 
-def _lines(plan: Plan, context: Context, told: Sequence[str], numbers: Iterable[int]) -> Iterator[bytes]:
-    """The shell text of these actions and triggers; what is brought to one directory is put in place together."""
+def _lines(plan: Plan, context: Context, log_lines: Sequence[str], numbers: Iterable[int]) -> Iterator[bytes]:
+    """Return the shell text of these actions and triggers. New versions in one directory are put in place together."""
     first = len(plan.actions)
     numbers = list(numbers)
     if context.log or context.syslog:
-        yield from (b"l%d=%s" % (n, quote(told[n].encode("utf-8", "surrogateescape"))) for n in numbers if told[n])
+        yield from (
+            b"l%d=%s" % (n, quote(log_lines[n].encode("utf-8", "surrogateescape"))) for n in numbers if log_lines[n]
+        )
     actions = [(number, plan.actions[number]) for number in numbers if number < first]
     for (directory, link), here in groupby(actions, lambda pair: (pair[1].directory, pair[1].through)):
         yield words(b"within", directory, *([link] if link else []))
         for together, group in groupby(here, lambda pair: _can_wait(pair[1])):
-            found = list(group)
-            for start in range(0, len(found), _TOGETHER if together else 1):
-                yield _put(found[start : start + _TOGETHER]) if together else _one(*found[start])
+            members = list(group)
+            for start in range(0, len(members), _TOGETHER if together else 1):
+                yield _put(members[start : start + _TOGETHER]) if together else _one(*members[start])
     for number in numbers:
         if number >= first:
             yield _trigger(plan, context, number)
@@ -126,7 +128,7 @@ def _comment(action: Action) -> bytes:
 
 
 def _can_wait(action: Action) -> bool:
-    """Whether it is brought with others: a place from which something was moved away has to be filled at once."""
+    """Return True if an action can wait for others. A name whose old version was moved away must be filled at once."""
     return action.save in ("keep", "nothing") and not action.if_missing
 
 
@@ -165,19 +167,19 @@ def _trigger(plan: Plan, context: Context, number: int) -> bytes:
 
 
 def tidy(context: Context) -> bytes:
-    """The shell text that takes away what a repair that was killed has left, before a node is looked at."""
+    """Return the shell text that removes the remains of a killed repair. It runs before the probe."""
     return TIDY + b"\ntidy %s\n" % quote(journal.directory(context.masterdir, context.state))
 
 
 def recall(context: Context) -> bytes:
-    """The shell text that tells which copies the last repair has kept; parse_recalled() reads its answer."""
+    """Return the shell text that lists the old versions of the last repair, for parse_recalled()."""
     return RECALL + b"\nrecall %s" % quote(journal.directory(context.masterdir, context.state))
 
 
 def parse_recalled(answer: bytes) -> dict[bytes, bytes]:
-    """Where on the node the old version of each path is, as far as the last repair has kept it and it is still there.
+    """Parse the paths of the old versions, by destination, as far as the last repair kept them and they still exist.
 
-    Raises RemoteError if the answer is not whole, or the journal cannot be read.
+    Raises RemoteError if the answer is incomplete, or if the node could not read the journal.
     """
     lines = answer.split(b"\n")
     if b"recalled" not in lines or b"end" not in lines:
@@ -185,28 +187,28 @@ def parse_recalled(answer: bytes) -> dict[bytes, bytes]:
             (printable(line[8:]) for line in lines if line.startswith(b"refused ")), "its answer is not whole"
         )
         raise RemoteError(f"what the last --fix has kept there cannot be told: {reason}")
-    found = lines[lines.index(b"recalled") + 1 : lines.index(b"end")]
-    return dict(zip(found[::2], found[1::2], strict=True))
+    kept = lines[lines.index(b"recalled") + 1 : lines.index(b"end")]
+    return dict(zip(kept[::2], kept[1::2], strict=True))
 
 
 def remarks(answer: bytes) -> list[str]:
-    """What people should know of how a script ran, apart from its results."""
+    """Return the remarks for people in a script's answer."""
     return [printable(line[7:]) for line in answer.split(b"\n") if line.startswith(b"remark ")]
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How one action or trigger went: `failure` is None where it succeeded."""
+    """The result of one action or trigger: `failure` is None if it succeeded."""
 
     failure: str | None
     output: tuple[str, ...] = ()
 
 
 def parse(plan: Plan, answer: bytes) -> tuple[dict[int, Result], bool]:
-    """The result of each action and trigger by number, and whether the script came to its end.
+    """Parse the result of each action and trigger by number. Also return True if the script reached its end.
 
-    Numbers count through `actions`, then `triggers`; one that is not in the answer did not run. Where the node refused
-    to begin, all have failed for that reason.
+    Numbers count through `actions`, then `triggers`; a number without a result did not run. If the node refused to
+    begin, every number has failed for that reason.
     """
     results: dict[int, Result] = {}
     output: list[str] = []

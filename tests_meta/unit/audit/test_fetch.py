@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pytest_synctool.audit.fetch import LIMIT, Copy, Request, parse, script
+from pytest_synctool.audit.fetch import LIMIT, Copy, FetchRequest, parse, script
 from pytest_synctool.common.shell import whole
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, FileState, Kind, Unknown
@@ -20,7 +20,7 @@ from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, snapshot
 NONCE = b"0123456789abcdef"
 
 
-def ask(shell: Shell, requests: Sequence[Request], user: int | None = None) -> Mapping[bytes, Copy]:
+def ask(shell: Shell, requests: Sequence[FetchRequest], user: int | None = None) -> Mapping[bytes, Copy]:
     """What a node with this shell answers."""
     return parse(requests, NONCE, shell.run(whole(script(requests, NONCE)), user=user).stdout)
 
@@ -32,23 +32,23 @@ def put(path: Path, content: bytes, mode: int = 0o644) -> bytes:
     return os.fsencode(path)
 
 
-def like(path: bytes, content: bytes) -> Request:
+def like(path: bytes, content: bytes) -> FetchRequest:
     """A request by somebody who has this content."""
-    return Request(path, len(content), hashlib.md5(content).hexdigest())
+    return FetchRequest(path, len(content), hashlib.md5(content).hexdigest())
 
 
 @given(contents=st.lists(st.binary(max_size=40) | st.sampled_from([b"\n", b"\n\n", b"a\n" + NONCE, b"\0"]), max_size=4))
 @settings(max_examples=15)
 def test_any_contents(shell: Shell, tmp_path_factory: pytest.TempPathFactory, contents: list[bytes]) -> None:
     top = tmp_path_factory.mktemp("contents")
-    requests = [Request(put(top / str(number), content)) for number, content in enumerate(contents)]
+    requests = [FetchRequest(put(top / str(number), content)) for number, content in enumerate(contents)]
     found = ask(shell, requests)
     assert [found[request.path].content for request in requests] == contents
     assert {copy.complaint for copy in found.values()} <= {""}
 
 
 def test_odd_names(shell: Shell, tmp_path: Path) -> None:
-    requests = [Request(put(tmp_path / os.fsdecode(name), name)) for name in ODD_NAMES]
+    requests = [FetchRequest(put(tmp_path / os.fsdecode(name), name)) for name in ODD_NAMES]
     assert [copy.content for copy in ask(shell, requests).values()] == [*ODD_NAMES]
 
 
@@ -63,10 +63,10 @@ def test_what_is_the_same_is_not_sent(shell: Shell, tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o400, 0o711, 0o4710])
 def test_secrets_are_not_sent_unless_asked_for(shell: Shell, tmp_path: Path, mode: int) -> None:
     path = put(tmp_path / "file", b"hush", mode)
-    assert b"hush" not in shell.run(whole(script([Request(path)], NONCE))).stdout
-    assert ask(shell, [Request(path)])[path].content is None
-    assert ask(shell, [Request(path, secrets=True)])[path].content == b"hush"
-    assert ask(shell, [Request(path, content=False, secrets=True)])[path].content is None
+    assert b"hush" not in shell.run(whole(script([FetchRequest(path)], NONCE))).stdout
+    assert ask(shell, [FetchRequest(path)])[path].content is None
+    assert ask(shell, [FetchRequest(path, secrets=True)])[path].content == b"hush"
+    assert ask(shell, [FetchRequest(path, content=False, secrets=True)])[path].content is None
 
 
 def test_what_is_no_file(shell: Shell, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_what_is_no_file(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "directory").mkdir()
     os.mkfifo(tmp_path / "pipe")
     names = ["link", "directory", "pipe", "gone"]
-    found = [*ask(shell, [Request(os.fsencode(tmp_path / name)) for name in names]).values()]
+    found = [*ask(shell, [FetchRequest(os.fsencode(tmp_path / name)) for name in names]).values()]
     assert [copy.content for copy in found] == [None] * 4
     assert [getattr(copy.state, "kind", copy.state) for copy in found] == [
         Kind.LINK, Kind.DIRECTORY, Kind.OTHER, ABSENT
@@ -85,7 +85,7 @@ def test_what_is_no_file(shell: Shell, tmp_path: Path) -> None:
 
 def test_what_is_too_large(shell: Shell, tmp_path: Path) -> None:
     most, more = put(tmp_path / "most", b"x" * LIMIT), put(tmp_path / "more", b"x" * (LIMIT + 1))
-    found = ask(shell, [Request(most), Request(more)])
+    found = ask(shell, [FetchRequest(most), FetchRequest(more)])
     assert len(found[most].content or b"") == LIMIT
     assert found[more].content is None
 
@@ -95,7 +95,7 @@ def test_what_cannot_be_read(shell: Shell, open_directory: Path) -> None:
     """Whatever the shell says of it, it is told as unreadable or unknown, never as absent or empty."""
     path = put(open_directory / "closed", b"content", 0o004)
     os.chown(path, NOBODY, NOBODY)
-    for request in (Request(path), like(path, b"another"), Request(path, secrets=True)):
+    for request in (FetchRequest(path), like(path, b"another"), FetchRequest(path, secrets=True)):
         copy = ask(shell, [request], NOBODY)[path]
         assert isinstance(copy.state, Unknown) or copy.complaint == "Permission denied"
         assert not copy.content
@@ -111,7 +111,7 @@ def test_nothing_is_written(shell: Shell, tmp_path: Path) -> None:
 
 def test_an_answer_that_broke_off(shell: Shell, tmp_path: Path) -> None:
     """Wherever it did: less than the whole tells nothing."""
-    requests = [Request(put(tmp_path / name, b"content\n")) for name in "ab"]
+    requests = [FetchRequest(put(tmp_path / name, b"content\n")) for name in "ab"]
     answer = shell.run(whole(script(requests, NONCE))).stdout
     assert len(parse(requests, NONCE, answer)) == 2
     for length in range(len(answer)):
