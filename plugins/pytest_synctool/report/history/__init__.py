@@ -1,1 +1,1 @@
-"""History: what runs have found, kept in one file, and what can be told from that."""
+"""History: the results of past runs in one file, and the answers that follow from them."""

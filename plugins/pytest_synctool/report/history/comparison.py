@@ -1,4 +1,4 @@
-"""What changed between two runs. Pure."""
+"""Changes between two runs. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_synctool.report.record import EntryName
 
 
 class What(Enum):
-    """Kinds of changes, in the order in which they are told."""
+    """Kinds of changes, in the order of a report."""
 
     UNREACHABLE = "could not be looked at any more"
     ERROR = "new errors"
@@ -37,7 +37,7 @@ class What(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A change of an entry on a node, or of a node as a whole (`entry` is None). `by` is who fixed it."""
+    """A change of an entry on a node, or of a whole node (`entry` is None). `by` is who fixed it."""
 
     what: What
     entry: EntryName | None = None
@@ -47,12 +47,12 @@ class Difference:
 
     @property
     def kind(self) -> str:
-        """Of what was fixed: `corrective` or `intentional`; else empty."""
+        """Return `corrective` or `intentional` for a fixed entry; else an empty string."""
         return kind(self.cause) if self.what is What.FIXED else ""
 
     @property
     def line(self) -> str:
-        """It in words, without its nodes."""
+        """Return the change in words, without its nodes."""
         cause = cause_in_words(self.cause) if self.cause else ""
         notes = ", ".join(note for note in (self.kind, cause, f"by {self.by}" if self.by else "") if note)
         path = "" if self.entry is None else self.entry.path
@@ -65,10 +65,10 @@ _NOTHING: Final = NodeSight(Status.SKIPPED, None, {}, {})
 def between(
     first: datetime, before: Mapping[str, NodeSight], after: Mapping[str, NodeSight], fixes: Sequence[Fix]
 ) -> dict[Difference, list[str]]:
-    """The changes between the nodes of two runs, each with the nodes that it is of, in the order to tell them.
+    """Return the changes between the nodes of two runs, each with its nodes, in the order of a report.
 
-    `first` is when the first run began. `fixes` are those of all runs after the first until the second. What only one
-    of the runs has looked at has not changed by that.
+    `first` is the time at which the first run began. `fixes` are those of all runs after the first up to the second. An
+    entry that only one of the runs looked at has not changed.
     """
     grouped: dict[Difference, list[str]] = {}
     by_node: dict[str, list[Fix]] = {}
@@ -122,7 +122,7 @@ def _entries(first: datetime, before: NodeSight, after: NodeSight, fixed: set[En
 
 
 def _news(old: Found | None, new: Found, is_new: bool) -> What | None:
-    """What is new about an entry that is not in order, if anything; `is_new` is for one that has drifted."""
+    """Return the change of an entry that is not in sync, if there is one; `is_new` is the kind of a new drift."""
     was = None if old is None else old.status
     if new.status is Status.ERROR:
         return What.ERROR if was is not Status.ERROR else None

@@ -1,4 +1,4 @@
-"""The file that the history is in: how it is opened, locked, found to be damaged and set aside."""
+"""The history's file: it is opened, locked, checked for damage and set aside here."""
 
 from __future__ import annotations
 
@@ -63,12 +63,15 @@ _SCHEMA: Final = (
 
 
 class DamageError(Exception):
-    """The file holds what no history can."""
+    """The file's contents are not those of a history."""
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Alone with the file among all that record. Raises OSError; TimeoutError if somebody else does not end."""
+    """Hold the lock that excludes other recorders.
+
+    Raises OSError, and TimeoutError if another recorder does not end.
+    """
     descriptor = os.open(_lock(path), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
         limit = time.monotonic() + _PATIENCE
@@ -95,10 +98,10 @@ def _flock(descriptor: int, how: int) -> bool:
 
 @contextmanager
 def writing(path: Path) -> Iterator[sqlite3.Connection]:
-    """A transaction on the file, made if it is not there. To be used under locked().
+    """Open a transaction on the file; create the file if it does not exist. Call this under locked().
 
-    Raises sqlite3.Error, DamageError, and HistoryError for a file that is left alone: of a newer version, or of
-    somebody else.
+    Raises sqlite3.Error and DamageError. Raises HistoryError for a file of a newer version or of another program, which
+    stays unchanged.
     """
     with closing(sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)) as db:
         if not path.stat().st_size:  # to say it later would be too late, or write to what is left alone
@@ -121,7 +124,7 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _is_new(db: sqlite3.Connection, path: Path) -> bool:
-    """Whether a file is still empty. Raises HistoryError unless it is that, or a history of this version."""
+    """Return True for an empty file. Raises HistoryError unless it is empty or a history of this version."""
     application, version = (
         int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version")
     )
@@ -137,7 +140,7 @@ def _is_new(db: sqlite3.Connection, path: Path) -> bool:
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether an error says that the file is damaged, rather than what it is on, or who is at work on it."""
+    """Return True if an error means a damaged file, rather than its disk or another process at work on it."""
     return isinstance(error, DamageError) or _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -146,7 +149,7 @@ def _code(error: Exception) -> int:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file, with what belongs to it; returns its new name. Raises OSError."""
+    """Rename a damaged file and its companions; return the new name. Raises OSError."""
     base = f"{path.name}.damaged-{datetime.now().astimezone():%Y%m%dT%H%M%S}"
     names = (base if number == 1 else f"{base}-{number}" for number in range(1, 1_000_000))
     aside = next(new for name in names if not (new := path.with_name(name)).exists())
@@ -157,7 +160,7 @@ def set_aside(path: Path) -> Path:
 
 
 def in_words(error: Exception, path: Path) -> str:
-    """What has kept from writing, for people."""
+    """Return the reason, for people, why the history was not written."""
     if isinstance(error, OSError):
         return str(error.strerror or error)
     number = _PLAIN_NUMBERS.get(_code(error))
@@ -172,10 +175,10 @@ def in_words(error: Exception, path: Path) -> str:
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """The file for reading; neither it nor its directory is changed.
+    """Open the file for reading; neither it nor its directory is changed.
 
-    To be left soon: who records may have to wait. Raises HistoryError if there is none, if it is damaged while it is
-    read, or if it is no history that this version can read.
+    Close it soon: recorders may have to wait. Raises HistoryError if there is no file, if it is damaged, or if this
+    version cannot read it.
     """
     try:
         if not path.stat().st_size:
@@ -220,7 +223,7 @@ def _open(path: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def _shared(path: Path) -> Iterator[bool]:
-    """Keep others from recording, if none is at it; says whether that is so. Without a lock file nobody ever was."""
+    """Try to exclude recorders; return True on success. Without a lock file nobody has ever recorded."""
     try:
         descriptor = os.open(_lock(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:

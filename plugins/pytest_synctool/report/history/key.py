@@ -1,4 +1,7 @@
-"""A key beside the history, so that nobody who reads it can tell by a digest whether a guess of a content is right."""
+"""A key beside the history.
+
+Without it, nobody who reads the history can test a guess of secret contents by its digest.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ _BYTES: Final = 32
 
 
 def load(path: Path) -> bytes:
-    """The key for the history in a file, for its owner only; made if it is not there.
+    """Return the key for the history in a file; create it, readable by its owner only, if it does not exist.
 
-    Where that fails it is another one each time, which compares with nothing.
+    If that fails, the key is a new one each time, and digests compare with nothing.
     """
     place = path.with_name(f".{path.name}.key")
     made = secrets.token_bytes(_BYTES)
@@ -31,7 +34,7 @@ def load(path: Path) -> bytes:
 
 
 def _make(place: Path, key: bytes) -> None:
-    """Put it in its place whole; who comes second takes that of the first. Raises OSError."""
+    """Create the key file in one step; a second process takes the key of the first. Raises OSError."""
     temporary = place.with_name(f"{place.name}-{secrets.token_hex(8)}")
     try:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
@@ -45,7 +48,7 @@ def _make(place: Path, key: bytes) -> None:
 
 
 def keyed(key: bytes) -> Callable[[str], str]:
-    """What a signature is kept as: `KEY:DIGEST`, where KEY tells with which key it was made."""
+    """Return a signature as the history stores it: `KEY:DIGEST`, where KEY identifies the key."""
     which = blake2b(b"", key=key, digest_size=4).hexdigest()
     known = {UNREADABLE: UNREADABLE}
 

@@ -1,7 +1,7 @@
-"""How long what a run found has been there, and what it came from: by what is known from the runs before. Pure.
+"""The age and the cause of drift, from the runs before. Pure.
 
-Only a look tells. A node that could not be looked at, an entry that was skipped or could not be read, and a run that
-puts old versions back: none of them begins or ends a drift.
+Only a probe shows something. A node that could not be looked at, an entry that was skipped or unknown, and a run that
+restores old versions begin or end no drift.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Wanted = Mapping[EntryName, str]
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """Since when something has been so, and what it came from: `node`, `masterdir` or `first`."""
+    """The beginning of a state and its cause: `node`, `masterdir` or `first`."""
 
     since: datetime
     cause: str
@@ -32,10 +32,10 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is known of a node.
+    """The known state of a node.
 
-    `wanted` has every entry that was ever looked at, with what was asked for at the last look. `drifts` are those that
-    differed then, `errors` those that could not be looked at the last time.
+    `wanted` has every entry that was ever looked at, with the expected state of the last look. `drifts` differed then;
+    `errors` could not be looked at the last time.
     """
 
     wanted: Wanted
@@ -48,10 +48,10 @@ NOTHING: Final = Standing({}, {}, {})
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a run saw of a node, and what is known of the node before and after.
+    """The results of a run on a node, and the known state of the node before and after.
 
-    `wanted` are the entries that were not skipped, one object for nodes alike. `found` are those of them that were not
-    OK. With `error` nothing was seen.
+    `wanted` are the entries that were not skipped; nodes alike share this object. `found` are those of them that were
+    not in sync. With `error` the run saw nothing.
     """
 
     node: str
@@ -65,20 +65,20 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A node of a run with the signature of each of its entries, in their order; none if nothing was looked at."""
+    """A node of a run with the signature of each of its entries, in order; none if nothing was looked at."""
 
     record: NodeRecord
     signatures: tuple[str, ...]
 
 
 def asked(run: RunRecord, signatures: Signatures, kept: Callable[[str], str]) -> list[Asked]:
-    """The nodes of a run with what is asked for on them, each once; `kept` tells what a signature is kept as."""
+    """Return the nodes of a run with their expected entries; `kept` maps a signature to its stored form."""
     nodes = {record.node: record for record in run.nodes}.values()
     return [Asked(n, tuple(kept(signatures(n.node, e)) for e in n.entries) if n.begun else ()) for n in nodes]
 
 
 def looks(run: RunRecord, nodes: Sequence[Asked], before: Mapping[str, Standing]) -> Iterator[Look]:
-    """What a run saw of its nodes, by what is known of them."""
+    """Return the results of a run on its nodes, given their known states."""
     sharing = _Sharing()
     for node in nodes:
         standing = before.get(node.record.node, NOTHING)
@@ -89,7 +89,7 @@ def looks(run: RunRecord, nodes: Sequence[Asked], before: Mapping[str, Standing]
 
 
 class _Sharing:
-    """Sees to it that nodes alike share what is asked for on them: there are many, and few that differ."""
+    """A store that lets nodes alike share their expected entries: there are many nodes and few different ones."""
 
     def __init__(self) -> None:
         self._looked: dict[tuple[int, tuple[str, ...], frozenset[int]], Wanted] = {}
@@ -97,7 +97,7 @@ class _Sharing:
         self._held: list[Wanted] = []  # what is known by its id() has to stay
 
     def looked(self, node: Asked, left_out: frozenset[int]) -> Wanted:
-        """The entries of a node without those at some positions."""
+        """Return the entries of a node without those at some positions."""
         key = (id(node.record.entries), node.signatures, left_out)
         if key not in self._looked:
             pairs = zip(node.record.entries, node.signatures, strict=True)
@@ -107,7 +107,7 @@ class _Sharing:
         return self._looked[key]
 
     def known(self, before: Wanted, seen: Wanted) -> Wanted:
-        """What is known after these were seen; the same object if it is not more than before."""
+        """Return the known entries with these added; the same object if nothing is new."""
         key = (id(before), id(seen))
         if key not in self._known:
             self._held.append(before)
@@ -142,7 +142,7 @@ def _look(run: RunRecord, node: Asked, before: Standing, sharing: _Sharing) -> L
 
 
 def _life(run: RunRecord, entry: EntryName, signature: str, status: Status, before: Standing) -> Life:
-    """The life of what was found of an entry. What is fixed has that of the drift that it was."""
+    """Return the life of an entry's state. A fixed entry has the life of the drift that it was."""
     restored = run.is_restoring and status is Status.FIXED
     earlier = None if restored else (before.errors if status is Status.ERROR else before.drifts).get(entry)
     cause = _cause(entry, signature, before)
@@ -160,10 +160,10 @@ def _cause(entry: EntryName, signature: str, before: Standing) -> str:
 
 
 def is_other(before: str, after: str) -> bool:
-    """Whether it is certain that two signatures are of something else."""
+    """Return True if two signatures certainly stand for different states."""
     return before != after and UNREADABLE not in (before, after) and _comparable(before, after)
 
 
 def _comparable(before: str, after: str) -> bool:
-    """Whether two signatures were made with the same key."""
+    """Return True if two signatures were made with the same key."""
     return UNREADABLE in (before, after) or before.partition(":")[0] == after.partition(":")[0]

@@ -1,4 +1,4 @@
-"""The life of an entry on a node, made from how runs saw it: when it drifted, why, and how that ended. Pure."""
+"""The life of an entry on a node, from the runs that saw it: when it drifted, why, and how that ended. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_synctool.report.signature import UNREADABLE
 
 
 class End(Enum):
-    """How a period ended, or that it has not."""
+    """The end of a period, or that it has none yet."""
 
     FIXED = "fixed"
     RAN = "ran"  # what was asked for: nothing was wrong, or it has failed before
@@ -30,8 +30,8 @@ class End(Enum):
 class Period:
     """A time during which an entry drifted, or could not be looked at (`is_error`).
 
-    `until` is when it was first seen in order again, None while it is as it was; `by` who fixed it, empty if nobody
-    did. `message` is what was found last, and `action` what the repair said.
+    `until` is the time at which it was first seen in sync again; None while it is not. `by` is who fixed it, empty if
+    nobody did. `message` is the last message, and `action` that of the repair.
     """
 
     since: datetime
@@ -46,13 +46,13 @@ class Period:
 
     @property
     def kind(self) -> str:
-        """Of one that was fixed: `corrective` if the node had been changed, else `intentional`; else empty."""
+        """Return `corrective` for a fixed entry whose node had been changed, else `intentional`; empty if not fixed."""
         return kind(self.cause) if self.end is End.FIXED else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """An entry on a node: its periods, the times at which something else was asked for, and where it was last seen."""
+    """An entry on a node: its periods, the times at which its expected state changed, and the last sight of it."""
 
     periods: tuple[Period, ...]
     changed: tuple[datetime, ...]
@@ -61,12 +61,12 @@ class Life:
 
 
 def kind(cause: str) -> str:
-    """What a repair of a drift with this cause is."""
+    """Return the kind of a repair of a drift with this cause."""
     return "corrective" if cause == NODE else "intentional"
 
 
 def life(entry: EntryName, sights: Sequence[Sight]) -> Life:
-    """The life of an entry on a node from how runs saw it (one or more, the first one first)."""
+    """Return the life of an entry on a node from the runs that saw it (one or more, oldest first)."""
     looks = [sight for sight in sights if not sight.run.is_restoring]
     periods = [*_drifts(looks, End.RAN if entry.is_run else End.FIXED), *_errors(looks)]
     periods.sort(key=lambda period: period.since)
@@ -79,7 +79,10 @@ def _changed(sights: Sequence[Sight]) -> tuple[datetime, ...]:
 
 
 def _drifts(sights: Sequence[Sight], end: End) -> list[Period]:
-    """What cannot be looked at neither begins nor ends one; `end` is what a repair means for it."""
+    """Return the periods of drift in these sights; `end` is how a repair ends one.
+
+    An entry that could not be looked at neither begins nor ends a period.
+    """
     periods: list[Period] = []
     current: Period | None = None
     for sight in sights:
@@ -121,5 +124,5 @@ def _errors(sights: Sequence[Sight]) -> list[Period]:
 
 
 def cause_in_words(cause: str) -> str:
-    """`the node was changed`"""
+    """Return the cause in words: `the node was changed`."""
     return CAUSES.get(cause, "found when it was first looked at")

@@ -1,4 +1,4 @@
-"""What is kept of past runs, loaded for people: all of it at once, so that nobody who records has to wait."""
+"""Past runs, loaded for people: all of them at once, so that no recorder has to wait."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pytest_synctool.report.record import RESTORE, EntryName
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that is kept. `seq` puts runs in the order in which they ended; the counts are those of a Past."""
+    """A stored run. `seq` orders runs by their ends; the counts are those of a Past."""
 
     seq: int
     id: str
@@ -39,18 +39,18 @@ class Run:
 
     @property
     def who(self) -> str:
-        """`root@admin1`"""
+        """Return the user and the machine: `root@admin1`."""
         return f"{self.user}@{self.host}"
 
     @property
     def is_restoring(self) -> bool:
-        """Whether it put old versions back, and compared nothing."""
+        """True if the run restored old versions, and compared nothing."""
         return self.mode == RESTORE
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found of an entry that was not OK, with its life. `changes` are (what, expected, found)."""
+    """The result for an entry that was not in sync, with its life. `changes` are (what, expected, actual)."""
 
     status: Status
     message: str
@@ -63,13 +63,16 @@ class Found:
 
     @property
     def is_drift(self) -> bool:
-        """Whether it differs, be that accepted or not."""
+        """True if the entry differs, waived or not."""
         return self.status in (Status.DRIFT, Status.WAIVED)
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """An entry on a node as a run saw it: with the signature of what was asked for; `found` is None if it was OK."""
+    """An entry on a node as a run saw it, with the signature of its expected state.
+
+    `found` is None if it was in sync.
+    """
 
     run: Run
     signature: str
@@ -78,7 +81,7 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class NodeSight:
-    """A node as a run saw it: `wanted` are the entries that were looked at, `found` those that were not OK."""
+    """A node as a run saw it: `wanted` are the entries that were looked at, `found` those that were not in sync."""
 
     status: Status
     error: str | None
@@ -102,7 +105,7 @@ _RESULT = "result r JOIN finding f ON f.id = r.finding"
 
 
 class History:
-    """The history in a file, to be used while it is open. Raises DamageError for what does not fit together."""
+    """The history in a file, usable while the file is open. Raises DamageError for inconsistent contents."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -118,11 +121,11 @@ class History:
 
     @property
     def entries(self) -> Sequence[EntryName]:
-        """All entries that are kept."""
+        """Return all stored entries."""
         return list(self._names.values())
 
     def life(self, name: EntryName) -> dict[str, list[Sight]]:
-        """How an entry was seen on each node, by nodes, the first time first."""
+        """Return the sights of an entry by node, the oldest first."""
         entry = next(id_ for id_, other in self._names.items() if other == name)
         seen: dict[str, list[Sight]] = {}
         for run in self.runs:
@@ -138,7 +141,7 @@ class History:
         return seen
 
     def nodes(self, run: Run) -> dict[str, NodeSight]:
-        """All nodes of a run as it saw them."""
+        """Return all nodes of a run as it saw them."""
         found: dict[int, dict[EntryName, Found]] = {}
         shared: dict[tuple[object, ...], Found] = {}
         for node, entry, *row in self._db.execute(
@@ -157,7 +160,7 @@ class History:
         return seen
 
     def fixes(self, after: Run, until: Run) -> list[Fix]:
-        """What was fixed by the runs after one until another, in this order."""
+        """Return the fixes of the runs after one up to another, in order."""
         runs = {run.seq: run for run in self.runs if after.seq < run.seq <= until.seq and not run.is_restoring}
         rows = self._db.execute(
             f"SELECT r.run, r.node, r.entry, {_FOUND} FROM {_RESULT} WHERE r.run > ? AND r.run <= ? AND f.status = ?"
@@ -171,7 +174,7 @@ class History:
         ]
 
     def _set(self, id_: int) -> dict[int, str]:
-        """The entries of a set with their signatures."""
+        """Return the entries of a set with their signatures."""
         if id_ not in self._sets:
             kept = self._db.execute("SELECT members FROM entry_set WHERE id = ?", (id_,)).fetchone()
             if kept is None:
@@ -182,7 +185,7 @@ class History:
 
 @contextmanager
 def opened(path: Path) -> Iterator[History]:
-    """The history in a file. Raises HistoryError for one that cannot be read."""
+    """Open the history in a file. Raises HistoryError for one that cannot be read."""
     with reading(path) as db:
         try:
             yield History(db)

@@ -1,4 +1,7 @@
-"""A run is recorded: what it found is told from what is known, and added to that. Trouble is told, and ends no run."""
+"""Record a run: its results get their lives from the known state and are added to it.
+
+Trouble is reported and ends no run.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +32,9 @@ _MOST_PAST: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What is known after a run: the lives of what it found, how the last runs ended (itself last, at most 60).
+    """The history after a run: the lives of its results, and the ends of the last runs (this run last, at most 60).
 
-    `problem` is a line for people if the file is not as it should be. `lives` is empty then if nothing could be read.
+    `problem` is a line for people if something is wrong with the file. `lives` is then empty if nothing could be read.
     """
 
     lives: Lives
@@ -40,10 +43,10 @@ class Recorded:
 
 
 def record(path: Path, run: RunRecord, signatures: Signatures, keep: int) -> Recorded:
-    """Add a run to the history in a file, which is made if it is not there, and keep the last `keep` runs; 0 for none.
+    """Add a run to the history in a file, and keep the last `keep` runs; 0 records nothing.
 
-    `signatures` says by node and entry what is asked for, as a short digest. Whatever is wrong with the file or what it
-    is on is told in the result.
+    The file is created if it does not exist. `signatures` returns the expected state by node and entry, as a short
+    digest. Any trouble with the file or its disk is reported in the result.
     """
     mine = past_of(run)
     if keep < 1:
@@ -67,7 +70,10 @@ def _problem(path: Path, error: Exception) -> str:
 
 
 def _record(path: Path, run: RunRecord, nodes: Sequence[Asked], keep: int) -> Recorded:
-    """Record it under the lock; a damaged file makes way for a new one. Raises what record() tells."""
+    """Record the run under the lock; a damaged file makes way for a new one.
+
+    Raises the errors that record() reports.
+    """
     try:
         return _added(path, run, nodes, keep, None)
     except (sqlite3.Error, DamageError) as error:
@@ -90,7 +96,7 @@ def _added(path: Path, run: RunRecord, nodes: Sequence[Asked], keep: int, proble
 
 
 def _unwritten(path: Path, run: RunRecord, nodes: Sequence[Asked], problem: str) -> Recorded:
-    """What is known of a run that could not be added."""
+    """Return the result for a run that could not be added."""
     mine = past_of(run)
     try:
         with reading(path) as db:

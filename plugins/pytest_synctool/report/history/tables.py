@@ -1,4 +1,7 @@
-"""The tables of the history, written and loaded: names, sets and findings are kept once, whoever has them."""
+"""The tables of the history, written and loaded.
+
+Names, sets and results are stored once for all nodes that share them.
+"""
 
 from __future__ import annotations
 
@@ -25,22 +28,22 @@ _RUN: Final = "id, started, mode, in_sync, drifted, fixed, errors, entries, comp
 
 
 def stamp(when: datetime) -> int:
-    """A time as it is kept: microseconds since 1970, UTC. One without an offset is taken for local time."""
+    """Return a time as the history stores it: microseconds since 1970, UTC. A time without an offset is local."""
     return (when.astimezone(UTC) - _EPOCH) // _MICROSECOND
 
 
 def when(stamped: int) -> datetime:
-    """The time that is kept so, in UTC."""
+    """Return a stored time, in UTC."""
     return _EPOCH + timedelta(microseconds=stamped)
 
 
 def text(value: str) -> str:
-    """Text as it is kept: names from file systems may hold what no encoding has."""
+    """Return text as the history stores it: names from file systems may not be valid in any encoding."""
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def members(kept: str) -> list[int]:
-    """The ids in a set as it is kept. Raises DamageError."""
+    """Return the ids in a stored set. Raises DamageError."""
     with suppress(ValueError):
         found = json.loads(kept)
         if isinstance(found, list) and all(isinstance(one, int) for one in found):
@@ -49,7 +52,7 @@ def members(kept: str) -> list[int]:
 
 
 def past_of(run: RunRecord) -> Past:
-    """How a run ended."""
+    """Return the end of a run."""
     found = [node.status for node in run.nodes]
     drifted = sum(outcome.status is Status.DRIFT for node in run.nodes for _, outcome in node.found)
     return Past(
@@ -66,7 +69,7 @@ def past_of(run: RunRecord) -> Past:
 
 
 def past(db: sqlite3.Connection, most: int) -> list[Past]:
-    """How the last runs ended, the last one last."""
+    """Return the ends of the last runs, the latest one last."""
     rows = db.execute(f"SELECT {_RUN} FROM run ORDER BY seq DESC LIMIT ?", (most,)).fetchall()
     return [
         Past(id_, when(started), mode, in_sync, drifted, fixed, errors, entries, bool(complete))
@@ -75,9 +78,9 @@ def past(db: sqlite3.Connection, most: int) -> list[Past]:
 
 
 class Tables:
-    """The tables as they are before a run is added: what is known of the nodes, and the ids of what is kept already.
+    """The tables before a run is added: the known states of the nodes, and the ids of stored values.
 
-    `now` is when the run began. Raises sqlite3.Error, and DamageError for what does not fit together.
+    `now` is the time at which the run began. Raises sqlite3.Error, and DamageError for inconsistent contents.
     """
 
     def __init__(self, db: sqlite3.Connection, now: datetime) -> None:
@@ -125,7 +128,7 @@ class Tables:
         self._held.append(wanted)
 
     def add(self, run: RunRecord, looks: Sequence[Look]) -> None:
-        """Add a run, whose id is not there yet."""
+        """Add a run, whose id is not stored yet."""
         waived = sum(look.status is Status.WAIVED for look in looks)
         mine = past_of(run)
         seq = self._inserted(
@@ -161,7 +164,7 @@ class Tables:
         return self._nodes[name][0]
 
     def _note(self, node: int, look: Look, seq: int) -> None:
-        """Keep what is known of a node after a look."""
+        """Store the known state of a node after a look."""
         known = self._set(look.after.wanted, seq) if look.after.wanted else None
         if known != self._nodes[text(look.node)][1]:
             self._db.execute("UPDATE node SET known = ? WHERE id = ?", (known, node))
@@ -203,7 +206,7 @@ class Tables:
         return self._wanted[pair]
 
     def _finding(self, outcome: Outcome, seq: int) -> int:
-        """What was found, without what differs in contents."""
+        """Return the id of a result, without its differences in contents."""
         if outcome not in self._findings:
             changes = json.dumps([[c.what, c.expected, c.found] for c in outcome.changes])
             words = (outcome.status.value, outcome.message, changes, outcome.source, outcome.waiver)
@@ -218,7 +221,7 @@ class Tables:
         return self._findings[outcome]
 
     def _touch(self, seq: int, looks: Sequence[Look]) -> None:
-        """Note that this run has used all these."""
+        """Mark all these as used by this run."""
         sets = {id(look.wanted): look.wanted for look in looks}.values()
         used = {(self._entries[e], text(said)) for wanted in sets for e, said in wanted.items()}
         for table, rows in (
@@ -235,7 +238,7 @@ class Tables:
             self._db.executemany(update, [(seq, self._now, row) for row in rows])
 
     def prune(self, keep: int) -> None:
-        """Keep as many of the last runs (1 or more), and what they need."""
+        """Delete all but the last runs (1 or more) and the values that they need."""
         db = self._db
         row = db.execute("SELECT seq FROM run ORDER BY seq DESC LIMIT 1 OFFSET ?", (keep - 1,)).fetchone()
         if row is None:

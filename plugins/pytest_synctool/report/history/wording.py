@@ -1,4 +1,4 @@
-"""The history in words and as JSON values. Pure; times are told in local time, and in JSON with their offset."""
+"""The history in words and as JSON values. Pure. Times are local; in JSON they have their offset."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _UNITS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """A life that several nodes have alike."""
+    """A life that several nodes share."""
 
     nodes: Sequence[str]
     life: Life
 
 
 def shared(lives: Mapping[str, Life]) -> list[Shared]:
-    """Lives of nodes, told once for all that have the same, from the first look at one of them to the last."""
+    """Return the lives of nodes, one for all nodes with the same life, from the first look at one of them to the last."""
     groups: dict[tuple[object, ...], list[str]] = {}
     for node in sorted(lives, key=natural):
         life = lives[node]
@@ -44,12 +44,12 @@ def _together(lives: Sequence[Life]) -> Life:
 
 
 def moment(when: datetime) -> str:
-    """A time for people: `2026-11-24 04:00:00`, local time."""
+    """Return a time for people: `2026-11-24 04:00:00`, local."""
     return f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def lasting(duration: timedelta) -> str:
-    """A duration for people, in its two largest units: `2 days 3 hours`."""
+    """Return a duration for people, in its two largest units: `2 days 3 hours`."""
     left = max(0, round(duration.total_seconds()))
     words: list[str] = []
     for seconds, unit in _UNITS:
@@ -62,7 +62,7 @@ def lasting(duration: timedelta) -> str:
 
 
 def runs(found: Sequence[Run]) -> Iterator[str]:
-    """A table of runs, the last one last, and numbered from the last one: -1."""
+    """Return a table of runs, the latest one last and numbered -1."""
     rows: list[tuple[str, ...]] = [_HEADINGS]
     for number, run in enumerate(found, -len(found)):
         counts = map(str, (run.selected, run.in_sync, run.drifted, run.fixed, run.errors))
@@ -78,7 +78,7 @@ def runs(found: Sequence[Run]) -> Iterator[str]:
 
 
 def entry_life(entry: EntryName, groups: Sequence[Shared]) -> Iterator[str]:
-    """The life of an entry on all nodes."""
+    """Return the life of an entry on all nodes."""
     yield f"{entry.path} ({entry.check if entry.kind == 'check' else entry.kind})"
     for group in groups:
         yield f"  {fold(group.nodes)}:"
@@ -120,7 +120,7 @@ def _period(period: Period, last: datetime) -> Iterator[str]:
 
 
 def differences(first: Run, second: Run, found: Mapping[Difference, Sequence[str]]) -> Iterator[str]:
-    """What changed between two runs."""
+    """Return the changes between two runs."""
     for word, run in (("from", first), ("to  ", second)):
         state = "" if run.complete else ", not complete"
         yield f"{word} {run.id} ({moment(run.started)}, {run.mode} by {run.who}{state})"
@@ -136,7 +136,7 @@ def differences(first: Run, second: Run, found: Mapping[Difference, Sequence[str
 
 
 def run_value(run: Run) -> dict[str, object]:
-    """A run for JSON."""
+    """Return a run for JSON."""
     return {
         "id": run.id,
         "started": run.started.isoformat(),
@@ -162,7 +162,7 @@ def _entry_value(entry: EntryName) -> dict[str, object]:
 
 
 def life_value(entry: EntryName, group: Shared) -> dict[str, object]:
-    """The life of an entry on nodes for JSON."""
+    """Return the life of an entry on nodes for JSON."""
     return _entry_value(entry) | {
         "nodes": list(group.nodes),
         "first_looked_at": group.life.first.isoformat(),
@@ -188,7 +188,7 @@ def _period_value(period: Period) -> dict[str, object]:
 
 
 def difference_value(difference: Difference, nodes: Sequence[str]) -> dict[str, object]:
-    """A change between two runs for JSON."""
+    """Return a change between two runs for JSON."""
     return {
         "what": difference.what.name.lower(),
         "nodes": list(nodes),

@@ -1,4 +1,4 @@
-"""`drift.html`: a run as one page for people, with everything in it, which contacts nobody when it is opened."""
+"""`drift.html`: a run as one page for people. The page has everything in it and contacts nobody."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _SCRIPTS: Final = ("data.js", "filters.js", "view.js", "grid.js", "details.js", 
 
 
 def html(run: RunRecord, lives: Lives, past: Sequence[Past]) -> Iterator[str]:
-    """The page as chunks of text.
+    """Return the page as chunks of text.
 
-    `past` is how the last runs ended, the last one last; whether this one is among them does not matter.
+    `past` has the ends of the last runs, the latest one last, with or without this run.
     """
     style, script = _style(), _script()
     environment = Environment(
@@ -54,7 +54,7 @@ def html(run: RunRecord, lives: Lives, past: Sequence[Past]) -> Iterator[str]:
 
 
 def _visible(value: Any) -> Any:
-    """What is not printable in names and messages is made visible, whoever forgets to."""
+    """Make unprintable characters in names and messages visible, for all templates."""
     return value if isinstance(value, Markup) or not isinstance(value, str) else printable_text(value)
 
 
@@ -63,7 +63,7 @@ def _style() -> str:
 
 
 def _script() -> str:
-    """All scripts as one, in a scope of their own."""
+    """Return all scripts as one, in a scope of their own."""
     return "\n(() => {\n'use strict';\n" + "\n".join(map(_text, _SCRIPTS)) + "})();\n"
 
 
@@ -72,5 +72,5 @@ def _text(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """How a content security policy names a script or a style that may be used."""
+    """Return the name by which a content security policy allows a script or a style."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,4 +1,4 @@
-"""What the page's script works on, as JSON that can stand in a script element: everything that recurs is in it once."""
+"""The data of the page's script, as JSON that can stand in a script element. Recurring values are in it once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _T = TypeVar("_T", bound=Hashable)
 
 
 def data(run: RunRecord, lives: Lives) -> str:
-    """The run as JSON in ASCII, without `<`, `>` and `&`. What is in the arrays:
+    """Return the run as JSON in ASCII, without `<`, `>` and `&`. Contents of the arrays:
 
     - entries: [kind, path, check, name in test ids]
     - sets: numbers of entries
@@ -66,7 +66,7 @@ class _Numbers(Generic[_T]):
 
 
 class _Tables:
-    """Everything that nodes have in common, as far as it was met."""
+    """The values that nodes share, as far as rows have been made."""
 
     def __init__(self, lives: Lives) -> None:
         self.entries: _Numbers[EntryName] = _Numbers()
@@ -84,7 +84,7 @@ class _Tables:
         self._room = _MOST_OF_DIFFS
 
     def node(self, run: RunRecord, node: NodeRecord) -> list[Any]:
-        """A node's row."""
+        """Return the row of a node."""
         pairs: list[int] = []
         for position, outcome in node.found:
             life = self._lives.get((node.node, node.entries[position]))
@@ -103,14 +103,14 @@ class _Tables:
         ]
 
     def _set(self, entries: tuple[EntryName, ...]) -> int:
-        """The set of entries that nodes alike share as one object."""
+        """Return the number of the set of entries that nodes alike share as one object."""
         number = self._sets.setdefault(id(entries), len(self.sets))
         if number == len(self.sets):
             self.sets.append([self.entries.of(entry) for entry in entries])
         return number
 
     def _outcome(self, outcome: Outcome) -> tuple[int, int]:
-        """The numbers of a finding and of its details; equal outcomes are mostly one object."""
+        """Return the numbers of a result and of its details; equal outcomes are mostly one object."""
         known = self._outcomes.get(id(outcome))
         if known is None:
             lines = _beyond(outcome)
@@ -146,17 +146,17 @@ class _Tables:
 
 
 def readable(when: datetime) -> str:
-    """A time for people, `2026-11-25 03:14:15+01:00`."""
+    """Return a time for people, `2026-11-25 03:14:15+01:00`."""
     return when.isoformat(" ", "seconds")
 
 
 def was_missed(outcome: Outcome) -> bool:
-    """Whether an entry was to be looked at, and was not: unlike tasks, which an audit only names."""
+    """Return True if an entry should have been looked at and was not. An audit only lists tasks; they do not count."""
     return outcome.status is Status.SKIPPED and outcome not in (NOT_RUN, NOT_KEPT)
 
 
 def _beyond(outcome: Outcome) -> tuple[str, ...]:
-    """The details that say more than the table of changes and the source do."""
+    """Return the details that add something to the table of changes and the source."""
     told = {f"{change.what}: expected {change.expected}, found {change.found}" for change in outcome.changes}
     told |= {f"source: {outcome.source}", waiver_in_words(outcome)}
     return tuple(line for line in outcome.details if line not in told)

@@ -1,4 +1,4 @@
-"""How the last runs ended, as the bars of a chart: numbers that the template puts into SVG."""
+"""The ends of the last runs as the bars of a chart: numbers that the template puts into SVG."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PARTS: Final = ("errors", "drifted", "fixed", "in_sync")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A rectangle: nodes that ended the same way."""
+    """A rectangle: the nodes with the same ending."""
 
     word: str
     y: float
@@ -28,7 +28,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A run: its numbers, and where its bar is."""
+    """A run: its numbers, and the place of its bar."""
 
     past: Past
     started: str
@@ -39,7 +39,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """A chart. Sizes are in its own units; `most` is the number of nodes that the full height stands for."""
+    """A chart. Sizes are in its own units; `most` is the number of nodes at full height."""
 
     bars: Sequence[Bar]
     width: int
@@ -50,7 +50,7 @@ class Trend:
 
 
 def trend(run: RunRecord, past: Sequence[Past]) -> Trend:
-    """The chart of these runs, the present one marked; without those that only put old versions back."""
+    """Return the chart of these runs, the present one marked, without runs that only restored."""
     past = [one for one in past if one.mode != RESTORE]
     most = max((sum(getattr(one, word) for word in _PARTS) for one in past), default=0)
     bars = [

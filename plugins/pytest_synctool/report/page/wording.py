@@ -1,4 +1,4 @@
-"""What the page says in words, with and without its script: the verdict, counts, and findings by nodes."""
+"""The words of the page, with and without its script: the verdict, counts, and results by nodes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _ENTRY_WORDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """What the run comes to. `level` is `bad`, `drift`, `accepted` or `good`; `reasons` are sentences."""
+    """The verdict on the run. `level` is `bad`, `drift`, `accepted` or `good`; `reasons` are sentences."""
 
     level: str
     headline: str
@@ -57,7 +57,7 @@ class Banner:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Something that nodes have in common: `nodes` is their folded names, `number` how many there are."""
+    """A result that nodes share: `nodes` is their folded names, `number` how many there are."""
 
     nodes: str
     number: int
@@ -71,14 +71,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of a table, and how many more there are than it has."""
+    """Rows of a table, and the number of rows that were left out."""
 
     rows: Sequence[Row]
     more: int
 
 
 def banner(run: RunRecord) -> Banner:
-    """The verdict on the run in words, and why."""
+    """Return the verdict on the run in words, with reasons."""
     nodes, entries = run.node_counts(), _entry_numbers(run)
     found = verdict(run)
     seen = entries["ok"] + entries["fixed"]
@@ -143,12 +143,12 @@ def _entries(number: int) -> str:
 
 
 def node_counts(run: RunRecord) -> list[tuple[str, str, int]]:
-    """How many nodes ended how, as (word, how it is said, number), the worst first; without what is nowhere."""
+    """Return the number of nodes by ending, as (word, phrase, number), the worst first, without zeros."""
     return _told(run, _NODE_WORDS, run.node_counts())
 
 
 def entry_counts(run: RunRecord) -> list[tuple[str, str, int]]:
-    """The same of entries, also of those of nodes that could not be looked at."""
+    """Return the same for entries, including those of nodes that could not be looked at."""
     return _told(run, _ENTRY_WORDS, _entry_numbers(run))
 
 
@@ -166,7 +166,7 @@ def _entry_numbers(run: RunRecord) -> dict[str, int]:
 
 
 def unseen(run: RunRecord) -> Rows:
-    """Why nodes, or entries there, were not looked at."""
+    """Return the reasons why nodes, or entries on them, were not looked at."""
     found: dict[str, dict[str, None]] = {}
     for node in run.nodes:
         for _, outcome in node.found:
@@ -177,12 +177,12 @@ def unseen(run: RunRecord) -> Rows:
 
 
 def stale_waivers(run: RunRecord) -> Rows:
-    """Waivers that accept nothing any more."""
+    """Return the waivers that accept nothing any more."""
     return _rows([(f"{each.place}: {each.message}", list(each.nodes)) for each in run.stale_waivers], _MOST_ROWS)
 
 
 def notes(run: RunRecord) -> Rows:
-    """What people should know of nodes beside what was found there."""
+    """Return the notes on nodes for people."""
     found: dict[str, list[str]] = {}
     for node in run.nodes:
         for note in node.notes:
@@ -197,7 +197,7 @@ def _rows(told: Sequence[tuple[str, list[str]]], most: int) -> Rows:
 
 
 def findings(run: RunRecord, lives: Lives) -> Rows:
-    """What was found, the worst first."""
+    """Return the results, the worst first."""
     found = grouped(run.nodes)
     folding = _Folding()
     rows = [_row(group, lives, folding) for group in found[:_MOST_ROWS]]
@@ -218,7 +218,7 @@ def _row(group: Group, lives: Lives, folding: _Folding) -> Row:
 
 
 def _since(lives: Sequence[Life]) -> tuple[str, str]:
-    """Since when, on the first of the nodes, and why, on all of them."""
+    """Return since when, on the first of the nodes, and why, on all of them."""
     if not lives:
         return "", ""
     causes = dict.fromkeys(life.cause for life in sorted(lives, key=lambda life: life.since))
@@ -226,14 +226,14 @@ def _since(lives: Sequence[Life]) -> tuple[str, str]:
 
 
 class _Folding:
-    """Folds names, the same ones once: it takes microseconds a name, and there may be millions of them in all."""
+    """A cache of folded names: folding takes microseconds a name, and a page may have millions of names in all."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], str] = {}
         self._room = _MOST_NAMES
 
     def of(self, nodes: Sequence[str]) -> str:
-        """Names in short form. Of many no more than so many are folded; where they are is said then."""
+        """Return names in short form, or for more names than may still be folded the place where they are listed."""
         key = tuple(nodes)
         if key not in self._known:
             if len(nodes) > max(self._room, _FEW):
