@@ -29,7 +29,7 @@ class Shared:
 
 
 def shared(lives: Mapping[str, Life]) -> list[Shared]:
-    """Return the lives of nodes, one for all nodes with the same life, from the first look at one of them to the last."""
+    """Return the lives of nodes, one for all nodes with the same life, from the first look at one to the last."""
     groups: dict[tuple[object, ...], list[str]] = {}
     for node in sorted(lives, key=natural):
         life = lives[node]
