@@ -88,6 +88,7 @@ def parser(command: str) -> ArgumentParser:
     found: ArgumentParser = import_module(module).new_parser()
     assert found.prog == command
     found.formatter_class = partial(HelpFormatter, width=1_000_000)
+    vars(found)["color"] = False  # Python 3.14 colors help, if FORCE_COLOR is set also without a terminal
     for action in found._actions:
         _complete(action)
     return found
