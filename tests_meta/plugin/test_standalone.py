@@ -76,8 +76,9 @@ def test_a_machine_that_is_no_node(three: Site, nonlocal_bind: bool) -> None:
     run = on(three, "vm.example.org", "--hosts=localhost", addresses=["10.77.0.5/32"], nonlocal_bind=nonlocal_bind)
     assert run.status == 4
     assert "no node has the name or 'hostname:' 'vm.example.org' or 'vm'" in run.output
-    assert "no interface here has the address of one (10.77.0.1, fd77::3); say which it is with --nodename=NAME" in (
-        run.output
+    assert (
+        "no interface of this machine has the address of one (10.77.0.1, fd77::3); name the node with --nodename=NAME"
+        in (run.output)
     )
 
 
@@ -106,7 +107,10 @@ def test_nodename(three: Site, arguments: Sequence[str]) -> None:
         (("--nodename=node1", "--hosts=node1"), "--nodename says which node this machine is: it goes alone or with"),
         (("--nodename=node1", "--hosts=batch"), "--hosts=localhost, not with --hosts=batch"),
         (("--nodename=nod1",), "--nodename: no such node 'nod1' (did you mean 'node1'?)"),
-        (("--hosts=localhost,node1",), "'localhost' is the node that this machine is, and goes with no other node"),
+        (
+            ("--hosts=localhost,node1",),
+            "'localhost' is the node that this machine is, and cannot be combined with other nodes",
+        ),
         (("--hosts=all!localhost",), "no such node or group 'localhost' in 'all!localhost'"),
     ],
 )
@@ -152,7 +156,7 @@ def test_ignored(three: Site) -> None:
     run = three.pytest("--hosts=localhost")
     assert run.status == 4
     assert "this machine is node2 by its hostname" in run.output
-    assert "--nodename=node2 takes it all the same" in run.output
+    assert "--nodename=node2 selects it nevertheless" in run.output
     assert three.pytest("--nodename=node2").status == 1
 
 

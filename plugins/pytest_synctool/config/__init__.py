@@ -1,12 +1,13 @@
-"""The configuration of a cluster: synctool.conf or synctool.yaml, found, read and checked.
+"""The configuration of a cluster: functions that find, read and check synctool.conf or synctool.yaml.
 
-All problems are reported together, each as `file:line: problem`.
+A ConfigError reports all problems together, each as `file:line: problem`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,12 @@ DEFAULT_DIRECTORY: Final = Path("/var/lib/synctool")
 _NAMES: Final = ("synctool.conf", "synctool.yaml")
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    text: str
+
+
 def find(
     explicit: str | None,
     ini: Path | None,
@@ -32,35 +39,37 @@ def find(
     option: str = "--synctool-conf",
     ini_key: str | None = "synctool_conf",
 ) -> Path:
-    """The configuration file: the option, the ini key, $SYNCTOOL_CONF, the current directory, then the default.
+    """Return the configuration file, from the first of five places that names one.
 
-    `option` and `ini_key` are how the caller's user names a file. What is named on purpose must exist. In a
-    directory it is synctool.conf or synctool.yaml. Raises ConfigError, listing where it looked, if there is none, or
-    for two that could be meant.
+    The places are the option `explicit`, the ini key `ini`, $SYNCTOOL_CONF, the current directory `here` and the
+    default directory. A file from one of the first three must exist. In a directory it is synctool.conf or
+    synctool.yaml. `option` and `ini_key` are the names of the first two places, for messages. Raises ConfigError with a
+    list of the places if none has a file, and for a directory with both files.
     """
-    named: list[tuple[str, Path]] = []
     if explicit:
-        named.append((option, here / explicit))
+        return _existing(here / explicit, option)
     if ini:
-        named.append((f"{ini_key} in the ini file", ini))
+        return _existing(ini, f"{ini_key} in the ini file")
     if environment.get("SYNCTOOL_CONF"):
-        named.append(("$SYNCTOOL_CONF", here / environment["SYNCTOOL_CONF"]))
-    for origin, path in named[:1]:
-        if not os.path.exists(path):  # unlike Path.exists() it raises for no name
-            raise ConfigError(f"{path}: no such file (named by {origin})")
-        return path
+        return _existing(here / environment["SYNCTOOL_CONF"], "$SYNCTOOL_CONF")
     for directory in (here, DEFAULT_DIRECTORY):
-        there = [directory / name for name in _NAMES if os.path.exists(directory / name)]
-        if len(there) > 1:
-            raise ConfigError(f"{there[0]} and {there[1].name} are both there: remove one, or name one on purpose")
-        if there:
-            return there[0]
+        paths = [directory / name for name in _NAMES if os.path.exists(directory / name)]
+        if len(paths) > 1:
+            raise ConfigError(f"{paths[0]} and {paths[1].name} both exist: remove one, or name one explicitly")
+        if paths:
+            return paths[0]
     raise ConfigError(
-        f"no synctool.conf found. Looked at: {option} (not given), "
+        f"no synctool.conf found. Searched: {option} (not given), "
         + (f"{ini_key} in the ini file (not set), " if ini_key else "")
         + f"$SYNCTOOL_CONF (not set), {here / 'synctool.conf'} (no such file), "
-        f"{DEFAULT_DIRECTORY / 'synctool.conf'} (no such file), nor synctool.yaml in these places"
+        f"{DEFAULT_DIRECTORY / 'synctool.conf'} (no such file), and no synctool.yaml in these directories"
     )
+
+
+def _existing(path: Path, origin: str) -> Path:
+    if not os.path.exists(path):  # Path.exists() raises for some names, os.path.exists() never does
+        raise ConfigError(f"{path}: no such file (named by {origin})")
+    return path
 
 
 def load(path: Path) -> Config:
@@ -69,30 +78,31 @@ def load(path: Path) -> Config:
 
 
 def parse(text: str, path: Path) -> Config:
-    """Check a configuration that is already read. Included files are read after the file that names them.
+    """Parse and check the text of a configuration, and read the files that it includes.
 
-    `path` tells the spelling, and serves for messages and relative paths. Raises ConfigError as load() does.
+    The name of `path` selects the spelling, conf or YAML. Messages and relative paths use `path` too. Raises
+    ConfigError as load() does.
     """
     builder = Builder(path)
-    waiting = [(text, path)]
+    waiting = [_File(path, text)]
     seen = {os.path.realpath(path)}
     while waiting:
-        text, file = waiting.pop(0)
-        found: list[tuple[str, Path]] = []
+        file = waiting.pop(0)
+        included: list[_File] = []
         try:
-            for statement in read(text, file, builder.problem):
+            for statement in read(file.text, file.path, builder.problem):
                 if statement.keyword == "include":
-                    found += _included(statement, seen, builder)
+                    included += _included(statement, seen, builder)
                 else:
                     builder.add(statement)
         except NotYamlError as error:
-            builder.unreadable(Place(file, error.line), str(error))
-        waiting[:0] = found
+            builder.unreadable(Place(file.path, error.line), str(error))
+        waiting[:0] = included  # their statements follow those of the file that includes them
     return builder.finish()
 
 
-def _included(statement: Statement, seen: set[str], builder: Builder) -> list[tuple[str, Path]]:
-    found = []
+def _included(statement: Statement, seen: set[str], builder: Builder) -> list[_File]:
+    files = []
     for name in statement.arguments:
         path = statement.place.path.parent / name
         if os.path.realpath(path) in seen:
@@ -100,16 +110,16 @@ def _included(statement: Statement, seen: set[str], builder: Builder) -> list[tu
             continue
         seen.add(os.path.realpath(path))
         try:
-            found.append((read_text(path), path))
+            files.append(_File(path, read_text(path)))
         except ConfigError as error:
             builder.unreadable(statement.place, f"'include': {error}")
-    return found
+    return files
 
 
 def as_yaml(path: Path) -> str:
-    """A sound configuration file in its YAML spelling, for synctool.yaml; what it includes is not looked into.
+    """Convert a valid synctool.conf to the text of a synctool.yaml. Included files stay as they are.
 
-    Raises ConfigError as load() does, and for a file that is YAML already.
+    Raises ConfigError as load() does, and for a file that is already YAML.
     """
     if is_yaml(path):
         raise ConfigError(f"{path}: is YAML already")

@@ -1,4 +1,4 @@
-"""From statements to a Config: what each means, and whether they hold together."""
+"""The builder of a Config: it takes statements one by one, then checks how they fit together."""
 
 from __future__ import annotations
 
@@ -30,49 +30,74 @@ class _NodeLine:
     specifiers: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class _CompoundGroup:
+    place: Place
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    place: Place
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Specifier:
+    """A specifier of a node line, with a value for each node of the line, or with no values if it is invalid."""
+
+    key: str
+    values: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    place: Place
+    message: str
+
+
 @dataclass
 class Builder:
-    """Takes up statements, then makes a Config of them. `path` is the file that the run names."""
+    """A builder that takes statements and then makes a Config. `path` is the file that the user named."""
 
     path: Path
-    problems: list[tuple[Place, str]] = field(default_factory=list)
+    problems: list[_Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     nodes: dict[str, _NodeLine] = field(default_factory=dict)
-    compounds: dict[str, tuple[Place, tuple[str, ...]]] = field(default_factory=dict)
+    compounds: dict[str, _CompoundGroup] = field(default_factory=dict)
     ignored_nodes: dict[str, Place] = field(default_factory=dict)
     ignored_groups: dict[str, Place] = field(default_factory=dict)
     patterns: dict[str, Place] = field(default_factory=dict)
     selection: dict[str, Place] = field(default_factory=dict)
     on_update: list[OnUpdate] = field(default_factory=list)
     always_run: list[str] = field(default_factory=list)
-    values: dict[str, tuple[Place, str]] = field(default_factory=dict)
+    values: dict[str, _Setting] = field(default_factory=dict)
     _files: dict[Path, int] = field(default_factory=dict)
     _hints: Hints = field(default_factory=Hints)
     _complete: bool = True
 
     def problem(self, place: Place, message: str) -> None:
-        """Take up what is wrong with a line."""
+        """Record a problem of a line."""
         self._files.setdefault(place.path, len(self._files))
-        self.problems.append((place, message))
+        self.problems.append(_Problem(place, message))
 
     def unreadable(self, place: Place, message: str) -> None:
-        """Take up why a whole file says nothing; what it would have said is not missed as well."""
+        """Record a problem that makes a whole file unusable. finish() then reports no missing statements."""
         self.problem(place, message)
         self._complete = False
 
     def add(self, statement: Statement) -> None:
-        """Take up a statement."""
+        """Add a statement."""
         place = statement.place
         self._files.setdefault(place.path, len(self._files))
         handler = _HANDLERS.get(statement.keyword)
         if handler is not None:
             handler(self, place, statement.arguments)
         elif statement.keyword in self.values:
-            self.problem(
-                place, f"'{statement.keyword}' is set twice, first {_there(self.values[statement.keyword][0], place)}"
-            )
+            first = _reference(self.values[statement.keyword].place, place)
+            self.problem(place, f"'{statement.keyword}' is set twice, first {first}")
         else:
-            self.values[statement.keyword] = (place, statement.arguments[0])
+            self.values[statement.keyword] = _Setting(place, statement.arguments[0])
 
     def _node(self, place: Place, words: Sequence[str]) -> None:
         word, *rest = words
@@ -83,13 +108,14 @@ class Builder:
             if name in IMPLICIT_GROUPS:
                 self.problem(place, f"node '{name}' is named like a built-in group")
             elif name in self.nodes:
-                self.problem(place, f"node '{name}' is defined twice, first {_there(self.nodes[name].place, place)}")
+                first = _reference(self.nodes[name].place, place)
+                self.problem(place, f"node '{name}' is defined twice, first {first}")
             else:
-                own = {key: values[number] for key, values in specifiers if values}
+                own = {each.key: each.values[number] for each in specifiers if each.values}
                 self.nodes[name] = _NodeLine(place, groups, own)
 
-    def _specifier(self, place: Place, word: str, count: int) -> tuple[str, list[str]]:
-        """A specifier and its value for each node of a line; no values where it is wrong."""
+    def _specifier(self, place: Place, word: str, count: int) -> _Specifier:
+        """Parse a specifier of a line with `count` nodes."""
         key, _, value = word.partition(":")
         if key not in _SPECIFIERS:
             expected = ", ".join(f"{specifier}:" for specifier in _SPECIFIERS)
@@ -103,26 +129,28 @@ class Builder:
         elif key == "connection" and "://" not in value:
             self.problem(place, f"'connection:' expects a testinfra host like docker://web1, not '{value}'")
         elif key == "rsync":
-            return key, [value] * count
+            return _Specifier(key, [value] * count)
         elif count:
             try:
-                return key, spread(value, count)
+                return _Specifier(key, spread(value, count))
             except RangeError as error:
                 self.problem(place, f"'{key}:' {error}")
-        return key, []
+        return _Specifier(key)
 
     def _group(self, place: Place, words: Sequence[str]) -> None:
         name, *members = words
         if not self._is_name(place, "group", name):
             return
         if name in self.compounds:
-            self.problem(place, f"group '{name}' is defined twice, first {_there(self.compounds[name][0], place)}")
+            first = _reference(self.compounds[name].place, place)
+            self.problem(place, f"group '{name}' is defined twice, first {first}")
         elif name in IMPLICIT_GROUPS:
             self.problem(place, f"group '{name}' is built in and cannot be defined")
         elif not members:
             self.problem(place, f"group '{name}' has no members")
         else:
-            self.compounds[name] = (place, tuple(m for m in members if self._is_name(place, "group", m)))
+            names = tuple(member for member in members if self._is_name(place, "group", member))
+            self.compounds[name] = _CompoundGroup(place, names)
 
     def _ignore_node(self, place: Place, words: Sequence[str]) -> None:
         for word in words:
@@ -142,32 +170,32 @@ class Builder:
         path, command = arguments
         if not path.startswith("/") or os.path.normpath(path) != path:
             self.problem(place, f"'on_update' expects an absolute path, not '{path}'")
-        elif (first := next((rule for rule in self.on_update if rule.path == os.fsencode(path)), None)) is not None:
-            there = _there(first.place, place)
-            self.problem(place, f"'on_update {path}' is there twice, first {there}: join the commands with ';'")
+        elif (earlier := next((rule for rule in self.on_update if rule.path == os.fsencode(path)), None)) is not None:
+            first = _reference(earlier.place, place)
+            self.problem(place, f"'on_update {path}' appears twice, first {first}: join the commands with ';'")
         else:
             self.on_update.append(OnUpdate(os.fsencode(path), command, place))
 
     def _always_run(self, _place: Place, arguments: Sequence[str]) -> None:
         self.always_run.extend(arguments)
 
-    def _names(self, place: Place, what: str, word: str) -> list[str]:
-        """The names that a word stands for; none, and a problem, where it is none."""
+    def _names(self, place: Place, kind: str, word: str) -> list[str]:
+        """Expand a word to names. Record a problem and return no names if it is invalid."""
         try:
             names = expand(word)
         except RangeError as error:
             self.problem(place, str(error))
             return []
-        return names if self._is_name(place, what, names[0]) else []
+        return names if self._is_name(place, kind, names[0]) else []
 
-    def _is_name(self, place: Place, what: str, name: str) -> bool:
+    def _is_name(self, place: Place, kind: str, name: str) -> bool:
         if is_name(name):
             return True
-        self.problem(place, f"'{name}' is not a {what} name: {NAME_EXPECTED}")
+        self.problem(place, f"'{name}' is not a {kind} name: {NAME_EXPECTED}")
         return False
 
     def finish(self) -> Config:
-        """The configuration. Raises ConfigError with all problems, in the order of the files and their lines."""
+        """Make the configuration. Raises ConfigError with all problems, in the order of the files and their lines."""
         masterdir = self._masterdir()
         nodes = {name: self._resolved(name, line) for name, line in self.nodes.items()}
         if not nodes and self._complete:
@@ -204,8 +232,8 @@ class Builder:
         config = self._with_default_nodeset(config)
         if self.problems:
             files = {**self._files, self.path: -1}
-            found = sorted(dict.fromkeys(self.problems), key=lambda p: (files[p[0].path], p[0].line))
-            raise ConfigError("\n".join(f"{place if place.line else place.path}: {text}" for place, text in found))
+            problems = sorted(dict.fromkeys(self.problems), key=lambda p: (files[p.place.path], p.place.line))
+            raise ConfigError("\n".join(f"{problem.place}: {problem.message}" for problem in problems))
         return config
 
     def _masterdir(self) -> Path:
@@ -214,10 +242,10 @@ class Builder:
                 message = "no 'masterdir' line: expected one, like 'masterdir /var/lib/synctool'"
                 self.problem(Place(self.path, 0), message)
             return Path("/")
-        place, value = self.values["masterdir"]
-        masterdir = Path(os.path.normpath(place.path.absolute().parent / value))
+        setting = self.values["masterdir"]
+        masterdir = Path(os.path.normpath(setting.place.path.absolute().parent / setting.text))
         if not os.path.isdir(masterdir):
-            self.problem(place, f"masterdir {masterdir} is not a directory: create it, or correct this line")
+            self.problem(setting.place, f"masterdir {masterdir} is not a directory: create it, or correct this line")
         return masterdir
 
     def _resolved(self, name: str, line: _NodeLine) -> Node:
@@ -237,7 +265,7 @@ class Builder:
         )
 
     def _expanded(self, groups: Sequence[str]) -> list[str]:
-        """Compound groups expanded in place, at any depth, without duplicates; the first of several counts."""
+        """Expand compound groups in place, at any depth. Of equal groups the first one stays."""
         expanded: dict[str, None] = {}
         waiting = list(reversed(groups))
         while waiting:
@@ -245,43 +273,44 @@ class Builder:
             if group not in expanded:
                 expanded[group] = None
                 if group in self.compounds:
-                    waiting.extend(reversed(self.compounds[group][1]))
+                    waiting.extend(reversed(self.compounds[group].members))
         return list(expanded)
 
     def _check_cycles(self) -> None:
-        """A compound group that is a member of itself, at any depth, is a problem: one for each circle."""
-        graph = {name: [m for m in members if m in self.compounds] for name, (_, members) in self.compounds.items()}
+        """Record a problem for each cycle of compound groups that contain themselves, at any depth."""
+        graph = {name: [m for m in group.members if m in self.compounds] for name, group in self.compounds.items()}
         while True:
             try:
                 TopologicalSorter(graph).prepare()
             except CycleError as error:
-                circle = list(reversed(error.args[1]))
-                place = min((self.compounds[name][0] for name in circle), key=lambda p: (self._files[p.path], p.line))
-                self.problem(place, f"group '{circle[0]}' contains itself: {' > '.join(circle)}")
-                for name in circle:
+                cycle = list(reversed(error.args[1]))
+                place = min((self.compounds[name].place for name in cycle), key=lambda p: (self._files[p.path], p.line))
+                self.problem(place, f"group '{cycle[0]}' contains itself: {' > '.join(cycle)}")
+                for name in cycle:
                     graph[name] = []
             else:
                 return
 
     def _group_places(self) -> dict[str, Place]:
-        """All groups with their lines, those of nodes excepted: as node and group lines name them, then `all`."""
+        """Return the line of every group, without the groups of single nodes. The last group is `all`."""
         places: dict[str, Place] = {}
         for line in self.nodes.values():
-            for group in line.groups:
-                places.setdefault(group, line.place)
-        places.update({name: place for name, (place, _) in self.compounds.items()})
-        for place, members in self.compounds.values():
-            for name in members:
-                places.setdefault(name, place)
+            for name in line.groups:
+                places.setdefault(name, line.place)
+        places.update({name: group.place for name, group in self.compounds.items()})
+        for group in self.compounds.values():
+            for name in group.members:
+                places.setdefault(name, group.place)
         places.setdefault("all", Place(self.path, 0))
         return {name: place for name, place in places.items() if name not in self.nodes and name != "none"}
 
     def _check_groups(self, nodes: Mapping[str, Node], places: Mapping[str, Place]) -> None:
         used = {group for node in nodes.values() for group in node.groups}
-        for name, (place, members) in self.compounds.items():
-            self._check_not_nodes(place, (name, *members))
+        for name, compound in self.compounds.items():
+            self._check_not_nodes(compound.place, (name, *compound.members))
             if name not in self.ignored_groups and name not in used:
                 hint = self._hints.nearest("group", name, [group for group in places if group not in self.compounds])
+                place = compound.place
                 self.warnings.append(f"{place}: group '{name}' applies to no node{hint}: put it on a 'node' line")
         for line in self.nodes.values():
             self._check_not_nodes(line.place, line.groups)
@@ -297,8 +326,8 @@ class Builder:
     def _check_not_nodes(self, place: Place, groups: Sequence[str]) -> None:
         for group in groups:
             if group in self.nodes:
-                there = _there(self.nodes[group].place, place)
-                self.problem(place, f"group '{group}' is named like the node {there}")
+                line = _reference(self.nodes[group].place, place)
+                self.problem(place, f"group '{group}' is named like the node {line}")
 
     def _with_default_nodeset(self, config: Config) -> Config:
         if not self.selection:
@@ -315,28 +344,28 @@ class Builder:
         return replace(config, default_nodeset=",".join(self.selection))
 
     def _ignore_origins(self) -> dict[str, str]:
-        """What to say of each ignore rule: `'ignore *.swp' (synctool.conf:7)`."""
+        """Return the text by which messages name each ignore rule: `'ignore *.swp' (synctool.conf:7)`."""
         origins = {pattern: f"'ignore {pattern}' ({place})" for pattern, place in self.patterns.items()}
         for keyword in ("ignore_dotfiles", "ignore_dotdirs"):
             if keyword in self.values:
-                origins[keyword] = f"'{keyword}' ({self.values[keyword][0]})"
+                origins[keyword] = f"'{keyword}' ({self.values[keyword].place})"
         return origins
 
     def _truth(self, keyword: str, default: bool) -> bool:
         if keyword not in self.values:
             return default
-        place, value = self.values[keyword]
-        if value.lower() not in TRUTHS:
-            self.problem(place, f"'{keyword}' expects yes or no, not '{value}'")
-        return TRUTHS.get(value.lower(), default)
+        setting = self.values[keyword]
+        if setting.text.lower() not in TRUTHS:
+            self.problem(setting.place, f"'{keyword}' expects yes or no, not '{setting.text}'")
+        return TRUTHS.get(setting.text.lower(), default)
 
     def _matching(self, keyword: str, pattern: str, expected: str) -> str | None:
         if keyword not in self.values:
             return None
-        place, value = self.values[keyword]
-        if re.fullmatch(pattern, value):
-            return value
-        self.problem(place, f"'{keyword}' expects {expected}, not '{value}'")
+        setting = self.values[keyword]
+        if re.fullmatch(pattern, setting.text):
+            return setting.text
+        self.problem(setting.place, f"'{keyword}' expects {expected}, not '{setting.text}'")
         return None
 
     def _octal(self, keyword: str) -> int | None:
@@ -346,24 +375,24 @@ class Builder:
     def _command(self, keyword: str, default: tuple[str, ...]) -> tuple[str, ...]:
         if keyword not in self.values:
             return default
-        place, value = self.values[keyword]
+        setting = self.values[keyword]
         try:
-            return tuple(shlex.split(value)) or default
+            return tuple(shlex.split(setting.text)) or default
         except ValueError as error:
-            self.problem(place, f"'{keyword}' is not a command line: {error}")
+            self.problem(setting.place, f"'{keyword}' is not a command line: {error}")
             return default
 
 
-def _there(first: Place, now: Place) -> str:
-    """Where something was said before, as short as it can be told."""
-    return f"on line {first.line}" if first.path == now.path else f"in {first}"
+def _reference(earlier: Place, current: Place) -> str:
+    """Return a reference to an earlier line, without the file name if that is the current file."""
+    return f"on line {earlier.line}" if earlier.path == current.path else f"in {earlier}"
 
 
 def _members(nodes: Mapping[str, Node], groups: Mapping[str, Place]) -> dict[str, tuple[str, ...]]:
     members: dict[str, list[str]] = {group: [] for group in groups}
     for name, node in nodes.items():
         for group in node.groups[1:]:
-            if group in members:  # else it is named like a node, which is a problem
+            if group in members:  # a group named like a node has no place
                 members[group].append(name)
     return {group: tuple(names) for group, names in members.items()}
 

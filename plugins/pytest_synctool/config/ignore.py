@@ -1,4 +1,4 @@
-"""Names that the walk of a masterdir leaves out."""
+"""Rules for names that synctool ignores in a masterdir."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from fnmatch import fnmatchcase
 
 @dataclass(frozen=True, slots=True)
 class IgnoreRules:
-    """Names that are left out of the walk. `patterns` are names and shell patterns.
+    """Rules for names to ignore. `patterns` are names and shell patterns.
 
-    `origins` says of each pattern, and of ignore_dotfiles and ignore_dotdirs, how to name the rule to people.
+    `origins` has the text by which messages name each pattern, ignore_dotfiles and ignore_dotdirs.
     """
 
     patterns: tuple[str, ...] = ()
@@ -21,7 +21,7 @@ class IgnoreRules:
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def why(self, names: Sequence[bytes], directory: bool) -> str | None:
-        """The rule by which an entry is left out, if any; `names` are its name with and without the group extension."""
+        """Return the rule that ignores a name, or None. `names` are the name with and without the group extension."""
         if names[0].startswith(b".") and (self.dotdirs if directory else self.dotfiles):
             rule = "ignore_dotdirs" if directory else "ignore_dotfiles"
             return self.origins.get(rule, f"'{rule}'")

@@ -1,4 +1,4 @@
-"""What a configuration says, once it holds together."""
+"""The values of a checked configuration."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ IMPLICIT_GROUPS: Final = ("all", "none")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A line of a file, as `file:line`."""
+    """A line of a file, or the whole file if `line` is 0. The text is `file:line`, or `file`."""
 
     path: Path
     line: int
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}"
+        return f"{self.path}:{self.line}" if self.line else str(self.path)
 
 
 @dataclass(frozen=True, slots=True)
 class OnUpdate:
-    """`on_update PATH COMMAND`: a shell command to run on the node when `path` has changed."""
+    """The statement `on_update PATH COMMAND`: a shell command that runs on the node after a change of `path`."""
 
     path: bytes
     command: str
@@ -37,13 +37,13 @@ class OnUpdate:
 
 @dataclass(frozen=True)
 class Config:
-    """A configuration that holds together.
+    """A configuration without problems.
 
-    `nodes` are in the order of the files, each with its groups resolved. `groups` maps every group, `all` and the
-    compound ones included, to the names of its nodes. Commands are argument lists, but for those of `on_update` and
-    `always_run`, which are shell text. `default_nodeset` is a selection as --hosts takes it, or `none`.
-    `ignored_groups` are those that ignore_group has taken from every node.
-    `group_places` has the line that defines a compound group, or that mentions a plain one first.
+    `nodes` are in the order of the files, each with its groups resolved. `groups` maps every group, including `all` and
+    the compound groups, to the names of its nodes. Commands are argument lists, except those of `on_update` and
+    `always_run`, which are shell text. `default_nodeset` is a selection as in --hosts, or `none`. `ignored_groups` are
+    the groups that ignore_group has removed from every node. `group_places` has the line that defines a compound group,
+    or the first line that mentions another group.
     """
 
     path: Path
@@ -69,5 +69,5 @@ class Config:
 
     @cached_property
     def known_groups(self) -> frozenset[str]:
-        """What may stand behind `._` in a file name: a node, a group, `all` or `none`."""
+        """The names that can follow `._` in a file name: nodes, groups, `all` and `none`."""
         return frozenset((*self.groups, *self.nodes, *IMPLICIT_GROUPS))

@@ -1,7 +1,7 @@
-"""Stand-alone: which node of the configuration this machine is, for runs on a node itself against its local copy.
+"""The own node: the node of the configuration that this machine is, for a node that audits itself.
 
-The hostname tells, else the machine's own addresses. Nobody is asked for that: a name server that does not answer would
-hold up a run that nobody watches.
+The hostname decides, else the machine's own addresses. No name server is asked, because a silent one would block a run
+that nobody watches.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ LOCALHOST: Final = "localhost"
 
 _HOSTS: Final = Path("/etc/hosts")
 _MOST_SHOWN: Final = 5
-# Addresses that documents use as examples, so that next to no machine has them.
-_NOBODYS: Final = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
-_DISCARD: Final = 9  # a port is needed, though nothing is sent
+# Addresses that are reserved for documentation, so practically no machine has them.
+_DOCUMENTATION: Final = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
+_DISCARD: Final = 9  # connect() needs a port, although nothing is sent
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a machine can be known by: its hostname, its addresses, and the names that it gives to addresses."""
+    """The properties that identify a machine: its hostname, its own addresses, and its /etc/hosts.
+
+    `is_own` returns True for an address of the machine. `hosts` maps names to addresses.
+    """
 
     hostname: str
     is_own: Callable[[str], bool]
@@ -38,7 +41,7 @@ class Machine:
 
     @classmethod
     def this(cls) -> Machine:
-        """The machine that this program runs on."""
+        """Return the machine that this program runs on."""
         try:
             text = _HOSTS.read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -47,10 +50,10 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class OwnNode:
     """The node that a machine is, with a local connection.
 
-    `reason` says by what it was found, `option` is the option that selects it again.
+    `reason` is the property that identified it, `option` the option that selects it again.
     """
 
     node: Node
@@ -59,29 +62,31 @@ class Own:
 
 
 def is_wanted(config: Nodes, expression: str | None, nodename: str | None, *, origin: str = "--hosts") -> bool:
-    """Whether a selection means the node that this machine is: the word localhost, or --nodename without a selection.
+    """Return True if a selection means the own node: `localhost` does, and --nodename without a selection.
 
-    Where a node or group is called localhost, the word means that. `origin` is where the expression comes from, for
-    messages. Raises SelectionError for what does not go together.
+    If a node or group has the name localhost, `localhost` means that one. `origin` is the option of the expression, for
+    messages. Raises SelectionError for a combination with other nodes.
     """
-    found = [] if expression is None else terms(expression)
-    is_word = LOCALHOST in found and LOCALHOST not in config.nodes and LOCALHOST not in config.groups
-    if is_word and len(found) > 1:
-        raise SelectionError(f"{origin}: 'localhost' is the node that this machine is, and goes with no other node")
+    words = [] if expression is None else terms(expression)
+    is_word = LOCALHOST in words and LOCALHOST not in config.nodes and LOCALHOST not in config.groups
+    if is_word and len(words) > 1:
+        raise SelectionError(
+            f"{origin}: 'localhost' is the node that this machine is, and cannot be combined with other nodes"
+        )
     if nodename is not None and expression is not None and not is_word:
         raise SelectionError(
-            f"--nodename says which node this machine is: it goes alone or with {origin}=localhost, "
+            f"--nodename names the node that this machine is: use it alone or with {origin}=localhost, "
             f"not with {origin}={expression}"
         )
     return is_word or nodename is not None
 
 
-def own_node(config: Nodes, machine: Machine, nodename: str | None = None, *, origin: str = "--hosts") -> Own:
-    """The node of a configuration that a machine is.
+def own_node(config: Nodes, machine: Machine, nodename: str | None = None, *, origin: str = "--hosts") -> OwnNode:
+    """Return the node of a configuration that a machine is.
 
-    It is the one called `nodename`, if that is given; else the one whose name or `hostname:` is the machine's hostname,
-    or its first label; else the one with an address of the machine. Raises SelectionError, saying what was compared,
-    where that is no node or could be several, and for an ignored node that is not named.
+    The first of these that matches decides: `nodename`; a node whose name or `hostname:` is the machine's hostname or
+    the first label of it; a node with an address of the machine. Raises SelectionError if no node or several nodes
+    match, and for an ignored node without `nodename`.
     """
     if nodename is not None:
         if nodename not in config.nodes:
@@ -90,45 +95,48 @@ def own_node(config: Nodes, machine: Machine, nodename: str | None = None, *, or
         return _own(config.nodes[nodename], "--nodename", f"--nodename={nodename}")
     words = list(dict.fromkeys((_plain(machine.hostname), _plain(machine.hostname).partition(".")[0])))
     for word in words:
-        found = {node.name: word for node in config.nodes.values() if word and word in _names(node)}
-        if found:
-            return _only(config, found, "hostname", origin)
+        matches = {node.name: word for node in config.nodes.values() if word and word in _names(node)}
+        if matches:
+            return _only(config, matches, "hostname", origin)
     addresses = {node.name: _addresses(node, machine.hosts) for node in config.nodes.values()}
     own = {address for address in dict.fromkeys(_chained(addresses.values())) if machine.is_own(address)}
-    found = {
-        name: next(address for address in those if address in own)
-        for name, those in addresses.items()
-        if not own.isdisjoint(those)
+    matches = {
+        name: next(address for address in each if address in own)
+        for name, each in addresses.items()
+        if not own.isdisjoint(each)
     }
-    if found:
-        return _only(config, found, "address", origin)
+    if matches:
+        return _only(config, matches, "address", origin)
     shown = " or ".join(f"'{word}'" for word in words)
     compared = _shown(list(dict.fromkeys(_chained(addresses.values()))))
     raise SelectionError(
         f"{origin}: this machine is none of the {nodes_in_words(len(config.nodes))} of {config.path}: no node has "
-        f"the name or 'hostname:' {shown}, and {compared}; say which it is with --nodename=NAME"
+        f"the name or 'hostname:' {shown}, and {compared}; name the node with --nodename=NAME"
     )
 
 
-def _own(node: Node, reason: str, option: str) -> Own:
-    return Own(replace(node, connection="local://"), reason, option)
+def _own(node: Node, reason: str, option: str) -> OwnNode:
+    return OwnNode(replace(node, connection="local://"), reason, option)
 
 
-def _only(config: Nodes, found: Mapping[str, str], what: str, origin: str) -> Own:
-    """The node that was found, with what it was found by. Raises SelectionError for several, and for an ignored one."""
-    if len(found) > 1:
-        whose = "; ".join(f"{name} has the {what} '{word}'" for name, word in list(found.items())[:_MOST_SHOWN])
+def _only(config: Nodes, matches: Mapping[str, str], kind: str, origin: str) -> OwnNode:
+    """Return the only match. `matches` maps nodes to the matching words, which are of a kind such as "hostname".
+
+    Raises SelectionError for several matches, and for an ignored node.
+    """
+    if len(matches) > 1:
+        shown = "; ".join(f"{name} has the {kind} '{word}'" for name, word in list(matches.items())[:_MOST_SHOWN])
         raise SelectionError(
-            f"{origin}: this machine can be any of {fold(found)} of {config.path}: {whose}; say which it is with "
+            f"{origin}: this machine can be any of {fold(matches)} of {config.path}: {shown}; name the node with "
             "--nodename=NAME"
         )
-    ((name, word),) = found.items()
+    ((name, word),) = matches.items()
     if config.nodes[name].ignored:
         raise SelectionError(
-            f"{origin}: this machine is {name} by its {what} '{word}', which {config.path} ignores; "
-            f"--nodename={name} takes it all the same"
+            f"{origin}: this machine is {name} by its {kind} '{word}', but {config.path} ignores {name}; "
+            f"--nodename={name} selects it nevertheless"
         )
-    return _own(config.nodes[name], f"{what} '{word}'", f"{origin}={LOCALHOST}")
+    return _own(config.nodes[name], f"{kind} '{word}'", f"{origin}={LOCALHOST}")
 
 
 def _names(node: Node) -> set[str]:
@@ -140,7 +148,7 @@ def _plain(name: str) -> str:
 
 
 def _addresses(node: Node, hosts: Mapping[str, Sequence[str]]) -> list[str]:
-    """The addresses of a node, in their usual spelling, that no other machine has as well."""
+    """Return the addresses of a node, in normal form, without loopback and other addresses that every machine has."""
     words = (node.ipaddress, node.address, node.name, node.hostname)
     numbers: dict[str, None] = {}
     for word in (word for word in words if word is not None):
@@ -158,32 +166,32 @@ def _addresses(node: Node, hosts: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _chained(lists: Iterable[Sequence[str]]) -> list[str]:
-    return [each for those in lists for each in those]
+    return [address for each in lists for address in each]
 
 
 def _shown(addresses: Sequence[str]) -> str:
-    """Which addresses were tried in vain."""
+    """Return the end of a message that lists the addresses without a match."""
     if not addresses:
         return "no node has an address in it or in /etc/hosts that could be compared"
     more = f" and {len(addresses) - _MOST_SHOWN} more" if len(addresses) > _MOST_SHOWN else ""
-    return f"no interface here has the address of one ({', '.join(addresses[:_MOST_SHOWN])}{more})"
+    return f"no interface of this machine has the address of one ({', '.join(addresses[:_MOST_SHOWN])}{more})"
 
 
 def parse_hosts(text: str) -> dict[str, list[str]]:
-    """The addresses of each name, in lower case, in the text of an /etc/hosts."""
-    found: dict[str, list[str]] = {}
+    """Return the addresses of each name in the text of an /etc/hosts; names are in lower case."""
+    hosts: dict[str, list[str]] = {}
     for line in text.splitlines():
         address, *names = line.partition("#")[0].split() or [""]
         for name in names:
-            found.setdefault(_plain(name), []).append(address)
-    return found
+            hosts.setdefault(_plain(name), []).append(address)
+    return hosts
 
 
 def is_own_address(address: str) -> bool:
-    """Whether an interface of this machine has a numeric address; nothing is sent.
+    """Return True if an interface of this machine has a numeric address. Nothing is sent.
 
-    A socket can be bound only to such an address. Where the system lets it be bound to any (net.ipv4.ip_nonlocal_bind),
-    the address from which the machine would talk to this one has to be this one itself.
+    A socket can be bound only to such an address. Some systems bind a socket to any address, because of
+    net.ipv4.ip_nonlocal_bind. On these, the machine must use the address as its source address when it talks to it.
     """
     try:
         ((family, _, _, _, target),) = socket.getaddrinfo(
@@ -193,7 +201,7 @@ def is_own_address(address: str) -> bool:
         return False
     if not _can_bind(family, (target[0], 0, *target[2:])):
         return False
-    return not _can_bind(family, (_NOBODYS[family], 0)) or _talks_from(family, target) == target[0]
+    return not _can_bind(family, (_DOCUMENTATION[family], 0)) or _talks_from(family, target) == target[0]
 
 
 def _can_bind(family: int, target: tuple[str | int | bytes, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""Node ranges: `n[001-100]`, and what goes with each of their nodes: `ipaddress:192.168.1.[20]`."""
+"""Ranges of nodes, `n[001-100]`, and of values for each of these nodes, `ipaddress:192.168.1.[20]`."""
 
 from __future__ import annotations
 
@@ -18,26 +18,23 @@ _DOTTED: Final = re.compile(r"\d+(?:\.\d+){3}")
 
 
 class RangeError(ValueError):
-    """A range cannot be what was meant; the message says why."""
+    """A range is invalid; the message has the reason."""
 
 
 def is_name(word: str) -> bool:
-    """Whether a word can be the name of a node or group."""
+    """Return True if a word can be the name of a node or group."""
     return _NAME.fullmatch(word) is not None
 
 
 def expand(word: str) -> list[str]:
-    """The names that a word with ranges in brackets stands for, in order; a word without is one name.
-
-    Raises RangeError.
-    """
+    """Expand the ranges in brackets of a word, in order. A word without ranges is one name. Raises RangeError."""
     literals = _BRACKETS.split(word)
     if any(c in literal for literal in literals[::2] for c in "[]"):
         raise RangeError(f"'{word}': expected ranges in brackets, like n[001-100]")
     numbers = [_numbers(text, word) for text in literals[1::2]]
     count = 1
-    for found in numbers:
-        count *= len(found)
+    for each in numbers:
+        count *= len(each)
     if count > MOST_NODES:
         raise RangeError(f"'{word}' stands for more than {MOST_NODES:,} names")
     return [
@@ -60,9 +57,10 @@ def _numbers(text: str, word: str) -> list[str]:
 
 
 def spread(value: str, count: int) -> list[str]:
-    """A value for each of `count` nodes: one number in brackets counts up from there, ranges give one each.
+    """Expand a value to one value for each of `count` nodes.
 
-    Leading zeros are kept. Raises RangeError where it does not come out even.
+    A single number in brackets is the first of `count` numbers; a range has one number per node. Leading zeros stay.
+    Raises RangeError if the numbers of values and nodes differ.
     """
     match = _COUNTED.fullmatch(value)
     if match is not None:

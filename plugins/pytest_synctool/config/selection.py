@@ -1,4 +1,4 @@
-"""Selection of nodes: names, ranges, groups and set algebra, on ClusterShell's NodeSet."""
+"""Selection of nodes by names, ranges, groups and set algebra, with ClusterShell's NodeSet."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from pytest_synctool.model import Node
 
 NONE: Final = "none"
 
-# One operand of the set algebra: everything up to an operator, with bracketed ranges kept whole.
+# One operand of the set algebra: everything up to an operator outside of brackets.
 _OPERAND = re.compile(r"(?:\[[^\]]*\]|[^,&!^\[])+")
 _UNION = re.compile(r",(?![^\[]*\])")
 _GROUP_PREFIX = "group:"
 
 
 class Nodes(Protocol):
-    """What a selection is made from: a configuration."""
+    """The parts of a configuration that a selection needs."""
 
     @property
     def path(self) -> Path:
-        """The file that defines them."""
+        """The file that defines the nodes."""
 
     @property
     def nodes(self) -> Mapping[str, Node]:
@@ -41,17 +41,17 @@ class Nodes(Protocol):
 
     @property
     def default_nodeset(self) -> str | None:
-        """The selection where none is made, `none` for one that has to be made; None for all nodes."""
+        """The selection of a run without an explicit one; `none` requires an explicit one, None means all nodes."""
 
 
 def select(config: Nodes, expression: str | None, *, origin: str = "--hosts") -> list[Node]:
-    """The nodes that an expression names, in the order of the configuration.
+    """Return the nodes that an expression selects, in the order of the configuration.
 
-    Terms are joined by commas; a term is a node, a range (`node[1-3]`), a wildcard (`node*`), a group (`group:batch`,
-    `@batch` or `batch`), `all`, or terms combined with ClusterShell's operators `!` (but not), `&` (and) and `^`
-    (xor). Without an expression it is the default node set, or else every node that is not ignored; ignored nodes take
-    part only where they are named themselves. `origin` is where the expression comes from, for messages. Raises
-    SelectionError, naming the term, for what does not exist and for what matches nothing.
+    Commas separate terms. A term is a node, a range (`node[1-3]`), a wildcard (`node*`), a group (`group:batch`,
+    `@batch` or `batch`), `all`, or several of these with ClusterShell's operators: `!` (but not), `&` (and), `^` (xor).
+    Without an expression the default node set is used, else every node that is not ignored. An ignored node is selected
+    only by its own name. `origin` is the option of the expression, for messages. Raises SelectionError for a term that
+    names an unknown node or group, or that matches no node.
     """
     active = [node for node in config.nodes.values() if not node.ignored]
     if expression is None and config.default_nodeset == NONE:
@@ -72,7 +72,7 @@ def select(config: Nodes, expression: str | None, *, origin: str = "--hosts") ->
 
 
 def terms(expression: str) -> list[str]:
-    """The parts of an expression between commas; a comma in a bracketed range is part of its term."""
+    """Split an expression into terms at its commas, but not at commas in brackets."""
     return [term.strip() for term in _UNION.split(expression)]
 
 
@@ -83,7 +83,7 @@ class _Selection:
     active: set[str]
 
     def term(self, term: str) -> set[str]:
-        """The names of the nodes that one term stands for."""
+        """Return the names of the nodes that one term selects."""
         term = "".join(term.split())
         if (problem := range_problem(term)) is not None:
             raise self._error(problem)
@@ -94,28 +94,28 @@ class _Selection:
         if text.startswith("!"):
             text = "@all" + text
         try:
-            found = self._found(term, text)
+            matches = self._matches(term, text)
         except NodeSetException as error:
             raise self._error(f"{term!r} is not a node selection: {error}") from error
-        chosen = found if by_name else found & self.active
+        chosen = matches if by_name else matches & self.active
         if not chosen:
-            reason = "only ignored nodes" if found else "no node"
+            reason = "only ignored nodes" if matches else "no node"
             raise self._error(f"'{term.removeprefix(_GROUP_PREFIX)}' matches {reason} of {self.config.path}")
         return chosen
 
-    def _found(self, term: str, text: str) -> set[str]:
+    def _matches(self, term: str, text: str) -> set[str]:
         groups = {name: ",".join(nodes) for name, nodes in self.config.groups.items()}
         resolver = GroupResolver(default_source=GroupSource("synctool", groups, ",".join(self.config.nodes)))
-        found = set(NodeSet(text, resolver=resolver))
-        for operand in _OPERAND.findall(text):  # also what is taken away must be there
+        matches = set(NodeSet(text, resolver=resolver))
+        for operand in _OPERAND.findall(text):  # an operand behind `!` must exist too
             unknown = sorted(set(NodeSet(operand, resolver=resolver)) - set(self.config.nodes))
             if unknown:
                 where = "" if unknown[0] == term else f" in {term!r}"
                 raise self._error(f"no such node or group '{unknown[0]}'{where}{self._hint(unknown[0])}")
-        return found
+        return matches
 
     def _names_nodes(self, operand: str) -> bool:
-        """Whether an operand names nodes one by one, rather than a group or a pattern."""
+        """Return True if an operand is a node or a range of nodes, and no group or pattern."""
         return (
             not operand.startswith(("@", _GROUP_PREFIX))
             and not re.search(r"[*?]", operand)
@@ -123,15 +123,15 @@ class _Selection:
         )
 
     def _group_syntax(self, operand: str) -> str:
-        """An operand in ClusterShell's syntax. Raises SelectionError for a group that is not there."""
+        """Return an operand in ClusterShell's syntax. Raises SelectionError for an unknown group."""
         group = operand.removeprefix(_GROUP_PREFIX).removeprefix("@")
         if group in self.config.groups:
             return f"@{group}"
         if group == NONE:
-            raise self._error("group 'none' has no nodes: it is for what no node gets")
+            raise self._error("group 'none' has no nodes: it is for files that no node gets")
         if group == operand:
             return operand
-        if group in self.config.nodes:  # a node's name is a group of its own
+        if group in self.config.nodes:  # the name of a node is also a group
             return group
         raise self._error(f"no such group '{group}'{self._hint(group)}")
 

@@ -1,4 +1,4 @@
-"""What a configuration says apart from nodes and groups, by the keywords of synctool.conf."""
+"""The settings of a configuration, by the keywords of synctool.conf: everything but nodes and groups."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import shlex
 
 from pytest_synctool.config.model import Config
 
-# A command is a tuple of words, and so is a list.
+# A command is a tuple of words. A list is a tuple too.
 Setting = str | int | bool | tuple[str, ...] | None
 
 
 def settings(config: Config) -> dict[str, Setting]:
-    """Every setting with its value, given or by default; None for one that is not set and has no default."""
+    """Return the value of every setting, by keyword. None stands for a setting without value and default."""
     return {
         "masterdir": str(config.masterdir),
         "num_proc": config.num_proc,
@@ -35,7 +35,7 @@ def settings(config: Config) -> dict[str, Setting]:
 
 
 def lines(name: str, value: Setting) -> list[str]:
-    """A setting as synctool.conf would have it, a line for each item of a list; nothing where it is not set."""
+    """Return a setting as text for synctool.conf, one line per item of a list, and no line if it has no value."""
     if value is None:
         return []
     if isinstance(value, bool):

@@ -1,7 +1,7 @@
-"""The two spellings of a configuration, each read into the same statements: synctool.conf and synctool.yaml.
+"""The statements of a configuration, read from either spelling, synctool.conf or synctool.yaml.
 
-synctool.conf has one statement a line; `#` starts a comment, a backslash at the end of a line continues it. YAML has a
-key for each keyword.
+synctool.conf has one statement per line. `#` starts a comment, and a backslash at the end of a line continues it. YAML
+has a key for each keyword.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ Complain = Callable[[Place, str], None]
 
 
 class Shape(Enum):
-    """What stands behind a keyword."""
+    """The kind of arguments that follow a keyword."""
 
     WORDS = auto()
-    TEXT = auto()  # one text, blanks included
+    TEXT = auto()  # one text, including blanks
     WORD_AND_TEXT = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A keyword, in its first spelling, with what stands behind it. There is at least one argument."""
+    """A keyword with its arguments, at least one. Aliases are replaced by the keyword that they stand for."""
 
     place: Place
     keyword: str
@@ -57,12 +57,12 @@ ALIASES: Final = {
 
 
 def is_yaml(path: Path) -> bool:
-    """Whether a file is read as YAML: by its name."""
+    """Return True if the name of a file is that of a YAML file."""
     return path.suffix in (".yaml", ".yml")
 
 
 def read(text: str, path: Path, complain: Complain) -> Iterator[Statement]:
-    """The statements of a file; what is none is complained of, and left out. Raises NotYamlError."""
+    """Yield the statements of a file. Pass each problem to `complain`. Raises NotYamlError."""
     return _of_yaml(text, path, complain) if is_yaml(path) else _of_conf(text, path, complain)
 
 
@@ -85,7 +85,7 @@ def _of_conf(text: str, path: Path, complain: Complain) -> Iterator[Statement]:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines without comments, as (number of the first physical line, text), those with nothing on them left out."""
+    """Yield each logical line that is not empty, without comments, after the number of its first physical line."""
     pending, start = "", 0
     # Only a newline ends a line: str.splitlines() would also cut at control characters inside a command.
     for number, line in enumerate([*text.split("\n"), ""], 1):
@@ -100,19 +100,25 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _without_comment(line: str) -> str:
-    """A comment starts with `#`, at the start of a line or after white space."""
+    """Remove a comment. It starts with `#`, at the start of a line or after white space."""
     return re.sub(r"(^|\s)#.*", "", line)
 
 
 _NODE_KEYS: Final = ("groups", "interface", "ipaddress", "hostname", "connection", "rsync")
-# The keys of the YAML spelling that are not spelt like the keyword.
+# The YAML keys that differ from their keyword.
 _YAML_KEYS: Final = {"nodes": "node", "groups": "group", "ignore_nodes": "ignore_node", "ignore_groups": "ignore_group"}
 
 
 def _of_yaml(text: str, path: Path, complain: Complain) -> Iterator[Statement]:
-    from pytest_synctool.common import yaml_parser  # most configurations are not YAML
+    from pytest_synctool.common import yaml_parser  # slow to load, and most configurations are not YAML
 
     yield from _YamlReader(path, complain).statements(yaml_parser.parse(text))
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    line: int
+    words: tuple[str, ...]
 
 
 @dataclass
@@ -121,82 +127,85 @@ class _YamlReader:
     complain: Complain
 
     def statements(self, root: Value) -> Iterator[Statement]:
+        """Yield the statements of a file. A list makes one statement, a table one for each row."""
         keys = [*_YAML_KEYS, *(keyword for keyword in SHAPES if keyword not in _YAML_KEYS.values())]
         for key, value in self._rows(root, "the file", keys):
             keyword = _YAML_KEYS.get(key.text, key.text)
-            found: Iterable[tuple[int, tuple[str, ...]]]
-            if key.text == "nodes":
-                found = self._nodes(value)
-            elif key.text == "groups":
-                found = [
-                    (name.line, (name.text, *self._words(members, f"group '{name.text}'")))
-                    for name, members in self._rows(value, "'groups'")
-                ]
-            elif keyword == "on_update":
-                found = self._on_update(value)
-            elif keyword in ("always_run", "ignore") or SHAPES[keyword] is Shape.WORDS:
-                each = [(value.line, tuple(self._words(value, f"'{key.text}'")))]
-                # One line each, as in the other spelling, where a command takes all of it.
-                found = each if keyword != "always_run" else [(value.line, (word,)) for word in each[0][1]]
-            else:
-                found = [(key.line, tuple(self._word(value, f"'{key.text}'")))]
-            for line, arguments in found:
-                if all(arguments) and arguments:
-                    yield Statement(Place(self.path, line), keyword, arguments)
+            for arguments in self._arguments(key, keyword, value):
+                place = Place(self.path, arguments.line)
+                if all(arguments.words) and arguments.words:
+                    yield Statement(place, keyword, arguments.words)
                 else:
-                    self.complain(Place(self.path, line), f"'{key.text}' needs a value")
+                    self.complain(place, f"'{key.text}' needs a value")
 
-    def _nodes(self, value: Value) -> Iterator[tuple[int, tuple[str, ...]]]:
-        for name, says in self._rows(value, "'nodes'"):
+    def _arguments(self, key: Text, keyword: str, value: Value) -> Iterable[_Arguments]:
+        if key.text == "nodes":
+            return self._nodes(value)
+        if key.text == "groups":
+            return self._groups(value)
+        if keyword == "on_update":
+            return self._on_update(value)
+        if keyword == "always_run":  # a statement per command, because in synctool.conf a command takes the whole line
+            return [_Arguments(value.line, (word,)) for word in self._words(value, f"'{key.text}'")]
+        if keyword == "ignore" or SHAPES[keyword] is Shape.WORDS:
+            return [_Arguments(value.line, tuple(self._words(value, f"'{key.text}'")))]
+        return [_Arguments(key.line, tuple(self._word(value, f"'{key.text}'")))]
+
+    def _groups(self, value: Value) -> Iterator[_Arguments]:
+        for name, members in self._rows(value, "'groups'"):
+            yield _Arguments(name.line, (name.text, *self._words(members, f"group '{name.text}'")))
+
+    def _nodes(self, value: Value) -> Iterator[_Arguments]:
+        for name, node in self._rows(value, "'nodes'"):
             where = f"node '{name.text}'"
-            if not isinstance(says, Table):
-                yield name.line, (name.text, *self._words(says, where, may_be_empty=True))
+            if not isinstance(node, Table):
+                yield _Arguments(name.line, (name.text, *self._words(node, where, may_be_empty=True)))
                 continue
             groups: list[str] = []
             specifiers: list[str] = []
-            for key, detail in self._rows(says, where, _NODE_KEYS):
+            for key, detail in self._rows(node, where, _NODE_KEYS):
                 if key.text == "groups":
                     groups = self._words(detail, f"the groups of {where}", may_be_empty=True)
                     for group in (group for group in groups if ":" in group):
                         self.complain(Place(self.path, detail.line), f"'{group}' is not a group name: {NAME_EXPECTED}")
                 else:
                     specifiers += [f"{key.text}:{word}" for word in self._word(detail, f"'{key.text}' of {where}")]
-            yield name.line, (name.text, *groups, *specifiers)
+            yield _Arguments(name.line, (name.text, *groups, *specifiers))
 
-    def _on_update(self, value: Value) -> Iterator[tuple[int, tuple[str, ...]]]:
+    def _on_update(self, value: Value) -> Iterator[_Arguments]:
         if not isinstance(value, Items):
             self._expected(value, "'on_update'", "a list of tables with path and command")
             return
         for item in value.items:
             rows = {
-                key.text: self._word(says, f"'{key.text}'")
-                for key, says in self._rows(item, "'on_update'", ("path", "command"))
+                key.text: self._word(text, f"'{key.text}'")
+                for key, text in self._rows(item, "'on_update'", ("path", "command"))
             }
             if set(rows) == {"path", "command"}:
-                yield item.line, (*rows["path"], *rows["command"])
+                yield _Arguments(item.line, (*rows["path"], *rows["command"]))
             elif isinstance(item, Table):
                 self.complain(Place(self.path, item.line), "'on_update' needs a path and a command")
 
     def _rows(self, value: Value, where: str, known: Iterable[str] | None = None) -> Iterator[tuple[Text, Value]]:
-        """The rows of a table, without those whose key is unknown or was there before."""
+        """Yield the rows of a table. Report rows with an unknown or repeated key and leave them out."""
         if not isinstance(value, Table):
             self._expected(value, where, "a table")
             return
         lines: dict[str, int] = {}
-        for key, says in value.rows:
+        for key, cell in value.rows:
             if known is not None and key.text not in known:
                 self.complain(
                     Place(self.path, key.line), f"unknown keyword '{key.text}' in {where}{nearest(key.text, known)}"
                 )
             elif key.text in lines:
                 first = lines[key.text]
-                self.complain(Place(self.path, key.line), f"'{key.text}' is there twice, first on line {first}")
+                self.complain(Place(self.path, key.line), f"'{key.text}' appears twice, first on line {first}")
             else:
                 lines[key.text] = key.line
-                yield key, says
+                yield key, cell
 
     def _words(self, value: Value, where: str, *, may_be_empty: bool = False) -> list[str]:
-        """A list of words, or a single one."""
+        """Return the words of a list, or a single word."""
         if isinstance(value, Items):
             return [word for item in value.items for word in self._word(item, where)]
         if may_be_empty and value == Text(value.line, ""):
@@ -209,15 +218,15 @@ class _YamlReader:
         self._expected(value, where, "a text on one line")
         return []
 
-    def _expected(self, value: Value, where: str, what: str) -> None:
-        found = {Text: "a text", Items: "a list", Table: "a table"}[type(value)]
+    def _expected(self, value: Value, where: str, expected: str) -> None:
+        actual = {Text: "a text", Items: "a list", Table: "a table"}[type(value)]
         if isinstance(value, Text) and "\n" in value.text:
-            found = "several lines"
-        self.complain(Place(self.path, value.line), f"{where}: expected {what}, not {found}")
+            actual = "several lines"
+        self.complain(Place(self.path, value.line), f"{where}: expected {expected}, not {actual}")
 
 
 def to_yaml(statements: Iterable[Statement]) -> str:
-    """The YAML spelling of the statements of a sound configuration; comments are not among them."""
+    """Return the statements of a valid configuration as YAML, without comments."""
     from pytest_synctool.common import yaml_parser
 
     document: dict[str, Any] = {}
@@ -247,7 +256,7 @@ def _node_as_yaml(words: Sequence[str]) -> Any:
 
 
 def _plain(value: str) -> str | int | bool:
-    """A number or a truth as YAML writes it, where that is read back as the same."""
+    """Return a value as the number or truth that YAML reads back as the same text, else as text."""
     if value in ("yes", "no"):
         return value == "yes"
     return int(value) if value.isascii() and value.isdecimal() and str(int(value)) == value else value

@@ -43,7 +43,7 @@ class Cluster:
     config: configuration.Config
     nodes: tuple[Node, ...]
     repository: Repository
-    own: own_node.Own | None = None
+    own: own_node.OwnNode | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ def _load(config: pytest.Config) -> Cluster:
 
 def _selected(
     settings: configuration.Config, selection: str | None, nodename: str | None
-) -> tuple[tuple[Node, ...], own_node.Own | None]:
+) -> tuple[tuple[Node, ...], own_node.OwnNode | None]:
     """Return the nodes of a run, and this machine's own node if the run is to work on that. Raises SelectionError."""
     ours = [] if selection is None else [term for term in terms(selection) if not is_url(term)]
     expression = ",".join(ours) if ours else None

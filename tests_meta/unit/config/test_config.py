@@ -1,4 +1,4 @@
-"""synctool.conf: what each statement means, and how everything that is wrong with a file is told."""
+"""The statements of synctool.conf, and the messages about everything that can be wrong in it."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from tests_meta.unit.helpers import config
 
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
-    """Where a configuration beside an empty masterdir would be."""
+    """The path of a configuration beside an empty masterdir. No test writes the file."""
     (tmp_path / "master").mkdir()
     return tmp_path / "synctool.conf"
 
 
 def problems(conf: Path, *lines: str, head: tuple[str, ...] = ("masterdir master", "node node1 batch")) -> list[str]:
-    """The complaints about a file with two sound lines before these, without the path in front."""
+    """Return the problems of a file with two valid lines before `lines`, without the path."""
     with pytest.raises(ConfigError) as caught:
         parse("\n".join((*head, *lines)), conf)
-    found = str(caught.value).split("\n")
-    assert all(line.startswith(f"{conf}:") for line in found)
-    return [line.removeprefix(f"{conf}:") for line in found]
+    lines_of_error = str(caught.value).split("\n")
+    assert all(line.startswith(f"{conf}:") for line in lines_of_error)
+    return [line.removeprefix(f"{conf}:") for line in lines_of_error]
 
 
 def test_a_minimal_file_and_its_defaults(conf: Path) -> None:
-    found = parse("masterdir master\nnode node1\n", conf)
-    assert found == Config(
+    cluster = parse("masterdir master\nnode node1\n", conf)
+    assert cluster == Config(
         path=conf,
         masterdir=conf.parent / "master",
-        nodes={"node1": found.nodes["node1"]},
+        nodes={"node1": cluster.nodes["node1"]},
         groups={"all": ("node1",)},
-        ignore=found.ignore,
+        ignore=cluster.ignore,
         ssh_cmd=("ssh",),
         rsync_cmd=("rsync",),
         num_proc=64,
         warnings=(),
     )
-    assert (found.ignore.patterns, found.ignore.dotfiles, found.ignore.dotdirs) == ((), False, False)
-    node = found.nodes["node1"]
+    assert (cluster.ignore.patterns, cluster.ignore.dotfiles, cluster.ignore.dotdirs) == ((), False, False)
+    node = cluster.nodes["node1"]
     assert (node.groups, node.address, node.connection, node.rsync, node.ignored) == (
         ("node1", "all"),
         "node1",
@@ -97,7 +97,7 @@ def test_statements(tmp_path: Path, line: str, attribute: str, expected: object)
         "synctool_cmd /opt/synctool.py",
     ],
 )
-def test_statements_that_nothing_is_to_be_said_of(conf: Path, line: str) -> None:
+def test_statements_without_warnings(conf: Path, line: str) -> None:
     assert parse(f"masterdir master\nnode node1\n{line}\n", conf).warnings == ()
 
 
@@ -117,8 +117,8 @@ def test_statements_that_nothing_is_to_be_said_of(conf: Path, line: str) -> None
     ],
 )
 def test_comments_and_continued_lines(tmp_path: Path, text: str, groups: tuple[str, ...]) -> None:
-    found = config(tmp_path, text)
-    assert {name: node.groups for name, node in found.nodes.items()} == {"n": groups}
+    cluster = config(tmp_path, text)
+    assert {name: node.groups for name, node in cluster.nodes.items()} == {"n": groups}
 
 
 def test_a_number_sign_inside_a_word_is_not_a_comment(tmp_path: Path) -> None:
@@ -143,54 +143,54 @@ def test_a_problem_in_a_continued_line_is_on_the_line_where_it_starts(conf: Path
     ],
 )
 def test_compound_groups_are_expanded_in_place(tmp_path: Path, lines: list[str], groups: tuple[str, ...]) -> None:
-    found = config(tmp_path, *lines)
-    assert found.nodes["n"].groups == groups
-    assert found.warnings == ()
-    assert found.groups == dict.fromkeys(found.groups, ("n",))
-    assert set(found.groups) == {*groups} - {"n"}
+    cluster = config(tmp_path, *lines)
+    assert cluster.nodes["n"].groups == groups
+    assert cluster.warnings == ()
+    assert cluster.groups == dict.fromkeys(cluster.groups, ("n",))
+    assert set(cluster.groups) == {*groups} - {"n"}
 
 
 def test_groups_hold_their_nodes_in_the_order_of_the_file(tmp_path: Path) -> None:
-    found = config(tmp_path, "node z batch", "node a rack1 batch", "node m rack1")
-    assert dict(found.groups) == {"batch": ("z", "a"), "rack1": ("a", "m"), "all": ("z", "a", "m")}
-    assert list(found.nodes) == ["z", "a", "m"]
+    cluster = config(tmp_path, "node z batch", "node a rack1 batch", "node m rack1")
+    assert dict(cluster.groups) == {"batch": ("z", "a"), "rack1": ("a", "m"), "all": ("z", "a", "m")}
+    assert list(cluster.nodes) == ["z", "a", "m"]
 
 
 @pytest.mark.parametrize(
     ("name", "known"), [("all", True), ("none", True), ("n", True), ("a", True), ("b", True), ("c", False), ("", False)]
 )
-def test_groups_that_a_file_name_may_carry(tmp_path: Path, name: str, known: bool) -> None:
+def test_groups_that_a_file_name_can_have(tmp_path: Path, name: str, known: bool) -> None:
     """Documentation: "The nodename itself can also be used as a group", "Group 'none' ... a copy of a file around"."""
     assert (name in config(tmp_path, "node n a", "group a b").known_groups) is known
 
 
-def test_a_group_no_node_is_in_is_said(conf: Path) -> None:
-    found = parse("masterdir master\nnode n a\ngroup rack x\n", conf)
-    assert [w for w in found.warnings if w.startswith(f"{conf}:3: ") and "'rack'" in w]
+def test_a_group_without_nodes_gets_a_warning(conf: Path) -> None:
+    cluster = parse("masterdir master\nnode n a\ngroup rack x\n", conf)
+    assert [w for w in cluster.warnings if w.startswith(f"{conf}:3: ") and "'rack'" in w]
 
 
 class TestIgnored:
-    """Nodes and groups that are left out of a run."""
+    """Nodes and groups that runs ignore."""
 
     def test_ignored_nodes_keep_their_groups(self, tmp_path: Path) -> None:
-        found = config(tmp_path, "node a x", "node b x", "ignore_node b")
-        assert [node.ignored for node in found.nodes.values()] == [False, True]
-        assert found.nodes["b"].groups == ("b", "x", "all")
+        cluster = config(tmp_path, "node a x", "node b x", "ignore_node b")
+        assert [node.ignored for node in cluster.nodes.values()] == [False, True]
+        assert cluster.nodes["b"].groups == ("b", "x", "all")
 
-    def test_ignored_groups_leave_out_their_nodes_and_are_taken_away(self, tmp_path: Path) -> None:
-        found = config(tmp_path, "node a x y", "node b y", "node c w", "group w x", "ignore_group x")
-        assert {name: (n.ignored, n.groups) for name, n in found.nodes.items()} == {
+    def test_an_ignored_group_ignores_its_nodes_and_disappears_from_them(self, tmp_path: Path) -> None:
+        cluster = config(tmp_path, "node a x y", "node b y", "node c w", "group w x", "ignore_group x")
+        assert {name: (n.ignored, n.groups) for name, n in cluster.nodes.items()} == {
             "a": (True, ("a", "y", "all")),
             "b": (False, ("b", "y", "all")),
             "c": (True, ("c", "w", "all")),
         }
-        assert found.groups["x"] == ()
-        assert "x" in found.known_groups
+        assert cluster.groups["x"] == ()
+        assert "x" in cluster.known_groups
 
     def test_an_ignored_compound_group_gives_no_advice_to_put_it_on_a_node_line(self, tmp_path: Path) -> None:
-        found = config(tmp_path, "node a w", "group w x", "ignore_group w")
-        assert found.nodes["a"].ignored
-        assert not [warning for warning in found.warnings if "'node' line" in warning]
+        cluster = config(tmp_path, "node a w", "group w x", "ignore_group w")
+        assert cluster.nodes["a"].ignored
+        assert not [warning for warning in cluster.warnings if "'node' line" in warning]
 
     @pytest.mark.parametrize(
         ("line", "message"),
@@ -200,7 +200,7 @@ class TestIgnored:
             ("ignore_node batch", "3: no such node 'batch'"),
         ],
     )
-    def test_what_is_not_there_cannot_be_ignored(self, conf: Path, line: str, message: str) -> None:
+    def test_an_unknown_node_or_group_cannot_be_ignored(self, conf: Path, line: str, message: str) -> None:
         assert problems(conf, line) == [message]
 
 
@@ -254,17 +254,17 @@ def test_problems(conf: Path, line: str, message: str) -> None:
     ],
 )
 def test_a_group_inside_itself_is_an_error(conf: Path, lines: list[str]) -> None:
-    found = problems(conf, *lines)
-    assert any("contains itself" in line for line in found)
+    assert any("contains itself" in line for line in problems(conf, *lines))
 
 
 def test_a_member_of_a_group_named_like_a_node_is_an_error(conf: Path) -> None:
-    """A group lists groups: with `group rack node1`, the files of node1 would go to every node of the rack."""
-    found = problems(conf, "node node2 rack", "group rack node1")
-    assert found == ["4: group 'node1' is named like the node on line 2"]
+    """Members of a group are groups. With `group rack node1` every node of the rack would get the files of node1."""
+    assert problems(conf, "node node2 rack", "group rack node1") == [
+        "4: group 'node1' is named like the node on line 2"
+    ]
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_the_file(conf: Path) -> None:
+def test_all_problems_are_reported_at_once_in_the_order_of_the_file(conf: Path) -> None:
     assert problems(conf, "nod x", "num_proc 0", "node", "ignore_node nobody", head=("masterdir missing",)) == [
         " no 'node' line: expected at least one, like 'node node1 batch'",
         f"1: masterdir {conf.parent / 'missing'} is not a directory: create it, or correct this line",

@@ -1,4 +1,4 @@
-"""synctool.conf: finding it, reading it, and living through whatever is in it."""
+"""The search for synctool.conf and the reading of it, whatever it contains."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ SOUND = "masterdir master\nnode node1\n"
 
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
-    """Where a configuration beside an empty masterdir would be."""
+    """The path of a configuration beside an empty masterdir. The tests write the file."""
     (tmp_path / "master").mkdir()
     return tmp_path / "synctool.conf"
 
 
 class TestFind:
-    """The option, the ini key, $SYNCTOOL_CONF, ./synctool.conf, the default: in this order."""
+    """The order of places: the option, the ini key, $SYNCTOOL_CONF, ./synctool.conf, the default directory."""
 
     @pytest.fixture(autouse=True)
     def places(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A file in every place, `here` being the current directory."""
+        """Create a file in every place. The tests use `here` as the current directory."""
         monkeypatch.setattr(configuration, "DEFAULT_DIRECTORY", tmp_path / "default")
         (tmp_path / "here").mkdir()
         (tmp_path / "default").mkdir()
@@ -51,21 +51,21 @@ class TestFind:
         assert find(None, None, {}, here) == tmp_path / "default/synctool.conf"
         assert find(str(ini), None, {}, here) == ini
 
-    def test_what_is_named_must_exist(self, tmp_path: Path) -> None:
-        """Falling back to another cluster's file would be worse than an error."""
+    def test_a_named_file_must_exist(self, tmp_path: Path) -> None:
+        """The file of another cluster as a fallback would be worse than an error."""
         here = tmp_path / "here"
         gone = here / "gone.conf"
-        named: dict[str, tuple[str | None, Path | None, dict[str, str]]] = {
+        sources: dict[str, tuple[str | None, Path | None, dict[str, str]]] = {
             "--synctool-conf": ("gone.conf", tmp_path / "ini.conf", {}),
             "synctool_conf in the ini file": (None, gone, {}),
             "$SYNCTOOL_CONF": (None, None, {"SYNCTOOL_CONF": "gone.conf"}),
         }
-        for origin, (option, ini, env) in named.items():
+        for origin, (option, ini, env) in sources.items():
             with pytest.raises(ConfigError) as caught:
                 find(option, ini, env, here)
             assert str(caught.value) == f"{gone}: no such file (named by {origin})"
 
-    def test_it_says_where_it_looked(self, tmp_path: Path) -> None:
+    def test_the_error_lists_all_places(self, tmp_path: Path) -> None:
         (tmp_path / "default/synctool.conf").unlink()
         with pytest.raises(ConfigError) as caught:
             find(None, None, {}, tmp_path)
@@ -79,14 +79,14 @@ class TestFind:
             assert place in str(caught.value)
 
     @pytest.mark.parametrize("name", ["x" * 300, "option.conf/below", "loop/x"])
-    def test_names_that_no_file_can_have(self, tmp_path: Path, name: str) -> None:
+    def test_impossible_file_names_are_errors(self, tmp_path: Path, name: str) -> None:
         (tmp_path / "here/loop").symlink_to("loop")
         with pytest.raises(ConfigError):
             find(name, None, {}, tmp_path / "here")
 
 
 class TestLoad:
-    """From a file on disk."""
+    """Configurations from files on disk."""
 
     def test_masterdir_is_relative_to_the_file(self, conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         conf.write_text(SOUND)
@@ -116,7 +116,7 @@ class TestLoad:
             ("a\0b", "is not a directory"),
         ],
     )
-    def test_a_masterdir_that_is_none(self, conf: Path, value: str, reason: str) -> None:
+    def test_a_masterdir_that_is_no_directory(self, conf: Path, value: str, reason: str) -> None:
         conf.write_text(f"node node1\nmasterdir {value}\n")
         with pytest.raises(ConfigError, match=":2: masterdir") as caught:
             load(conf)
@@ -124,7 +124,7 @@ class TestLoad:
 
     @pytest.mark.skipif(not IS_ROOT, reason="changes the user, needs root")
     def test_a_masterdir_out_of_reach(self, open_directory: Path) -> None:
-        """Told as any other problem of the file, with its line, not as a traceback."""
+        """It is a problem with a line like any other, not a traceback."""
         (open_directory / "locked").mkdir(mode=0o700)
         conf = open_directory / "synctool.conf"
         conf.write_text("node node1\nmasterdir .\n")
@@ -186,25 +186,25 @@ def test_any_text_is_a_configuration_or_an_error(text: str, tmp_path_factory: py
     directory = tmp_path_factory.getbasetemp() / "any"
     (directory / "master").mkdir(parents=True, exist_ok=True)
     try:
-        found = parse(text, directory / "synctool.conf")
+        cluster = parse(text, directory / "synctool.conf")
     except ConfigError:
         return
-    assert_holds_together(found)
+    assert_is_consistent(cluster)
 
 
-def assert_holds_together(found: Config) -> None:
-    """What every module that reads a Config relies on."""
-    assert found.nodes
-    for name, node in found.nodes.items():
+def assert_is_consistent(cluster: Config) -> None:
+    """Check the facts about a Config that all other modules rely on."""
+    assert cluster.nodes
+    for name, node in cluster.nodes.items():
         assert node.name == name
         assert (node.groups[0], node.groups[-1]) == (name, "all")
         assert len(set(node.groups)) == len(node.groups)
         assert "none" not in node.groups
         for group in node.groups[1:]:
-            assert name in found.groups[group]
-    for group, members in found.groups.items():
-        assert all(group in found.nodes[name].groups for name in members)
-        assert group not in found.nodes
+            assert name in cluster.groups[group]
+    for group, members in cluster.groups.items():
+        assert all(group in cluster.nodes[name].groups for name in members)
+        assert group not in cluster.nodes
 
 
 @pytest.mark.parametrize(
@@ -215,8 +215,8 @@ def assert_holds_together(found: Config) -> None:
         pytest.param([f"group g{i} " + " ".join(f"g{j}" for j in range(14)) for i in range(14)], id="all in all"),
     ],
 )
-def test_groups_of_groups_end(conf: Path, lines: list[str]) -> None:
-    """In a process of its own: a run that does not end must not take the other tests with it."""
+def test_resolving_groups_of_groups_ends(conf: Path, lines: list[str]) -> None:
+    """The test uses a separate process, so an endless loop cannot block the other tests."""
     conf.write_text("\n".join(("masterdir master", "node n g0", *lines)))
     code = (
         "import sys; from pathlib import Path; from pytest_synctool import config, errors\n"

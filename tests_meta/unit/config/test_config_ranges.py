@@ -1,4 +1,4 @@
-"""Node ranges, included files and the default node set: what later versions of synctool added to the configuration."""
+"""Node ranges, included files and the default node set, which later versions of synctool added."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_ranges_are_those_of_clustershell(first: int, count: int, width: int, st
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "message"),
     [
         ("n[]", "'' is not a range, expected one like [001-100] or [1-3,7]"),
         ("n[a-b]", "'a-b' is not a range"),
@@ -54,10 +54,10 @@ def test_ranges_are_those_of_clustershell(first: int, count: int, width: int, st
         ("n[1-99999999999999999999]", "is not a range"),
     ],
 )
-def test_ranges_that_are_none(word: str, said: str) -> None:
+def test_invalid_ranges(word: str, message: str) -> None:
     with pytest.raises(RangeError) as caught:
         expand(word)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_spread(value: str, count: int, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "count", "said"),
+    ("value", "count", "message"),
     [
         ("192.168.1.[250]", 10, "counts up to '192.168.1.256', which is no address"),
         ("192.168.1.5", 2, "would be the same for 2 nodes: expected a range, like 192.168.1.[20]"),
@@ -87,23 +87,23 @@ def test_spread(value: str, count: int, expected: list[str]) -> None:
         ("ib[1", 2, "expected ranges in brackets"),
     ],
 )
-def test_values_that_do_not_come_out_even(value: str, count: int, said: str) -> None:
+def test_the_numbers_of_values_and_nodes_must_agree(value: str, count: int, message: str) -> None:
     with pytest.raises(RangeError) as caught:
         spread(value, count)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_node_line_with_ranges(tmp_path: Path) -> None:
-    found = config(tmp_path, "node n[001-100] wn ipaddress:192.168.1.[20] hostname:h[001-100] rsync:no")
-    assert len(found.nodes) == 100
-    last = found.nodes["n100"]
+    cluster = config(tmp_path, "node n[001-100] wn ipaddress:192.168.1.[20] hostname:h[001-100] rsync:no")
+    assert len(cluster.nodes) == 100
+    last = cluster.nodes["n100"]
     assert (last.groups, last.address, last.hostname, last.rsync) == (
         ("n100", "wn", "all"),
         "192.168.1.119",
         "h100",
         False,
     )
-    assert found.groups["wn"] == tuple(found.nodes)
+    assert cluster.groups["wn"] == tuple(cluster.nodes)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_problems(tmp_path: Path, line: str, message: str) -> None:
 
 
 class TestIncluded:
-    """`include FILE`, relative to the file that says it, in either spelling."""
+    """The statement `include FILE`, in either spelling. FILE is relative to the file that includes it."""
 
     def plant(self, top: Path, **files: str) -> Path:
         (top / "master").mkdir()
@@ -152,10 +152,10 @@ class TestIncluded:
             d_thirdDOTconf="node third c\n",
             d_moreDOTconf="node fourth d\nignore_node second\n",
         )
-        found = load(conf)
-        assert list(found.nodes) == ["first", "second", "third", "fourth"]
-        assert found.masterdir == tmp_path / "master"
-        assert found.nodes["second"].ignored
+        cluster = load(conf)
+        assert list(cluster.nodes) == ["first", "second", "third", "fourth"]
+        assert cluster.masterdir == tmp_path / "master"
+        assert cluster.nodes["second"].ignored
 
     def test_problems_name_their_own_file_in_the_order_of_reading(self, tmp_path: Path) -> None:
         conf = self.plant(
@@ -172,7 +172,7 @@ class TestIncluded:
             f"{tmp_path}/d/a.conf:3: {tmp_path}/d/a.conf is included already",
         ]
 
-    def test_what_cannot_be_read_is_said_where_it_is_included(self, tmp_path: Path) -> None:
+    def test_an_unreadable_file_is_a_problem_of_the_line_that_includes_it(self, tmp_path: Path) -> None:
         conf = self.plant(tmp_path, synctoolDOTconf="masterdir master\nnode x\ninclude d\n")
         with pytest.raises(ConfigError, match=r"synctool.conf:3: 'include': .*/d: cannot be read: Is a directory"):
             load(conf)
@@ -198,31 +198,31 @@ def test_the_default_node_set(tmp_path: Path, line: str, selected: list[str] | N
         with pytest.raises(ConfigError, match="'default_nodeset'"):
             of(tmp_path, line)
         return
-    found = of(tmp_path, line)
-    assert names(select(found, None)) == selected
-    assert names(select(found, "b")) == ["b"]
-    assert names(select(found, "all")) == ["a", "b"]
+    cluster = of(tmp_path, line)
+    assert names(select(cluster, None)) == selected
+    assert names(select(cluster, "b")) == ["b"]
+    assert names(select(cluster, "all")) == ["a", "b"]
 
 
-def test_no_default_node_set_at_all(tmp_path: Path) -> None:
-    found = of(tmp_path, "default_nodeset none")
+def test_default_nodeset_none_requires_a_selection(tmp_path: Path) -> None:
+    cluster = of(tmp_path, "default_nodeset none")
     with pytest.raises(SelectionError, match="says 'default_nodeset none': name some with --hosts"):
-        select(found, None)
-    assert names(select(found, "a")) == ["a"]
+        select(cluster, None)
+    assert names(select(cluster, "a")) == ["a"]
 
 
-def test_both_spellings_in_one_place_are_not_guessed_at(tmp_path: Path) -> None:
+def test_both_spellings_in_one_directory_are_an_error(tmp_path: Path) -> None:
     from pytest_synctool.config import find
 
     (tmp_path / "synctool.yaml").touch()
     assert find(None, None, {}, tmp_path) == tmp_path / "synctool.yaml"
     (tmp_path / "synctool.conf").touch()
-    with pytest.raises(ConfigError, match=r"synctool.conf and synctool.yaml are both there: remove one"):
+    with pytest.raises(ConfigError, match=r"synctool.conf and synctool.yaml both exist: remove one"):
         find(None, None, {}, tmp_path)
 
 
 def test_ten_thousand_nodes(tmp_path: Path) -> None:
-    found = config(tmp_path, "node n[00001-10000] batch", "default_nodeset n[00001-00500]")
-    assert len(found.nodes) == 10_000
-    assert len(select(found, None)) == 500
+    cluster = config(tmp_path, "node n[00001-10000] batch", "default_nodeset n[00001-00500]")
+    assert len(cluster.nodes) == 10_000
+    assert len(select(cluster, None)) == 500
     assert parse("masterdir master\nnode n\n", tmp_path / "synctool.conf").default_nodeset is None

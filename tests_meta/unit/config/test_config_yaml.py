@@ -1,4 +1,4 @@
-"""The two spellings of a configuration mean the same, and any file of either is a configuration or a clear refusal."""
+"""The two spellings of a configuration. They mean the same, and any file is a configuration or gets clear errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pytest_synctool.config import Config, as_yaml, parse
 from pytest_synctool.config.statements import SHAPES, Statement, read, to_yaml
 from pytest_synctool.errors import ConfigError
 
-from tests_meta.unit.config.test_config_files import assert_holds_together
+from tests_meta.unit.config.test_config_files import assert_is_consistent
 
 CONF = """
 masterdir master
@@ -95,14 +95,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def schema() -> Any:
-    """A validator for synctool.yaml."""
+    """A validator with the schema of synctool.yaml."""
     text = resources.files("pytest_synctool").joinpath("schema", "synctool.json").read_text()
     jsonschema.Draft202012Validator.check_schema(json.loads(text))
     return jsonschema.Draft202012Validator(json.loads(text))
 
 
 def same(one: Config, other: Config) -> bool:
-    """Whether two configurations differ in nothing but the file they come from."""
+    """Return True if two configurations differ only in the file that they come from."""
     return replace(one, path=other.path) == other
 
 
@@ -118,8 +118,8 @@ def test_every_keyword_in_both_spellings(place: Path, schema: Any) -> None:
     assert classic.on_update[0].command == "/etc/init.d/xinetd  reload"
     assert classic.always_run == ("/bin/rm -f '/tmp/a  b'",)
     assert (classic.symlink_mode, classic.logfile) == (0o755, "/var/log/synctool.log")
-    said = {keyword for statement in CONF.split("\n") if statement for keyword in [statement.split()[0]]}
-    assert said == set(SHAPES) - {"include"}
+    keywords = {statement.split()[0] for statement in CONF.split("\n") if statement}
+    assert keywords == set(SHAPES) - {"include"}
     schema.validate(yaml.safe_load(YAML))
 
 
@@ -151,7 +151,7 @@ _specifiers = st.fixed_dictionaries(
 
 @st.composite
 def statements(draw: st.DrawFn) -> list[str]:
-    """The lines of a classic file, sound but for their order."""
+    """Draw the lines of a valid synctool.conf, in any order."""
     lines = ["masterdir master"]
     nodes = draw(st.lists(_words.map(lambda word: f"n{word}"), min_size=1, max_size=5, unique=True))
     groups = st.lists(_words.map(lambda word: f"g{word}"), max_size=4)
@@ -187,14 +187,14 @@ def test_both_spellings_mean_the_same(lines: list[str], place: Path, schema: Any
 
 @given(words=st.lists(_odd_words, min_size=1, max_size=4))
 def test_words_survive_the_conversion(words: list[str], place: Path) -> None:
-    """Also those that YAML would take for a number, a truth, a date or nothing."""
+    """This includes words that YAML would read as a number, a truth, a date or null."""
     path = place / "synctool.yaml"
     where = next(read("ignore x", place / "synctool.conf", lambda place, message: None)).place
     for keyword in ("ignore", "masterdir"):
         arguments = tuple(words) if keyword == "ignore" else (" ".join(words),)
         text = to_yaml([Statement(where, keyword, arguments)])
-        (found,) = read(text, path, lambda place, message: pytest.fail(message))
-        assert (found.keyword, found.arguments) == (keyword, arguments)
+        (statement,) = read(text, path, lambda place, message: pytest.fail(message))
+        assert (statement.keyword, statement.arguments) == (keyword, arguments)
 
 
 QUOTES = {"'", '"'}
@@ -206,7 +206,7 @@ HEAD = "masterdir: master\nnodes: {node1: [batch]}\n"
     [
         ("nod: x", "3: unknown keyword 'nod' in the file (did you mean 'nodes'?)"),
         ("node: x", "3: unknown keyword 'node' in the file (did you mean 'nodes'?)"),
-        ("num_proc: 1\nnum_proc: 2", "4: 'num_proc' is there twice, first on line 3"),
+        ("num_proc: 1\nnum_proc: 2", "4: 'num_proc' appears twice, first on line 3"),
         ("num_proc: many", "3: 'num_proc' expects a number from 1, not 'many'"),
         ("num_proc: [1, 2]", "3: 'num_proc': expected a text on one line, not a list"),
         ("num_proc:", "3: 'num_proc' needs a value"),
@@ -237,11 +237,11 @@ def test_problems(place: Path, text: str, message: str) -> None:
     assert message in problems(HEAD + text, place / "synctool.yaml")
 
 
-def test_a_file_that_is_no_yaml_is_told_once(place: Path) -> None:
-    """What it would have said is not missed as well."""
-    found = problems("masterdir: master\nnodes: {node1: [a}\n", place / "synctool.yaml")
-    assert len(found) == 1
-    assert found[0].startswith("2: not YAML: ")
+def test_a_file_that_is_not_yaml_has_one_problem(place: Path) -> None:
+    """The missing statements are not reported too."""
+    messages = problems("masterdir: master\nnodes: {node1: [a}\n", place / "synctool.yaml")
+    assert len(messages) == 1
+    assert messages[0].startswith("2: not YAML: ")
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_a_file_that_is_no_yaml_is_told_once(place: Path) -> None:
         ("{node1: {grups: [a]}}", "2: unknown keyword 'grups' in node 'node1' (did you mean 'groups'?)"),
         ("{node1: {rsync: perhaps}}", "2: 'rsync:' expects yes or no, not 'perhaps'"),
         ("{node1: {interface: }}", "2: 'interface:' needs a value that does not start with '-'"),
-        ("{node1: a, node1: b}", "2: 'node1' is there twice, first on line 2"),
+        ("{node1: a, node1: b}", "2: 'node1' appears twice, first on line 2"),
         ("[node1]", "2: 'nodes': expected a table, not a list"),
         ("{all: [a]}", "2: node 'all' is named like a built-in group"),
     ],
@@ -279,14 +279,14 @@ def test_problems_of_nodes(place: Path, nodes: str, message: str) -> None:
         "logfile: relative",
     ],
 )
-def test_the_schema_refuses_what_the_reader_refuses(place: Path, schema: Any, text: str) -> None:
+def test_the_schema_and_the_reader_refuse_the_same_files(place: Path, schema: Any, text: str) -> None:
     assert problems("masterdir: master\n" + text, place / "synctool.yaml")
     with pytest.raises(jsonschema.ValidationError):
         schema.validate({"masterdir": "master", **yaml.safe_load(text)})
 
 
-def _spoilt(text: str, dice: random.Random) -> str:
-    """A file with some places changed in the ways that people and disks do."""
+def _damaged(text: str, dice: random.Random) -> str:
+    """Change some places in a file, as people and disks do."""
     pieces = [
         "",
         "\n",
@@ -318,20 +318,20 @@ def _spoilt(text: str, dice: random.Random) -> str:
     return text
 
 
-@pytest.mark.parametrize(("name", "sound"), [("synctool.conf", CONF), ("synctool.yaml", YAML)])
-def test_ten_thousand_spoilt_files(place: Path, name: str, sound: str) -> None:
-    """Five thousand of each spelling: a configuration, or problems with their lines; never anything else."""
+@pytest.mark.parametrize(("name", "valid"), [("synctool.conf", CONF), ("synctool.yaml", YAML)])
+def test_ten_thousand_damaged_files(place: Path, name: str, valid: str) -> None:
+    """Every damaged file is a configuration, or it has problems with lines. Nothing else happens."""
     dice = random.Random(name)
     refused = 0
-    said: list[str] = []
-    told = re.compile(re.escape(str(place / name)) + r":(\d+:)? \S")
+    messages: list[str] = []
+    form = re.compile(re.escape(str(place / name)) + r":(\d+:)? \S")
     for _ in range(5000):
         try:
-            found = parse(_spoilt(sound, dice), place / name)
+            cluster = parse(_damaged(valid, dice), place / name)
         except ConfigError as error:
-            said.extend(str(error).split("\n"))
+            messages.extend(str(error).split("\n"))
             refused += 1
         else:
-            assert_holds_together(found)
-    assert [line for line in said if not told.match(line)] == []
+            assert_is_consistent(cluster)
+    assert [line for line in messages if not form.match(line)] == []
     assert 1000 < refused < 5000

@@ -1,4 +1,4 @@
-"""Which node a machine is, found out from what it is told of the machine."""
+"""The own node: the node of a configuration that a machine is, for machines with any hostname and addresses."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 
 def machine(hostname: str = "stranger", *addresses: str, hosts: Mapping[str, Sequence[str]] | None = None) -> Machine:
-    """A machine with these addresses, and with the loopback addresses that every machine has."""
+    """Return a machine with these addresses, and with the loopback addresses that every machine has."""
     return Machine(hostname, lambda address: address in addresses or address.startswith("127."), hosts or {})
 
 
-def found(cluster: Config, here: Machine, nodename: str | None = None) -> str:
-    """What a machine is, and by what."""
+def identified(cluster: Config, here: Machine, nodename: str | None = None) -> str:
+    """Return the own node of a machine and the reason."""
     own = own_node(cluster, here, nodename)
     assert own.node.connection == "local://"
     assert own.node.groups == cluster.nodes[own.node.name].groups
@@ -56,12 +56,12 @@ def found(cluster: Config, here: Machine, nodename: str | None = None) -> str:
     ],
 )
 def test_by_hostname(cluster: Config, hostname: str, expected: str) -> None:
-    """As a whole, then its first label; against names and `hostname:`. No address is asked for."""
+    """The hostname or its first label must be the name or `hostname:` of a node. No address is checked."""
 
     def unasked(address: str) -> bool:
         raise AssertionError(address)
 
-    assert found(cluster, Machine(hostname, unasked, {})) == expected
+    assert identified(cluster, Machine(hostname, unasked, {})) == expected
 
 
 @pytest.mark.parametrize("hostname", ["second", "node3", "org", "stranger", "", "node", "node11", "10.0.0.1"])
@@ -82,21 +82,21 @@ def test_a_part_of_a_name_is_not_the_name(cluster: Config, hostname: str) -> Non
     ],
 )
 def test_by_address(cluster: Config, address: str, hosts: dict[str, list[str]], expected: str) -> None:
-    """Of `ipaddress:`, or of a name in /etc/hosts."""
-    assert found(cluster, machine("stranger", address, hosts=hosts)) == expected
+    """The address comes from `ipaddress:`, or from a name in /etc/hosts."""
+    assert identified(cluster, machine("stranger", address, hosts=hosts)) == expected
 
 
 def test_the_hostname_counts_more_than_an_address(cluster: Config) -> None:
-    assert found(cluster, machine("node4", "10.0.0.1")) == "node4 by hostname 'node4'"
+    assert identified(cluster, machine("node4", "10.0.0.1")) == "node4 by hostname 'node4'"
 
 
-def test_an_address_is_compared_in_its_usual_spelling(tmp_path: Path) -> None:
+def test_an_address_is_compared_in_its_normal_form(tmp_path: Path) -> None:
     made = config(tmp_path, "node n ipaddress:FD00:0:0::0:3")
-    assert found(made, machine("stranger", "fd00::3")) == "n by address 'fd00::3'"
+    assert identified(made, machine("stranger", "fd00::3")) == "n by address 'fd00::3'"
 
 
-def test_addresses_that_everybody_has_tell_nothing(tmp_path: Path) -> None:
-    """127.0.0.5 is own on every machine, and so are others."""
+def test_addresses_that_every_machine_has_identify_no_node(tmp_path: Path) -> None:
+    """Every machine has 127.0.0.5, and other addresses too."""
     addresses = ("127.0.0.5", "::1", "0.0.0.0", "::", "::ffff:127.0.0.6")
     made = config(tmp_path, *(f"node n{n} ipaddress:{a}" for n, a in enumerate(addresses)))
     here = Machine("stranger", lambda address: True, {"n1": ["224.0.0.1", "127.0.1.1", "no address"]})
@@ -106,49 +106,51 @@ def test_addresses_that_everybody_has_tell_nothing(tmp_path: Path) -> None:
 
 def test_an_ipv4_address_in_an_ipv6_address_is_the_ipv4_address(tmp_path: Path) -> None:
     made = config(tmp_path, "node n ipaddress:::ffff:10.0.0.1")
-    assert found(made, machine("stranger", "10.0.0.1")) == "n by address '10.0.0.1'"
+    assert identified(made, machine("stranger", "10.0.0.1")) == "n by address '10.0.0.1'"
 
 
-def test_no_node_is_told_with_all_that_was_compared(cluster: Config) -> None:
+def test_no_match_reports_everything_that_was_compared(cluster: Config) -> None:
     with pytest.raises(SelectionError) as caught:
         own_node(cluster, machine("vm.example.org"))
     assert str(caught.value) == (
         f"--hosts: this machine is none of the 6 nodes of {cluster.path}: no node has the name or 'hostname:' "
-        "'vm.example.org' or 'vm', and no interface here has the address of one "
-        "(10.0.0.1, 10.0.0.2, fd00::3, 10.0.0.6); say which it is with --nodename=NAME"
+        "'vm.example.org' or 'vm', and no interface of this machine has the address of one "
+        "(10.0.0.1, 10.0.0.2, fd00::3, 10.0.0.6); name the node with --nodename=NAME"
     )
 
 
-def test_many_addresses_are_not_all_told(tmp_path: Path) -> None:
+def test_many_addresses_are_not_all_reported(tmp_path: Path) -> None:
     made = config(tmp_path, "node n[1-100] ipaddress:10.0.0.[1]")
-    with pytest.raises(SelectionError, match=r"\(10\.0\.0\.1, .*, 10\.0\.0\.5 and 95 more\); say"):
+    with pytest.raises(SelectionError, match=r"\(10\.0\.0\.1, .*, 10\.0\.0\.5 and 95 more\); name"):
         own_node(made, machine())
 
 
 @pytest.mark.parametrize(
-    ("hostname", "addresses", "said"),
+    ("hostname", "addresses", "message"),
     [
-        ("a.b", (), r"can be any of n\[1-2\] of .*: n1 has the hostname 'a.b'; n2 has the hostname 'a.b'; say .*NAME"),
+        ("a.b", (), r"can be any of n\[1-2\] of .*: n1 has the hostname 'a.b'; n2 has the hostname 'a.b'; name .*NAME"),
         ("x", ("10.0.0.1", "10.0.0.2"), r"n1 has the address '10.0.0.1'; n2 has the address '10.0.0.2'"),
         ("x", ("10.0.0.3",), r"n3 has the address '10.0.0.3'; n4 has the address '10.0.0.3'"),
     ],
 )
-def test_several_nodes_are_none(tmp_path: Path, hostname: str, addresses: tuple[str, ...], said: str) -> None:
+def test_several_matches_are_an_error(tmp_path: Path, hostname: str, addresses: tuple[str, ...], message: str) -> None:
     lines = [f"node n{n} hostname:A.B ipaddress:10.0.0.{n}" for n in (1, 2)]
     lines += [f"node n{n} ipaddress:10.0.0.3" for n in (3, 4)]
-    with pytest.raises(SelectionError, match=said):
+    with pytest.raises(SelectionError, match=message):
         own_node(config(tmp_path, *lines), machine(hostname, *addresses))
 
 
-def test_an_ignored_node_takes_part_only_if_it_is_named(cluster: Config) -> None:
+def test_an_ignored_node_needs_nodename(cluster: Config) -> None:
     for here in (machine("node6"), machine("stranger", "10.0.0.6")):
-        with pytest.raises(SelectionError, match=r"this machine is node6 by its .* ignores; --nodename=node6 takes it"):
+        with pytest.raises(
+            SelectionError, match=r"this machine is node6 by its .* ignores node6; --nodename=node6 selects it"
+        ):
             own_node(cluster, here)
-        assert found(cluster, here, "node6") == "node6 by --nodename"
+        assert identified(cluster, here, "node6") == "node6 by --nodename"
 
 
 def test_nodename_decides(cluster: Config) -> None:
-    assert found(cluster, machine("node1", "10.0.0.1"), "node2") == "node2 by --nodename"
+    assert identified(cluster, machine("node1", "10.0.0.1"), "node2") == "node2 by --nodename"
     with pytest.raises(SelectionError, match=r"--nodename: no such node 'node9' \(did you mean 'node\d'\?\)"):
         own_node(cluster, machine("node1"), "node9")
     with pytest.raises(SelectionError, match=r"--nodename: no such node ''"):
@@ -173,7 +175,9 @@ def test_the_option_that_selects_it_again(cluster: Config) -> None:
         ("", None, False),
     ],
 )
-def test_what_means_this_machine(cluster: Config, expression: str | None, nodename: str | None, expected: bool) -> None:
+def test_selections_that_mean_the_own_node(
+    cluster: Config, expression: str | None, nodename: str | None, expected: bool
+) -> None:
     assert is_wanted(cluster, expression, nodename) is expected
 
 
@@ -182,13 +186,13 @@ def test_a_node_or_group_called_localhost_is_meant_by_its_name(tmp_path: Path, l
     made = config(tmp_path, line)
     assert not is_wanted(made, "localhost", None)
     assert not is_wanted(made, "localhost,all", None)
-    with pytest.raises(SelectionError, match="--nodename says which node this machine is"):
+    with pytest.raises(SelectionError, match="--nodename names the node that this machine is"):
         is_wanted(made, "localhost", "node9")
 
 
 @pytest.mark.parametrize("expression", ["localhost,node1", "group:batch,localhost"])
-def test_localhost_goes_with_no_other_node(cluster: Config, expression: str) -> None:
-    with pytest.raises(SelectionError, match="--hosts: 'localhost' is the node that this machine is, and goes with no"):
+def test_localhost_cannot_be_combined_with_other_nodes(cluster: Config, expression: str) -> None:
+    with pytest.raises(SelectionError, match="--hosts: 'localhost' is the node that this machine is, and cannot be"):
         is_wanted(cluster, expression, None)
 
 
@@ -214,14 +218,14 @@ def test_own_addresses_of_the_machine(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["198.51.100.7", "255.255.255.255.255", "localhost", "", "fe80::1%nosuch0"])
-def test_what_is_no_address_of_the_machine(address: str) -> None:
-    """A name is none either: nobody is asked for its address."""
+def test_addresses_that_the_machine_does_not_have(address: str) -> None:
+    """A name is not an address, and no name server is asked for one."""
     assert not is_own_address(address)
 
 
 @given(st.sets(st.sampled_from(["node1", "node2", "node3.example.org", "node4"])), st.booleans())
-def test_never_a_node_that_nothing_speaks_for(cluster: Config, owned: Collection[str], by_hosts: bool) -> None:
-    """Exactly one node speaks: it is found. None or several: nothing is guessed."""
+def test_only_a_single_match_is_accepted(cluster: Config, owned: Collection[str], by_hosts: bool) -> None:
+    """With no match or with several, nothing is guessed."""
     addresses = {"node1": "10.0.0.1", "node2": "10.0.0.2", "node3.example.org": "fd00::3", "node4": "10.9.9.4"}
     hosts = {"node4": ["10.9.9.4"]} if by_hosts else {"four": ["10.9.9.4"]}
     here = machine("stranger", *(addresses[name] for name in owned), hosts=hosts)

@@ -1,4 +1,4 @@
-"""Selection of nodes, against a model in plain sets."""
+"""Selection of nodes, compared with a model in plain sets."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Config:
         ("batch&node[1-2]", "node1"),
         ("batch^rack1", "login-0.site"),
         ("rack1!batch,web1", "web1 login-0.site"),
-        # ignored nodes: only where they are named themselves
+        # An ignored node is selected only by its own name.
         ("node2", "node2"),
         ("web2", "web2"),
         ("batch,node2", "node1 node2 node10"),
@@ -96,7 +96,7 @@ def test_expressions(cluster: Config, expression: str | None, expected: str) -> 
         ("@bach", "'bach'"),
         ("none", "'none'"),
         ("group:none", "'none'"),
-        # a slip of the pen in what is left out must not let it in
+        # A typing error behind `!` must not select the nodes that were to be excluded.
         ("all!nod3", "'all!nod3'"),
         ("!nod3", "'!nod3'"),
         ("all!group:bach", "'bach'"),
@@ -111,7 +111,7 @@ def test_expressions(cluster: Config, expression: str | None, expected: str) -> 
         ("node1&", "'node1&'"),
         ("&", "'&'"),
         ("@", "''"),
-        # what matches nothing
+        # terms that match no node
         ("x*", "'x*' matches no node"),
         ("batch&sched", "'batch&sched' matches no node"),
         ("batch!batch", "'batch!batch' matches no node"),
@@ -119,7 +119,7 @@ def test_expressions(cluster: Config, expression: str | None, expected: str) -> 
         ("*2", "'*2' matches only ignored nodes"),
     ],
 )
-def test_terms_that_are_not_there_are_named(cluster: Config, expression: str, word: str) -> None:
+def test_errors_name_the_unknown_term(cluster: Config, expression: str, word: str) -> None:
     with pytest.raises(SelectionError) as caught:
         select(cluster, expression)
     assert word in str(caught.value)
@@ -131,7 +131,7 @@ def test_the_nearest_name_is_suggested(cluster: Config, expression: str) -> None
         select(cluster, expression)
 
 
-def test_a_cluster_in_which_all_is_ignored(tmp_path: Path) -> None:
+def test_a_cluster_of_ignored_nodes(tmp_path: Path) -> None:
     ignored = config(tmp_path, "node a x", "node b x", "ignore_group x")
     with pytest.raises(SelectionError, match="every node is ignored"):
         select(ignored, None)
@@ -141,7 +141,7 @@ def test_a_cluster_in_which_all_is_ignored(tmp_path: Path) -> None:
 
 
 def sets_of(cluster: Config) -> dict[str, set[str]]:
-    """What each operand stands for, ignored nodes left out where it is no node's name."""
+    """Return the nodes of each group and pattern, without ignored nodes."""
     active = set(ALL) - IGNORED
     groups = {f"{prefix}{name}": set(nodes) & active for name, nodes in cluster.groups.items() for prefix in PREFIXES}
     return {**groups, "node*": {n for n in active if n.startswith("node")}, "*1": {"node1", "web1"}}
@@ -153,8 +153,8 @@ OPERATORS: dict[str, Callable[[set[str], set[str]], set[str]]] = {"!": sub, "&":
 
 
 @given(data=st.data())
-def test_any_expression_means_what_sets_mean(cluster: Config, data: st.DataObject) -> None:
-    """Operators bind from left to right, commas last; every term has to match something."""
+def test_any_expression_selects_the_nodes_that_the_model_has(cluster: Config, data: st.DataObject) -> None:
+    """Operators bind from left to right, commas last. Every term has to match a node."""
     by_group = sets_of(cluster)
     active_names = {text: nodes for text, nodes in BY_NAME.items() if not nodes & IGNORED}
     terms, expected, empty = [], set(), False
@@ -186,11 +186,11 @@ _pieces = st.sampled_from(
 @given(expression=st.lists(_pieces | st.text(max_size=2), max_size=9).map("".join))
 def test_any_text_selects_or_is_refused(cluster: Config, expression: str) -> None:
     try:
-        found = names(select(cluster, expression))
+        selected = names(select(cluster, expression))
     except SelectionError:
         return
-    assert found
-    assert found == [name for name in ALL if name in found]
+    assert selected
+    assert selected == [name for name in ALL if name in selected]
 
 
 _names = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,8}", fullmatch=True).filter(
@@ -209,17 +209,17 @@ _padded = st.sampled_from(["n1", "n01", "n001", "n10", "n010", "1", "01", "10.0.
     nodes=st.lists(_names | _numbered | _padded, min_size=1, max_size=6, unique=True),
     groups=st.lists(_names | _numbered, max_size=3, unique=True),
 )
-def test_every_name_selects_what_bears_it(
+def test_every_name_selects_its_nodes(
     nodes: list[str], groups: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Digits, dots, dashes and leading zeros mean nothing of their own."""
+    """Digits, dots, dashes and leading zeros have no special meaning."""
     groups = [group for group in groups if group not in nodes]
-    found = config(tmp_path_factory.getbasetemp(), *(" ".join(("node", name, *groups)) for name in nodes))
+    cluster = config(tmp_path_factory.getbasetemp(), *(" ".join(("node", name, *groups)) for name in nodes))
     for name in nodes:
-        assert names(select(found, name)) == names(select(found, f"@{name}")) == [name]
+        assert names(select(cluster, name)) == names(select(cluster, f"@{name}")) == [name]
     for group in groups:
-        assert names(select(found, group)) == names(select(found, f"group:{group}")) == nodes
-    assert names(select(found, fold(nodes))) == names(select(found, "all")) == nodes
+        assert names(select(cluster, group)) == names(select(cluster, f"group:{group}")) == nodes
+    assert names(select(cluster, fold(nodes))) == names(select(cluster, "all")) == nodes
 
 
 @pytest.mark.parametrize(
@@ -240,6 +240,6 @@ def test_blanks_around_operators_do_not_matter(cluster: Config) -> None:
     assert select(cluster, " batch ! node1 , web1 ") == select(cluster, "batch!node1,web1")
 
 
-def test_a_range_that_no_memory_holds_is_refused(cluster: Config) -> None:
+def test_a_range_too_large_for_memory_is_refused(cluster: Config) -> None:
     with pytest.raises(SelectionError, match="a range of more than 1,000,000 nodes"):
         select(cluster, "node[1-999999999]")

@@ -35,7 +35,7 @@ def rules(text: str) -> AttributeRules:
 
 
 class TestWritingUser:
-    """Which owner a user can give to a file."""
+    """The owners that a user can give to files."""
 
     @pytest.mark.parametrize(
         ("user", "node_state", "owner"),
