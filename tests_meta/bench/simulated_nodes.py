@@ -12,7 +12,7 @@ from typing import Final
 from pytest_synctool import config
 from pytest_synctool.audit import probe
 from pytest_synctool.model import FileState, Kind
-from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.resolution import load
 
 from tests_meta.bench import fake_nodes, masterdir, project
@@ -65,15 +65,15 @@ def simulated_nodes(directory: Path, nodes: int, entries: int = ENTRIES, drifted
     answers.mkdir()
     found = config.load(material.conf)
     repository = load(found)
-    written: dict[int, Path] = {}  # by the entries themselves, which the repository keeps: nodes of a rack share them
+    written: dict[EntryList, Path] = {}  # nodes of a rack share one list
     for node in found.nodes.values():
         path = answers / node.name
         expected = repository.entries(node)
-        if id(expected) in written:
-            path.hardlink_to(written[id(expected)])
+        if expected in written:
+            path.hardlink_to(written[expected])
         else:
             path.write_bytes(answer(expected, drifted))
-            written[id(expected)] = path
+            written[expected] = path
     return SimulatedNodes(nodes, entries, material.conf, answers, drifted)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import NOT_RUN, Change, Outcome, Status
 from pytest_synctool.report.previous_runs import Life, Lives
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
@@ -18,13 +19,15 @@ DIFF: Final = (
     "--- overlay/etc/ntp.conf._all\n+++ /etc/ntp.conf\n@@ -1,2 +1,2 @@\n same\n-server one\n+server two\tthree"
 )
 
-ENTRIES: Final = (
-    EntryName(OVERLAY, "/etc/motd"),
-    EntryName(OVERLAY, "/etc/ntp.conf"),
-    EntryName(OVERLAY, "/etc/it's %5Bx]"),
-    EntryName("synctool_checks/test_delete.py", "/etc/cron.d/old"),
-    EntryName("synctool_checks/test_tasks.py", "/check"),
-    EntryName("test_own.py::check_mode", "/etc/motd"),
+ENTRIES: Final = SharedList(
+    (
+        EntryName(OVERLAY, "/etc/motd"),
+        EntryName(OVERLAY, "/etc/ntp.conf"),
+        EntryName(OVERLAY, "/etc/it's %5Bx]"),
+        EntryName("synctool_checks/test_delete.py", "/etc/cron.d/old"),
+        EntryName("synctool_checks/test_tasks.py", "/check"),
+        EntryName("test_own.py::check_mode", "/etc/motd"),
+    )
 )
 NTP: Final = Outcome(
     Status.DRIFT,
@@ -60,7 +63,7 @@ def small() -> tuple[RunRecord, Lives]:
         nodes.append(NodeRecord(name, ENTRIES, found, duration=1.5))
     explained = replace(NTP, details=(*NTP.details, "node1 is in batch"))
     nodes[0] = replace(nodes[0], found=((1, explained), nodes[0].found[1]), notes=("the log cannot be written",))
-    nodes.append(NodeRecord("web3", ENTRIES[:2], error="unreachable: Connection refused"))
+    nodes.append(NodeRecord("web3", SharedList(ENTRIES[:2]), error="unreachable: Connection refused"))
     groups = {node.node: ("batch", "rack1") if node.node.startswith("node") else ("login",) for node in nodes}
     lives = {
         ("node1", ENTRIES[1]): Life(BEGIN - timedelta(days=3), "node", True),
@@ -76,16 +79,18 @@ def hostile(texts: Sequence[str]) -> RunRecord:
         diff = "\n".join([f"--- {text}", f"-{text}", f"+{text}", f"@@ {text}", text])
         outcome = Outcome(Status.DRIFT, text, (text,), (Change(text, text, text),), text, diff, text)
         nodes.append(
-            NodeRecord(f"n{number}", (EntryName(text, f"/{text}"),), ((0, outcome),), None, 1.0, (text,), (text,))
+            NodeRecord(
+                f"n{number}", SharedList([EntryName(text, f"/{text}")]), ((0, outcome),), None, 1.0, (text,), (text,)
+            )
         )
-    nodes.append(NodeRecord("gone", (), error=texts[0]))
+    nodes.append(NodeRecord("gone", SharedList(), error=texts[0]))
     return run_of(nodes, {node.node: tuple(texts) for node in nodes})
 
 
 def large(nodes: int, entries: int, findings: int) -> tuple[RunRecord, Lives]:
     """Many nodes in four groups; findings are on one entry of eight, and every hundredth node is not reached."""
     chance = random.Random(1)
-    names = tuple(EntryName(OVERLAY, f"/etc/dir{n // 20:02}/file{n:04}.conf") for n in range(entries))
+    names = SharedList(EntryName(OVERLAY, f"/etc/dir{n // 20:02}/file{n:04}.conf") for n in range(entries))
     found: dict[int, dict[int, Outcome]] = {}
     for _ in range(findings):
         entry = chance.randrange(0, entries, 8)

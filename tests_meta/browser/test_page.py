@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from pytest_synctool.common.nodenames import unfold
+from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.common.wording import printable_text
 from pytest_synctool.model import NOT_KEPT
 from pytest_synctool.report.previous_runs import Past
@@ -210,7 +211,7 @@ class TestDetails:
             "r1n100",
             "r2n099",
         ]
-        entry = pages.ENTRIES[:2]
+        entry = SharedList(pages.ENTRIES[:2])
         window = open_run(pages.run_of([NodeRecord(name, entry, ((1, pages.NTP),)) for name in names], {}))
         window.cell("n1", "/etc/ntp.conf").click()
         folded = window.find("#details .nodes").text
@@ -408,7 +409,7 @@ class TestColours:
     @pytest.mark.parametrize(("letter", "level"), [("D", "drift"), ("W", "accepted"), ("", "good")])
     def test_verdicts_are_readable(self, open_run: OpenRun, theme: str, letter: str, level: str) -> None:
         outcome = {"D": pages.NTP, "W": pages.WAIVED}.get(letter)
-        node = NodeRecord("n1", pages.ENTRIES[:1], () if outcome is None else ((0, outcome),))
+        node = NodeRecord("n1", SharedList(pages.ENTRIES[:1]), () if outcome is None else ((0, outcome),))
         run = pages.run_of([node], {})
         run.exit_status = int(letter == "D")
         window = open_run(run)
@@ -471,10 +472,11 @@ def test_in_print(open_run: OpenRun, size: str, matrix: bool) -> None:
 
 
 def test_a_restore_says_nothing_of_being_in_sync(open_run: OpenRun) -> None:
+    entries = SharedList(pages.ENTRIES[:2])
     nodes = [
-        NodeRecord("n1", pages.ENTRIES[:2], ((0, replace(pages.FIXED, message="restored")), (1, NOT_KEPT))),
-        NodeRecord("n2", pages.ENTRIES[:2], ((0, replace(pages.NTP, message="not restored")), (1, NOT_KEPT))),
-        NodeRecord("n3", pages.ENTRIES[:2], ((0, NOT_KEPT), (1, NOT_KEPT))),
+        NodeRecord("n1", entries, ((0, replace(pages.FIXED, message="restored")), (1, NOT_KEPT))),
+        NodeRecord("n2", entries, ((0, replace(pages.NTP, message="not restored")), (1, NOT_KEPT))),
+        NodeRecord("n3", entries, ((0, NOT_KEPT), (1, NOT_KEPT))),
     ]
     run = pages.run_of(nodes, {})
     run.mode = "restore"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import Change, Outcome, Status
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 
@@ -40,10 +41,10 @@ def node(node_name: str, found: str | None, letters: str = "abcdefgh") -> NodeRe
     A space is an entry that was not selected.
     """
     if found is None:
-        return NodeRecord(node_name, tuple(map(name, letters)), error="unreachable: no answer")
+        return NodeRecord(node_name, SharedList(map(name, letters)), error="unreachable: no answer")
     pairs = [(letter, STATUSES[word]) for letter, word in zip(letters, found, strict=False) if word != " "]
     outcomes = [(p, outcome(status, letter)) for p, (letter, status) in enumerate(pairs) if status is not Status.OK]
-    return NodeRecord(node_name, tuple(name(letter) for letter, _ in pairs), tuple(outcomes))
+    return NodeRecord(node_name, SharedList(name(letter) for letter, _ in pairs), tuple(outcomes))
 
 
 def run(number: int, nodes: Mapping[str, str | None], mode: str = "audit", **fields: object) -> RunRecord:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_synctool.audit.content_diff import ContentDiffs
     from pytest_synctool.repair.apply import MirrorOfNode
     from pytest_synctool.repair.mirror import Mirror
-    from pytest_synctool.repository.entry import Entry
+    from pytest_synctool.repository.entry import EntryList
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Engine:
         mirror = self._mirror_of(node, entries, connection)
         return NodeSession(node, checks, entries, connection, settings, mirror, self._contents)
 
-    def _mirror_of(self, node: Node, entries: Sequence[Entry], connection: HostTransport) -> MirrorOfNode:
+    def _mirror_of(self, node: Node, entries: EntryList, connection: HostTransport) -> MirrorOfNode:
         if self._mirror is None or not node.rsync:
             return NO_MIRROR
         from pytest_synctool.repair.mirror import NodeMirror

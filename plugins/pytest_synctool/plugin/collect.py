@@ -24,7 +24,7 @@ from pytest_synctool.model import Node
 from pytest_synctool.plugin.cluster import BY_NODE, SUITE, Cluster, cluster_of
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.repository import commands
-from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.source import Tree
 
 # Other suites have functions named check_* too; only those whose first parameter is `entry` are checks of this plugin.
@@ -124,15 +124,15 @@ class CheckBuilder:
     function: CheckFunction
     config: pytest.Config
     cluster: Cluster
-    _built: dict[int, NodeChecks] = field(default_factory=dict)
+    _built: dict[EntryList, NodeChecks] = field(default_factory=dict)
 
     def of(self, node: Node) -> NodeChecks:
         """Return the checks of a node: one per entry of the function's tree, or one per command of an entry."""
         entries = self.cluster.repository.entries(node)
-        if id(entries) not in self._built:  # the repository keeps `entries`, so the id stays theirs
+        if entries not in self._built:
             pairs = [(encode(name), check) for name, check in self._each(entries)]
-            self._built[id(entries)] = NodeChecks(tuple(name for name, _ in pairs), tuple(check for _, check in pairs))
-        return self._built[id(entries)]
+            self._built[entries] = NodeChecks(tuple(name for name, _ in pairs), tuple(check for _, check in pairs))
+        return self._built[entries]
 
     def _each(self, entries: Sequence[Entry]) -> Iterator[tuple[bytes, Check]]:
         marks = _marks(self.function)

@@ -7,28 +7,29 @@ from pytest_synctool.report.history.lifetimes import Signatures
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.report.record import EntryName
 from pytest_synctool.report.signature import signature
+from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.source import Tree
 
 
 def signatures_of(cluster: Cluster) -> Signatures:
     """Return a function from node and entry to the signature of the expected state; empty for commands."""
     nodes = {node.name: node for node in cluster.nodes}
-    signatures: dict[int, str] = {}  # by id of an entry: different nodes share most entries
-    tables: dict[tuple[int, Tree], dict[str, str]] = {}  # by id of a list of entries: equal nodes share the list
+    signatures: dict[Entry, str] = {}  # different nodes share most entries
+    tables: dict[tuple[EntryList, Tree], dict[str, str]] = {}  # nodes alike share one list
 
     def of(node: str, name: EntryName) -> str:
         if name.is_command:
             return ""
         tree = Tree.DELETE if name.kind == Tree.DELETE.value else Tree.OVERLAY
         entries = cluster.repository.entries(nodes[node])
-        table = tables.get((id(entries), tree))
+        table = tables.get((entries, tree))
         if table is None:
-            table = tables[id(entries), tree] = {}
+            table = tables[entries, tree] = {}
             for entry in entries:
                 if entry.tree is tree:
-                    if id(entry) not in signatures:
-                        signatures[id(entry)] = signature(entry)
-                    table[encode(entry.destination)] = signatures[id(entry)]
+                    if entry not in signatures:
+                        signatures[entry] = signature(entry)
+                    table[encode(entry.destination)] = signatures[entry]
         return table.get(name.name, "")
 
     return of

@@ -36,7 +36,7 @@ from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Actual, FileState, Kind
 from pytest_synctool.repair.mirror_contents import Extract, extract
 from pytest_synctool.repository import attributes, waivers
-from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry import EntryList
 
 MARK: Final = ".synctool-mirror"
 _SAYS: Final = "made by pytest --fix, which removes what else is put here"
@@ -125,7 +125,7 @@ class Mirror:
     deadline: float
     scripts: tuple[bytes, ...] = ()
     problem: str | None = None
-    _extracts: dict[tuple[int, str], tuple[Sequence[Entry], tuple[Extract, str]]] = field(
+    _extracts: dict[tuple[EntryList, str], tuple[Extract, str]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
     _versions: dict[bytes, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -143,20 +143,18 @@ class Mirror:
             shown = printable(os.path.relpath(os.fsencode(error.filename), os.fsencode(masterdir)))
             return cls(masterdir, rsync_cmd, deadline, (), f"cannot read {shown}: {error.strerror}")
 
-    def extract(self, entries: Sequence[Entry], waived: str = "") -> tuple[Extract, str]:
+    def extract(self, entries: EntryList, waived: str = "") -> tuple[Extract, str]:
         """Return the mirror's contents for a node with these entries, and their fingerprint.
 
         Nodes that share entries share them.
 
         `waived` is the text of the node's waivers.yaml.
         """
-        key = (id(entries), waived)
+        key = (entries, waived)
         if key not in self._extracts:
             contents = extract(entries, self.scripts, waived)
-            fingerprint = contents.fingerprint(os.fsencode(self.masterdir), self._versions)
-            # With the entries, so that no others can get their id.
-            self._extracts[key] = (entries, (contents, fingerprint))
-        return self._extracts[key][1]
+            self._extracts[key] = contents, contents.fingerprint(os.fsencode(self.masterdir), self._versions)
+        return self._extracts[key]
 
     def bring(self, transport: HostTransport, what: Extract, fingerprint: str = "unknown") -> tuple[str, ...]:
         """Push the mirror's contents to a node; return notes for people.
@@ -229,7 +227,7 @@ class NodeMirror:
 
     mirror: Mirror
     transport: HostTransport
-    entries: Sequence[Entry]
+    entries: EntryList
     waived: str = ""
     _pushed: bool = False
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from pytest_synctool import __version__
+from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.report.previous_runs import Lives
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
@@ -25,8 +26,9 @@ Known = frozenset[tuple[str, str, str, str]]
 
 def document(run: RunRecord, lives: Lives, known: Known | None) -> Iterator[str]:
     """The document as chunks of text. With `known` drift each result says whether it is new."""
-    sets = {id(node.entries): node.entries for node in run.nodes}
-    numbers = {id_: number for number, id_ in enumerate(sets)}
+    numbers: dict[SharedList[EntryName], int] = {}
+    for node in run.nodes:
+        numbers.setdefault(node.entries, len(numbers))
     head = {
         "format": FORMAT,
         "version": VERSION,
@@ -36,10 +38,8 @@ def document(run: RunRecord, lives: Lives, known: Known | None) -> Iterator[str]
         "stale_waivers": stale_fields(run),
     }
     yield json.dumps(head, indent=1, ensure_ascii=False).removesuffix("\n}")
-    yield from _rows("entry_sets", ([_entry(entry) for entry in entries] for entries in sets.values()))
-    yield from _rows(
-        "nodes", ({**node_fields(run, node), "entry_set": numbers[id(node.entries)]} for node in run.nodes)
-    )
+    yield from _rows("entry_sets", ([_entry(entry) for entry in entries] for entries in numbers))
+    yield from _rows("nodes", ({**node_fields(run, node), "entry_set": numbers[node.entries]} for node in run.nodes))
     yield from _rows("results", (row for node in run.nodes for row in result_fields(node, lives, known)))
     yield "\n}\n"
 

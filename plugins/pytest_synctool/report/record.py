@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.common.wording import printable
 from pytest_synctool.model import NOT_KEPT, NOT_RUN, NodeResult, Outcome, Status
 from pytest_synctool.report.node_tests import NodeTests, reason
@@ -79,7 +80,7 @@ class NodeRecord:
     """
 
     node: str
-    entries: tuple[EntryName, ...]
+    entries: SharedList[EntryName]
     found: tuple[tuple[int, Outcome], ...] = ()
     error: str | None = None
     duration: float = 0.0
@@ -178,7 +179,7 @@ class Recorder:
     """Makes records of results; what nodes have in common is one object."""
 
     def __init__(self) -> None:
-        self._names: dict[tuple[str, ...], tuple[EntryName, ...]] = {}
+        self._names: dict[tuple[str, ...], SharedList[EntryName]] = {}
         self._outcomes: dict[Outcome, Outcome] = {}
 
     def take(self, tests: NodeTests, result: NodeResult) -> NodeRecord:
@@ -197,10 +198,11 @@ class Recorder:
             result.notes,
         )
 
-    def _entries(self, tests: NodeTests) -> tuple[EntryName, ...]:
+    def _entries(self, tests: NodeTests) -> SharedList[EntryName]:
         """The entries of a node. Node ids are `CHECK::NODE::NAME`."""
         between = f"::{tests.node}::"
         key = tuple(nodeid.replace(between, "\0", 1) for nodeid in tests.ids)
         if key not in self._names:
-            self._names[key] = tuple(EntryName(check, name) for check, _, name in (k.partition("\0") for k in key))
+            parts = (k.partition("\0") for k in key)
+            self._names[key] = SharedList(EntryName(check, name) for check, _, name in parts)
         return self._names[key]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pytest_synctool.common.nodenames import fold
+from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.common.wording import printable_text
 from pytest_synctool.model import Node
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.report.record import EntryName, NodeRecord, StaleWaiver
-from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry import EntryList
 from pytest_synctool.repository.source import Tree
 from pytest_synctool.repository.waivers.rules import InForce, Waiver
 
@@ -17,7 +18,7 @@ from pytest_synctool.repository.waivers.rules import InForce, Waiver
 def stale(
     in_force: InForce,
     nodes: Iterable[Node],
-    entries_of: Callable[[Node], Sequence[Entry]],
+    entries_of: Callable[[Node], EntryList],
     records: Mapping[str, NodeRecord],
 ) -> list[StaleWaiver]:
     """The waivers that have not expired and accept nothing, in the order of the file.
@@ -47,14 +48,14 @@ class _Judge:
     def __init__(
         self,
         in_force: InForce,
-        entries_of: Callable[[Node], Sequence[Entry]],
+        entries_of: Callable[[Node], EntryList],
         records: Mapping[str, NodeRecord],
     ) -> None:
         self._in_force = in_force
         self._entries_of = entries_of
         self._records = records
-        self._covered: dict[tuple[int, int], frozenset[str]] = {}
-        self._positions: dict[tuple[int, frozenset[str]], frozenset[int] | None] = {}
+        self._covered: dict[tuple[int, EntryList], frozenset[str]] = {}
+        self._positions: dict[tuple[SharedList[EntryName], frozenset[str]], frozenset[int] | None] = {}
 
     def useless_on(self, waiver: Waiver, nodes: Sequence[Node]) -> list[str]:
         """The nodes that it covers; none if it is of use on one of them, or may be."""
@@ -71,9 +72,9 @@ class _Judge:
             covered.append(node.name)
         return covered
 
-    def _names(self, waiver: Waiver, entries: Sequence[Entry]) -> frozenset[str]:
+    def _names(self, waiver: Waiver, entries: EntryList) -> frozenset[str]:
         """What it covers of a node's entries, as tests are named."""
-        key = (waiver.line, id(entries))
+        key = (waiver.line, entries)
         if key not in self._covered:
             matching = self._in_force.waivers.matching
             self._covered[key] = frozenset(
@@ -83,9 +84,9 @@ class _Judge:
             )
         return self._covered[key]
 
-    def _tests(self, entries: tuple[EntryName, ...], names: frozenset[str]) -> frozenset[int] | None:
+    def _tests(self, entries: SharedList[EntryName], names: frozenset[str]) -> frozenset[int] | None:
         """The positions of the tests of these names; None if one was not among those of the run."""
-        key = (id(entries), names)
+        key = (entries, names)
         if key not in self._positions:
             found = {
                 position: entry.name

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import FileState
 from pytest_synctool.repository.attributes import Attributes
 from pytest_synctool.repository.source import Source, Tree
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Entry:
-    """What the masterdir says of one destination: its source, below the masterdir its trigger, and its attributes.
+    """The expected state of one destination, for all nodes on which it is decided in the same way.
 
-    `on_update` is the shell text that the configuration has for a change of it.
+    `trigger` is a path below the masterdir. `on_update` is the shell text that the configuration runs after a change.
+    Entries are equal only if they are the same object: they are keys of many dictionaries, and hashing a source with
+    its state and its digests is slow. A resolved masterdir makes each entry once.
     """
 
     source: Source
@@ -59,3 +62,12 @@ class Entry:
     def looked_at(self) -> bytes:
         """The path that shows its state on the node."""
         return self.destination + b"/." if self.follow and self.source.is_directory else self.destination
+
+
+class EntryList(SharedList[Entry]):
+    """The entries of a node. Nodes alike share one list, so that work on it is done once for all of them.
+
+    The list itself is the key under which such work is remembered.
+    """
+
+    __slots__ = ()

@@ -37,13 +37,13 @@ def of_masterdir(config: Config, repository: Repository, nodes: Iterable[Node]) 
 
     Every file that counts is read once.
     """
-    lists = {id(entries): entries for entries in map(repository.entries, nodes)}  # nodes alike have the same one
-    entries = {id(entry): entry for some in lists.values() for entry in some}
+    lists = set(map(repository.entries, nodes))  # nodes alike share one list
+    entries = {entry for entries in lists for entry in entries}
     found: dict[str, list[object]] = {}
-    for entry in entries.values():
+    for entry in entries:
         found.setdefault(entry.source.shown, []).append(_entry(entry))
     masterdir = os.fsencode(config.masterdir)
-    triggers = {entry.trigger for entry in entries.values() if entry.trigger is not None}
+    triggers = {entry.trigger for entry in entries if entry.trigger is not None}
     for path in (*triggers, *_scripts(config.masterdir)):
         found.setdefault(printable(path), []).append(_content(os.path.join(masterdir, path)))
     found[repository.waivers.path.name] = [

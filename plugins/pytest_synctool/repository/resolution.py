@@ -18,7 +18,7 @@ from pytest_synctool.model import Node
 from pytest_synctool.repository.attributes import FILE_NAME as ATTRIBUTES_FILE
 from pytest_synctool.repository.attributes import NO_RULES, AttributeRules
 from pytest_synctool.repository.attributes import load as load_attributes
-from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.masterdir import Candidate, Key, Masterdir, Reason, scan
 from pytest_synctool.repository.source import Tree
 from pytest_synctool.repository.waivers import FILE_NAME as WAIVERS_FILE
@@ -123,14 +123,14 @@ class Repository:
             if key[0] is Tree.DELETE and (Tree.OVERLAY, key[1]) in self._positions
         ]
         self._below = self._below_blocking()
-        self._resolved: dict[Groups, tuple[Entry, ...]] = {}
+        self._resolved: dict[Groups, EntryList] = {}
 
     @property
     def warnings(self) -> list[str]:
         """What was left out so far; what is left out for a node is known once its entries are."""
         return list(self._warnings)
 
-    def entries(self, node: Node) -> tuple[Entry, ...]:
+    def entries(self, node: Node) -> EntryList:
         """The entries of a node: of delete/, of overlay/ with parents first, of tasks/ in the order of names.
 
         One destination of a tree has one entry.
@@ -146,7 +146,7 @@ class Repository:
         applying = by_importance(candidates, node.groups)
         return applying, [candidate for candidate in candidates if candidate not in applying]
 
-    def _resolve(self, groups: Groups) -> tuple[Entry, ...]:
+    def _resolve(self, groups: Groups) -> EntryList:
         row = list(self._base)
         for position in {position for group in groups if group != "all" for position in self._by_group[group]}:
             row[position] = self._destinations[position].entry(groups)
@@ -156,7 +156,7 @@ class Repository:
             if (entry := row[deleted]) is not None and (other := row[kept]) is not None:
                 self._warn(f"{entry.source.shown}: skipped, {other.source.shown} is for the same destination")
                 row[deleted] = None
-        return tuple(entry for entry in row if entry is not None)
+        return EntryList(entry for entry in row if entry is not None)
 
     def _below_blocking(self) -> list[tuple[int, Sequence[int]]]:
         """Destinations that may be something other than a directory, with the positions of all that lies below."""

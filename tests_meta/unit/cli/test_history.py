@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.report.history.reader import opened
 from pytest_synctool.report.history.recorder import record
@@ -124,7 +125,7 @@ class TestLife:
         ]
         for number, outcome in enumerate(outcomes):
             one = run(number, {}, "fix")
-            one.nodes.append(NodeRecord("n1", (task,), ((0, outcome),)))
+            one.nodes.append(NodeRecord("n1", SharedList([task]), ((0, outcome),)))
             assert record(tmp_path / PATH, one, unchanged, 100).problem is None
         assert command(tmp_path, "/check") == (
             "/check (task)\n"
@@ -199,7 +200,7 @@ class TestLife:
         """Output escapes unprintable characters. Arguments contain them unescaped."""
         one = run(0, {})
         names = (EntryName("synctool_checks/test_overlay.py", "/etc/a%0A%FF"), EntryName("checks/test_own.py", "/x"))
-        one.nodes.append(NodeRecord("n1", names, ((0, Outcome(Status.DRIFT, "miss\x1bing")),)))
+        one.nodes.append(NodeRecord("n1", SharedList(names), ((0, Outcome(Status.DRIFT, "miss\x1bing")),)))
         record(tmp_path / PATH, one, unchanged, 10)
         out = command(tmp_path, os.fsdecode(b"/etc/a\n\xff"))
         assert out.startswith("/etc/a\\n\\xff (overlay)\n")

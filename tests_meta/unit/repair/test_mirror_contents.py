@@ -19,7 +19,7 @@ from pytest_synctool.repair.mirror import MARK, Mirror, NodeMirror
 from pytest_synctool.repair.mirror_contents import Extract, extract, visible
 from pytest_synctool.repository import attributes
 from pytest_synctool.repository.attributes import Attributes
-from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.source import Source, Tree
 
 from tests_meta.unit.helpers import ODD_NAMES, config, entry, file_names, state
@@ -167,7 +167,7 @@ def mirrored(tmp_path: Path) -> NodeMirror:
     top = config(tmp_path, "node node1").masterdir
     mirror = Mirror.of(top, ["no-such-rsync"], 1)
     there = Node("node1", ("node1", "all"), "node1", connection="chroot:///proc/nonexistent")
-    return NodeMirror(mirror, connect(there, SshSettings(), Processes()), [entry(b"/a", state())])
+    return NodeMirror(mirror, connect(there, SshSettings(), Processes()), EntryList([entry(b"/a", state())]))
 
 
 def mark_of(mirrored: NodeMirror) -> FileState:
@@ -202,6 +202,6 @@ def test_where_there_can_be_no_mirror_no_mark_is_looked_for(mirrored: NodeMirror
 
 def test_nodes_with_the_same_entries_share_the_work(tmp_path: Path) -> None:
     mirror = Mirror.of(tmp_path, ["rsync"], 1)
-    one, other = [entry(b"/a", state())], [entry(b"/a", state())]
+    one, other = EntryList([entry(b"/a", state())]), EntryList([entry(b"/a", state())])
     assert mirror.extract(one) is mirror.extract(one)
     assert mirror.extract(one) == mirror.extract(other)

@@ -14,6 +14,7 @@ import lxml.html
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.common.wording import printable_text
 from pytest_synctool.model import NOT_KEPT, NOT_RUN, OK, Change, NodeResult, Outcome, Status
 from pytest_synctool.report.page import html, wording
@@ -338,9 +339,9 @@ def _run(texts: Sequence[str]) -> RunRecord:
         entry = EntryName("synctool_checks/test_overlay.py" if number % 2 else text, f"/{text}")
         change = Change(text, text, text)
         outcome = Outcome(Status.DRIFT, text, (text,), (change,), text, f"+{text}\n-{text}\t.", text)
-        run.nodes.append(NodeRecord(f"n{number}", (entry,), ((0, outcome),), None, 1.0, (text,), (text,)))
+        run.nodes.append(NodeRecord(f"n{number}", SharedList([entry]), ((0, outcome),), None, 1.0, (text,), (text,)))
         run.groups = {**run.groups, f"n{number}": (text,)}
-    run.nodes.append(NodeRecord("n9999", (), (), texts[0]))
+    run.nodes.append(NodeRecord("n9999", SharedList(), (), texts[0]))
     run.selected = len(run.nodes)
     return run
 

@@ -14,7 +14,7 @@ from pytest_synctool.config import Config
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import Kind, Node
-from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry import EntryList
 from pytest_synctool.repository.masterdir import split_extension
 from pytest_synctool.repository.resolution import Repository, load, walk
 from pytest_synctool.repository.source import Tree
@@ -61,7 +61,7 @@ def walked(found: Config) -> Repository:
     return load(found)
 
 
-def sources(entries: tuple[Entry, ...]) -> dict[str, str]:
+def sources(entries: EntryList) -> dict[str, str]:
     """Destinations with their sources, directories left out."""
     kept = [e for e in entries if e.source.state.kind is not Kind.DIRECTORY]
     return {printable(e.destination): e.source.shown for e in kept}
@@ -149,7 +149,7 @@ def test_a_file_that_went_away_after_the_walk_is_an_error_that_names_it(cluster:
 def test_special_files_are_left_out_and_said(cluster: Config) -> None:
     os.mkfifo(cluster.masterdir / "overlay/pipe._all")
     repository = walked(cluster)
-    assert repository.entries(cluster.nodes["node1"]) == ()
+    assert list(repository.entries(cluster.nodes["node1"])) == []
     assert repository.warnings == ["overlay/pipe._all: skipped, neither a file, a directory nor a symbolic link"]
 
 
@@ -221,7 +221,7 @@ class TestUnusable:
             walked(cluster)
 
     def test_delete_may_be_missing_but_not_be_a_file(self, cluster: Config) -> None:
-        assert walked(cluster).entries(cluster.nodes["node1"]) == ()
+        assert list(walked(cluster).entries(cluster.nodes["node1"])) == []
         plant(cluster.masterdir, "delete")
         with pytest.raises(RepositoryError, match=r"cannot read delete/ in the masterdir: Not a directory"):
             walked(cluster)

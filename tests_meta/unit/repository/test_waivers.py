@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 from pytest_synctool.audit import journal, probe
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.compare import compare_owed
+from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.errors import ConfigError
 from pytest_synctool.model import OK, Absent, Change, FileState, Kind, Node, Outcome, Status
 from pytest_synctool.report.record import EntryName, NodeRecord
 from pytest_synctool.report.stale_waivers import stale
 from pytest_synctool.repository.attributes import Attributes
 from pytest_synctool.repository.commands import Command
-from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.source import Tree
 from pytest_synctool.repository.waivers import NO_WAIVERS, InForce, Waiver, Waivers, load, parse
 from pytest_synctool.repository.waivers.writer import exact
@@ -383,13 +384,13 @@ def not_owed(one: Entry, actual: FileState | Absent) -> list[Change]:
     return compare_owed(actual)
 
 
-def names(*paths: str) -> tuple[EntryName, ...]:
+def names(*paths: str) -> SharedList[EntryName]:
     """Tests of destinations in overlay/."""
-    return tuple(EntryName("synctool_checks/test_overlay.py", path) for path in paths)
+    return SharedList(EntryName("synctool_checks/test_overlay.py", path) for path in paths)
 
 
 FOUR = [node(name, "batch") for name in NODES[:2]] + [node(name, "login") for name in NODES[2:]]
-ENTRIES = (A, B, entry(b"/t", tree=Tree.TASKS))
+ENTRIES = EntryList([A, B, entry(b"/t", tree=Tree.TASKS)])
 TESTS = names("/d/a", "/b")
 
 
@@ -433,7 +434,7 @@ class TestStale:
         assert judged(waiver("/b", LATER), [NodeRecord(each.name, names("/d/a")) for each in FOUR]) == []
 
     def test_tests_of_commands_do_not_stand_for_the_file(self) -> None:
-        other = (EntryName("synctool_checks/test_tasks.py", "/b"), *names("/d/a"))
+        other = SharedList([EntryName("synctool_checks/test_tasks.py", "/b"), *names("/d/a")])
         assert judged(waiver("/b", LATER), [NodeRecord(each.name, other) for each in FOUR]) == []
 
     def test_an_expired_one(self) -> None:
@@ -443,7 +444,7 @@ class TestStale:
         assert judged(waiver("/x", LATER) + waiver("/t", LATER), records(*[Status.OK] * 4)) == []
 
     def test_a_site_s_own_check_of_the_file_that_fails(self) -> None:
-        tests = (*TESTS, EntryName("mine/test_site.py::check_it", "/b"))
+        tests = SharedList([*TESTS, EntryName("mine/test_site.py::check_it", "/b")])
         found = [NodeRecord(each.name, tests, ((2, DRIFT),)) for each in FOUR]
         assert judged(waiver("/b", LATER), found) == []
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.report.previous_runs import FIRST, MASTERDIR, NODE, Life
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
@@ -18,8 +19,13 @@ from pytest_synctool.report.signature import UNREADABLE
 
 Signatures = Callable[[str, EntryName], str]
 """A short digest of what is asked for, by node and entry."""
-Wanted = Mapping[EntryName, str]
-"""Entries with their signatures."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """Entries with their signatures. Nodes alike share one object, which equals only itself and is a cheap key."""
+
+    signatures: Mapping[EntryName, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,8 @@ class Standing:
     errors: Mapping[EntryName, Begun]
 
 
-NOTHING: Final = Standing({}, {}, {})
+NO_ENTRIES: Final = Wanted({})
+NOTHING: Final = Standing(NO_ENTRIES, {}, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,34 +92,33 @@ def looks(run: RunRecord, nodes: Sequence[Asked], before: Mapping[str, Standing]
         if node.record.begun:
             yield _look(run, node, standing, sharing)
         else:
-            yield Look(node.record.node, node.record.status, node.record.error, {}, (), standing, standing)
+            yield Look(node.record.node, node.record.status, node.record.error, NO_ENTRIES, (), standing, standing)
 
 
 class _Sharing:
     """A store that lets nodes alike share their expected entries: there are many nodes and few different ones."""
 
     def __init__(self) -> None:
-        self._looked: dict[tuple[int, tuple[str, ...], frozenset[int]], Wanted] = {}
-        self._known: dict[tuple[int, int], Wanted] = {}
-        self._held: list[Wanted] = []  # what is known by its id() has to stay
+        self._looked: dict[tuple[SharedList[EntryName], tuple[str, ...], frozenset[int]], Wanted] = {}
+        self._known: dict[tuple[Wanted, Wanted], Wanted] = {}
 
     def looked(self, node: Asked, left_out: frozenset[int]) -> Wanted:
         """Return the entries of a node without those at some positions."""
-        key = (id(node.record.entries), node.signatures, left_out)
+        key = (node.record.entries, node.signatures, left_out)
         if key not in self._looked:
             pairs = zip(node.record.entries, node.signatures, strict=True)
-            self._looked[key] = {
-                entry: signature for position, (entry, signature) in enumerate(pairs) if position not in left_out
-            }
+            self._looked[key] = Wanted(
+                {entry: s for position, (entry, s) in enumerate(pairs) if position not in left_out}
+            )
         return self._looked[key]
 
     def known(self, before: Wanted, seen: Wanted) -> Wanted:
         """Return the known entries with these added; the same object if nothing is new."""
-        key = (id(before), id(seen))
+        key = (before, seen)
         if key not in self._known:
-            self._held.append(before)
-            news = {e: s for e, s in seen.items() if s != UNREADABLE and before.get(e) != s}
-            self._known[key] = {**before, **news} if news else before
+            known = before.signatures
+            news = {e: s for e, s in seen.signatures.items() if s != UNREADABLE and known.get(e) != s}
+            self._known[key] = Wanted({**known, **news}) if news else before
         return self._known[key]
 
 
@@ -130,8 +136,8 @@ def _look(run: RunRecord, node: Asked, before: Standing, sharing: _Sharing) -> L
     after = before
     if not restoring:
         seen = sharing.looked(node, skipped | unread)
-        drifts = {entry: begun for entry, begun in before.drifts.items() if entry not in seen}
-        errors = {entry: begun for entry, begun in before.errors.items() if entry not in wanted}
+        drifts = {entry: begun for entry, begun in before.drifts.items() if entry not in seen.signatures}
+        errors = {entry: begun for entry, begun in before.errors.items() if entry not in wanted.signatures}
         for entry, outcome, life in found:
             if outcome.status is Status.ERROR:
                 errors[entry] = Begun(life.since, life.cause)
@@ -151,7 +157,7 @@ def _life(run: RunRecord, entry: EntryName, signature: str, status: Status, befo
 
 def _cause(entry: EntryName, signature: str, before: Standing) -> str:
     drift = before.drifts.get(entry)
-    previous = before.wanted.get(entry)
+    previous = before.wanted.signatures.get(entry)
     if previous is not None and is_other(previous, signature):
         return MASTERDIR
     if drift is not None:

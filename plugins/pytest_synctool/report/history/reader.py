@@ -12,7 +12,6 @@ from pathlib import Path
 
 from pytest_synctool.model import Status
 from pytest_synctool.report.history.database import DamageError, reading
-from pytest_synctool.report.history.lifetimes import Wanted
 from pytest_synctool.report.history.tables import members, when
 from pytest_synctool.report.record import RESTORE, EntryName
 
@@ -85,7 +84,7 @@ class NodeSight:
 
     status: Status
     error: str | None
-    wanted: Wanted
+    wanted: Mapping[EntryName, str]
     found: Mapping[EntryName, Found]
 
 
@@ -149,7 +148,7 @@ class History:
         ):
             one = shared.get(tuple(row)) or shared.setdefault(tuple(row), _found(row))
             found.setdefault(node, {})[self._names[entry]] = one
-        wanted: dict[int | None, Wanted] = {None: {}}
+        wanted: dict[int | None, Mapping[EntryName, str]] = {None: {}}
         seen = {}
         for node, set_, status, error in self._db.execute(
             "SELECT node, entry_set, status, error FROM looked WHERE run = ?", (run.seq,)

@@ -15,7 +15,7 @@ from typing import Final
 
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.report.history.database import DamageError
-from pytest_synctool.report.history.lifetimes import Begun, Look, Standing, Wanted
+from pytest_synctool.report.history.lifetimes import NO_ENTRIES, Begun, Look, Standing, Wanted
 from pytest_synctool.report.previous_runs import Past
 from pytest_synctool.report.record import EntryName, RunRecord
 
@@ -94,8 +94,7 @@ class Tables:
         wanted = db.execute("SELECT id, entry, signature FROM wanted")
         self._asked: dict[int, tuple[int, str]] = {id_: (entry, said) for id_, entry, said in wanted}
         self._wanted = {pair: id_ for id_, pair in self._asked.items()}
-        self._sets: dict[int, int] = {}  # ids by the id() of what is loaded or stored, which is held:
-        self._held: list[Wanted] = []
+        self._sets: dict[Wanted, int] = {}
         self._findings: dict[Outcome, int] = {}
         self._nodes: dict[str, tuple[int, int | None]] = {}
         self.standings: Mapping[str, Standing] = self._load()
@@ -109,7 +108,7 @@ class Tables:
             standings = {}
             for id_, name, set_ in self._db.execute("SELECT id, name, known FROM node"):
                 self._nodes[name] = id_, set_
-                standings[name] = Standing({} if set_ is None else known[set_], *states.get(id_, ({}, {})))
+                standings[name] = Standing(NO_ENTRIES if set_ is None else known[set_], *states.get(id_, ({}, {})))
         except (KeyError, IndexError, TypeError) as error:
             raise DamageError from error
         return standings
@@ -119,13 +118,9 @@ class Tables:
         known: dict[int, Wanted] = {}
         for id_, kept in used.fetchall():
             pairs = [self._asked[member] for member in members(kept)]
-            known[id_] = {self._names[e]: said for e, said in pairs if e not in self._forgotten}
-            self._hold(known[id_], id_)
+            known[id_] = Wanted({self._names[e]: said for e, said in pairs if e not in self._forgotten})
+            self._sets[known[id_]] = id_
         return known
-
-    def _hold(self, wanted: Wanted, id_: int) -> None:
-        self._sets[id(wanted)] = id_
-        self._held.append(wanted)
 
     def add(self, run: RunRecord, looks: Sequence[Look]) -> None:
         """Add a run, whose id is not stored yet."""
@@ -165,7 +160,7 @@ class Tables:
 
     def _note(self, node: int, look: Look, seq: int) -> None:
         """Store the known state of a node after a look."""
-        known = self._set(look.after.wanted, seq) if look.after.wanted else None
+        known = self._set(look.after.wanted, seq) if look.after.wanted.signatures else None
         if known != self._nodes[text(look.node)][1]:
             self._db.execute("UPDATE node SET known = ? WHERE id = ?", (known, node))
         kinds = ((look.before.drifts, look.after.drifts), (look.before.errors, look.after.errors))
@@ -189,14 +184,14 @@ class Tables:
         return self._entries[name]
 
     def _set(self, wanted: Wanted, seq: int) -> int:
-        if id(wanted) not in self._sets:
-            ids = sorted(self._member(entry, said, seq) for entry, said in wanted.items())
+        if wanted not in self._sets:
+            ids = sorted(self._member(entry, said, seq) for entry, said in wanted.signatures.items())
             kept = json.dumps(ids, separators=(",", ":"))
             digest = _digest(kept)
             row = self._db.execute("SELECT id FROM entry_set WHERE digest = ?", (digest,)).fetchone()
             insert = "INSERT INTO entry_set (digest, members, last) VALUES (?, ?, ?)"
-            self._hold(wanted, int(row[0]) if row else self._inserted(insert, digest, kept, seq))
-        return self._sets[id(wanted)]
+            self._sets[wanted] = int(row[0]) if row else self._inserted(insert, digest, kept, seq)
+        return self._sets[wanted]
 
     def _member(self, entry: EntryName, said: str, seq: int) -> int:
         pair = self._entry(entry, seq), text(said)
@@ -222,10 +217,10 @@ class Tables:
 
     def _touch(self, seq: int, looks: Sequence[Look]) -> None:
         """Mark all these as used by this run."""
-        sets = {id(look.wanted): look.wanted for look in looks}.values()
-        used = {(self._entries[e], text(said)) for wanted in sets for e, said in wanted.items()}
+        sets = {look.wanted for look in looks}
+        used = {(self._entries[e], text(said)) for wanted in sets for e, said in wanted.signatures.items()}
         for table, rows in (
-            ("entry_set", {self._sets[id(wanted)] for wanted in sets if id(wanted) in self._sets}),
+            ("entry_set", {self._sets[wanted] for wanted in sets if wanted in self._sets}),
             ("wanted", {self._wanted[pair] for pair in used if pair in self._wanted}),
             ("finding", set(self._findings.values())),
         ):

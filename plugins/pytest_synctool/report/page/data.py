@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
+from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.common.wording import printable_text
 from pytest_synctool.model import NOT_KEPT, NOT_RUN, Outcome, Status
 from pytest_synctool.report.grouping import waiver_in_words
@@ -77,7 +78,9 @@ class _Tables:
         self.found: _Numbers[tuple[int, int, int]] = _Numbers()
         self.diffs: list[str] = []
         self._lives = lives
-        self._sets: dict[int, int] = {}
+        self._sets: dict[SharedList[EntryName], int] = {}
+        # By id(): hashing an outcome reads its changes and details, and a run has one for each entry that is not OK.
+        # The run keeps its outcomes alive. Equal ones that are two objects only take the slower way through _findings.
         self._outcomes: dict[int, tuple[int, int]] = {}
         self._findings: dict[Outcome, int] = {}
         self._diffs: dict[str, int] = {}
@@ -102,9 +105,9 @@ class _Tables:
             pairs,
         ]
 
-    def _set(self, entries: tuple[EntryName, ...]) -> int:
+    def _set(self, entries: SharedList[EntryName]) -> int:
         """Return the number of the set of entries that nodes alike share as one object."""
-        number = self._sets.setdefault(id(entries), len(self.sets))
+        number = self._sets.setdefault(entries, len(self.sets))
         if number == len(self.sets):
             self.sets.append([self.entries.of(entry) for entry in entries])
         return number
