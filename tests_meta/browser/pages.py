@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from pytest_synctool.common.shared_list import SharedList
-from pytest_synctool.model import NOT_RUN, Change, Outcome, Status
+from pytest_synctool.model import NOT_RUN, Change, NodeError, NodeErrorKind, Outcome, Status
 from pytest_synctool.report.previous_runs import Life, Lives
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 
@@ -19,6 +19,7 @@ DIFF: Final = (
     "--- overlay/etc/ntp.conf._all\n+++ /etc/ntp.conf\n@@ -1,2 +1,2 @@\n same\n-server one\n+server two\tthree"
 )
 
+REFUSED: Final = NodeError(NodeErrorKind.UNREACHABLE, "Connection refused")
 ENTRIES: Final = SharedList(
     (
         EntryName(OVERLAY, "/etc/motd"),
@@ -63,7 +64,7 @@ def small() -> tuple[RunRecord, Lives]:
         nodes.append(NodeRecord(name, ENTRIES, found, duration=1.5))
     explained = replace(NTP, details=(*NTP.details, "node1 is in batch"))
     nodes[0] = replace(nodes[0], found=((1, explained), nodes[0].found[1]), notes=("the log cannot be written",))
-    nodes.append(NodeRecord("web3", SharedList(ENTRIES[:2]), error="unreachable: Connection refused"))
+    nodes.append(NodeRecord("web3", SharedList(ENTRIES[:2]), error=REFUSED))
     groups = {node.node: ("batch", "rack1") if node.node.startswith("node") else ("login",) for node in nodes}
     lives = {
         ("node1", ENTRIES[1]): Life(BEGIN - timedelta(days=3), "node", True),
@@ -83,7 +84,7 @@ def hostile(texts: Sequence[str]) -> RunRecord:
                 f"n{number}", SharedList([EntryName(text, f"/{text}")]), ((0, outcome),), None, 1.0, (text,), (text,)
             )
         )
-    nodes.append(NodeRecord("gone", SharedList(), error=texts[0]))
+    nodes.append(NodeRecord("gone", SharedList(), error=NodeError(NodeErrorKind.BAD_ANSWER, texts[0])))
     return run_of(nodes, {node.node: tuple(texts) for node in nodes})
 
 
@@ -102,7 +103,7 @@ def large(nodes: int, entries: int, findings: int) -> tuple[RunRecord, Lives]:
         node = f"node{number + 1:04}"
         groups[node] = (("batch", "gpu", "login", "storage")[number * 4 // nodes], f"rack{number // 16 + 1}")
         if number % 100 == 99:
-            records.append(NodeRecord(node, names, error="unreachable: Connection refused"))
+            records.append(NodeRecord(node, names, error=REFUSED))
             continue
         here = tuple(sorted(found.get(number, {}).items()))
         records.append(NodeRecord(node, names, here, duration=1.2))

@@ -38,7 +38,7 @@ def test_every_report_of_a_run(two: Site, workers: tuple[str, ...]) -> None:
     assert [(node["node"], node["outcome"]) for node in found["nodes"]] == [
         ("node.1", "drifted"),
         ("node2", "drifted"),
-        ("gone", "error"),
+        ("gone", "unknown"),
     ]
     assert {row["message"] for row in found["results"]} == {"missing"}
     families = text_string_to_metric_families((two.directory / "reports/metrics.prom").read_text())

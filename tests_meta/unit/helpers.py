@@ -15,7 +15,7 @@ from typing import Final
 from hypothesis import strategies as st
 from pytest_synctool.common.accounts import group_name, owner_name
 from pytest_synctool.config import Config, parse
-from pytest_synctool.model import ABSENT, Absent, FileState, Kind, Node
+from pytest_synctool.model import ABSENT, Absent, FileState, Kind, Node, NodeError, NodeErrorKind
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.source import Source, Tree, kind_of
 
@@ -169,3 +169,8 @@ def config(directory: Path, *lines: str) -> Config:
 def names(nodes: Sequence[Node]) -> list[str]:
     """The names of nodes, in their order."""
     return [n.name for n in nodes]
+
+
+def unreachable(reason: str) -> NodeError:
+    """Return the error of a node that could not be reached."""
+    return NodeError(NodeErrorKind.UNREACHABLE, reason)

@@ -9,6 +9,8 @@ from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import Change, Outcome, Status
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 
+from tests_meta.unit.helpers import unreachable
+
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 STATUSES = {
     "d": Status.DRIFT, "f": Status.FIXED, "w": Status.WAIVED, "s": Status.SKIPPED, "e": Status.ERROR, ".": Status.OK,
@@ -41,7 +43,7 @@ def node(node_name: str, found: str | None, letters: str = "abcdefgh") -> NodeRe
     A space is an entry that was not selected.
     """
     if found is None:
-        return NodeRecord(node_name, SharedList(map(name, letters)), error="unreachable: no answer")
+        return NodeRecord(node_name, SharedList(map(name, letters)), error=unreachable("no answer"))
     pairs = [(letter, STATUSES[word]) for letter, word in zip(letters, found, strict=False) if word != " "]
     outcomes = [(p, outcome(status, letter)) for p, (letter, status) in enumerate(pairs) if status is not Status.OK]
     return NodeRecord(node_name, SharedList(name(letter) for letter, _ in pairs), tuple(outcomes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_synctool.common.wording import printable
-from pytest_synctool.model import ABSENT, Absent, Change, FileState, Kind
+from pytest_synctool.model import ABSENT, MISSING, Absent, Change, FileState, Kind
 
 
 def compare(expected: FileState, actual: FileState | Absent) -> list[Change]:
@@ -13,7 +13,7 @@ def compare(expected: FileState, actual: FileState | Absent) -> list[Change]:
     target; owner and group by name, or by number where a name is unknown on either side; the permission bits.
     """
     if actual is ABSENT:
-        return [Change("missing", expected.kind.value, "nothing")]
+        return [Change(MISSING, expected.kind.value, "nothing")]
     if expected.kind is not actual.kind:
         return [Change("type", expected.kind.value, actual.kind.value)]
     return [*_content(expected, actual), *_ownership(expected, actual)]

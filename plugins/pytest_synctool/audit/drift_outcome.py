@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_synctool.model import Change, Kind, Outcome, Status
+from pytest_synctool.model import MISSING, Change, Kind, Outcome, Status
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.secrecy import HIDDEN, without_contents
 
@@ -32,5 +32,5 @@ def drift(entry: Entry, changes: Sequence[Change], hidden: str | None = None) ->
 
 def finding(changes: Sequence[Change]) -> str:
     """Return the differences in one line: `file size mismatch, mode mismatch`."""
-    plain = ("missing", "must not exist", "owed")
+    plain = (MISSING, "must not exist", "owed")
     return ", ".join(c.what if c.what in plain else f"{c.what} mismatch" for c in changes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,15 +16,16 @@ from pytest_synctool.audit.check import Check
 from pytest_synctool.cli import command
 from pytest_synctool.cli.connections import connections_of
 from pytest_synctool.common.nodenames import fold
-from pytest_synctool.common.wording import nodes_in_words, printable
+from pytest_synctool.common.wording import printable
 from pytest_synctool.config import Config
 from pytest_synctool.dsh.aggregate import Aggregate
 from pytest_synctool.engine.engine import Engine
 from pytest_synctool.engine.fanout import Fanout, Turn
 from pytest_synctool.engine.settings import Mode, Settings
 from pytest_synctool.model import Node, NodeResult, Outcome, Status
+from pytest_synctool.report.ending import NodeEnding, ending_of_result, in_words
 from pytest_synctool.report.grouping import waiver_in_words
-from pytest_synctool.report.node_tests import NodeTests, reason
+from pytest_synctool.report.node_tests import NodeTests
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.report.repair_log import RepairLog, append_to
 from pytest_synctool.repository.commands import always
@@ -37,52 +39,6 @@ _RED, _GREEN, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
 
 
 @dataclass
-class Count:
-    """How many nodes ended how; `status` is the worst."""
-
-    in_sync: int = 0
-    fixed: int = 0
-    waived: int = 0
-    drifted: int = 0
-    errors: int = 0
-    unreachable: int = 0
-    status: int = command.OK
-
-    def add(self, result: NodeResult) -> None:
-        """Take up a node."""
-        found = {outcome.status for outcome in result.outcomes}
-        if result.error is not None:
-            self.unreachable += 1
-        elif Status.ERROR in found:
-            self.errors += 1
-        elif Status.DRIFT in found:
-            self.drifted += 1
-        elif Status.WAIVED in found:
-            self.waived += 1
-        elif Status.FIXED in found:
-            self.fixed += 1
-        else:
-            self.in_sync += 1
-        if result.error is not None or Status.ERROR in found:
-            self.status = command.UNREACHABLE
-        elif Status.DRIFT in found:
-            self.status = max(self.status, command.DRIFT)
-
-    def told(self, *, restoring: bool) -> str:
-        """`12 nodes: 10 in sync, 2 drifted`."""
-        words = {
-            "with nothing to restore" if restoring else "in sync": self.in_sync,
-            "restored" if restoring else "fixed": self.fixed,
-            "waived": self.waived,
-            "drifted": self.drifted,
-            "with errors": self.errors,
-            "not looked at": self.unreachable,
-        }
-        counts = ", ".join(f"{number} {word}" for word, number in words.items() if number)
-        return f"{nodes_in_words(sum(words.values()))}: {counts}"
-
-
-@dataclass
 class Work:
     """One run over the selected nodes."""
 
@@ -91,7 +47,7 @@ class Work:
     nodes: Sequence[Node]
     arguments: Namespace
     local: bool = False
-    count: Count = field(default_factory=Count)
+    endings: Counter[NodeEnding] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._told = Aggregate() if self.arguments.aggregate else None
@@ -115,8 +71,8 @@ class Work:
             sys.stdout.flush()
             self._told.write(sys.stdout.buffer)
         if self._framed and not interrupted:
-            print(self.count.told(restoring=self.arguments.restore))
-        return command.INTERRUPTED if interrupted else self.count.status
+            print(in_words(self.endings, restoring=self.arguments.restore))
+        return command.INTERRUPTED if interrupted else exit_status(self.endings)
 
     def _headline(self) -> str:
         if self.arguments.restore:
@@ -214,7 +170,7 @@ class Work:
         return NodeTests(node.name, node.name, [f"::{encode(_name(check))}" for check in self._checks[node.name]])
 
     def _tell(self, node: Node, result: NodeResult) -> None:
-        self.count.add(result)
+        self.endings[ending_of_result(result)] += 1
         out = sys.stdout.buffer
         sys.stdout.flush()
         for line in self._lines(node, result):
@@ -253,7 +209,7 @@ class Work:
     def _problems(self, node: Node, result: NodeResult) -> Iterator[str]:
         """What is not said by what would be done, or was done."""
         if result.error is not None:
-            yield reason(node.name, result.error)
+            yield result.error.text
             return
         planned = {path for path, _ in result.planned}
         pairs = [
@@ -275,6 +231,17 @@ class Work:
     def _remarks(self, node: Node) -> Iterator[str]:
         if self.arguments.verbose:
             yield from self._explainer.remarks(node, set(self.arguments.single) or None)
+
+
+def exit_status(endings: Iterable[NodeEnding]) -> int:
+    """Return the exit status for nodes that ended so: that of the worst."""
+    return max((_exit_status(ending) for ending in endings), default=command.OK)
+
+
+def _exit_status(ending: NodeEnding) -> int:
+    if ending is NodeEnding.DRIFTED:
+        return command.DRIFT
+    return command.OK if ending.is_good else command.UNREACHABLE
 
 
 def _name(check: Check) -> bytes:

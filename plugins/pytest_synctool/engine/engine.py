@@ -14,7 +14,7 @@ from pytest_synctool.connection.transport import HostTransport
 from pytest_synctool.engine.session import NO_MIRROR, NodeSession
 from pytest_synctool.engine.settings import Settings
 from pytest_synctool.errors import TransportError
-from pytest_synctool.model import Node, NodeResult
+from pytest_synctool.model import Node, NodeError, NodeErrorKind, NodeResult
 from pytest_synctool.repository.resolution import Repository
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class Engine:
             with closing(self.connections.to(node)) as connection:
                 return self._session(node, checks, connection).run(answered)
         except TransportError as error:
-            return NodeResult((), f"{node.name} unreachable: {error}")
+            return NodeResult((), NodeError(NodeErrorKind.UNREACHABLE, str(error)))
         except Exception as error:
-            return NodeResult((), f"{node.name}: internal error: {type(error).__name__}: {error}")
+            return NodeResult((), NodeError(NodeErrorKind.INTERNAL, f"{type(error).__name__}: {error}"))
 
     def _session(self, node: Node, checks: Sequence[Check], connection: HostTransport) -> NodeSession:
         entries = self.repository.entries(node)

@@ -14,7 +14,7 @@ from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.engine.settings import Mode, Settings
 from pytest_synctool.errors import RemoteError, TransportError
-from pytest_synctool.model import Node, NodeResult, Outcome
+from pytest_synctool.model import Node, NodeError, NodeErrorKind, NodeResult, Outcome
 from pytest_synctool.repair import script
 from pytest_synctool.repair.apply import Applied, MirrorOfNode, NodeRepair, NoMirror, log_lines
 from pytest_synctool.repair.confirmation import confirmed
@@ -53,9 +53,9 @@ class NodeSession:
         try:
             result = self._run(answered)
         except TransportError as error:
-            result = NodeResult((), f"{self.node.name} unreachable: {error}")
+            result = NodeResult((), NodeError(NodeErrorKind.UNREACHABLE, str(error)))
         except RemoteError as error:
-            result = NodeResult((), f"{self.node.name}: {error}")
+            result = NodeResult((), NodeError(NodeErrorKind.BAD_ANSWER, str(error)))
         repair = self._repair
         return replace(
             result, duration=time.perf_counter() - started, done=tuple(repair.done), notes=tuple(repair.notes)

@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(option, "hosts"):
         raise pytest.UsageError("pytest-synctool needs testinfra's plugin, which is not loaded: -p testinfra.plugin")
     option.synctool_selection = option.hosts  # the code below rewrites option.hosts
-    config.stash[TALLY] = Tally()
+    config.stash[TALLY] = Tally(restoring=option.synctool_restore)
     if not wants_cluster(config):
         check_fingerprint(config, None)
         return

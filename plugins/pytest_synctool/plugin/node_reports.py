@@ -10,8 +10,9 @@ from typing import Final, Literal, Protocol, cast
 
 import pytest
 
-from pytest_synctool.model import OK, Change, NodeResult, Outcome, Status
+from pytest_synctool.model import OK, Change, NodeError, NodeErrorKind, NodeResult, Outcome, Skip, Status
 from pytest_synctool.plugin.whole_node_outcomes import outcomes_of
+from pytest_synctool.report.ending import NodeEnding, ending_of_result
 from pytest_synctool.report.node_tests import NodeTests, Whole, shown_destination
 
 # Attributes of reports. pytest keeps attributes that it does not know.
@@ -20,10 +21,19 @@ _ENTRY: Final = "synctool_entry"
 _OUTCOME: Final = "synctool_outcome"
 _LETTER: Final = "synctool_letter"
 
-# One letter for a node: the first of these statuses that one of its entries has.
-_LETTERS: Final = {Status.DRIFT: "F", Status.WAIVED: "x", Status.FIXED: "+", Status.SKIPPED: "s"}
+_LETTERS: Final = {
+    NodeEnding.UNREACHABLE: "E",
+    NodeEnding.UNKNOWN: "E",
+    NodeEnding.ERROR: "E",
+    NodeEnding.DRIFTED: "F",
+    NodeEnding.NOT_BEGUN: "s",
+    NodeEnding.WAIVED: "x",
+    NodeEnding.FIXED: "+",
+    NodeEnding.IN_SYNC: ".",
+    NodeEnding.SKIPPED: "s",
+}
 
-_Row = tuple[str, str, tuple[str, ...], tuple[tuple[str, str, str], ...], str, str, str]
+_Row = tuple[str, str, tuple[str, ...], tuple[tuple[str, str, str], ...], str, str, str, str | None, bool]
 
 
 class LineWriter(Protocol):
@@ -69,7 +79,7 @@ def pack(tests: NodeTests, result: NodeResult, total: int, nodes: int) -> pytest
         "ids": list(tests.ids),
         "whole": [(test.nodeid, test.checks) for test in tests.whole],
         "rows": rows,
-        "error": result.error,
+        "error": None if result.error is None else (result.error.kind.value, result.error.reason),
         "duration": result.duration,
         "done": list(result.done),
         "notes": result.notes,
@@ -83,12 +93,23 @@ def pack(tests: NodeTests, result: NodeResult, total: int, nodes: int) -> pytest
 def _row(outcome: Outcome) -> _Row:
     changes = tuple((change.what, change.expected, change.found) for change in outcome.changes)
     texts = (outcome.source, outcome.diff, outcome.waiver)
-    return outcome.status.value, outcome.message, outcome.details, changes, *texts
+    skip = None if outcome.skip is None else outcome.skip.name
+    return outcome.status.value, outcome.message, outcome.details, changes, *texts, skip, outcome.has_remark
 
 
 def _outcome(row: _Row) -> Outcome:
-    status, message, details, changes, *texts = row
-    return Outcome(Status(status), message, tuple(details), tuple(Change(*change) for change in changes), *texts)
+    status, message, details, changes, source, diff, waiver, skip, has_remark = row
+    return Outcome(
+        Status(status),
+        message,
+        tuple(details),
+        tuple(Change(*change) for change in changes),
+        source,
+        diff,
+        waiver,
+        None if skip is None else Skip[skip],
+        has_remark,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +130,14 @@ def unpack(report: pytest.TestReport) -> NodeReport | None:
     outcomes = tuple(OK if row is None else _outcome(row) for row in payload["rows"])
     whole = tuple(Whole(nodeid, checks) for nodeid, checks in payload["whole"])
     tests = NodeTests(payload["node"], report.nodeid, payload["ids"], whole)
-    done, notes = tuple(payload["done"]), tuple(payload["notes"])
-    result = NodeResult(outcomes, payload["error"], payload["duration"], done, notes)
+    error = payload["error"]
+    result = NodeResult(
+        outcomes,
+        None if error is None else NodeError(NodeErrorKind(error[0]), error[1]),
+        payload["duration"],
+        tuple(payload["done"]),
+        tuple(payload["notes"]),
+    )
     return NodeReport(tests, result, payload["total"], payload["nodes"])
 
 
@@ -145,7 +172,7 @@ def reports(tests: NodeTests, result: NodeResult, *, brief: bool = False) -> Ite
     error under the node's own id and a skip per test. With `brief` the terminal shows one letter for the node, from its
     first report, instead of one per test.
     """
-    letter = _letter(result) if brief else ""
+    letter = _LETTERS[ending_of_result(result)] if brief else ""
     for report in _reports(tests, result):
         if brief:
             vars(report)[_LETTER] = letter
@@ -153,20 +180,14 @@ def reports(tests: NodeTests, result: NodeResult, *, brief: bool = False) -> Ite
         yield report
 
 
-def _letter(result: NodeResult) -> str:
-    statuses = {outcome.status for outcome in result.outcomes}
-    if result.error is not None or Status.ERROR in statuses:
-        return "E"
-    return next((letter for status, letter in _LETTERS.items() if status in statuses), ".")
-
-
 def _reports(tests: NodeTests, result: NodeResult) -> Iterator[pytest.TestReport]:
     if result.error is not None:
-        yield _report(tests.nodeid, tests.node, "failed", "setup", DriftText(result.error, ()), result.duration)
+        sentence = result.error.of(tests.node)
+        yield _report(tests.nodeid, tests.node, "failed", "setup", DriftText(sentence, ()), result.duration)
         # With --granularity=node, the first test has the node id of the node itself.
         for nodeid in (nodeid for nodeid in tests.tests if nodeid != tests.nodeid):
             location = _location(nodeid)
-            yield _report(nodeid, tests.node, "skipped", "setup", (location[0], 0, f"Skipped: {result.error}"), 0.0)
+            yield _report(nodeid, tests.node, "skipped", "setup", (location[0], 0, f"Skipped: {sentence}"), 0.0)
         return
     if tests.whole:
         for nodeid, outcome, share in outcomes_of(tests, result.outcomes):

@@ -15,7 +15,7 @@ from pytest_synctool.engine.batches import Batches, Size, split
 from pytest_synctool.engine.engine import Engine
 from pytest_synctool.engine.fanout import Fanout, Turn
 from pytest_synctool.engine.settings import Mode, Settings
-from pytest_synctool.model import NodeResult, Outcome, Status
+from pytest_synctool.model import NodeResult, Outcome, Skip, Status
 from pytest_synctool.plugin.cluster import (
     BY_NODE,
     CLUSTER,
@@ -38,6 +38,7 @@ from pytest_synctool.plugin.report_files import REPORT_FILES
 from pytest_synctool.plugin.run_order import RunOrder, run_order
 from pytest_synctool.plugin.stale_waivers import register_stale_waivers
 from pytest_synctool.plugin.xdist.admin_machines import AdminMachines
+from pytest_synctool.report.ending import ending_of_result
 from pytest_synctool.report.node_tests import NodeTests
 from pytest_synctool.repository.lock import who
 
@@ -143,7 +144,7 @@ class Runner:
             done = item
         result = self.fanout.result(done)
         if self.batches is not None:
-            self.batches.ended(done.node.name, well=result.well)
+            self.batches.ended(done.node.name, well=ending_of_result(result).is_good)
         return done, result
 
     def _next_done(self, item: NodeItem) -> NodeItem:
@@ -169,7 +170,7 @@ class Runner:
 
     def _not_begun(self, item: NodeItem, reason: str) -> NodeResult:
         tests = item.tests
-        result = NodeResult((Outcome(Status.SKIPPED, reason),) * len(tests.ids))
+        result = NodeResult((Outcome(Status.SKIPPED, reason, skip=Skip.NOT_BEGUN),) * len(tests.ids))
         if (log := self.session.config.stash.get(LOG, None)) is not None:
             log.take(tests, result)
         return result
@@ -230,7 +231,7 @@ def set_progress(session: pytest.Session, total: int) -> None:
         return
     # The error of a node is a test more than the tests of its entries; with --granularity=node it is one of the tests.
     errors: dict[str, list[str]] = (
-        {} if session.config.option.synctool_granularity == BY_NODE else session.config.stash[TALLY].unreachable
+        {} if session.config.option.synctool_granularity == BY_NODE else session.config.stash[TALLY].node_errors
     )
     session.testscollected = total + sum(len(nodes) for nodes in errors.values())
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pytest_synctool.model import OK, Outcome, Status
+from pytest_synctool.report.ending import ending_of
 from pytest_synctool.report.node_tests import NodeTests, shown_destination
 
 _LISTED: Final = (Status.ERROR, Status.DRIFT, Status.WAIVED)  # in this order
@@ -27,23 +28,22 @@ def outcomes_of(tests: NodeTests, outcomes: Sequence[Outcome]) -> Iterator[tuple
 
 
 def _folded(ids: Sequence[str], outcomes: Sequence[Outcome]) -> Outcome:
-    """Return the worst of several outcomes. FIXED counts above SKIPPED: --restore skips entries without old version."""
-    if outcomes.count(OK) == len(outcomes):  # nearly always
-        return OK
-    statuses = {outcome.status for outcome in outcomes}
-    for status in (Status.ERROR, Status.DRIFT):
-        if status in statuses:
+    """Return the outcome that several outcomes of a node come to, by the same rule as the node's ending."""
+    status = ending_of(None, outcomes).status
+    match status:
+        case Status.OK:
+            return OK
+        case Status.FIXED:
+            return Outcome(status)
+        case Status.ERROR | Status.DRIFT:
             return Outcome(status, _line(ids, outcomes), tuple(_details(ids, outcomes)))
-    if Status.WAIVED in statuses:
-        waivers = dict.fromkeys(outcome.waiver for outcome in outcomes if outcome.waiver)
-        details = tuple(_details(ids, outcomes))
-        return Outcome(Status.WAIVED, _line(ids, outcomes), details, waiver="; ".join(waivers))
-    if Status.FIXED in statuses:
-        return Outcome(Status.FIXED)
-    if Status.SKIPPED in statuses:
-        messages = dict.fromkeys(outcome.message for outcome in outcomes if outcome.status is Status.SKIPPED)
-        return Outcome(Status.SKIPPED, "; ".join(messages))
-    return OK
+        case Status.WAIVED:
+            waivers = dict.fromkeys(outcome.waiver for outcome in outcomes if outcome.waiver)
+            details = tuple(_details(ids, outcomes))
+            return Outcome(status, _line(ids, outcomes), details, waiver="; ".join(waivers))
+        case Status.SKIPPED:
+            messages = dict.fromkeys(outcome.message for outcome in outcomes if outcome.status is Status.SKIPPED)
+            return Outcome(status, "; ".join(messages))
 
 
 def _listed(ids: Sequence[str], outcomes: Sequence[Outcome]) -> list[tuple[str, Outcome]]:

@@ -26,11 +26,12 @@ def confirmed(check: Check, before: Outcome, applied: Applied, inspection: Inspe
     if after.status is Status.OK:
         if failure is not None:
             output = shown_output(inspection, check.entry, applied.output(path))
-            return replace(before, message=f"put right, but {failure}", details=output)
-        message = f"{applied.verb(path)} ({before.message}){applied.ran(path)}"
-        return replace(before, status=Status.FIXED, message=message)
+            return replace(before, message=f"put right, but {failure}", details=output, has_remark=True)
+        ran = applied.ran(path)
+        message = f"{applied.verb(path)} ({before.message}){ran}"
+        return replace(before, status=Status.FIXED, message=message, has_remark=bool(ran))
     if after.status is Status.DRIFT and failure is not None:
-        return replace(after, message=f"{after.message}, not fixed: {failure}")
+        return replace(after, message=f"{after.message}, not fixed: {failure}", has_remark=True)
     return after
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_synctool.audit.check import AuditBinding, Check
 from pytest_synctool.audit.inspection import Inspection
-from pytest_synctool.model import ABSENT, Absent, FileState, Kind, Outcome, Status, Unknown
+from pytest_synctool.model import ABSENT, MISSING, Absent, FileState, Kind, Outcome, Status, Unknown
 from pytest_synctool.repair.left_alone import behind_links, below_missing
 from pytest_synctool.repair.plan import Plan, plan
 from pytest_synctool.repository.entry import Entry
@@ -33,7 +33,7 @@ class Decision:
         """Return the outcome of a check whose drift the repair leaves alone, with the reason; any other unchanged."""
         reason = self.waived.get(check.entry.destination) if check.command is None else None
         if outcome.status is Status.DRIFT and reason is not None:
-            return replace(outcome, message=f"{outcome.message}, left alone: {reason}")
+            return replace(outcome, message=f"{outcome.message}, left alone: {reason}", has_remark=True)
         return _refused(check, outcome)
 
 
@@ -106,7 +106,7 @@ def _missing_directories(inspection: Inspection, checks: Sequence[Check], todo: 
     needed = [inspection.overlay[action.path] for action in todo.actions if action.path not in selected]
     if needed:
         inspection.probe_unselected(needed, checks[0])
-    return {entry.destination: "missing" for entry in needed if inspection.is_absent(entry)}
+    return {entry.destination: MISSING for entry in needed if inspection.is_absent(entry)}
 
 
 def _differs_from_audit(check: Check, outcome: Outcome) -> bool:
@@ -122,7 +122,7 @@ def _refused(check: Check, outcome: Outcome) -> Outcome:
         message = f"not found by the audit: {outcome.message}; look again before --fix"
     else:
         message = f"changed since the audit: was {check.audited}, is {outcome.message}; look again before --fix"
-    return replace(outcome, message=message)
+    return replace(outcome, message=message, has_remark=True)
 
 
 def _becomes_directory(entry: Entry, actual: FileState | Absent) -> bool:

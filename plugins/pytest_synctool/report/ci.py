@@ -11,9 +11,9 @@ from typing import Final
 
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import in_brackets, nodes_in_words, printable_text
-from pytest_synctool.model import Status
+from pytest_synctool.model import NodeErrorKind, Status
 from pytest_synctool.report.drift_json import Known
-from pytest_synctool.report.grouping import WORDS, Group, grouped, unreachable
+from pytest_synctool.report.grouping import WORDS, Group, grouped, node_errors
 from pytest_synctool.report.record import RunRecord
 from pytest_synctool.report.verdict import verdict
 from pytest_synctool.repository.waivers.rules import FILE_NAME as WAIVERS
@@ -28,7 +28,7 @@ _SEVERITY: Final = {Status.ERROR: "critical", Status.DRIFT: "major", Status.WAIV
 class _Finding:
     """A line of what was found, about `source` below the masterdir.
 
-    `group` is None for nodes that could not be looked at, and for stale waivers.
+    `group` is None for nodes of which nothing is known, which have the `error`, and for stale waivers.
     """
 
     status: Status
@@ -36,6 +36,7 @@ class _Finding:
     text: str
     group: Group | None = None
     source: str = ""
+    error: NodeErrorKind | None = None
 
     @property
     def is_stale(self) -> bool:
@@ -59,7 +60,7 @@ class _Finding:
 
 def _findings(run: RunRecord) -> Iterator[_Finding]:
     """What was found, the worst first."""
-    yield from (_Finding(Status.ERROR, nodes, reason) for reason, nodes in unreachable(run.nodes))
+    yield from (_Finding(Status.ERROR, nodes, error.text, error=error.kind) for error, nodes in node_errors(run.nodes))
     for stale in run.stale_waivers:
         yield _Finding(Status.DRIFT, stale.nodes, f"{stale.place}: {stale.message}", source=WAIVERS)
     yield from (_Finding(g.outcome.status, g.nodes, g.text, g, g.outcome.source) for g in grouped(run.nodes))
@@ -67,7 +68,7 @@ def _findings(run: RunRecord) -> Iterator[_Finding]:
 
 def markdown(run: RunRecord, known: Known | None) -> Iterator[str]:
     """A summary of the run, for a page that shows Markdown; with `known` drift new drift is told apart."""
-    counts = {word: number for word, number in run.node_counts().items() if number}
+    counts = {ending.value: number for ending, number in run.node_counts().items() if number}
     yield f"## synctool: {verdict(run).value}\n\n"
     words = ", ".join(f"{number:,} {word.replace('_', ' ')}" for word, number in counts.items())
     yield f"{nodes_in_words(run.selected)}: {words or 'none looked at'}. "
@@ -158,7 +159,7 @@ def code_quality(run: RunRecord, workspace: str) -> str:
         file = _file(run, finding.source, workspace) or finding.source
         if group is None:
             file = file or _below(run.configuration, workspace) or os.path.basename(run.configuration)
-            check, identity = "stale-waiver" if finding.is_stale else "unreachable", finding.text
+            check, identity = _check_without_group(finding), finding.text
         else:
             file = file or group.entry.path.lstrip("/")
             check = f"{group.entry.kind}-{status.value}"
@@ -166,6 +167,12 @@ def code_quality(run: RunRecord, workspace: str) -> str:
             identity = f"{group.entry.check} {group.entry.path} {status.value} {group.outcome.message}"
         issues.append(_issue(finding.line, check, _SEVERITY[status], file, identity))
     return json.dumps(issues, indent=1, ensure_ascii=False) + "\n"
+
+
+def _check_without_group(finding: _Finding) -> str:
+    if finding.is_stale:
+        return "stale-waiver"
+    return "unreachable" if finding.error is NodeErrorKind.UNREACHABLE else "unknown"
 
 
 def _issue(text: str, check: str, severity: str, file: str, identity: str) -> dict[str, object]:

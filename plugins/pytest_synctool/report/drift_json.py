@@ -74,7 +74,8 @@ def run_fields(run: RunRecord) -> dict[str, Any]:
 
 def summary_fields(run: RunRecord) -> dict[str, Any]:
     """Counts of nodes and of entries, by how they ended."""
-    return {"nodes": {"selected": run.selected, **run.node_counts()}, "entries": run.entry_counts()}
+    nodes = {ending.value: number for ending, number in run.node_counts().items()}
+    return {"nodes": {"selected": run.selected, **nodes}, "entries": run.entry_counts()}
 
 
 def stale_fields(run: RunRecord) -> list[dict[str, Any]]:
@@ -87,8 +88,8 @@ def node_fields(run: RunRecord, node: NodeRecord) -> dict[str, Any]:
     return {
         "node": node.node,
         "groups": list(run.groups.get(node.node, ())),
-        "outcome": node.word,
-        "error": node.error,
+        "outcome": node.ending.value,
+        "error": None if node.error is None else node.error.text,
         "duration": round(node.duration, 3),
         "actions": list(node.done),
         "notes": list(node.notes),

@@ -6,15 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from pytest_synctool.model import Outcome, Status
+from pytest_synctool.model import NodeError, Outcome, Status
 from pytest_synctool.report.record import EntryName, NodeRecord
 
 # What findings are called; the worst first.
 WORDS: Final = {Status.ERROR: "ERROR", Status.DRIFT: "DRIFT", Status.WAIVED: "WAIVED", Status.FIXED: "FIXED"}
 RANKS: Final = tuple(WORDS)
-
-_MISSING: Final = "missing"
-_MADE: Final = "(missing)"
 
 
 @dataclass(slots=True)
@@ -61,49 +58,52 @@ def grouped(nodes: Iterable[NodeRecord]) -> list[Group]:
     return sorted(found.values(), key=lambda g: (RANKS.index(g.outcome.status), -len(g.nodes), g.entry.path))
 
 
-def unreachable(nodes: Iterable[NodeRecord]) -> list[tuple[str, list[str]]]:
-    """Why nodes could not be looked at, with the nodes: the reason of most of them first."""
-    found: dict[str, list[str]] = {}
+def node_errors(nodes: Iterable[NodeRecord]) -> list[tuple[NodeError, list[str]]]:
+    """Group the nodes of which nothing is known by their error, the error of most nodes first."""
+    grouped: dict[NodeError, list[str]] = {}
     for node in nodes:
         if node.error is not None:
-            found.setdefault(node.error, []).append(node.node)
-    return of_most_nodes_first(found)
+            grouped.setdefault(node.error, []).append(node.node)
+    return sorted(grouped.items(), key=lambda item: (-len(item[1]), item[0].text))
 
 
-def of_most_nodes_first(found: Mapping[str, list[str]]) -> list[tuple[str, list[str]]]:
-    """What is said of nodes, with the nodes."""
-    return sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+def of_most_nodes_first(nodes_by_text: Mapping[str, list[str]]) -> list[tuple[str, list[str]]]:
+    """Sort texts with the nodes that they are about: the text about most nodes first."""
+    return sorted(nodes_by_text.items(), key=lambda item: (-len(item[1]), item[0]))
 
 
 def findings_of(node: NodeRecord) -> Iterator[tuple[EntryName, Outcome, int]]:
-    """The findings of a node, each with how many below it are told by it."""
+    """Yield the findings of a node, each with the number of entries below it that are left out in its favour."""
     if not node.found:
         return
-    told: list[tuple[EntryName, Outcome]] = []
+    listed: list[tuple[EntryName, Outcome]] = []
     below: dict[int, int] = {}
-    tops: dict[tuple[str, Status, str, str], int] = {}
+    tops: dict[_Top, int] = {}
     for position, outcome in node.found:
         if outcome.status not in RANKS:
             continue
         entry = node.entries[position]
-        if outcome.message == _MISSING or outcome.message.endswith(_MADE):
+        if outcome.is_missing and not outcome.has_remark:
             top = _top(tops, entry, outcome)
             if top is not None:
                 below[top] = below.get(top, 0) + 1
                 continue
-            tops[entry.check, outcome.status, outcome.waiver, entry.name] = len(told)
-        told.append((entry, outcome))
-    for number, (entry, outcome) in enumerate(told):
+            tops[entry.check, outcome.status, outcome.waiver, entry.name] = len(listed)
+        listed.append((entry, outcome))
+    for number, (entry, outcome) in enumerate(listed):
         yield entry, outcome, below.get(number, 0)
 
 
-def _top(tops: Mapping[tuple[str, Status, str, str], int], entry: EntryName, outcome: Outcome) -> int | None:
-    """The directory above an entry that is missing as well, in the same way: parents come before what is in them."""
+_Top = tuple[str, Status, str, str]
+
+
+def _top(tops: Mapping[_Top, int], entry: EntryName, outcome: Outcome) -> int | None:
+    """Return the number of the directory above an entry that is missing too; parents come before their contents."""
     if not tops:
         return None
     parts = entry.name.split("/")
     for length in range(2, len(parts)):
-        found = tops.get((entry.check, outcome.status, outcome.waiver, "/".join(parts[:length])))
-        if found is not None:
-            return found
+        top = tops.get((entry.check, outcome.status, outcome.waiver, "/".join(parts[:length])))
+        if top is not None:
+            return top
     return None

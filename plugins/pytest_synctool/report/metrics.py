@@ -6,6 +6,7 @@ from typing import Final
 
 from pytest_synctool import __version__
 from pytest_synctool.model import Status
+from pytest_synctool.report.ending import NOTHING_KNOWN
 from pytest_synctool.report.record import NodeRecord, RunRecord
 
 _ALL: Final = "all"
@@ -31,8 +32,8 @@ def metrics(run: RunRecord) -> str:
         for group, values in counts.items():
             gauge.labels(group).set(values[name])
     gauge = Gauge("synctool_nodes", "Nodes by how they ended", ["outcome"], registry=registry)
-    for word, number in run.node_counts().items():
-        gauge.labels(word).set(number)
+    for ending, number in run.node_counts().items():
+        gauge.labels(ending.value).set(number)
     for name, help_, value in (
         ("stale_waivers", "Waivers that accept nothing any more", float(len(run.stale_waivers))),
         ("run_duration_seconds", "How long the run took", (run.ended - run.started).total_seconds()),
@@ -56,13 +57,12 @@ def _by_group(run: RunRecord) -> dict[str, list[NodeRecord]]:
 
 
 def _counts(nodes: list[NodeRecord]) -> dict[str, float]:
-    looked_at = [node for node in nodes if node.error is None]
-    statuses = [outcome.status for node in looked_at for _, outcome in node.found]
+    statuses = [outcome.status for node in nodes for _, outcome in node.found]
     return {
-        "managed_entries": sum(len(node.entries) for node in looked_at),
+        "managed_entries": sum(node.looked_at for node in nodes),
         "drifted_entries": statuses.count(Status.DRIFT),
         "waived_entries": statuses.count(Status.WAIVED),
         "fixed_entries": statuses.count(Status.FIXED),
         "error_entries": statuses.count(Status.ERROR),
-        "unreachable_nodes": len(nodes) - len(looked_at),
+        "unreachable_nodes": sum(node.ending in NOTHING_KNOWN for node in nodes),
     }

@@ -36,11 +36,6 @@ class NodeTests:
         return [test.nodeid for test in self.whole] if self.whole else self.ids
 
 
-def reason(node: str, error: str) -> str:
-    """The error of a node without the node's name before it."""
-    return error.removeprefix(node).lstrip(": ")
-
-
 def shown_destination(nodeid: str) -> str:
     """The destination in a node id, as it is shown to people."""
     return printable(decode(nodeid.rpartition("::")[2]))

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from pytest_synctool.common.nodenames import fold
-from pytest_synctool.model import NodeResult, Status
+from pytest_synctool.model import NodeResult
+from pytest_synctool.report.ending import NodeEnding, ending_of_result
 
 _SLOW: Final = 2.0  # seconds
 _MOST_NAMED: Final = 5
-_UNREACHABLE: Final = "unreachable"
-_WORDS: Final = {Status.DRIFT: "drifted", Status.ERROR: "with errors", Status.FIXED: "fixed", Status.WAIVED: "waived"}
+_WORDS: Final = {
+    NodeEnding.DRIFTED: "drifted",
+    NodeEnding.ERROR: "with errors",
+    NodeEnding.FIXED: "fixed",
+    NodeEnding.WAIVED: "waived",
+    NodeEnding.UNREACHABLE: "unreachable",
+    NodeEnding.UNKNOWN: "unknown",
+    NodeEnding.NOT_BEGUN: "not begun",
+}
 
 
 @dataclass
@@ -24,7 +33,7 @@ class Progress:
     total: int = 0
     done: int = 0
     out: dict[str, float] = field(default_factory=dict)
-    _counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*_WORDS.values(), _UNREACHABLE), 0))
+    _endings: Counter[NodeEnding] = field(default_factory=Counter)
 
     @contextmanager
     def working(self, node: str) -> Iterator[None]:
@@ -38,10 +47,7 @@ class Progress:
     def take(self, result: NodeResult) -> None:
         """Take up the result of a node."""
         self.done += 1
-        if result.error is not None:
-            self._counts[_UNREACHABLE] += 1
-        for status in {outcome.status for outcome in result.outcomes} & _WORDS.keys():
-            self._counts[_WORDS[status]] += 1
+        self._endings[ending_of_result(result)] += 1
 
     def line(self, now: float, width: int) -> str:
         """`5 of 12 nodes, 2 drifted, 1 unreachable; out for 41 s: node[3,7]` in at most `width` columns.
@@ -49,7 +55,7 @@ class Progress:
         Named are the nodes that have been out for longest, and how long the first of them. `now` is on the
         clock of time.monotonic().
         """
-        counts = [f"{number:,} {word}" for word, number in self._counts.items() if number]
+        counts = [f"{number:,} {word}" for ending, word in _WORDS.items() if (number := self._endings[ending])]
         text = ", ".join([f"synctool: {self.done:,} of {self.total:,} nodes", *counts])
         text += _slowest(list(self.out.items()), now)  # threads put nodes in and take them out
         return text if len(text) <= width else text[: max(width - 3, 0)] + "..."

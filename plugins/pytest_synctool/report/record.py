@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,8 +10,9 @@ from typing import Final
 
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.common.wording import printable
-from pytest_synctool.model import NOT_KEPT, NOT_RUN, NodeResult, Outcome, Status
-from pytest_synctool.report.node_tests import NodeTests, reason
+from pytest_synctool.model import OK, NodeError, NodeResult, Outcome, Status
+from pytest_synctool.report.ending import NOTHING_KNOWN, NodeEnding, ending_of
+from pytest_synctool.report.node_tests import NodeTests
 from pytest_synctool.report.nodeids import decode
 
 # The built-in checks, by the end of their test file's name, and what they are about.
@@ -25,18 +27,7 @@ _COMMANDS: Final = (*_RUN, "post")
 # The mode of a run that puts old versions back, which looks for nothing else.
 RESTORE: Final = "restore"
 
-# From good to bad: a node is as its worst entry.
-_RANKS: Final = (Status.OK, Status.SKIPPED, Status.FIXED, Status.WAIVED, Status.DRIFT, Status.ERROR)
-
-_NODE_WORDS: Final = {
-    Status.OK: "in_sync",
-    Status.FIXED: "fixed",
-    Status.WAIVED: "waived",
-    Status.DRIFT: "drifted",
-    Status.ERROR: "error",
-    Status.SKIPPED: "not_begun",
-}
-NODE_WORDS: Final = (*_NODE_WORDS.values(), "unreachable")
+_NOT_SEEN: Final = (*NOTHING_KNOWN, NodeEnding.ERROR, NodeEnding.NOT_BEGUN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,35 +73,28 @@ class NodeRecord:
     node: str
     entries: SharedList[EntryName]
     found: tuple[tuple[int, Outcome], ...] = ()
-    error: str | None = None
+    error: NodeError | None = None
     duration: float = 0.0
     done: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
-    def status(self) -> Status:
-        """That of its worst entry; ERROR where it could not be looked at, SKIPPED if nothing was done there at all."""
+    def ending(self) -> NodeEnding:
+        """How the node ended."""
+        outcomes = [outcome for _, outcome in self.found]
+        return ending_of(self.error, [*outcomes, OK] if len(outcomes) < len(self.entries) else outcomes)
+
+    @property
+    def looked_at(self) -> int:
+        """The number of entries that were not missed, 0 if nothing is known of the node."""
         if self.error is not None:
-            return Status.ERROR
-        if self.begun:
-            found = (outcome.status for _, outcome in self.found if outcome not in (NOT_RUN, NOT_KEPT))
-            return max(found, key=_RANKS.index, default=Status.OK)
-        return Status.SKIPPED
+            return 0
+        return len(self.entries) - sum(outcome.is_missed for _, outcome in self.found)
 
     @property
     def begun(self) -> bool:
-        """Whether anything was looked at there: a batch before it may have failed."""
-        if self.error is not None:
-            return False
-        skipped = [outcome for _, outcome in self.found if outcome.status is Status.SKIPPED]
-        return len(skipped) < len(self.entries) or all(outcome in (NOT_RUN, NOT_KEPT) for outcome in skipped)
-
-    @property
-    def word(self) -> str:
-        """How it ended, one of NODE_WORDS."""
-        if self.error is not None:
-            return "unreachable" if self.error.startswith("unreachable") else "error"
-        return _NODE_WORDS[self.status]
+        """True if the run looked at an entry of the node, or would have if the node had any."""
+        return self.error is None and (self.looked_at > 0 or not self.entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +134,11 @@ class RunRecord:
         """Whether it only puts old versions back."""
         return self.mode == RESTORE
 
-    def node_counts(self) -> dict[str, int]:
-        """How many nodes ended how; those without a result are not begun."""
-        counts = dict.fromkeys(NODE_WORDS, 0)
-        for node in self.nodes:
-            counts[node.word] += 1
-        counts["not_begun"] += max(self.selected - len(self.nodes), 0)
+    def node_counts(self) -> Counter[NodeEnding]:
+        """Count the nodes by how they ended, with zeros; those without a result are not begun."""
+        counts = Counter(dict.fromkeys(NodeEnding, 0))
+        counts.update(node.ending for node in self.nodes)
+        counts[NodeEnding.NOT_BEGUN] += max(self.selected - len(self.nodes), 0)
         return counts
 
     def entry_counts(self) -> dict[str, int]:
@@ -170,9 +153,9 @@ class RunRecord:
 
     @property
     def everything_seen(self) -> bool:
-        """Whether every selected node could be looked at, and every entry there: else the run says nothing of it."""
+        """True if the run came to its end, and no selected node has an entry that is unknown or was missed."""
         counts = self.node_counts()
-        return self.complete and not counts["unreachable"] + counts["error"] + counts["not_begun"]
+        return self.complete and not any(counts[ending] for ending in _NOT_SEEN)
 
 
 class Recorder:
@@ -192,7 +175,7 @@ class Recorder:
                 for position, outcome in enumerate(result.outcomes)
                 if outcome.status is not Status.OK
             ),
-            None if result.error is None else reason(tests.node, result.error),
+            result.error,
             result.duration,
             result.done,
             result.notes,

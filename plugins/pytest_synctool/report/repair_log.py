@@ -6,6 +6,7 @@ import os
 import stat
 import syslog
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,8 +16,9 @@ from typing import Final
 from pytest_synctool.common.accounts import user_name
 from pytest_synctool.common.wording import nodes_in_words, printable_text
 from pytest_synctool.errors import ConfigError
-from pytest_synctool.model import NOT_KEPT, NodeResult, Status
-from pytest_synctool.report.node_tests import NodeTests, reason, shown_destination
+from pytest_synctool.model import NodeResult, Status
+from pytest_synctool.report.ending import NOTHING_KNOWN, NodeEnding, ending_of_result
+from pytest_synctool.report.node_tests import NodeTests, shown_destination
 
 
 def stamped(text: str, when: datetime) -> str:
@@ -35,41 +37,40 @@ def events(tests: NodeTests, result: NodeResult) -> Iterator[str]:
     for text in result.done:
         yield f"{tests.node}: {text}"
     if result.error is not None:
-        yield f"{tests.node}: {reason(tests.node, result.error)}"
+        yield f"{tests.node}: {result.error.text}"
         return
     skipped: dict[str, None] = {}
     for nodeid, outcome in zip(tests.ids, result.outcomes, strict=True):
         if outcome.status in (Status.DRIFT, Status.ERROR):
             yield f"{tests.node}: {shown_destination(nodeid)} FAILED {outcome.message}"
-        elif outcome.status is Status.SKIPPED and outcome != NOT_KEPT:
+        elif outcome.is_missed:
             skipped[outcome.message] = None
     for message in skipped:
         yield f"{tests.node}: {message}"
 
 
 @dataclass
-class Count:
-    """Tests that were fixed and that failed, and nodes that have no result."""
+class RepairCounts:
+    """Counts of the entries that were fixed and that failed, and of the nodes by how they ended."""
 
     fixed: int = 0
     failed: int = 0
-    unreachable: int = 0
-    not_begun: int = 0
+    endings: Counter[NodeEnding] = field(default_factory=Counter)
 
     def add(self, result: NodeResult) -> None:
         """Take up the result of a node."""
         found = [outcome.status for outcome in result.outcomes]
         self.fixed += found.count(Status.FIXED)
         self.failed += found.count(Status.DRIFT) + found.count(Status.ERROR)
-        self.unreachable += result.error is not None
-        begun = (outcome.status is not Status.SKIPPED or outcome == NOT_KEPT for outcome in result.outcomes)
-        self.not_begun += bool(found) and not any(begun)
+        self.endings[ending_of_result(result)] += 1
 
     def __str__(self) -> str:
-        """`3 fixed, 1 failed`, and the nodes without a result if there are any."""
+        """Return `3 fixed, 1 failed`, and the nodes of which nothing is known or that were not begun, if any."""
         words = [f"{self.fixed} fixed", f"{self.failed} failed"]
-        words += [f"{nodes_in_words(self.unreachable)} not looked at"] * bool(self.unreachable)
-        words += [f"{nodes_in_words(self.not_begun)} not begun"] * bool(self.not_begun)
+        if unknown := sum(self.endings[ending] for ending in NOTHING_KNOWN):
+            words.append(f"{nodes_in_words(unknown)} not looked at")
+        if not_begun := self.endings[NodeEnding.NOT_BEGUN]:
+            words.append(f"{nodes_in_words(not_begun)} not begun")
         return ", ".join(words)
 
 
@@ -85,7 +86,7 @@ class RepairLog:
     descriptor: int | None = None
     mode: str = "--fix"
     problem: str | None = None
-    _count: Count = field(default_factory=Count)
+    _counts: RepairCounts = field(default_factory=RepairCounts)
     _began: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -106,14 +107,14 @@ class RepairLog:
     def take(self, tests: NodeTests, result: NodeResult) -> None:
         """The lines of a node that has ended."""
         with self._lock:
-            self._count.add(result)
+            self._counts.add(result)
             self._write(list(events(tests, result)))
 
     def ended(self) -> None:
         """The last line of a run that has begun; nothing can be written any more."""
         with self._lock:
             if self._began:
-                self._write([f"synctool {self.mode} ended: {self._count}"])
+                self._write([f"synctool {self.mode} ended: {self._counts}"])
             if self.descriptor is not None:
                 os.close(self.descriptor)
             self.descriptor, self.syslog, self._began = None, False, False

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pytest_synctool.common.nodenames import fold
-from pytest_synctool.common.wording import in_brackets, nodes_in_words, printable_text
+from pytest_synctool.common.wording import in_brackets, printable_text
 from pytest_synctool.model import Status
+from pytest_synctool.report.ending import in_words
 from pytest_synctool.report.grouping import RANKS, WORDS, of_most_nodes_first
 from pytest_synctool.report.record import StaleWaiver
 from pytest_synctool.report.tally import Tally
@@ -43,8 +44,8 @@ def summary(
         return
     yield from _capped([(f"WARNING {fold(nodes)}: {note}", "yellow") for note, nodes in sorted(tally.notes.items())])
     yield from _capped([(f"STALE {each.place}: {each.message}", "red") for each in stale])
-    unreachable = of_most_nodes_first(tally.unreachable)
-    yield from _capped([(f"ERROR {fold(nodes)}: {reason}", "red") for reason, nodes in unreachable])
+    errors = of_most_nodes_first(tally.node_errors)
+    yield from _capped([(f"ERROR {fold(nodes)}: {text}", "red") for text, nodes in errors])
     ranked = sorted(tally.findings.items(), key=lambda f: (RANKS.index(f[0][0]), -len(f[1]), f[0][1]))
     yield from _capped(
         [
@@ -63,12 +64,14 @@ def summary(
 def in_a_line(tally: Tally, warnings: Sequence[str], stale: Sequence[StaleWaiver]) -> str:
     """All of it in one line: `9 nodes: 7 in sync, 2 drifted; 3 findings, 1 warning`."""
     numbers = {
-        "finding": len(tally.findings) + len(tally.unreachable),
+        "finding": len(tally.findings) + len(tally.node_errors),
         "stale waiver": len(stale),
         "warning": len(warnings) + len(tally.notes),
     }
     more = ", ".join(f"{number:,} {word}{'' if number == 1 else 's'}" for word, number in numbers.items() if number)
-    return "; ".join(text for text in (_counts(tally) if tally.nodes else "", more) if text)
+    return "; ".join(
+        text for text in (in_words(tally.endings, restoring=tally.restoring) if tally.nodes else "", more) if text
+    )
 
 
 def _differences(tally: Tally, findings: Sequence[tuple[Status, str]]) -> Iterator[tuple[str, str]]:
@@ -89,22 +92,9 @@ def _capped(lines: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         yield f"... and {len(lines) - _MOST_FINDINGS} more findings, see the reports", ""
 
 
-def _counts(tally: Tally) -> str:
-    counts = [
-        (tally.in_sync, "in sync"),
-        (len(tally.fixed - tally.waived - tally.drifted - tally.errors), "fixed"),
-        (len(tally.waived - tally.drifted - tally.errors), "waived"),
-        (len(tally.drifted), "drifted"),
-        (len(tally.errors), "with errors"),
-        (tally.left, "not looked at"),
-        (tally.nothing_kept, "with nothing to restore"),
-    ]
-    return f"{nodes_in_words(tally.nodes)}: " + ", ".join(f"{n} {word}" for n, word in counts if n)
-
-
 def _closing(tally: Tally, *, fixing: bool, options: Sequence[str]) -> Iterator[tuple[str, str]]:
-    yield _counts(tally), ""
-    if tally.drifted and not fixing:
+    yield in_words(tally.endings, restoring=tally.restoring), ""
+    if not fixing and any(status is Status.DRIFT for status, _ in tally.findings):
         command = " ".join(("pytest", *options, "--lf --fix"))
         yield f"DRY RUN, nothing was changed. To put right what was found: {command}", ""
     if tally.not_begun:

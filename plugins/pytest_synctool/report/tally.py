@@ -1,34 +1,33 @@
-"""What a run found, counted and grouped for the summary at its end."""
+"""The findings of a run, counted and grouped for the summary at its end."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
-from pytest_synctool.model import NOT_KEPT, NOT_RUN, NodeResult, Status
+from pytest_synctool.model import NodeResult, Status
+from pytest_synctool.report.ending import NodeEnding
 from pytest_synctool.report.grouping import findings_of, text_of
-from pytest_synctool.report.node_tests import NodeTests, reason
+from pytest_synctool.report.node_tests import NodeTests
 from pytest_synctool.report.record import NodeRecord, Recorder
 
 
 @dataclass
 class Tally:
-    """Nodes by how they ended, and findings: (status, text) with the nodes that have them.
+    """The nodes of a run by how they ended, and findings: (status, text) with the nodes that have them.
 
-    `unreachable` and `not_begun` have nodes by the reason, `not_looked_at` the ids of their tests. `notes` are what
-    people should know beside, with the nodes that it is about. `nothing_kept` counts nodes that had nothing to restore.
-    `durations` are in seconds. `failures` counts entries that have failed, and nodes that could not be looked at. Of a
-    finding, `diffs` has what differs in contents, with the nodes.
+    `node_errors` has the nodes of which nothing is known by the error, `not_begun` those that were not begun by the
+    reason, `not_looked_at` the ids of the tests of both. `notes` are lines that people should know, with the nodes that
+    they are about. `durations` are in seconds. `failures` counts entries that have failed, and nodes of which nothing
+    is known. Of a finding, `diffs` has the differences in contents, with the nodes. `restoring` is True in a run that
+    puts old versions back.
     """
 
-    in_sync: int = 0
-    nothing_kept: int = 0
-    unreachable: dict[str, list[str]] = field(default_factory=dict)
+    restoring: bool = False
+    endings: Counter[NodeEnding] = field(default_factory=Counter)
+    node_errors: dict[str, list[str]] = field(default_factory=dict)
     not_begun: dict[str, list[str]] = field(default_factory=dict)
     not_looked_at: list[str] = field(default_factory=list)
-    drifted: set[str] = field(default_factory=set)
-    fixed: set[str] = field(default_factory=set)
-    waived: set[str] = field(default_factory=set)
-    errors: set[str] = field(default_factory=set)
     findings: dict[tuple[Status, str], list[str]] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
     durations: dict[str, float] = field(default_factory=dict)
@@ -38,53 +37,32 @@ class Tally:
 
     @property
     def nodes(self) -> int:
-        """How many nodes were tested."""
-        return self.in_sync + self.nothing_kept + self.left + len(self.drifted | self.fixed | self.errors | self.waived)
-
-    @property
-    def left(self) -> int:
-        """How many nodes were not looked at, whether they could not be or were not begun."""
-        return sum(len(nodes) for nodes in (*self.unreachable.values(), *self.not_begun.values()))
+        """The number of nodes with a result."""
+        return self.endings.total()
 
     def add(self, tests: NodeTests, result: NodeResult) -> NodeRecord:
-        """Take up the result of one node; it is returned as reports keep it."""
+        """Take up the result of one node; returns it as reports keep it."""
         record = self._recorder.take(tests, result)
-        self._add(tests, result, record)
-        return record
-
-    def _add(self, tests: NodeTests, result: NodeResult, record: NodeRecord) -> None:
+        ending = record.ending
+        self.endings[ending] += 1
         self.durations[tests.node] = result.duration
         for note in result.notes:
             self.notes.setdefault(note, []).append(tests.node)
         if result.error is not None:
             self.failures += 1
-            self.unreachable.setdefault(reason(tests.node, result.error), []).append(tests.node)
+            self.node_errors.setdefault(result.error.text, []).append(tests.node)
+        elif ending is NodeEnding.NOT_BEGUN:
+            reason = next(outcome.message for outcome in result.outcomes if outcome.is_missed)
+            self.not_begun.setdefault(reason, []).append(tests.node)
+        if not ending.is_looked_at:
             self.not_looked_at.extend(tests.tests)
-            return
-        if result.outcomes and all(outcome == NOT_RUN for outcome in result.outcomes):
-            return  # tasks alone, in a dry run: there was nothing to look at
-        if result.outcomes and all(outcome == NOT_KEPT for outcome in result.outcomes):
-            self.nothing_kept += 1
-            return
-        if result.outcomes and all(outcome.status is Status.SKIPPED for outcome in result.outcomes):
-            self.not_begun.setdefault(result.outcomes[0].message, []).append(tests.node)
-            self.not_looked_at.extend(tests.tests)
-            return
-        by_status = {
-            Status.DRIFT: self.drifted,
-            Status.FIXED: self.fixed,
-            Status.ERROR: self.errors,
-            Status.WAIVED: self.waived,
-        }
-        clean = True
-        for outcome in result.outcomes:
-            clean = clean and (outcome.status is Status.OK or outcome == NOT_RUN)
-            self.failures += outcome.status in (Status.DRIFT, Status.ERROR)
-            if outcome.status in by_status:
-                by_status[outcome.status].add(tests.node)
+        self._add_findings(record)
+        return record
+
+    def _add_findings(self, record: NodeRecord) -> None:
+        self.failures += sum(outcome.status in (Status.DRIFT, Status.ERROR) for _, outcome in record.found)
         for entry, outcome, below in findings_of(record):
-            text = text_of(entry, outcome, below)
-            self.findings.setdefault((outcome.status, text), []).append(tests.node)
+            finding = (outcome.status, text_of(entry, outcome, below))
+            self.findings.setdefault(finding, []).append(record.node)
             if outcome.diff:
-                self.diffs.setdefault((outcome.status, text), {}).setdefault(outcome.diff, []).append(tests.node)
-        self.in_sync += clean
+                self.diffs.setdefault(finding, {}).setdefault(outcome.diff, []).append(record.node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from pytest_synctool.model import Status
+from pytest_synctool.report.ending import NodeEnding
 from pytest_synctool.report.record import RunRecord
 
 
@@ -29,15 +30,15 @@ def verdict(run: RunRecord) -> RunVerdict:
     if not run.everything_seen or not run.selected:
         return RunVerdict.UNSEEN
     if run.is_restoring:
-        return RunVerdict.NOT_RESTORED if nodes["drifted"] or run.exit_status else RunVerdict.RESTORED
-    if nodes["drifted"]:
+        return RunVerdict.NOT_RESTORED if nodes[NodeEnding.DRIFTED] or run.exit_status else RunVerdict.RESTORED
+    if nodes[NodeEnding.DRIFTED]:
         return RunVerdict.DRIFT
     if run.stale_waivers:
         return RunVerdict.STALE
     if run.exit_status:
         return RunVerdict.FAILED
-    if nodes["waived"]:
+    if nodes[NodeEnding.WAIVED]:
         return RunVerdict.WAIVED
     if not entries[Status.OK.value] + entries[Status.FIXED.value]:
         return RunVerdict.NOTHING
-    return RunVerdict.FIXED if nodes["fixed"] else RunVerdict.IN_SYNC
+    return RunVerdict.FIXED if nodes[NodeEnding.FIXED] else RunVerdict.IN_SYNC

@@ -182,12 +182,9 @@ def _left_out(left: LeftOut) -> str:
 
 
 def _said(left: LeftOut, skipped: str, ignored: str, above: str) -> str:
-    """Why a name was left out, as a sentence about it: the text of a LeftOut has the verb in front."""
-    if left.reason is Reason.IGNORED:
-        verb, reason = ignored, left.text.removeprefix("ignored by ")
-    else:
-        verb, reason = skipped, left.text.removeprefix("skipped, ")
-    return f"{verb} {above}{printable(left.relative)}, {reason}"
+    """Return the reason why a name was left out, as a sentence about it that begins with one of the two verbs."""
+    verb = ignored if left.reason is Reason.IGNORED else skipped
+    return f"{verb} {above}{printable(left.relative)}, {left.cause}"
 
 
 def _groups_in_words(groups: Iterable[str | None]) -> str:

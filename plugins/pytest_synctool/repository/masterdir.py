@@ -64,12 +64,20 @@ class Reason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A name that stands for nothing. `destination` is what it would have stood for, `text` says why it does not."""
+    """A name that stands for nothing. `destination` is what it would have stood for.
+
+    `cause` is the reason in words, without a verb: `unknown group 'bacth'`, or the rule by which a name is ignored.
+    """
 
     relative: bytes
     destination: bytes
     reason: Reason
-    text: str
+    cause: str
+
+    @property
+    def text(self) -> str:
+        """The reason with its verb: `ignored by` a rule, or `skipped`."""
+        return f"ignored by {self.cause}" if self.reason is Reason.IGNORED else f"skipped, {self.cause}"
 
 
 @dataclass
@@ -154,7 +162,7 @@ class _Walker:
         name = base.removesuffix(TRIGGER) if is_trigger else base
         destination = parent + b"/" + name
         if (rule := self.ignore.why((child.name, base), is_directory)) is not None:
-            self._leave_out(relative, destination, Reason.IGNORED, f"ignored by {rule}")
+            self._leave_out(relative, destination, Reason.IGNORED, rule)
             return
         group_needed = self.require_extension and not is_directory and not is_trigger
         if not self._usable(relative, destination, name, group, group_needed=group_needed):
@@ -165,8 +173,8 @@ class _Walker:
             return
         state = _state(child)
         if state.kind is Kind.OTHER:
-            reason = "neither a file, a directory nor a symbolic link"
-            self._leave_out(relative, destination, Reason.SPECIAL_FILE, f"skipped, {reason}")
+            cause = "neither a file, a directory nor a symbolic link"
+            self._leave_out(relative, destination, Reason.SPECIAL_FILE, cause)
             return
         if b"\n" in (state.target or b""):
             self.errors.append(f"{printable(relative)}: a newline in a link target is not supported")
@@ -191,19 +199,19 @@ class _Walker:
             return False
         if group is None:
             if group_needed:
-                text = "skipped, no group extension (expected a name like fstab._all)"
-                self._leave_out(relative, destination, Reason.NO_EXTENSION, text)
+                cause = "no group extension (expected a name like fstab._all)"
+                self._leave_out(relative, destination, Reason.NO_EXTENSION, cause)
             return not group_needed
         if not group:
-            self._leave_out(relative, destination, Reason.EMPTY_EXTENSION, "skipped, empty group extension")
+            self._leave_out(relative, destination, Reason.EMPTY_EXTENSION, "empty group extension")
         elif group not in self.known_groups:
             hint = self.hints.nearest("group", group, self.known_groups)
-            text = f"skipped, unknown group '{printable(os.fsencode(group))}'{hint}"
-            self._leave_out(relative, destination, Reason.UNKNOWN_GROUP, text)
+            cause = f"unknown group '{printable(os.fsencode(group))}'{hint}"
+            self._leave_out(relative, destination, Reason.UNKNOWN_GROUP, cause)
         return group in self.known_groups and bool(group)
 
-    def _leave_out(self, relative: bytes, destination: bytes, reason: Reason, text: str) -> None:
-        self.found.left_out.append(LeftOut(relative, destination, reason, text))
+    def _leave_out(self, relative: bytes, destination: bytes, reason: Reason, cause: str) -> None:
+        self.found.left_out.append(LeftOut(relative, destination, reason, cause))
 
 
 def _state(child: os.DirEntry[bytes]) -> FileState:

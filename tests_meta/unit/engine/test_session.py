@@ -12,12 +12,12 @@ from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.drift_outcome import drift, finding
 from pytest_synctool.connection.processes import Answer
 from pytest_synctool.errors import TransportError
-from pytest_synctool.model import ABSENT, OK, Absent, Actual, Change, FileState, Outcome, Status, Unknown
+from pytest_synctool.model import ABSENT, OK, Absent, Actual, Change, FileState, NodeErrorKind, Outcome, Status, Unknown
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.source import Source, Tree
 
 from tests_meta.unit.fake_node import FakeNode, run, same, told
-from tests_meta.unit.helpers import entry, state
+from tests_meta.unit.helpers import entry, state, unreachable
 
 A, B = entry(b"/a", state()), entry(b"/b", state(mode=0o600))
 DRIFT = Status.DRIFT
@@ -80,16 +80,16 @@ class TestUnreachable:
     def test_no_connection(self, fix: bool) -> None:
         fake = FakeNode({}, broken={0: TransportError("Connection refused")})
         result = run(fake, A, B, fix=fix)
-        assert (result.outcomes, result.error) == ((), "node1 unreachable: Connection refused")
+        assert (result.outcomes, result.error) == ((), unreachable("Connection refused"))
         assert fake.log == ["probe"]
 
     @pytest.mark.parametrize(
         ("answer", "error"),
         [
-            (Answer(0, b"", b""), "node1: the node's answer is not whole: it said nothing"),
+            (Answer(0, b"", b""), "the node's answer is not whole: it said nothing"),
             (
                 Answer(1, b"", b"Welcome\nThis account is closed\n"),
-                "node1: the node's answer is not whole: it said nothing (This account is closed)",
+                "the node's answer is not whole: it said nothing (This account is closed)",
             ),
             (Answer(0, b"synctool-probe\ns:x\nsynctool-probe-end\n", b""), None),
             (Answer(0, told([probe.Request(b"/a")], {}, {})[:-12], b""), None),
@@ -100,7 +100,8 @@ class TestUnreachable:
         result = run(FakeNode({}, broken={0: answer}), A, fix=fix)
         assert result.outcomes == ()
         assert result.error is not None
-        assert error is None or result.error == error
+        assert result.error.kind is NodeErrorKind.BAD_ANSWER
+        assert error is None or result.error.of("node1") == f"node1: {error}"
 
 
 class TestCheckFunctions:

@@ -9,7 +9,7 @@ from pytest_synctool.model import OK, Change, Kind, Outcome, Status
 from pytest_synctool.repository.source import Tree
 
 from tests_meta.unit.fake_node import FakeNode, States, run, same
-from tests_meta.unit.helpers import entry, state
+from tests_meta.unit.helpers import entry, state, unreachable
 
 A, B = entry(b"/a", state()), entry(b"/b", state(mode=0o600))
 DRIFT, FIXED = Status.DRIFT, Status.FIXED
@@ -39,7 +39,7 @@ class TestFix:
     def test_gone_after_the_repair(self) -> None:
         fake = FakeNode({}, everything, broken={3: TransportError("Connection reset")})
         result = run(fake, A, fix=True)
-        assert (result.outcomes, result.error) == ((), "node1 unreachable: Connection reset")
+        assert (result.outcomes, result.error) == ((), unreachable("Connection reset"))
 
     def test_nothing_to_fix_is_one_probe(self) -> None:
         fake = FakeNode({b"/a": state()})
@@ -63,6 +63,7 @@ class TestFix:
         (outcome,) = run(fake, A, fix=True).outcomes
         assert (outcome.status, outcome.message) == (DRIFT, "missing")
         assert fake.log.count("probe") == 2
+        assert (outcome.is_missing, outcome.has_remark) == (True, False)
 
     def test_another_difference_than_before_is_told(self) -> None:
         def repair(states: States) -> bytes:
@@ -76,6 +77,7 @@ class TestFix:
         fake = FakeNode({}, lambda states: b"failed 0 cp: no space left\nend\n")
         (outcome,) = run(fake, A, fix=True).outcomes
         assert (outcome.status, outcome.message) == (DRIFT, "missing, not fixed: cp: no space left")
+        assert (outcome.is_missing, outcome.has_remark) == (True, True)
 
     def test_what_cannot_be_seen_any_more_is_an_error(self) -> None:
         fake = FakeNode({})
@@ -208,7 +210,7 @@ class TestDone:
 
     def test_also_when_the_node_is_gone_afterwards(self) -> None:
         result = run(FakeNode({}, everything, broken={3: TransportError("reset")}), A, fix=True)
-        assert result.error == "node1 unreachable: reset"
+        assert result.error == unreachable("reset")
         assert result.done == ("/a created (missing)",)
 
     def test_nothing_without_fix_and_nothing_where_nothing_was_to_do(self) -> None:

@@ -13,6 +13,7 @@ from pytest_synctool.plugin import live_line
 from pytest_synctool.plugin.live_line import LiveLine, is_watched
 from pytest_synctool.report.progress import Progress
 
+from tests_meta.unit.helpers import unreachable
 from tests_meta.unit.plugin.test_node_reports import DRIFT, ERROR, FIXED
 
 
@@ -30,8 +31,11 @@ def progress(*results: NodeResult, **out: float) -> Progress:
         (progress(), "synctool: 0 of 1,200 nodes"),
         (progress(NodeResult((DRIFT, DRIFT))), "synctool: 1 of 1,200 nodes, 1 drifted"),
         (
-            progress(NodeResult((), "x"), NodeResult((DRIFT, ERROR)), NodeResult((FIXED,)), NodeResult((OK,))),
-            "synctool: 4 of 1,200 nodes, 1 drifted, 1 with errors, 1 fixed, 1 unreachable",
+            progress(
+                *(NodeResult(outcomes) for outcomes in ((DRIFT, ERROR), (FIXED, DRIFT), (FIXED,), (OK,))),
+                NodeResult((), unreachable("x")),
+            ),
+            "synctool: 5 of 1,200 nodes, 1 drifted, 1 with errors, 1 fixed, 1 unreachable",
         ),
         (progress(node7=90, node8=10, node9=30), "synctool: 0 of 1,200 nodes; out for 90 s: node[7-9]"),
         (progress(node7=100, node8=98.5), "synctool: 0 of 1,200 nodes"),

@@ -16,14 +16,14 @@ from _pytest.terminal import TerminalReporter
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.common.wording import nodes_in_words
-from pytest_synctool.model import OK, Change, NodeResult, Outcome, Status
+from pytest_synctool.model import OK, Change, NodeError, NodeErrorKind, NodeResult, Outcome, Skip, Status
 from pytest_synctool.plugin.node_reports import is_entry, is_fixed, letter_of, pack, reports, unpack
 from pytest_synctool.report.node_tests import NodeTests
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.report.summary import summary
 from pytest_synctool.report.tally import Tally
 
-from tests_meta.unit.helpers import ODD_NAMES
+from tests_meta.unit.helpers import ODD_NAMES, unreachable
 
 SUITE = "synctool_checks/test_overlay.py"
 
@@ -50,11 +50,13 @@ _outcomes = st.just(OK) | st.builds(
     _texts,
     _texts,
     _texts,
+    st.none() | st.sampled_from(Skip),
 )
+_errors = st.builds(NodeError, st.sampled_from(NodeErrorKind), _texts)
 _lines = st.lists(_texts, max_size=3).map(tuple)
 _results = st.builds(
     NodeResult, st.lists(_outcomes, max_size=8).map(tuple), st.none(), st.floats(0, 100), _lines, _lines
-) | st.builds(NodeResult, st.just(()), _texts.filter(bool), st.floats(0, 100), _lines, _lines)
+) | st.builds(NodeResult, st.just(()), _errors, st.floats(0, 100), _lines, _lines)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_the_text_of_a_failure_has_the_changes_and_no_traceback() -> None:
 
 def test_an_unreachable_node_is_one_error_and_no_pass() -> None:
     tests = suite(b"/a", b"/b")
-    made = list(reports(tests, NodeResult((), "node1 unreachable: no route", 3.0)))
+    made = list(reports(tests, NodeResult((), unreachable("no route"), 3.0)))
     assert [(r.nodeid, r.outcome, r.when) for r in made] == [
         (tests.nodeid, "failed", "setup"),
         (tests.ids[0], "skipped", "setup"),
@@ -166,7 +168,7 @@ def test_junit_has_every_test_once(tmp_path: Path) -> None:
 
 
 def test_junit_of_an_unreachable_node(tmp_path: Path) -> None:
-    testsuite = junit(tmp_path / "x.xml", list(reports(suite(b"/a", b"/b"), NodeResult((), "node1 unreachable: x"))))
+    testsuite = junit(tmp_path / "x.xml", list(reports(suite(b"/a", b"/b"), NodeResult((), unreachable("x")))))
     assert [testsuite.get(key) for key in ("tests", "failures", "errors", "skipped")] == ["3", "0", "1", "2"]
 
 
@@ -197,9 +199,9 @@ def test_the_same_drift_of_many_nodes_is_one_line_worst_first() -> None:
         ("node2", NodeResult((DRIFT, ERROR))),
         ("web1", NodeResult((Outcome(Status.DRIFT, "missing"), OK))),
         ("node4", NodeResult((OK, OK))),
-        ("node10", NodeResult((), "node10 unreachable: no route")),
-        ("node9", NodeResult((), "node9 unreachable: no route")),
-        ("node7", NodeResult((), "node7: the node's answer is not whole")),
+        ("node10", NodeResult((), unreachable("no route"))),
+        ("node9", NodeResult((), unreachable("no route"))),
+        ("node7", NodeResult((), NodeError(NodeErrorKind.BAD_ANSWER, "the node's answer is not whole"))),
     )
     assert lines(made) == [
         "ERROR node[9-10]: unreachable: no route",
@@ -208,7 +210,7 @@ def test_the_same_drift_of_many_nodes_is_one_line_worst_first() -> None:
         "DRIFT node[1-3]: /0 mode mismatch (3 nodes)",
         "DRIFT web1: /0 missing",
         "FIXED node1: /1 created (missing)",
-        "8 nodes: 1 in sync, 4 drifted, 1 with errors, 3 not looked at",
+        "8 nodes: 1 in sync, 3 drifted, 1 with errors, 3 not looked at",
         "DRY RUN, nothing was changed. To put right what was found: pytest --lf --fix",
     ]
     assert not any("DRY RUN" in line for line in lines(made, fixing=True))
@@ -216,7 +218,7 @@ def test_the_same_drift_of_many_nodes_is_one_line_worst_first() -> None:
 
 
 def test_colours() -> None:
-    made = tally(("a", NodeResult((DRIFT, FIXED, ERROR))), ("b", NodeResult((), "b unreachable: x")))
+    made = tally(("a", NodeResult((DRIFT, FIXED, ERROR))), ("b", NodeResult((), unreachable("x"))))
     colours = {text.split()[0]: colour for text, colour in summary(made, ["w"], fixing=False)}
     assert colours == {"WARNING": "yellow", "ERROR": "red", "DRIFT": "red", "FIXED": "green", "2": "", "DRY": ""}
 
@@ -257,7 +259,7 @@ def test_a_long_list_is_cut_and_says_so() -> None:
 
 def test_the_summary_stays_short_when_every_node_has_its_own_reason() -> None:
     """A reason may contain the name of the node, as in `ssh: Could not resolve hostname node7`."""
-    reasons = ((f"n{n}", NodeResult((), f"n{n} unreachable: cannot resolve n{n}")) for n in range(1000))
+    reasons = ((f"n{n}", NodeResult((), unreachable(f"cannot resolve n{n}"))) for n in range(1000))
     shown = lines(tally(*reasons))
     assert len(shown) < 100
     assert shown[-1] == "1000 nodes: 1000 not looked at"
@@ -283,7 +285,7 @@ def test_a_failure_writes_itself_to_a_terminal() -> None:
         (NodeResult((FIXED, DRIFT)), "F"),
         (NodeResult((DRIFT, ERROR)), "E"),
         (NodeResult((OK, SKIPPED)), "s"),
-        (NodeResult((), "node1 unreachable: down"), "E"),
+        (NodeResult((), unreachable("down")), "E"),
     ],
 )
 def test_a_node_has_one_letter_in_a_long_run(result: NodeResult, letter: str) -> None:

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.audit.check import AuditBinding, Check
-from pytest_synctool.model import OK, NodeResult, Outcome, Status
+from pytest_synctool.model import NOT_KEPT, NOT_RUN, OK, NodeResult, Outcome, Status
 from pytest_synctool.plugin.durations import durations_of_nodes
 from pytest_synctool.plugin.last_audit import LastAudit
 from pytest_synctool.plugin.node_reports import cut, is_fixed, pack, reports, unpack
 from pytest_synctool.report.node_tests import NodeTests, Whole
 
 from tests_meta.unit.fake_node import same
-from tests_meta.unit.helpers import ODD_NAMES, entry, state
+from tests_meta.unit.helpers import ODD_NAMES, entry, state, unreachable
 from tests_meta.unit.plugin.test_node_reports import DRIFT, ERROR, FIXED, SKIPPED, junit, suite
 
 DELETE = "synctool_checks/test_delete.py::node1"
@@ -35,7 +35,10 @@ def whole(*sizes: int) -> NodeTests:
     [
         ((OK, OK), ("passed", "call", False)),
         ((OK, FIXED), ("passed", "call", True)),
-        ((FIXED, SKIPPED), ("passed", "call", True)),
+        ((FIXED, NOT_KEPT), ("passed", "call", True)),
+        ((NOT_KEPT, NOT_KEPT), ("skipped", "setup", False)),
+        ((OK, NOT_RUN), ("passed", "call", False)),
+        ((FIXED, SKIPPED), ("skipped", "setup", False)),
         ((OK, SKIPPED), ("skipped", "setup", False)),
         ((FIXED, DRIFT), ("failed", "call", False)),
         ((DRIFT, ERROR), ("failed", "setup", False)),
@@ -82,7 +85,7 @@ def test_a_long_text_is_cut_and_says_so() -> None:
 
 
 def test_an_unreachable_node_is_one_failure_and_a_skip_per_other_test() -> None:
-    made = reports(whole(2, 5), NodeResult((), "node1 unreachable: x", 2.0))
+    made = reports(whole(2, 5), NodeResult((), unreachable("x"), 2.0))
     assert [(r.nodeid, r.outcome) for r in made] == [(DELETE, "failed"), (OVERLAY, "skipped")]
 
 

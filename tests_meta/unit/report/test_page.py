@@ -16,15 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.common.wording import printable_text
-from pytest_synctool.model import NOT_KEPT, NOT_RUN, OK, Change, NodeResult, Outcome, Status
+from pytest_synctool.model import NOT_KEPT, NOT_RUN, OK, Change, NodeError, NodeErrorKind, NodeResult, Outcome, Status
 from pytest_synctool.report.page import html, wording
 from pytest_synctool.report.page.data import data
 from pytest_synctool.report.previous_runs import Life, Lives, Past
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord, StaleWaiver
 
+from tests_meta.unit.helpers import unreachable
 from tests_meta.unit.report.test_run_reports import DRIFT, ERROR, FIXED, MIXED, run_of
 
-GONE = NodeResult((), "n9 unreachable: Connection refused")
+GONE = NodeResult((), unreachable("Connection refused"))
 LEFT = NodeResult((Outcome(Status.SKIPPED, "not begun: a batch before it failed"),) * 2)
 # What would end a script or an attribute, begin an element, or turn what is read around.
 HOSTILE = (
@@ -341,7 +342,7 @@ def _run(texts: Sequence[str]) -> RunRecord:
         outcome = Outcome(Status.DRIFT, text, (text,), (change,), text, f"+{text}\n-{text}\t.", text)
         run.nodes.append(NodeRecord(f"n{number}", SharedList([entry]), ((0, outcome),), None, 1.0, (text,), (text,)))
         run.groups = {**run.groups, f"n{number}": (text,)}
-    run.nodes.append(NodeRecord("n9999", SharedList(), (), texts[0]))
+    run.nodes.append(NodeRecord("n9999", SharedList(), (), NodeError(NodeErrorKind.BAD_ANSWER, texts[0])))
     run.selected = len(run.nodes)
     return run
 

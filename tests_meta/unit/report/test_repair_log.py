@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from pytest_synctool.model import OK, NodeResult, Outcome, Status
 from pytest_synctool.report.node_tests import NodeTests
 from pytest_synctool.report.nodeids import encode
-from pytest_synctool.report.repair_log import Count, events, stamped
+from pytest_synctool.report.repair_log import RepairCounts, events, stamped
+
+from tests_meta.unit.helpers import unreachable
 
 WHEN = datetime(2026, 11, 22, 3, 14, 15, 926535, timezone(timedelta(hours=1)))
 STAMP = "2026-11-22T03:14:15+01:00"
@@ -47,7 +49,7 @@ def test_what_was_done_then_what_failed() -> None:
 
 
 def test_a_node_without_a_result() -> None:
-    gone = NodeResult((), "node3 unreachable: Connection refused", 1.0, ("/a created (missing)",))
+    gone = NodeResult((), unreachable("Connection refused"), 1.0, ("/a created (missing)",))
     assert lines(suite(b"/a"), gone, WHEN) == [
         f"{STAMP} node3: /a created (missing)",
         f"{STAMP} node3: unreachable: Connection refused",
@@ -71,12 +73,12 @@ def test_one_line_whatever_is_in_it(text: str, when: datetime) -> None:
 
 
 def test_count() -> None:
-    count = Count()
+    count = RepairCounts()
     assert str(count) == "0 fixed, 0 failed"
     count.add(NodeResult((Outcome(Status.FIXED), Outcome(Status.FIXED), Outcome(Status.DRIFT), OK)))
     count.add(NodeResult((Outcome(Status.ERROR),)))
     assert str(count) == "2 fixed, 2 failed"
-    count.add(NodeResult((), "node3 unreachable: x"))
+    count.add(NodeResult((), unreachable("x")))
     count.add(NodeResult((Outcome(Status.SKIPPED, "not begun"),)))
     count.add(NodeResult((Outcome(Status.SKIPPED, "not begun"),)))
     assert str(count) == "2 fixed, 2 failed, 1 node not looked at, 2 nodes not begun"

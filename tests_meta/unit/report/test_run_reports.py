@@ -16,18 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_synctool.common.nodenames import fold
-from pytest_synctool.model import NOT_RUN, OK, Change, NodeResult, Outcome, Status
+from pytest_synctool.model import NOT_RUN, OK, Change, NodeError, NodeErrorKind, NodeResult, Outcome, Status
 from pytest_synctool.plugin.junit import names
 from pytest_synctool.report import drift_json, files
 from pytest_synctool.report.ci import code_quality, markdown, workflow_commands
 from pytest_synctool.report.drift_json import NotADocumentError, known_drift
+from pytest_synctool.report.ending import NodeEnding
 from pytest_synctool.report.grouping import grouped
 from pytest_synctool.report.metrics import metrics
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.report.record import EntryName, NodeRecord, Recorder, RunRecord, StaleWaiver
 
 import synctool_checks
-from tests_meta.unit.helpers import ODD_NAMES
+from tests_meta.unit.helpers import ODD_NAMES, unreachable
 from tests_meta.unit.plugin.test_node_reports import SUITE, suite
 
 SCHEMA = json.loads(resources("pytest_synctool").joinpath("schema/drift.json").read_text())
@@ -58,7 +59,7 @@ MIXED = {
     "n2": NodeResult((DRIFT, FIXED)),
     "n3": NodeResult((OK, OK), duration=1.5),
     "n4": NodeResult((OK, ERROR)),
-    "n5": NodeResult((), "n5 unreachable: Connection refused"),
+    "n5": NodeResult((), unreachable("Connection refused")),
 }
 
 _texts = st.text(max_size=12)
@@ -72,14 +73,15 @@ _outcomes = st.just(OK) | st.builds(
     _texts,
     _texts,
 )
-_results = st.builds(NodeResult, st.tuples(_outcomes, _outcomes)) | st.builds(NodeResult, st.just(()), _texts)
+_errors = st.builds(NodeError, st.sampled_from(NodeErrorKind), _texts)
+_results = st.builds(NodeResult, st.tuples(_outcomes, _outcomes)) | st.builds(NodeResult, st.just(()), _errors)
 _runs = st.dictionaries(st.sampled_from(["n1", "n2", "web.x", "n10"]), _results, max_size=4).map(run_of)
 
 
 class TestRecord:
     def test_counts(self) -> None:
         run = run_of(MIXED)
-        words = {node.node: node.word for node in run.nodes}
+        words = {node.node: node.ending.value for node in run.nodes}
         assert words == {"n1": "drifted", "n2": "drifted", "n3": "in_sync", "n4": "error", "n5": "unreachable"}
         assert run.entry_counts() == {"ok": 4, "drift": 2, "fixed": 1, "error": 1, "waived": 0, "skipped": 0}
         assert not run.everything_seen
@@ -93,8 +95,8 @@ class TestRecord:
         left = NodeResult((Outcome(Status.SKIPPED, "not begun"),) * 2)
         run = run_of({"n1": left, "n2": NodeResult((OK, NOT_RUN))})
         run.selected = 3
-        assert [node.word for node in run.nodes] == ["not_begun", "in_sync"]
-        assert run.node_counts()["not_begun"] == 2
+        assert [node.ending.value for node in run.nodes] == ["not_begun", "in_sync"]
+        assert run.node_counts()[NodeEnding.NOT_BEGUN] == 2
         assert not run.everything_seen
 
 
@@ -114,6 +116,22 @@ class TestGrouped:
             ("/d missing and 3 below it", "n[1-2]"),
             ("/dd mode mismatch", "n[1-2]"),
         ]
+
+    def test_a_finding_with_a_remark_stands_by_itself(self) -> None:
+        """A remark may differ from entry to entry: the trigger that ran, or the reason why a repair failed."""
+        created = replace(MISSING, status=Status.FIXED, message="created (missing)")
+        ran = replace(created, message="created (missing), ran overlay/d/a.post", has_remark=True)
+        run = run_of({"n1": NodeResult((created, ran, created))}, (b"/d", b"/d/a", b"/d/b"))
+        assert [group.text for group in grouped(run.nodes)] == [
+            "/d created (missing) and 1 below it",
+            "/d/a created (missing), ran overlay/d/a.post",
+        ]
+
+    def test_the_words_of_a_message_do_not_make_it_missing(self) -> None:
+        """A site's own check may say anything; only the change decides."""
+        own = Outcome(Status.DRIFT, "licence (missing)", changes=(Change("licence", "a file", "none"),))
+        run = run_of({"n1": NodeResult((own, own))}, (b"/d", b"/d/a"))
+        assert [group.text for group in grouped(run.nodes)] == ["/d licence (missing)", "/d/a licence (missing)"]
 
     @given(run=_runs)
     def test_no_finding_is_lost(self, run: RunRecord) -> None:

@@ -20,6 +20,7 @@ from pytest_synctool.audit.compare import compare_owed
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.errors import ConfigError
 from pytest_synctool.model import OK, Absent, Change, FileState, Kind, Node, Outcome, Status
+from pytest_synctool.report.ending import NodeEnding, ending_of_result
 from pytest_synctool.report.record import EntryName, NodeRecord
 from pytest_synctool.report.stale_waivers import stale
 from pytest_synctool.repository.attributes import Attributes
@@ -30,7 +31,7 @@ from pytest_synctool.repository.waivers import NO_WAIVERS, InForce, Waiver, Waiv
 from pytest_synctool.repository.waivers.writer import exact
 
 from tests_meta.unit.fake_node import FakeNode, States, run, same
-from tests_meta.unit.helpers import entry, node, state
+from tests_meta.unit.helpers import entry, node, state, unreachable
 
 PATH = Path("/master/waivers.yaml")
 NODES = ("node1", "node2", "node3", "web")
@@ -300,8 +301,8 @@ class TestSessions:
         waivers = in_force(waiver("/b", LATER) + waiver("/gone", LATER))
         result = run(fake, GONE, D, B, waivers=waivers)
         assert [o.status for o in result.outcomes] == [Status.WAIVED, Status.DRIFT, Status.WAIVED]
-        assert not result.well
-        assert run(FakeNode({b"/b": state(mode=0)}), B, waivers=waivers).well
+        assert not ending_of_result(result).is_good
+        assert ending_of_result(run(FakeNode({b"/b": state(mode=0)}), B, waivers=waivers)) is NodeEnding.WAIVED
 
     def test_a_repair_leaves_it_alone(self) -> None:
         fake = FakeNode({b"/b": state(mode=0), b"/gone": state()})
@@ -403,7 +404,7 @@ def judged(text: str, records: Sequence[NodeRecord], today: date = TODAY, nodes:
 def records(*statuses: Status | None) -> list[NodeRecord]:
     """What was found of /b on the four nodes; None: nothing, since the node could not be reached."""
     return [
-        NodeRecord(each.name, TESTS, error="unreachable: gone")
+        NodeRecord(each.name, TESTS, error=unreachable("gone"))
         if status is None
         else NodeRecord(each.name, TESTS, () if status is Status.OK else ((1, Outcome(status)),))
         for each, status in zip(FOUR, statuses, strict=False)

@@ -13,7 +13,7 @@ from xdist.remote import Producer
 from xdist.scheduler import Scheduling
 from xdist.workermanage import WorkerController, parse_tx_spec_config
 
-from pytest_synctool.model import NodeResult
+from pytest_synctool.model import NodeError, NodeErrorKind, NodeResult
 from pytest_synctool.plugin.node_items import tests_of
 from pytest_synctool.plugin.node_reports import pack
 from pytest_synctool.plugin.xdist.scheduler import NodeShares
@@ -71,7 +71,7 @@ class Workers:
         del sched
         if self._stopped or (tests := self._collected.get(crashitem)) is None:
             return
-        result = NodeResult((), f"{tests.node}: {self._crashed[-1]} crashed while it was at this node")
+        result = _lost_node(f"{self._crashed[-1]} crashed while it was at this node")
         vars(report).update(vars(self._pack(tests, result)))
 
     @pytest.hookimpl(wrapper=True)
@@ -96,7 +96,7 @@ class Workers:
             if (tests := self._collected.get(nodeid)) is None:
                 yield _failed(nodeid, f"not run: {reason}")
             else:
-                yield self._pack(tests, NodeResult((), f"{tests.node}: not looked at: {reason}"))
+                yield self._pack(tests, _lost_node(f"not looked at: {reason}"))
 
     @property
     def _stopped(self) -> bool:
@@ -117,6 +117,10 @@ class Workers:
         """Return the report of a node as a worker would have sent it."""
         total = sum(1 if tests is None else len(tests.ids) for tests in self._collected.values())
         return pack(tests, result, total, sum(tests is not None for tests in self._collected.values()))
+
+
+def _lost_node(reason: str) -> NodeResult:
+    return NodeResult((), NodeError(NodeErrorKind.WORKER_LOST, reason))
 
 
 def _failed(nodeid: str, reason: str) -> pytest.TestReport:

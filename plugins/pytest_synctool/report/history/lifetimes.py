@@ -13,6 +13,7 @@ from typing import Final
 
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import Outcome, Status
+from pytest_synctool.report.ending import NodeEnding
 from pytest_synctool.report.previous_runs import FIRST, MASTERDIR, NODE, Life
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 from pytest_synctool.report.signature import UNREADABLE
@@ -62,7 +63,7 @@ class Look:
     """
 
     node: str
-    status: Status
+    ending: NodeEnding
     error: str | None
     wanted: Wanted
     found: Sequence[tuple[EntryName, Outcome, Life]]
@@ -92,7 +93,9 @@ def looks(run: RunRecord, nodes: Sequence[Asked], before: Mapping[str, Standing]
         if node.record.begun:
             yield _look(run, node, standing, sharing)
         else:
-            yield Look(node.record.node, node.record.status, node.record.error, NO_ENTRIES, (), standing, standing)
+            error = node.record.error
+            text = None if error is None else error.text
+            yield Look(node.record.node, node.record.ending, text, NO_ENTRIES, (), standing, standing)
 
 
 class _Sharing:
@@ -144,7 +147,7 @@ def _look(run: RunRecord, node: Asked, before: Standing, sharing: _Sharing) -> L
             elif outcome.status is not Status.FIXED:
                 drifts[entry] = Begun(life.since, life.cause)
         after = Standing(sharing.known(before.wanted, seen), drifts, errors)
-    return Look(record.node, record.status, None, wanted, found, before, after)
+    return Look(record.node, record.ending, None, wanted, found, before, after)
 
 
 def _life(run: RunRecord, entry: EntryName, signature: str, status: Status, before: Standing) -> Life:

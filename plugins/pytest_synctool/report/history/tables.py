@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from hashlib import blake2b
 from typing import Final
 
 from pytest_synctool.model import Outcome, Status
+from pytest_synctool.report.ending import NOTHING_KNOWN, NodeEnding
 from pytest_synctool.report.history.database import DamageError
 from pytest_synctool.report.history.lifetimes import NO_ENTRIES, Begun, Look, Standing, Wanted
 from pytest_synctool.report.previous_runs import Past
@@ -53,16 +55,16 @@ def members(kept: str) -> list[int]:
 
 def past_of(run: RunRecord) -> Past:
     """Return the end of a run."""
-    found = [node.status for node in run.nodes]
+    endings = Counter(node.ending for node in run.nodes)
     drifted = sum(outcome.status is Status.DRIFT for node in run.nodes for _, outcome in node.found)
     return Past(
         run.id,
         run.started,
         run.mode,
-        in_sync=found.count(Status.OK),
-        drifted=found.count(Status.DRIFT),
-        fixed=found.count(Status.FIXED),
-        errors=found.count(Status.ERROR),
+        in_sync=endings[NodeEnding.IN_SYNC],
+        drifted=endings[NodeEnding.DRIFTED],
+        fixed=endings[NodeEnding.FIXED],
+        errors=sum(endings[ending] for ending in (*NOTHING_KNOWN, NodeEnding.ERROR)),
         entries=drifted,
         complete=run.complete,
     )
@@ -124,7 +126,7 @@ class Tables:
 
     def add(self, run: RunRecord, looks: Sequence[Look]) -> None:
         """Add a run, whose id is not stored yet."""
-        waived = sum(look.status is Status.WAIVED for look in looks)
+        waived = sum(look.ending is NodeEnding.WAIVED for look in looks)
         mine = past_of(run)
         seq = self._inserted(
             f"INSERT INTO run ({_RUN}, ended, user, host, selected, waived) VALUES ({','.join('?' * 14)})",
@@ -136,7 +138,7 @@ class Tables:
             node = self._node(look, seq)
             set_ = None if look.error is not None else self._set(look.wanted, seq)
             touched |= set() if set_ is None else {set_}
-            looked.append((seq, node, set_, look.status.value, None if look.error is None else text(look.error)))
+            looked.append((seq, node, set_, look.ending.status.value, None if look.error is None else text(look.error)))
             for entry, outcome, life in look.found:
                 finding = self._finding(outcome, seq)
                 row = (stamp(life.since), life.cause, life.known)

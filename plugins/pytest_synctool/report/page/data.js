@@ -63,7 +63,7 @@ function messageOf(node, entry) {
 }
 
 // How a node ended, in words; a run that puts old versions back does not look whether it is in sync.
-const wordOf = (node) => (raw.mode === 'restore' && node.word === 'in_sync' ? 'nothing put back' : node.word.replace('_', ' '));
+const wordOf = (node) => (raw.mode === 'restore' && node.word === 'skipped' ? 'nothing put back' : node.word.replace('_', ' '));
 
 const firstGroup = (node) => node.groups[0] ?? NO_GROUP;
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.common.wording import printable_text
-from pytest_synctool.model import NOT_KEPT, NOT_RUN, Outcome, Status
+from pytest_synctool.model import Outcome
 from pytest_synctool.report.grouping import waiver_in_words
 from pytest_synctool.report.previous_runs import Life, Lives
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
@@ -96,8 +96,8 @@ class _Tables:
         return [
             printable_text(node.node),
             [printable_text(group) for group in run.groups.get(node.node, ())],
-            node.word,
-            printable_text(node.error or "") if node.error is not None else None,
+            node.ending.value,
+            None if node.error is None else printable_text(node.error.text),
             self._set(node.entries),
             round(node.duration, 3),
             [printable_text(line) for line in node.done],
@@ -127,7 +127,7 @@ class _Tables:
 
     def _finding(self, outcome: Outcome) -> list[Any]:
         return [
-            _UNSEEN if was_missed(outcome) else outcome.status.value,
+            _UNSEEN if outcome.is_missed else outcome.status.value,
             printable_text(outcome.message),
             [[printable_text(c.what), printable_text(c.expected), printable_text(c.found)] for c in outcome.changes],
             printable_text(outcome.source),
@@ -151,11 +151,6 @@ class _Tables:
 def readable(when: datetime) -> str:
     """Return a time for people, `2026-11-25 03:14:15+01:00`."""
     return when.isoformat(" ", "seconds")
-
-
-def was_missed(outcome: Outcome) -> bool:
-    """Return True if an entry should have been looked at and was not. An audit only lists tasks; they do not count."""
-    return outcome.status is Status.SKIPPED and outcome not in (NOT_RUN, NOT_KEPT)
 
 
 def _beyond(outcome: Outcome) -> tuple[str, ...]:

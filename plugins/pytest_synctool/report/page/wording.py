@@ -8,8 +8,9 @@ from typing import Final
 
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import nodes_in_words
-from pytest_synctool.report.grouping import WORDS, Group, grouped, of_most_nodes_first, unreachable
-from pytest_synctool.report.page.data import readable, was_missed
+from pytest_synctool.report.ending import NodeEnding
+from pytest_synctool.report.grouping import WORDS, Group, grouped, node_errors, of_most_nodes_first
+from pytest_synctool.report.page.data import readable
 from pytest_synctool.report.previous_runs import CAUSES, FIRST, Life, Lives
 from pytest_synctool.report.record import RunRecord
 from pytest_synctool.report.verdict import RunVerdict, verdict
@@ -23,14 +24,16 @@ _CAUSES: Final = {**CAUSES, FIRST: "so since it was first looked at"}
 _NODE_WORDS: Final = {
     "error": "with errors",
     "unreachable": "unreachable",
+    "unknown": "unknown",
     "not_begun": "not begun",
     "drifted": "drifted",
     "waived": "with waived drift only",
     "fixed": "fixed",
     "in_sync": "in sync",
+    "skipped": "skipped",
 }
 _RESTORE_WORDS: Final = {
-    "in_sync": "with nothing put back",
+    "skipped": "with nothing put back",
     "fixed": "restored",
     "drifted": "not restored",
     "drift": "not restored",
@@ -88,11 +91,11 @@ def banner(run: RunRecord) -> Banner:
     level, headline = {
         RunVerdict.UNSEEN: ("bad", "Not everything could be looked at"),
         RunVerdict.NOT_RESTORED: ("bad", "Not everything could be put back"),
-        RunVerdict.RESTORED: ("accepted", f"Old versions put back on {nodes['fixed']:,} {of_all}"),
-        RunVerdict.DRIFT: ("drift", f"Drift on {nodes['drifted']:,} {of_all}"),
+        RunVerdict.RESTORED: ("accepted", f"Old versions put back on {nodes[NodeEnding.FIXED]:,} {of_all}"),
+        RunVerdict.DRIFT: ("drift", f"Drift on {nodes[NodeEnding.DRIFTED]:,} {of_all}"),
         RunVerdict.STALE: ("drift", f"{_waivers(len(run.stale_waivers))} stale"),
         RunVerdict.FAILED: ("bad", "The run failed"),
-        RunVerdict.WAIVED: ("accepted", f"Waived drift on {nodes['waived']:,} {of_all}"),
+        RunVerdict.WAIVED: ("accepted", f"Waived drift on {nodes[NodeEnding.WAIVED]:,} {of_all}"),
         RunVerdict.NOTHING: ("accepted", "Nothing was looked at"),
         RunVerdict.FIXED: good,
         RunVerdict.IN_SYNC: good,
@@ -122,12 +125,14 @@ def _unseen_reasons(run: RunRecord) -> Iterator[str]:
         yield "No node was looked at."
     if not run.complete:
         yield "The run did not come to its end. What is not listed was not looked at."
-    if counts["unreachable"]:
-        yield f"{_are(counts['unreachable'])} unreachable: nothing is known of the entries there."
-    if counts["error"]:
-        yield f"{nodes_in_words(counts['error'])} with errors: something there could not be looked at."
-    if counts["not_begun"]:
-        yield f"{_are(counts['not_begun'])} not begun: something there was not looked at."
+    if number := counts[NodeEnding.UNREACHABLE]:
+        yield f"{_are(number)} unreachable: nothing is known of the entries there."
+    if number := counts[NodeEnding.UNKNOWN]:
+        yield f"{_are(number)} unknown: an error left nothing known of the entries there."
+    if number := counts[NodeEnding.ERROR]:
+        yield f"{nodes_in_words(number)} with errors: something there could not be looked at."
+    if number := counts[NodeEnding.NOT_BEGUN]:
+        yield f"{_are(number)} not begun: something there was not looked at."
 
 
 def _are(number: int) -> str:
@@ -144,7 +149,7 @@ def _entries(number: int) -> str:
 
 def node_counts(run: RunRecord) -> list[tuple[str, str, int]]:
     """Return the number of nodes by ending, as (word, phrase, number), the worst first, without zeros."""
-    return _told(run, _NODE_WORDS, run.node_counts())
+    return _told(run, _NODE_WORDS, {ending.value: number for ending, number in run.node_counts().items()})
 
 
 def entry_counts(run: RunRecord) -> list[tuple[str, str, int]]:
@@ -159,7 +164,7 @@ def _told(run: RunRecord, words: Mapping[str, str], counts: Mapping[str, int]) -
 
 def _entry_numbers(run: RunRecord) -> dict[str, int]:
     counts = run.entry_counts()
-    missed = sum(was_missed(outcome) for node in run.nodes for _, outcome in node.found)
+    missed = sum(outcome.is_missed for node in run.nodes for _, outcome in node.found)
     counts["unseen"] = missed + sum(len(node.entries) for node in run.nodes if node.error is not None)
     counts["skipped"] -= missed
     return counts
@@ -170,10 +175,11 @@ def unseen(run: RunRecord) -> Rows:
     found: dict[str, dict[str, None]] = {}
     for node in run.nodes:
         for _, outcome in node.found:
-            if was_missed(outcome):
+            if outcome.is_missed:
                 found.setdefault(outcome.message, {})[node.node] = None
     missed = of_most_nodes_first({reason: list(nodes) for reason, nodes in found.items()})
-    return _rows([*unreachable(run.nodes), *missed], _MOST_ROWS)
+    errors = [(error.text, nodes) for error, nodes in node_errors(run.nodes)]
+    return _rows([*errors, *missed], _MOST_ROWS)
 
 
 def stale_waivers(run: RunRecord) -> Rows:
