@@ -1,24 +1,45 @@
-"""What the documentation shows is what the program reads."""
+"""Tests of the documentation: its examples are valid, its links lead somewhere, its options exist and are complete."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from textwrap import dedent
+from typing import Final
 
 import pytest
 from pytest_synctool import config
 from pytest_synctool.config.statements import ALIASES, SHAPES
 from pytest_synctool.plugin.options import OPTIONS
+from pytest_synctool.report.metrics import metrics
 from pytest_synctool.repository import attributes, waivers
 
-DOCS = Path(__file__).parents[3] / "docs"
-README = DOCS.parent / "README.md"
+from tests_meta import share
+from tests_meta.unit.project.test_imports import ROOMS
+from tests_meta.unit.runs import run
+
+DOCS: Final = Path(__file__).parents[3] / "docs"
+README: Final = DOCS.parent / "README.md"
+MOST_WORDS: Final = 900
+
+# Options in the documentation that belong to other programs, by program, and those that `pytest --help` does not list.
+FOREIGN: Final = {
+    "ansible-playbook": {"--check"},  # its --diff is an option of ours, too
+    "pip": {"--upgrade"},
+    "pipx": {"--include-deps"},
+    "pyinfra": {"--dry"},
+    "pytest": {"--junitxml"},  # accepted for --junit-xml
+    "rsync": {"--delete", "--rsync-path"},
+    "uv": {"--with-executables-from"},
+}
 
 
 def block(path: Path, first: str) -> str:
-    """The indented block that begins with these words."""
+    """Return the indented block that begins with these words."""
     match = re.search(
         rf"^(    {re.escape(first)}.*\n(?:(?:    .*)?\n)+)", path.read_text(encoding="utf-8"), re.MULTILINE
     )
@@ -29,9 +50,9 @@ def block(path: Path, first: str) -> str:
 def test_the_yaml_configuration(tmp_path: Path) -> None:
     (tmp_path / "master").mkdir()
     text = block(DOCS / "configuration.md", "# yaml-language-server").replace("/var/lib/synctool", "master")
-    found = config.parse(text, tmp_path / "synctool.yaml")
-    assert found.nodes["n100"].groups == ("n100", "wn", "batch", "worker", "all")
-    assert found.nodes["n100"].address == "192.168.1.119"
+    parsed = config.parse(text, tmp_path / "synctool.yaml")
+    assert parsed.nodes["n100"].groups == ("n100", "wn", "batch", "worker", "all")
+    assert parsed.nodes["n100"].address == "192.168.1.119"
 
 
 def test_the_readme_configuration(tmp_path: Path) -> None:
@@ -42,15 +63,15 @@ def test_the_readme_configuration(tmp_path: Path) -> None:
 
 def test_attributes(tmp_path: Path) -> None:
     text = block(DOCS / "repository.md", "- path: /**")
-    found = attributes.parse(text, tmp_path / "attributes.yaml", ("batch", "node3"))
-    assert [rule.mode for rule in found.rules] == [None, 0o440, 0o600, None, 0o600]
+    parsed = attributes.parse(text, tmp_path / "attributes.yaml", ("batch", "node3"))
+    assert [rule.mode for rule in parsed.rules] == [None, 0o440, 0o600, None, 0o600]
 
 
 def test_waivers(tmp_path: Path) -> None:
     text = block(DOCS / "waivers.md", "- path: /etc/ntp.conf")
     nodes = [f"node{number}" for number in range(1, 10)]
-    found = waivers.parse(text, tmp_path / "waivers.yaml", nodes, ["test", *nodes])
-    assert [sorted(waiver.nodes | waiver.groups) for waiver in found.waivers] == [
+    parsed = waivers.parse(text, tmp_path / "waivers.yaml", nodes, ["test", *nodes])
+    assert [sorted(waiver.nodes | waiver.groups) for waiver in parsed.waivers] == [
         ["node3", "node4", "node5"],
         ["node9", "test"],
     ]
@@ -96,9 +117,74 @@ def test_the_index_names_every_page() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    assert len(README.read_text(encoding="utf-8").split()) <= 900
+    assert len(README.read_text(encoding="utf-8").split()) <= MOST_WORDS
+
+
+def test_the_readme_names_both_commands() -> None:
+    lines = README.read_text(encoding="utf-8").splitlines()
+    assert {"    make demo", "    make test"} <= set(lines)
 
 
 def test_every_option_of_the_plugin_is_documented() -> None:
     text = (DOCS / "options.md").read_text(encoding="utf-8")
     assert [option.name for option in OPTIONS if f"`{option.name}" not in text] == []
+
+
+def options_in(text: str) -> set[str]:
+    """Return the options that a text names; those of one letter as `-n`."""
+    return set(re.findall(r"(?<![\w/-])(?:--[a-z][\w-]*|-[A-Za-z0-9])(?![\w-])", text))
+
+
+def documentation_of(command: str) -> str:
+    """Return the text about a command, and the text about all commands before the first heading."""
+    text = (DOCS / "commands.md").read_text(encoding="utf-8")
+    about_all, _, _ = text.partition("\n## ")
+    if command == "synctool-history":
+        return about_all + (DOCS / "history.md").read_text(encoding="utf-8")
+    section = re.search(rf"^## {command}\n.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert section is not None
+    return about_all + section[0]
+
+
+@pytest.mark.parametrize("command", share.commands())
+def test_every_option_of_a_command_is_documented(command: str) -> None:
+    documented = options_in(documentation_of(command))
+    actions = [action for action in share.parser(command)._actions if action.option_strings]
+    assert [action.option_strings for action in actions if documented.isdisjoint(action.option_strings)] == []
+
+
+@cache
+def existing_options() -> frozenset[str]:
+    """Return the long options of the commands and of pytest with its plugins."""
+    done = subprocess.run([sys.executable, "-m", "pytest", "--help"], capture_output=True, text=True, check=True)
+    parsers = map(share.parser, share.commands())
+    ours = (option for parser in parsers for action in parser._actions for option in action.option_strings)
+    return frozenset({*options_in(done.stdout), *ours, *(option.name for option in OPTIONS)})
+
+
+def named_options(page: Path) -> set[str]:
+    """Return the long options that a page names."""
+    return {option for option in options_in(page.read_text(encoding="utf-8")) if option.startswith("--")}
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_every_option_in_the_documentation_exists(page: Path) -> None:
+    foreign = {option for options in FOREIGN.values() for option in options}
+    assert sorted(named_options(page) - existing_options() - foreign) == []
+
+
+def test_every_foreign_option_is_needed() -> None:
+    named = {option for page in pages() for option in named_options(page)}
+    assert [(program, sorted(options - named)) for program, options in FOREIGN.items() if options - named] == []
+
+
+def test_every_metric_is_documented() -> None:
+    text = (DOCS / "reports.md").read_text(encoding="utf-8")
+    names = re.findall(r"^# TYPE (\w+)", metrics(run(1, {"node1": ""})), re.MULTILINE)
+    assert names
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_every_room_is_described() -> None:
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    assert [room for room in ROOMS if f"`{room}/`" not in text and f"`{room}.py`" not in text] == []
