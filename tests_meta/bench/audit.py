@@ -90,13 +90,13 @@ BENCHMARK: Final = Benchmark(
         ),
     ),
     notes=(
-        f"{PROJECT}: `pytest --pyargs synctool_checks --synctool-conf=... --hosts=all -q --junitxml=...`: every "
-        "attribute is compared and every (node, entry) is a test with a line in the junit report.",
-        f"{COMMAND}: `synctool -q`: the same comparison by the same engine, without pytest and its reports.",
+        f"{PROJECT}: `pytest --pyargs synctool_checks --synctool-conf=... --hosts=all -q --junitxml=...`: it "
+        "compares every attribute, and every (node, entry) is a test in the JUnit report.",
+        f"{COMMAND}: `synctool -q`: the same comparison with the same engine, without pytest and its reports.",
         f"{CLUSH}: `clush -S -w NODES -f {FANOUT} -o '-F ssh_config' 'stat -c ... PATHS && md5sum FILES'`: it fetches "
-        "the same facts and prints them; nothing is compared.",
-        "Cold: each run makes one new ssh connection to every node, as the logs of sshd confirm. Interpreter start-up "
-        "is included. All nodes are on this machine, so their work takes its processors too.",
+        "the same facts and prints them, without a comparison.",
+        "Cold: each run makes one new ssh connection to every node, as the logs of sshd confirm. The times include the "
+        "start of the interpreter. All nodes are on this machine and use its processors.",
     ),
     requirements=missing_requirements,
 )

@@ -30,10 +30,10 @@ _PATIENCE: Final = 5.0
 _MOST_RUNS: Final = 5
 
 _INTRODUCTION: Final = f"""\
-What a run takes beyond its start, divided by its nodes or entries. The start is that of a run with one simulated node
-and one entry. The fastest run of each size counts: of {_SSH_ROUNDS} over ssh, of up to {_MOST_RUNS} otherwise, where
-large sizes ran once. A size that takes less than a fifth of the start beyond it says nothing of a node or an entry; its
-cost is left open."""
+The cost of a node is the time of a run without its start, divided by the number of nodes; the cost of an entry
+likewise. The start is the time of a run with one simulated node and one entry. The fastest run of each size counts: of
+{_SSH_ROUNDS} runs over ssh, of up to {_MOST_RUNS} otherwise; large sizes ran once. A size has no cost in the table if
+it takes less than a fifth longer than the start alone: it is too small to measure."""
 
 
 def requirements() -> list[str]:
@@ -68,8 +68,8 @@ def _over_ssh(directory: Path, nothing: Callable[[], Finished]) -> tuple[Curve, 
     title = f"Cold audit over ssh, {_SSH_ENTRIES} entries a node"
     wall = {size: min(run.seconds for run in measured) for size, measured in runs.items()}
     processor = {size: min(run.processor for run in measured) for size, measured in runs.items()}
-    note = "All nodes are on this machine: one alone is mostly waited for, many at once share its processors."
-    ours = "That of the run and of its ssh processes; the nodes' own is not in it."
+    note = "All nodes are on this machine. A run with one node mostly waits for it; many nodes share the processors."
+    ours = "The processor time of the run and of its ssh processes, without that of the nodes."
     return (
         _curve(title, wall, "wall time", note),
         _curve(title, processor, "processor time", ours),
@@ -100,7 +100,7 @@ def _many_entries(directory: Path, start: float) -> Curve:
         tuple(_simulated(directory, _FEW_NODES, entries, size=entries) for entries in _ENTRIES),
         each=_FEW_NODES,
         measured="processor time",
-        notes=(f"Per entry and node: a file that all {_FEW_NODES} nodes have is {_FEW_NODES} entries.",),
+        notes=(f"The cost per entry and node: a file that all {_FEW_NODES} nodes have is {_FEW_NODES} entries.",),
     )
 
 

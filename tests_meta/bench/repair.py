@@ -76,10 +76,10 @@ BENCHMARK: Final = Benchmark(
         ),
     ),
     notes=(
-        f"{PROJECT}: `pytest --pyargs synctool_checks --synctool-conf=... --hosts=all --fix -q --junitxml=...`: look, "
-        "copy, put each file in its place by a rename, look again, report.",
-        f"{COMMAND}: `synctool -qf`: the same by the same engine, without pytest and its reports.",
-        f"{RSYNC}: the finished tree, one rsync a node, {FANOUT} nodes at once: copy, without a check or a report.",
+        f"{PROJECT}: `pytest --pyargs synctool_checks --synctool-conf=... --hosts=all --fix -q --junitxml=...`: "
+        "probe, copy, rename each file into place, probe again, report.",
+        f"{COMMAND}: `synctool -qf`: the same with the same engine, without pytest and its reports.",
+        f"{RSYNC}: one rsync per node copies the finished tree, {FANOUT} nodes at once, without checks or reports.",
     ),
     requirements=_requirements,
 )

@@ -14,10 +14,10 @@ from tests_meta.bench.measure import MEGABYTE, Aim, Result, Sample
 _INTRODUCTION = """\
 # Benchmarks
 
-Written by `make bench`, which anybody can repeat (Linux, root). All competitors of a table ran in turns, in the same
-minutes on the same machine; figures are medians. Look at the ratios: the seconds are those of one machine, and
-everything ran on it, the nodes included. This project runs with the plugins that it needs itself (testinfra, xdist), as
-after `pip install pytest-synctool`."""
+`make bench` wrote this page; you can repeat it (Linux, root). All competitors of a table ran in turns, in the same
+minutes, on the same machine. The figures are medians. Look at the ratios: the seconds are those of one machine that
+ran everything, the nodes included. pytest-synctool runs with the plugins that it needs (testinfra, xdist), as after
+`pip install pytest-synctool`."""
 
 
 def machine() -> list[str]:

@@ -68,7 +68,8 @@ BENCHMARK: Final = Benchmark(
         Aim("under 300 MB", 300, lambda medians: (medians[PROJECT].peak or 0) / MEGABYTE),
     ),
     notes=(
-        "Every node is in six of thirty groups, no two in the same; a third of the sources is for all, the others for "
-        "one group each. The configuration is read, the masterdir walked, and the entries of all nodes are found.",
+        "Every node is in six of thirty groups, and no two nodes are in the same six. A third of the sources is for "
+        "all nodes, each of the others for one group. The run reads the configuration, walks the masterdir and "
+        "determines the entries of all nodes.",
     ),
 )

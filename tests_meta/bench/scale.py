@@ -109,7 +109,8 @@ DRIFT: Final = Benchmark(
     ),
     notes=(
         "`pytest --pyargs synctool_checks --synctool-conf=... --hosts=all --junitxml=...`, with the summary, the "
-        "history, drift.json, drift.html and the others; ten files of a hundred of every node have another mode.",
+        "history, drift.json, drift.html and the other reports. Ten of the hundred files of every node have a wrong "
+        "mode.",
     ),
 )
 
@@ -133,10 +134,10 @@ BENCHMARK: Final = Benchmark(
         ),
     ),
     notes=(
-        f"{PROJECT}: `pytest --pyargs synctool_checks --synctool-conf=... --hosts=all -q --junitxml=...`; the "
-        "connection to a node is replaced by a file with what the probe would print, which is parsed and compared.",
-        f"{PLAIN}: `pytest -q --junitxml=...` on one function, parametrized over nodes and over paths, whose body is "
-        "`assert expected == actual`; no fixtures, and no installed plugins are loaded.",
-        "Interpreter start-up, collection and the junit report are included for both.",
+        f"{PROJECT}: `pytest --pyargs synctool_checks --synctool-conf=... --hosts=all -q --junitxml=...`; a "
+        "file with the answer of the probe replaces the connection to a node. The answer is parsed and compared.",
+        f"{PLAIN}: `pytest -q --junitxml=...` on one function, parametrized over nodes and paths, with the body "
+        "`assert expected == actual`. It uses no fixtures and loads no installed plugins.",
+        "Both times include the start of the interpreter, the collection and the JUnit report.",
     ),
 )

@@ -71,9 +71,9 @@ SLOW: Final = Benchmark(
         ),
     ),
     notes=(
-        f"{IDEAL}: {AT_ONCE} threads that share {NODES:,} waits of {DELAY} s; the connection of a simulated node waits "
-        "as long, then returns what the probe would print, which is parsed, compared and reported.",
-        f"{WORKERS}: two processes of {AT_ONCE} threads, so twice as many nodes are waited for at once.",
+        f"{IDEAL}: {AT_ONCE} threads that share {NODES:,} waits of {DELAY} s. The connection of a simulated node "
+        "waits as long and then returns the answer of the probe, which is parsed, compared and reported.",
+        f"{WORKERS}: two processes of {AT_ONCE} threads, which wait for twice as many nodes at once.",
     ),
 )
 
@@ -87,5 +87,5 @@ MILLION: Final = Benchmark(
     baseline=BY_NODE,
     rounds=1,
     aims=(Aim("under 500 MB", 500, lambda medians: (medians[BY_NODE].peak or 0) / MEGABYTE),),
-    notes=("One test for each node, with a line in the junit report; every entry of it is compared all the same.",),
+    notes=("One test for each node in the JUnit report. It compares every entry of the node.",),
 )

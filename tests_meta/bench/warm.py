@@ -67,8 +67,8 @@ BENCHMARK: Final = Benchmark(
         Aim(f"at most 2 times the wall time of {CLUSH}", 2.0, lambda all_: all_[PROJECT].seconds / all_[CLUSH].seconds),
     ),
     notes=(
-        f"{PROJECT}: the same command as in the cold audit, with nothing said about connections: it finds those that "
-        "its last run has left open.",
+        f"{PROJECT}: the same command as in the cold audit, without an option for connections: it uses those that "
+        "its last run left open.",
         f"{CLUSH}: the same command as in the cold audit, `-f {FANOUT}`, with `ControlMaster auto` and "
         "`ControlPersist 60` in the ssh settings.",
         "Warm: no run makes a new ssh connection, as the logs of sshd confirm.",

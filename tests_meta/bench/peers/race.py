@@ -194,22 +194,22 @@ BENCHMARK: Final = Benchmark(
     paced=True,
     aims=(_faster(PYINFRA, 15), _faster(MITOGEN, 50), _faster(BUNDLEWRAP, 200), _faster(ANSIBLE, 200)),
     notes=(
-        "Everybody compares type, owner, group and mode of every entry and the content of every file (clush only "
-        "fetches them). Slow ones do it on fewer nodes, some for fewer entries, evenly chosen; what is compared is the "
-        "time for one entry of one node. Their start-up is spread over less work then, which counts against them by a "
-        f"second or two of the wall time; {FEW}, shows this project with as few nodes.",
-        "Before the first round one file has a wrong content (of the same size), one a wrong mode, one a wrong owner "
-        "and one a wrong group; each but clush has to report these four, and nothing else, to take part. In each round "
-        "each has to have checked all of its entries, without a finding, and to have logged in anew. "
-        f"{PROJECT} runs before each of the others, so that it meets the same moments of the machine as they do.",
-        f"{PYINFRA.name}: `pyinfra --dry`, an operation for each entry, all nodes in parallel as is its default.",
+        "All tools compare type, owner, group and mode of every entry and the content of every file (clush only "
+        "fetches them). Slow tools do it on fewer nodes, some for fewer entries, evenly chosen; the table compares "
+        "the time for one entry of one node. Their start is then a larger share of the time, which costs them a "
+        f"second or two of the wall time. {FEW}, shows this project with as few nodes.",
+        "Before the first round, one file has a wrong content (of the same size), one a wrong mode, one a wrong "
+        "owner and one a wrong group. Only a tool that reports exactly these four takes part (clush excepted). In "
+        f"each round, each tool must check all of its entries, find no drift, and log in anew. {PROJECT} runs before "
+        "each of the others, so that the load of the machine is the same for both.",
+        f"{PYINFRA.name}: `pyinfra --dry`, an operation for each entry, all nodes in parallel (its default).",
         f"{MITOGEN.name}, {ANSIBLE.name}: `ansible-playbook --check --diff`, two tasks that loop over the entries "
         f"(`file`, `copy`), no facts gathered, {FANOUT} forks, pipelining, one ssh connection per node; strategy "
         "`mitogen_linear` or `linear`.",
         f"{BUNDLEWRAP.name}: `bw verify -p {FANOUT} -P 64`, with `ControlMaster auto` in the ssh settings.",
-        f"{SHARED.name}: a test for each path, which asks for type, owner, group, mode and md5sum; `-n "
+        f"{SHARED.name}: a test for each path, which reads type, owner, group, mode and md5sum; `-n "
         f"{testinfra.WORKERS}`; with `ControlMaster auto` in the ssh settings. {UNSHARED.name}: the same "
-        "without: a login for each question.",
+        "without it: a login for each attribute.",
         f"Versions: {environment.versions(sorted({name for peer in PEERS for name in peer.packages}))}.",
     ),
     requirements=missing_requirements,

@@ -19,6 +19,7 @@ from pytest_synctool.report.metrics import metrics
 from pytest_synctool.repository import attributes, waivers
 
 from tests_meta import share
+from tests_meta.bench.__main__ import BENCHMARKS
 from tests_meta.unit.project.test_imports import ROOMS
 from tests_meta.unit.runs import run
 
@@ -188,3 +189,10 @@ def test_every_metric_is_documented() -> None:
 def test_every_room_is_described() -> None:
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
     assert [room for room in ROOMS if f"`{room}/`" not in text and f"`{room}.py`" not in text] == []
+
+
+def test_the_benchmarks_have_the_words_of_their_program() -> None:
+    """The figures are those of the last `make bench`; the sentences beside them may be newer."""
+    text = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
+    notes = [note for benchmark in BENCHMARKS for note in benchmark.notes if not note.startswith("Versions: ")]
+    assert [note for note in notes if f"- {note}\n" not in text] == []
