@@ -27,7 +27,7 @@ help:
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c '$(NEW_ENOUGH)' || \
-	    { echo "Python 3.11 or newer is needed: install it, or name one with: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
+	    { echo "Python 3.11 or newer is needed: install it (README.md names the packages), or name one with: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
 	@sh .ci/system-packages venv $(PYTHON)
 	@echo "making the environment in $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
