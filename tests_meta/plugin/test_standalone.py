@@ -104,7 +104,7 @@ def test_nodename(three: Site, arguments: Sequence[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--nodename=node1", "--hosts=node1"), "--nodename says which node this machine is: it goes alone or with"),
+        (("--nodename=node1", "--hosts=node1"), "--nodename names the node that this machine is: use it alone or with"),
         (("--nodename=node1", "--hosts=batch"), "--hosts=localhost, not with --hosts=batch"),
         (("--nodename=nod1",), "--nodename: no such node 'nod1' (did you mean 'node1'?)"),
         (

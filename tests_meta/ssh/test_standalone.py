@@ -131,7 +131,7 @@ def test_the_command(alone: Inside) -> None:
     status, lines = alone.synctool("--nodename=node2", "-n", "node1")
     assert status == 2
     assert lines == [
-        "--nodename says which node this machine is: it goes alone or with -n=localhost, not with -n=node1"
+        "--nodename names the node that this machine is: use it alone or with -n=localhost, not with -n=node1"
     ]
 
 
