@@ -1,3 +1,3 @@
-"""Loads the plugin for a plain `pytest` in a checkout; an installed pytest-synctool loads itself."""
+"""The plugin for a plain `pytest` in a checkout. An installed pytest-synctool needs no such file."""
 
 pytest_plugins = ["pytest_synctool.plugin"]

@@ -1,4 +1,4 @@
-"""The commands of `always_run`: run by every --fix on every node."""
+"""The commands of `always_run`, which every --fix runs on every node."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from pytest_synctool.repository.entry import Entry
 
 @pytest.mark.always
 def check_always(entry: Entry, actual: FileState | Absent) -> list[Change]:
-    """A command is run, and its exit status tells; there is nothing to compare, so this is never called."""
-    raise AssertionError(f"{entry.source.shown} was to be compared with {actual}")
+    """Raise AssertionError: the exit status of the command decides, so the suite never calls this check."""
+    raise AssertionError(f"{entry.source.shown} must not be compared with {actual}")

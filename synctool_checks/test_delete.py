@@ -1,4 +1,4 @@
-"""No entry of delete/ is on the node."""
+"""Entries of delete/ must not exist on the node."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from pytest_synctool.repository.entry import Entry
 
 @pytest.mark.delete
 def check_delete(entry: Entry, actual: FileState | Absent) -> list[Change]:
-    """Nothing is there under this name."""
-    del entry  # only the name matters, never the content
+    """Check that the path does not exist."""
+    del entry  # only its path matters, never its content
     return compare_absent(actual)

@@ -1,4 +1,4 @@
-"""Every entry of overlay/ is on the node as the masterdir has it."""
+"""Entries of overlay/ must be on the node in their expected state."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from pytest_synctool.repository.entry import Entry
 
 @pytest.mark.overlay
 def check_overlay(entry: Entry, actual: FileState | Absent) -> list[Change]:
-    """Type, content, link target, owner, group and mode are the expected ones."""
+    """Compare type, content, link target, owner, group and mode with the expected state."""
     return compare(entry.expected, actual)

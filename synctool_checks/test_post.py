@@ -1,4 +1,4 @@
-"""No .post script or on_update command is owed from a repair that was interrupted, or in which it failed."""
+"""The .post scripts and on_update commands. None may be owed after an interrupted repair or a failed command."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from pytest_synctool.repository.entry import Entry
 
 @pytest.mark.post
 def check_post(entry: Entry, actual: FileState | Absent) -> list[Change]:
-    """Everything that had to run after a change has run."""
+    """Check that the command is not owed."""
     del entry
     return compare_owed(actual)

@@ -1,4 +1,4 @@
-"""The executables in tasks/, with --tasks: run by --fix, skipped by a dry run."""
+"""The executables in tasks/, for runs with --tasks. --fix runs them, a dry run skips them."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from pytest_synctool.repository.entry import Entry
 
 @pytest.mark.task
 def check_tasks(entry: Entry, actual: FileState | Absent) -> list[Change]:
-    """A task is run, and its exit status tells; there is nothing to compare, so this is never called."""
-    raise AssertionError(f"{entry.source.shown} was to be compared with {actual}")
+    """Raise AssertionError: the exit status of the task decides, so the suite never calls this check."""
+    raise AssertionError(f"{entry.source.shown} must not be compared with {actual}")

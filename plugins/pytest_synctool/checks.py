@@ -1,9 +1,11 @@
-"""What a check function needs: import from here in a suite of your own.
+"""The public API for check functions in a suite of your own.
 
-A check is a plain function `check_NAME(entry, actual) -> list[Change]` in a test file. It gets one test for every
-(node, overlay entry), or (node, delete entry) if it is marked `@pytest.mark.delete`; `actual` is the state found on
-the node, or ABSENT. An empty list is a pass. One marked `@pytest.mark.post` gets a test for every (node, command to run
-after a change), and `actual` is the note on the node that it is owed.
+A check is a plain function `check_NAME(entry, actual) -> list[Change]` in a test file. It gets one test for every node
+and overlay entry, or for every node and delete entry if it has the mark `@pytest.mark.delete`. `actual` is the state on
+the node, or ABSENT. The test passes if the list is empty.
+
+A check with the mark `@pytest.mark.post` gets one test for every node and command that runs after a change. `actual` is
+then the state of the note on the node that the command is owed, or ABSENT.
 """
 
 from __future__ import annotations

@@ -1,35 +1,35 @@
-"""What can go wrong, told apart. Every error a user can cause carries a message that says what to do."""
+"""The exceptions of the package. An error that a user can cause has a message with the remedy."""
 
 from __future__ import annotations
 
 
 class SynctoolError(Exception):
-    """Root of all errors that this project raises on purpose."""
+    """Base class of all errors that this project raises on purpose."""
 
 
 class ConfigError(SynctoolError):
-    """The configuration cannot be used. The message holds one `file:line: problem` per line."""
+    """The configuration cannot be used. The message has one `file:line: problem` per line."""
 
 
 class RepositoryError(SynctoolError):
-    """The masterdir cannot be used as it stands."""
+    """The masterdir cannot be used in its current state."""
 
 
 class SelectionError(SynctoolError):
-    """A node selection names something that is not there, or matches nothing."""
+    """A selection names an unknown node or group, or matches no node."""
 
 
 class LockError(SynctoolError):
-    """Another run is at work on the same thing."""
+    """Another run holds a lock that this run needs."""
 
 
 class TransportError(SynctoolError):
-    """A node could not be reached, or did not answer in time: nothing is known about its files."""
+    """A node is unreachable or did not answer in time, so the state of its files is unknown."""
 
 
 class RemoteError(SynctoolError):
-    """A node answered, but not in a way that tells the state of its files."""
+    """A node answered, but the answer does not have the state of its files."""
 
 
 class HistoryError(SynctoolError):
-    """The history of runs cannot be read, or what is asked of it is not there."""
+    """The history of runs cannot be read, or lacks the requested run or entry."""

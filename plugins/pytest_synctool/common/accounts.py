@@ -10,7 +10,7 @@ from functools import lru_cache
 
 @lru_cache(maxsize=1024)
 def owner_name(uid: int) -> str | None:
-    """The name of a user id, or None where it has none."""
+    """Return the name of a user id, or None if it has no name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -19,7 +19,7 @@ def owner_name(uid: int) -> str | None:
 
 @lru_cache(maxsize=1024)
 def group_name(gid: int) -> str | None:
-    """The name of a group id, or None where it has none."""
+    """Return the name of a group id, or None if it has no name."""
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:
@@ -28,16 +28,16 @@ def group_name(gid: int) -> str | None:
 
 @lru_cache(maxsize=1024)
 def user_id(name: str) -> int | None:
-    """The number of a user, or None where the name is unknown."""
+    """Return the id of a user, or None if the name is unknown."""
     try:
         return pwd.getpwnam(name).pw_uid
-    except (KeyError, ValueError):  # ValueError for what no name can hold
+    except (KeyError, ValueError):  # ValueError for a name with a null byte
         return None
 
 
 @lru_cache(maxsize=1024)
 def group_id(name: str) -> int | None:
-    """The number of a group, or None where the name is unknown."""
+    """Return the id of a group, or None if the name is unknown."""
     try:
         return grp.getgrnam(name).gr_gid
     except (KeyError, ValueError):
@@ -45,5 +45,5 @@ def group_id(name: str) -> int | None:
 
 
 def user_name() -> str:
-    """The name of the user that this process acts as, or the number where it has none."""
+    """Return the name of the user that this process acts as, or the id if it has no name."""
     return owner_name(os.geteuid()) or str(os.geteuid())

@@ -1,11 +1,11 @@
-"""POSIX shell text: quoting, and the two ways a script travels to a node."""
+"""POSIX shell text: quoting, and the two forms in which a script is sent to a node."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-# The last member of a tar stream: one that broke off between two files looks like a complete one to tar.
+# The last member of every tar stream. Without it tar would accept a stream that ends between two files.
 COMPLETE: Final = ".synctool-complete"
 
 _SAFE = re.compile(rb"[A-Za-z0-9@%+=:,./_-]+")
@@ -13,28 +13,28 @@ _ASCII = re.compile(rb"[\t\n\x20-\x7e]*")
 
 
 def quote(word: bytes) -> bytes:
-    """One word of shell text that stands for exactly these bytes."""
+    """Return shell text for one word of exactly these bytes."""
     if _SAFE.fullmatch(word):
         return word
     return b"'" + word.replace(b"'", b"'\\''") + b"'"
 
 
 def words(*arguments: bytes) -> bytes:
-    """A command line of quoted words."""
+    """Return a command line of quoted words."""
     return b" ".join(quote(argument) for argument in arguments)
 
 
 def whole(script: bytes) -> bytes:
-    """A script that a shell runs whole or not at all.
+    """Return a script that a shell runs completely or not at all.
 
-    The shell has to read up to the closing brace before it runs the first command, so a connection that breaks
-    while the script travels cannot leave it with half a command.
+    The shell must read the closing brace before it runs the first command. So it runs nothing if the connection breaks
+    while it receives the script.
     """
     return b"{\n" + script + b"\nexit\n}\n"
 
 
 def ascii_command(script: bytes) -> str:
-    """The script as one ASCII command line, for connections that have no standard input."""
+    """Return the script as one ASCII command line, for connections without standard input."""
     if _ASCII.fullmatch(script):
         return script.decode("ascii")
     escaped = b"".join(

@@ -1,4 +1,4 @@
-"""Text files that people write, read whole."""
+"""Reading of text files that people write."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pytest_synctool.errors import ConfigError
 
 
 def read(path: Path) -> str:
-    """The text of a file in UTF-8, without a byte order mark. Raises ConfigError with the reason if there is none."""
+    """Return the text of a UTF-8 file, without a byte order mark. Raises ConfigError if it cannot be read."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:  # a name that no file can have
+    except ValueError as error:  # an impossible file name
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:
         return content.decode("utf-8-sig")

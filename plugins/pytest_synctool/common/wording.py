@@ -1,4 +1,4 @@
-"""Words for people: the nearest known one to one that is not known, the ways to say yes and no, and plurals."""
+"""Texts for people: hints at the nearest known word, spellings of yes and no, plurals, printable names."""
 
 from __future__ import annotations
 
@@ -10,51 +10,49 @@ TRUTHS: Final = {
     **dict.fromkeys(("yes", "on", "true", "1"), True),
     **dict.fromkeys(("no", "off", "false", "0"), False),
 }
-
-
-_MOST_HINTS: Final = 50  # one takes some milliseconds among thousands of names, and nobody reads more
+_MOST_HINTS: Final = 50  # a hint takes some milliseconds among thousands of names, and nobody reads more
 
 
 class Hints:
-    """nearest() for a file or tree that may be full of the same and other mistakes; after many it says nothing."""
+    """nearest() with a memory, for a file or tree with many mistakes. After 50 different words it gives no hints."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, str], str] = {}
+        self._hints: dict[tuple[str, str], str] = {}
 
     def nearest(self, kind: str, word: str, known: Iterable[str]) -> str:
-        """` (did you mean 'batch'?)`, or nothing; `kind` is of what there are known ones."""
+        """Return ` (did you mean 'batch'?)`, or an empty text. `kind` is that of the known words, such as "group"."""
         key = (kind, word)
-        if key not in self._found:
-            self._found[key] = nearest(word, known) if len(self._found) < _MOST_HINTS else ""
-        return self._found[key]
+        if key not in self._hints:
+            self._hints[key] = nearest(word, known) if len(self._hints) < _MOST_HINTS else ""
+        return self._hints[key]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """` (did you mean 'batch'?)`, or nothing where nothing is near."""
+    """Return ` (did you mean 'batch'?)`, or an empty text if no known word is near."""
     close = difflib.get_close_matches(word, list(known), 1)
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
 def nodes_in_words(number: int) -> str:
-    """`1 node`, `2 nodes`."""
+    """Return `1 node` or `2 nodes`."""
     return f"{number} node{'' if number == 1 else 's'}"
 
 
 def in_brackets(nodes: Sequence[str]) -> str:
-    """` (3 nodes)`, to go behind a text about them; nothing for one."""
+    """Return ` (3 nodes)`, to follow a text about the nodes, or an empty text for one node."""
     return f" ({nodes_in_words(len(nodes))})" if len(nodes) > 1 else ""
 
 
 def printable(name: bytes) -> str:
-    """A file name as text that any terminal, log or XML file can hold.
+    """Return a file name as text for any terminal, log or XML file.
 
-    UTF-8 is shown as it is; control characters and bytes that are not UTF-8 as `\\xNN`.
+    UTF-8 stays as it is. Control characters and bytes that are not UTF-8 become `\\xNN`.
     """
     return printable_text(name.decode("utf-8", "backslashreplace"))
 
 
 def printable_text(text: str) -> str:
-    """Text with control characters and lone surrogates as `\\xNN` and `\\uNNNN`."""
+    """Return text with control characters and lone surrogates as `\\xNN` and `\\uNNNN`."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -1,6 +1,6 @@
-"""YAML files whose mistakes can be told with their lines: a tree of texts, lists and tables.
+"""A parser of YAML files that keeps line numbers, and a writer of YAML.
 
-Every scalar is its text as written: `0644`, `on` and `1e3` are what they look like, quoted or not.
+The value of a scalar is its text as written: `0644`, `on` and `1e3` stay texts, quoted or not.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _PLAIN_NULL: Final = ("", "~", "null", "Null", "NULL")
 
 
 def parse(text: str) -> Value:
-    """The tree of a document; an empty document is an empty Table. Raises NotYamlError.
+    """Parse a document. An empty document is an empty Table. Raises NotYamlError.
 
-    Anchors and aliases are followed; merge keys, tags and several documents in one file are not supported.
+    Anchors and aliases are supported, but not merge keys, tags and several documents in one file.
     """
     try:
         return _Tree().build(yaml.parse(text, Loader=_LOADER))
@@ -32,7 +32,7 @@ def parse(text: str) -> Value:
         raise NotYamlError(_line_of(error, text), f"not YAML: {str(error).splitlines()[0]}") from error
 
 
-# The parser in C is much faster, and not everywhere.
+# The parser in C is much faster but not always installed.
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -42,9 +42,9 @@ def _line_of(error: yaml.YAMLError, text: str) -> int:
 
 
 def dump(data: object, *, block: bool = True) -> str:
-    """The text of a document of plain lists, tables, words, numbers and truths; a word stays on its line.
+    """Return plain lists, tables, words, numbers and truths as YAML. No word is split over lines.
 
-    With `block` every item has a line of its own; without, innermost lists and tables are on one.
+    With `block` every item has its own line. Without it, each innermost list and table is on one line.
     """
     style = False if block else None
     width = 1 << 30 if block else 120
@@ -55,7 +55,7 @@ def dump(data: object, *, block: bool = True) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes words with odd characters; PyYAML alone would write some line separators so that they are lost."""
+    """A dumper that quotes words with odd characters, because PyYAML loses some line separators."""
 
     def represent_str(self, data: str) -> yaml.ScalarNode:
         return self.represent_scalar("tag:yaml.org,2002:str", data, style=None if data.isprintable() else '"')
@@ -65,7 +65,7 @@ _Dumper.add_representer(str, _Dumper.represent_str)
 
 
 class _Open:
-    """A list or table that has not come to its end."""
+    """A list or table whose end has not been read."""
 
     def __init__(self, line: int, anchor: str | None, is_table: bool) -> None:
         self.line = line
@@ -74,6 +74,7 @@ class _Open:
         self.values: list[Value] = []
 
     def close(self) -> Value:
+        """Return the complete list or table."""
         if not self.is_table:
             return Items(self.line, tuple(self.values))
         rows: list[tuple[Text, Value]] = []
@@ -85,7 +86,7 @@ class _Open:
 
 
 class _Tree:
-    """Builds the tree from the parser's events; no recursion, so that no file is too deep to be refused."""
+    """Builds the tree from the parser's events, without recursion, so a deeply nested file cannot exhaust the stack."""
 
     def __init__(self) -> None:
         self.open: list[_Open] = []
@@ -93,6 +94,7 @@ class _Tree:
         self.root: Value | None = None
 
     def build(self, events: Iterator[yaml.Event]) -> Value:
+        """Return the tree of the events of one document."""
         for event in events:
             line = event.start_mark.line + 1 if event.start_mark else 1
             if isinstance(event, yaml.DocumentStartEvent) and self.root is not None:
@@ -100,26 +102,26 @@ class _Tree:
             if isinstance(event, yaml.NodeEvent):
                 self._node(event, line)
             elif isinstance(event, yaml.CollectionEndEvent):
-                done = self.open.pop()
-                self._add(done.close(), done.anchor)
+                complete = self.open.pop()
+                self._add(complete.close(), complete.anchor)
         empty = self.root is None or (isinstance(self.root, Text) and not self.root.text)
         return Table(1, ()) if empty or self.root is None else self.root
 
     def _node(self, event: yaml.NodeEvent, line: int) -> None:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
-                raise NotYamlError(line, f"'*{event.anchor}' stands for nothing, or for what it is in")
+                raise NotYamlError(line, f"'*{event.anchor}' refers to no anchor, or to a value that contains it")
             self._add(self.anchors[event.anchor], None)
             return
         tag = getattr(event, "tag", None)
         if tag not in (None, "!") and str(tag).removeprefix("tag:yaml.org,2002:") not in _TAGS:
-            raise NotYamlError(line, f"the tag '{tag}' means nothing here")
+            raise NotYamlError(line, f"the tag '{tag}' is not supported")
         if isinstance(event, yaml.ScalarEvent):
             null = event.style in (None, "") and event.value in _PLAIN_NULL
             self._add(Text(line, "" if null else event.value), event.anchor)
             return
         if len(self.open) == _DEEPEST:
-            raise NotYamlError(line, f"more than {_DEEPEST} lists and tables in each other")
+            raise NotYamlError(line, f"lists and tables are nested more than {_DEEPEST} deep")
         self.open.append(_Open(line, event.anchor, isinstance(event, yaml.MappingStartEvent)))
 
     def _add(self, value: Value, anchor: str | None) -> None:

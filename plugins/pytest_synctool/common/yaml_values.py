@@ -1,4 +1,7 @@
-"""What a YAML file says: texts, lists and tables with their lines. The parser is apart, as it takes a while to load."""
+"""The values of a YAML file: texts, lists and tables with line numbers.
+
+The parser is a separate module because it is slow to load.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A scalar. `null` without quotes is an empty one."""
+    """A scalar. `null` without quotes is an empty text."""
 
     line: int
     text: str
@@ -23,7 +26,7 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A mapping, in the order of the file; a key may stand there twice."""
+    """A mapping, in the order of the file. Keys can repeat."""
 
     line: int
     rows: tuple[tuple[Text, Value], ...]
@@ -33,7 +36,7 @@ Value = Text | Items | Table
 
 
 class NotYamlError(Exception):
-    """The text is not YAML, or YAML that says nothing here; `line` is where."""
+    """A text is not YAML, or uses an unsupported feature of YAML, on a line."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)
@@ -41,7 +44,7 @@ class NotYamlError(Exception):
 
 
 def quoted(text: str) -> str:
-    """A word in double quotes; YAML takes far too long for thousands of names on every node."""
+    """Return a word in double quotes. PyYAML would be too slow for thousands of names on every node."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     if not escaped.isprintable():
         escaped = "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped)

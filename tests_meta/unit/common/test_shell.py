@@ -1,4 +1,4 @@
-"""Shell text: quoting, and scripts that run whole or not at all, in real shells."""
+"""Shell text in real shells: quoting, and scripts that run completely or not at all."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _tricky = st.lists(st.sampled_from([b"'", b'"', b"\\", b"$", b"\n", b"!", b"\x01
 )
 
 
-@given(given_words=st.lists(_words | _tricky, min_size=1, max_size=40))
+@given(arguments=st.lists(_words | _tricky, min_size=1, max_size=40))
 @settings(max_examples=40)
-def test_a_quoted_word_is_the_same_word_in_the_shell(shell: Shell, given_words: list[bytes]) -> None:
-    script = b'show() { for w in "$@"; do printf \'%s\\0\' "$w"; done; }\n' + words(b"show", *given_words)
+def test_a_quoted_word_is_the_same_word_in_the_shell(shell: Shell, arguments: list[bytes]) -> None:
+    script = b'show() { for w in "$@"; do printf \'%s\\0\' "$w"; done; }\n' + words(b"show", *arguments)
     answer = shell.run(script)
     assert answer.stderr == b""
-    assert answer.stdout == b"".join(word + b"\0" for word in given_words)
+    assert answer.stdout == b"".join(word + b"\0" for word in arguments)
 
 
 @pytest.mark.parametrize(
@@ -51,24 +51,24 @@ def test_quote(word: bytes, quoted: bytes) -> None:
     assert quote(word) == quoted
 
 
-@given(given_words=st.lists(_words | _tricky, min_size=1, max_size=40))
+@given(arguments=st.lists(_words | _tricky, min_size=1, max_size=40))
 @settings(max_examples=40)
-def test_an_ascii_command_runs_the_same_script(shell: Shell, given_words: list[bytes]) -> None:
-    command = ascii_command(words(b"printf", b"%s|", *given_words) + b"\nexit 7")
+def test_an_ascii_command_runs_the_same_script(shell: Shell, arguments: list[bytes]) -> None:
+    command = ascii_command(words(b"printf", b"%s|", *arguments) + b"\nexit 7")
     assert command.isascii()
     argv = [*shell.argv, "-c", command]
     answer = subprocess.run(argv, capture_output=True, env=dict(shell.env), timeout=30, check=False)
     assert (answer.returncode, answer.stderr) == (7, b"")
-    assert answer.stdout == b"".join(word + b"|" for word in given_words)
+    assert answer.stdout == b"".join(word + b"|" for word in arguments)
 
 
-def test_whole_runs_the_script_and_hands_on_its_status(shell: Shell) -> None:
+def test_whole_runs_the_script_and_returns_its_status(shell: Shell) -> None:
     answer = shell.run(whole(b"echo one\necho two\n(exit 3)"))
     assert (answer.stdout, answer.returncode) == (b"one\ntwo\n", 3)
     assert shell.run(whole(b"echo one; exit 4\necho two")).returncode == 4
 
 
-def test_what_comes_after_the_script_is_not_run(shell: Shell) -> None:
+def test_text_after_the_script_does_not_run(shell: Shell) -> None:
     assert shell.run(whole(b"cat >/dev/null; echo one") + b"echo two\n").stdout == b"one\n"
 
 
@@ -78,7 +78,7 @@ def _probing(mark: bytes) -> bytes:
 
 
 def _fixing(mark: bytes) -> bytes:
-    """A plan whose first action, and every one after it, leaves a mark."""
+    """Return a script for a plan in which every action leaves a mark."""
     destination = mark + b"/it's \xff"
     todo = plan.plan([(entry(destination, state()), state(size=9))], {}, b"/nowhere")
     return script.script(todo, script.Context(b"/nowhere")).replace(b"umask 077", b"umask 077; echo x >" + quote(mark))
@@ -86,7 +86,7 @@ def _fixing(mark: bytes) -> bytes:
 
 @pytest.mark.parametrize("make", [_probing, _fixing], ids=["probe", "plan"])
 def test_a_truncated_script_runs_nothing(shell: Shell, tmp_path: Path, make: Callable[[bytes], bytes]) -> None:
-    """A connection that breaks on the way must not leave a node with half a command."""
+    """A broken connection must not make a node run half a command."""
     mark = tmp_path / "mark"
     script = whole(make(os.fsencode(mark)))
     around = [n for n, byte in enumerate(script) if byte in b"\n}'\"" and script[n + 1 : n + 2] != b""]
@@ -103,7 +103,7 @@ def test_a_truncated_script_runs_nothing(shell: Shell, tmp_path: Path, make: Cal
 def test_a_script_truncated_anywhere_runs_nothing(shell: Shell, data: st.DataObject, names: list[bytes]) -> None:
     body = b"echo ran\n" + b"\n".join(b"act() { echo %s; }\nact" % quote(name) for name in names)
     script = whole(body)
-    cut = data.draw(st.integers(0, len(script) - 2))  # without its last newline it is still whole
+    cut = data.draw(st.integers(0, len(script) - 2))  # the script is still complete without its last newline
     assert shell.run(script[:cut]).stdout == b""
 
 
@@ -123,7 +123,7 @@ _hostile = st.lists(_pieces, min_size=1, max_size=8).map(b"".join)
 @given(names=st.lists(_hostile, min_size=6, max_size=6, unique=True), kind=st.sampled_from(list(Kind)[:3]))
 @settings(max_examples=60)
 def test_hostile_names_are_only_words(shell: Shell, names: list[bytes], kind: Kind) -> None:
-    """Of files, targets, triggers, owners, nodes and the masterdir: they run nothing, and each step tells of itself."""
+    """Names of files, targets, triggers, owners, nodes and the masterdir run nothing, and every action has a result."""
     name, other, target, account, node, text = names
     one = entry(b"/nowhere/" + name, state(kind, target=target, owner=os.fsdecode(account)), trigger=other)
     gone = entry(b"/nowhere/" + other + b"/x", tree=Tree.DELETE)
@@ -144,11 +144,11 @@ def test_hostile_names_are_only_words(shell: Shell, names: list[bytes], kind: Ki
             log=b"/nowhere/" + text,
             state=os.fsencode(top) + b"/state",
         )
-        told = [os.fsdecode(name)] * (len(todo.actions) + len(todo.triggers))
+        log_lines = [os.fsdecode(name)] * (len(todo.actions) + len(todo.triggers))
         for each in (
             probe.script([probe.Request(b"/" + name, 3), probe.Request(b"/" + other)]),
             script.tidy(context) + script.recall(context),
-            script.script(todo, context, told),
+            script.script(todo, context, log_lines),
         ):
             answer = shell.run(whole(each), cwd=top)
             assert answer.returncode == 0, answer
@@ -160,7 +160,7 @@ def test_hostile_names_are_only_words(shell: Shell, names: list[bytes], kind: Ki
 
 
 def test_names_and_targets_cannot_run_anything(shell: Shell, tmp_path: Path) -> None:
-    """What comes from the masterdir is words, whatever it looks like."""
+    """Every name from the masterdir is a single word of the script."""
     mark = tmp_path / "mark"
     evil = b"'; touch %s; '$(touch %s)`touch %s`\"$(touch %s)" % ((os.fsencode(mark),) * 4)
     link = entry(b"/nowhere/" + evil, state(Kind.LINK, target=evil, owner=os.fsdecode(evil)), trigger=evil)

@@ -227,10 +227,10 @@ HEAD = "masterdir: master\nnodes: {node1: [batch]}\n"
         ("on_update:\n- a", "4: 'on_update': expected a table, not a text"),
         ("<<: {num_proc: 2}", "3: unknown keyword '<<' in the file"),
         ("a: 1\n---\nb: 2", "4: a second document: expected one"),
-        ("x: *nothing", "3: '*nothing' stands for nothing, or for what it is in"),
+        ("x: *nothing", "3: '*nothing' refers to no anchor, or to a value that contains it"),
         ("? [a]\n: b", "3: a key must be a plain word"),
-        ("num_proc: !!python/name:x 1", "3: the tag 'tag:yaml.org,2002:python/name:x' means nothing here"),
-        ("ignore: " + "[" * 60 + "]" * 60, "3: more than 50 lists and tables in each other"),
+        ("num_proc: !!python/name:x 1", "3: the tag 'tag:yaml.org,2002:python/name:x' is not supported"),
+        ("ignore: " + "[" * 60 + "]" * 60, "3: lists and tables are nested more than 50 deep"),
     ],
 )  # fmt: skip
 def test_problems(place: Path, text: str, message: str) -> None:
