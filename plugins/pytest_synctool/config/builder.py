@@ -94,7 +94,7 @@ class Builder:
         if handler is not None:
             handler(self, place, statement.arguments)
         elif statement.keyword in self.values:
-            first = _reference(self.values[statement.keyword].place, place)
+            first = self.values[statement.keyword].place.seen_from(place)
             self.problem(place, f"'{statement.keyword}' is set twice, first {first}")
         else:
             self.values[statement.keyword] = _Setting(place, statement.arguments[0])
@@ -108,7 +108,7 @@ class Builder:
             if name in IMPLICIT_GROUPS:
                 self.problem(place, f"node '{name}' is named like a built-in group")
             elif name in self.nodes:
-                first = _reference(self.nodes[name].place, place)
+                first = self.nodes[name].place.seen_from(place)
                 self.problem(place, f"node '{name}' is defined twice, first {first}")
             else:
                 own = {each.key: each.values[number] for each in specifiers if each.values}
@@ -142,7 +142,7 @@ class Builder:
         if not self._is_name(place, "group", name):
             return
         if name in self.compounds:
-            first = _reference(self.compounds[name].place, place)
+            first = self.compounds[name].place.seen_from(place)
             self.problem(place, f"group '{name}' is defined twice, first {first}")
         elif name in IMPLICIT_GROUPS:
             self.problem(place, f"group '{name}' is built in and cannot be defined")
@@ -171,7 +171,7 @@ class Builder:
         if not path.startswith("/") or os.path.normpath(path) != path:
             self.problem(place, f"'on_update' expects an absolute path, not '{path}'")
         elif (earlier := next((rule for rule in self.on_update if rule.path == os.fsencode(path)), None)) is not None:
-            first = _reference(earlier.place, place)
+            first = earlier.place.seen_from(place)
             self.problem(place, f"'on_update {path}' appears twice, first {first}: join the commands with ';'")
         else:
             self.on_update.append(OnUpdate(os.fsencode(path), command, place))
@@ -230,11 +230,14 @@ class Builder:
             group_places=places,
         )
         config = self._with_default_nodeset(config)
+        self._raise_problems()
+        return config
+
+    def _raise_problems(self) -> None:
         if self.problems:
             files = {**self._files, self.path: -1}
             problems = sorted(dict.fromkeys(self.problems), key=lambda p: (files[p.place.path], p.place.line))
             raise ConfigError("\n".join(f"{problem.place}: {problem.message}" for problem in problems))
-        return config
 
     def _masterdir(self) -> Path:
         if "masterdir" not in self.values:
@@ -326,7 +329,7 @@ class Builder:
     def _check_not_nodes(self, place: Place, groups: Sequence[str]) -> None:
         for group in groups:
             if group in self.nodes:
-                line = _reference(self.nodes[group].place, place)
+                line = self.nodes[group].place.seen_from(place)
                 self.problem(place, f"group '{group}' is named like the node {line}")
 
     def _with_default_nodeset(self, config: Config) -> Config:
@@ -381,11 +384,6 @@ class Builder:
         except ValueError as error:
             self.problem(setting.place, f"'{keyword}' is not a command line: {error}")
             return default
-
-
-def _reference(earlier: Place, current: Place) -> str:
-    """Return a reference to an earlier line, without the file name if that is the current file."""
-    return f"on line {earlier.line}" if earlier.path == current.path else f"in {earlier}"
 
 
 def _members(nodes: Mapping[str, Node], groups: Mapping[str, Place]) -> dict[str, tuple[str, ...]]:

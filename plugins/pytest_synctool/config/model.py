@@ -25,6 +25,10 @@ class Place:
     def __str__(self) -> str:
         return f"{self.path}:{self.line}" if self.line else str(self.path)
 
+    def seen_from(self, other: Place) -> str:
+        """Return `on line 7`, or `in FILE:7` if the other place is in another file."""
+        return f"on line {self.line}" if self.path == other.path else f"in {self}"
+
 
 @dataclass(frozen=True, slots=True)
 class OnUpdate:
