@@ -52,9 +52,9 @@ def _request(entry: Entry, *, everything: bool) -> fetch.FetchRequest:
     """
     expected = entry.expected
     if expected.kind is not Kind.FILE:
-        return fetch.FetchRequest(entry.looked_at, content=False)
+        return fetch.FetchRequest(entry.probed_path, content=False)
     wanted = everything or secret(entry, expected, expected) is None
-    return fetch.FetchRequest(entry.looked_at, expected.size, expected.md5, content=wanted, secrets=everything)
+    return fetch.FetchRequest(entry.probed_path, expected.size, expected.md5, content=wanted, secrets=everything)
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class ContentDiffs:
             fetched = copies(transport, wanted, self.deadline)
         except (TransportError, RemoteError) as error:
             return shown | {entry: Shown(reason=str(error)) for entry in wanted}
-        return shown | {entry: self._shown(entry, fetched[entry.looked_at]) for entry in wanted}
+        return shown | {entry: self._shown(entry, fetched[entry.probed_path]) for entry in wanted}
 
     def _shown(self, entry: Entry, copy: fetch.Copy) -> Shown:
         if copy.content is None or copy.complaint:

@@ -108,17 +108,17 @@ class Inspection:
 
     def is_absent(self, entry: Entry) -> bool:
         """Return True if a probe found nothing at the entry's path; False also where no probe looked."""
-        return self.actual.get(entry.looked_at) is ABSENT
+        return self.actual.get(entry.probed_path) is ABSENT
 
     def has_source(self, entry: Entry) -> bool:
         """Return False if the entry's source could not be read when its path was to be probed."""
-        return entry.looked_at not in self._unreadable
+        return entry.probed_path not in self._unreadable
 
     def secret(self, entry: Entry) -> str | None:
         """Return the reason why nothing of an entry's contents may be shown, or None if all may."""
         if entry.tree is not Tree.OVERLAY:
             return None
-        state = self.actual.get(entry.looked_at)
+        state = self.actual.get(entry.probed_path)
         actual = state if isinstance(state, FileState) else ABSENT
         above = [self.overlay[path].expected for path in parents(entry.destination) if path in self.overlay]
         return secret(entry, entry.expected, actual, above)
@@ -126,7 +126,7 @@ class Inspection:
     def _path(self, check: Check) -> bytes:
         """Return the path on the node that a check is about."""
         if check.command is None:
-            return check.entry.looked_at
+            return check.entry.probed_path
         return journal.owed(os.fsencode(self.masterdir), check.entry.destination, check.command.kind)
 
     def _requests(self, checks: Sequence[Check]) -> dict[bytes, probe.Request]:
@@ -167,7 +167,7 @@ class Inspection:
         """Return the outcomes with content differences added."""
         differing: dict[int, tuple[Entry, FileState]] = {}
         for position, (check, outcome) in enumerate(zip(checks, outcomes, strict=True)):
-            actual = self.actual.get(check.entry.looked_at)
+            actual = self.actual.get(check.entry.probed_path)
             if isinstance(actual, FileState) and tells_of_contents(outcome.changes) and not self.secret(check.entry):
                 differing[position] = check.entry, actual
         shown = contents.of(self.transport, dict(differing.values()))

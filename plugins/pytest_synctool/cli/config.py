@@ -219,7 +219,7 @@ def _scan_attributes(config: Config) -> int:
     walk = resolution.walk(
         config.masterdir, config.known_groups, config.ignore, require_extension=config.require_extension
     )
-    _write_utf8(attributes.scan(source for _, source in walk.found.sources()))
+    _write_utf8(attributes.scan(source for _, source in walk.masterdir.sources()))
     sys.stdout.flush()
     command.print_stderr(f"WARNING {warning}" for warning in walk.warnings)
     return command.OK

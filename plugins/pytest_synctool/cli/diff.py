@@ -109,6 +109,6 @@ class _Comparison:
         except RemoteError as error:
             return dict.fromkeys(entries, Verdict(errors=(str(error),)))
         return {
-            path: self.comparer.verdict(entry, copied[entry.looked_at], secrets=self.secrets)
+            path: self.comparer.verdict(entry, copied[entry.probed_path], secrets=self.secrets)
             for path, entry in entries.items()
         }

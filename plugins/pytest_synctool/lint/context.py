@@ -16,9 +16,9 @@ from pytest_synctool.common.wording import printable
 from pytest_synctool.config.model import Config, Place
 from pytest_synctool.repository.attributes import Attributes
 from pytest_synctool.repository.entry import Entry
-from pytest_synctool.repository.masterdir import Candidate, Key
+from pytest_synctool.repository.masterdir import Candidate
 from pytest_synctool.repository.resolution import Repository, by_importance
-from pytest_synctool.repository.source import Source, Tree, parents
+from pytest_synctool.repository.source import Destination, Source, Tree, parents
 
 # Some of the groups of a node, most important first, `all` last.
 Groups = tuple[str, ...]
@@ -103,7 +103,7 @@ class LintContext:
 
     @cached_property
     def _kinds(self) -> list[_NodeKind]:
-        names = self.repository.found
+        names = self.repository.masterdir
         used = {"all", *self.repository.attributes.groups}
         for candidates in (*names.candidates.values(), *names.triggers.values()):
             used.update(*(candidate.named_groups for candidate in candidates))
@@ -146,42 +146,44 @@ class LintContext:
 
     def sources(self, *trees: Tree) -> Iterator[tuple[Candidate, Source]]:
         """Return the sources in some trees of the masterdir."""
-        return ((candidate, source) for candidate, source in self.repository.found.sources() if source.tree in trees)
+        return (
+            (candidate, source) for candidate, source in self.repository.masterdir.sources() if source.tree in trees
+        )
 
     @cached_property
     def _blocking(self) -> dict[bytes, list[Candidate]]:
         """The sources of destinations that are not directories on every node."""
-        candidates_of = self.repository.found.candidates
+        candidates_of = self.repository.masterdir.candidates
         return {
             path: candidates
             for (tree, path), candidates in candidates_of.items()
             if tree is Tree.OVERLAY and not all(map(_is_directory, candidates))
         }
 
-    def _above(self, key: Key) -> list[list[Candidate]]:
+    def _above(self, key: Destination) -> list[list[Candidate]]:
         tree, path = key
         if tree is not Tree.OVERLAY:
             return []
         return [self._blocking[parent] for parent in parents(path) if parent in self._blocking]
 
-    def groups_of(self, *keys: Key) -> frozenset[str]:
+    def groups_of(self, *keys: Destination) -> frozenset[str]:
         """Return the groups that decide which sources and triggers a node uses for some destinations."""
-        names = self.repository.found
+        names = self.repository.masterdir
         groups: set[str] = set()
         for key in keys:
             for candidates in (names.candidates.get(key, ()), names.triggers.get(key, ()), *self._above(key)):
                 groups.update(*(candidate.named_groups for candidate in candidates))
         return frozenset(groups)
 
-    def resolve(self, key: Key, groups: Groups) -> ResolvedDestination:
+    def resolve(self, key: Destination, groups: Groups) -> ResolvedDestination:
         """Resolve a destination for nodes with these groups."""
-        names = self.repository.found
+        names = self.repository.masterdir
         tops = (by_importance(candidates, groups)[:1] for candidates in self._above(key))
         blocker = next((top[0] for top in tops if top and not _is_directory(top[0])), None)
         trigger = next(iter(by_importance(names.triggers.get(key, ()), groups)), None)
         return ResolvedDestination(by_importance(names.candidates.get(key, ()), groups), trigger, blocker)
 
-    def nodes_with_both(self, first: Key, second: Key) -> str | None:
+    def nodes_with_both(self, first: Destination, second: Destination) -> str | None:
         """Return the nodes that use a source for both destinations, as a node set, or None if there are none."""
         groups = self.groups_of(first, second)
         both = [
@@ -237,7 +239,7 @@ class LintContext:
     @cached_property
     def triggers(self) -> list[bytes]:
         """All triggers, as names below the masterdir."""
-        return [c.relative for candidates in self.repository.found.triggers.values() for c in candidates]
+        return [c.relative for candidates in self.repository.masterdir.triggers.values() for c in candidates]
 
     @cached_property
     def programs(self) -> list[bytes]:

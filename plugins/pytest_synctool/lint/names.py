@@ -32,14 +32,14 @@ def special_file(context: LintContext) -> Iterator[Finding]:
 
 
 def _skipped(context: LintContext, rule: str, reasons: Collection[Reason]) -> Iterator[Finding]:
-    for skipped in context.repository.found.left_out:
+    for skipped in context.repository.masterdir.left_out:
         if skipped.reason in reasons:
             yield context.source_finding(rule, skipped.relative, f"{skipped.text}: {_REMEDIES[skipped.reason]}")
 
 
 def empty_group(context: LintContext) -> Iterator[Finding]:
     """Find groups without nodes."""
-    config, masterdir_names = context.config, context.repository.found
+    config, masterdir_names = context.config, context.repository.masterdir
     uses = Counter(
         group
         for candidates in (*masterdir_names.candidates.values(), *masterdir_names.triggers.values())

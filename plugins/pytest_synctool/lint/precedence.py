@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from pytest_synctool.common.wording import printable
 from pytest_synctool.lint.context import Finding, LintContext, some
-from pytest_synctool.repository.masterdir import Candidate, Key
-from pytest_synctool.repository.source import Tree
+from pytest_synctool.repository.masterdir import Candidate
+from pytest_synctool.repository.source import Destination, Tree
 
 
 def shadowed(context: LintContext) -> Iterator[Finding]:
     """Find sources that apply to some node but that no node uses."""
     with_contents = _directories_with_contents(context)
-    for key, candidates in context.repository.found.candidates.items():
+    for key, candidates in context.repository.masterdir.candidates.items():
         applied, used = set(), set()
         blockers: dict[bytes, dict[str, None]] = {}
         winners: dict[bytes, dict[str, None]] = {}
@@ -45,21 +45,21 @@ def shadowed(context: LintContext) -> Iterator[Finding]:
 
 
 def _directories_with_contents(context: LintContext) -> set[bytes]:
-    names = context.repository.found
+    names = context.repository.masterdir
     relatives = [c.relative for each in (names.candidates, names.triggers) for row in each.values() for c in row]
     return {relative[: relative.rindex(b"/")] for relative in relatives}
 
 
 def trigger_without_target(context: LintContext) -> Iterator[Finding]:
     """Find triggers that no change can ever run."""
-    for key, triggers in context.repository.found.triggers.items():
+    for key, triggers in context.repository.masterdir.triggers.items():
         tree, destination = key
         if tree is Tree.TASKS:
             for trigger in triggers:
                 message = "tasks have no triggers: rename it if it is a task, or remove it"
                 yield context.source_finding("trigger-without-target", trigger.relative, message)
             continue
-        if not context.repository.found.candidates.get(key):
+        if not context.repository.masterdir.candidates.get(key):
             reason = f"{tree.value}/ has no source for {printable(destination)}"
             if tree is Tree.DELETE:
                 reason += " (directories in delete/ are not entries)"
@@ -88,10 +88,10 @@ def _is_for_no_node(context: LintContext, candidate: Candidate) -> bool:
 
 def overlay_and_delete(context: LintContext) -> Iterator[Finding]:
     """Find destinations that some node must have and must not have."""
-    candidates_of = context.repository.found.candidates
+    candidates_of = context.repository.masterdir.candidates
     for key, candidates in candidates_of.items():
-        other = (Tree.OVERLAY, key[1])
-        if key[0] is not Tree.DELETE or other not in candidates_of:
+        other = Destination(Tree.OVERLAY, key.path)
+        if key.tree is not Tree.DELETE or other not in candidates_of:
             continue
         if (nodes := context.nodes_with_both(key, other)) is not None:
             source = printable(candidates_of[other][0].relative)
@@ -99,14 +99,15 @@ def overlay_and_delete(context: LintContext) -> Iterator[Finding]:
                 f"in delete/ and in overlay/ ({source}), overlay/ wins on {nodes}: "
                 "remove one of them, or give them groups without common nodes"
             )
-            yield context.source_finding("overlay-and-delete", candidates[0].relative, message, subject=key[1])
+            yield context.source_finding("overlay-and-delete", candidates[0].relative, message, subject=key.path)
 
 
 def on_update_and_post(context: LintContext) -> Iterator[Finding]:
     """Find paths for which both an `on_update` line and a trigger exist."""
-    triggers_of = context.repository.found.triggers
+    triggers_of = context.repository.masterdir.triggers
     for rule in context.config.on_update:
-        triggers = [*triggers_of.get((Tree.OVERLAY, rule.path), ()), *triggers_of.get((Tree.DELETE, rule.path), ())]
+        destinations = (Destination(tree, rule.path) for tree in (Tree.OVERLAY, Tree.DELETE))
+        triggers = [trigger for destination in destinations for trigger in triggers_of.get(destination, ())]
         if shown := [printable(trigger.relative) for trigger in triggers if not _is_for_no_node(context, trigger)]:
             message = (
                 f"'on_update {printable(rule.path)}' is for the same change as {some(shown)}, both would run: "
@@ -117,20 +118,20 @@ def on_update_and_post(context: LintContext) -> Iterator[Finding]:
 
 def case_only_destinations(context: LintContext) -> Iterator[Finding]:
     """Find destinations in one directory of a node whose names differ only in case."""
-    alike: dict[tuple[bytes, str], list[Key]] = {}
-    for key in sorted(context.repository.found.candidates, key=lambda key: key[1]):
+    alike: dict[tuple[bytes, str], list[Destination]] = {}
+    for key in sorted(context.repository.masterdir.candidates, key=lambda key: key.path):
         # delete/ may well remove one spelling where overlay/ has another.
-        if key[0] is Tree.OVERLAY:
-            directory, _, name = key[1].rpartition(b"/")
+        if key.tree is Tree.OVERLAY:
+            directory, _, name = key.path.rpartition(b"/")
             alike.setdefault((directory, name.decode("utf-8", "surrogateescape").casefold()), []).append(key)
     for keys in alike.values():
         for number, key in enumerate(keys):
             for earlier in keys[:number]:
                 if (nodes := context.nodes_with_both(earlier, key)) is not None:
-                    source = context.repository.found.candidates[key][0]
+                    source = context.repository.masterdir.candidates[key][0]
                     message = (
-                        f"{printable(key[1])} differs only in case from {printable(earlier[1])} on {nodes}: "
+                        f"{printable(key.path)} differs only in case from {printable(earlier.path)} on {nodes}: "
                         "rename or remove one of them"
                     )
-                    yield context.source_finding("case-only", source.relative, message, subject=key[1])
+                    yield context.source_finding("case-only", source.relative, message, subject=key.path)
                     break

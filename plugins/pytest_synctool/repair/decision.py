@@ -61,7 +61,7 @@ def decide(inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[O
 def _drifted(inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[Outcome]) -> DriftedEntries:
     drifted: DriftedEntries = {}
     for check, outcome in zip(checks, outcomes, strict=True):
-        actual = inspection.actual.get(check.entry.looked_at) if check.command is None else None
+        actual = inspection.actual.get(check.entry.probed_path) if check.command is None else None
         if outcome.status is Status.DRIFT and actual is not None and not isinstance(actual, Unknown):
             drifted[check.entry] = actual
     return drifted
@@ -87,7 +87,7 @@ def _kept_for_waivers(
         if (waiver := waivers.waiver(node, parent)) is not None
     }
     if above:
-        unprobed = [entry for entry in above if entry.looked_at not in inspection.actual]
+        unprobed = [entry for entry in above if entry.probed_path not in inspection.actual]
         inspection.probe_unselected(unprobed, checks[0])
     gone = {entry.destination: place for entry, place in above.items() if inspection.is_absent(entry)}
     links = [entry.destination for entry, actual in drifted.items() if _becomes_directory(entry, actual)]

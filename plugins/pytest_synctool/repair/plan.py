@@ -160,7 +160,7 @@ def _make_if_missing(entry: Entry) -> Action:
 def _bring(entry: Entry, actual: FileState | Absent, masterdir: bytes) -> Action:
     expected, path = entry.expected, entry.destination
     if isinstance(actual, FileState) and _same_content(expected, actual):
-        seen = os.path.basename(path) + entry.looked_at.removeprefix(path)
+        seen = os.path.basename(path) + entry.probed_path.removeprefix(path)
         return Action(path, "owner and mode set", _attributes(expected, quote(seen)))
     verbs = {Kind.FILE: "created" if actual is ABSENT else "updated", Kind.LINK: "linked"}
     is_file = expected.kind is Kind.FILE

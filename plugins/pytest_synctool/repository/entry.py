@@ -59,7 +59,7 @@ class Entry:
         return None if self.attributes is None else self.attributes.follow
 
     @property
-    def looked_at(self) -> bytes:
+    def probed_path(self) -> bytes:
         """The path that shows its state on the node."""
         return self.destination + b"/." if self.follow and self.source.is_directory else self.destination
 

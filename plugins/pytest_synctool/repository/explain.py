@@ -9,9 +9,9 @@ from typing import Final
 from pytest_synctool.common.wording import printable
 from pytest_synctool.model import Node
 from pytest_synctool.repository.entry import Entry
-from pytest_synctool.repository.masterdir import Candidate, Key, LeftOut, Reason
+from pytest_synctool.repository.masterdir import Candidate, LeftOut, Reason
 from pytest_synctool.repository.resolution import Repository, by_importance
-from pytest_synctool.repository.source import Source, Tree, parents
+from pytest_synctool.repository.source import Destination, Source, Tree, parents
 
 # Of one destination: a test's details stay short where every node has its own version of a file.
 _MOST_SHOWN: Final = 5
@@ -36,8 +36,8 @@ class Explainer:
             for key in self._keys:
                 yield from self._destination(key, node)
             return
-        wanted = {(tree, path) for tree in (Tree.OVERLAY, Tree.DELETE) for path in destinations}
-        above = {(tree, parent) for tree, path in wanted for parent in parents(path)}
+        wanted = {Destination(tree, path) for tree in (Tree.OVERLAY, Tree.DELETE) for path in destinations}
+        above = {Destination(tree, parent) for tree, path in wanted for parent in parents(path)}
         for key in sorted(wanted | above, key=_in_order):
             if key in wanted:
                 yield from self._destination(key, node)
@@ -46,7 +46,7 @@ class Explainer:
 
     def of_entry(self, entry: Entry, node: Node) -> list[str]:
         """Which source counts for an entry of a node and why, in a few lines; names are below the masterdir."""
-        key = (entry.tree, entry.destination)
+        key = Destination(entry.tree, entry.destination)
         applying, others = self.repository.considered(key, node)
         chosen = next((c for c in applying if c.relative == entry.source.relative), None)
         groups = _groups_in_words(() if chosen is None else chosen.groups)
@@ -64,24 +64,24 @@ class Explainer:
 
     def _trigger_above(self, entry: Entry, node: Node) -> list[str]:
         """The trigger of the directory that an entry is in, which a change of the entry fires too."""
-        parent = (Tree.OVERLAY, entry.destination.rpartition(b"/")[0])
-        triggers = by_importance(self.repository.found.triggers.get(parent, []), node.groups)
+        parent = Destination(Tree.OVERLAY, entry.destination.rpartition(b"/")[0])
+        triggers = by_importance(self.repository.masterdir.triggers.get(parent, []), node.groups)
         if not triggers or entry.tree is Tree.TASKS or self._source(parent, node) is None:
             return []
-        return [f"trigger: {printable(trigger.relative)}, of {printable(parent[1])}" for trigger in triggers[:1]]
+        return [f"trigger: {printable(trigger.relative)}, of {printable(parent.path)}" for trigger in triggers[:1]]
 
     @cached_property
-    def _left_out(self) -> dict[Key, list[LeftOut]]:
-        found: dict[Key, list[LeftOut]] = {}
-        for left in self.repository.found.left_out:
+    def _left_out(self) -> dict[Destination, list[LeftOut]]:
+        found: dict[Destination, list[LeftOut]] = {}
+        for left in self.repository.masterdir.left_out:
             tree = Tree(left.relative.partition(b"/")[0].decode("ascii"))
-            found.setdefault((tree, left.destination), []).append(left)
+            found.setdefault(Destination(tree, left.destination), []).append(left)
         return found
 
     @cached_property
-    def _keys(self) -> list[Key]:
+    def _keys(self) -> list[Destination]:
         """Every destination that something in the masterdir has to do with, in the order of the tree."""
-        found = self.repository.found
+        found = self.repository.masterdir
         return sorted({*found.candidates, *found.triggers, *self._left_out}, key=_in_order)
 
     @cached_property
@@ -89,19 +89,19 @@ class Explainer:
         """Destinations that are on some node what nothing can lie below."""
         return frozenset(
             path
-            for (tree, path), candidates in self.repository.found.candidates.items()
+            for (tree, path), candidates in self.repository.masterdir.candidates.items()
             if tree is Tree.OVERLAY and any(c.source is not None and not c.source.is_directory for c in candidates)
         )
 
-    def _left_out_of(self, key: Key) -> Sequence[LeftOut]:
+    def _left_out_of(self, key: Destination) -> Sequence[LeftOut]:
         return self._left_out.get(key, ())
 
-    def _counts(self, key: Key, node: Node) -> Source | None:
+    def _counts(self, key: Destination, node: Node) -> Source | None:
         """The most important source for a destination, if it were only for the destination itself."""
-        ranked = by_importance(self.repository.found.candidates.get(key, []), node.groups)
+        ranked = by_importance(self.repository.masterdir.candidates.get(key, []), node.groups)
         return ranked[0].source if ranked else None
 
-    def _source(self, key: Key, node: Node) -> Source | None:
+    def _source(self, key: Destination, node: Node) -> Source | None:
         """The source that the node gets for a destination."""
         source = self._counts(key, node)
         return None if source is None or self._obstacle(source, node) is not None else source
@@ -110,17 +110,17 @@ class Explainer:
         """Why the node has no entry for the source that counts, if so."""
         if source.tree is Tree.OVERLAY:
             for parent in parents(source.destination):
-                above = self._counts((Tree.OVERLAY, parent), node) if parent in self._may_block else None
+                above = self._counts(Destination(Tree.OVERLAY, parent), node) if parent in self._may_block else None
                 if above is not None and not above.is_directory:
                     kind = above.state.kind.value
                     return f"{printable(parent)} is not a directory but a {kind} here ({_full(above.relative)})"
         if source.tree is Tree.DELETE:
-            kept = self._source((Tree.OVERLAY, source.destination), node)
+            kept = self._source(Destination(Tree.OVERLAY, source.destination), node)
             if kept is not None:
                 return f"{_full(kept.relative)} is for the same destination"
         return None
 
-    def _destination(self, key: Key, node: Node) -> Iterator[str]:
+    def _destination(self, key: Destination, node: Node) -> Iterator[str]:
         """The remarks on one destination of a tree: its sources and what was left out by name, then its triggers."""
         applying, others = self.repository.considered(key, node)
         first = applying[0] if applying else None
@@ -128,7 +128,7 @@ class Explainer:
         named += [(left.relative, iter((_left_out(left),))) for left in self._left_out_of(key)]
         for _, lines in sorted(named, key=lambda pair: pair[0]):
             yield from lines
-        if key in self.repository.found.triggers:
+        if key in self.repository.masterdir.triggers:
             yield from self._triggers(key, node)
 
     def _candidate(self, candidate: Candidate, first: Candidate | None, applies: bool, node: Node) -> Iterator[str]:
@@ -146,9 +146,9 @@ class Explainer:
             elif candidate.source.tree is Tree.DELETE:
                 yield f"{printable(candidate.source.destination)} must not exist"
 
-    def _triggers(self, key: Key, node: Node) -> Iterator[str]:
+    def _triggers(self, key: Destination, node: Node) -> Iterator[str]:
         tree, path = key
-        candidates = self.repository.found.triggers[key]
+        candidates = self.repository.masterdir.triggers[key]
         applying = by_importance(candidates, node.groups)
         first = applying[0] if applying else None
         source = self._source(key, node)
@@ -165,8 +165,8 @@ class Explainer:
                 yield f"to be run after {printable(path)}{inside} was changed"
 
 
-def _in_order(key: Key) -> tuple[int, list[bytes]]:
-    return list(Tree).index(key[0]), key[1].split(b"/")
+def _in_order(key: Destination) -> tuple[int, list[bytes]]:
+    return list(Tree).index(key.tree), key.path.split(b"/")
 
 
 def _by_name(candidates: Iterable[Candidate]) -> list[Candidate]:

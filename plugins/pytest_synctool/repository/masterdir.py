@@ -20,9 +20,7 @@ from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import FileState, Kind
 from pytest_synctool.repository.digests import Digests, Memory
-from pytest_synctool.repository.source import Source, Tree, kind_of
-
-Key = tuple[Tree, bytes]
+from pytest_synctool.repository.source import Destination, Source, Tree, kind_of
 
 _SEPARATOR = b"._"
 TRIGGER: Final = b".post"
@@ -85,8 +83,8 @@ class Masterdir:
     """What was found: the candidates and triggers for each destination, and what was left out."""
 
     path: Path
-    candidates: dict[Key, list[Candidate]] = field(default_factory=dict)
-    triggers: dict[Key, list[Candidate]] = field(default_factory=dict)
+    candidates: dict[Destination, list[Candidate]] = field(default_factory=dict)
+    triggers: dict[Destination, list[Candidate]] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
 
     def sources(self) -> Iterator[tuple[Candidate, Source]]:
@@ -169,7 +167,7 @@ class _Walker:
             return
         groups = (*parent_groups, group)
         if is_trigger:
-            self.found.triggers.setdefault((tree, destination), []).append(Candidate(groups, relative, None))
+            self.found.triggers.setdefault(Destination(tree, destination), []).append(Candidate(groups, relative, None))
             return
         state = _state(child)
         if state.kind is Kind.OTHER:
@@ -181,7 +179,9 @@ class _Walker:
             return
         if tree is Tree.OVERLAY or not is_directory:  # elsewhere directories only lead to names
             source = Source(tree, self.masterdir, relative, destination, state, self.digests)
-            self.found.candidates.setdefault((tree, destination), []).append(Candidate(groups, relative, source))
+            self.found.candidates.setdefault(Destination(tree, destination), []).append(
+                Candidate(groups, relative, source)
+            )
         if is_directory:
             self.directory(tree, relative, destination, groups)
 

@@ -19,8 +19,8 @@ from pytest_synctool.repository.attributes import FILE_NAME as ATTRIBUTES_FILE
 from pytest_synctool.repository.attributes import NO_RULES, AttributeRules
 from pytest_synctool.repository.attributes import load as load_attributes
 from pytest_synctool.repository.entry import Entry, EntryList
-from pytest_synctool.repository.masterdir import Candidate, Key, Masterdir, Reason, scan
-from pytest_synctool.repository.source import Tree
+from pytest_synctool.repository.masterdir import Candidate, Masterdir, Reason, scan
+from pytest_synctool.repository.source import Destination, Tree
 from pytest_synctool.repository.waivers import FILE_NAME as WAIVERS_FILE
 from pytest_synctool.repository.waivers import NO_WAIVERS, Waivers
 from pytest_synctool.repository.waivers import load as load_waivers
@@ -28,13 +28,15 @@ from pytest_synctool.repository.waivers import load as load_waivers
 Groups = tuple[str, ...]
 
 
-class _Destination:
+class _Resolver:
     """One destination of a tree: its candidates, and the entry for each choice of groups that matters."""
 
-    def __init__(self, key: Key, found: Masterdir, attributes: AttributeRules, on_update: bytes | None) -> None:
-        self.key = key
-        self.candidates = found.candidates[key]
-        self.triggers = found.triggers.get(key, [])
+    def __init__(
+        self, destination: Destination, masterdir: Masterdir, attributes: AttributeRules, on_update: bytes | None
+    ) -> None:
+        self.destination = destination
+        self.candidates = masterdir.candidates[destination]
+        self.triggers = masterdir.triggers.get(destination, [])
         self.attributes = attributes
         self.on_update = on_update
         self.groups = set[str]().union(*(c.named_groups for c in (*self.candidates, *self.triggers)))
@@ -48,9 +50,11 @@ class _Destination:
         """Whether it is something on some node that nothing can lie below."""
         return any(c.source is not None and not c.source.is_directory for c in self.candidates)
 
-    def lies_below(self, other: _Destination) -> bool:
+    def lies_below(self, other: _Resolver) -> bool:
         """Whether the other one has to be a directory for this one to be there."""
-        return self.key[0] is other.key[0] and self.key[1].startswith(other.key[1] + b"/")
+        return self.destination.tree is other.destination.tree and self.destination.path.startswith(
+            other.destination.path + b"/"
+        )
 
     def entry(self, groups: Groups) -> Entry | None:
         """The entry for nodes with these groups, most important first."""
@@ -63,7 +67,7 @@ class _Destination:
         ranked = by_importance(self.candidates, groups)
         if not ranked or ranked[0].source is None:
             return None
-        has_triggers = self.key[0] is not Tree.TASKS
+        has_triggers = self.destination.tree is not Tree.TASKS
         trigger = next(iter(by_importance(self.triggers, groups)), None) if has_triggers else None
         source = ranked[0].source
         return Entry(
@@ -93,34 +97,37 @@ class Repository:
 
     def __init__(
         self,
-        found: Masterdir,
+        masterdir: Masterdir,
         attributes: AttributeRules = NO_RULES,
         on_update: Mapping[bytes, str] | None = None,
         waivers: Waivers = NO_WAIVERS,
     ) -> None:
-        self.found = found
+        self.masterdir = masterdir
         self.attributes = attributes
         self.waivers = waivers
         self._warnings = dict.fromkeys(
-            f"{printable(left.relative)}: {left.text}" for left in found.left_out if left.reason is not Reason.IGNORED
+            f"{printable(left.relative)}: {left.text}"
+            for left in masterdir.left_out
+            if left.reason is not Reason.IGNORED
         )
         # Deletions come first, then parents before what lies in them.
         order = {Tree.DELETE: 0, Tree.OVERLAY: 1, Tree.TASKS: 2}
-        keys = sorted(found.candidates, key=lambda key: (order[key[0]], key[1].split(b"/")))
+        keys = sorted(masterdir.candidates, key=lambda key: (order[key.tree], key.path.split(b"/")))
         commands = {path: os.fsencode(text) for path, text in (on_update or {}).items()}
-        self._destinations = [
-            _Destination(key, found, attributes, None if key[0] is Tree.TASKS else commands.get(key[1])) for key in keys
+        self._resolvers = [
+            _Resolver(key, masterdir, attributes, None if key.tree is Tree.TASKS else commands.get(key.path))
+            for key in keys
         ]
         self._positions = {key: position for position, key in enumerate(keys)}
         self._by_group: dict[str, list[int]] = {}
-        for position, destination in enumerate(self._destinations):
+        for position, destination in enumerate(self._resolvers):
             for group in destination.groups:
                 self._by_group.setdefault(group, []).append(position)
-        self._base = [destination.entry(("all",)) for destination in self._destinations]
+        self._base = [destination.entry(("all",)) for destination in self._resolvers]
         self._both = [
-            (p, self._positions[Tree.OVERLAY, key[1]])
+            (p, self._positions[Destination(Tree.OVERLAY, key.path)])
             for key, p in self._positions.items()
-            if key[0] is Tree.DELETE and (Tree.OVERLAY, key[1]) in self._positions
+            if key.tree is Tree.DELETE and Destination(Tree.OVERLAY, key.path) in self._positions
         ]
         self._below = self._below_blocking()
         self._resolved: dict[Groups, EntryList] = {}
@@ -140,16 +147,16 @@ class Repository:
             self._resolved[groups] = self._resolve(groups)
         return self._resolved[groups]
 
-    def considered(self, key: Key, node: Node) -> tuple[list[Candidate], list[Candidate]]:
+    def considered(self, key: Destination, node: Node) -> tuple[list[Candidate], list[Candidate]]:
         """All sources for a destination: those that apply to a node, the one that counts first, and the others."""
-        candidates = self.found.candidates.get(key, [])
+        candidates = self.masterdir.candidates.get(key, [])
         applying = by_importance(candidates, node.groups)
         return applying, [candidate for candidate in candidates if candidate not in applying]
 
     def _resolve(self, groups: Groups) -> EntryList:
         row = list(self._base)
         for position in {position for group in groups if group != "all" for position in self._by_group[group]}:
-            row[position] = self._destinations[position].entry(groups)
+            row[position] = self._resolvers[position].entry(groups)
         self._drop_blocked(row)
         for deleted, kept in self._both:
             # Else every --fix would undo what the last one did.
@@ -161,11 +168,11 @@ class Repository:
     def _below_blocking(self) -> list[tuple[int, Sequence[int]]]:
         """Destinations that may be something other than a directory, with the positions of all that lies below."""
         found: list[tuple[int, Sequence[int]]] = []
-        for position, destination in enumerate(self._destinations):
-            if destination.key[0] is not Tree.OVERLAY or not destination.may_block:
+        for position, destination in enumerate(self._resolvers):
+            if destination.destination.tree is not Tree.OVERLAY or not destination.may_block:
                 continue
             last = position + 1
-            while last < len(self._destinations) and self._destinations[last].lies_below(destination):
+            while last < len(self._resolvers) and self._resolvers[last].lies_below(destination):
                 last += 1
             if last > position + 1:
                 found.append((position, range(position + 1, last)))

@@ -7,6 +7,7 @@ import stat
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
+from typing import NamedTuple
 
 from pytest_synctool.common.wording import printable
 from pytest_synctool.errors import RepositoryError
@@ -20,6 +21,13 @@ class Tree(Enum):
     OVERLAY = "overlay"
     DELETE = "delete"
     TASKS = "tasks"
+
+
+class Destination(NamedTuple):
+    """A path on nodes, as raw bytes, in one of the trees. A tuple, since there are many and tuples are hashed fast."""
+
+    tree: Tree
+    path: bytes
 
 
 @dataclass(frozen=True)

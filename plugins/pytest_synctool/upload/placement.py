@@ -21,7 +21,7 @@ from pytest_synctool.model import Actual, Change, FileState, Kind, Node, Unknown
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.masterdir import TRIGGER, Candidate, split_extension
 from pytest_synctool.repository.resolution import Repository, by_importance
-from pytest_synctool.repository.source import Source, Tree, parents
+from pytest_synctool.repository.source import Destination, Source, Tree, parents
 from pytest_synctool.upload.node_archive import NodeFile
 
 _TREE: Final = Tree.OVERLAY.value.encode()
@@ -202,7 +202,7 @@ class _Proposer:
             raise RepositoryError(f"{shown}: {printable(component)} would be for an unknown group")
 
     def _candidates(self, path: bytes) -> Sequence[Candidate]:
-        return self.repository.found.candidates.get((Tree.OVERLAY, path), ())
+        return self.repository.masterdir.candidates.get(Destination(Tree.OVERLAY, path), ())
 
     def _placement(self, file: NodeFile, relative: bytes) -> Placement:
         if b"\n" in (file.state.target or b""):
@@ -241,7 +241,9 @@ class _Proposer:
             entry = self._entries.get(path)
             keeps = f"goes on using {entry.source.shown}" if entry is not None else "is not in its group"
             self.remarks.append(f"{shown} is not for {name}, which {keeps}")
-        deleted = by_importance(self.repository.found.candidates.get((Tree.DELETE, path), ()), self.node.groups)
+        deleted = by_importance(
+            self.repository.masterdir.candidates.get(Destination(Tree.DELETE, path), ()), self.node.groups
+        )
         if deleted:
             self.remarks.append(f"{printable(deleted[0].relative)} says that {printable(path)} must not exist")
 

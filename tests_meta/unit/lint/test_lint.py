@@ -15,7 +15,7 @@ from pytest_synctool.lint import RULES, Finding, LintContext, lint
 from pytest_synctool.lint.dangerous_delete import vital_reason
 from pytest_synctool.model import Kind
 from pytest_synctool.repository.resolution import load
-from pytest_synctool.repository.source import Tree
+from pytest_synctool.repository.source import Destination, Tree
 
 from tests_meta.unit.helpers import config
 
@@ -385,10 +385,10 @@ def test_shadowed_agrees_with_the_entries_of_every_node(nodes: list[list[str]], 
                 continue
         repository = load(conf)
         findings = {finding.subject for finding in lint(conf, repository)["shadowed"]}
-        overlay_keys = {path for tree_, path in repository.found.candidates if tree_ is Tree.OVERLAY}
-        names = [c.relative for candidates in repository.found.candidates.values() for c in candidates]
+        overlay_keys = {path for tree_, path in repository.masterdir.candidates if tree_ is Tree.OVERLAY}
+        names = [c.relative for candidates in repository.masterdir.candidates.values() for c in candidates]
         expected = set()
-        for key, candidates in repository.found.candidates.items():
+        for key, candidates in repository.masterdir.candidates.items():
             for candidate in candidates:
                 assert candidate.source is not None
                 if candidate.source.state.kind is Kind.DIRECTORY and any(
@@ -412,4 +412,4 @@ def test_the_context_merges_nodes_that_agree(cluster: Config) -> None:
     assert set(context.combinations(frozenset({"batch"}))) == {("batch", "all"), ("all",)}
     assert context.combinations(frozenset({"all"})) == (("all",),)
     assert context.nodes(frozenset({"batch"}), [("batch", "all")]) == "node[1-2]"
-    assert context.nodes_with_both((Tree.OVERLAY, b"/f"), (Tree.OVERLAY, b"/g")) is None
+    assert context.nodes_with_both(Destination(Tree.OVERLAY, b"/f"), Destination(Tree.OVERLAY, b"/g")) is None

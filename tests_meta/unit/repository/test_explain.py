@@ -364,7 +364,7 @@ def test_one_entry_is_explained_without_a_look_at_all_others(tmp_path: Path) -> 
             return super().__iter__()
 
     found, explainer = planted(tmp_path, "overlay/f._all", *(f"overlay/x{number}" for number in range(20)))
-    explainer.repository.found.left_out = Counted(explainer.repository.found.left_out)
+    explainer.repository.masterdir.left_out = Counted(explainer.repository.masterdir.left_out)
     who = found.nodes["node1"]
     for _ in range(10):
         assert explainer.of_entry(entry_of(explainer, who, b"/f"), who)
@@ -412,7 +412,7 @@ def test_remarks_agree_with_the_entries(overlay: TreeOf, delete: TreeOf) -> None
 def test_remarks_on_all_destinations_are_all_remarks(overlay: TreeOf, delete: TreeOf) -> None:
     with masterdir(overlay, delete) as master:
         repository = walked(master)
-        found = repository.found
+        found = repository.masterdir
         destinations = {path for _, path in (*found.candidates, *found.triggers)} | {
             x.destination for x in found.left_out
         }
