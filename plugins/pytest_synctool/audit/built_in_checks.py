@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.compare import compare, compare_absent, compare_owed
 from pytest_synctool.model import Absent, Change, FileState
-from pytest_synctool.repository.commands import Command, commands_of, task
+from pytest_synctool.repository.commands import OwnedCommand, commands_of, task
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.source import Tree
 
@@ -17,7 +17,7 @@ def checks(
     *,
     single: Collection[bytes] = (),
     tasks: bool = False,
-    always: Sequence[tuple[Entry, Command]] = (),
+    always: Sequence[OwnedCommand] = (),
 ) -> list[Check]:
     """Return the checks of a node with these entries: of all, or only of the destinations in `single`.
 
@@ -29,7 +29,7 @@ def checks(
     made += [Check(entry, _not_owed, command) for entry in chosen for command in commands_of(entry)]
     if tasks:
         made += [Check(entry, _never, task(entry)) for entry in chosen if entry.tree is Tree.TASKS]
-    return made + [Check(entry, _never, command) for entry, command in always]
+    return made + [Check(owned.owner, _never, owned.command) for owned in always]
 
 
 def _same(entry: Entry, actual: FileState | Absent) -> list[Change]:

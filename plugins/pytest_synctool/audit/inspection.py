@@ -180,7 +180,8 @@ class Inspection:
         """Return the lines that name the commands --fix would run, in the documentation's words."""
         if check.command is not None:
             return [f"not running {check.command.announced}"]
-        return [f"not running {command.announced}" for _, command in commands.fired_by(check.entry, self.overlay)]
+        fired = commands.fired_by(check.entry, self.overlay)
+        return [f"not running {owned.command.announced}" for owned in fired]
 
 
 def _name(function: CheckFunction) -> str:

@@ -149,10 +149,9 @@ class CheckBuilder:
         if _ALWAYS in marks:
             if self.config.option.synctool_fix:
                 config = self.cluster.config
-                for entry, command in (
-                    commands.always(text, os.fsencode(config.masterdir)) for text in config.always_run
-                ):
-                    yield entry.destination, Check(entry, self.function, command)
+                for text in config.always_run:
+                    owned = commands.always(text, os.fsencode(config.masterdir))
+                    yield owned.owner.destination, Check(owned.owner, self.function, owned.command)
             return
         tree = Tree.DELETE if Tree.DELETE.value in marks else Tree.OVERLAY
         for entry in entries:

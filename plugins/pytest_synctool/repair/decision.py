@@ -11,6 +11,7 @@ from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.model import ABSENT, MISSING, Absent, FileState, Kind, Outcome, Status, Unknown
 from pytest_synctool.repair.left_alone import behind_links, below_missing
 from pytest_synctool.repair.plan import Plan, plan
+from pytest_synctool.repository.commands import OwnedCommand
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.source import Tree, parents
 
@@ -49,8 +50,8 @@ def decide(inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[O
     drifted = _with_hidden_by_links(
         inspection, checks, {entry: actual for entry, actual in drifted.items() if entry.destination not in waived}
     )
-    owed = [(c.entry, c.command) for c, o in pairs if c.command is not None and o.status is Status.DRIFT]
-    tasks = [(check.entry, check.command) for check in checks if check.command is not None and check.is_task]
+    owed = [OwnedCommand(c.entry, c.command) for c, o in pairs if c.command is not None and o.status is Status.DRIFT]
+    tasks = [OwnedCommand(c.entry, c.command) for c in checks if c.command is not None and c.is_task]
     changing = [(entry, actual) for entry, actual in drifted.items() if entry.destination not in refused]
     todo = plan(changing, inspection.overlay, os.fsencode(inspection.masterdir), owed, tasks)
     reasons = _missing_directories(inspection, checks, todo)

@@ -10,7 +10,7 @@ from typing import Literal
 from pytest_synctool.audit import journal
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind
-from pytest_synctool.repository.commands import Command, fired_by, is_overlay_directory
+from pytest_synctool.repository.commands import Command, OwnedCommand, fired_by, is_overlay_directory
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.secrecy import secret
 from pytest_synctool.repository.source import Tree, parents
@@ -90,8 +90,8 @@ def plan(
     drifted: Sequence[tuple[Entry, FileState | Absent]],
     entries: Mapping[bytes, Entry],
     masterdir: bytes,
-    owed: Sequence[tuple[Entry, Command]] = (),
-    tasks: Sequence[tuple[Entry, Command]] = (),
+    owed: Sequence[OwnedCommand] = (),
+    tasks: Sequence[OwnedCommand] = (),
 ) -> Plan:
     """Return the plan that brings drifted entries to their expected state.
 
@@ -115,7 +115,7 @@ def plan(
     deleted = {entry.destination: entry for entry, _ in drifted if entry.tree is Tree.DELETE}
     triggers = _triggers({action.path for action in changes}, entries, deleted, owed)
     needed = [_make_if_missing(above[path]) for path in sorted(above, key=lambda path: path.split(b"/"))]
-    last = (Trigger(entry.destination, command, b"/", frozenset(), owed=True) for entry, command in tasks)
+    last = (Trigger(each.owner.destination, each.command, b"/", frozenset(), owed=True) for each in tasks)
     return Plan(tuple(_allowed(action, entries) for action in (*needed, *changes)), (*triggers, *last))
 
 
@@ -227,20 +227,20 @@ def _triggers(
     changed: set[bytes],
     entries: Mapping[bytes, Entry],
     deleted: Mapping[bytes, Entry],
-    owed: Sequence[tuple[Entry, Command]],
+    owed: Sequence[OwnedCommand],
 ) -> Iterable[Trigger]:
     """Return the triggers of files in the order of paths, then those of directories."""
-    fired: dict[tuple[Entry, Command], set[bytes]] = {each: set() for each in owed}
+    fired: dict[OwnedCommand, set[bytes]] = {each: set() for each in owed}
     for path in changed:
         entry = entries.get(path) or deleted.get(path)
         if entry is not None:
             for each in fired_by(entry, entries):
                 fired.setdefault(each, set()).add(path)
 
-    def order(each: tuple[Entry, Command]) -> tuple[bool, bytes, bool]:
-        return is_overlay_directory(each[0]), each[0].destination, each[1].kind == "on_update"
+    def order(each: OwnedCommand) -> tuple[bool, bytes, bool]:
+        return is_overlay_directory(each.owner), each.owner.destination, each.command.kind == "on_update"
 
-    for owner, command in sorted(fired, key=order):
-        path, causes = owner.destination, frozenset(fired[owner, command])
-        directory = path if is_overlay_directory(owner) else os.path.dirname(path)
-        yield Trigger(path, command, directory, causes, (owner, command) in owed)
+    for each in sorted(fired, key=order):
+        path = each.owner.destination
+        directory = path if is_overlay_directory(each.owner) else os.path.dirname(path)
+        yield Trigger(path, each.command, directory, frozenset(fired[each]), each in owed)

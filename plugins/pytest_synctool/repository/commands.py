@@ -41,13 +41,21 @@ class Command:
         return self.kind in ("post", "on_update")
 
 
+@dataclass(frozen=True, slots=True)
+class OwnedCommand:
+    """A command with the entry that it belongs to."""
+
+    owner: Entry
+    command: Command
+
+
 def commands_of(entry: Entry) -> list[Command]:
     """The commands of an entry's own path, in the order in which they run."""
     found = [] if entry.trigger is None else [Command("post", entry.trigger)]
     return found if entry.on_update is None else [*found, Command("on_update", entry.on_update)]
 
 
-def fired_by(entry: Entry, entries: Mapping[bytes, Entry]) -> Iterator[tuple[Entry, Command]]:
+def fired_by(entry: Entry, entries: Mapping[bytes, Entry]) -> Iterator[OwnedCommand]:
     """What a change of an entry fires, with whose it is: its own commands, and those of the directory that it is in.
 
     `entries` are all overlay entries of the node by destination.
@@ -55,7 +63,7 @@ def fired_by(entry: Entry, entries: Mapping[bytes, Entry]) -> Iterator[tuple[Ent
     above = entries.get(os.path.dirname(entry.destination))
     for owner in (entry, above):
         if owner is not None:
-            yield from ((owner, command) for command in commands_of(owner))
+            yield from (OwnedCommand(owner, command) for command in commands_of(owner))
 
 
 def task(entry: Entry) -> Command:
@@ -63,11 +71,11 @@ def task(entry: Entry) -> Command:
     return Command("task", entry.source.relative)
 
 
-def always(text: str, masterdir: bytes) -> tuple[Entry, Command]:
+def always(text: str, masterdir: bytes) -> OwnedCommand:
     """A command that every repair runs, and an entry that stands for it: there is nothing of it in the masterdir."""
     name = os.fsencode(text)
     nothing = FileState(Kind.OTHER, 0, 0, 0, 0)
-    return Entry(Source(Tree.TASKS, masterdir, name, name, nothing)), Command("always", name)
+    return OwnedCommand(Entry(Source(Tree.TASKS, masterdir, name, name, nothing)), Command("always", name))
 
 
 def is_overlay_directory(entry: Entry) -> bool:

@@ -127,7 +127,7 @@ def test_hostile_names_are_only_words(shell: Shell, names: list[bytes], kind: Ki
     name, other, target, account, node, text = names
     one = entry(b"/nowhere/" + name, state(kind, target=target, owner=os.fsdecode(account)), trigger=other)
     gone = entry(b"/nowhere/" + other + b"/x", tree=Tree.DELETE)
-    owed = [(one, commands.Command("post", text))]
+    owed = [commands.OwnedCommand(one, commands.Command("post", text))]
     todo = plan.plan(
         [(one, state(Kind.LINK, target=b"elsewhere")), (gone, state())],
         {one.destination: one},

@@ -12,7 +12,7 @@ from pytest_synctool.audit import journal
 from pytest_synctool.model import ABSENT, Kind
 from pytest_synctool.repair.plan import plan
 from pytest_synctool.repair.script import Result
-from pytest_synctool.repository.commands import Command
+from pytest_synctool.repository.commands import Command, OwnedCommand
 
 from tests_meta.unit.disk_node import EXPECTED, DiskNode
 from tests_meta.unit.helpers import IS_ROOT, Shell, state
@@ -161,7 +161,10 @@ class TestJournal:
         assert self.owed(node) == [os.fsdecode(journal.name(fails.destination, "post"))]
         node.trigger("overlay/a.post", "#!/bin/sh\n")
         todo = plan(
-            [], {fails.destination: fails}, os.fsencode(node.master), [(fails, Command("post", b"overlay/a.post"))]
+            [],
+            {fails.destination: fails},
+            os.fsencode(node.master),
+            [OwnedCommand(fails, Command("post", b"overlay/a.post"))],
         )
         assert node.carry_out(todo) == [Result(None)]
         assert self.owed(node) == []
