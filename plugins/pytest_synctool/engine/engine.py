@@ -71,9 +71,9 @@ class Engine:
         if self._mirror is None or not node.rsync:
             return NO_MIRROR
         from pytest_synctool.repair.mirror import NodeMirror
-        from pytest_synctool.repository.waivers.writer import exact
+        from pytest_synctool.repository.waivers.writer import mirror_text
 
-        waived = exact(self.repository.waivers, node, (entry.destination for entry in entries))
+        waived = mirror_text(self.repository.waivers, node, (entry.destination for entry in entries))
         return NodeMirror(self._mirror, connection, entries, waived)
 
     def close(self) -> None:

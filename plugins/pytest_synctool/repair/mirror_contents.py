@@ -45,7 +45,7 @@ def extract(entries: Sequence[Entry], scripts: Iterable[bytes] = (), waived: str
     """
     made = {entry.source.relative: b"" for entry in entries if entry.tree is Tree.DELETE}
     overlay = ((entry.source, entry.attributes) for entry in entries if entry.tree is Tree.OVERLAY)
-    if text := attributes.exact(overlay):
+    if text := attributes.mirror_text(overlay):
         made[os.fsencode(attributes.FILE_NAME)] = text.encode("utf-8")
     if waived:
         made[os.fsencode(waivers.FILE_NAME)] = waived.encode("utf-8")

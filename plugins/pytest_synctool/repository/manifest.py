@@ -14,7 +14,7 @@ from pytest_synctool.repository.source import Tree
 _TREES: Final = (Tree.OVERLAY, Tree.DELETE, Tree.TASKS)
 
 
-class Writer(Protocol):
+class TextTarget(Protocol):
     """Where a manifest is written to."""
 
     def write(self, text: str, /) -> object:
@@ -56,7 +56,7 @@ def of_node(repository: Repository, node: Node) -> NodeManifest:
     return found
 
 
-def write(repository: Repository, nodes: Iterable[Node], stream: Writer) -> None:
+def write(repository: Repository, nodes: Iterable[Node], stream: TextTarget) -> None:
     """Write the manifests of nodes, in this order, as one JSON object in ASCII; one node after the other.
 
     Raises what the stream raises.

@@ -58,7 +58,7 @@ def _choice(content: str) -> str:
     return f"(?!/)[{'^' if negated else ''}{items}]"
 
 
-def as_name(name: bytes) -> str:
+def escape(name: bytes) -> str:
     """A name as a rule has it. For a byte that is not UTF-8, which YAML cannot hold, it has a `?`."""
     escaped = re.sub(r"([*?\[])", r"[\1]", name.decode("utf-8", "surrogateescape"))
     return re.sub("[\udc80-\udcff]", "?", escaped)

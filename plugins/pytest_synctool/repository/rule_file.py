@@ -15,11 +15,11 @@ from pytest_synctool.repository.patterns import PatternError, regex
 
 _ALWAYS_KNOWN: Final = ("all", "none")
 
-_Reader = TypeVar("_Reader", bound="RuleReader")
+_AnyReader = TypeVar("_AnyReader", bound="RuleReader")
 _Rule = TypeVar("_Rule")
 
 
-def text_of(path: Path) -> str | None:
+def read_text(path: Path) -> str | None:
     """The text of a file, None if there is none. Raises ConfigError if it cannot be read."""
     try:
         return read(path)
@@ -29,7 +29,9 @@ def text_of(path: Path) -> str | None:
         raise
 
 
-def parsed(text: str, path: Path, reader: _Reader, rule: Callable[[_Reader, Table], _Rule]) -> tuple[_Rule, ...]:
+def parse_rules(
+    text: str, path: Path, reader: _AnyReader, rule: Callable[[_AnyReader, Table], _Rule]
+) -> tuple[_Rule, ...]:
     """The rules in a text, each made of a table of it. Raises ConfigError with every problem found, one a line."""
     from pytest_synctool.common import yaml_parser  # not every masterdir has such a file
 
@@ -44,7 +46,7 @@ def parsed(text: str, path: Path, reader: _Reader, rule: Callable[[_Reader, Tabl
     return rules
 
 
-def shape(value: Value) -> str:
+def describe(value: Value) -> str:
     """What is there instead of what was expected."""
     if isinstance(value, Text):
         return f"'{printable_text(value.text)}'" if value.text else "nothing"
@@ -76,9 +78,9 @@ class RuleReader:
                 if isinstance(item, Table):
                     yield item
                 else:
-                    self.problem(item.line, f"expected a rule like '- path: /etc/motd', not {shape(item)}")
+                    self.problem(item.line, f"expected a rule like '- path: /etc/motd', not {describe(item)}")
         elif document != Table(1, ()):  # an empty file
-            self.problem(document.line, f"expected a list of rules like '- path: /etc/motd', not {shape(document)}")
+            self.problem(document.line, f"expected a list of rules like '- path: /etc/motd', not {describe(document)}")
 
     def keys(self, table: Table, known: Sequence[str]) -> tuple[dict[str, Value], bool]:
         """The values of known keys, and whether what seems to be missing among them may be there misspelt."""
@@ -135,7 +137,7 @@ class RuleReader:
             if isinstance(each, Text) and each.text:
                 found.append(each)
             else:
-                self.problem(each.line, f"'{key}' expects {what} or a list of them, not {shape(each)}")
+                self.problem(each.line, f"'{key}' expects {what} or a list of them, not {describe(each)}")
         return found
 
     def word(self, key: str, value: Value | None, what: str) -> str | None:
@@ -144,7 +146,7 @@ class RuleReader:
             return None
         if isinstance(value, Text) and value.text:
             return value.text.strip()
-        self.problem(value.line, f"'{key}' expects {what}, not {shape(value)}")
+        self.problem(value.line, f"'{key}' expects {what}, not {describe(value)}")
         return None
 
 

@@ -12,7 +12,7 @@ from pytest_synctool.common.accounts import group_id, group_name, owner_name, us
 from pytest_synctool.model import Change, FileState, Kind
 from pytest_synctool.repository.attributes import AttributeRules
 from pytest_synctool.repository.attributes.appender import Addition
-from pytest_synctool.repository.attributes.rules import is_account, is_number, written
+from pytest_synctool.repository.attributes.rules import format_value, is_account, is_number
 from pytest_synctool.repository.source import Source
 from pytest_synctool.upload.masterdir_writer import OwnerIds
 
@@ -69,7 +69,7 @@ def needed(source: Source, rules: AttributeRules, groups: Sequence[str], user: W
     words = {
         "owner": _account(state.owner, state.uid),
         "group": _account(state.group, state.gid),
-        "mode": written("mode", state.mode),
+        "mode": format_value("mode", state.mode),
     }
     settings = tuple(
         (attribute, words[attribute])

@@ -15,7 +15,7 @@ from pytest_synctool.config import Config
 from pytest_synctool.errors import ConfigError, RepositoryError
 from pytest_synctool.model import Kind, Node
 from pytest_synctool.repository.attributes import FILE_NAME, AttributeRules, parse
-from pytest_synctool.repository.attributes.appender import Addition, extended
+from pytest_synctool.repository.attributes.appender import Addition, append_rules
 from pytest_synctool.repository.lock import MasterdirLock
 from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.upload.masterdir_writer import MasterdirWriter, OwnerIds
@@ -70,7 +70,7 @@ class Upload:
         if not self.rules_file.is_file() or self.rules_file.is_symlink():
             raise ConfigError(f"{self.rules_file} is not a regular file, so no rules can be added to it")
         known = self.config.known_groups
-        self.new_rules = extended(self.rules_file.read_bytes(), self.rules_file, known, self.additions)
+        self.new_rules = append_rules(self.rules_file.read_bytes(), self.rules_file, known, self.additions)
         return parse(self.new_rules.decode("utf-8-sig"), self.rules_file, known)
 
     def run(self, *, write: bool) -> None:

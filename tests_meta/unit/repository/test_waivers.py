@@ -28,7 +28,7 @@ from pytest_synctool.repository.commands import Command
 from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.source import Tree
 from pytest_synctool.repository.waivers import NO_WAIVERS, InForce, Waiver, Waivers, load, parse
-from pytest_synctool.repository.waivers.writer import exact
+from pytest_synctool.repository.waivers.writer import mirror_text
 
 from tests_meta.unit.fake_node import FakeNode, States, run, same
 from tests_meta.unit.helpers import entry, node, state, unreachable
@@ -257,14 +257,14 @@ class TestCopies:
     """What goes to a node, for when it works on itself."""
 
     def test_what_is_said(self) -> None:
-        text = exact(read(GOOD), node("node3"), [b"/srv/a*", b"/etc/cron.d/x", b"/etc/ntp.conf"])
+        text = mirror_text(read(GOOD), node("node3"), [b"/srv/a*", b"/etc/cron.d/x", b"/etc/ntp.conf"])
         assert text == (
             "# What the master's waivers.yaml says of what this node has. Every --fix from there may replace it.\n"
             '- path:\n  - "/srv/a[*]"\n  - "/etc/cron.d/x"\n  groups: all\n  reason: "moved: ticket 4711"\n'
             "  expires: 2027-02-28\n"
         )
-        assert exact(read(GOOD), node("node3"), [b"/etc/ntp.conf"]) == ""
-        assert exact(NO_WAIVERS, node("node1"), [b"/etc/ntp.conf"]) == ""
+        assert mirror_text(read(GOOD), node("node3"), [b"/etc/ntp.conf"]) == ""
+        assert mirror_text(NO_WAIVERS, node("node1"), [b"/etc/ntp.conf"]) == ""
 
     @given(
         st.lists(st.tuples(st.sampled_from(["/a", "/d/*", "/**", "/?"]), st.integers(-2, 2), st.sampled_from(NODES))),
@@ -281,7 +281,7 @@ class TestCopies:
         paths = [b"/a", b"/d/b", *(b"/" + name for name in names if name not in (b".", b".."))]
         master = InForce(parse(yaml.safe_dump(items), PATH, NODES, GROUPS), TODAY)
         here = node("node1", "batch")
-        copy = InForce(parse(exact(master.waivers, here, paths), PATH, (), ()), TODAY)
+        copy = InForce(parse(mirror_text(master.waivers, here, paths), PATH, (), ()), TODAY)
         for path in paths:
             ours, theirs = master.applied(here, path, DRIFT), copy.applied(here, path, DRIFT)
             assert theirs.status is ours.status

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pytest_synctool.errors import ConfigError
 from pytest_synctool.model import Change, FileState, Kind
 from pytest_synctool.repository.attributes import AttributeRules, parse
-from pytest_synctool.repository.attributes.appender import Addition, extended, text_of
+from pytest_synctool.repository.attributes.appender import Addition, append_rules, rules_text
 from pytest_synctool.repository.attributes.writer import is_utf8
 from pytest_synctool.repository.source import Source, Tree
 from pytest_synctool.upload.masterdir_writer import OwnerIds
@@ -112,7 +112,7 @@ class TestNeeded:
         addition = needed(one, rules(before), GROUPS, user)
         assume(addition is not None)
         assert addition is not None
-        after = extended(before.encode(), PATH, GROUPS, [addition]).decode()
+        after = append_rules(before.encode(), PATH, GROUPS, [addition]).decode()
         assert after.startswith(before)
         assert unkept(one, rules(after), GROUPS, user) == []
         assert needed(one, rules(after), GROUPS, user) is None
@@ -138,7 +138,7 @@ class TestAppending:
         ],
     )
     def test_the_new_rule_follows_the_old_text(self, before: str) -> None:
-        after = extended(before.encode(), PATH, GROUPS, [self.ADDITION]).decode()
+        after = append_rules(before.encode(), PATH, GROUPS, [self.ADDITION]).decode()
         assert after.startswith(before)
         assert after.removeprefix(before).lstrip("\n") == self.TEXT
         assert len(rules(after.removeprefix("\ufeff")).rules) == len(rules(before.removeprefix("\ufeff")).rules) + 1
@@ -154,17 +154,17 @@ class TestAppending:
     )
     def test_a_file_that_cannot_be_extended_is_refused(self, before: str) -> None:
         with pytest.raises(ConfigError) as error:
-            extended(before.encode(), PATH, GROUPS, [self.ADDITION])
+            append_rules(before.encode(), PATH, GROUPS, [self.ADDITION])
         assert str(error.value).endswith(f"add these rules by hand:\n{self.TEXT.rstrip()}")
 
     @pytest.mark.parametrize("before", [b"- mode: 9\n", b"\xff"])
     def test_a_file_with_mistakes_is_refused(self, before: bytes) -> None:
         with pytest.raises(ConfigError, match=r"not a text file|mode"):
-            extended(before, PATH, GROUPS, [self.ADDITION])
+            append_rules(before, PATH, GROUPS, [self.ADDITION])
 
     def test_sources_with_the_same_attributes_share_a_rule(self) -> None:
         others = [Addition(b"overlay/a._all", (("mode", "0600"),)), Addition(b"overlay/b._all", (("owner", "bin"),))]
-        assert text_of([self.ADDITION, *others]) == (
+        assert rules_text([self.ADDITION, *others]) == (
             "- source:\n  - overlay/f._node1\n  - overlay/a._all\n  mode: '0600'\n"
             "- source: overlay/b._all\n  owner: bin\n"
         )
@@ -177,9 +177,9 @@ class TestAppending:
         assert addition is not None
         if not is_utf8(name):
             with pytest.raises(ConfigError, match="it is not UTF-8"):
-                text_of([addition])
+                rules_text([addition])
             return
-        text = text_of([addition])
+        text = rules_text([addition])
         assert unkept(one, rules(text), GROUPS, USER) == []
         other = source(state(mode=0o600), name + b"x")
         assert rules(text).decide(other, GROUPS) is None

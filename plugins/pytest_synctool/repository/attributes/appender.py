@@ -12,7 +12,7 @@ from pytest_synctool.errors import ConfigError
 from pytest_synctool.repository.attributes.reader import parse
 from pytest_synctool.repository.attributes.rules import AttributeRules
 from pytest_synctool.repository.attributes.writer import is_utf8
-from pytest_synctool.repository.patterns import as_name
+from pytest_synctool.repository.patterns import escape
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +23,22 @@ class Addition:
     said: tuple[tuple[str, str], ...]
 
 
-def text_of(additions: Sequence[Addition]) -> str:
+def rules_text(additions: Sequence[Addition]) -> str:
     """The rules, one for all sources of which the same is said. Raises ConfigError for a name that no rule can have."""
     rules: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for addition in additions:
         if not is_utf8(addition.relative):
             raise ConfigError(f"no rule of attributes.yaml can be for {printable(addition.relative)}: it is not UTF-8")
-        rules.setdefault(addition.said, []).append(as_name(addition.relative))
+        rules.setdefault(addition.said, []).append(escape(addition.relative))
     return dump([{"source": names if len(names) > 1 else names[0], **dict(said)} for said, names in rules.items()])
 
 
-def extended(content: bytes, path: Path, known_groups: Collection[str], additions: Sequence[Addition]) -> bytes:
+def append_rules(content: bytes, path: Path, known_groups: Collection[str], additions: Sequence[Addition]) -> bytes:
     """The content of a file of rules, with others behind them; `path` serves for messages.
 
     Raises ConfigError where that would not be read as the old rules and the new ones.
     """
-    new = text_of(additions)
+    new = rules_text(additions)
     more = new.encode("utf-8") if content.endswith(b"\n") or not content else b"\n" + new.encode("utf-8")
     before = parse(_text(content, path), path, known_groups)
     try:

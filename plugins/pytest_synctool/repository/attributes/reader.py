@@ -10,7 +10,7 @@ from typing import Final
 from pytest_synctool.common.wording import TRUTHS
 from pytest_synctool.common.yaml_values import Table, Value
 from pytest_synctool.repository.attributes.rules import ATTRIBUTES, LARGEST_ID, AttributeRules, Rule, is_account
-from pytest_synctool.repository.rule_file import RuleReader, name_problem, parsed, shape, text_of
+from pytest_synctool.repository.rule_file import RuleReader, describe, name_problem, parse_rules, read_text
 
 _KEYS: Final = ("path", "source", "groups", *ATTRIBUTES)
 
@@ -20,7 +20,7 @@ def load(path: Path, known_groups: Collection[str]) -> AttributeRules:
 
     Raises ConfigError if it cannot be read, or with every problem found, one a line.
     """
-    text = text_of(path)
+    text = read_text(path)
     return AttributeRules((), path) if text is None else parse(text, path, known_groups)
 
 
@@ -29,10 +29,10 @@ def parse(text: str, path: Path, known_groups: Collection[str]) -> AttributeRule
 
     Raises ConfigError with every problem found, one a line.
     """
-    return AttributeRules(parsed(text, path, _Reader(known_groups), _Reader.rule), path)
+    return AttributeRules(parse_rules(text, path, _AttributeReader(known_groups), _AttributeReader.rule), path)
 
 
-class _Reader(RuleReader):
+class _AttributeReader(RuleReader):
     def rule(self, table: Table) -> Rule:
         """What a table of the file says."""
         given = self._given(table)
@@ -67,7 +67,7 @@ class _Reader(RuleReader):
         if value is not None and word is not None and not is_account(word):
             self.problem(
                 value.line,
-                f"'{key}' expects a name without ':' or a number up to {LARGEST_ID}, not {shape(value)}",
+                f"'{key}' expects a name without ':' or a number up to {LARGEST_ID}, not {describe(value)}",
             )
         return word
 
@@ -79,7 +79,7 @@ class _Reader(RuleReader):
             return int(word, 8)
         without = " without '0o'" if word.lower().startswith("0o") else ""
         self.problem(
-            value.line, f"'mode' expects an octal number up to 7777{without}, like \"0644\", not {shape(value)}"
+            value.line, f"'mode' expects an octal number up to 7777{without}, like \"0644\", not {describe(value)}"
         )
         return None
 
@@ -88,13 +88,13 @@ class _Reader(RuleReader):
         if value is None or word is None:
             return None
         if word.count("%s") != 1:
-            self.problem(value.line, f"'validate' expects a command with one %s for the file, not {shape(value)}")
+            self.problem(value.line, f"'validate' expects a command with one %s for the file, not {describe(value)}")
         elif re.search("['\"]%s|%s['\"]", word):
             self.problem(
-                value.line, f"'validate' expects %s without quotes, they are put around it, not {shape(value)}"
+                value.line, f"'validate' expects %s without quotes, they are put around it, not {describe(value)}"
             )
         elif not word.isprintable():
-            self.problem(value.line, f"'validate' expects one line without control characters, not {shape(value)}")
+            self.problem(value.line, f"'validate' expects one line without control characters, not {describe(value)}")
         return word
 
     def truth(self, key: str, value: Value | None) -> bool | None:
@@ -102,7 +102,7 @@ class _Reader(RuleReader):
         if value is None or word is None:
             return None
         if word.lower() not in TRUTHS:
-            self.problem(value.line, f"'{key}' expects yes or no, not {shape(value)}")
+            self.problem(value.line, f"'{key}' expects yes or no, not {describe(value)}")
         return TRUTHS.get(word.lower())
 
 

@@ -148,7 +148,7 @@ class AttributeRules:
             winner = next((rule for _, rule in held if getattr(rule, attribute) is not None), None)
             if winner is not None:
                 values[attribute] = getattr(winner, attribute)
-                shown = written(attribute, values[attribute])
+                shown = format_value(attribute, values[attribute])
                 origins.append(f"{attribute} {shown} by {self.path.name}:{winner.line}")
         return Attributes(**values, origins=tuple(origins)) if values else None
 
@@ -184,7 +184,7 @@ def _meaningful(kind: Kind) -> tuple[str, ...]:
     return kinds.get(kind, _FOR_OTHERS)
 
 
-def written(attribute: str, value: object) -> str:
+def format_value(attribute: str, value: object) -> str:
     """The value of an attribute as a file would have it."""
     if attribute == "mode":
         return f"{value:04o}"

@@ -12,8 +12,8 @@ from pytest_synctool.common.accounts import group_id, user_id
 from pytest_synctool.common.wording import printable
 from pytest_synctool.common.yaml_values import quoted
 from pytest_synctool.model import Kind
-from pytest_synctool.repository.attributes.rules import ATTRIBUTES, Attributes, is_account, is_number, written
-from pytest_synctool.repository.patterns import as_name
+from pytest_synctool.repository.attributes.rules import ATTRIBUTES, Attributes, format_value, is_account, is_number
+from pytest_synctool.repository.patterns import escape
 from pytest_synctool.repository.source import Source, Tree
 
 _HEADER: Final = """\
@@ -59,7 +59,7 @@ def scan(sources: Iterable[Source]) -> str:
     return _HEADER + left_out + yaml_parser.dump(rules)
 
 
-def exact(chosen: Iterable[tuple[Source, Attributes | None]]) -> str:
+def mirror_text(chosen: Iterable[tuple[Source, Attributes | None]]) -> str:
     """The text of an attributes.yaml for a copy of these overlay sources, with what was decided for each; or nothing.
 
     It has no groups and no patterns, so that nothing else is told by it. Where the owner or group is not root, they are
@@ -73,7 +73,7 @@ def exact(chosen: Iterable[tuple[Source, Attributes | None]]) -> str:
     for said, names in rules.items():
         lines += [f"  {attribute}: {quoted(value)}" for attribute, value in said]
         lines[-len(said)] = f"- {lines[-len(said)].lstrip()}"
-        lines += ["  source:", *(f"  - {quoted(as_name(name))}" for name in names)]
+        lines += ["  source:", *(f"  - {quoted(escape(name))}" for name in names)]
     return "\n".join((_EXACT_HEADER, *lines, "")) if lines else ""
 
 
@@ -83,7 +83,7 @@ def _said(source: Source, given: Attributes | None) -> Iterator[tuple[str, str]]
     for attribute in ATTRIBUTES:
         value = None if given is None else getattr(given, attribute)
         if value is not None and (attribute, value) != ("sensitive", False):
-            yield attribute, written(attribute, value)
+            yield attribute, format_value(attribute, value)
         elif attribute == "owner" and state.uid:
             yield attribute, _owner(source)
         elif attribute == "group" and state.gid:
@@ -111,7 +111,7 @@ def _grouped(facts: Iterable[_Fact]) -> Iterator[dict[str, object]]:
         said.setdefault((fact.key, fact.name), []).append((fact.attribute, fact.value))
     rules: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
     for (key, name), values in said.items():
-        rules.setdefault((key, tuple(values)), []).append(as_name(name))
+        rules.setdefault((key, tuple(values)), []).append(escape(name))
     for (key, attributes), names in sorted(rules.items()):
         yield {**dict(attributes), key: sorted(names)}
 
@@ -131,7 +131,7 @@ def _most_common(values: Iterable[str]) -> str:
 
 
 def _mode(source: Source) -> str:
-    return written("mode", source.state.mode)
+    return format_value("mode", source.state.mode)
 
 
 def _owner(source: Source) -> str:

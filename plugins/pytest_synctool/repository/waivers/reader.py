@@ -12,7 +12,7 @@ from typing import Final
 from pytest_synctool.common.wording import printable_text
 from pytest_synctool.common.yaml_values import Table, Text, Value
 from pytest_synctool.errors import SelectionError
-from pytest_synctool.repository.rule_file import RuleReader, parsed, shape, text_of
+from pytest_synctool.repository.rule_file import RuleReader, describe, parse_rules, read_text
 from pytest_synctool.repository.waivers.rules import Waiver, Waivers
 
 _KEYS: Final = ("path", "nodes", "groups", "reason", "expires")
@@ -23,7 +23,7 @@ def load(path: Path, known_nodes: Collection[str], known_groups: Collection[str]
 
     Raises ConfigError if it cannot be read, or with every problem found, one a line.
     """
-    text = text_of(path)
+    text = read_text(path)
     return Waivers((), path) if text is None else parse(text, path, known_nodes, known_groups)
 
 
@@ -32,12 +32,12 @@ def parse(text: str, path: Path, known_nodes: Collection[str], known_groups: Col
 
     Raises ConfigError with every problem found, one a line.
     """
-    reader = _Reader(known_groups, known_nodes=frozenset(known_nodes))
-    return Waivers(parsed(text, path, reader, _Reader.waiver), path)
+    reader = _WaiverReader(known_groups, known_nodes=frozenset(known_nodes))
+    return Waivers(parse_rules(text, path, reader, _WaiverReader.waiver), path)
 
 
 @dataclass
-class _Reader(RuleReader):
+class _WaiverReader(RuleReader):
     known_nodes: frozenset[str] = frozenset()
     _lines: set[int] = field(default_factory=set)
 
@@ -91,7 +91,7 @@ class _Reader(RuleReader):
         """Words on one line."""
         text = " ".join((self.word("reason", value, "some words") or "").split())
         if isinstance(value, Text) and value.text and not text:
-            self.problem(value.line, f"'reason' expects some words, not {shape(value)}")
+            self.problem(value.line, f"'reason' expects some words, not {describe(value)}")
         return text
 
     def expires(self, value: Value | None) -> date:
@@ -103,5 +103,5 @@ class _Reader(RuleReader):
                     return date.fromisoformat(word)
             except ValueError:
                 pass  # no such day
-            self.problem(value.line, f"'expires' expects a day like 2026-12-31, not {shape(value)}")
+            self.problem(value.line, f"'expires' expects a day like 2026-12-31, not {describe(value)}")
         return date.min

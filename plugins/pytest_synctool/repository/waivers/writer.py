@@ -7,13 +7,13 @@ from typing import Final
 
 from pytest_synctool.common.yaml_values import quoted
 from pytest_synctool.model import Node
-from pytest_synctool.repository.patterns import as_name
+from pytest_synctool.repository.patterns import escape
 from pytest_synctool.repository.waivers.rules import Waiver, Waivers
 
 _HEADER: Final = "# What the master's waivers.yaml says of what this node has. Every --fix from there may replace it."
 
 
-def exact(waivers: Waivers, node: Node, destinations: Iterable[bytes]) -> str:
+def mirror_text(waivers: Waivers, node: Node, destinations: Iterable[bytes]) -> str:
     """The text of a waivers.yaml that says of these destinations what the waivers say of them on a node; or nothing.
 
     It names neither other nodes nor groups, and no patterns, so that nothing else is told by it.
@@ -26,6 +26,6 @@ def exact(waivers: Waivers, node: Node, destinations: Iterable[bytes]) -> str:
     lines = []
     for waiver, paths in covered.items():
         if paths:
-            lines += ["- path:", *(f"  - {quoted(as_name(path))}" for path in paths)]
+            lines += ["- path:", *(f"  - {quoted(escape(path))}" for path in paths)]
             lines += ["  groups: all", f"  reason: {quoted(waiver.reason)}", f"  expires: {waiver.expires}"]
     return "\n".join((_HEADER, *lines, "")) if lines else ""
