@@ -1,4 +1,4 @@
-"""The values that travel between the modules: nodes, file states, changes and outcomes. No input or output."""
+"""The values that travel between the rooms: nodes, file states, changes and outcomes. No input or output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 
 class Kind(Enum):
-    """File types that the tool tells apart."""
+    """The file types that an audit distinguishes."""
 
     FILE = "file"
     DIRECTORY = "directory"
@@ -21,10 +21,10 @@ class Kind(Enum):
 class Node:
     """One node of the cluster.
 
-    `groups` is in order of importance: the node's own name first, `all` last. `address` is what a connection
-    goes to; `connection` is a testinfra host specification (`docker://web1`), or None for ssh. `hostname` and
-    `ipaddress` are what the configuration gives for them.
-    `ignored` nodes take part in a run only when they are named themselves.
+    `groups` has the node's own name first, then its groups from the most to the least important, and `all` last.
+    `address` is the host name or IP address that ssh connects to. `connection` is a testinfra host specification
+    (`docker://web1`), or None for ssh. `hostname` and `ipaddress` are the values in the configuration, if it has them.
+    With `rsync` False the node gets no mirror. An `ignored` node takes part in a run only if it is selected by name.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Node:
 
     @property
     def host_spec(self) -> str:
-        """The testinfra host specification of what a connection goes to."""
+        """The testinfra host specification of the node."""
         if self.connection:
             return self.connection
         return f"ssh://[{self.address}]" if ":" in self.address else f"ssh://{self.address}"
@@ -46,11 +46,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """The state of one path, as lstat() and a digest tell it.
+    """The state of one path, from lstat() and an MD5 digest.
 
-    `mode` holds the permission bits (mode & 0o7777), `size` is in bytes. `owner` and `group` are None where the
-    number has no name on that machine. `md5` (32 hex digits) is known for regular files whose content was read,
-    `target` for symbolic links.
+    `mode` holds the permission bits (mode & 0o7777). `size` is in bytes. `owner` and `group` are None if the number has
+    no name on that machine. `md5` (32 hex digits) is None unless the path is a regular file whose content was read.
+    `target` is None unless the path is a symbolic link.
     """
 
     kind: Kind
@@ -65,7 +65,7 @@ class FileState:
 
 
 class Absent(Enum):
-    """The path was looked at, and there is nothing."""
+    """The actual state of a path that a probe looked up and that does not exist."""
 
     ABSENT = "absent"
 
@@ -75,7 +75,10 @@ ABSENT = Absent.ABSENT
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The path could not be looked at; `reason` is the system's own word. Never to be read as absent."""
+    """The actual state of a path that could not be looked up. It is never absent and never in sync.
+
+    `reason` is the error message of the node's operating system.
+    """
 
     reason: str
 
@@ -84,13 +87,16 @@ Actual = FileState | Absent | Unknown
 ActualStates = Mapping[bytes, Actual]
 
 
-# The `what` of the only change of a path that does not exist, and should.
+# The `what` of the only change of a path that should exist and does not.
 MISSING: Final = "missing"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference between expected and actual state, printable as it stands."""
+    """One difference between expected and actual state. All three texts are printable.
+
+    `what` names the property that differs: `mode`, `owner`, `file size`, or a name of your own check.
+    """
 
     what: str
     expected: str
@@ -118,12 +124,12 @@ class Skip(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result for one (node, entry): `message` is one line, `details` the lines below it.
+    """The result of the test of one entry on one node: `message` is one line, `details` are the lines below it.
 
-    `changes` are the differences, `source` is the file below the masterdir that asks for the expected state, printable.
-    `diff` holds what differs in the contents, lines joined by newlines, as far as it may be shown. `waiver` says why
-    drift is accepted, and until when. `skip` is the reason of an outcome that is SKIPPED. `has_remark` is True if the
-    message says more than the differences, such as `not fixed: No space left on device`.
+    `changes` are the differences. `source` is the file below the masterdir that defines the expected state, printable.
+    `diff` has the difference of the contents as far as it may be shown, lines joined by newlines. `waiver` is the
+    reason why drift is accepted, with the last day. `skip` is the reason of an outcome that is SKIPPED. `has_remark` is
+    True if the message contains more than the differences, such as `not fixed: No space left on device`.
     """
 
     status: Status
@@ -149,9 +155,9 @@ class Outcome:
 
 OK = Outcome(Status.OK)
 
-# What a dry run has to say of a task.
+# The outcome of a task in a dry run.
 NOT_RUN: Final = Outcome(Status.SKIPPED, "dry run, not running", skip=Skip.NOT_RUN)
-# And --restore of what it has nothing to do with.
+# The outcome of an entry that --restore has no old version of.
 NOT_KEPT: Final = Outcome(
     Status.SKIPPED, "nothing to restore: the last --fix has kept no old version of it", skip=Skip.NOT_KEPT
 )
@@ -188,12 +194,20 @@ class NodeError:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeResult:
-    """What became of a node: one outcome per check, or the error that left nothing known of it.
+class PlannedStep:
+    """One action or command that a rehearsal would carry out: the path that it is for, and its line in the log."""
 
-    `done` tells what was changed and run on the node, in this order, in the words of the log. `notes` are what people
-    should know beside, a line each. `planned` is what a rehearsal has found to be done, as pairs of the path and these
-    words, and `script` the shell text that would do it.
+    path: bytes
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeResult:
+    """The result of one node: one outcome per check, or the error that left nothing known of it.
+
+    `duration` is in seconds. `done` has the log lines of the actions and commands that were carried out, in their order.
+    `notes` are further lines for people. A rehearsal fills `planned`, and `script` with the shell text that would
+    carry it out.
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -201,5 +215,5 @@ class NodeResult:
     duration: float = 0.0
     done: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    planned: tuple[tuple[bytes, str], ...] = ()
+    planned: tuple[PlannedStep, ...] = ()
     script: bytes = b""

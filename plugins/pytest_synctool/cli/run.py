@@ -191,7 +191,7 @@ class Work:
 
     def _texts(self, node: Node, result: NodeResult) -> Iterator[str]:
         yield from self._remarks(node)
-        yield from (self._painted(line, _RED) for _, line in result.planned)
+        yield from (self._painted(step.line, _RED) for step in result.planned)
         yield from (self._painted(line, _GREEN) for line in result.done)
         yield from result.notes
         yield from self._waived(node, result)
@@ -211,7 +211,7 @@ class Work:
         if result.error is not None:
             yield result.error.text
             return
-        planned = {path for path, _ in result.planned}
+        planned = {step.path for step in result.planned}
         pairs = [
             (printable(_name(check)), outcome, check.entry.destination in planned)
             for check, outcome in self._outcomes(node, result)

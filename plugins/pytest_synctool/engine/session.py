@@ -14,7 +14,7 @@ from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.engine.settings import Mode, Settings
 from pytest_synctool.errors import RemoteError, TransportError
-from pytest_synctool.model import Node, NodeError, NodeErrorKind, NodeResult, Outcome
+from pytest_synctool.model import Node, NodeError, NodeErrorKind, NodeResult, Outcome, PlannedStep
 from pytest_synctool.repair import script
 from pytest_synctool.repair.apply import Applied, MirrorOfNode, NodeRepair, NoMirror, log_lines
 from pytest_synctool.repair.confirmation import confirmed
@@ -122,7 +122,7 @@ class NodeSession:
         todo, lines = decision.plan, log_lines(decision.plan, decision.reasons)
         text = script.script(todo, self._repair.context, lines) if todo.actions or todo.triggers else b""
         paths = [*(action.path for action in todo.actions), *(trigger.path for trigger in todo.triggers)]
-        planned = tuple((path, line) for path, line in zip(paths, lines, strict=True) if line)
+        planned = tuple(PlannedStep(path, line) for path, line in zip(paths, lines, strict=True) if line)
         pairs = zip(self.checks, outcomes, strict=True)
         return NodeResult(tuple(decision.left_alone(*pair) for pair in pairs), planned=planned, script=text)
 
