@@ -205,9 +205,9 @@ class PlannedStep:
 class NodeResult:
     """The result of one node: one outcome per check, or the error that left nothing known of it.
 
-    `duration` is in seconds. `done` has the log lines of the actions and commands that were carried out, in their order.
-    `notes` are further lines for people. A rehearsal fills `planned`, and `script` with the shell text that would
-    carry it out.
+    `duration` is in seconds. `done` has the log lines of the actions and commands that the repair carried out, in
+    their order. `notes` are further lines for people. A rehearsal fills `planned`, and `script` with the shell text
+    that would carry it out.
     """
 
     outcomes: tuple[Outcome, ...] = ()

@@ -1,1 +1,1 @@
-"""What the masterdir says each node should have: walk it, decide which source wins, read its rule files."""
+"""The repository: walk the masterdir, read its rule files and resolve the entries of each node."""

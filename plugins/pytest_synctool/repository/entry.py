@@ -1,4 +1,4 @@
-"""What the masterdir says of one destination."""
+"""The entry of a destination, and the list of a node's entries."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from pytest_synctool.repository.source import Source, Tree
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """The expected state of one destination, for all nodes on which it is decided in the same way.
+    """The expected state of one destination, shared by the nodes on which the same names and rules decide it.
 
     `trigger` is a path below the masterdir. `on_update` is the shell text that the configuration runs after a change.
-    Entries are equal only if they are the same object: they are keys of many dictionaries, and hashing a source with
-    its state and its digests is slow. A resolved masterdir makes each entry once.
+
+    An entry equals only itself: entries are keys of many dictionaries, and hashing sources with their states is slow.
+    A repository makes each entry once.
     """
 
     source: Source
@@ -27,7 +28,7 @@ class Entry:
 
     @property
     def tree(self) -> Tree:
-        """The subdirectory of the masterdir that the entry comes from."""
+        """The subdirectory of the masterdir that the source is in."""
         return self.source.tree
 
     @property
@@ -37,7 +38,7 @@ class Entry:
 
     @property
     def expected(self) -> FileState:
-        """The state that the destination of an overlay entry must show. Raises RepositoryError."""
+        """The expected state of an overlay entry. Raises RepositoryError if its source cannot be read."""
         return self.source.expected if self.attributes is None else self._expected
 
     @cached_property
@@ -45,29 +46,32 @@ class Entry:
         return self.with_attributes(self.source.expected)
 
     def with_attributes(self, state: FileState) -> FileState:
-        """A state of the source, with owner, group and mode as attributes.yaml gives them."""
+        """Return a state of the source with the owner, group and mode from attributes.yaml."""
         return state if self.attributes is None else self.attributes.applied(state)
 
     @property
     def sensitive(self) -> bool:
-        """Whether its contents must not be shown."""
+        """True if attributes.yaml forbids to show the contents."""
         return self.attributes is not None and self.attributes.sensitive
 
     @property
     def follow(self) -> bool | None:
-        """Of a directory, whether a link to one does as well (True), gives way to it (False), or is left for people."""
+        """The handling of a symbolic link to a directory where this directory should be.
+
+        True accepts the link. False replaces it by the directory. None reports it and leaves it to people.
+        """
         return None if self.attributes is None else self.attributes.follow
 
     @property
     def probed_path(self) -> bytes:
-        """The path that shows its state on the node."""
+        """The path that a probe looks up on the node: behind a symbolic link if `follow` accepts one."""
         return self.destination + b"/." if self.follow and self.source.is_directory else self.destination
 
 
 class EntryList(SharedList[Entry]):
-    """The entries of a node. Nodes alike share one list, so that work on it is done once for all of them.
+    """The entries of a node. Nodes with the same entries share one list.
 
-    The list itself is the key under which such work is remembered.
+    Results that depend on nothing but the entries are computed once for all these nodes, with the list as the key.
     """
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""One change to, or repair from, a masterdir at a time on this machine, so that nobody works on two states of it."""
+"""The lock of a masterdir: on one machine, one process at a time changes it or repairs nodes from it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ from typing import Final
 from pytest_synctool.common.accounts import user_name
 from pytest_synctool.errors import LockError
 
-# The mirror does not take names that begin so for part of a repository.
+# A mirror ignores names that begin with `.synctool`.
 _NAME: Final = ".synctool-lock"
 
 
 def who() -> str:
-    """Whose the locks are that this run takes."""
+    """Return the name of this process for its locks, with the local time.
+
+    For example `root@admin1, process 4711, since 2026-11-25 03:14:15 +0100`.
+    """
     now = datetime.now().astimezone()
     return f"{user_name()}@{gethostname()}, process {os.getpid()}, since {now:%Y-%m-%d %H:%M:%S %z}"
 
 
 class MasterdirLock:
-    """Held from its making to its release, or to the end of the process, however that comes.
+    """A lock that is taken by creating it, and released by close() or by the end of the process, even a crash.
 
-    Raises LockError, telling whose it is, if another process holds it.
+    Raises LockError, which names the holder, if another process holds it.
     """
 
     def __init__(self, masterdir: Path) -> None:
@@ -41,12 +44,15 @@ class MasterdirLock:
             os.pwrite(self._descriptor, f"{who()}\n".encode(), 0)
 
     def close(self) -> None:
-        """Release it."""
+        """Release the lock."""
         os.close(self._descriptor)
 
 
 def _opened(masterdir: Path) -> tuple[int, bool]:
-    """A descriptor to lock, and whether it can hold a name: a masterdir that cannot be written to is locked itself."""
+    """Return a descriptor to lock, and True if the holder can write its name into the file.
+
+    In a masterdir that is read-only for this user, the descriptor is that of the directory itself.
+    """
     try:
         return os.open(masterdir / _NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), True
     except OSError:

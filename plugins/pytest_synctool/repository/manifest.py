@@ -1,4 +1,4 @@
-"""The manifest: what every node gets, as JSON with an order that never changes, so that two of them can be compared."""
+"""The manifest: the entries of every node as JSON in a fixed order, so that two manifests can be compared."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _TREES: Final = (Tree.OVERLAY, Tree.DELETE, Tree.TASKS)
 
 
 class TextTarget(Protocol):
-    """Where a manifest is written to."""
+    """A text file, or anything else that takes text."""
 
     def write(self, text: str, /) -> object:
-        """Take up a text."""
+        """Write a text."""
 
 
 class NodeManifest(TypedDict):
-    """What one node gets.
+    """The entries of one node.
 
-    Destinations with their sources below the masterdir; `post` has the trigger of each destination in overlay/ or
-    delete/. Bytes that are not UTF-8 are surrogate escapes.
+    `overlay`, `delete` and `tasks` map destinations to sources below the masterdir. `post` maps destinations in
+    overlay/ or delete/ to triggers. Bytes that are not UTF-8 are surrogate escapes.
     """
 
     groups: list[str]
@@ -37,10 +37,10 @@ class NodeManifest(TypedDict):
 
 
 def of_node(repository: Repository, node: Node) -> NodeManifest:
-    """The manifest of a node, each part sorted by destination."""
+    """Return the manifest of a node, each part sorted by destination."""
     entries = sorted(repository.entries(node), key=lambda entry: entry.destination)
     overlay, delete, tasks = (_sources(entry for entry in entries if entry.tree is tree) for tree in _TREES)
-    found = NodeManifest(
+    manifest = NodeManifest(
         groups=list(node.groups),
         overlay=overlay,
         delete=delete,
@@ -52,14 +52,14 @@ def of_node(repository: Repository, node: Node) -> NodeManifest:
         },
     )
     if node.ignored:
-        found["ignored"] = True
-    return found
+        manifest["ignored"] = True
+    return manifest
 
 
 def write(repository: Repository, nodes: Iterable[Node], stream: TextTarget) -> None:
-    """Write the manifests of nodes, in this order, as one JSON object in ASCII; one node after the other.
+    """Write the manifests of nodes, in this order, as one JSON object in ASCII.
 
-    Raises what the stream raises.
+    Each node is written before the next one is resolved. Errors of the stream are not caught.
     """
     before = "{\n"
     for node in nodes:
@@ -70,7 +70,7 @@ def write(repository: Repository, nodes: Iterable[Node], stream: TextTarget) -> 
 
 
 def _value(value: object) -> str:
-    """A value in JSON; a mapping has a line for each key. With `indent` json would take four times as long."""
+    """Return a value as JSON, a mapping with a line for each key. The `indent` of json takes four times as long."""
     if not isinstance(value, Mapping) or not value:
         return json.dumps(value)
     return "{\n   " + json.dumps(value, separators=(",\n   ", ": "))[1:-1] + "\n  }"
@@ -81,5 +81,5 @@ def _sources(entries: Iterable[Entry]) -> dict[str, str]:
 
 
 def _text(name: bytes) -> str:
-    """As os.fsdecode(), whatever the locale."""
+    """Return a name as os.fsdecode() does in a UTF-8 locale."""
     return name.decode("utf-8", "surrogateescape")

@@ -19,7 +19,7 @@ from pytest_synctool.common.wording import Hints, printable
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import FileState, Kind
-from pytest_synctool.repository.digests import Digests, Memory
+from pytest_synctool.repository.digests import DigestFile, Digests
 from pytest_synctool.repository.source import Destination, Source, Tree, kind_of
 
 _SEPARATOR = b"._"
@@ -129,7 +129,7 @@ class _Walker:
     ignore: IgnoreRules
     require_extension: bool
     errors: list[str] = field(default_factory=list)
-    digests: Digests = field(default_factory=lambda: Digests(Memory.of_user()))
+    digests: Digests = field(default_factory=lambda: Digests(DigestFile.of_user()))
     hints: Hints = field(default_factory=Hints)
 
     def directory(self, tree: Tree, relative: bytes, destination: bytes, groups: tuple[str | None, ...]) -> None:

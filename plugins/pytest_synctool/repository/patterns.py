@@ -1,4 +1,4 @@
-"""Patterns of names: `*`, `?` and `[...]` within one component, `**` as a component for any number of them."""
+"""Patterns of paths: `*`, `?` and `[...]` within one component; `**` stands for any number of components."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pytest_synctool.common.wording import printable_text
 
 
 class PatternError(ValueError):
-    """A pattern that cannot be one; the message says why."""
+    """An invalid pattern; the message is the reason."""
 
 
 def is_pattern(name: str) -> bool:
-    """Whether a `path` or `source` is a pattern, not an exact name."""
+    """Return True if a `path` or `source` is a pattern, False if it is an exact name."""
     return any(character in name for character in "*?[")
 
 
 def regex(pattern: str) -> str:
-    """The regular expression of a pattern, for a path with a slash in front. Raises PatternError."""
+    """Return the regular expression of a pattern, to match a path that begins with a slash. Raises PatternError."""
     components = pattern.removeprefix("/").split("/")
     return "".join("(?:/[^/]+)*" if c == "**" else "/" + _component(c) for c in components)
 
@@ -42,12 +42,12 @@ def _component(pattern: str) -> str:
     first, *between = pieces
     if not between:
         return first
-    # For all stars but the last the first fit is as good as any, so it is never given up: no pattern takes long.
+    # For each star but the last, the first match is as good as any. The atomic group keeps it, so no pattern takes long.
     return first + "".join(f"(?>[^/]*?{piece})" for piece in between[:-1] if piece) + "[^/]*" + between[-1]
 
 
 def _choice(content: str) -> str:
-    """The inside of [...]; never a slash, whatever range it would be in."""
+    """Return the regular expression of the content of [...]. It never matches a slash, even within a range."""
     negated = content.startswith("!")
     ranges = re.findall(r"(.)-(.)|(.)", content[negated:], re.DOTALL)
     items = ""
@@ -59,6 +59,6 @@ def _choice(content: str) -> str:
 
 
 def escape(name: bytes) -> str:
-    """A name as a rule has it. For a byte that is not UTF-8, which YAML cannot hold, it has a `?`."""
+    """Return the pattern for a literal name. A byte that is not UTF-8, which YAML cannot hold, becomes `?`."""
     escaped = re.sub(r"([*?\[])", r"[\1]", name.decode("utf-8", "surrogateescape"))
     return re.sub("[\udc80-\udcff]", "?", escaped)

@@ -1,4 +1,4 @@
-"""Which contents are nobody's business: they are in no report, log, terminal or history."""
+"""Rules for secret contents: no report, log, terminal or history shows them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HIDDEN: Final = "not shown"
 
 _READ_BY_ALL: Final = 0o004
 _ENTERED_BY_ALL: Final = 0o001
-# What differences tell of contents: digests of short ones can be guessed.
+# Changes that reveal contents: from the digest of a short content, the content can be guessed.
 _DIGESTS: Final = ("MD5", "link target")
 CONTENTS: Final = ("MD5", "file size")
 
@@ -20,14 +20,14 @@ CONTENTS: Final = ("MD5", "file size")
 def secret(
     entry: Entry, expected: FileState, actual: FileState | Absent, above: Sequence[FileState] = ()
 ) -> str | None:
-    """Why the contents of a file must not be shown, if they must not.
+    """Return the reason why the contents of a file must not be shown, or None if they may be shown.
 
-    `above` are the states of the directories that it lies in, as far as they are known.
+    `above` are the states of the directories above it, as far as they are known.
     """
     if entry.sensitive:
         return "attributes.yaml says 'sensitive'"
     for state, where in ((expected, "the master's file"), (actual, "the node's file")):
-        # A link has no mode of its own.
+        # A symbolic link has no permissions.
         if isinstance(state, FileState) and state.kind is not Kind.LINK and not state.mode & _READ_BY_ALL:
             return f"not everybody may read {where} (mode {state.mode:04o})"
     if not all(state.mode & _ENTERED_BY_ALL for state in above):
@@ -36,10 +36,10 @@ def secret(
 
 
 def tells_of_contents(changes: Sequence[Change]) -> bool:
-    """Whether contents of a file are among what differs."""
+    """Return True if the contents of the file differ."""
     return any(change.what in CONTENTS for change in changes)
 
 
 def without_contents(changes: Sequence[Change]) -> list[Change]:
-    """The changes, with nothing in them that tells of contents."""
+    """Return the changes with values hidden that reveal contents."""
     return [Change(c.what, HIDDEN, HIDDEN) if c.what in _DIGESTS else c for c in changes]

@@ -1,4 +1,4 @@
-"""The sources in a masterdir, and the state that they ask for."""
+"""A source in the masterdir, its destination, and the expected state that it defines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ class Tree(Enum):
 
 
 class Destination(NamedTuple):
-    """A path on nodes, as raw bytes, in one of the trees. A tuple, since there are many and tuples are hashed fast."""
+    """An absolute path on nodes, as raw bytes, and the tree that has sources or triggers for it.
+
+    It is a tuple because a masterdir has many, and a tuple is hashed faster than a dataclass.
+    """
 
     tree: Tree
     path: bytes
@@ -32,11 +35,11 @@ class Destination(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """A file, directory or link in the masterdir that stands for one destination on the nodes it applies to.
+    """A file, directory or symbolic link in the masterdir that defines one destination on the nodes it applies to.
 
-    `masterdir` and `relative` (below it) say where it is on this machine, `destination` is the absolute path on a
-    node; all are raw bytes, since file names have no encoding. `state` is the state at the time of the walk,
-    without a digest.
+    `masterdir` is an absolute path on the controller and `relative` the path below it. `destination` is the absolute
+    path on a node. All three are raw bytes because file names have no encoding. `state` is the state at the time of the
+    walk, without a digest.
     """
 
     tree: Tree
@@ -48,7 +51,7 @@ class Source:
 
     @cached_property
     def expected(self) -> FileState:
-        """The state a node must show; a regular file is read for its size and MD5 on first use.
+        """The expected state on a node. The first use reads a regular file for its size and MD5.
 
         Raises RepositoryError if the file cannot be read.
         """
@@ -62,17 +65,17 @@ class Source:
 
     @property
     def is_directory(self) -> bool:
-        """Whether it is a directory, rather than a link to one."""
+        """True for a directory. A symbolic link to a directory is not one."""
         return self.state.kind is Kind.DIRECTORY
 
     @cached_property
     def shown(self) -> str:
-        """The source below the masterdir, printable."""
+        """The path below the masterdir, printable."""
         return printable(self.relative)
 
 
 def kind_of(mode: int) -> Kind:
-    """The file type in a st_mode."""
+    """Return the file type of a st_mode."""
     if stat.S_ISREG(mode):
         return Kind.FILE
     if stat.S_ISDIR(mode):
@@ -81,6 +84,6 @@ def kind_of(mode: int) -> Kind:
 
 
 def parents(path: bytes) -> list[bytes]:
-    """The directories above a path, topmost first, `/` left out."""
+    """Return the directories above an absolute path, topmost first, without `/`."""
     parts = path.split(b"/")
     return [b"/".join(parts[:count]) for count in range(2, len(parts))]

@@ -1,4 +1,4 @@
-"""Digests of large files are remembered from run to run, as long as nothing about the file changes."""
+"""The digests of large files are kept from run to run as long as the file does not change."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.repository import digests
-from pytest_synctool.repository.digests import Digests, Memory
+from pytest_synctool.repository.digests import DigestFile, Digests, FileVersion
 
 LARGE = 1 << 20
 WRONG = "0" * 32
 
 
 class Site:
-    """A large file that has kept still, and what is remembered of it."""
+    """A large file that has not changed for a while, and the file of digests."""
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.file = directory / "large"
@@ -29,33 +29,32 @@ class Site:
         monkeypatch.setattr(time, "time_ns", lambda: later)
 
     def md5(self) -> str:
-        """The digest, as another run finds it."""
-        return Digests(Memory(self.lines)).of(os.fsencode(self.file))[1]
+        """Return the digest that another run gets."""
+        return Digests(DigestFile(self.lines)).of(os.fsencode(self.file))[1]
 
     def true(self) -> str:
-        """The digest of what is there."""
+        """Return the digest of the current content."""
         return hashlib.md5(self.file.read_bytes()).hexdigest()
 
     def lie(self) -> None:
-        """Change what is remembered, so that it shows where it is believed."""
+        """Replace the kept digest by a wrong one, so that a test sees where it is used."""
         self.lines.write_text(self.lines.read_text().rpartition(" ")[0] + f" {WRONG}\n")
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """One in a directory of its own."""
+    """Return a site in a directory of its own."""
     return Site(tmp_path, monkeypatch)
 
 
-def test_it_is_read_once(site: Site) -> None:
+def test_later_runs_do_not_read_a_file_that_has_not_changed(site: Site) -> None:
     assert site.md5() == site.true()
     assert site.lines.stat().st_mode & 0o777 == 0o600
     site.lie()
     assert site.md5() == WRONG
 
 
-def test_any_change_counts(site: Site) -> None:
-    """Also one that leaves size and time of the content alone."""
+def test_a_changed_file_is_read_even_if_its_size_and_content_time_are_the_same(site: Site) -> None:
     assert site.md5() == site.true()
     site.lie()
     before = site.file.stat()
@@ -66,21 +65,21 @@ def test_any_change_counts(site: Site) -> None:
     assert site.md5() == site.true()
 
 
-def test_what_has_just_changed_is_not_remembered(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_digest_of_a_file_that_has_just_changed_is_not_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     now = site.file.stat().st_ctime_ns + 1_000_000_000
     monkeypatch.setattr(time, "time_ns", lambda: now)
     assert site.md5() == site.true()
     assert not site.lines.exists()
 
 
-def test_small_files_are_not_remembered(site: Site) -> None:
+def test_digests_of_small_files_are_not_kept(site: Site) -> None:
     site.file.write_bytes(b"x" * (LARGE - 1))
     assert site.md5() == site.true()
     assert not site.lines.exists()
 
 
 @pytest.mark.parametrize("spoil", ["others may write", "a link", "garbage", "a directory", "unreadable place"])
-def test_what_cannot_be_trusted_is_not_believed(site: Site, spoil: str) -> None:
+def test_a_file_of_digests_that_cannot_be_trusted_is_ignored(site: Site, spoil: str) -> None:
     assert site.md5() == site.true()
     site.lie()
     if spoil == "others may write":
@@ -100,7 +99,7 @@ def test_what_cannot_be_trusted_is_not_believed(site: Site, spoil: str) -> None:
     assert site.md5() == site.true()
 
 
-def test_it_does_not_grow_forever(site: Site) -> None:
+def test_a_file_of_digests_that_is_too_large_is_emptied(site: Site) -> None:
     assert site.md5() == site.true()
     with site.lines.open("ab") as file:
         file.write(b"x\n" * (digests._MOST // 2))
@@ -109,24 +108,27 @@ def test_it_does_not_grow_forever(site: Site) -> None:
     assert len(site.lines.read_text().splitlines()) == 1
 
 
-@given(st.lists(st.tuples(*[st.integers(0, 2**63)] * 5), max_size=5, unique=True), st.binary(max_size=40))
-def test_what_is_written_is_read(versions: list[tuple[int, int, int, int, int]], noise: bytes) -> None:
+_versions = st.builds(FileVersion, *[st.integers(0, 2**63)] * 5)
+
+
+@given(st.lists(_versions, max_size=5, unique=True), st.binary(max_size=40))
+def test_kept_digests_are_read_back(versions: list[FileVersion], noise: bytes) -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "digests")
         path.write_bytes(noise + b"\n")
         path.chmod(0o600)
         for number, version in enumerate(versions):
-            Memory(path).put(version, f"{number:032x}")
-        memory = Memory(path)
-        assert [memory.get(version) for version in versions] == [f"{n:032x}" for n in range(len(versions))]
+            DigestFile(path).put(version, f"{number:032x}")
+        kept = DigestFile(path)
+        assert [kept.get(version) for version in versions] == [f"{n:032x}" for n in range(len(versions))]
 
 
-def test_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_of_digests_lies_in_the_cache_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
-    for given_, expected in (
+    for cache_home, expected in (
         ("", "/home/somebody/.cache"),
         ("/elsewhere", "/elsewhere"),
         ("here", "/home/somebody/.cache"),
     ):
-        monkeypatch.setenv("XDG_CACHE_HOME", given_)
-        assert Memory.of_user()._path == Path(expected, "pytest-synctool", "digests")
+        monkeypatch.setenv("XDG_CACHE_HOME", cache_home)
+        assert DigestFile.of_user()._path == Path(expected, "pytest-synctool", "digests")
