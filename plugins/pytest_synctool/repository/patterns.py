@@ -42,7 +42,7 @@ def _component(pattern: str) -> str:
     first, *between = pieces
     if not between:
         return first
-    # For each star but the last, the first match is as good as any. The atomic group keeps it, so no pattern takes long.
+    # For each star but the last, the first match is as good as any. The atomic group keeps it: no pattern takes long.
     return first + "".join(f"(?>[^/]*?{piece})" for piece in between[:-1] if piece) + "[^/]*" + between[-1]
 
 

@@ -1,4 +1,4 @@
-"""Fingerprints of what a run goes by: the same for copies, another for whatever counts."""
+"""Fingerprints: the same for copies, another one after a change that matters to a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ node node2 login
 
 @pytest.fixture
 def top(tmp_path: Path) -> Path:
-    """A cluster with an entry of each kind."""
+    """Return the directory of a cluster with an entry of each kind."""
     master = tmp_path / "master"
     for name in ("overlay/etc", "delete", "tasks", "scripts"):
         (master / name).mkdir(parents=True)
@@ -42,13 +42,13 @@ def top(tmp_path: Path) -> Path:
 
 
 def fingerprint(top: Path, *selected: str) -> Fingerprint:
-    found = configuration.load(top / "synctool.conf")
-    nodes = [node for node in found.nodes.values() if not selected or node.name in selected]
-    return {**of_configuration(found, nodes), **of_masterdir(found, load(found), nodes)}
+    cluster = configuration.load(top / "synctool.conf")
+    nodes = [node for node in cluster.nodes.values() if not selected or node.name in selected]
+    return {**of_configuration(cluster, nodes), **of_masterdir(cluster, load(cluster), nodes)}
 
 
 def test_the_same_state_has_the_same_fingerprint(top: Path) -> None:
-    """Whenever it was written: times of files do not count."""
+    """The times of files do not count."""
     before = fingerprint(top)
     os.utime(top / "master/overlay/etc/motd._all", (1, 1))
     shutil.copy2(top / "synctool.conf", top / "copy")
@@ -72,13 +72,13 @@ def test_the_same_state_has_the_same_fingerprint(top: Path) -> None:
         ("delete/new._all", lambda path: path.touch()),
     ],
 )
-def test_what_differs_is_named(top: Path, name: str, edit: Callable[[Path], object]) -> None:
+def test_the_file_that_differs_is_named(top: Path, name: str, edit: Callable[[Path], object]) -> None:
     before = fingerprint(top)
     edit(top / "master" / name)
     assert difference(fingerprint(top), before) == name
 
 
-def test_what_no_selected_node_has_does_not_count(top: Path) -> None:
+def test_entries_that_no_selected_node_has_do_not_count(top: Path) -> None:
     before = fingerprint(top, "node1")
     (top / "master/overlay/etc/other._login").write_text("CONTENT\n")
     (top / "master/delete/old._all").write_text("whatever\n")
@@ -97,19 +97,19 @@ def test_attributes_count_and_where_the_configuration_lies_does_not(top: Path) -
     before = fingerprint(top)
     (top / "master/attributes.yaml").write_text("- path: /etc/motd\n  mode: 0600\n")
     assert difference(fingerprint(top), before) == "overlay/etc/motd._all"
-    found = configuration.load(top / "synctool.conf")
-    moved = replace(found, path=Path("/elsewhere"))
-    assert of_configuration(moved, ()) == of_configuration(found, ())
+    cluster = configuration.load(top / "synctool.conf")
+    moved = replace(cluster, path=Path("/elsewhere"))
+    assert of_configuration(moved, ()) == of_configuration(cluster, ())
 
 
 def test_a_file_that_cannot_be_read_is_no_reason_to_stop(top: Path) -> None:
-    """The nodes that need it are told later."""
-    found = configuration.load(top / "synctool.conf")
-    repository, nodes = load(found), list(found.nodes.values())
-    before = of_masterdir(found, repository, nodes)
+    """The audit of the nodes that need the file reports it."""
+    cluster = configuration.load(top / "synctool.conf")
+    repository, nodes = load(cluster), list(cluster.nodes.values())
+    before = of_masterdir(cluster, repository, nodes)
     (top / "master/overlay/etc/motd.post").unlink()
-    assert difference(of_masterdir(found, repository, nodes), before) == "overlay/etc/motd.post"
+    assert difference(of_masterdir(cluster, repository, nodes), before) == "overlay/etc/motd.post"
 
 
-def test_only_some_are_named() -> None:
+def test_at_most_three_are_named() -> None:
     assert difference(dict.fromkeys("abcdef", "x"), {"a": "x"}) == "b, c, d and 2 more"

@@ -1,4 +1,4 @@
-"""The manifest: what every node gets, as JSON that two people can compare."""
+"""The manifest: the entries of every node as JSON that can be compared."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from tests_meta.unit.repository.test_resolution import plant
 
 
 def planted(directory: Path, *tree: str, conf: tuple[str, ...] = ("node node3 batch",)) -> tuple[Config, Repository]:
-    """A cluster and its repository."""
-    found = config(directory, *conf)
-    (found.masterdir / "overlay").mkdir(exist_ok=True)
-    plant(found.masterdir, *tree)
-    return found, load(found)
+    """Return a cluster and its repository."""
+    cluster = config(directory, *conf)
+    (cluster.masterdir / "overlay").mkdir(exist_ok=True)
+    plant(cluster.masterdir, *tree)
+    return cluster, load(cluster)
 
 
 def written(repository: Repository, nodes: Iterator[Node] | tuple[Node, ...]) -> str:
-    """The text of a manifest."""
+    """Return the text of a manifest."""
     stream = io.StringIO()
     manifest.write(repository, nodes, stream)
     return stream.getvalue()
@@ -46,7 +46,7 @@ EMPTY: dict[str, dict[str, str]] = {"overlay": {}, "delete": {}, "tasks": {}, "p
         pytest.param(
             ["overlay/etc/fstab._all", "overlay/etc/motd._login"],
             {"overlay": {"/etc": "overlay/etc", "/etc/fstab": "overlay/etc/fstab._all"}},
-            id="directories are there, what is of other groups is not",
+            id="directories, and nothing of other groups",
         ),
         pytest.param(
             ["delete/etc/cron.d/old._batch", "delete/etc/cron.d/old.post", "tasks/name._all", "tasks/name.post"],
@@ -68,20 +68,20 @@ EMPTY: dict[str, dict[str, str]] = {"overlay": {}, "delete": {}, "tasks": {}, "p
         pytest.param(
             ["overlay/f._all", "delete/f._all", "overlay/a/b._all", "overlay/a._batch"],
             {"overlay": {"/a": "overlay/a._batch", "/f": "overlay/f._all"}},
-            id="what does not come about is not there",
+            id="no source that another one overrides or blocks",
         ),
     ],
 )
 def test_of_node(tmp_path: Path, tree: list[str], expected: dict[str, dict[str, str]]) -> None:
-    found, repository = planted(tmp_path, *tree, conf=("node node3 batch", "node node4 login"))
-    of_node = manifest.of_node(repository, found.nodes["node3"])
+    cluster, repository = planted(tmp_path, *tree, conf=("node node3 batch", "node node4 login"))
+    of_node = manifest.of_node(repository, cluster.nodes["node3"])
     assert of_node == {"groups": ["node3", "batch", "all"], **EMPTY, **expected}
     assert list(of_node) == ["groups", "overlay", "delete", "tasks", "post"]
 
 
 def test_ignored_nodes_say_so(tmp_path: Path) -> None:
-    found, repository = planted(tmp_path, conf=("node b x", "node a x", "ignore_node b"))
-    text = written(repository, tuple(found.nodes.values()))
+    cluster, repository = planted(tmp_path, conf=("node b x", "node a x", "ignore_node b"))
+    text = written(repository, tuple(cluster.nodes.values()))
     assert json.loads(text) == {
         "b": {"groups": ["b", "x", "all"], **EMPTY, "ignored": True},
         "a": {"groups": ["a", "x", "all"], **EMPTY},
@@ -90,9 +90,9 @@ def test_ignored_nodes_say_so(tmp_path: Path) -> None:
 
 
 def test_text(tmp_path: Path) -> None:
-    """A line for each destination, so that differences can be read; in the order of bytes."""
-    found, repository = planted(tmp_path, "overlay/a/x._all", "overlay/a-b._all", "overlay/B._batch")
-    assert written(repository, tuple(found.nodes.values())).splitlines() == [
+    """Each destination has a line of its own, in the order of bytes, so that diffs are readable."""
+    cluster, repository = planted(tmp_path, "overlay/a/x._all", "overlay/a-b._all", "overlay/B._batch")
+    assert written(repository, tuple(cluster.nodes.values())).splitlines() == [
         "{",
         ' "node3": {',
         '  "groups": ["node3", "batch", "all"],',
@@ -112,11 +112,11 @@ def test_text(tmp_path: Path) -> None:
 
 
 def test_odd_names(tmp_path: Path) -> None:
-    """ASCII, from which the bytes can be had again."""
-    found, _ = planted(tmp_path)
+    """The text is ASCII, and the bytes of names can be restored from it."""
+    cluster, _ = planted(tmp_path)
     for name in map(os.fsdecode, ODD_NAMES):
-        (found.masterdir / "overlay" / f"{name}._all").touch()
-    text = written(load(found), tuple(found.nodes.values()))
+        (cluster.masterdir / "overlay" / f"{name}._all").touch()
+    text = written(load(cluster), tuple(cluster.nodes.values()))
     assert text.isascii()
     overlay = json.loads(text)["node3"]["overlay"]
     assert {os.fsencode(path): os.fsencode(source) for path, source in overlay.items()} == {
@@ -126,7 +126,7 @@ def test_odd_names(tmp_path: Path) -> None:
 
 
 def test_nodes_are_written_one_by_one(tmp_path: Path) -> None:
-    """So that a cluster of any size fits into memory."""
+    """A manifest of any size needs little memory."""
     _, repository = planted(tmp_path, "overlay/f._all")
     stream = io.StringIO()
 
@@ -144,14 +144,14 @@ def test_agrees_with_the_entries(overlay: TreeOf, delete: TreeOf) -> None:
     with masterdir(overlay, delete) as master:
         repository = walked(master)
         text = written(repository, NODES)
-        found = json.loads(text)
+        parsed = json.loads(text)
         assert text == written(walked(master), NODES)
-        assert list(found) == [who.name for who in NODES]
+        assert list(parsed) == [who.name for who in NODES]
         for who in NODES:
-            assert found[who.name] == manifest.of_node(repository, who)
+            assert parsed[who.name] == manifest.of_node(repository, who)
             entries = repository.entries(who)
             for tree in Tree:
                 expected = {os.fsdecode(e.destination): e.source.shown for e in entries if e.tree is tree}
-                assert list(found[who.name][tree.value].items()) == sorted(expected.items())
+                assert list(parsed[who.name][tree.value].items()) == sorted(expected.items())
             triggers = {os.fsdecode(e.destination): os.fsdecode(e.trigger) for e in entries if e.trigger}
-            assert list(found[who.name]["post"].items()) == sorted(triggers.items())
+            assert list(parsed[who.name]["post"].items()) == sorted(triggers.items())

@@ -1,4 +1,4 @@
-"""Sources in the masterdir: their digests are read once, late, and never from a file that has changed since."""
+"""Sources: each file is read once, on first use, and again after a change."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from tests_meta.unit.helpers import config
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The files whose content is read from now on."""
-    found: list[bytes] = []
+    """Return a list that gets an item for each file that is read from now on."""
+    reads: list[bytes] = []
     plain = hashlib.md5
 
     def md5(*arguments: bytes, usedforsecurity: bool = True) -> object:
-        found.append(b"file")
+        reads.append(b"file")
         return plain(*arguments, usedforsecurity=usedforsecurity)
 
     monkeypatch.setattr(hashlib, "md5", md5)
-    return found
+    return reads
 
 
 def repository(tmp_path: Path) -> Repository:
-    found = config(tmp_path, "node a x", "node b y")
-    overlay = found.masterdir / "overlay"
+    cluster = config(tmp_path, "node a x", "node b y")
+    overlay = cluster.masterdir / "overlay"
     overlay.mkdir()
     (overlay / "f._all").write_text("content")
     os.link(overlay / "f._all", overlay / "g._x")
     (overlay / "h._y").write_text("other")
-    return load(found)
+    return load(cluster)
 
 
-def test_a_file_is_read_once_and_only_when_asked_for(tmp_path: Path, read: list[bytes]) -> None:
-    """Also where two nodes, or two names of the same file, ask."""
-    found = repository(tmp_path)
+def test_a_file_is_read_once_and_on_first_use(tmp_path: Path, read: list[bytes]) -> None:
+    """This holds for two nodes with the same source, and for two names of the same file."""
+    walked = repository(tmp_path)
     nodes = parse("masterdir master\nnode a x\nnode b y\n", tmp_path / "synctool.conf").nodes
-    entries = [entry for node in nodes.values() for entry in found.entries(node)]
+    entries = [entry for node in nodes.values() for entry in walked.entries(node)]
     assert read == []
     expected = {entry.destination: entry.expected for entry in entries}
     assert [entry.expected for entry in entries] == [expected[entry.destination] for entry in entries]
-    assert len(read) == 2  # f and g are one, h is the other
+    assert len(read) == 2  # f and g are the same file
     assert expected[b"/f"].md5 == expected[b"/g"].md5 == hashlib.md5(b"content").hexdigest()
 
 
 def replaced(path: Path) -> None:
-    """The same content and time, in another file."""
+    """Replace a file by another one with the same content and time."""
     times = path.stat()
     new = path.with_suffix(".new")
     new.write_bytes(path.read_bytes())
@@ -68,7 +68,7 @@ def replaced(path: Path) -> None:
         pytest.param(replaced, id="inode"),
     ],
 )  # fmt: skip
-def test_what_has_changed_is_read_again(tmp_path: Path, read: list[bytes], change: Callable[[Path], object]) -> None:
+def test_a_changed_file_is_read_again(tmp_path: Path, read: list[bytes], change: Callable[[Path], object]) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"content")
     digests = Digests()
@@ -81,6 +81,6 @@ def test_what_has_changed_is_read_again(tmp_path: Path, read: list[bytes], chang
     assert (size, digest) == (path.stat().st_size, hashlib.md5(path.read_bytes()).hexdigest())
 
 
-def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         Digests().of(os.fsencode(tmp_path / "gone"))
