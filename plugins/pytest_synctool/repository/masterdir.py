@@ -1,7 +1,7 @@
-"""The masterdir as it lies on disk: which names stand for what, whatever the node.
+"""A walk of the masterdir: every source and trigger with its destination and groups, for all nodes at once.
 
-The meaning of names is the one of synctool 4.x: a file `name._group` applies to the nodes of the group, `name.post` is
-the trigger of `name` (documentation, "fstab._node5" and ".post").
+Names have the same meaning as in synctool 4.x: a file `name._group` applies to the nodes of the group, and `name.post`
+is the trigger of `name` (documentation, "fstab._node5" and ".post").
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TRIGGER: Final = b".post"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A source or trigger with the group of each component of its path; None stands for no extension."""
+    """A source or trigger with the group of each component of its path, which is None for one without an extension."""
 
     groups: tuple[str | None, ...]
     relative: bytes
@@ -36,22 +36,25 @@ class Candidate:
 
     @property
     def named_groups(self) -> frozenset[str]:
-        """The groups that its path names."""
+        """The groups in the extensions of the path."""
         return frozenset(group for group in self.groups if group is not None)
 
     def rank(self, ranks: Mapping[str, int], lowest: int) -> tuple[tuple[int, ...], bytes] | None:
-        """How important it is (smallest wins), or None where it does not apply."""
-        found = []
+        """Return a sort key, the smallest for the most important candidate, or None if the candidate does not apply.
+
+        `ranks` has the position of each group of a node. `lowest` is that of a component without an extension.
+        """
+        positions = []
         for group in self.groups:
             position = lowest if group is None else ranks.get(group)
             if position is None:
                 return None
-            found.append(position)
-        return tuple(found), self.relative.replace(b"/", b"\0")  # so that names are in order part by part
+            positions.append(position)
+        return tuple(positions), self.relative.replace(b"/", b"\0")  # NUL, so that names are compared by component
 
 
 class Reason(Enum):
-    """Why a name in the masterdir stands for nothing."""
+    """Reasons for which the walk leaves a name out."""
 
     NO_EXTENSION = "no group extension"
     EMPTY_EXTENSION = "empty group extension"
@@ -62,7 +65,7 @@ class Reason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A name that stands for nothing. `destination` is what it would have stood for.
+    """A name that the walk left out. `destination` is the path that it would define.
 
     `cause` is the reason in words, without a verb: `unknown group 'bacth'`, or the rule by which a name is ignored.
     """
@@ -74,13 +77,13 @@ class LeftOut:
 
     @property
     def text(self) -> str:
-        """The reason with its verb: `ignored by` a rule, or `skipped`."""
+        """The reason with its verb: `ignored by RULE`, or `skipped, CAUSE`."""
         return f"ignored by {self.cause}" if self.reason is Reason.IGNORED else f"skipped, {self.cause}"
 
 
 @dataclass
 class Masterdir:
-    """What was found: the candidates and triggers for each destination, and what was left out."""
+    """A walked masterdir: the candidates and the triggers of each destination, and the names that were left out."""
 
     path: Path
     candidates: dict[Destination, list[Candidate]] = field(default_factory=dict)
@@ -88,7 +91,7 @@ class Masterdir:
     left_out: list[LeftOut] = field(default_factory=list)
 
     def sources(self) -> Iterator[tuple[Candidate, Source]]:
-        """All sources with their candidates, destination by destination."""
+        """Yield all sources with their candidates, destination by destination."""
         for candidates in self.candidates.values():
             for candidate in candidates:
                 if candidate.source is not None:
@@ -96,7 +99,7 @@ class Masterdir:
 
 
 def split_extension(name: bytes) -> tuple[bytes, str | None]:
-    """Split `fstab._node5` into its name and its group; the group is None without an extension."""
+    """Split `fstab._node5` into its name and its group, which is None if there is no extension."""
     base, separator, group = name.rpartition(_SEPARATOR)
     return (base, os.fsdecode(group)) if separator else (name, None)
 
@@ -104,27 +107,27 @@ def split_extension(name: bytes) -> tuple[bytes, str | None]:
 def scan(
     path: Path, known_groups: Collection[str], ignore: IgnoreRules, *, require_extension: bool = True
 ) -> Masterdir:
-    """Walk overlay/, delete/ and tasks/ of a masterdir; only overlay/ has to be there.
+    """Walk overlay/, delete/ and tasks/ of a masterdir. Only overlay/ must exist.
 
-    Files with an unknown or missing group are left out. Raises RepositoryError, naming every offender at once, for an
-    unreadable or missing tree and for names that no destination can have.
+    Files with an unknown or missing group are left out. Raises RepositoryError for missing or unreadable trees and for
+    names that no destination can have. Its message has a line for each problem.
     """
     if not path.is_dir():
         raise RepositoryError(f"masterdir {path} is not a directory: create it, or correct 'masterdir'")
-    found = Masterdir(path)
-    walker = _Walker(found, os.fsencode(path), known_groups, ignore, require_extension)
+    masterdir = Masterdir(path)
+    walker = _Walker(masterdir, os.fsencode(path), known_groups, ignore, require_extension)
     for tree in Tree:
         if tree is Tree.OVERLAY or os.path.lexists(path / tree.value):
             walker.directory(tree, os.fsencode(tree.value), b"", ())
     if walker.errors:
         raise RepositoryError("\n".join(walker.errors))
-    return found
+    return masterdir
 
 
 @dataclass
 class _Walker:
-    found: Masterdir
-    masterdir: bytes
+    masterdir: Masterdir
+    path: bytes
     known_groups: Collection[str]
     ignore: IgnoreRules
     require_extension: bool
@@ -133,9 +136,9 @@ class _Walker:
     hints: Hints = field(default_factory=Hints)
 
     def directory(self, tree: Tree, relative: bytes, destination: bytes, groups: tuple[str | None, ...]) -> None:
-        """Take up everything in one directory, and below it."""
+        """Add everything in a directory and below it."""
         try:
-            with os.scandir(os.path.join(self.masterdir, relative)) as listing:
+            with os.scandir(os.path.join(self.path, relative)) as listing:
                 children = sorted(listing, key=lambda child: child.name)
         except OSError as error:
             self.errors.append(f"cannot read {printable(relative)}/ in the masterdir: {error.strerror}")
@@ -167,7 +170,9 @@ class _Walker:
             return
         groups = (*parent_groups, group)
         if is_trigger:
-            self.found.triggers.setdefault(Destination(tree, destination), []).append(Candidate(groups, relative, None))
+            self.masterdir.triggers.setdefault(Destination(tree, destination), []).append(
+                Candidate(groups, relative, None)
+            )
             return
         state = _state(child)
         if state.kind is Kind.OTHER:
@@ -177,9 +182,9 @@ class _Walker:
         if b"\n" in (state.target or b""):
             self.errors.append(f"{printable(relative)}: a newline in a link target is not supported")
             return
-        if tree is Tree.OVERLAY or not is_directory:  # elsewhere directories only lead to names
-            source = Source(tree, self.masterdir, relative, destination, state, self.digests)
-            self.found.candidates.setdefault(Destination(tree, destination), []).append(
+        if tree is Tree.OVERLAY or not is_directory:  # directories of delete/ and tasks/ are no entries
+            source = Source(tree, self.path, relative, destination, state, self.digests)
+            self.masterdir.candidates.setdefault(Destination(tree, destination), []).append(
                 Candidate(groups, relative, source)
             )
         if is_directory:
@@ -188,6 +193,7 @@ class _Walker:
     def _usable(
         self, relative: bytes, destination: bytes, base: bytes, group: str | None, *, group_needed: bool
     ) -> bool:
+        """Return True if a name and its group are valid. Otherwise note an error, or leave the name out."""
         if b"\n" in base:
             self.errors.append(f"{printable(relative)}: a newline in a file name is not supported: rename it")
             return False
@@ -211,18 +217,18 @@ class _Walker:
         return group in self.known_groups and bool(group)
 
     def _leave_out(self, relative: bytes, destination: bytes, reason: Reason, cause: str) -> None:
-        self.found.left_out.append(LeftOut(relative, destination, reason, cause))
+        self.masterdir.left_out.append(LeftOut(relative, destination, reason, cause))
 
 
 def _state(child: os.DirEntry[bytes]) -> FileState:
-    found = child.stat(follow_symlinks=False)
+    status = child.stat(follow_symlinks=False)
     return FileState(
-        kind=kind_of(found.st_mode),
-        mode=stat.S_IMODE(found.st_mode),
-        size=found.st_size,
-        uid=found.st_uid,
-        gid=found.st_gid,
-        owner=owner_name(found.st_uid),
-        group=group_name(found.st_gid),
-        target=os.readlink(child.path) if stat.S_ISLNK(found.st_mode) else None,
+        kind=kind_of(status.st_mode),
+        mode=stat.S_IMODE(status.st_mode),
+        size=status.st_size,
+        uid=status.st_uid,
+        gid=status.st_gid,
+        owner=owner_name(status.st_uid),
+        group=group_name(status.st_gid),
+        target=os.readlink(child.path) if stat.S_ISLNK(status.st_mode) else None,
     )

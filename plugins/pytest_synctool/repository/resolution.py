@@ -1,14 +1,15 @@
-"""The repository: which source stands for which destination on which node.
+"""The repository: the source of each destination on each node.
 
-The masterdir is walked once. A destination is resolved once for all nodes that agree in the groups that matter for it,
-and a list of entries once for all that agree in the groups that the masterdir uses. The most important group wins
-(documentation, "The groups a node is in").
+The masterdir is walked once. A destination is resolved once for all nodes that are equal in the groups which its
+sources, triggers and rules name. A list of entries is resolved once for all nodes that are equal in the groups which
+the whole masterdir names. The source of the most important group wins (documentation, "The groups a node is in").
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_synctool.common.wording import printable
@@ -28,8 +29,16 @@ from pytest_synctool.repository.waivers import load as load_waivers
 Groups = tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Blocking:
+    """A destination that can block others, and those below it, as positions in the list of destinations."""
+
+    position: int
+    below: range
+
+
 class _Resolver:
-    """One destination of a tree: its candidates, and the entry for each choice of groups that matters."""
+    """The resolver of one destination: its candidates, and its entry for each combination of relevant groups."""
 
     def __init__(
         self, destination: Destination, masterdir: Masterdir, attributes: AttributeRules, on_update: bytes | None
@@ -47,17 +56,17 @@ class _Resolver:
 
     @property
     def may_block(self) -> bool:
-        """Whether it is something on some node that nothing can lie below."""
-        return any(c.source is not None and not c.source.is_directory for c in self.candidates)
+        """True if the destination is not a directory on some node, so that it blocks destinations below it there."""
+        is_overlay = self.destination.tree is Tree.OVERLAY
+        return is_overlay and any(c.source is not None and not c.source.is_directory for c in self.candidates)
 
     def lies_below(self, other: _Resolver) -> bool:
-        """Whether the other one has to be a directory for this one to be there."""
-        return self.destination.tree is other.destination.tree and self.destination.path.startswith(
-            other.destination.path + b"/"
-        )
+        """Return True if this destination lies below another one in the same tree."""
+        (tree, path), (other_tree, other_path) = self.destination, other.destination
+        return tree is other_tree and path.startswith(other_path + b"/")
 
     def entry(self, groups: Groups) -> Entry | None:
-        """The entry for nodes with these groups, most important first."""
+        """Return the entry on nodes with these groups, the most important first, or None if no source applies."""
         groups = tuple(group for group in groups if group in self.groups)
         if groups not in self._entries:
             self._entries[groups] = self._resolve(groups)
@@ -79,10 +88,10 @@ class _Resolver:
 
 
 def by_importance(candidates: Sequence[Candidate], groups: Sequence[str]) -> list[Candidate]:
-    """The candidates that apply to a node with these groups, the one that counts first.
+    """Return the candidates that apply to a node with these groups, the most important first.
 
-    Compared component by component from the root of the tree; no extension ranks as `all`, and what is still equal in
-    the order of names.
+    Candidates are compared component by component from the root of the tree. A component without an extension ranks as
+    `all`. Equally important candidates are in the order of their names.
     """
     if not candidates:
         return []
@@ -93,7 +102,7 @@ def by_importance(candidates: Sequence[Candidate], groups: Sequence[str]) -> lis
 
 
 class Repository:
-    """A walked masterdir. `warnings` name what was left out, and why."""
+    """A walked masterdir with its rules. It resolves the entries of nodes."""
 
     def __init__(
         self,
@@ -110,46 +119,41 @@ class Repository:
             for left in masterdir.left_out
             if left.reason is not Reason.IGNORED
         )
-        # Deletions come first, then parents before what lies in them.
+        # Deletions come first, and directories before the paths in them.
         order = {Tree.DELETE: 0, Tree.OVERLAY: 1, Tree.TASKS: 2}
-        keys = sorted(masterdir.candidates, key=lambda key: (order[key.tree], key.path.split(b"/")))
+        destinations = sorted(masterdir.candidates, key=lambda each: (order[each.tree], each.path.split(b"/")))
         commands = {path: os.fsencode(text) for path, text in (on_update or {}).items()}
         self._resolvers = [
-            _Resolver(key, masterdir, attributes, None if key.tree is Tree.TASKS else commands.get(key.path))
-            for key in keys
+            _Resolver(each, masterdir, attributes, None if each.tree is Tree.TASKS else commands.get(each.path))
+            for each in destinations
         ]
-        self._positions = {key: position for position, key in enumerate(keys)}
         self._by_group: dict[str, list[int]] = {}
-        for position, destination in enumerate(self._resolvers):
-            for group in destination.groups:
+        for position, resolver in enumerate(self._resolvers):
+            for group in resolver.groups:
                 self._by_group.setdefault(group, []).append(position)
-        self._base = [destination.entry(("all",)) for destination in self._resolvers]
-        self._both = [
-            (p, self._positions[Destination(Tree.OVERLAY, key.path)])
-            for key, p in self._positions.items()
-            if key.tree is Tree.DELETE and Destination(Tree.OVERLAY, key.path) in self._positions
-        ]
-        self._below = self._below_blocking()
+        self._base = [resolver.entry(("all",)) for resolver in self._resolvers]
+        self._deleted_and_kept = self._find_deleted_and_kept()
+        self._blocking = self._find_blocking()
         self._resolved: dict[Groups, EntryList] = {}
 
     @property
     def warnings(self) -> list[str]:
-        """What was left out so far; what is left out for a node is known once its entries are."""
+        """The names that were left out, and why, a line each. Resolving the entries of a node can add lines."""
         return list(self._warnings)
 
     def entries(self, node: Node) -> EntryList:
-        """The entries of a node: of delete/, of overlay/ with parents first, of tasks/ in the order of names.
+        """Return the entries of a node, at most one for a destination. Nodes with the same entries share one list.
 
-        One destination of a tree has one entry.
+        Those of delete/ come first, then those of overlay/ with parents first, then those of tasks/ by name.
         """
         groups = tuple(group for group in node.groups if group in self._by_group)
         if groups not in self._resolved:
             self._resolved[groups] = self._resolve(groups)
         return self._resolved[groups]
 
-    def considered(self, key: Destination, node: Node) -> tuple[list[Candidate], list[Candidate]]:
-        """All sources for a destination: those that apply to a node, the one that counts first, and the others."""
-        candidates = self.masterdir.candidates.get(key, [])
+    def considered(self, destination: Destination, node: Node) -> tuple[list[Candidate], list[Candidate]]:
+        """Return the sources of a destination that apply to a node, the most important first, and the other ones."""
+        candidates = self.masterdir.candidates.get(destination, [])
         applying = by_importance(candidates, node.groups)
         return applying, [candidate for candidate in candidates if candidate not in applying]
 
@@ -158,46 +162,54 @@ class Repository:
         for position in {position for group in groups if group != "all" for position in self._by_group[group]}:
             row[position] = self._resolvers[position].entry(groups)
         self._drop_blocked(row)
-        for deleted, kept in self._both:
-            # Else every --fix would undo what the last one did.
+        for deleted, kept in self._deleted_and_kept:
+            # Otherwise each --fix would undo the previous one.
             if (entry := row[deleted]) is not None and (other := row[kept]) is not None:
                 self._warn(f"{entry.source.shown}: skipped, {other.source.shown} is for the same destination")
                 row[deleted] = None
         return EntryList(entry for entry in row if entry is not None)
 
-    def _below_blocking(self) -> list[tuple[int, Sequence[int]]]:
-        """Destinations that may be something other than a directory, with the positions of all that lies below."""
-        found: list[tuple[int, Sequence[int]]] = []
-        for position, destination in enumerate(self._resolvers):
-            if destination.destination.tree is not Tree.OVERLAY or not destination.may_block:
+    def _find_deleted_and_kept(self) -> list[tuple[int, int]]:
+        """Return the positions of the paths that are in delete/ and in overlay/, as pairs in this order."""
+        positions = {resolver.destination: position for position, resolver in enumerate(self._resolvers)}
+        return [
+            (position, kept)
+            for (tree, path), position in positions.items()
+            if tree is Tree.DELETE and (kept := positions.get(Destination(Tree.OVERLAY, path))) is not None
+        ]
+
+    def _find_blocking(self) -> list[_Blocking]:
+        blocking: list[_Blocking] = []
+        for position, resolver in enumerate(self._resolvers):
+            if not resolver.may_block:
                 continue
-            last = position + 1
-            while last < len(self._resolvers) and self._resolvers[last].lies_below(destination):
-                last += 1
-            if last > position + 1:
-                found.append((position, range(position + 1, last)))
-        return found
+            end = position + 1
+            while end < len(self._resolvers) and self._resolvers[end].lies_below(resolver):
+                end += 1
+            if end > position + 1:
+                blocking.append(_Blocking(position, range(position + 1, end)))
+        return blocking
 
     def _drop_blocked(self, row: list[Entry | None]) -> None:
-        """Take out what lies inside of what is not a directory on these nodes."""
-        for position, below in self._below:
-            above = row[position]
+        """Remove the entries below a destination that is not a directory on these nodes."""
+        for blocking in self._blocking:
+            above = row[blocking.position]
             if above is None or above.source.is_directory:
                 continue
-            for inner in below:
-                if (entry := row[inner]) is not None:
+            for position in blocking.below:
+                if (entry := row[position]) is not None:
                     shown = printable(above.destination)
                     self._warn(f"{entry.source.shown}: skipped, {shown} is not a directory on some nodes")
-                    row[inner] = None
+                    row[position] = None
 
     def _warn(self, message: str) -> None:
         self._warnings.setdefault(message)
 
 
 def load(config: Config) -> Repository:
-    """The repository of a cluster.
+    """Return the repository of a cluster.
 
-    Raises RepositoryError, or ConfigError for attributes.yaml or waivers.yaml, with all problems.
+    Raises RepositoryError, or ConfigError for attributes.yaml or waivers.yaml. Their message has a line per problem.
     """
     known = config.known_groups
     attributes = load_attributes(config.masterdir / ATTRIBUTES_FILE, known)
@@ -223,6 +235,6 @@ def walk(
     on_update: Mapping[bytes, str] | None = None,
     waivers: Waivers = NO_WAIVERS,
 ) -> Repository:
-    """Walk a masterdir. Raises RepositoryError, naming every offender at once, as scan() does."""
-    found = scan(masterdir, known_groups, ignore, require_extension=require_extension)
-    return Repository(found, attributes, on_update, waivers)
+    """Walk a masterdir and return the repository with these rules. Raises RepositoryError as scan() does."""
+    walked = scan(masterdir, known_groups, ignore, require_extension=require_extension)
+    return Repository(walked, attributes, on_update, waivers)
