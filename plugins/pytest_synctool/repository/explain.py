@@ -1,4 +1,4 @@
-"""Why a node has a file, or has it not, in the words of the documentation of synctool 4.x ("synctool -v")."""
+"""Explanations why a node has a file or not, in the words of the documentation of synctool 4.x ("synctool -v")."""
 
 from __future__ import annotations
 
@@ -13,47 +13,50 @@ from pytest_synctool.repository.masterdir import Candidate, LeftOut, Reason
 from pytest_synctool.repository.resolution import Repository, by_importance
 from pytest_synctool.repository.source import Destination, Source, Tree, parents
 
-# Of one destination: a test's details stay short where every node has its own version of a file.
+# Lines about one destination, so that a test's details stay short if every node has its own version of a file.
 _MOST_SHOWN: Final = 5
-# Why a directory may have been left out, and with it what would lie below it.
+# Reasons for which the walk leaves out a directory with all below it.
 _OF_DIRECTORIES: Final = (Reason.EMPTY_EXTENSION, Reason.UNKNOWN_GROUP, Reason.IGNORED)
 
 
 class Explainer:
-    """Explains a repository. What is looked up is indexed once; no state but that, so that threads can share it."""
+    """Explanations of a repository. Threads can share one: apart from indexes that are made once, it has no state."""
 
     def __init__(self, repository: Repository) -> None:
         self.repository = repository
 
     def remarks(self, node: Node, destinations: Collection[bytes] | None = None) -> Iterator[str]:
-        """How the sources for some destinations were decided for a node, as lines: `checking $masterdir/overlay/...`.
+        """Yield lines on the choice of sources for a node, such as `checking $masterdir/overlay/etc/motd._all`.
 
-        In the order of the tree: overlay/, delete/, tasks/, parents before what lies in them. Without destinations
-        (absolute paths on the node) it is everything in the masterdir; tasks have no destination, so they are in the
-        whole only. With destinations, directories above them that were left out are told too.
+        They are in the order of the trees: overlay/, delete/, tasks/, with parents before the paths in them.
+        `destinations` are absolute paths on the node; None stands for everything in the masterdir. Only then are tasks
+        included, since they have no path on the node. With `destinations`, the lines include directories above them
+        that were left out.
         """
         if destinations is None:
-            for key in self._keys:
-                yield from self._destination(key, node)
+            for destination in self._destinations:
+                yield from self._lines(destination, node)
             return
         wanted = {Destination(tree, path) for tree in (Tree.OVERLAY, Tree.DELETE) for path in destinations}
         above = {Destination(tree, parent) for tree, path in wanted for parent in parents(path)}
-        for key in sorted(wanted | above, key=_in_order):
-            if key in wanted:
-                yield from self._destination(key, node)
+        for destination in sorted(wanted | above, key=_in_order):
+            if destination in wanted:
+                yield from self._lines(destination, node)
             else:
-                yield from (_left_out(left) for left in self._left_out_of(key) if left.reason in _OF_DIRECTORIES)
+                yield from (
+                    _left_out(left) for left in self._left_out_of(destination) if left.reason in _OF_DIRECTORIES
+                )
 
     def of_entry(self, entry: Entry, node: Node) -> list[str]:
-        """Which source counts for an entry of a node and why, in a few lines; names are below the masterdir."""
-        key = Destination(entry.tree, entry.destination)
-        applying, others = self.repository.considered(key, node)
+        """Return a few lines on the source that an entry of a node uses, and why. Names are below the masterdir."""
+        destination = Destination(entry.tree, entry.destination)
+        applying, others = self.repository.considered(destination, node)
         chosen = next((c for c in applying if c.relative == entry.source.relative), None)
         groups = _groups_in_words(() if chosen is None else chosen.groups)
         lines = [f"why: {entry.source.shown}, for {groups} (groups of {node.name}: {' '.join(node.groups)})"]
         lines += _short([f"overrides {printable(c.relative)}" for c in applying if c is not chosen])
         skipped = [f"skipped {printable(c.relative)}, not one of its groups" for c in _by_name(others)]
-        skipped += [_said(left, "skipped", "ignored", "") for left in self._left_out_of(key)]
+        skipped += [_sentence(left, "skipped", "ignored", "") for left in self._left_out_of(destination)]
         lines += _short(skipped)
         if entry.attributes is not None:
             lines.append(f"attributes: {', '.join(entry.attributes.origins)}")
@@ -63,7 +66,7 @@ class Explainer:
         return lines
 
     def _trigger_above(self, entry: Entry, node: Node) -> list[str]:
-        """The trigger of the directory that an entry is in, which a change of the entry fires too."""
+        """Return a line on the trigger of the directory that an entry is in, which a change of the entry runs too."""
         parent = Destination(Tree.OVERLAY, entry.destination.rpartition(b"/")[0])
         triggers = by_importance(self.repository.masterdir.triggers.get(parent, []), node.groups)
         if not triggers or entry.tree is Tree.TASKS or self._source(parent, node) is None:
@@ -72,64 +75,66 @@ class Explainer:
 
     @cached_property
     def _left_out(self) -> dict[Destination, list[LeftOut]]:
-        found: dict[Destination, list[LeftOut]] = {}
+        by_destination: dict[Destination, list[LeftOut]] = {}
         for left in self.repository.masterdir.left_out:
             tree = Tree(left.relative.partition(b"/")[0].decode("ascii"))
-            found.setdefault(Destination(tree, left.destination), []).append(left)
-        return found
+            by_destination.setdefault(Destination(tree, left.destination), []).append(left)
+        return by_destination
 
     @cached_property
-    def _keys(self) -> list[Destination]:
-        """Every destination that something in the masterdir has to do with, in the order of the tree."""
-        found = self.repository.masterdir
-        return sorted({*found.candidates, *found.triggers, *self._left_out}, key=_in_order)
+    def _destinations(self) -> list[Destination]:
+        """Every destination of a source, a trigger or a name that was left out, in the order of the trees."""
+        masterdir = self.repository.masterdir
+        return sorted({*masterdir.candidates, *masterdir.triggers, *self._left_out}, key=_in_order)
 
     @cached_property
     def _may_block(self) -> frozenset[bytes]:
-        """Destinations that are on some node what nothing can lie below."""
+        """Destinations in overlay/ that are not a directory on some node, and block destinations below them there."""
         return frozenset(
             path
             for (tree, path), candidates in self.repository.masterdir.candidates.items()
             if tree is Tree.OVERLAY and any(c.source is not None and not c.source.is_directory for c in candidates)
         )
 
-    def _left_out_of(self, key: Destination) -> Sequence[LeftOut]:
-        return self._left_out.get(key, ())
+    def _left_out_of(self, destination: Destination) -> Sequence[LeftOut]:
+        return self._left_out.get(destination, ())
 
-    def _counts(self, key: Destination, node: Node) -> Source | None:
-        """The most important source for a destination, if it were only for the destination itself."""
-        ranked = by_importance(self.repository.masterdir.candidates.get(key, []), node.groups)
+    def _most_important(self, destination: Destination, node: Node) -> Source | None:
+        """Return the most important source of a destination, without regard to other destinations."""
+        ranked = by_importance(self.repository.masterdir.candidates.get(destination, []), node.groups)
         return ranked[0].source if ranked else None
 
-    def _source(self, key: Destination, node: Node) -> Source | None:
-        """The source that the node gets for a destination."""
-        source = self._counts(key, node)
+    def _source(self, destination: Destination, node: Node) -> Source | None:
+        """Return the source that a node uses for a destination, or None."""
+        source = self._most_important(destination, node)
         return None if source is None or self._obstacle(source, node) is not None else source
 
     def _obstacle(self, source: Source, node: Node) -> str | None:
-        """Why the node has no entry for the source that counts, if so."""
+        """Return the reason why a node does not use its most important source, or None if it does."""
         if source.tree is Tree.OVERLAY:
             for parent in parents(source.destination):
-                above = self._counts(Destination(Tree.OVERLAY, parent), node) if parent in self._may_block else None
+                if parent not in self._may_block:
+                    continue
+                above = self._most_important(Destination(Tree.OVERLAY, parent), node)
                 if above is not None and not above.is_directory:
                     kind = above.state.kind.value
-                    return f"{printable(parent)} is not a directory but a {kind} here ({_full(above.relative)})"
+                    return f"{printable(parent)} is not a directory but a {kind} on this node ({_full(above.relative)})"
         if source.tree is Tree.DELETE:
             kept = self._source(Destination(Tree.OVERLAY, source.destination), node)
             if kept is not None:
                 return f"{_full(kept.relative)} is for the same destination"
         return None
 
-    def _destination(self, key: Destination, node: Node) -> Iterator[str]:
-        """The remarks on one destination of a tree: its sources and what was left out by name, then its triggers."""
-        applying, others = self.repository.considered(key, node)
+    def _lines(self, destination: Destination, node: Node) -> Iterator[str]:
+        """Yield the lines on one destination: sources and names that were left out, by name, then triggers."""
+        applying, others = self.repository.considered(destination, node)
         first = applying[0] if applying else None
         named = [(c.relative, self._candidate(c, first, c in applying, node)) for c in (*applying, *others)]
-        named += [(left.relative, iter((_left_out(left),))) for left in self._left_out_of(key)]
+        named += [(left.relative, iter((_left_out(left),))) for left in self._left_out_of(destination)]
         for _, lines in sorted(named, key=lambda pair: pair[0]):
             yield from lines
-        if key in self.repository.masterdir.triggers:
-            yield from self._triggers(key, node)
+        if destination in self.repository.masterdir.triggers:
+            yield from self._triggers(destination, node)
 
     def _candidate(self, candidate: Candidate, first: Candidate | None, applies: bool, node: Node) -> Iterator[str]:
         shown = _full(candidate.relative)
@@ -146,12 +151,12 @@ class Explainer:
             elif candidate.source.tree is Tree.DELETE:
                 yield f"{printable(candidate.source.destination)} must not exist"
 
-    def _triggers(self, key: Destination, node: Node) -> Iterator[str]:
-        tree, path = key
-        candidates = self.repository.masterdir.triggers[key]
+    def _triggers(self, destination: Destination, node: Node) -> Iterator[str]:
+        tree, path = destination
+        candidates = self.repository.masterdir.triggers[destination]
         applying = by_importance(candidates, node.groups)
         first = applying[0] if applying else None
-        source = self._source(key, node)
+        source = self._source(destination, node)
         for candidate in _by_name(candidates):
             yield from self._candidate(candidate, first, candidate in applying, node)
             if candidate is not first:
@@ -165,8 +170,8 @@ class Explainer:
                 yield f"to be run after {printable(path)}{inside} was changed"
 
 
-def _in_order(key: Destination) -> tuple[int, list[bytes]]:
-    return list(Tree).index(key.tree), key.path.split(b"/")
+def _in_order(destination: Destination) -> tuple[int, list[bytes]]:
+    return list(Tree).index(destination.tree), destination.path.split(b"/")
 
 
 def _by_name(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -178,17 +183,17 @@ def _full(relative: bytes) -> str:
 
 
 def _left_out(left: LeftOut) -> str:
-    return _said(left, "skipping", "ignoring", "$masterdir/")
+    return _sentence(left, "skipping", "ignoring", "$masterdir/")
 
 
-def _said(left: LeftOut, skipped: str, ignored: str, above: str) -> str:
+def _sentence(left: LeftOut, skipped: str, ignored: str, above: str) -> str:
     """Return the reason why a name was left out, as a sentence about it that begins with one of the two verbs."""
     verb = ignored if left.reason is Reason.IGNORED else skipped
     return f"{verb} {above}{printable(left.relative)}, {left.cause}"
 
 
 def _groups_in_words(groups: Iterable[str | None]) -> str:
-    """`group batch`, or `groups rack1 and all` where directories have one too; `all` where nothing has any."""
+    """Return `group batch`, or `groups rack1 and all` if several components have one, or `all` if none has."""
     named = list(dict.fromkeys(group for group in groups if group is not None))
     if len(named) < 2:
         return f"group {named[0]}" if named else "all"

@@ -83,7 +83,7 @@ def planted(
                 "overridden by $masterdir/overlay/a._batch",
                 "checking $masterdir/overlay/a._batch",
                 "checking $masterdir/overlay/a/b._all",
-                "skipping $masterdir/overlay/a/b._all, /a is not a directory but a file here "
+                "skipping $masterdir/overlay/a/b._all, /a is not a directory but a file on this node "
                 "($masterdir/overlay/a._batch)",
                 "checking $masterdir/overlay/a/b.post",
                 "skipping $masterdir/overlay/a/b.post, overlay/ has no /a/b for this node",
@@ -98,10 +98,10 @@ def planted(
                 "overridden by $masterdir/overlay/a._node1",
                 "checking $masterdir/overlay/a._node1",
                 "checking $masterdir/overlay/a/b",
-                "skipping $masterdir/overlay/a/b, /a is not a directory but a symbolic link here "
+                "skipping $masterdir/overlay/a/b, /a is not a directory but a symbolic link on this node "
                 "($masterdir/overlay/a._node1)",
                 "checking $masterdir/overlay/a/b/c._all",
-                "skipping $masterdir/overlay/a/b/c._all, /a is not a directory but a symbolic link here "
+                "skipping $masterdir/overlay/a/b/c._all, /a is not a directory but a symbolic link on this node "
                 "($masterdir/overlay/a._node1)",
                 "checking $masterdir/delete/a/b/c._all",
                 "/a/b/c must not exist",
