@@ -26,7 +26,7 @@ def secret(
     """
     if entry.sensitive:
         return "attributes.yaml says 'sensitive'"
-    for state, where in ((expected, "the master's file"), (actual, "the node's file")):
+    for state, where in ((expected, "the source"), (actual, "the node's file")):
         # A symbolic link has no permissions.
         if isinstance(state, FileState) and state.kind is not Kind.LINK and not state.mode & _READ_BY_ALL:
             return f"not everybody may read {where} (mode {state.mode:04o})"

@@ -117,5 +117,5 @@ def _rules_in_words(additions: Sequence[Addition]) -> str:
     """Return `a rule for overlay/etc/fstab._node1 (mode 0600)`, or the number of rules if there are several."""
     if len(additions) > 1:
         return f"rules for {len(additions)} sources"
-    settings = ", ".join(f"{attribute} {word}" for attribute, word in additions[0].said)
+    settings = ", ".join(f"{attribute} {word}" for attribute, word in additions[0].attributes)
     return f"a rule for {printable(additions[0].relative)} ({settings})"

@@ -54,7 +54,7 @@ def test_what_sources_cannot_show_is_said_by_exact_rules() -> None:
     with accounts():
         made = extract([Entry(plain), Entry(foreign), Entry(link), Entry(secret, attributes=given)]).made
     assert made[b"attributes.yaml"].decode() == (
-        "# What the master's attributes.yaml says of what this node has. Every --fix from there may replace it.\n"
+        "# The controller's attributes.yaml, reduced to this node. A later --fix may replace this file.\n"
         '- owner: "batch"\n  group: "77"\n  source:\n  - "overlay/foreign._all"\n'
         '- owner: "2"\n  source:\n  - "overlay/link._all"\n'
         '- owner: "alice"\n  mode: "0600"\n  validate: "visudo -cf %s"\n  sensitive: "yes"\n  source:\n'

@@ -21,8 +21,8 @@ from tests_meta.unit.repository.test_attributes import VALIDATOR
 
 PATH = Path("/master/attributes.yaml")
 HEADER = """\
-# Owner, group and mode of what is in overlay/, for a repository that does not keep them.
-# Taken from the tree as it stood. A rule with an exact name wins over a pattern, a later pattern over an earlier one.
+# Owner, group and mode of the sources in overlay/, for a repository that does not store them.
+# Read from the file system. A rule with an exact name wins over a pattern, a later pattern over an earlier one.
 """
 
 # Users and groups by number. Some cannot stand in a rule by name: one of digits, one with a colon, one that belongs to

@@ -259,7 +259,7 @@ class TestCopies:
     def test_what_is_said(self) -> None:
         text = mirror_text(read(GOOD), node("node3"), [b"/srv/a*", b"/etc/cron.d/x", b"/etc/ntp.conf"])
         assert text == (
-            "# What the master's waivers.yaml says of what this node has. Every --fix from there may replace it.\n"
+            "# The controller's waivers.yaml, reduced to this node. A later --fix may replace this file.\n"
             '- path:\n  - "/srv/a[*]"\n  - "/etc/cron.d/x"\n  groups: all\n  reason: "moved: ticket 4711"\n'
             "  expires: 2027-02-28\n"
         )

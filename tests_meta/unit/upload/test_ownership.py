@@ -86,7 +86,7 @@ class TestNeeded:
         self, text: str, node_state: FileState, settings: str, user: WritingUser
     ) -> None:
         addition = needed(source(node_state), rules(text), GROUPS, user)
-        assert ", ".join(f"{a} {word}" for a, word in (addition.said if addition else ())) == settings
+        assert ", ".join(f"{a} {word}" for a, word in (addition.attributes if addition else ())) == settings
 
     @given(
         text=st.lists(

@@ -1,4 +1,4 @@
-"""Rules put behind those of an attributes.yaml, which stays as it is, with its comments."""
+"""Append rules to an attributes.yaml. Its present content, with all comments, stays as it is."""
 
 from __future__ import annotations
 
@@ -17,26 +17,29 @@ from pytest_synctool.repository.patterns import escape
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """What is to be said of one source: attributes with their words."""
+    """New attributes of one source: pairs of an attribute and its value, as the file has them."""
 
     relative: bytes
-    said: tuple[tuple[str, str], ...]
+    attributes: tuple[tuple[str, str], ...]
 
 
 def rules_text(additions: Sequence[Addition]) -> str:
-    """The rules, one for all sources of which the same is said. Raises ConfigError for a name that no rule can have."""
+    """Return the text of rules, one for all sources with the same attributes.
+
+    Raises ConfigError for a name that is not UTF-8.
+    """
     rules: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for addition in additions:
         if not is_utf8(addition.relative):
             raise ConfigError(f"no rule of attributes.yaml can be for {printable(addition.relative)}: it is not UTF-8")
-        rules.setdefault(addition.said, []).append(escape(addition.relative))
-    return dump([{"source": names if len(names) > 1 else names[0], **dict(said)} for said, names in rules.items()])
+        rules.setdefault(addition.attributes, []).append(escape(addition.relative))
+    return dump([{"source": names if len(names) > 1 else names[0], **dict(pairs)} for pairs, names in rules.items()])
 
 
 def append_rules(content: bytes, path: Path, known_groups: Collection[str], additions: Sequence[Addition]) -> bytes:
-    """The content of a file of rules, with others behind them; `path` serves for messages.
+    """Return the content of a file of rules with more rules appended. `path` is for messages.
 
-    Raises ConfigError where that would not be read as the old rules and the new ones.
+    Raises ConfigError if the result would not be read as the old rules followed by the new ones.
     """
     new = rules_text(additions)
     more = new.encode("utf-8") if content.endswith(b"\n") or not content else b"\n" + new.encode("utf-8")
@@ -46,8 +49,8 @@ def append_rules(content: bytes, path: Path, known_groups: Collection[str], addi
         added = parse(new, path, known_groups)
     except ConfigError:
         after = added = AttributeRules((), path)
-    here, there = _sayings(added), _sayings(after)
-    if not here or after.rules[: len(before.rules)] != before.rules or there[len(before.rules) :] != here:
+    number = len(before.rules)
+    if not added.rules or after.rules[:number] != before.rules or _fields(after)[number:] != _fields(added):
         raise ConfigError(f"{path}: nothing can be put behind what is there; add these rules by hand:\n{new.rstrip()}")
     return content + more
 
@@ -59,6 +62,6 @@ def _text(content: bytes, path: Path) -> str:
         raise ConfigError(f"{path}: not a text file in UTF-8 (byte {error.start})") from error
 
 
-def _sayings(rules: AttributeRules) -> list[object]:
-    """The rules, wherever they stand."""
+def _fields(rules: AttributeRules) -> list[object]:
+    """Return the fields of rules without their lines, for a comparison."""
     return [(r.names, r.groups, r.owner, r.group, r.mode, r.validate, r.sensitive, r.follow) for r in rules.rules]

@@ -1,4 +1,4 @@
-"""attributes.yaml read into rules, or everything that is wrong with it, with lines."""
+"""Read attributes.yaml into rules, or raise an error that names every mistake in it with its line."""
 
 from __future__ import annotations
 
@@ -10,57 +10,57 @@ from typing import Final
 from pytest_synctool.common.wording import TRUTHS
 from pytest_synctool.common.yaml_values import Table, Value
 from pytest_synctool.repository.attributes.rules import ATTRIBUTES, LARGEST_ID, AttributeRules, Rule, is_account
-from pytest_synctool.repository.rule_file import RuleReader, describe, name_problem, parse_rules, read_text
+from pytest_synctool.repository.rule_file import RuleReader, RuleValues, describe, name_problem, parse_rules, read_text
 
 _KEYS: Final = ("path", "source", "groups", *ATTRIBUTES)
 
 
 def load(path: Path, known_groups: Collection[str]) -> AttributeRules:
-    """Read a file of rules; one that does not exist has none.
+    """Read a file of rules. A file that does not exist has no rules.
 
-    Raises ConfigError if it cannot be read, or with every problem found, one a line.
+    Raises ConfigError if it cannot be read, or with a line for each mistake.
     """
     text = read_text(path)
     return AttributeRules((), path) if text is None else parse(text, path, known_groups)
 
 
 def parse(text: str, path: Path, known_groups: Collection[str]) -> AttributeRules:
-    """The rules in a text; `path` serves for messages, `all` and `none` need not be among the known groups.
+    """Return the rules in a text. `path` is for messages. `known_groups` need not have `all` and `none`.
 
-    Raises ConfigError with every problem found, one a line.
+    Raises ConfigError with a line for each mistake.
     """
     return AttributeRules(parse_rules(text, path, _AttributeReader(known_groups), _AttributeReader.rule), path)
 
 
 class _AttributeReader(RuleReader):
     def rule(self, table: Table) -> Rule:
-        """What a table of the file says."""
-        given = self._given(table)
-        sources = self.names("source", given.get("source"), _source_problem)
+        """Return the rule of a table."""
+        values = self._values(table)
+        sources = self.names("source", values.get("source"), _source_problem)
         return Rule(
             line=table.line,
-            names=self.paths(given.get("path")) or sources,
-            groups=self.groups(given.get("groups")),
-            owner=self.account("owner", given.get("owner")),
-            group=self.account("group", given.get("group")),
-            mode=self.mode(given.get("mode")),
-            validate=self.validate(given.get("validate")),
-            sensitive=self.truth("sensitive", given.get("sensitive")),
-            follow=self.truth("follow", given.get("follow")),
+            names=self.paths(values.get("path")) or sources,
+            groups=self.groups(values.get("groups")),
+            owner=self.account("owner", values.get("owner")),
+            group=self.account("group", values.get("group")),
+            mode=self.mode(values.get("mode")),
+            validate=self.validate(values.get("validate")),
+            sensitive=self.truth("sensitive", values.get("sensitive")),
+            follow=self.truth("follow", values.get("follow")),
         )
 
-    def _given(self, table: Table) -> dict[str, Value]:
-        """The values of the keys that mean something; what is missing is a problem."""
-        given, misspelt = self.keys(table, _KEYS)
-        if "path" in given and "source" in given:
+    def _values(self, table: Table) -> RuleValues:
+        """Return the values of a rule. Missing keys are noted as problems."""
+        values = self.keys(table, _KEYS)
+        if "path" in values and "source" in values:
             self.problem(table.line, "both 'path' and 'source': expected one of them")
-        if misspelt:
-            return given
-        if "path" not in given and "source" not in given:
+        if values.misspelt:
+            return values
+        if "path" not in values and "source" not in values:
             self.problem(table.line, "neither 'path' nor 'source': expected one of them")
-        if not any(attribute in given for attribute in ATTRIBUTES):
+        if not any(attribute in values for attribute in ATTRIBUTES):
             self.problem(table.line, f"no attribute: expected at least one of {', '.join(ATTRIBUTES)}")
-        return given
+        return values
 
     def account(self, key: str, value: Value | None) -> str | None:
         word = self.word(key, value, "a name or a number")

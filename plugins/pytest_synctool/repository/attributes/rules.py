@@ -1,4 +1,4 @@
-"""The rules of an attributes.yaml, and what they decide for an entry."""
+"""The rules of an attributes.yaml, and the attributes that they give to an entry."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pytest_synctool.common.accounts import group_id, group_name, owner_name, user_id
 from pytest_synctool.model import FileState, Kind
@@ -21,17 +22,30 @@ _FOR_LINKS: Final = ("owner", "group", "sensitive")
 _FOR_DIRECTORIES: Final = ("owner", "group", "mode", "sensitive", "follow")
 _FOR_FILES: Final = ("owner", "group", "mode", "validate", "sensitive")
 _FOR_OTHERS: Final = ("owner", "group", "mode", "sensitive")
-_BY_SOURCE, _BY_PATH, _BY_PATTERN = range(3)
-LARGEST_ID: Final = 2**32 - 2  # one more is -1, which chown takes as "leave it"
+LARGEST_ID: Final = 2**32 - 2  # the next number is -1 for chown, which means "leave it"
+
+
+class _Exactness(IntEnum):
+    """Ways in which a rule names a source, the most exact one first."""
+
+    SOURCE = 0
+    PATH = 1
+    PATTERN = 2
+
+
+class _Match(NamedTuple):
+    """A rule that matches a source, by its position in the file."""
+
+    exactness: _Exactness
+    position: int
 
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What the rules say of one entry on one node; None where they say nothing.
+    """The attributes that the rules give to one entry on one node. None means that no rule has the attribute.
 
-    `follow` is about a directory: whether a symbolic link to one does as well, or gives way to it.
-
-    `origins` names for each decided attribute the rule that decided it: `mode 0440 by attributes.yaml:12`.
+    `follow` is for a directory: True accepts a symbolic link to a directory instead, False replaces it.
+    `origins` has a text for each attribute, with the rule that decided it: `mode 0440 by attributes.yaml:12`.
     """
 
     owner: str | None = None
@@ -43,9 +57,9 @@ class Attributes:
     origins: tuple[str, ...] = ()
 
     def applied(self, state: FileState) -> FileState:
-        """The state with owner, group and mode of the rules; the mode of a link stays.
+        """Return a state with the owner, group and mode of the rules. The mode of a symbolic link stays.
 
-        An owner or group that this machine does not know has the number -1.
+        If this machine does not know an owner or group, its number is -1.
         """
         if self.owner is not None:
             uid, owner = _account(self.owner, user_id, owner_name)
@@ -61,6 +75,7 @@ class Attributes:
 def _account(
     word: str, number_of: Callable[[str], int | None], name_of: Callable[[int], str | None]
 ) -> tuple[int, str | None]:
+    """Return the number and the name of an owner or group that a rule gives as either of them."""
     if is_number(word):
         return int(word), name_of(int(word))
     number = number_of(word)
@@ -68,12 +83,12 @@ def _account(
 
 
 def is_number(word: str) -> bool:
-    """Whether an owner or group is given by number."""
+    """Return True if a rule gives an owner or group by number."""
     return re.fullmatch("[0-9]+", word) is not None
 
 
 def is_account(word: str) -> bool:
-    """Whether a user or group can be called so, or have this number."""
+    """Return True if a word is a possible name or number of a user or group."""
     if is_number(word):
         return len(word) <= len(str(LARGEST_ID)) and int(word) <= LARGEST_ID
     return word.isprintable() and ":" not in word and not word.startswith("-") and word == word.strip() != ""
@@ -81,7 +96,7 @@ def is_account(word: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: its line in the file, and as written its names (all paths or all sources), groups and attributes."""
+    """One rule as it is in the file: its line, its names (all paths or all sources), groups and attributes."""
 
     line: int
     names: tuple[str, ...]
@@ -94,7 +109,7 @@ class Rule:
     follow: bool | None = None
 
     def importance(self, ranks: dict[str, int]) -> int | None:
-        """The place of its most important group (`ranks` has `all`); None where it does not hold."""
+        """Return the rank of the rule's most important group, or None if it is not for the node. `ranks` has `all`."""
         if not self.groups:
             return ranks["all"]
         return min((ranks[group] for group in self.groups if group in ranks), default=None)
@@ -102,7 +117,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class AttributeRules:
-    """The rules of a file, in their order; `path` is the file."""
+    """The rules of the file `path`, in their order."""
 
     rules: tuple[Rule, ...]
     path: Path
@@ -110,7 +125,7 @@ class AttributeRules:
     _patterns: list[tuple[int, bool, re.Pattern[str]]] = field(
         default_factory=list, init=False, repr=False, compare=False
     )
-    _matched: dict[tuple[bytes, bytes], tuple[tuple[int, int], ...]] = field(
+    _matched: dict[tuple[bytes, bytes], tuple[_Match, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -124,28 +139,28 @@ class AttributeRules:
 
     @property
     def groups(self) -> frozenset[str]:
-        """Every group that a rule names."""
+        """All groups that rules name."""
         return frozenset(group for rule in self.rules for group in rule.groups)
 
     def decide(self, source: Source, groups: Sequence[str]) -> Attributes | None:
-        """What the rules say of a source on a node with these groups, the most important first.
+        """Return the attributes of a source on a node with these groups, or None if no rule gives any.
 
-        None where no rule says anything. The groups may be those only that the rules name.
+        `groups` has the most important group first. Groups that no rule names may be missing.
         """
         if not (matched := self._match(source)):
             return None
         ranks = {group: place for place, group in enumerate(groups)}
         ranks.setdefault("all", len(groups))
-        held: list[tuple[tuple[int, int, int], Rule]] = []
+        applying: list[tuple[tuple[int, int, int], Rule]] = []
         for exactness, position in matched:
             rule = self.rules[position]
             if (importance := rule.importance(ranks)) is not None:
-                held.append(((exactness, importance, -position), rule))
-        held.sort(key=lambda pair: pair[0])
+                applying.append(((exactness, importance, -position), rule))
+        applying.sort(key=lambda pair: pair[0])
         values: dict[str, Any] = {}
         origins = []
         for attribute in _meaningful(source.state.kind):
-            winner = next((rule for _, rule in held if getattr(rule, attribute) is not None), None)
+            winner = next((rule for _, rule in applying if getattr(rule, attribute) is not None), None)
             if winner is not None:
                 values[attribute] = getattr(winner, attribute)
                 shown = format_value(attribute, values[attribute])
@@ -153,27 +168,26 @@ class AttributeRules:
         return Attributes(**values, origins=tuple(origins)) if values else None
 
     def matching(self, source: Source) -> tuple[Rule, ...]:
-        """The rules whose names match a source of overlay/, whatever their groups, in the order of the file."""
+        """Return the rules that match a source of overlay/ on any nodes, in the order of the file."""
         return tuple(self.rules[position] for position in sorted(position for _, position in self._match(source)))
 
-    def _match(self, source: Source) -> tuple[tuple[int, int], ...]:
-        """How exactly which rules match, as (one of the _BY constants, place of the rule)."""
+    def _match(self, source: Source) -> tuple[_Match, ...]:
         if source.tree is not Tree.OVERLAY:
             return ()
         key = (source.relative, source.destination)
-        found = self._matched.get(key)
-        if found is None:
+        matches = self._matched.get(key)
+        if matches is None:
             relative, path = os.fsdecode(source.relative), os.fsdecode(source.destination)
             below = "/" + relative
             best = {
-                p: _BY_PATTERN
+                p: _Exactness.PATTERN
                 for p, of_source, regex in self._patterns
                 if regex.fullmatch(below if of_source else path)
             }
-            best.update(dict.fromkeys(self._exact.get(path, ()), _BY_PATH))
-            best.update(dict.fromkeys(self._exact.get(relative, ()), _BY_SOURCE))
-            found = self._matched[key] = tuple((exactness, position) for position, exactness in best.items())
-        return found
+            best.update(dict.fromkeys(self._exact.get(path, ()), _Exactness.PATH))
+            best.update(dict.fromkeys(self._exact.get(relative, ()), _Exactness.SOURCE))
+            matches = self._matched[key] = tuple(_Match(exactness, position) for position, exactness in best.items())
+        return matches
 
 
 NO_RULES: Final = AttributeRules((), Path(FILE_NAME))
@@ -185,7 +199,7 @@ def _meaningful(kind: Kind) -> tuple[str, ...]:
 
 
 def format_value(attribute: str, value: object) -> str:
-    """The value of an attribute as a file would have it."""
+    """Return the value of an attribute as text for a file of rules."""
     if attribute == "mode":
         return f"{value:04o}"
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)

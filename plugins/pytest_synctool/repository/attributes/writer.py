@@ -1,4 +1,4 @@
-"""An attributes.yaml made from what is known: what a tree says as it stands, or what rules have decided."""
+"""Texts of attributes.yaml: from the present state of a masterdir, or for the mirror of a node."""
 
 from __future__ import annotations
 
@@ -17,19 +17,17 @@ from pytest_synctool.repository.patterns import escape
 from pytest_synctool.repository.source import Source, Tree
 
 _HEADER: Final = """\
-# Owner, group and mode of what is in overlay/, for a repository that does not keep them.
-# Taken from the tree as it stood. A rule with an exact name wins over a pattern, a later pattern over an earlier one.
+# Owner, group and mode of the sources in overlay/, for a repository that does not store them.
+# Read from the file system. A rule with an exact name wins over a pattern, a later pattern over an earlier one.
 """
 
 
-_EXACT_HEADER: Final = (
-    "# What the master's attributes.yaml says of what this node has. Every --fix from there may replace it."
-)
+_MIRROR_HEADER: Final = "# The controller's attributes.yaml, reduced to this node. A later --fix may replace this file."
 
 
 @dataclass(frozen=True, slots=True)
 class _Fact:
-    """One attribute of one `path` or `source`, as it stands."""
+    """The value of one attribute of one `path` or `source`."""
 
     key: str
     name: bytes
@@ -38,11 +36,11 @@ class _Fact:
 
 
 def scan(sources: Iterable[Source]) -> str:
-    """The text of an attributes.yaml that says owner, group and mode of the overlay sources as they stand.
+    """Return the text of an attributes.yaml with the present owner, group and mode of the overlay sources.
 
-    The modes of links are left out, and with a comment names that are not UTF-8, since YAML cannot hold them.
+    Modes of symbolic links are left out. Names that are not UTF-8 become comments because YAML cannot hold them.
     """
-    from pytest_synctool.common import yaml_parser  # only this writes YAML
+    from pytest_synctool.common import yaml_parser  # only here is YAML written
 
     overlay = sorted((s for s in sources if s.tree is Tree.OVERLAY), key=lambda s: (s.destination, s.relative))
     with_mode = [s for s in overlay if s.state.kind is not Kind.LINK]
@@ -60,28 +58,28 @@ def scan(sources: Iterable[Source]) -> str:
 
 
 def mirror_text(chosen: Iterable[tuple[Source, Attributes | None]]) -> str:
-    """The text of an attributes.yaml for a copy of these overlay sources, with what was decided for each; or nothing.
+    """Return the text of an attributes.yaml for a node's mirror of these overlay sources; empty if it needs none.
 
-    It has no groups and no patterns, so that nothing else is told by it. Where the owner or group is not root, they are
-    said too: a copy may have them by numbers that mean somebody else there.
+    The text has no groups and no patterns, so that it reveals nothing about other nodes. It has each owner and group
+    that is not root, even if no rule gives it: on the node, the same number may be another account.
     """
     rules: dict[tuple[tuple[str, str], ...], list[bytes]] = {}
-    for source, given in chosen:
-        if said := tuple(_said(source, given)):
-            rules.setdefault(said, []).append(source.relative)
+    for source, attributes in chosen:
+        if needed := tuple(_needed(source, attributes)):
+            rules.setdefault(needed, []).append(source.relative)
     lines = []
-    for said, names in rules.items():
-        lines += [f"  {attribute}: {quoted(value)}" for attribute, value in said]
-        lines[-len(said)] = f"- {lines[-len(said)].lstrip()}"
+    for needed, names in rules.items():
+        rule = [f"  {attribute}: {quoted(value)}" for attribute, value in needed]
+        lines += [f"- {rule[0].lstrip()}", *rule[1:]]
         lines += ["  source:", *(f"  - {quoted(escape(name))}" for name in names)]
-    return "\n".join((_EXACT_HEADER, *lines, "")) if lines else ""
+    return "\n".join((_MIRROR_HEADER, *lines, "")) if lines else ""
 
 
-def _said(source: Source, given: Attributes | None) -> Iterator[tuple[str, str]]:
-    """What has to be said of a source, attribute by attribute."""
+def _needed(source: Source, attributes: Attributes | None) -> Iterator[tuple[str, str]]:
+    """Yield the attributes that a mirror needs for a source, each with its value."""
     state = source.state
     for attribute in ATTRIBUTES:
-        value = None if given is None else getattr(given, attribute)
+        value = None if attributes is None else getattr(attributes, attribute)
         if value is not None and (attribute, value) != ("sensitive", False):
             yield attribute, format_value(attribute, value)
         elif attribute == "owner" and state.uid:
@@ -93,31 +91,34 @@ def _said(source: Source, given: Attributes | None) -> Iterator[tuple[str, str]]
 def _facts(
     sources: Sequence[Source], attribute: str, value: Callable[[Source], str], default: str | None
 ) -> list[_Fact]:
-    """What has to be said of an attribute: by `path`, or by `source` where those of one destination differ."""
-    found = []
+    """Return the values of an attribute: by `path`, or by `source` if the sources of a destination differ.
+
+    Values that are the default are left out.
+    """
+    facts = []
     for destination, group in groupby(sources, key=lambda source: source.destination):
         values = {source.relative: value(source) for source in group}
         if len(set(values.values())) == 1:
-            found.append(_Fact("path", destination, attribute, next(iter(values.values()))))
+            facts.append(_Fact("path", destination, attribute, next(iter(values.values()))))
         else:
-            found += [_Fact("source", relative, attribute, each) for relative, each in values.items()]
-    return [fact for fact in found if fact.value != default]
+            facts += [_Fact("source", relative, attribute, each) for relative, each in values.items()]
+    return [fact for fact in facts if fact.value != default]
 
 
 def _grouped(facts: Iterable[_Fact]) -> Iterator[dict[str, object]]:
-    """Rules, each for all names of which the same has to be said."""
-    said: dict[tuple[str, bytes], list[tuple[str, str]]] = {}
+    """Yield rules, each for all names with the same values."""
+    by_name: dict[tuple[str, bytes], list[tuple[str, str]]] = {}
     for fact in facts:
-        said.setdefault((fact.key, fact.name), []).append((fact.attribute, fact.value))
+        by_name.setdefault((fact.key, fact.name), []).append((fact.attribute, fact.value))
     rules: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
-    for (key, name), values in said.items():
+    for (key, name), values in by_name.items():
         rules.setdefault((key, tuple(values)), []).append(escape(name))
     for (key, attributes), names in sorted(rules.items()):
         yield {**dict(attributes), key: sorted(names)}
 
 
 def is_utf8(name: bytes) -> bool:
-    """Whether YAML can hold a name."""
+    """Return True if a name is UTF-8, so that YAML can hold it."""
     try:
         name.decode("utf-8")
     except UnicodeDecodeError:
@@ -143,7 +144,7 @@ def _group(source: Source) -> str:
 
 
 def _account_word(name: str | None, number: int, number_of: Callable[[str], int | None]) -> str:
-    """The name, or the number where there is no name that a rule can hold and that leads back to the number."""
+    """Return the name of an account, or its number if a rule cannot hold the name or it is that of another number."""
     if name is None or is_number(name) or not is_account(name) or number_of(name) not in (number, None):
         return str(number)
     return name

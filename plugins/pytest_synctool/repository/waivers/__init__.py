@@ -1,12 +1,12 @@
-"""waivers.yaml: drift that is accepted for a while, by destination, nodes or groups, with a reason and a last day.
+"""waivers.yaml: drift that is accepted until a day, by destination and nodes or groups, with a reason.
 
     - path: /etc/ntp.conf           # or a list; patterns as in attributes.yaml
-      nodes: node[3-5]              # or a list; or `groups`, or both: any of them
+      nodes: node[3-5]              # or a list; or `groups`; with both, nodes in either of them
       reason: waits for the new time server, ticket 4711
       expires: 2026-12-31           # the last day on which it holds
 
-Of waivers that cover an entry of a node the first one in the file counts that has not expired. Nothing but drift is
-waived: neither errors, nor commands that have to run.
+If several waivers cover an entry of a node, the first one in the file that has not expired is used. A waiver accepts
+only drift: neither errors nor owed commands.
 """
 
 from __future__ import annotations

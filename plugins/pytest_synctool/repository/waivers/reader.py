@@ -1,4 +1,4 @@
-"""waivers.yaml read into waivers, or everything that is wrong with it, with lines."""
+"""Read waivers.yaml into waivers, or raise an error that names every mistake in it with its line."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from pytest_synctool.repository.rule_file import RuleReader, describe, parse_rul
 from pytest_synctool.repository.waivers.rules import Waiver, Waivers
 
 _KEYS: Final = ("path", "nodes", "groups", "reason", "expires")
+_NEEDED: Final = {"path": "a destination", "reason": "why", "expires": "the last day, as 2026-12-31"}
 
 
 def load(path: Path, known_nodes: Collection[str], known_groups: Collection[str]) -> Waivers:
-    """Read a file of waivers; one that does not exist has none.
+    """Read a file of waivers. A file that does not exist has no waivers.
 
-    Raises ConfigError if it cannot be read, or with every problem found, one a line.
+    Raises ConfigError if it cannot be read, or with a line for each mistake.
     """
     text = read_text(path)
     return Waivers((), path) if text is None else parse(text, path, known_nodes, known_groups)
 
 
 def parse(text: str, path: Path, known_nodes: Collection[str], known_groups: Collection[str]) -> Waivers:
-    """The waivers in a text; `path` serves for messages, `all` and `none` need not be among the known groups.
+    """Return the waivers in a text. `path` is for messages. `known_groups` need not have `all` and `none`.
 
-    Raises ConfigError with every problem found, one a line.
+    Raises ConfigError with a line for each mistake.
     """
     reader = _WaiverReader(known_groups, known_nodes=frozenset(known_nodes))
     return Waivers(parse_rules(text, path, reader, _WaiverReader.waiver), path)
@@ -42,36 +43,36 @@ class _WaiverReader(RuleReader):
     _lines: set[int] = field(default_factory=set)
 
     def waiver(self, table: Table) -> Waiver:
-        """What a table of the file says."""
+        """Return the waiver of a table."""
         if table.line in self._lines:  # reports name a waiver by its line
             self.problem(table.line, "another waiver on the same line: expected each on lines of its own")
         self._lines.add(table.line)
-        given, misspelt = self.keys(table, _KEYS)
-        if not misspelt:
-            for key, what in (("path", "a destination"), ("reason", "why"), ("expires", "the last day, as 2026-12-31")):
-                if key not in given:
-                    self.problem(table.line, f"no '{key}': expected {what}")
-            if "nodes" not in given and "groups" not in given:
+        values = self.keys(table, _KEYS)
+        if not values.misspelt:
+            for key, expected in _NEEDED.items():
+                if key not in values:
+                    self.problem(table.line, f"no '{key}': expected {expected}")
+            if "nodes" not in values and "groups" not in values:
                 self.problem(table.line, "neither 'nodes' nor 'groups': expected at least one; 'groups: all' is all")
         return Waiver(
             table.line,
-            self.paths(given.get("path")),
-            self.nodes(given.get("nodes")),
-            frozenset(self.groups(given.get("groups"))),
-            self.reason(given.get("reason")),
-            self.expires(given.get("expires")),
+            self.paths(values.get("path")),
+            self.nodes(values.get("nodes")),
+            frozenset(self.groups(values.get("groups"))),
+            self.reason(values.get("reason")),
+            self.expires(values.get("expires")),
         )
 
     def nodes(self, value: Value | None) -> frozenset[str]:
-        """The names of nodes in node sets such as `node[1-3]`."""
-        found: set[str] = set()
+        """Return the names of nodes in node sets such as `node[1-3]`."""
+        names: set[str] = set()
         for word in self.words("nodes", value, "a node or a node set like node[1-3]"):
             for name in self._unfolded(word.line, word.text):
                 if name in self.known_nodes:
-                    found.add(name)
+                    names.add(name)
                 else:
                     self.problem(word.line, f"unknown node '{printable_text(name)}'{self._hint(name)}")
-        return frozenset(found)
+        return frozenset(names)
 
     def _hint(self, name: str) -> str:
         if name.removeprefix("@") in self.known_groups:
@@ -79,7 +80,7 @@ class _WaiverReader(RuleReader):
         return self.hints.nearest("node", name, self.known_nodes) or ": expected one of the configuration"
 
     def _unfolded(self, line: int, text: str) -> list[str]:
-        from pytest_synctool.common.nodenames import unfold  # takes a while to load
+        from pytest_synctool.common.nodenames import unfold  # importing ClusterShell takes a while
 
         try:
             return [text] if text in self.known_nodes else unfold(text, origin="'nodes'")
@@ -88,20 +89,20 @@ class _WaiverReader(RuleReader):
             return []
 
     def reason(self, value: Value | None) -> str:
-        """Words on one line."""
+        """Return words, joined to one line."""
         text = " ".join((self.word("reason", value, "some words") or "").split())
         if isinstance(value, Text) and value.text and not text:
             self.problem(value.line, f"'reason' expects some words, not {describe(value)}")
         return text
 
     def expires(self, value: Value | None) -> date:
-        """A day."""
+        """Return a day. With a problem it is date.min."""
         word = self.word("expires", value, "a day like 2026-12-31")
         if value is not None and word is not None:
             try:
                 if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", word):
                     return date.fromisoformat(word)
             except ValueError:
-                pass  # no such day
+                pass  # a day such as 2026-02-30
             self.problem(value.line, f"'expires' expects a day like 2026-12-31, not {describe(value)}")
         return date.min

@@ -1,4 +1,4 @@
-"""Waivers, and what they make of drift."""
+"""Waivers, and the outcomes of entries that they cover."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILE_NAME: Final = "waivers.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """A rule of the file: its line, destinations or patterns of them, nodes and groups, reason and last day."""
+    """A rule of the file: its line, destinations or patterns of destinations, nodes and groups, reason and last day."""
 
     line: int
     paths: tuple[str, ...]
@@ -29,18 +29,18 @@ class Waiver:
     expires: date
 
     def holds_for(self, node: Node) -> bool:
-        """Whether it is about a node, whatever the day."""
+        """Return True if the waiver is for a node, expired or not."""
         return node.name in self.nodes or not self.groups.isdisjoint(node.groups)
 
     @property
     def place(self) -> str:
-        """`waivers.yaml:12`."""
+        """The file and line of the waiver: `waivers.yaml:12`."""
         return f"{FILE_NAME}:{self.line}"
 
 
 @dataclass(frozen=True)
 class Waivers:
-    """The waivers of a file, in its order; `path` is the file."""
+    """The waivers of the file `path`, in their order."""
 
     waivers: tuple[Waiver, ...]
     path: Path
@@ -53,7 +53,7 @@ class Waivers:
             self._regexes.append(re.compile("|".join(texts)))
 
     def matching(self, destination: bytes) -> tuple[Waiver, ...]:
-        """Those that are about a destination, on whatever nodes."""
+        """Return the waivers for a destination, on any nodes."""
         if destination not in self._matched:
             path = os.fsdecode(destination)
             pairs = zip(self.waivers, self._regexes, strict=True)
@@ -66,33 +66,33 @@ NO_WAIVERS: Final = Waivers((), Path(FILE_NAME))
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """Waivers as they stand on a day."""
+    """Waivers on a day, which decides whether they have expired."""
 
     waivers: Waivers
     today: date
 
     def expired(self, waiver: Waiver) -> bool:
-        """Whether its last day is over."""
+        """Return True if the last day of a waiver is over."""
         return self.today > waiver.expires
 
     def waiver(self, node: Node, destination: bytes) -> Waiver | None:
-        """The one that accepts drift of an entry of a node, if there is one."""
+        """Return the waiver that accepts drift of an entry of a node, or None."""
         return next((waiver for waiver in self._of(node, destination) if not self.expired(waiver)), None)
 
     def _of(self, node: Node, destination: bytes) -> Iterator[Waiver]:
         return (waiver for waiver in self.waivers.matching(destination) if waiver.holds_for(node))
 
     def applied(self, node: Node, destination: bytes, outcome: Outcome) -> Outcome:
-        """The outcome of an entry: drift that a waiver accepts, or did until it has expired, says so."""
+        """Return the outcome of an entry with the waiver that accepts its drift, or accepted it until it expired."""
         if outcome.status is not Status.DRIFT or not self.waivers.matching(destination):
             return outcome
         if (waiver := self.waiver(node, destination)) is not None:
-            told = f"{printable_text(waiver.reason)}, until {waiver.expires}, {waiver.place}"
-            details = (*outcome.details, f"waived: {told}")
-            return replace(outcome, status=Status.WAIVED, waiver=told, details=details)
+            text = f"{printable_text(waiver.reason)}, until {waiver.expires}, {waiver.place}"
+            details = (*outcome.details, f"waived: {text}")
+            return replace(outcome, status=Status.WAIVED, waiver=text, details=details)
         if (waiver := next(self._of(node, destination), None)) is not None:
-            told = f"expired on {waiver.expires}: {printable_text(waiver.reason)}, {waiver.place}"
-            return replace(outcome, waiver=told, details=(*outcome.details, f"waiver {told}"))
+            text = f"expired on {waiver.expires}: {printable_text(waiver.reason)}, {waiver.place}"
+            return replace(outcome, waiver=text, details=(*outcome.details, f"waiver {text}"))
         return outcome
 
 

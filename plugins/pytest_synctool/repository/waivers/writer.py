@@ -1,4 +1,4 @@
-"""A waivers.yaml for the copy of the masterdir on one node."""
+"""The text of a waivers.yaml for the mirror of a node."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pytest_synctool.model import Node
 from pytest_synctool.repository.patterns import escape
 from pytest_synctool.repository.waivers.rules import Waiver, Waivers
 
-_HEADER: Final = "# What the master's waivers.yaml says of what this node has. Every --fix from there may replace it."
+_MIRROR_HEADER: Final = "# The controller's waivers.yaml, reduced to this node. A later --fix may replace this file."
 
 
 def mirror_text(waivers: Waivers, node: Node, destinations: Iterable[bytes]) -> str:
-    """The text of a waivers.yaml that says of these destinations what the waivers say of them on a node; or nothing.
+    """Return the text of a waivers.yaml for a node with these destinations; empty if no waiver covers them.
 
-    It names neither other nodes nor groups, and no patterns, so that nothing else is told by it.
+    The text has neither other nodes nor groups nor patterns, so that it reveals nothing about other nodes.
     """
     covered: dict[Waiver, list[bytes]] = {waiver: [] for waiver in waivers.waivers if waiver.holds_for(node)}
     for path in destinations if covered else ():
@@ -28,4 +28,4 @@ def mirror_text(waivers: Waivers, node: Node, destinations: Iterable[bytes]) -> 
         if paths:
             lines += ["- path:", *(f"  - {quoted(escape(path))}" for path in paths)]
             lines += ["  groups: all", f"  reason: {quoted(waiver.reason)}", f"  expires: {waiver.expires}"]
-    return "\n".join((_HEADER, *lines, "")) if lines else ""
+    return "\n".join((_MIRROR_HEADER, *lines, "")) if lines else ""
