@@ -1,4 +1,4 @@
-"""attributes.yaml: what the rules decide, which names match, and how everything that is wrong with a file is told."""
+"""attributes.yaml: the attributes that rules decide, the names that match, and the problems of a file."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ class Case(TypedDict):
 
 
 def load_cases() -> list[Case]:
-    """The table."""
+    """Return the cases of the table."""
     cases: list[Case] = yaml.safe_load(CASES.read_text(encoding="utf-8"))
     return cases
 
 
 def source(name: str) -> Source:
-    """A source by its name below overlay/: `d/` is a directory, `l._all@` a link, the rest are files."""
+    """Return a source by its name below overlay/: `d/` is a directory, `l._all@` a symbolic link, others are files."""
     kind = {"/": Kind.DIRECTORY, "@": Kind.LINK}.get(name[-1], Kind.FILE)
     relative = b"overlay/" + name.rstrip("/@").encode()
     destination = b"/" + b"/".join(split_extension(part)[0] for part in relative.split(b"/")[1:])
@@ -70,31 +70,31 @@ def source(name: str) -> Source:
 
 
 def read(text: str) -> AttributeRules:
-    """The rules of a text, which the schema has to accept as well."""
+    """Return the rules of a text that the schema accepts too."""
     rules = parse(text, PATH, KNOWN)
     VALIDATOR.validate(yaml.safe_load(text))
     return rules
 
 
 def problems(text: str) -> list[str]:
-    """The complaints about a file, without its path in front."""
+    """Return the problems of a file without its path."""
     with pytest.raises(ConfigError) as caught:
         parse(text, PATH, KNOWN)
-    found = str(caught.value).split("\n")
-    assert all(line.startswith(f"{PATH}:") for line in found)
-    return [line.removeprefix(f"{PATH}:") for line in found]
+    lines = str(caught.value).split("\n")
+    assert all(line.startswith(f"{PATH}:") for line in lines)
+    return [line.removeprefix(f"{PATH}:") for line in lines]
 
 
 @pytest.mark.parametrize("case", load_cases(), ids=lambda case: str(case["name"]))
-def test_what_rules_decide(case: Case) -> None:
+def test_rules_decide_as_in_the_table(case: Case) -> None:
     rules = read(case["rules"])
     for name, groups, expected in case["decided"]:
-        found = rules.decide(source(name), groups.split())
-        origins = None if found is None else ", ".join(found.origins).replace(" by attributes.yaml:", ":")
+        attributes = rules.decide(source(name), groups.split())
+        origins = None if attributes is None else ", ".join(attributes.origins).replace(" by attributes.yaml:", ":")
         assert origins == expected, (name, groups)
 
 
-def test_what_is_decided_is_what_its_origins_say() -> None:
+def test_each_attribute_has_an_origin() -> None:
     rules = read('- {path: /f, owner: o, group: g, mode: "4750", validate: check %s, sensitive: on}')
     assert rules.decide(source("f._all"), ["n1", "all"]) == Attributes(
         owner="o",
@@ -112,12 +112,12 @@ def test_what_is_decided_is_what_its_origins_say() -> None:
     )
 
 
-def test_what_the_rules_say_of_a_source_does_not_depend_on_who_asked_before() -> None:
+def test_a_decision_does_not_depend_on_earlier_ones() -> None:
     rules = read("- {path: /f, groups: n1, owner: a}\n- {path: /f, groups: n2, owner: b}")
     for node, owner in [("n1", "a"), ("n2", "b"), ("n1", "a")]:
-        found = rules.decide(source("f._all"), (node, "all"))
-        assert found is not None
-        assert found.owner == owner
+        attributes = rules.decide(source("f._all"), (node, "all"))
+        assert attributes is not None
+        assert attributes.owner == owner
     assert rules.decide(source("f._all"), ("n3", "all")) is None
 
 
@@ -161,7 +161,7 @@ def test_what_the_rules_say_of_a_source_does_not_depend_on_who_asked_before() ->
     ],
 )
 def test_patterns(pattern: str, matches: str, others: str) -> None:
-    """Of paths, and the same of sources."""
+    """A pattern matches the same names as a path and as a source."""
     by_path = read(yaml.safe_dump([{"path": pattern, "owner": "root"}], allow_unicode=True))
     by_source = read(yaml.safe_dump([{"source": "overlay" + pattern, "owner": "root"}], allow_unicode=True))
     for names, expected in ((matches, True), (others, False)):
@@ -201,7 +201,7 @@ def test_no_pattern_takes_long(stars: str) -> None:
     assert time.perf_counter() - start < 0.5
 
 
-def test_matching_lists_rules_in_their_order_and_whatever_their_groups() -> None:
+def test_matching_has_rules_for_any_groups_in_the_order_of_the_file() -> None:
     rules = read(
         "- {path: /*, groups: none, owner: a}\n- {path: /f, owner: b}\n- {path: /g, owner: c}\n"
         "- {source: [overlay/f._all, overlay/f*], owner: d}\n"
@@ -252,7 +252,7 @@ def test_sensitive_no(word: str) -> None:
 
 NO_ATTRIBUTE = "1: no attribute: expected at least one of owner, group, mode, validate, sensitive, follow"
 
-# With True, the schema refuses the file too.
+# Texts with their problems. With True, the schema refuses the file too.
 PROBLEMS = [
     ("path: /f\nowner: root", ["1: expected a list of rules like '- path: /etc/motd', not a table"], True),
     ("rules", ["1: expected a list of rules like '- path: /etc/motd', not 'rules'"], True),
@@ -354,10 +354,9 @@ def test_problems(text: str, expected: list[str], schema_too: bool) -> None:
 @pytest.mark.parametrize(
     ("text", "line"), [("- path: ]", 1), ("- a\n\t- b", 2), ("- *a", 1), ("[]\n---\n[]", 2), ("- path: !x y", 1)]
 )
-def test_what_is_not_yaml(text: str, line: int) -> None:
-    found = problems(text)
-    assert len(found) == 1
-    assert found[0].startswith(f"{line}: ")
+def test_invalid_yaml_is_one_problem_with_a_line(text: str, line: int) -> None:
+    (problem,) = problems(text)
+    assert problem.startswith(f"{line}: ")
 
 
 @pytest.mark.parametrize("group", ["all", "none"])
@@ -374,7 +373,7 @@ def test_the_schema_is_one_and_describes_every_key() -> None:
 
 
 def test_bad_files_are_refused_and_never_crash() -> None:
-    """2,000 mutations of a good file."""
+    """This holds for 2,000 mutations of a good file."""
     rng = random.Random(20)
     snippets = [
         *"[]{}*?!%&:-,#'\"|>/\\ \n\t~@`",
@@ -427,7 +426,7 @@ def test_load(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "name", "number"),
+    ("word", "name", "number"),
     [
         ("root", "root", 0),
         ("0", "root", 0),
@@ -436,15 +435,15 @@ def test_load(tmp_path: Path) -> None:
         ("stranger", "stranger", -1),
     ],
 )
-def test_owners_and_groups_applied(given: str, name: str | None, number: int, accounts: None) -> None:
+def test_owners_and_groups_applied(word: str, name: str | None, number: int, accounts: None) -> None:
     before = state(uid=5, owner="x", gid=6, group="y")
-    assert Attributes(owner=given).applied(before) == replace(before, owner=name, uid=number)
-    assert Attributes(group=given).applied(before) == replace(before, group=name, gid=number)
+    assert Attributes(owner=word).applied(before) == replace(before, owner=name, uid=number)
+    assert Attributes(group=word).applied(before) == replace(before, group=name, gid=number)
 
 
 @pytest.fixture
 def accounts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Users and groups that do not depend on the machine: root and nobody."""
+    """Pretend that this machine has the users and groups root and nobody, and no others."""
     names = {0: "root", NOBODY: "nobody"}
     numbers = {name: number for number, name in names.items()}
     functions: dict[str, Callable[..., object]] = {
@@ -455,10 +454,10 @@ def accounts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_modes_applied() -> None:
-    found = Attributes(mode=0o2750)
-    assert found.applied(state()) == state(mode=0o2750)
-    assert found.applied(state(Kind.DIRECTORY)) == state(Kind.DIRECTORY, mode=0o2750)
-    assert found.applied(state(Kind.LINK)) == state(Kind.LINK)
+    attributes = Attributes(mode=0o2750)
+    assert attributes.applied(state()) == state(mode=0o2750)
+    assert attributes.applied(state(Kind.DIRECTORY)) == state(Kind.DIRECTORY, mode=0o2750)
+    assert attributes.applied(state(Kind.LINK)) == state(Kind.LINK)
     assert Attributes(mode=0).applied(state()) == state(mode=0)
     assert Attributes(validate="x %s", sensitive=True).applied(state()) == state()
 
@@ -480,5 +479,5 @@ def test_a_thousand_sources_and_rules_are_matched_at_once() -> None:
     start = time.perf_counter()
     decided = [rules.decide(each, ("n1", "g", "all")) for each in sources]
     seconds = time.perf_counter() - start
-    assert all(found is not None and found.mode == 0o600 and found.owner == "root" for found in decided)
-    assert seconds < 0.5  # some 15 ms; the rest is for a busy machine
+    assert all(each is not None and each.mode == 0o600 and each.owner == "root" for each in decided)
+    assert seconds < 0.5  # about 15 ms on an idle machine

@@ -1,4 +1,4 @@
-"""attributes.yaml written from a tree: what it looks like, and that it says what the tree says."""
+"""attributes.yaml written from a masterdir: its text, and its agreement with the sources."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ HEADER = """\
 # Read from the file system. A rule with an exact name wins over a pattern, a later pattern over an earlier one.
 """
 
-# Users and groups by number. Some cannot stand in a rule by name: one of digits, one with a colon, one that belongs to
-# two numbers. 77 has no name.
+# Users and groups by number. No rule can have these by name: a name of digits, one with a colon, one of two numbers.
+# 77 has no name.
 ACCOUNTS = {0: "root", 1: "batch", 2: "1", 3: "a:b", 4: "domain users", 5: "twin", 6: "twin", 7: "-x", 8: "grüße"}
 NUMBERS = {"root": 0, "batch": 1, "1": 2, "a:b": 3, "domain users": 4, "twin": 5, "-x": 7, "grüße": 8}
 
 
 @contextmanager
 def accounts() -> Iterator[None]:
-    """A machine with these users and groups."""
+    """Pretend that this machine has these users and groups."""
     name, number = ACCOUNTS.get, NUMBERS.get
     with (
         patch.multiple(writer, user_id=number, group_id=number),
@@ -43,18 +43,18 @@ def accounts() -> Iterator[None]:
 
 
 def owned(uid: int = 0, gid: int = 0, mode: int = 0o644, kind: Kind = Kind.FILE) -> FileState:
-    """A state with the names that this machine has for the numbers."""
+    """Return a state with the names of the numbers on this machine."""
     return state(kind, mode=mode, uid=uid, gid=gid, owner=ACCOUNTS.get(uid), group=ACCOUNTS.get(gid))
 
 
-def source(name: bytes, found: FileState, tree: Tree = Tree.OVERLAY) -> Source:
-    """A source by its name below the tree."""
+def source(name: bytes, actual: FileState, tree: Tree = Tree.OVERLAY) -> Source:
+    """Return a source by its name below the tree."""
     destination = b"/" + b"/".join(split_extension(part)[0] for part in name.split(b"/"))
-    return Source(tree, b"/master", tree.value.encode() + b"/" + name, destination, found)
+    return Source(tree, b"/master", tree.value.encode() + b"/" + name, destination, actual)
 
 
 def written(*sources: Source) -> str:
-    """The rules written, without the header that stands above them."""
+    """Return the text of a scan without its header."""
     with accounts():
         text = scan(sources)
     assert text.startswith(HEADER)
@@ -62,16 +62,16 @@ def written(*sources: Source) -> str:
 
 
 def assert_round_trip(sources: list[Source]) -> None:
-    """What is written says of every source what the tree says."""
+    """Assert that the rules of a scan restore the state of every source."""
     with accounts():
         text = scan(reversed(sources))
         assert text == scan(sources)
         rules = parse(text, PATH, ())
         for each in sources:
             if is_utf8(each.relative):
-                found = rules.decide(each, ("n1", "g", "all"))
-                assert found is not None
-                assert found.applied(state(each.state.kind, uid=99, gid=99, mode=0o777)) == each.state
+                attributes = rules.decide(each, ("n1", "g", "all"))
+                assert attributes is not None
+                assert attributes.applied(state(each.state.kind, uid=99, gid=99, mode=0o777)) == each.state
     VALIDATOR.validate(yaml.safe_load(text))
 
 
@@ -134,7 +134,7 @@ def test_a_tree() -> None:
 
 
 def test_sources_of_one_destination_that_differ() -> None:
-    """In what they differ they have rules of their own; those that are like most need none."""
+    """They have rules of their own for the attributes that differ. The most common value needs no rule."""
     assert (
         written(
             source(b"f._all", owned()),
@@ -173,7 +173,7 @@ def test_sources_of_one_destination_that_differ() -> None:
     )
 
 
-def test_names_with_the_characters_of_patterns_stand_for_themselves() -> None:
+def test_characters_of_patterns_in_names_are_escaped() -> None:
     tree = [source(b"a*b?[c]._all", owned(1)), source(b"aXbYc._all", owned()), source(b"z._all", owned())]
     assert "- owner: batch\n  path:\n  - /a[*]b[?][[]c]\n" in written(*tree)
     assert_round_trip(tree)
@@ -248,5 +248,5 @@ _names = st.builds(lambda path, ext: path + ext, _paths, st.sampled_from([b"._al
     )
 )
 def test_every_tree_comes_back(sources: list[Source]) -> None:
-    # What the walk refuses: names that are nothing, or lead elsewhere, without their extension.
+    # The walk refuses names that are empty, `.` or `..` without their extension.
     assert_round_trip([s for s in sources if not {b"", b".", b".."} & set(s.destination[1:].split(b"/"))])

@@ -1,4 +1,4 @@
-"""Why a node has a file: the words of the documentation, and that they say what the repository does."""
+"""Explanations: in the words of the documentation, and in agreement with the repository."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ SKIPPED = "it is not one of my groups"
 def planted(
     directory: Path, *tree: str, conf: tuple[str, ...] = CONF, attributes: str = ""
 ) -> tuple[Config, Explainer]:
-    """A cluster, and an explainer of its repository."""
-    found = config(directory, *conf)
-    (found.masterdir / "overlay").mkdir(exist_ok=True)
-    plant(found.masterdir, *tree)
+    """Return a cluster and an explainer of its repository."""
+    cluster = config(directory, *conf)
+    (cluster.masterdir / "overlay").mkdir(exist_ok=True)
+    plant(cluster.masterdir, *tree)
     if attributes:
-        (found.masterdir / "attributes.yaml").write_text(attributes)
-    return found, Explainer(load(found))
+        (cluster.masterdir / "attributes.yaml").write_text(attributes)
+    return cluster, Explainer(load(cluster))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def planted(
             ["overlay/f._none"],
             "node1",
             ["checking $masterdir/overlay/f._none", f"skipping $masterdir/overlay/f._none, {SKIPPED}"],
-            id="none is nobody's group",
+            id="no node is in the group none",
         ),
         pytest.param(
             ["overlay/x", "overlay/y._", "overlay/z._bach", "overlay/x.swp"],
@@ -88,7 +88,7 @@ def planted(
                 "checking $masterdir/overlay/a/b.post",
                 "skipping $masterdir/overlay/a/b.post, overlay/ has no /a/b for this node",
             ],
-            id="below what is not a directory",
+            id="below a path that is not a directory",
         ),
         pytest.param(
             ["overlay/a._node1 -> x", "overlay/a/b/c._all", "delete/a/b/c._all"],
@@ -106,7 +106,7 @@ def planted(
                 "checking $masterdir/delete/a/b/c._all",
                 "/a/b/c must not exist",
             ],
-            id="what is not there cannot keep anything from being deleted",
+            id="a source that is not used does not prevent a deletion",
         ),
         pytest.param(
             ["overlay/f._batch", "delete/f._all"],
@@ -116,7 +116,7 @@ def planted(
                 "checking $masterdir/delete/f._all",
                 "skipping $masterdir/delete/f._all, $masterdir/overlay/f._batch is for the same destination",
             ],
-            id="overlay counts before delete",
+            id="overlay wins over delete",
         ),
         pytest.param(
             ["overlay/f._batch", "delete/f._all"],
@@ -127,7 +127,7 @@ def planted(
                 "checking $masterdir/delete/f._all",
                 "/f must not exist",
             ],
-            id="delete counts where overlay has nothing",
+            id="delete is used where overlay has nothing",
         ),
         pytest.param(
             ["overlay/f._all", "overlay/f.post", "overlay/f.post._batch", "overlay/f.post._login"],
@@ -157,7 +157,7 @@ def planted(
                 "checking $masterdir/delete/old.post",
                 "to be run after /old was changed",
             ],
-            id="triggers of directories, of nothing, and of what is deleted",
+            id="triggers of directories, of nothing and of deletions",
         ),
         pytest.param(
             ["overlay/f._none", "overlay/f.post", "tasks/t._all", "tasks/t.post"],
@@ -193,22 +193,22 @@ def planted(
     ],
 )
 def test_remarks(tmp_path: Path, tree: list[str], who: str, expected: list[str]) -> None:
-    found, explainer = planted(tmp_path, *tree)
-    said = [line.replace(str(found.path), "CONF") for line in explainer.remarks(found.nodes[who])]
-    assert said == expected
+    cluster, explainer = planted(tmp_path, *tree)
+    lines = [line.replace(str(cluster.path), "CONF") for line in explainer.remarks(cluster.nodes[who])]
+    assert lines == expected
 
 
-def test_attributes_are_told_where_the_source_counts(tmp_path: Path) -> None:
+def test_attributes_are_named_for_the_source_that_the_node_uses(tmp_path: Path) -> None:
     rules = '- path: /f\n  mode: "0440"\n- path: /f\n  groups: batch\n  owner: root\n'
-    found, explainer = planted(tmp_path, "overlay/f._all", "overlay/f._rack1", "overlay/g._all", attributes=rules)
-    assert list(explainer.remarks(found.nodes["node1"])) == [
+    cluster, explainer = planted(tmp_path, "overlay/f._all", "overlay/f._rack1", "overlay/g._all", attributes=rules)
+    assert list(explainer.remarks(cluster.nodes["node1"])) == [
         "checking $masterdir/overlay/f._all",
         "overridden by $masterdir/overlay/f._rack1",
         "checking $masterdir/overlay/f._rack1",
         "with owner root by attributes.yaml:3, mode 0440 by attributes.yaml:1",
         "checking $masterdir/overlay/g._all",
     ]
-    assert "with mode 0440 by attributes.yaml:1" in list(explainer.remarks(found.nodes["node2"]))
+    assert "with mode 0440 by attributes.yaml:1" in list(explainer.remarks(cluster.nodes["node2"]))
 
 
 @pytest.mark.parametrize(
@@ -229,28 +229,28 @@ def test_attributes_are_told_where_the_source_counts(tmp_path: Path) -> None:
     ],
 )
 def test_remarks_on_destinations(tmp_path: Path, destinations: list[bytes], expected: list[str]) -> None:
-    """Directories above that were left out are told: what they hold is not known."""
+    """The lines include directories above that were left out, since the walk did not enter them."""
     tree = ("overlay/etc/f._all", "overlay/other._bogus/g._all", "overlay/x.swp/y._all", "overlay/name")
-    found, explainer = planted(tmp_path, *tree, "delete/t._all", "tasks/t._all")
-    said = explainer.remarks(found.nodes["node1"], destinations)
-    assert [line.replace(str(found.path), "CONF") for line in said] == expected
+    cluster, explainer = planted(tmp_path, *tree, "delete/t._all", "tasks/t._all")
+    lines = explainer.remarks(cluster.nodes["node1"], destinations)
+    assert [line.replace(str(cluster.path), "CONF") for line in lines] == expected
 
 
 def test_odd_names_are_printable(tmp_path: Path) -> None:
-    found, _ = planted(tmp_path)
+    cluster, _ = planted(tmp_path)
     for name in map(os.fsdecode, ODD_NAMES):
         for ending in ("", "._all", "._batch", ".post"):
-            (found.masterdir / "overlay" / f"{name}{ending}").touch()
-    explainer = Explainer(load(found))
-    said = list(explainer.remarks(found.nodes["node1"]))
-    assert len(said) == 6 * len(ODD_NAMES)
-    assert all(line.isprintable() for line in said)
-    for entry in explainer.repository.entries(found.nodes["node1"]):
-        assert all(line.isprintable() for line in explainer.of_entry(entry, found.nodes["node1"]))
+            (cluster.masterdir / "overlay" / f"{name}{ending}").touch()
+    explainer = Explainer(load(cluster))
+    lines = list(explainer.remarks(cluster.nodes["node1"]))
+    assert len(lines) == 6 * len(ODD_NAMES)
+    assert all(line.isprintable() for line in lines)
+    for entry in explainer.repository.entries(cluster.nodes["node1"]):
+        assert all(line.isprintable() for line in explainer.of_entry(entry, cluster.nodes["node1"]))
 
 
 def entry_of(explainer: Explainer, who: Node, destination: bytes) -> Entry:
-    """The entry of a node for a destination."""
+    """Return the entry of a node for a destination."""
     return next(e for e in explainer.repository.entries(who) if e.destination == destination)
 
 
@@ -305,7 +305,7 @@ def entry_of(explainer: Explainer, who: Node, destination: bytes) -> Entry:
                 "why: delete/d/f._all, for group all (groups of node1: node1 batch rack1 all)",
                 "trigger: overlay/d.post, of /d",
             ],
-            id="what must not exist",
+            id="a path that must not exist",
         ),
         pytest.param(
             ["overlay/a/d/", "overlay/a/d.post", "overlay/a._node1", "delete/a/d/f._all"],
@@ -332,30 +332,29 @@ def entry_of(explainer: Explainer, who: Node, destination: bytes) -> Entry:
     ],
 )
 def test_of_entry(tmp_path: Path, tree: list[str], destination: bytes, expected: list[str]) -> None:
-    found, explainer = planted(tmp_path, *tree)
-    who = found.nodes["node1"]
+    cluster, explainer = planted(tmp_path, *tree)
+    who = cluster.nodes["node1"]
     assert explainer.of_entry(entry_of(explainer, who, destination), who) == expected
 
 
 def test_of_entry_has_attributes(tmp_path: Path) -> None:
-    found, explainer = planted(tmp_path, "overlay/f._all", attributes='# x\n\n- path: /f\n  mode: "0440"\n')
-    who = found.nodes["node2"]
+    cluster, explainer = planted(tmp_path, "overlay/f._all", attributes='# x\n\n- path: /f\n  mode: "0440"\n')
+    who = cluster.nodes["node2"]
     assert explainer.of_entry(entry_of(explainer, who, b"/f"), who)[1:] == [
         "attributes: mode 0440 by attributes.yaml:3"
     ]
 
 
-def test_of_entry_stays_short(tmp_path: Path) -> None:
-    """Where every node has its own version."""
+def test_of_entry_stays_short_if_every_node_has_its_own_version(tmp_path: Path) -> None:
     conf = tuple(f"node node{number} batch" for number in range(100))
-    found, explainer = planted(tmp_path, *(f"overlay/f._node{number}" for number in range(100)), conf=conf)
-    who = found.nodes["node7"]
+    cluster, explainer = planted(tmp_path, *(f"overlay/f._node{number}" for number in range(100)), conf=conf)
+    who = cluster.nodes["node7"]
     lines = explainer.of_entry(entry_of(explainer, who, b"/f"), who)
     assert len(lines) == 7
     assert lines[-1] == "skipped 94 more"
 
 
-def test_one_entry_is_explained_without_a_look_at_all_others(tmp_path: Path) -> None:
+def test_names_that_were_left_out_are_indexed_once(tmp_path: Path) -> None:
     class Counted(list[LeftOut]):
         times = 0
 
@@ -363,9 +362,9 @@ def test_one_entry_is_explained_without_a_look_at_all_others(tmp_path: Path) -> 
             Counted.times += 1
             return super().__iter__()
 
-    found, explainer = planted(tmp_path, "overlay/f._all", *(f"overlay/x{number}" for number in range(20)))
+    cluster, explainer = planted(tmp_path, "overlay/f._all", *(f"overlay/x{number}" for number in range(20)))
     explainer.repository.masterdir.left_out = Counted(explainer.repository.masterdir.left_out)
-    who = found.nodes["node1"]
+    who = cluster.nodes["node1"]
     for _ in range(10):
         assert explainer.of_entry(entry_of(explainer, who, b"/f"), who)
         assert list(explainer.remarks(who, [b"/f"]))
@@ -373,36 +372,36 @@ def test_one_entry_is_explained_without_a_look_at_all_others(tmp_path: Path) -> 
 
 
 def verdicts(lines: list[str]) -> dict[str, str]:
-    """What is said of each source and trigger that was checked; empty where nothing is."""
-    said: dict[str, str] = {}
+    """Return the verdict on each source and trigger that was checked; empty if there is none."""
+    made: dict[str, str] = {}
     name = ""
     for line in lines:
         if line.startswith("checking "):
             name = line.removeprefix("checking $masterdir/")
-            assert name not in said
-            said[name] = ""
+            assert name not in made
+            made[name] = ""
         elif line.startswith(f"skipping $masterdir/{name}, "):
-            said[name] = "skipped"
+            made[name] = "skipped"
         elif line.startswith("overridden by "):
-            said[name] = "overridden"
+            made[name] = "overridden"
         elif line.startswith("to be run"):
-            said[name] = "run"
-    return said
+            made[name] = "run"
+    return made
 
 
 @given(overlay=trees, delete=trees)
 def test_remarks_agree_with_the_entries(overlay: TreeOf, delete: TreeOf) -> None:
-    """What is checked and neither skipped nor overridden is what the node gets, and nothing else."""
+    """A node gets exactly the sources that are checked and neither skipped nor overridden."""
     with masterdir(overlay, delete) as master:
         repository = walked(master)
         explainer = Explainer(repository)
         for who in (*NODES, node("n4", "h", "unheard-of")):
             entries = repository.entries(who)
             lines = list(explainer.remarks(who))
-            said = verdicts(lines)
-            assert {name for name, verdict in said.items() if not verdict} == {e.source.shown for e in entries}
+            made = verdicts(lines)
+            assert {name for name, verdict in made.items() if not verdict} == {e.source.shown for e in entries}
             triggers = [e.trigger.decode() for e in entries if e.trigger is not None]
-            assert sorted(name for name, verdict in said.items() if verdict == "run") == sorted(triggers)
+            assert sorted(name for name, verdict in made.items() if verdict == "run") == sorted(triggers)
             assert lines == list(Explainer(repository).remarks(who))
             for e in entries:
                 assert explainer.of_entry(e, who)[0].startswith(f"why: {e.source.shown}, for ")
@@ -412,10 +411,9 @@ def test_remarks_agree_with_the_entries(overlay: TreeOf, delete: TreeOf) -> None
 def test_remarks_on_all_destinations_are_all_remarks(overlay: TreeOf, delete: TreeOf) -> None:
     with masterdir(overlay, delete) as master:
         repository = walked(master)
-        found = repository.masterdir
-        destinations = {path for _, path in (*found.candidates, *found.triggers)} | {
-            x.destination for x in found.left_out
-        }
+        walk = repository.masterdir
+        destinations = {path for _, path in (*walk.candidates, *walk.triggers)}
+        destinations |= {left.destination for left in walk.left_out}
         explainer = Explainer(repository)
         for who in NODES:
             assert list(explainer.remarks(who, destinations)) == list(explainer.remarks(who))

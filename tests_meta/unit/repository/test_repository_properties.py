@@ -1,4 +1,4 @@
-"""The masterdir: what holds for every tree, on trees made at random."""
+"""Properties of the resolution that hold for every masterdir, with random trees."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests_meta.unit.helpers import file_names, node
 NODES = (node("n1", "g", "h"), node("n2", "h", "g"), node("n3"))
 KNOWN = {"n1", "n2", "n3", "g", "h", "all", "none"}
 
-# A tree is a directory: names with None for a file, a bytes object for a link, or again a directory.
+# A directory of a tree: names with None for a file, bytes for a symbolic link, or a directory.
 TreeOf = dict[bytes, "bytes | TreeOf | None"]
 _names = st.builds(
     lambda base, ext: base + ext,
@@ -48,7 +48,7 @@ odd_trees = _trees(
 
 
 def build(top: Path, tree: TreeOf) -> None:
-    """Make a tree."""
+    """Make a tree at a path."""
     top.mkdir()
     for name, content in tree.items():
         path = top / os.fsdecode(name)
@@ -62,7 +62,7 @@ def build(top: Path, tree: TreeOf) -> None:
 
 @contextmanager
 def masterdir(overlay: TreeOf, delete: TreeOf | None = None) -> Iterator[Path]:
-    """A masterdir with these trees, while it is looked at."""
+    """Make a temporary masterdir with these trees."""
     with tempfile.TemporaryDirectory() as name:
         build(Path(name, "overlay"), overlay)
         build(Path(name, "delete"), delete or {})
@@ -78,7 +78,7 @@ def chosen(repository: Repository, who: Node) -> dict[tuple[Tree, bytes], tuple[
 
 
 def paths(tree: TreeOf, above: tuple[bytes, ...] = ()) -> Iterator[tuple[tuple[bytes, ...], bool]]:
-    """Every path of a tree as its components, and whether it is a directory."""
+    """Yield every path of a tree as its components, and True for a directory."""
     for name, content in tree.items():
         yield (*above, name), isinstance(content, dict)
         if isinstance(content, dict):
@@ -86,7 +86,7 @@ def paths(tree: TreeOf, above: tuple[bytes, ...] = ()) -> Iterator[tuple[tuple[b
 
 
 def model(tree: TreeOf, who: Node) -> dict[bytes, bytes]:
-    """The sources of a node as the documentation tells them: one path after the other, the best one kept."""
+    """Return the sources of a node by a plain reading of the documentation: the best path for each destination."""
     best: dict[bytes, tuple[list[int], tuple[bytes, ...], bool]] = {}
     for components, is_directory in paths(tree):
         split = [name.rpartition(b"._") if b"._" in name else (name, b"", None) for name in components]
@@ -109,18 +109,18 @@ def model(tree: TreeOf, who: Node) -> dict[bytes, bytes]:
 
 @given(tree=trees, groups=st.lists(st.permutations(["g", "h"]), max_size=3), upto=st.integers(0, 2))
 def test_the_most_important_source_is_chosen(tree: TreeOf, groups: list[list[str]], upto: int) -> None:
-    """Documentation: "The groups a node is in"; design: component by component from the root of the tree."""
+    """Sources are chosen as in "The groups a node is in" of the documentation, and by component from the root."""
     more = [node(f"n{number}", *order[:upto]) for number, order in enumerate(groups, 1)]
     with masterdir(tree) as master:
         repository = walked(master)
         for who in (*NODES, *more):
-            found = {key[1]: source for key, (source, _) in chosen(repository, who).items()}
-            assert found == model(tree, who)
+            sources = {path: source for (_, path), (source, _) in chosen(repository, who).items()}
+            assert sources == model(tree, who)
 
 
 @given(overlay=odd_trees, delete=odd_trees)
 def test_any_tree_is_walked_or_refused(overlay: TreeOf, delete: TreeOf) -> None:
-    """One entry for a destination of a tree, each with a parent that can hold it, and `none` never chosen."""
+    """A destination of a tree has one entry, and its parent is a directory."""
     with masterdir(overlay, delete) as master:
         try:
             repository = walked(master)
@@ -158,7 +158,7 @@ def test_the_order_of_listings_changes_nothing(overlay: TreeOf, delete: TreeOf, 
 
 @given(overlay=trees, delete=trees)
 def test_none_is_never_chosen(overlay: TreeOf, delete: TreeOf) -> None:
-    """Documentation: "an implicit group 'none' that applies to no nodes"."""
+    """The documentation says: "an implicit group 'none' that applies to no nodes"."""
     with masterdir(overlay, delete) as master:
         repository = walked(master)
         for who in NODES:
@@ -168,7 +168,7 @@ def test_none_is_never_chosen(overlay: TreeOf, delete: TreeOf) -> None:
 
 @given(tree=trees, data=st.data())
 def test_a_more_important_source_always_wins(tree: TreeOf, data: st.DataObject) -> None:
-    """Documentation: "The nodename itself can also be used as a group"; nothing is more important."""
+    """The documentation says: "The nodename itself can also be used as a group". No group is more important."""
     who = NODES[0]
     with masterdir(tree) as master:
         before = chosen(walked(master), who)
@@ -181,7 +181,7 @@ def test_a_more_important_source_always_wins(tree: TreeOf, data: st.DataObject) 
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
-            assume(False)  # something of another kind has a name on the way
+            assume(False)  # a parent exists and is not a directory
         after = chosen(walked(master), who)
         assert after[Tree.OVERLAY, destination][0] == added
         others = {key for key in before if not key[1].startswith(destination) and not destination.startswith(key[1])}

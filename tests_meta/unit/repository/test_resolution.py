@@ -1,4 +1,4 @@
-"""The masterdir: which source stands for which destination, on trees in a real file system."""
+"""The resolution of sources and entries, with masterdirs in a real file system."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CASES = [Path(__file__).with_name("cases") / name for name in ("documentation.ya
 
 
 class Case(TypedDict, total=False):
-    """One case of cases/repository.yaml."""
+    """One case of cases/documentation.yaml or cases/repository.yaml."""
 
     name: str
     says: str
@@ -37,13 +37,13 @@ class Case(TypedDict, total=False):
 
 
 def load_cases() -> list[Case]:
-    """The tables: what the documentation says, and what the design adds."""
+    """Return the cases from the documentation, and those that the design adds."""
     cases: list[Case] = [case for path in CASES for case in yaml.safe_load(path.read_text(encoding="utf-8"))]
     return cases
 
 
 def plant(master: Path, *lines: str) -> None:
-    """Make files (`NAME`), directories (`NAME/`) and links (`NAME -> TARGET`)."""
+    """Make files (`NAME`), directories (`NAME/`) and symbolic links (`NAME -> TARGET`)."""
     for line in lines:
         name, arrow, target = line.partition(" -> ")
         path = master / name
@@ -56,24 +56,24 @@ def plant(master: Path, *lines: str) -> None:
             path.write_text(f"content of {name}\n")
 
 
-def walked(found: Config) -> Repository:
-    """The repository of a configuration."""
-    return load(found)
+def walked(cluster: Config) -> Repository:
+    """Return the repository of a cluster."""
+    return load(cluster)
 
 
 def sources(entries: EntryList) -> dict[str, str]:
-    """Destinations with their sources, directories left out."""
+    """Return destinations with their sources, without directories."""
     kept = [e for e in entries if e.source.state.kind is not Kind.DIRECTORY]
     return {printable(e.destination): e.source.shown for e in kept}
 
 
 @pytest.mark.parametrize("case", load_cases(), ids=lambda case: case["name"])
 def test_table(case: Case, tmp_path: Path) -> None:
-    """Each case holds the sentence of the documentation that it quotes in `says`."""
-    found = config(tmp_path, *case["conf"])
-    plant(found.masterdir, *case["tree"])
-    repository = walked(found)
-    entries = {name: repository.entries(n) for name, n in found.nodes.items()}
+    """Each case tests the sentence of the documentation in its `says`."""
+    cluster = config(tmp_path, *case["conf"])
+    plant(cluster.masterdir, *case["tree"])
+    repository = walked(cluster)
+    entries = {name: repository.entries(n) for name, n in cluster.nodes.items()}
     assert {name: sources(entries[name]) for name in case["expected"]} == case["expected"]
     for name, triggers in case.get("triggers", {}).items():
         assert {printable(e.destination): printable(e.trigger) for e in entries[name] if e.trigger} == triggers
@@ -83,24 +83,24 @@ def test_table(case: Case, tmp_path: Path) -> None:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Config:
-    """Two nodes and a masterdir with an empty overlay."""
-    found = config(tmp_path, "node node1 batch", "node node2")
-    (found.masterdir / "overlay").mkdir()
-    return found
+    """Return a cluster with two nodes and an empty overlay."""
+    cluster = config(tmp_path, "node node1 batch", "node node2")
+    (cluster.masterdir / "overlay").mkdir()
+    return cluster
 
 
-def test_directories_are_entries_with_the_attributes_of_the_most_important(cluster: Config) -> None:
+def test_directories_are_entries_with_the_attributes_of_the_most_important_source(cluster: Config) -> None:
     plant(cluster.masterdir, "overlay/etc/", "overlay/etc._batch/", "overlay/var/lib/")
     repository = walked(cluster)
-    found = [(e.destination, e.source.shown, e.expected.kind) for e in repository.entries(cluster.nodes["node1"])]
-    assert found == [
+    entries = repository.entries(cluster.nodes["node1"])
+    assert [(e.destination, e.source.shown, e.expected.kind) for e in entries] == [
         (b"/etc", "overlay/etc._batch", Kind.DIRECTORY),
         (b"/var", "overlay/var", Kind.DIRECTORY),
         (b"/var/lib", "overlay/var/lib", Kind.DIRECTORY),
     ]
 
 
-def test_parents_come_before_what_is_in_them(cluster: Config) -> None:
+def test_parents_come_before_the_paths_in_them(cluster: Config) -> None:
     plant(cluster.masterdir, "overlay/a/b/c._all", "overlay/a-/x._all", "overlay/a/b.d/x._all", "delete/a/z._all")
     entries = walked(cluster).entries(cluster.nodes["node1"])
     overlay = [e.destination for e in entries if e.tree.value == "overlay"]
@@ -110,10 +110,12 @@ def test_parents_come_before_what_is_in_them(cluster: Config) -> None:
 
 
 def test_warnings_come_once_however_many_nodes_see_them(tmp_path: Path) -> None:
-    found = config(tmp_path, *(f"node node{n} group{n}" for n in range(4)))
-    plant(found.masterdir, "overlay/a/b._all", "overlay/a._node0", "overlay/a._group1", "overlay/a._node2", "overlay/x")
-    repository = walked(found)
-    for n in found.nodes.values():
+    cluster = config(tmp_path, *(f"node node{n} group{n}" for n in range(4)))
+    plant(
+        cluster.masterdir, "overlay/a/b._all", "overlay/a._node0", "overlay/a._group1", "overlay/a._node2", "overlay/x"
+    )
+    repository = walked(cluster)
+    for n in cluster.nodes.values():
         repository.entries(n)
         repository.entries(n)
     assert sorted(repository.warnings) == sorted(set(repository.warnings))
@@ -125,8 +127,8 @@ def test_expected_state_of_a_file(cluster: Config) -> None:
     path = cluster.masterdir / "overlay/f._all"
     path.write_bytes(b"x" * 3_000_000)
     path.chmod(0o4751)
-    (found,) = walked(cluster).entries(cluster.nodes["node1"])
-    expected = found.expected
+    (entry,) = walked(cluster).entries(cluster.nodes["node1"])
+    expected = entry.expected
     assert (expected.kind, expected.mode, expected.size) == (Kind.FILE, 0o4751, 3_000_000)
     assert expected.md5 == hashlib.md5(b"x" * 3_000_000).hexdigest()
     assert (expected.uid, expected.gid) == (path.stat().st_uid, path.stat().st_gid)
@@ -134,19 +136,19 @@ def test_expected_state_of_a_file(cluster: Config) -> None:
 
 def test_expected_state_of_a_link(cluster: Config) -> None:
     (cluster.masterdir / "overlay/l._all").symlink_to(os.fsdecode(b"\xff target"))
-    (found,) = walked(cluster).entries(cluster.nodes["node1"])
-    assert (found.expected.kind, found.expected.target) == (Kind.LINK, b"\xff target")
+    (entry,) = walked(cluster).entries(cluster.nodes["node1"])
+    assert (entry.expected.kind, entry.expected.target) == (Kind.LINK, b"\xff target")
 
 
 def test_a_file_that_went_away_after_the_walk_is_an_error_that_names_it(cluster: Config) -> None:
     plant(cluster.masterdir, "overlay/f._all")
-    (found,) = walked(cluster).entries(cluster.nodes["node1"])
+    (entry,) = walked(cluster).entries(cluster.nodes["node1"])
     (cluster.masterdir / "overlay/f._all").unlink()
     with pytest.raises(RepositoryError, match=r"cannot read overlay/f\._all: No such file"):
-        _ = found.expected
+        _ = entry.expected
 
 
-def test_special_files_are_left_out_and_said(cluster: Config) -> None:
+def test_special_files_are_left_out_with_a_warning(cluster: Config) -> None:
     os.mkfifo(cluster.masterdir / "overlay/pipe._all")
     repository = walked(cluster)
     assert list(repository.entries(cluster.nodes["node1"])) == []
@@ -155,7 +157,7 @@ def test_special_files_are_left_out_and_said(cluster: Config) -> None:
 
 @pytest.mark.parametrize("tree", ["overlay", "delete"])
 def test_odd_names(cluster: Config, tree: str) -> None:
-    """File names are bytes."""
+    """File names may be any bytes."""
     for name in map(os.fsdecode, ODD_NAMES):
         directory = cluster.masterdir / tree / name
         directory.mkdir(parents=True)
@@ -200,16 +202,16 @@ def test_names_that_no_destination_can_have(cluster: Config, tree: list[str], wo
     assert len(str(caught.value).split("\n")) == len(tree)
 
 
-def test_a_newline_behind_the_name_or_in_what_is_ignored_does_no_harm(tmp_path: Path) -> None:
-    found = config(tmp_path, "node node1", "ignore *junk*")
-    plant(found.masterdir, "overlay/a._al\nl", "overlay/junk\n._all", "overlay/b._all")
-    repository = walked(found)
-    assert sources(repository.entries(found.nodes["node1"])) == {"/b": "overlay/b._all"}
+def test_a_newline_in_the_extension_or_in_an_ignored_name_does_no_harm(tmp_path: Path) -> None:
+    cluster = config(tmp_path, "node node1", "ignore *junk*")
+    plant(cluster.masterdir, "overlay/a._al\nl", "overlay/junk\n._all", "overlay/b._all")
+    repository = walked(cluster)
+    assert sources(repository.entries(cluster.nodes["node1"])) == {"/b": "overlay/b._all"}
     assert repository.warnings == ["overlay/a._al\\nl: skipped, unknown group 'al\\nl' (did you mean 'all'?)"]
 
 
 class TestUnusable:
-    """Masterdirs that cannot be used say so; nothing is taken for empty."""
+    """An unusable masterdir is an error. A missing or unreadable tree is never taken for an empty one."""
 
     def test_missing_masterdir(self, cluster: Config) -> None:
         with pytest.raises(RepositoryError, match="is not a directory"):
@@ -278,8 +280,8 @@ def test_split_extension(name: bytes, parts: tuple[bytes, str | None]) -> None:
     assert split_extension(name) == parts
 
 
-def test_overlay_counts_where_delete_has_the_same_destination(tmp_path: Path) -> None:
-    """Else every --fix would undo what the last one did."""
+def test_overlay_wins_over_delete_for_the_same_destination(tmp_path: Path) -> None:
+    """Otherwise each --fix would undo the previous one."""
     (tmp_path / "overlay").mkdir()
     (tmp_path / "delete").mkdir()
     (tmp_path / "overlay" / "both._all").touch()

@@ -1,4 +1,4 @@
-"""waivers.yaml: how it is read, which drift it accepts, what a repair leaves alone for it, and when it is stale."""
+"""waivers.yaml: its reader, the drift that it accepts, repairs with waived drift, and stale waivers."""
 
 from __future__ import annotations
 
@@ -58,35 +58,35 @@ GOOD = """\
 
 
 def read(text: str) -> Waivers:
-    """The waivers of a text, which the schema has to accept as well."""
-    found = parse(text, PATH, NODES, GROUPS)
+    """Return the waivers of a text that the schema accepts too."""
+    waivers = parse(text, PATH, NODES, GROUPS)
     VALIDATOR.validate(None if text == "null" else yaml.load(text, yaml.BaseLoader) or None)
-    return found
+    return waivers
 
 
 def problems(text: str) -> list[str]:
-    """The complaints about a file, without its path in front."""
+    """Return the problems of a file without its path."""
     with pytest.raises(ConfigError) as caught:
         parse(text, PATH, NODES, GROUPS)
-    found = str(caught.value).split("\n")
-    assert all(line.startswith(f"{PATH}:") for line in found)
-    return [line.removeprefix(f"{PATH}:") for line in found]
+    lines = str(caught.value).split("\n")
+    assert all(line.startswith(f"{PATH}:") for line in lines)
+    return [line.removeprefix(f"{PATH}:") for line in lines]
 
 
 def in_force(text: str, today: date = TODAY) -> InForce:
-    """The waivers of a text on a day."""
+    """Return the waivers of a text on a day."""
     return InForce(read(text), today)
 
 
 def waiver(path: str, expires: date, *, nodes: str = "node[1-2]") -> str:
-    """An item of the file."""
+    """Return an item of the file."""
     return f"- path: {path}\n  nodes: {nodes}\n  reason: because\n  expires: {expires}\n"
 
 
 class TestReading:
-    """The file, and everything that can be wrong with it."""
+    """The reader of the file, and the problems that it notes."""
 
-    def test_what_is_read(self) -> None:
+    def test_waivers_as_read(self) -> None:
         assert read(GOOD).waivers == (
             Waiver(
                 2,
@@ -175,7 +175,7 @@ class TestReading:
               "5: expected a rule like '- path: /etc/motd', not '1'"]),
         ],
     )  # fmt: skip
-    def test_what_is_wrong(self, text: str, expected: list[str]) -> None:
+    def test_problems(self, text: str, expected: list[str]) -> None:
         assert problems(text) == expected
 
     @given(
@@ -191,30 +191,30 @@ class TestReading:
     def test_any_document_is_read_or_refused_with_lines(self, document: object) -> None:
         text = yaml.safe_dump(document)
         try:
-            found = parse(text, PATH, NODES, GROUPS)
+            waivers = parse(text, PATH, NODES, GROUPS)
         except ConfigError as error:
-            told = str(error).split("\n")
-            found = NO_WAIVERS
+            lines = str(error).split("\n")
+            waivers = NO_WAIVERS
         else:
-            told = []
-        assert all(line.startswith(f"{PATH}:") for line in told)
-        assert all(w.paths and (w.nodes or w.groups) and w.reason and w.expires > date.min for w in found.waivers)
+            lines = []
+        assert all(line.startswith(f"{PATH}:") for line in lines)
+        assert all(w.paths and (w.nodes or w.groups) and w.reason and w.expires > date.min for w in waivers.waivers)
 
 
 class TestAccepting:
-    """What a waiver makes of an outcome."""
+    """The outcomes of entries that a waiver covers."""
 
     def test_drift_on_its_nodes(self) -> None:
-        found = in_force(GOOD)
-        told = "waits for the new server, until 2026-12-31, waivers.yaml:2"
-        assert found.applied(node("node1"), b"/etc/ntp.conf", DRIFT) == Outcome(
-            Status.WAIVED, "mode mismatch", ("source: x", f"waived: {told}"), waiver=told
+        waivers = in_force(GOOD)
+        text = "waits for the new server, until 2026-12-31, waivers.yaml:2"
+        assert waivers.applied(node("node1"), b"/etc/ntp.conf", DRIFT) == Outcome(
+            Status.WAIVED, "mode mismatch", ("source: x", f"waived: {text}"), waiver=text
         )
-        assert found.applied(node("node3"), b"/etc/ntp.conf", DRIFT) == DRIFT
-        assert found.applied(node("node1"), b"/etc/ntp.conf.d", DRIFT) == DRIFT
+        assert waivers.applied(node("node3"), b"/etc/ntp.conf", DRIFT) == DRIFT
+        assert waivers.applied(node("node1"), b"/etc/ntp.conf.d", DRIFT) == DRIFT
 
     def test_by_group_and_pattern(self) -> None:
-        found = in_force(GOOD)
+        waivers = in_force(GOOD)
         for name, groups, path, status in (
             ("node1", ["batch"], b"/srv", Status.WAIVED),
             ("node1", ["batch"], b"/srv/a/b", Status.WAIVED),
@@ -222,11 +222,11 @@ class TestAccepting:
             ("web", [], b"/etc/cron.d", Status.DRIFT),
             ("node1", ["login"], b"/srv", Status.DRIFT),
         ):
-            assert found.applied(node(name, *groups), path, DRIFT).status is status, (name, path)
+            assert waivers.applied(node(name, *groups), path, DRIFT).status is status, (name, path)
 
     def test_all_nodes(self) -> None:
-        found = in_force("- {path: /f, groups: all, reason: r, expires: 2027-01-01}")
-        assert found.applied(node("web"), b"/f", DRIFT).status is Status.WAIVED
+        waivers = in_force("- {path: /f, groups: all, reason: r, expires: 2027-01-01}")
+        assert waivers.applied(node("web"), b"/f", DRIFT).status is Status.WAIVED
 
     @pytest.mark.parametrize("status", [status for status in Status if status is not Status.DRIFT])
     def test_nothing_but_drift(self, status: Status) -> None:
@@ -236,27 +236,27 @@ class TestAccepting:
     def test_until_the_end_of_its_last_day(self) -> None:
         last = date(2026, 12, 31)
         assert in_force(GOOD, last).applied(node("node1"), b"/etc/ntp.conf", DRIFT).status is Status.WAIVED
-        found = in_force(GOOD, last + timedelta(1)).applied(node("node1"), b"/etc/ntp.conf", DRIFT)
-        told = "expired on 2026-12-31: waits for the new server, waivers.yaml:2"
-        assert found == replace(DRIFT, details=("source: x", f"waiver {told}"), waiver=told)
+        outcome = in_force(GOOD, last + timedelta(1)).applied(node("node1"), b"/etc/ntp.conf", DRIFT)
+        text = "expired on 2026-12-31: waits for the new server, waivers.yaml:2"
+        assert outcome == replace(DRIFT, details=("source: x", f"waiver {text}"), waiver=text)
 
-    def test_the_first_that_has_not_expired_counts(self) -> None:
+    def test_the_first_one_that_has_not_expired_is_used(self) -> None:
         text = "".join(waiver("/f", TODAY + timedelta(days)) for days in (-1, 0, 1))
         assert in_force(text).applied(node("node1"), b"/f", DRIFT).waiver.endswith("waivers.yaml:5")
         assert in_force(text, TODAY + timedelta(9)).applied(node("node1"), b"/f", DRIFT).waiver.endswith("yaml:1")
 
     def test_names_and_reasons_that_terminals_cannot_show(self) -> None:
-        found = in_force('- {path: "/?", nodes: node1, reason: "a\\x1b[31mb", expires: 2027-01-01}')
-        assert found.applied(node("node1"), b"/\xff", DRIFT).waiver == "a\\x1b[31mb, until 2027-01-01, waivers.yaml:1"
+        waivers = in_force('- {path: "/?", nodes: node1, reason: "a\\x1b[31mb", expires: 2027-01-01}')
+        assert waivers.applied(node("node1"), b"/\xff", DRIFT).waiver == "a\\x1b[31mb, until 2027-01-01, waivers.yaml:1"
 
     def test_without_a_file(self) -> None:
         assert InForce(NO_WAIVERS, TODAY).applied(node("node1"), b"/f", DRIFT) is DRIFT
 
 
-class TestCopies:
-    """What goes to a node, for when it works on itself."""
+class TestMirrors:
+    """The waivers.yaml in the mirror of a node, which a node that audits itself uses."""
 
-    def test_what_is_said(self) -> None:
+    def test_text(self) -> None:
         text = mirror_text(read(GOOD), node("node3"), [b"/srv/a*", b"/etc/cron.d/x", b"/etc/ntp.conf"])
         assert text == (
             "# The controller's waivers.yaml, reduced to this node. A later --fix may replace this file.\n"
@@ -271,7 +271,7 @@ class TestCopies:
         st.lists(st.binary(min_size=1).filter(lambda name: not {0, 10, 47} & {*name}), max_size=4),
         st.text(min_size=1).filter(lambda text: "".join(text.split()) != ""),
     )
-    def test_the_node_decides_as_the_master_does(
+    def test_the_node_decides_as_the_controller_does(
         self, rules: list[tuple[str, int, str]], names: list[bytes], reason: str
     ) -> None:
         items = [
@@ -279,13 +279,13 @@ class TestCopies:
             for path, days, name in rules
         ]
         paths = [b"/a", b"/d/b", *(b"/" + name for name in names if name not in (b".", b".."))]
-        master = InForce(parse(yaml.safe_dump(items), PATH, NODES, GROUPS), TODAY)
-        here = node("node1", "batch")
-        copy = InForce(parse(mirror_text(master.waivers, here, paths), PATH, (), ()), TODAY)
+        ours = InForce(parse(yaml.safe_dump(items), PATH, NODES, GROUPS), TODAY)
+        managed = node("node1", "batch")
+        theirs = InForce(parse(mirror_text(ours.waivers, managed, paths), PATH, (), ()), TODAY)
         for path in paths:
-            ours, theirs = master.applied(here, path, DRIFT), copy.applied(here, path, DRIFT)
-            assert theirs.status is ours.status
-            assert theirs.waiver.rpartition(", ")[0] == ours.waiver.rpartition(", ")[0]
+            expected, actual = (each.applied(managed, path, DRIFT) for each in (ours, theirs))
+            assert actual.status is expected.status
+            assert actual.waiver.rpartition(", ")[0] == expected.waiver.rpartition(", ")[0]
 
 
 D, A, B = entry(b"/d", state(Kind.DIRECTORY, mode=0o755)), entry(b"/d/a", state()), entry(b"/b", state())
@@ -294,7 +294,7 @@ LATER = date(2030, 1, 1)
 
 
 class TestSessions:
-    """An audit and a repair of a node."""
+    """Audits and repairs of a node with waived drift."""
 
     def test_an_audit(self) -> None:
         fake = FakeNode({b"/b": state(mode=0), b"/gone": state()})
@@ -304,13 +304,13 @@ class TestSessions:
         assert not ending_of_result(result).is_good
         assert ending_of_result(run(FakeNode({b"/b": state(mode=0)}), B, waivers=waivers)) is NodeEnding.WAIVED
 
-    def test_a_repair_leaves_it_alone(self) -> None:
+    def test_a_repair_does_not_touch_waived_drift(self) -> None:
         fake = FakeNode({b"/b": state(mode=0), b"/gone": state()})
         result = run(fake, GONE, B, fix=True, waivers=in_force(waiver("/*", LATER)))
         assert [o.status for o in result.outcomes] == [Status.WAIVED, Status.WAIVED]
         assert fake.log == ["probe"]
 
-    def test_an_expired_one_is_repaired(self) -> None:
+    def test_drift_with_an_expired_waiver_is_repaired(self) -> None:
         def repair(states: States) -> bytes:
             states[b"/b"] = state()
             return b"ok 0\nend\n"
@@ -319,14 +319,14 @@ class TestSessions:
         (outcome,) = run(fake, B, fix=True, waivers=in_force(waiver("/b", date(2020, 1, 1)))).outcomes
         assert outcome.status is Status.FIXED
 
-    def test_unknown_is_an_error(self) -> None:
+    def test_an_unknown_path_is_an_error(self) -> None:
         fake = FakeNode({}, unknown={b"/b": "Permission denied"})
         (outcome,) = run(fake, B, waivers=in_force(waiver("/b", LATER))).outcomes
         assert outcome == Outcome(Status.ERROR, "cannot be looked at: Permission denied")
 
     @pytest.mark.parametrize("selected", [(D, A), (A,)], ids=["both", "child"])
     def test_nothing_is_put_into_a_directory_that_is_missing_under_a_waiver(self, selected: Sequence[Entry]) -> None:
-        """Else it would have to be made first; also where it was not selected."""
+        """This holds whether the directory was selected or not: a repair would have to make it first."""
         fake = FakeNode({})
         checks = [Check(each, same) for each in selected]
         *_, outcome = run(
@@ -352,8 +352,8 @@ class TestSessions:
         outcomes = run(fake, D, A, fix=True, waivers=in_force(waiver("/d", LATER))).outcomes
         assert [o.status for o in outcomes] == [Status.WAIVED, Status.FIXED]
 
-    def test_a_link_does_not_give_way_while_something_behind_it_is_waived(self) -> None:
-        """What is there now would not be there any more."""
+    def test_a_link_is_not_replaced_while_drift_behind_it_is_waived(self) -> None:
+        """Replacing the link would remove the waived state."""
         kept = replace(D, attributes=Attributes(follow=False))
         fake = FakeNode({b"/d": state(Kind.LINK), b"/d/a": state(mode=0)})
         link, inner = run(fake, kept, A, fix=True, waivers=in_force(waiver("/d/a", LATER))).outcomes
@@ -363,7 +363,7 @@ class TestSessions:
         assert inner.status is Status.WAIVED
         assert fake.log == ["probe"]
 
-    def test_what_is_owed_to_something_that_is_left_alone_is_run_and_said_to_be(self) -> None:
+    def test_an_owed_command_runs_and_is_reported_even_if_its_entry_is_left_alone(self) -> None:
         owed = journal.owed(b"/master", b"/d", "post")
 
         def repair(states: States) -> bytes:
@@ -380,13 +380,13 @@ class TestSessions:
 
 
 def not_owed(one: Entry, actual: FileState | Absent) -> list[Change]:
-    """The suite's own check of commands."""
+    """Check a command as the built-in suite does."""
     del one
     return compare_owed(actual)
 
 
 def names(*paths: str) -> SharedList[EntryName]:
-    """Tests of destinations in overlay/."""
+    """Return the names of tests of destinations in overlay/."""
     return SharedList(EntryName("synctool_checks/test_overlay.py", path) for path in paths)
 
 
@@ -396,13 +396,13 @@ TESTS = names("/d/a", "/b")
 
 
 def judged(text: str, records: Sequence[NodeRecord], today: date = TODAY, nodes: Sequence[Node] = FOUR) -> list[str]:
-    """The places of stale waivers, without the name of the file."""
-    found = stale(in_force(text, today), nodes, lambda _: ENTRIES, {record.node: record for record in records})
-    return [each.place.removeprefix("waivers.yaml:") for each in found]
+    """Return the lines of stale waivers."""
+    waivers = stale(in_force(text, today), nodes, lambda _: ENTRIES, {record.node: record for record in records})
+    return [each.place.removeprefix("waivers.yaml:") for each in waivers]
 
 
 def records(*statuses: Status | None) -> list[NodeRecord]:
-    """What was found of /b on the four nodes; None: nothing, since the node could not be reached."""
+    """Return records of four nodes with these statuses of /b. None stands for an unreachable node."""
     return [
         NodeRecord(each.name, TESTS, error=unreachable("gone"))
         if status is None
@@ -412,44 +412,44 @@ def records(*statuses: Status | None) -> list[NodeRecord]:
 
 
 class TestStale:
-    """A waiver is stale only if all that it covers was looked at, and is in sync."""
+    """A waiver is stale only if every entry that it covers was audited and is in sync."""
 
     def test_in_sync(self) -> None:
         everywhere = records(*[Status.OK] * 4)
         assert judged(waiver("/b", LATER), everywhere) == ["1"]
-        (found,) = stale(
+        (stale_waiver,) = stale(
             in_force(waiver("/b", LATER)), FOUR, lambda _: ENTRIES, {record.node: record for record in everywhere}
         )
-        assert found.nodes == ("node1", "node2")
-        assert found.message == "/b no longer differs on any of node[1-2]: remove this waiver (because)"
+        assert stale_waiver.nodes == ("node1", "node2")
+        assert stale_waiver.message == "/b no longer differs on any of node[1-2]: remove this waiver (because)"
 
     @pytest.mark.parametrize("status", [None, *(status for status in Status if status is not Status.OK)])
-    def test_anything_else_on_one_of_its_nodes(self, status: Status | None) -> None:
+    def test_not_with_anything_else_on_one_of_its_nodes(self, status: Status | None) -> None:
         assert judged(waiver("/b", LATER), records(Status.OK, status, Status.OK, Status.OK)) == []
         assert judged(waiver("/b", LATER), records(Status.OK, Status.OK, status, status)) == ["1"]
 
-    def test_a_node_that_was_not_selected(self) -> None:
+    def test_not_if_one_of_its_nodes_was_not_selected(self) -> None:
         assert judged(waiver("/b", LATER), records(Status.OK)) == []
 
-    def test_a_test_that_was_not_selected(self) -> None:
+    def test_not_if_the_test_of_its_path_was_not_selected(self) -> None:
         assert judged(waiver("/b", LATER), [NodeRecord(each.name, names("/d/a")) for each in FOUR]) == []
 
     def test_tests_of_commands_do_not_stand_for_the_file(self) -> None:
         other = SharedList([EntryName("synctool_checks/test_tasks.py", "/b"), *names("/d/a")])
         assert judged(waiver("/b", LATER), [NodeRecord(each.name, other) for each in FOUR]) == []
 
-    def test_an_expired_one(self) -> None:
+    def test_an_expired_one_is_not_stale(self) -> None:
         assert judged(waiver("/b", date(2020, 1, 1)), records(*[Status.OK] * 4)) == []
 
-    def test_one_that_covers_nothing_is_for_lint(self) -> None:
+    def test_one_that_covers_nothing_is_not_stale_but_a_finding_of_lint(self) -> None:
         assert judged(waiver("/x", LATER) + waiver("/t", LATER), records(*[Status.OK] * 4)) == []
 
-    def test_a_site_s_own_check_of_the_file_that_fails(self) -> None:
+    def test_not_if_a_check_of_your_own_fails_for_the_path(self) -> None:
         tests = SharedList([*TESTS, EntryName("mine/test_site.py::check_it", "/b")])
-        found = [NodeRecord(each.name, tests, ((2, DRIFT),)) for each in FOUR]
-        assert judged(waiver("/b", LATER), found) == []
+        drifted = [NodeRecord(each.name, tests, ((2, DRIFT),)) for each in FOUR]
+        assert judged(waiver("/b", LATER), drifted) == []
 
-    def test_each_by_itself(self) -> None:
+    def test_each_waiver_is_judged_by_itself(self) -> None:
         text = waiver("/b", LATER) + waiver("/**", LATER, nodes="node[1-3]") + waiver("/d/*", LATER, nodes="web")
         assert judged(text, records(Status.OK, Status.OK, Status.WAIVED, Status.OK)) == ["1", "9"]
 
@@ -457,12 +457,12 @@ class TestStale:
         st.lists(st.sampled_from([None, *Status]), min_size=4, max_size=4),
         st.sets(st.sampled_from(NODES), min_size=1),
     )
-    def test_never_while_one_of_its_nodes_is_not_known_to_be_in_sync(
+    def test_only_if_all_its_nodes_are_known_to_be_in_sync(
         self, statuses: list[Status | None], covered: set[str]
     ) -> None:
-        found = judged(waiver("/b", LATER, nodes=f"[{', '.join(sorted(covered))}]"), records(*statuses))
+        lines = judged(waiver("/b", LATER, nodes=f"[{', '.join(sorted(covered))}]"), records(*statuses))
         known = dict(zip(NODES, statuses, strict=True))
-        assert bool(found) == all(known[name] is Status.OK for name in covered)
+        assert bool(lines) == all(known[name] is Status.OK for name in covered)
 
 
 def test_ok_is_left_as_it_is() -> None:
