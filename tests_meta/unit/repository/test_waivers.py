@@ -1,9 +1,8 @@
-"""waivers.yaml: its reader, the drift that it accepts, repairs with waived drift, and stale waivers."""
+"""waivers.yaml: its reader, the drift that it accepts, and the text for the mirror of a node."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,24 +13,12 @@ import pytest_synctool
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.audit import journal, probe
-from pytest_synctool.audit.check import Check
-from pytest_synctool.audit.compare import compare_owed
-from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.errors import ConfigError
-from pytest_synctool.model import OK, Absent, Change, FileState, Kind, Node, Outcome, Status
-from pytest_synctool.report.ending import NodeEnding, ending_of_result
-from pytest_synctool.report.record import EntryName, NodeRecord
-from pytest_synctool.report.stale_waivers import stale
-from pytest_synctool.repository.attributes import Attributes
-from pytest_synctool.repository.commands import Command
-from pytest_synctool.repository.entry import Entry, EntryList
-from pytest_synctool.repository.source import Tree
+from pytest_synctool.model import OK, Outcome, Status
 from pytest_synctool.repository.waivers import NO_WAIVERS, InForce, Waiver, Waivers, load, parse
 from pytest_synctool.repository.waivers.writer import mirror_text
 
-from tests_meta.unit.fake_node import FakeNode, States, run, same
-from tests_meta.unit.helpers import entry, node, state, unreachable
+from tests_meta.unit.helpers import node
 
 PATH = Path("/master/waivers.yaml")
 NODES = ("node1", "node2", "node3", "web")
@@ -39,6 +26,7 @@ GROUPS = ("batch", "login", *NODES)
 SCHEMA = json.loads((Path(pytest_synctool.__file__).parent / "schema/waivers.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 TODAY = date(2026, 11, 28)
+LATER = date(2030, 1, 1)
 DRIFT = Outcome(Status.DRIFT, "mode mismatch", ("source: x",))
 
 GOOD = """\
@@ -286,183 +274,6 @@ class TestMirrors:
             expected, actual = (each.applied(managed, path, DRIFT) for each in (ours, theirs))
             assert actual.status is expected.status
             assert actual.waiver.rpartition(", ")[0] == expected.waiver.rpartition(", ")[0]
-
-
-D, A, B = entry(b"/d", state(Kind.DIRECTORY, mode=0o755)), entry(b"/d/a", state()), entry(b"/b", state())
-GONE = entry(b"/gone", tree=Tree.DELETE)
-LATER = date(2030, 1, 1)
-
-
-class TestSessions:
-    """Audits and repairs of a node with waived drift."""
-
-    def test_an_audit(self) -> None:
-        fake = FakeNode({b"/b": state(mode=0), b"/gone": state()})
-        waivers = in_force(waiver("/b", LATER) + waiver("/gone", LATER))
-        result = run(fake, GONE, D, B, waivers=waivers)
-        assert [o.status for o in result.outcomes] == [Status.WAIVED, Status.DRIFT, Status.WAIVED]
-        assert not ending_of_result(result).is_good
-        assert ending_of_result(run(FakeNode({b"/b": state(mode=0)}), B, waivers=waivers)) is NodeEnding.WAIVED
-
-    def test_a_repair_does_not_touch_waived_drift(self) -> None:
-        fake = FakeNode({b"/b": state(mode=0), b"/gone": state()})
-        result = run(fake, GONE, B, fix=True, waivers=in_force(waiver("/*", LATER)))
-        assert [o.status for o in result.outcomes] == [Status.WAIVED, Status.WAIVED]
-        assert fake.log == ["probe"]
-
-    def test_drift_with_an_expired_waiver_is_repaired(self) -> None:
-        def repair(states: States) -> bytes:
-            states[b"/b"] = state()
-            return b"ok 0\nend\n"
-
-        fake = FakeNode({b"/b": state(mode=0)}, repair)
-        (outcome,) = run(fake, B, fix=True, waivers=in_force(waiver("/b", date(2020, 1, 1)))).outcomes
-        assert outcome.status is Status.FIXED
-
-    def test_an_unknown_path_is_an_error(self) -> None:
-        fake = FakeNode({}, unknown={b"/b": "Permission denied"})
-        (outcome,) = run(fake, B, waivers=in_force(waiver("/b", LATER))).outcomes
-        assert outcome == Outcome(Status.ERROR, "cannot be looked at: Permission denied")
-
-    @pytest.mark.parametrize("selected", [(D, A), (A,)], ids=["both", "child"])
-    def test_nothing_is_put_into_a_directory_that_is_missing_under_a_waiver(self, selected: Sequence[Entry]) -> None:
-        """This holds whether the directory was selected or not: a repair would have to make it first."""
-        fake = FakeNode({})
-        checks = [Check(each, same) for each in selected]
-        *_, outcome = run(
-            fake,
-            *selected,
-            fix=True,
-            checks=checks,
-            waivers=in_force(waiver("/d", LATER)),
-            others=[D] if D not in selected else [],
-        ).outcomes
-        assert (outcome.status, outcome.message) == (
-            Status.DRIFT,
-            "missing, left alone: /d is missing, which waivers.yaml:1 waives",
-        )
-        assert fake.log == ["probe"] * (3 - len(selected))
-
-    def test_a_directory_whose_mode_is_waived_gets_its_files(self) -> None:
-        def repair(states: States) -> bytes:
-            states[b"/d/a"] = state()
-            return b"ok 0\nend\n"
-
-        fake = FakeNode({b"/d": state(Kind.DIRECTORY, mode=0o700)}, repair)
-        outcomes = run(fake, D, A, fix=True, waivers=in_force(waiver("/d", LATER))).outcomes
-        assert [o.status for o in outcomes] == [Status.WAIVED, Status.FIXED]
-
-    def test_a_link_is_not_replaced_while_drift_behind_it_is_waived(self) -> None:
-        """Replacing the link would remove the waived state."""
-        kept = replace(D, attributes=Attributes(follow=False))
-        fake = FakeNode({b"/d": state(Kind.LINK), b"/d/a": state(mode=0)})
-        link, inner = run(fake, kept, A, fix=True, waivers=in_force(waiver("/d/a", LATER))).outcomes
-        assert link.message == (
-            "type mismatch, left alone: /d/a is found through it, whose drift waivers.yaml:1 waives"
-        )
-        assert inner.status is Status.WAIVED
-        assert fake.log == ["probe"]
-
-    def test_an_owed_command_runs_and_is_reported_even_if_its_entry_is_left_alone(self) -> None:
-        owed = journal.owed(b"/master", b"/d", "post")
-
-        def repair(states: States) -> bytes:
-            del states[owed]
-            return b"ok 0\nend\n"
-
-        kept = replace(D, attributes=Attributes(follow=False), trigger=b"overlay/d.post")
-        fake = FakeNode({b"/d": state(Kind.LINK), b"/d/a": state(mode=0), owed: state()}, repair)
-        fake.requests.append(probe.Request(owed))
-        checks = [Check(kept, not_owed, Command("post", b"overlay/d.post")), Check(kept, same), Check(A, same)]
-        command, link, _ = run(fake, kept, A, fix=True, checks=checks, waivers=in_force(waiver("/d/a", LATER))).outcomes
-        assert (command.status, command.message) == (Status.FIXED, "ran overlay/d.post (owed)")
-        assert "left alone" in link.message
-
-
-def not_owed(one: Entry, actual: FileState | Absent) -> list[Change]:
-    """Check a command as the built-in suite does."""
-    del one
-    return compare_owed(actual)
-
-
-def names(*paths: str) -> SharedList[EntryName]:
-    """Return the names of tests of destinations in overlay/."""
-    return SharedList(EntryName("synctool_checks/test_overlay.py", path) for path in paths)
-
-
-FOUR = [node(name, "batch") for name in NODES[:2]] + [node(name, "login") for name in NODES[2:]]
-ENTRIES = EntryList([A, B, entry(b"/t", tree=Tree.TASKS)])
-TESTS = names("/d/a", "/b")
-
-
-def judged(text: str, records: Sequence[NodeRecord], today: date = TODAY, nodes: Sequence[Node] = FOUR) -> list[str]:
-    """Return the lines of stale waivers."""
-    waivers = stale(in_force(text, today), nodes, lambda _: ENTRIES, {record.node: record for record in records})
-    return [each.place.removeprefix("waivers.yaml:") for each in waivers]
-
-
-def records(*statuses: Status | None) -> list[NodeRecord]:
-    """Return records of four nodes with these statuses of /b. None stands for an unreachable node."""
-    return [
-        NodeRecord(each.name, TESTS, error=unreachable("gone"))
-        if status is None
-        else NodeRecord(each.name, TESTS, () if status is Status.OK else ((1, Outcome(status)),))
-        for each, status in zip(FOUR, statuses, strict=False)
-    ]
-
-
-class TestStale:
-    """A waiver is stale only if every entry that it covers was audited and is in sync."""
-
-    def test_in_sync(self) -> None:
-        everywhere = records(*[Status.OK] * 4)
-        assert judged(waiver("/b", LATER), everywhere) == ["1"]
-        (stale_waiver,) = stale(
-            in_force(waiver("/b", LATER)), FOUR, lambda _: ENTRIES, {record.node: record for record in everywhere}
-        )
-        assert stale_waiver.nodes == ("node1", "node2")
-        assert stale_waiver.message == "/b no longer differs on any of node[1-2]: remove this waiver (because)"
-
-    @pytest.mark.parametrize("status", [None, *(status for status in Status if status is not Status.OK)])
-    def test_not_with_anything_else_on_one_of_its_nodes(self, status: Status | None) -> None:
-        assert judged(waiver("/b", LATER), records(Status.OK, status, Status.OK, Status.OK)) == []
-        assert judged(waiver("/b", LATER), records(Status.OK, Status.OK, status, status)) == ["1"]
-
-    def test_not_if_one_of_its_nodes_was_not_selected(self) -> None:
-        assert judged(waiver("/b", LATER), records(Status.OK)) == []
-
-    def test_not_if_the_test_of_its_path_was_not_selected(self) -> None:
-        assert judged(waiver("/b", LATER), [NodeRecord(each.name, names("/d/a")) for each in FOUR]) == []
-
-    def test_tests_of_commands_do_not_stand_for_the_file(self) -> None:
-        other = SharedList([EntryName("synctool_checks/test_tasks.py", "/b"), *names("/d/a")])
-        assert judged(waiver("/b", LATER), [NodeRecord(each.name, other) for each in FOUR]) == []
-
-    def test_an_expired_one_is_not_stale(self) -> None:
-        assert judged(waiver("/b", date(2020, 1, 1)), records(*[Status.OK] * 4)) == []
-
-    def test_one_that_covers_nothing_is_not_stale_but_a_finding_of_lint(self) -> None:
-        assert judged(waiver("/x", LATER) + waiver("/t", LATER), records(*[Status.OK] * 4)) == []
-
-    def test_not_if_a_check_of_your_own_fails_for_the_path(self) -> None:
-        tests = SharedList([*TESTS, EntryName("mine/test_site.py::check_it", "/b")])
-        drifted = [NodeRecord(each.name, tests, ((2, DRIFT),)) for each in FOUR]
-        assert judged(waiver("/b", LATER), drifted) == []
-
-    def test_each_waiver_is_judged_by_itself(self) -> None:
-        text = waiver("/b", LATER) + waiver("/**", LATER, nodes="node[1-3]") + waiver("/d/*", LATER, nodes="web")
-        assert judged(text, records(Status.OK, Status.OK, Status.WAIVED, Status.OK)) == ["1", "9"]
-
-    @given(
-        st.lists(st.sampled_from([None, *Status]), min_size=4, max_size=4),
-        st.sets(st.sampled_from(NODES), min_size=1),
-    )
-    def test_only_if_all_its_nodes_are_known_to_be_in_sync(
-        self, statuses: list[Status | None], covered: set[str]
-    ) -> None:
-        lines = judged(waiver("/b", LATER, nodes=f"[{', '.join(sorted(covered))}]"), records(*statuses))
-        known = dict(zip(NODES, statuses, strict=True))
-        assert bool(lines) == all(known[name] is Status.OK for name in covered)
 
 
 def test_ok_is_left_as_it_is() -> None:
