@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.compare import compare, compare_absent, compare_owed
 from pytest_synctool.model import Absent, Change, FileState
-from pytest_synctool.repository.commands import OwnedCommand, commands_of, task
 from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry_commands import OwnedCommand, commands_of, task
 from pytest_synctool.repository.source import Tree
 
 

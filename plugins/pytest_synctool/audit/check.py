@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pytest_synctool.model import Absent, Change, FileState
-from pytest_synctool.repository import commands
+from pytest_synctool.repository import entry_commands
 from pytest_synctool.repository.entry import Entry
 
 CheckFunction = Callable[[Entry, FileState | Absent], list[Change]]
@@ -30,7 +30,7 @@ class Check:
 
     entry: Entry
     function: CheckFunction
-    command: commands.Command | None = None
+    command: entry_commands.Command | None = None
     audited: str | AuditBinding = AuditBinding.NONE
 
     @property

@@ -28,7 +28,7 @@ from pytest_synctool.model import (
     Status,
     Unknown,
 )
-from pytest_synctool.repository import commands
+from pytest_synctool.repository import entry_commands
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.secrecy import secret, tells_of_contents
 from pytest_synctool.repository.source import Tree, parents
@@ -180,7 +180,7 @@ class Inspection:
         """Return the lines that name the commands --fix would run, in the documentation's words."""
         if check.command is not None:
             return [f"not running {check.command.announced}"]
-        fired = commands.fired_by(check.entry, self.overlay)
+        fired = entry_commands.fired_by(check.entry, self.overlay)
         return [f"not running {owned.command.announced}" for owned in fired]
 
 

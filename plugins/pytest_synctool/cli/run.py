@@ -28,7 +28,7 @@ from pytest_synctool.report.grouping import waiver_in_words
 from pytest_synctool.report.node_tests import NodeTests
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.report.repair_log import RepairLog, append_to
-from pytest_synctool.repository.commands import always
+from pytest_synctool.repository.entry_commands import always
 from pytest_synctool.repository.explain import Explainer
 from pytest_synctool.repository.lock import MasterdirLock, who
 from pytest_synctool.repository.resolution import Repository

@@ -23,7 +23,7 @@ from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.plugin.cluster import BY_NODE, SUITE, Cluster, cluster_of
 from pytest_synctool.report.nodeids import encode
-from pytest_synctool.repository import commands
+from pytest_synctool.repository import entry_commands
 from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.source import Tree
 
@@ -138,19 +138,19 @@ class CheckBuilder:
         marks = _marks(self.function)
         if _POST in marks:
             for entry in entries:
-                for command in commands.commands_of(entry):
+                for command in entry_commands.commands_of(entry):
                     yield f"{command.kind}:".encode() + entry.destination, Check(entry, self.function, command)
             return
         if _TASK in marks:
             for entry in entries if self.config.option.synctool_tasks else ():
                 if entry.tree is Tree.TASKS:
-                    yield entry.destination, Check(entry, self.function, commands.task(entry))
+                    yield entry.destination, Check(entry, self.function, entry_commands.task(entry))
             return
         if _ALWAYS in marks:
             if self.config.option.synctool_fix:
                 config = self.cluster.config
                 for text in config.always_run:
-                    owned = commands.always(text, os.fsencode(config.masterdir))
+                    owned = entry_commands.always(text, os.fsencode(config.masterdir))
                     yield owned.owner.destination, Check(owned.owner, self.function, owned.command)
             return
         tree = Tree.DELETE if Tree.DELETE.value in marks else Tree.OVERLAY

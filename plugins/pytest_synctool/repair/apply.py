@@ -13,7 +13,7 @@ from pytest_synctool.errors import TransportError
 from pytest_synctool.model import OK, Actual, Outcome, Status
 from pytest_synctool.repair.plan import Plan
 from pytest_synctool.repair.script import Context, Result, parse, parts, remarks, script
-from pytest_synctool.repository.commands import Command
+from pytest_synctool.repository.entry_commands import Command
 
 
 class MirrorOfNode(Protocol):

@@ -10,8 +10,8 @@ from typing import Literal
 from pytest_synctool.audit import journal
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind
-from pytest_synctool.repository.commands import Command, OwnedCommand, fired_by, is_overlay_directory
 from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry_commands import Command, OwnedCommand, fired_by, is_overlay_directory
 from pytest_synctool.repository.secrecy import secret
 from pytest_synctool.repository.source import Tree, parents
 

@@ -15,7 +15,7 @@ from pytest_synctool.audit import probe
 from pytest_synctool.common.shell import ascii_command, quote, whole, words
 from pytest_synctool.model import ABSENT, Kind
 from pytest_synctool.repair import plan, script
-from pytest_synctool.repository import commands
+from pytest_synctool.repository import entry_commands
 from pytest_synctool.repository.source import Tree
 
 from tests_meta.unit.helpers import ODD_NAMES, Shell, entry, file_names, state
@@ -127,7 +127,7 @@ def test_hostile_names_are_only_words(shell: Shell, names: list[bytes], kind: Ki
     name, other, target, account, node, text = names
     one = entry(b"/nowhere/" + name, state(kind, target=target, owner=os.fsdecode(account)), trigger=other)
     gone = entry(b"/nowhere/" + other + b"/x", tree=Tree.DELETE)
-    owed = [commands.OwnedCommand(one, commands.Command("post", text))]
+    owed = [entry_commands.OwnedCommand(one, entry_commands.Command("post", text))]
     todo = plan.plan(
         [(one, state(Kind.LINK, target=b"elsewhere")), (gone, state())],
         {one.destination: one},

@@ -13,8 +13,8 @@ from pytest_synctool.audit.compare import compare_owed
 from pytest_synctool.model import Absent, Change, FileState, Kind, Outcome, Status
 from pytest_synctool.report.ending import NodeEnding, ending_of_result
 from pytest_synctool.repository.attributes import Attributes
-from pytest_synctool.repository.commands import Command
 from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry_commands import Command
 from pytest_synctool.repository.source import Tree
 
 from tests_meta.unit.fake_node import FakeNode, States, run, same

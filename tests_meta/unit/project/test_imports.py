@@ -63,7 +63,7 @@ PURE = (
         "model",
     ),
     *("cli.pip_output", "repair.plan", "repair.script", "report.ci", "report.drift_json", "report.summary"),
-    *("repository.attributes", "repository.commands", "repository.explain", "repository.manifest"),
+    *("repository.attributes", "repository.entry_commands", "repository.explain", "repository.manifest"),
     *("repository.resolution", "repository.source", "repository.waivers"),
     *("upload.node_archive", "upload.ownership", "upload.placement"),
 )

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind
 from pytest_synctool.repair.plan import Action, Plan, Trigger, plan
 from pytest_synctool.repair.script import Context, Result, parse, script
-from pytest_synctool.repository.commands import Command
 from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry_commands import Command
 from pytest_synctool.repository.source import Tree, parents
 
 from tests_meta.unit.helpers import entry, state

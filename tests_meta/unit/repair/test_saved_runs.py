@@ -14,8 +14,8 @@ from pytest_synctool.model import ABSENT
 from pytest_synctool.repair.plan import Plan, restore
 from pytest_synctool.repair.script import Context, Result, parse_recalled, recall
 from pytest_synctool.repository.attributes import Attributes
-from pytest_synctool.repository.commands import Command
 from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry_commands import Command
 
 from tests_meta.unit.disk_node import EXPECTED, DiskNode
 from tests_meta.unit.helpers import ODD_NAMES, Shell, lstat_state

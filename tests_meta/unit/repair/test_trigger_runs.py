@@ -12,7 +12,7 @@ from pytest_synctool.audit import journal
 from pytest_synctool.model import ABSENT, Kind
 from pytest_synctool.repair.plan import plan
 from pytest_synctool.repair.script import Result
-from pytest_synctool.repository.commands import Command, OwnedCommand
+from pytest_synctool.repository.entry_commands import Command, OwnedCommand
 
 from tests_meta.unit.disk_node import EXPECTED, DiskNode
 from tests_meta.unit.helpers import IS_ROOT, Shell, state
