@@ -139,14 +139,14 @@ def run_calls(
     tree: bool = False,
 ) -> CallRunner:
     """Run `job` for all calls, with the options of the command `name`. Return the runner, which holds the outcomes."""
-    from pytest_synctool.connection.limits import possible
+    from pytest_synctool.connection.limits import limit_parallelism
     from pytest_synctool.dsh.runner import CallRunner
 
     runner = CallRunner(
         job,
         calls,
         output,
-        width=possible(arguments.numproc or fleet.config.num_proc),
+        width=limit_parallelism(arguments.numproc or fleet.config.num_proc),
         limit=arguments.timeout,
         stdin=stdin,
         quiet=quiet,

@@ -11,7 +11,7 @@ _OTHER_FILES: Final = 64
 _IDLE: Final = 0.25  # of all processor time
 
 
-def possible(width: int) -> int:
+def limit_parallelism(width: int) -> int:
     """So many nodes at once, or as many as this process may have files open for."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OTHER_FILES + width * _FILES_PER_NODE

@@ -43,7 +43,7 @@ class SshSettings:
         return argv
 
 
-def last_word(stderr: bytes) -> str:
+def failure_reason(stderr: bytes) -> str:
     """The reason in a command's error output: its last line, without what the message says anyway."""
     lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
     if not lines:

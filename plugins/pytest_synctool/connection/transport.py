@@ -23,7 +23,7 @@ from testinfra.backend.ssh import SshBackend
 from pytest_synctool.common.shell import ascii_command, whole
 from pytest_synctool.connection.control_sockets import is_open
 from pytest_synctool.connection.processes import Answer, Processes
-from pytest_synctool.connection.ssh import SSH_FAILED, SshSettings, last_word
+from pytest_synctool.connection.ssh import SSH_FAILED, SshSettings, failure_reason
 from pytest_synctool.connection.ssh_backend import SynctoolSshBackend
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
@@ -136,9 +136,9 @@ class HostTransport:
             return self._run_as_argument(script, deadline, output)
         answer = self.processes.run(argv, whole(script), deadline, output)
         if answer.status == SSH_FAILED and isinstance(self.host.backend, SshBackend):
-            raise ConnectionLost(last_word(answer.stderr))
+            raise ConnectionLost(failure_reason(answer.stderr))
         if self.sudo and answer.status and not _spoke(answer.stdout, output):  # no script of ours is without a word
-            raise TransportError(last_word(answer.stderr))
+            raise TransportError(failure_reason(answer.stderr))
         return answer
 
     def _run_as_argument(self, script: bytes, deadline: float, output: BinaryIO | None) -> Answer:
@@ -153,7 +153,7 @@ class HostTransport:
         backend.run_local = take
         result = backend.run(ascii_command(script))
         if result.rc and not _spoke(result.stdout_bytes, output):
-            raise TransportError(last_word(result.stderr_bytes))
+            raise TransportError(failure_reason(result.stderr_bytes))
         return Answer(result.rc, result.stdout_bytes, result.stderr_bytes)
 
 

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final
 
 from pytest_synctool.common.wording import printable
-from pytest_synctool.connection.ssh import SSH_FAILED, last_word
+from pytest_synctool.connection.ssh import SSH_FAILED, failure_reason
 
 UNREACHABLE: Final = 3
 TIMED_OUT: Final = 124  # as timeout(1) says it
@@ -102,7 +102,7 @@ class Call:
         if status < 0:
             return self.unreachable(f"its connection was ended here by signal {-status}")
         if status in self.unreachable_statuses and self._holding:
-            return self.unreachable(last_word(self._last or b"\n".join(self._noise)))
+            return self.unreachable(failure_reason(self._last or b"\n".join(self._noise)))
         if self.is_ssh and status in self.unreachable_statuses and _LOST.match(self._last):
             return self.unreachable(printable(self._last.strip()).rstrip("."))
         self.outcome = CallOutcome(Ending.DONE, status or int(self.is_partial))

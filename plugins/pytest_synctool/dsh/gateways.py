@@ -12,7 +12,7 @@ from ClusterShell.Task import Task
 from ClusterShell.Topology import TopologyError
 from ClusterShell.Worker.Tree import TreeWorker
 
-from pytest_synctool.connection.ssh import last_word
+from pytest_synctool.connection.ssh import failure_reason
 from pytest_synctool.errors import ConfigError
 
 
@@ -46,7 +46,7 @@ class GatewayWorker(TreeWorker):  # type: ignore[misc]  # ClusterShell's classes
             super()._relaunch(previous_gateway)
         except RouteResolvingError:
             said = self._gateways_said.get(previous_gateway, b"")
-            self.eh.lost(targets, f"its gateway {previous_gateway} does not serve: {last_word(said)}")
+            self.eh.lost(targets, f"its gateway {previous_gateway} does not serve: {failure_reason(said)}")
             self._check_fini()
 
 

@@ -15,7 +15,7 @@ from ClusterShell.Task import task_self, task_terminate
 from ClusterShell.Topology import TopologyError
 from ClusterShell.Worker.Worker import FANOUT_UNLIMITED
 
-from pytest_synctool.connection.ssh import SSH_FAILED, last_word
+from pytest_synctool.connection.ssh import SSH_FAILED, failure_reason
 from pytest_synctool.dsh.calls import Call, CallOutcome, Ending
 from pytest_synctool.dsh.clients import Worker
 from pytest_synctool.dsh.gateways import GatewayWorker, routed, topology
@@ -355,7 +355,7 @@ class _Stopper(EventHandler):  # type: ignore[misc]
 
     def ev_close(self, worker: Any, timedout: bool) -> None:
         """It is over."""
-        problem = f"no answer within {_STOP_LIMIT:g} s" if timedout else last_word(b"\n".join(self._said))
+        problem = f"no answer within {_STOP_LIMIT:g} s" if timedout else failure_reason(b"\n".join(self._said))
         self._tell(self._call, None if self._status == 0 else problem)
 
 

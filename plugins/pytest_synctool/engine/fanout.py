@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Final, Generic, TypeVar
 
-from pytest_synctool.connection.limits import Idleness, possible
+from pytest_synctool.connection.limits import Idleness, limit_parallelism
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -42,7 +42,7 @@ class Places:
     """The places for nodes at work: at most `limit`, not counting nodes that are late."""
 
     def __init__(self, limit: int) -> None:
-        self.most = possible(limit + _MOST_LATE)
+        self.most = limit_parallelism(limit + _MOST_LATE)
         self._limit = self._free = min(limit, self.most)
         self._free_for_late = self._most_late = self.most - self._free
         self._changed = threading.Condition()

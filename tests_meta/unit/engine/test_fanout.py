@@ -271,9 +271,9 @@ def test_idleness(tmp_path: Path) -> None:
 def test_as_many_as_files_may_be_open() -> None:
     """In a process of its own, whose limit is low for good."""
     code = (
-        "import resource; from pytest_synctool.connection.limits import possible;"
+        "import resource; from pytest_synctool.connection.limits import limit_parallelism as limit;"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200));"
-        "print(possible(9), possible(34), possible(1000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+        "print(limit(9), limit(34), limit(1000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["9", "34", "34", "200"]

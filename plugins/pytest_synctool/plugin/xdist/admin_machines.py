@@ -17,7 +17,7 @@ from execnet.gateway_io import ssh_args
 from xdist.workermanage import WorkerController, parse_tx_spec_config
 
 from pytest_synctool import __version__
-from pytest_synctool.connection.ssh import SSH_FAILED, last_word
+from pytest_synctool.connection.ssh import SSH_FAILED, failure_reason
 from pytest_synctool.plugin.cluster import TODAY, Cluster, changes_nodes, cluster_of, is_worker, today
 from pytest_synctool.repository.fingerprint import Fingerprint, difference, of_configuration, of_masterdir
 
@@ -91,10 +91,10 @@ def _problem(spec: XSpec, connect_timeout: int) -> str | None:
     except OSError as error:
         return f"--tx ssh={spec.ssh}: cannot run ssh: {error.strerror}"
     if done.returncode == SSH_FAILED:
-        return f"--tx ssh={spec.ssh}: unreachable: {last_word(done.stderr)}"
+        return f"--tx ssh={spec.ssh}: unreachable: {failure_reason(done.stderr)}"
     if done.returncode:
         where = f"name the Python that has pytest-synctool with --tx ssh={spec.ssh}//python=PATH"
-        return f"--tx ssh={spec.ssh}: cannot run {python}: {last_word(done.stderr)}; {where}"
+        return f"--tx ssh={spec.ssh}: cannot run {python}: {failure_reason(done.stderr)}; {where}"
     return None
 
 
