@@ -1,30 +1,31 @@
-"""The connections of a run: shared by all that is asked of a node, and left open for what comes next."""
+"""The connections of a run: all scripts for a node share one, and it may stay open for later runs."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
-from pytest_synctool.connection.control_sockets import Sockets, has_own_ways, is_open
+from pytest_synctool.connection.control_sockets import Sockets, is_open, is_sharing_configured
 from pytest_synctool.connection.processes import Processes
+from pytest_synctool.connection.route import Route, Sudo, ssh_route
 from pytest_synctool.connection.ssh import SshSettings
 from pytest_synctool.connection.ssh_backend import SynctoolSshBackend
-from pytest_synctool.connection.transport import HostTransport, Sudo, connect
+from pytest_synctool.connection.transport import HostTransport, connect
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
 
-# Each is a process on this machine, with 1.4 MB of its own.
-_MOST_LASTING: Final = 500
+_MOST_LASTING: Final = 500  # each is a process on this machine and uses 1.4 MB
+_PERSIST_IN_RUN: Final = "30"  # seconds
 
 
 @dataclass
 class Connections:
-    """Makes connections to nodes, from any thread.
+    """The connections of a run to its nodes. Any thread may use it.
 
-    With `persist` they stay open for so many seconds after their last use, and later runs find them; not more than 500
-    of them, and none where ssh's own configuration has a word about that. With `shared` a node has one connection for
-    all that a run asks it, even if it does not last.
+    With `persist`, connections stay open for this many seconds after their last use, for later runs: at most 500. With
+    `shared`, all that a run does on a node uses one connection, even if it does not stay open. If ssh's own
+    configuration sets options for shared connections, neither happens: ssh then shares as its configuration says.
     """
 
     ssh: SshSettings
@@ -35,41 +36,44 @@ class Connections:
     _opened: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
-        left_to_ssh = (self.persist or self.shared) and has_own_ways(self.ssh.command, self.ssh.config_file)
-        self._passing = Sockets.of_run() if self.shared and not left_to_ssh else None
-        self._lasting = Sockets.of_user(os.environ) if self.persist and not left_to_ssh else None
+        is_wanted = self.persist or self.shared
+        left_to_ssh = is_wanted and is_sharing_configured(self.ssh.command, self.ssh.config_file)
+        self._run_sockets = Sockets.of_run() if self.shared and not left_to_ssh else None
+        self._lasting_sockets = Sockets.of_user(os.environ) if self.persist and not left_to_ssh else None
         try:
-            if self._lasting is not None:
-                self._lasting.prepare()
-        except TransportError:  # somebody else's directory: what is in it is not trusted
-            self._lasting = None
+            if self._lasting_sockets is not None:
+                self._lasting_sockets.prepare()
+        except TransportError:  # the directory belongs to another user, whose sockets are not trusted
+            self._lasting_sockets = None
 
     def to(self, node: Node) -> HostTransport:
-        """A connection to a node; nothing is contacted yet. Raises TransportError for an unknown kind of connection."""
-        made = connect(node, self.ssh, self.processes, self.sudo)
-        backend = made.host.backend
-        if isinstance(backend, SynctoolSshBackend):
-            made.ssh, made.lasting = self.way_of(backend)
-        return made
+        """Return a connection to a node; nothing is contacted yet. Raise TransportError for an unknown kind."""
+        transport = connect(node, self.ssh, self.processes, self.sudo)
+        if transport.route is not None and transport.route.is_ssh:
+            transport.route, transport.lasting = self._shared_route(transport.route)
+        return transport
 
-    def way_of(self, backend: SynctoolSshBackend) -> tuple[SshSettings, bool]:
-        """How ssh is called for a host, and whether the connection outlives the run."""
-        words = backend.before_host(self.ssh)
-        if self._lasting is not None:
-            socket = str(self._lasting.path(words, backend.host.name))
+    def _shared_route(self, route: Route) -> tuple[Route, bool]:
+        """Return the route over a shared connection, if there is one, and True if the connection outlives the run."""
+        if self._lasting_sockets is not None:
+            socket = str(self._lasting_sockets.path(route))
             if socket in self._opened or len(self._opened) < _MOST_LASTING or is_open(socket):
                 self._opened.add(socket)
-                return replace(self.ssh, socket=socket, idle=self.persist), True
-        if self._passing is not None:
-            return replace(self.ssh, socket=str(self._passing.path(words, backend.host.name))), False
-        return self.ssh, False
+                return route.sharing(socket, str(self.persist)), True
+        if self._run_sockets is not None:
+            return route.sharing(str(self._run_sockets.path(route)), _PERSIST_IN_RUN), False
+        return route, False
 
-    def of_testinfra(self, backend: SynctoolSshBackend) -> SshSettings:
-        """How ssh is called for testinfra's own commands, whose connections nobody ends."""
-        settings, lasting = self.way_of(backend)
-        return settings if lasting else self.ssh
+    def route_for_testinfra(self, backend: SynctoolSshBackend) -> Route:
+        """Return the route of testinfra's own commands.
+
+        They use only connections that outlive the run: nobody would end any other one after them.
+        """
+        route = ssh_route(backend.host.name, self.ssh, backend.host.user, backend.host.port)
+        shared, lasting = self._shared_route(route)
+        return shared if lasting else route
 
     def close(self) -> None:
-        """Remove what does not last, once nothing is under way any more."""
-        if self._passing is not None:
-            self._passing.close()
+        """Remove the sockets of this run. Call it when no script is running any more."""
+        if self._run_sockets is not None:
+            self._run_sockets.close()

@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from pytest_synctool.connection.route import Route
 from pytest_synctool.errors import TransportError
 
 _NAME: Final = "synctool-ssh"
@@ -79,10 +80,10 @@ class Sockets:
         except OSError as error:
             raise TransportError(f"{self.directory} takes no socket: {error.strerror or error}") from error
 
-    def path(self, shell: Sequence[str], host: str) -> Path:
-        """The socket of the connection to a host that ssh, called with these words before it, makes."""
-        kept = (word for word in shell if word != "-T" and not word.startswith("ConnectTimeout="))
-        words = "\0".join((*kept, host))
+    def path(self, route: Route) -> Path:
+        """Return the path of the socket for the connection of an ssh route."""
+        kept = (word for word in route.program if not word.startswith("ConnectTimeout="))
+        words = "\0".join((*kept, route.host))
         return self.directory / hashlib.sha256(os.fsencode(words)).hexdigest()[:20]
 
     def is_private(self) -> bool:
@@ -126,7 +127,7 @@ def _is_own(place: str) -> bool:
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
 
-def has_own_ways(command: Sequence[str], config_file: str | None = None) -> bool:
+def is_sharing_configured(command: Sequence[str], config_file: str | None = None) -> bool:
     """Whether a call of ssh, or the configuration that it reads, says itself how connections are shared.
 
     Then that is left to it, even where it is said for other hosts only.

@@ -1,11 +1,16 @@
-"""How a command line reaches a node: over ssh, into a container or a chroot, or just here."""
+"""Routes: the one place that knows the argument lists that reach a node over ssh, in a container or chroot, or locally.
+
+dsh and dcp run these argument lists themselves. Audits and repairs run them for the testinfra host of a node. Nothing
+in this module contacts a node.
+"""
 
 from __future__ import annotations
 
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -14,10 +19,13 @@ from pytest_synctool.connection.ssh import SshSettings
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
 
+SCHEMES: Final = ("ssh", "docker", "podman", "kubectl", "chroot", "local")
+
 _HOST: Final = re.compile(r"(?:\[([^\]]+)\]|([^:]*))(?::(\d+))?")
 _SHELL: Final = ("/bin/sh", "-c")
+_KUBECTL_OPTIONS: Final = ("kubeconfig", "context", "namespace", "container")
 
-# Ends the processes of a command: all that have not left its process group. What does not end in two seconds is killed.
+# Ends all processes of a command that are still in its process group, and kills those that need more than two seconds.
 _STOP: Final = (
     "g=-{0}; kill -TERM $g 2>/dev/null || {{ g={0}; kill -TERM $g 2>/dev/null; }} || exit 0; "
     "n=0; while [ $n -lt 10 ]; do kill -0 $g 2>/dev/null || exit 0; sleep 0.2 || sleep 1; n=$((n+1)); done; "
@@ -25,82 +33,178 @@ _STOP: Final = (
 )
 
 
+class RouteKind(Enum):
+    """The kinds of routes."""
+
+    SSH = "ssh"
+    CONTAINER = "container"
+    CHROOT = "chroot"
+    LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class Sudo:
+    """A request to run commands on nodes as another user: as `user`, or as root if it is None."""
+
+    user: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The way to a node. `shell` are the words before its `host`, by which ssh or its like is called.
+    """The way to a node.
 
-    `shell` and `host` are empty where there is neither; `within` are the words that come behind.
+    An argument list consists of `program`, such as `docker exec -i`, then the name `host`, then `shell`. `program` and
+    `host` are empty for this machine. `shell` is empty for ssh: there the login shell of the user takes the command
+    line. `sudo` are the words that run a command as another user, with `--` at the end. `socket` is the control socket
+    of a shared ssh connection. `root` is the directory of a chroot.
     """
 
-    shell: tuple[str, ...] = ()
+    kind: RouteKind
+    program: tuple[str, ...] = ()
     host: str = ""
-    within: tuple[str, ...] = _SHELL
-    is_ssh: bool = False
+    shell: tuple[str, ...] = _SHELL
     sudo: tuple[str, ...] = ()
+    socket: str | None = None
+    root: str = ""
+
+    @property
+    def is_ssh(self) -> bool:
+        """Return True for ssh."""
+        return self.kind is RouteKind.SSH
+
+    @property
+    def node_sudo(self) -> tuple[str, ...]:
+        """Return the words of sudo before a command on the node. They are empty for a chroot: it has sudo outside."""
+        return () if self.kind is RouteKind.CHROOT else self.sudo
+
+    @property
+    def remote_name(self) -> str:
+        """Return the name of the node for rsync and for remote_shell(). Only ssh uses it."""
+        return self.host if self.is_ssh else "node"
 
     def argv(self, line: str) -> list[str]:
-        """What to run here so that a line of shell text is run there, for plain ssh by the user's login shell."""
+        """Return the argument list that runs a line of shell text on the node."""
+        return [*self._words_before_shell(), *self.shell, line]
+
+    def script_argv(self) -> list[str] | None:
+        """Return the argument list that runs a script from standard input on the node, or None for a container."""
+        if self.kind is RouteKind.CONTAINER:
+            return None
+        shell = [*self.node_sudo, "/bin/sh", "-s"]
+        return self.argv(shlex.join(shell)) if self.is_ssh else [*self._words_before_shell(), *shell]
+
+    def _words_before_shell(self) -> list[str]:
         if self.is_ssh:
-            return [*self.shell, "--", self.host, line]
-        return [*self.shell, *((self.host,) if self.host else ()), *self.within, line]
+            return [*self.program, "--", self.host]
+        sudo = self.sudo if self.kind is RouteKind.CHROOT else ()  # only root may call chroot
+        return [*sudo, *self.program, *((self.host,) if self.host else ())]
 
     def line(self, command: str, token: str | None = None) -> str:
-        """The line for a command. With a token the shell there first says `TOKEN GROUP` on standard error.
+        """Return the line that runs a command, with sudo if the route has it.
 
-        GROUP is the number of its process group. Every login shell understands the words for that.
+        With a token the shell on the node first writes `TOKEN GROUP` to standard error: GROUP is the number of its
+        process group. Every login shell understands this line.
         """
-        if self.sudo:
-            command = shlex.join([*self.sudo, "--", *_SHELL, command])
+        if self.node_sudo:
+            command = shlex.join([*self.node_sudo, *_SHELL, command])
         return command if token is None else f"/bin/sh -c 'echo {token} $PPID >&2'\n{command}"
 
     def stop_line(self, group: int) -> str:
-        """The line that ends the command of this process group."""
+        """Return the line that ends the command of this process group."""
         return self.line(_STOP.format(group))
 
+    def remote_shell(self) -> tuple[str, ...]:
+        """Return the words that rsync calls like ssh: the node's name and the words of a command follow them.
 
-def route_to(node: Node, settings: SshSettings) -> Route:
-    """The way to a node, by its address or its `connection:`; nothing is contacted.
+        As with ssh, the words of the command are one line for a shell on the node.
+        """
+        if self.is_ssh:
+            return self.program
+        words = shlex.join([*self._words_before_shell(), *self.shell])
+        return ("sh", "-c", f'shift; exec {words} "$*"', "sh")
 
-    Raises TransportError for a connection that dsh and dcp do not know.
+    def from_outside(self) -> Route:
+        """Return the route of programs that write to a chroot from this machine; the same route for other nodes.
+
+        So a chroot needs neither rsync nor tar.
+        """
+        return replace(self, kind=RouteKind.LOCAL, program=(), host="") if self.kind is RouteKind.CHROOT else self
+
+    def over(self, socket: str) -> Route:
+        """Return the same ssh route over the connection of a control socket."""
+        return self._with_options(f"ControlPath={socket}", socket=socket)
+
+    def sharing(self, socket: str, persist: str) -> Route:
+        """Return the same ssh route that also opens the connection of a control socket if it does not exist.
+
+        The connection ends when it was unused for `persist`, a time as ssh_config(5) writes it. It also ends when the
+        node does not answer any more: nobody waits for it forever.
+        """
+        options = (f"ControlPath={socket}", "ControlMaster=auto", f"ControlPersist={persist}", "ServerAliveInterval=15")
+        return self._with_options(*options, socket=socket)
+
+    def _with_options(self, *options: str, socket: str) -> Route:
+        words = [word for option in options for word in ("-o", option)]
+        return replace(self, program=(*self.program, *words), socket=socket)
+
+    def control_argv(self, word: str) -> list[str]:
+        """Return the argument list that sends `check`, `stop` or `exit` to the shared connection of an ssh route."""
+        return [*self.program, "-O", word, "--", self.host]
+
+
+def route_to(node: Node, settings: SshSettings, sudo: Sudo | None = None) -> Route:
+    """Return the route to a node, from its address or its `connection:`. The latter may request sudo, too.
+
+    Raise TransportError for a connection that is not one of SCHEMES.
     """
     if node.connection is None:
-        return _ssh(node.address, settings)
+        return ssh_route(node.address, settings, sudo=_sudo_words({}, sudo))
     try:
         url = urlsplit(node.connection)
     except ValueError as error:  # which hosts it refuses depends on the version of Python
         raise TransportError(f"connection {node.connection}: {error}") from error
-    options = dict(parse_qsl(url.query))
-    user, _, place = url.netloc.rpartition("@")
-    user = unquote(user.partition(":")[0])
-    match = _HOST.fullmatch(place)
-    if match is None or place.startswith("-") or user.startswith("-"):
-        raise TransportError(f"connection {node.connection}: '{url.netloc}' is no host")
-    sudo = _sudo(options)
-    if url.scheme == "ssh":
-        return _ssh(match[1] or match[2], settings, user, match[3], sudo)
-    if url.scheme in ("docker", "podman"):
-        return Route((url.scheme, "exec", "-i", *(["-u", user] if user else [])), place, sudo=sudo)
-    if url.scheme == "kubectl":
-        given = [f"--{n}={options[n]}" for n in ("kubeconfig", "context", "namespace", "container") if n in options]
-        return Route(("kubectl", *given, "exec", "-i"), place, ("--", *_SHELL), sudo=sudo)
-    if url.scheme == "chroot":
-        return Route(("chroot",), node.connection.partition("://")[2].partition("?")[0], sudo=sudo)
+    options = dict(reversed(parse_qsl(url.query)))  # as in testinfra, the first of several counts
+    words = _sudo_words(options, sudo)
     if url.scheme == "local":
-        return Route(sudo=sudo)
-    raise TransportError(
-        f"dsh and dcp cannot use a connection {url.scheme}://, only ssh, docker, podman, kubectl, chroot and local"
-    )
+        return Route(RouteKind.LOCAL, sudo=words)
+    if url.scheme == "chroot":
+        root = node.connection.partition("://")[2].partition("?")[0]
+        if not root or root.startswith("-"):
+            raise TransportError(f"connection {node.connection}: '{root}' is no directory")
+        return Route(RouteKind.CHROOT, ("chroot",), root, sudo=words, root=root)
+    user, _, place = url.netloc.rpartition("@")
+    match = _HOST.fullmatch(place)
+    if match is None or not place or place.startswith("-") or user.startswith("-"):
+        raise TransportError(f"connection {node.connection}: '{url.netloc}' is no host")
+    if url.scheme == "ssh":
+        user = unquote(user.partition(":")[0])
+        return ssh_route(unquote(match[1] or match[2]), settings, user, match[3], words)
+    if url.scheme in ("docker", "podman"):
+        program = (url.scheme, "exec", "-i", *(("-u", user) if user else ()))
+        return Route(RouteKind.CONTAINER, program, place, sudo=words)
+    if url.scheme == "kubectl":
+        chosen = [f"--{name}={options[name]}" for name in _KUBECTL_OPTIONS if name in options]
+        return Route(RouteKind.CONTAINER, ("kubectl", *chosen, "exec", "-i"), place, ("--", *_SHELL), sudo=words)
+    known = f"{', '.join(SCHEMES[:-1])} and {SCHEMES[-1]}"
+    raise TransportError(f"dsh and dcp cannot use a connection {url.scheme}://, only {known}")
 
 
-def _ssh(
-    host: str, settings: SshSettings, user: str = "", port: str | None = None, sudo: tuple[str, ...] = ()
+def ssh_route(
+    host: str,
+    settings: SshSettings,
+    user: str | None = None,
+    port: str | None = None,
+    sudo: tuple[str, ...] = (),
 ) -> Route:
+    """Return the ssh route to a host. Raise TransportError if its name is empty or would be an option of ssh."""
     if not host or host.startswith("-"):
         raise TransportError(f"'{host}' is no host")
-    return Route((*settings.argv(user or None, port), "-T"), host, (), is_ssh=True, sudo=sudo)
+    return Route(RouteKind.SSH, tuple(settings.argv(user, port)), host, (), sudo)
 
 
-def _sudo(options: Mapping[str, str]) -> tuple[str, ...]:
-    if not TRUTHS.get(options.get("sudo", "no").lower(), False):
+def _sudo_words(options: Mapping[str, str], sudo: Sudo | None) -> tuple[str, ...]:
+    """Return the words of sudo that a connection's options, or `sudo` for all nodes, request. It asks no password."""
+    if sudo is None and not TRUTHS.get(options.get("sudo", "no").lower(), False):
         return ()
-    return ("sudo", "-n", *(("-u", options["sudo_user"]) if options.get("sudo_user") else ()))
+    user = options.get("sudo_user") or (sudo.user if sudo is not None else None)
+    return ("sudo", "-n", *(("-u", user) if user else ()), "--")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 # rsync ends its connection with a signal as soon as something is wrong, whatever the other end has yet to say.
@@ -10,17 +10,8 @@ _LISTEN: Final = 'trap "" USR1; '
 
 
 def shell_option(shell: Sequence[str]) -> str:
-    """The option that makes rsync call these words with a host's name and the words of a command, as it calls ssh."""
-    return _rsh(("sh", "-c", f'{_LISTEN}exec "$@"', "sh", *shell))
-
-
-def script_option(script: str) -> str:
-    """The same for a line of shell text that finds a host's name and the words of a command in `"$@"`."""
-    return _rsh(("sh", "-c", _LISTEN + script, "sh"))
-
-
-def _rsh(words: Iterable[str]) -> str:
-    return "--rsh=" + " ".join(map(_word, words))
+    """Return the option that makes rsync call these words, with a node's name and the words of a command after them."""
+    return "--rsh=" + " ".join(map(_word, ("sh", "-c", f'{_LISTEN}exec "$@"', "sh", *shell)))
 
 
 def _word(word: str) -> str:

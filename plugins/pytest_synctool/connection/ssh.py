@@ -1,4 +1,4 @@
-"""How ssh is called, and what it says when it fails."""
+"""The ssh command: its options, its exit status for failures, and the reason in its error output."""
 
 from __future__ import annotations
 
@@ -8,30 +8,21 @@ from typing import Final
 
 from pytest_synctool.common.wording import printable
 
-SSH_FAILED: Final = 255  # ssh's own exit status for what went wrong with the connection
+SSH_FAILED: Final = 255  # ssh's own exit status if the connection failed
 
 
 @dataclass(frozen=True)
 class SshSettings:
-    """How ssh is called. `command` is its argument list, `connect_timeout` is in seconds.
-
-    With a `socket`, a file name, the first call opens a connection that later ones share; it ends `idle` seconds after
-    the last one, and when the node does not answer any more.
-    """
+    """The ssh command of a run: `command` is its argument list, `connect_timeout` is in seconds."""
 
     command: tuple[str, ...] = ("ssh",)
     config_file: str | None = None
     identity_file: str | None = None
     connect_timeout: int = 10
-    socket: str | None = None
-    idle: int = 30
 
     def argv(self, user: str | None = None, port: str | None = None) -> list[str]:
-        """The argument list up to, not including, the host name. Never asks, never loosens host key checks."""
+        """Return the argument list before the host name. ssh never asks a question and checks host keys as usual."""
         argv = [*self.command, "-o", "BatchMode=yes", "-o", f"ConnectTimeout={self.connect_timeout}"]
-        if self.socket is not None:
-            shared = ("ControlMaster=auto", f"ControlPersist={self.idle}", f"ControlPath={self.socket}")
-            argv += [word for setting in (*shared, "ServerAliveInterval=15") for word in ("-o", setting)]
         if self.config_file:
             argv += ["-F", self.config_file]
         if self.identity_file:
@@ -40,11 +31,11 @@ class SshSettings:
             argv += ["-l", user]
         if port:
             argv += ["-p", port]
-        return argv
+        return [*argv, "-T"]
 
 
 def failure_reason(stderr: bytes) -> str:
-    """The reason in a command's error output: its last line, without what the message says anyway."""
+    """Return the reason in a command's error output: its last line, without a prefix that only repeats the address."""
     lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
     if not lines:
         return "the connection broke off without a word"

@@ -1,4 +1,4 @@
-"""testinfra's ssh backend, with an argument list, standard input and a deadline."""
+"""testinfra's ssh backend, with the ssh command of the run."""
 
 from __future__ import annotations
 
@@ -10,46 +10,36 @@ import testinfra.host
 from testinfra.backend.base import CommandResult
 from testinfra.backend.ssh import SshBackend
 
-from pytest_synctool.connection.ssh import SSH_FAILED, SshSettings
+from pytest_synctool.connection.route import Route
+from pytest_synctool.connection.ssh import SSH_FAILED
 
 
 class SynctoolSshBackend(SshBackend):  # type: ignore[misc]  # testinfra's classes are untyped here
-    """testinfra's ssh backend with an argument list instead of a shell line, standard input and a deadline.
+    """testinfra's ssh backend with an argument list instead of a shell line.
 
-    It takes the place of testinfra's own while a run lasts, so that `host` in an ordinary test goes through the
-    same ssh as the audit.
+    It replaces testinfra's own backend during a run: `host` in an ordinary test then uses the same ssh as the audit.
     """
 
     NAME = "ssh"
-    settings_of: Callable[[SynctoolSshBackend], SshSettings]  # for testinfra's own commands
-
-    def before_host(self, settings: SshSettings) -> list[str]:
-        """The argument list up to, not including, the host name."""
-        return settings.argv(self.host.user, self.host.port)
-
-    def argv(self, command: str, settings: SshSettings) -> list[str]:
-        """The complete argument list for one remote command."""
-        return [*self.before_host(settings), "--", self.host.name, command]
+    route_of: Callable[[SynctoolSshBackend], Route]
 
     def run_ssh(self, command: str) -> CommandResult:
-        """Run one command for testinfra. Raises RuntimeError where ssh itself failed."""
-        argv = self.argv(command, type(self).settings_of(self))
-        # Not a pipe for what it complains of, for the same reason as above.
-        with tempfile.TemporaryFile() as complaints:
-            done = subprocess.run(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, check=False
-            )
-            complaints.seek(0)
-            result = self.result(done.returncode, self.encode(command), done.stdout, complaints.read())
+        """Run one command for testinfra. Raise RuntimeError if ssh itself failed."""
+        argv = type(self).route_of(self).argv(command)
+        # Not a pipe: an ssh before 8.5 that keeps a shared connection in the background would hold it open.
+        with tempfile.TemporaryFile() as errors:
+            done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, check=False)
+            errors.seek(0)
+            result = self.result(done.returncode, self.encode(command), done.stdout, errors.read())
         if done.returncode == SSH_FAILED:
             raise RuntimeError(result)
         return result
 
 
-def install_ssh_backend(settings_of: Callable[[SynctoolSshBackend], SshSettings]) -> str:
-    """Make testinfra use this module's ssh backend; returns what to hand to restore_ssh_backend()."""
+def install_ssh_backend(route_of: Callable[[SynctoolSshBackend], Route]) -> str:
+    """Make testinfra use SynctoolSshBackend. Return the value for restore_ssh_backend()."""
     before: str = testinfra.backend.BACKENDS["ssh"]
-    SynctoolSshBackend.settings_of = staticmethod(settings_of)
+    SynctoolSshBackend.route_of = staticmethod(route_of)
     testinfra.backend.BACKENDS["ssh"] = f"{__name__}.{SynctoolSshBackend.__name__}"
     return before
 
@@ -57,4 +47,4 @@ def install_ssh_backend(settings_of: Callable[[SynctoolSshBackend], SshSettings]
 def restore_ssh_backend(before: str) -> None:
     """Give testinfra its own ssh backend back."""
     testinfra.backend.BACKENDS["ssh"] = before
-    del SynctoolSshBackend.settings_of
+    del SynctoolSshBackend.route_of

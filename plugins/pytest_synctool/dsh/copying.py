@@ -111,44 +111,38 @@ def _shown(path: str | Path) -> str:
     return printable(os.fsencode(path)) or "''"
 
 
-def to_node(command: Sequence[str], way: Route, files: Sequence[Path], directory: str, token: str) -> list[str]:
-    """What to run to copy files into a directory of a node."""
-    return [*_rsync(command, way, directory, token), "--", *map(os.fspath, files), _place(way, "./")]
+def to_node(command: Sequence[str], route: Route, files: Sequence[Path], directory: str, token: str) -> list[str]:
+    """Return the argument list that copies files into a directory of a node."""
+    return [*_rsync(command, route, directory, token), "--", *map(os.fspath, files), _place(route, "./")]
 
 
-def from_node(command: Sequence[str], way: Route, names: str, directory: str, token: str) -> list[str]:
-    """What to run to copy what is named in the file `names`, each ended by NUL, into a directory here."""
+def from_node(command: Sequence[str], route: Route, names: str, directory: str, token: str) -> list[str]:
+    """Return the argument list that copies files of a node into a directory of this machine.
+
+    The file `names` lists their paths, each with a NUL at its end.
+    """
     chosen = ("--from0", f"--files-from={names}", "--no-relative")
-    return [*_rsync(command, way, "/", token), *chosen, "--", _place(way, "/"), f"{directory}/"]
+    return [*_rsync(command, route, "/", token), *chosen, "--", _place(route, "/"), f"{directory}/"]
 
 
-def _rsync(command: Sequence[str], way: Route, directory: str, token: str) -> list[str]:
+def _rsync(command: Sequence[str], route: Route, directory: str, token: str) -> list[str]:
     kept = [word for word in command if not word.startswith(_NOT_FOR_COPIES)]
-    script = _AT_THE_NODE.replace("TOKEN", token)
-    there = [*_sudo(way), "/bin/sh", "-c", script, "sh", directory]
-    path = f"{shlex.join(there)} {rsync.node_command(command)}"
-    return [*kept, *_OPTIONS, _remote_shell(way), f"--rsync-path={path}"]
+    path = f"{shlex.join(_node_words(route, directory, token))} {rsync.node_command(command)}"
+    return [*kept, *_OPTIONS, rsync.shell_option(route.remote_shell()), f"--rsync-path={path}"]
 
 
-def _sudo(way: Route) -> list[str]:
-    return [*way.sudo, "--"] if way.sudo else []
+def _node_words(route: Route, directory: str, token: str) -> list[str]:
+    """Return the words that run the words after them in a directory of the node."""
+    return [*route.node_sudo, "/bin/sh", "-c", _AT_THE_NODE.replace("TOKEN", token), "sh", directory]
 
 
-def _remote_shell(way: Route) -> str:
-    """The option that makes rsync go this way."""
-    if way.is_ssh:
-        return rsync.shell_option(way.shell)
-    return rsync.script_option(f'shift; exec {shlex.join(way.argv("")[:-1])} "$*"')
+def _place(route: Route, path: str) -> str:
+    return rsync.place(route.remote_name, path)
 
 
-def _place(way: Route, path: str) -> str:
-    return rsync.place(way.host if way.is_ssh else "node", path)
-
-
-def tar_line(way: Route, directory: str, token: str) -> str:
-    """The line that takes a stream of pack() on standard input and puts the files into a directory of a node."""
-    script = _AT_THE_NODE.replace("TOKEN", token)
-    return shlex.join([*_sudo(way), "/bin/sh", "-c", script, "sh", directory, "sh", "-c", _UNPACK])
+def tar_line(route: Route, directory: str, token: str) -> str:
+    """Return the line that reads a stream of pack() and puts the files into a directory of a node."""
+    return shlex.join([*_node_words(route, directory, token), "sh", "-c", _UNPACK])
 
 
 def pack(stream: BinaryIO, files: Sequence[Path]) -> list[bytes]:

@@ -1,10 +1,8 @@
-"""`dsh -M`: ways to nodes over connections that stay open."""
+"""`dsh -M`: routes over ssh connections that stay open."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 from pytest_synctool.connection.control_sockets import Sockets, is_open
 from pytest_synctool.connection.route import Route
@@ -12,34 +10,26 @@ from pytest_synctool.connection.route import Route
 
 @dataclass(frozen=True, slots=True)
 class OpenConnections:
-    """Ways over the connections of these sockets, which audits and repairs use as well."""
+    """The ssh connections with these sockets. Audits and repairs use them, too."""
 
     sockets: Sockets
 
-    def path(self, reach: Route) -> Path:
-        """The socket of a connection."""
-        return self.sockets.path(reach.shell, reach.host)
+    def socket(self, route: Route) -> str:
+        """Return the path of the socket for the connection of a route."""
+        return str(self.sockets.path(route))
 
-    def is_open(self, reach: Route) -> bool:
-        """Whether there is a connection, and nobody else can have made it."""
-        return reach.is_ssh and self.sockets.is_private() and is_open(self.path(reach))
+    def is_open(self, route: Route) -> bool:
+        """Return True if the route has an open connection that no other user can have made."""
+        return route.is_ssh and self.sockets.is_private() and is_open(self.socket(route))
 
-    def through(self, reach: Route, *options: str) -> Route:
-        """The same way over the socket, with other options of ssh."""
-        words = [word for option in (f"ControlPath={self.path(reach)}", *options) for word in ("-o", option)]
-        return replace(reach, shell=(*reach.shell, *words))
+    def use(self, route: Route) -> Route:
+        """Return the route over its open connection, or the route itself if there is none."""
+        return route.over(self.socket(route)) if self.is_open(route) else route
 
-    def use(self, reach: Route) -> Route:
-        """The way over a connection that is open, or else the way itself."""
-        return self.through(reach) if self.is_open(reach) else reach
+    def opening(self, route: Route, persist: str) -> Route:
+        """Return the route that leaves a connection open for `persist` after its last use."""
+        return route.sharing(self.socket(route), persist)
 
-    def opening(self, reach: Route, persist: str) -> Route:
-        """The way that leaves a connection open behind it, for `persist` after its last use, as ssh_config writes it.
-
-        One whose node does not answer any more ends by itself, so that nobody waits for it forever.
-        """
-        return self.through(reach, "ControlMaster=auto", f"ControlPersist={persist}", "ServerAliveInterval=15")
-
-    def control(self, reach: Route, word: str) -> Sequence[str]:
-        """What to run to say `check`, `stop` or `exit` to a connection."""
-        return [*self.through(reach).shell, "-O", word, "--", reach.host]
+    def control(self, route: Route, word: str) -> list[str]:
+        """Return the argument list that sends `check`, `stop` or `exit` to the connection of a route."""
+        return route.over(self.socket(route)).control_argv(word)

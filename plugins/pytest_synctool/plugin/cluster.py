@@ -16,8 +16,8 @@ from pytest_synctool.config import own_node
 from pytest_synctool.config.selection import select, terms
 from pytest_synctool.connection.connections import Connections
 from pytest_synctool.connection.processes import Processes
+from pytest_synctool.connection.route import Sudo
 from pytest_synctool.connection.ssh import SshSettings
-from pytest_synctool.connection.transport import Sudo
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.report.tally import Tally

@@ -69,7 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except SynctoolError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[CONNECTIONS] = connections_of(config, cluster.config.ssh_cmd)
-    config.stash[_TESTINFRA_SSH] = install_ssh_backend(config.stash[CONNECTIONS].of_testinfra)
+    config.stash[_TESTINFRA_SSH] = install_ssh_backend(config.stash[CONNECTIONS].route_for_testinfra)
     for node_group in (*cluster.config.groups, *cluster.config.nodes):
         config.addinivalue_line("markers", f"{node_group}: nodes of this name or group")
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,14 +22,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from testinfra.backend.chroot import ChrootBackend
-
 from pytest_synctool.audit.probe import Request
 from pytest_synctool.common.shell import COMPLETE, words
 from pytest_synctool.common.wording import printable
 from pytest_synctool.connection import rsync, tarball
-from pytest_synctool.connection.processes import Answer
-from pytest_synctool.connection.ssh_backend import SynctoolSshBackend
+from pytest_synctool.connection.processes import Answer, Processes
+from pytest_synctool.connection.route import Route
 from pytest_synctool.connection.transport import HostTransport
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Actual, FileState, Kind
@@ -165,34 +162,35 @@ class Mirror:
             return ()  # a local node reads the masterdir itself
         if self.problem is not None:
             raise TransportError(self.problem)
-        directory, node = _place(transport, self.masterdir)
+        route = transport.route_for_files()
+        directory = os.fsencode(_inside(Path(route.root), self.masterdir) if route.root else self.masterdir)
         if shutil.which(self.rsync_cmd[0]) is None:
             where = f"no {self.rsync_cmd[0]} here"
         else:
-            answer = self._rsync(transport, directory, node, what, fingerprint)
+            answer = self._rsync(transport.processes, route, directory, what, fingerprint)
             if "missing" not in _signals(answer):
                 return self._judge("rsync", answer)
             where = "no rsync there"
-        notes = self._judge("tar", self._tar(transport, directory, node, what, fingerprint), where)
+        notes = self._judge("tar", self._tar(transport.processes, route, directory, what, fingerprint), where)
         return (f"{where}, files were brought by tar", *notes)
 
-    def _rsync(self, transport: HostTransport, directory: bytes, node: str, what: Extract, fingerprint: str) -> Answer:
+    def _rsync(self, processes: Processes, route: Route, directory: bytes, what: Extract, fingerprint: str) -> Answer:
         with _written(what, fingerprint) as (number, made):
             # For rsync, the part before a `/./` is the place of a name and not part of it.
             files = (*(os.path.join(os.fsencode(self.masterdir), b".", name) for name in what.names), *made)
             argv = [
                 *self.rsync_cmd,
                 *_RSYNC_OPTIONS,
-                rsync.shell_option(_remote_shell(transport)),
-                "--rsync-path=" + _node_command(transport, directory, number, rsync.node_command(self.rsync_cmd)),
-                *("--", "/", rsync.place(node, "./")),
+                rsync.shell_option(route.remote_shell()),
+                "--rsync-path=" + _node_command(route, directory, number, rsync.node_command(self.rsync_cmd)),
+                *("--", "/", rsync.place(route.remote_name, "./")),
             ]
-            return transport.processes.run(argv, b"".join(name + b"\0" for name in files), self.deadline)
+            return processes.run(argv, b"".join(name + b"\0" for name in files), self.deadline)
 
-    def _tar(self, transport: HostTransport, directory: bytes, node: str, what: Extract, fingerprint: str) -> Answer:
+    def _tar(self, processes: Processes, route: Route, directory: bytes, what: Extract, fingerprint: str) -> Answer:
         number = f"{fingerprint}.tar"
         # BusyBox refuses links that lead out of the tree; here they are entries of the masterdir.
-        command = _node_command(transport, directory, number, "EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -")
+        command = _node_command(route, directory, number, "EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -")
         made = {os.fsencode(f"{_MADE}{number}/") + name: content for name, content in what.made.items()}
         with tempfile.TemporaryFile() as stream:
             try:
@@ -200,7 +198,7 @@ class Mirror:
             except OSError as error:
                 raise TransportError(f"cannot pack the files for the node: {error.strerror or error}") from error
             stream.seek(0)
-            return transport.processes.run([*_remote_shell(transport), node, command], stream, self.deadline)
+            return processes.run([*route.remote_shell(), route.remote_name, command], stream, self.deadline)
 
     def _judge(self, tool: str, answer: Answer, otherwise: str = "") -> tuple[str, ...]:
         """Return the notes of a push that succeeded. Raises TransportError for one that failed."""
@@ -313,40 +311,10 @@ def _signals(answer: Answer) -> list[str]:
     return [line.removeprefix("synctool: ") for line in _lines(answer) if line.startswith("synctool: ")]
 
 
-def _node_command(transport: HostTransport, directory: bytes, number: str, command: str) -> str:
-    sudo = [os.fsencode(word) for word in transport.sudo]
+def _node_command(route: Route, directory: bytes, number: str, command: str) -> str:
+    sudo = [os.fsencode(word) for word in route.node_sudo]
     line = words(*sudo, b"/bin/sh", b"-c", _NODE_SCRIPT.encode(), b"sh", directory, number.encode(), command.encode())
     return os.fsdecode(line)
-
-
-def _remote_shell(transport: HostTransport) -> list[str]:
-    """Return the command that runs a line on the node, as rsync calls it: `SHELL... NODE COMMAND...`."""
-    backend = transport.host.backend
-    if isinstance(backend, SynctoolSshBackend):
-        return transport.ssh.argv(backend.host.user, backend.host.port)
-    if isinstance(backend, ChrootBackend):  # from outside: the image needs neither rsync nor tar
-        return ["sh", "-c", 'shift; exec /bin/sh -c "$*"', "sh"]
-    if backend.NAME in ("docker", "podman"):
-        user = ["-u", backend.user] if backend.user else []
-        return _through_exec([backend.NAME, "exec", "-i", *user], "")
-    if backend.NAME == "kubectl":
-        given = [(name, getattr(backend, name)) for name in ("kubeconfig", "context", "namespace", "container")]
-        return _through_exec(["kubectl", *(f"--{n}={value}" for n, value in given if value), "exec", "-i"], "--")
-    raise TransportError(f"files cannot be carried over a {backend.NAME} connection")
-
-
-def _through_exec(command: Sequence[str], separator: str) -> list[str]:
-    """Return a container's exec that behaves like ssh: a shell there gets the words after the name as one line."""
-    script = f'name=$1; shift; exec {shlex.join(command)} "$name" {separator} /bin/sh -c "$*"'
-    return ["sh", "-c", script, "sh"]
-
-
-def _place(transport: HostTransport, masterdir: Path) -> tuple[bytes, str]:
-    """Return the mirror's directory as the node's command sees it, and the node's name for that command."""
-    backend = transport.host.backend
-    if isinstance(backend, ChrootBackend):
-        return os.fsencode(_inside(Path(backend.name), masterdir)), "chroot"
-    return os.fsencode(masterdir), backend.host.name if isinstance(backend, SynctoolSshBackend) else backend.name
 
 
 def _inside(root: Path, masterdir: Path) -> Path:

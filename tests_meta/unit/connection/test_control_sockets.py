@@ -1,28 +1,33 @@
-"""Where the sockets of open connections are, and when ssh is left to share connections itself."""
+"""Control sockets: their directory and names, and the ssh configurations that share connections themselves."""
 
 from __future__ import annotations
 
 import os
 import socket
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pytest_synctool.connection import control_sockets
-from pytest_synctool.connection.connections import Connections
-from pytest_synctool.connection.control_sockets import Sockets, has_own_ways, is_open
-from pytest_synctool.connection.processes import Processes
+from pytest_synctool.connection.control_sockets import Sockets, is_open, is_sharing_configured
+from pytest_synctool.connection.route import Route, route_to
 from pytest_synctool.connection.ssh import SshSettings
-from pytest_synctool.connection.ssh_backend import SynctoolSshBackend
+from pytest_synctool.dsh.multiplex import OpenConnections
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
 
+from tests_meta.unit.helpers import IS_ROOT, NOBODY
 
-class TestOwnWays:
+
+def route(connection: str | None = None, address: str = "node1", command: str = "ssh -v", timeout: int = 10) -> Route:
+    """Return a route over ssh."""
+    node = Node("node1", ("node1", "all"), address, connection=connection)
+    return route_to(node, SshSettings(tuple(command.split()), connect_timeout=timeout))
+
+
+class TestSharingIsConfigured:
     @pytest.fixture(autouse=True)
     def _no_configuration(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A user whose ssh has no configuration, on a machine that has none."""
+        """Let neither the user nor the machine have an ssh configuration."""
         monkeypatch.setattr(control_sockets, "user_directory", lambda: tmp_path / "home")
         monkeypatch.setattr(control_sockets, "SYSTEM_DIRECTORY", tmp_path / "system")
         (tmp_path / "home").mkdir()
@@ -41,8 +46,8 @@ class TestOwnWays:
             ("ssh -S/tmp/socket", True),
         ],
     )
-    def test_of_command_lines(self, command: str, expected: bool) -> None:
-        assert has_own_ways(command.split()) is expected
+    def test_in_a_command_line(self, command: str, expected: bool) -> None:
+        assert is_sharing_configured(command.split()) is expected
 
     @pytest.mark.parametrize("place", ["home/config", "system/ssh_config"])
     @pytest.mark.parametrize(
@@ -58,113 +63,86 @@ class TestOwnWays:
             ("Include config\nInclude ssh_config\n", False),
         ],
     )
-    def test_of_configurations(self, tmp_path: Path, place: str, text: str, expected: bool) -> None:
+    def test_in_a_configuration(self, tmp_path: Path, place: str, text: str, expected: bool) -> None:
         path = tmp_path / place
         path.write_text(text)
         (path.parent / "more").mkdir()
         (path.parent / "more" / "control").write_text("ControlPersist 1h\n")
-        assert has_own_ways(["ssh"]) is expected
+        assert is_sharing_configured(["ssh"]) is expected
 
     @pytest.mark.parametrize("form", ["-F {}", "-F{}", None])
-    def test_a_configuration_that_is_named_is_the_only_one(self, tmp_path: Path, form: str | None) -> None:
+    def test_a_configuration_on_the_command_line_is_the_only_one(self, tmp_path: Path, form: str | None) -> None:
         (tmp_path / "home" / "config").write_text("ControlMaster auto\n")
         named = tmp_path / "named"
         named.write_text("Host *\n")
-        assert has_own_ways(["ssh"])
+        assert is_sharing_configured(["ssh"])
 
-        def ways() -> bool:
-            return has_own_ways(["ssh", *(form or "").format(named).split()], None if form else str(named))
+        def is_configured() -> bool:
+            command = ["ssh", *(form or "").format(named).split()]
+            return is_sharing_configured(command, None if form else str(named))
 
-        assert not ways()
+        assert not is_configured()
         named.write_text("ControlMaster auto\n")
-        assert ways()
+        assert is_configured()
 
 
 @pytest.mark.parametrize("known", [True, False])
 def test_the_user_directory(monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
-    """A number without a name, as in a container, is no user with a configuration."""
+    """A user number without a name, as in a container, has no ssh configuration."""
     monkeypatch.setattr(os, "geteuid", lambda: 0 if known else 4_000_000_000)
     assert control_sockets.user_directory().name == (".ssh" if known else "nonexistent")
 
 
-def test_what_is_open(tmp_path: Path) -> None:
+def test_open_sockets(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     assert not is_open(path)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen()
         assert is_open(path)
-    assert not is_open(path)  # nobody listens there any more
+    assert not is_open(path)  # nobody listens any more
     assert not path.exists()
 
 
-class TestConnections:
-    @pytest.fixture(autouse=True)
-    def _runtime(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        """A short name, as sockets need one."""
-        with tempfile.TemporaryDirectory(dir="/tmp") as directory:
-            self.runtime = Path(directory)
-            monkeypatch.setenv("XDG_RUNTIME_DIR", directory)
-            yield
+class TestDirectory:
+    """The directory of the sockets that outlive a run."""
 
-    def test_what_lasts(self) -> None:
-        made = Connections(SshSettings(("ssh", "-F/none")), Processes(), persist=7).to(node("n1"))
-        assert made.lasting
-        assert made.ssh.socket is not None
-        assert made.ssh.socket.startswith(str(self.runtime))
-        assert made.ssh.idle == 7
+    def test_in_the_runtime_directory_of_the_user(self, tmp_path: Path) -> None:
+        place = Path(tmp_path.anchor, "tmp", f"s{os.getpid()}")  # short enough for a socket
+        place.mkdir(0o700)
+        try:
+            sockets = Sockets.of_user({"XDG_RUNTIME_DIR": str(place)})
+            assert sockets.directory == place / "synctool-ssh"
+            place.chmod(0o777)
+            assert Sockets.of_user({"XDG_RUNTIME_DIR": str(place)}).directory != sockets.directory
+        finally:
+            place.rmdir()
 
-    @pytest.mark.parametrize(("shared", "word"), [(False, ""), (True, "own")])
-    def test_what_does_not(self, shared: bool, word: str) -> None:
-        for persist, words in ((0, ()), (7, ("-S", "none"))):
-            ssh = SshSettings(("ssh", "-F/none", *words))
-            connections = Connections(ssh, Processes(), persist=persist, shared=shared)
-            made = connections.to(node("n1"))
-            assert not made.lasting
-            assert (made.ssh.socket is None) is (word == "" or bool(words))
-            connections.close()
-            assert list(self.runtime.iterdir()) == []
-            assert made.ssh.socket is None or not Path(made.ssh.socket).parent.exists()
+    @pytest.mark.parametrize("place", ["", "relative", "/no/such/place", "/tmp/with blank", "/tmp/50%", "/" + "x" * 90])
+    def test_unusable_places(self, place: str) -> None:
+        directory = Sockets.of_user({"XDG_RUNTIME_DIR": place}).directory
+        assert not place or not str(directory).startswith(place)
+        assert directory.name in ("synctool-ssh", f"synctool-ssh-{os.geteuid()}")
 
-    def test_not_too_many_last(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("pytest_synctool.connection.connections._MOST_LASTING", 2)
-        connections = Connections(SshSettings(("ssh", "-F/none")), Processes(), persist=7)
-        assert [connections.to(node(name)).lasting for name in ("a", "b", "c", "a")] == [True, True, False, True]
-        socket_of_c = Sockets.of_user(os.environ).path(SshSettings(("ssh", "-F/none")).argv(), "c")
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind(str(socket_of_c))
-            server.listen()
-            assert connections.to(node("c")).lasting  # somebody else has opened it
-
-    def test_a_directory_that_is_not_private_is_not_used(self) -> None:
-        (self.runtime / "synctool-ssh").mkdir(0o755)
-        assert not Connections(SshSettings(("ssh", "-F/none")), Processes(), persist=7).to(node("n1")).lasting
-
-    def test_a_directory_that_takes_no_socket_is_not_used(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """As a full one; ssh would end there. Here it is the name that is too long."""
-        deep = Sockets(tmp_path / ("x" * 100))
-        with pytest.raises(TransportError, match="takes no socket"):
-            deep.prepare()
-        monkeypatch.setattr(Sockets, "of_user", lambda _: deep)
-        assert not Connections(SshSettings(("ssh", "-F/none")), Processes(), persist=7).to(node("n1")).lasting
-
-    def test_other_connections_than_ssh(self) -> None:
-        connections = Connections(SshSettings(("ssh", "-F/none")), Processes(), persist=7)
-        assert not connections.to(Node("n", ("n",), "n", connection="docker://n")).lasting
-
-    def test_of_testinfra(self) -> None:
-        """Its commands use what lasts, and nothing that ends with a session."""
-        backend = SynctoolSshBackend("n1")
-        ssh = SshSettings(("ssh", "-F/none"))
-        lasting = Connections(ssh, Processes(), persist=7)
-        assert lasting.of_testinfra(backend).socket == lasting.to(node("n1")).ssh.socket
-        passing = Connections(ssh, Processes(), shared=True)
-        assert passing.of_testinfra(backend) == ssh
-        passing.close()
+    @pytest.mark.skipif(not IS_ROOT, reason="only root can give a directory away")
+    @pytest.mark.parametrize("form", ["link", "foreign", "open"])
+    def test_a_directory_that_others_can_change_is_refused(self, tmp_path: Path, form: str) -> None:
+        directory = tmp_path / "sockets"
+        if form == "link":
+            directory.symlink_to(tmp_path)
+        else:
+            directory.mkdir(0o700 if form == "foreign" else 0o750)
+        if form == "foreign":
+            os.chown(directory, NOBODY, NOBODY)
+        sockets = Sockets(directory)
+        with pytest.raises(TransportError, match="is not a directory of this user alone"):
+            sockets.prepare()
+        assert OpenConnections(sockets).use(route()) == route()
 
 
-def node(name: str) -> Node:
-    """A node that is reached over ssh."""
-    return Node(name, (name, "all"), name)
+def test_names_of_sockets(tmp_path: Path) -> None:
+    """A socket belongs to one ssh command line and address. The time limit for connecting does not matter."""
+    path = Sockets(tmp_path).path
+    assert path(route()) == path(route(timeout=99))
+    others = {path(route(address="other")), path(route("ssh://me@node1")), path(route(command="ssh"))}
+    assert len(others | {path(route())}) == 4

@@ -3,112 +3,18 @@
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.cli import dsh as dsh_command
-from pytest_synctool.connection.control_sockets import Sockets
-from pytest_synctool.connection.route import route_to
-from pytest_synctool.connection.ssh import SshSettings
 from pytest_synctool.dsh.calls import Call, CallOutcome, Ending, exit_status
 from pytest_synctool.dsh.clients import Lines
-from pytest_synctool.dsh.multiplex import OpenConnections
 from pytest_synctool.dsh.stdin import Feed
-from pytest_synctool.errors import TransportError
-from pytest_synctool.model import Node
-
-from tests_meta.unit.helpers import IS_ROOT, Shell
 
 TOKEN = "synctool-0123"
-SETTINGS = SshSettings(("ssh", "-F", "file with blank"), connect_timeout=7)
-SSH = ["ssh", "-F", "file with blank", "-o", "BatchMode=yes", "-o", "ConnectTimeout=7"]
-
-
-def node(connection: str | None = None, address: str = "192.168.1.20") -> Node:
-    """A node with this connection."""
-    return Node("node1", ("node1", "all"), address, connection=connection)
-
-
-class TestReach:
-    """How a line gets to a node."""
-
-    @pytest.mark.parametrize(
-        ("connection", "argv"),
-        [
-            (None, [*SSH, "-T", "--", "192.168.1.20", "LINE"]),
-            ("ssh://web1", [*SSH, "-T", "--", "web1", "LINE"]),
-            ("ssh://me@web1:2222", [*SSH, "-l", "me", "-p", "2222", "-T", "--", "web1", "LINE"]),
-            ("ssh://[fe80::1]:22", [*SSH, "-p", "22", "-T", "--", "fe80::1", "LINE"]),
-            ("docker://web1", ["docker", "exec", "-i", "web1", "/bin/sh", "-c", "LINE"]),
-            ("podman://me@web1", ["podman", "exec", "-i", "-u", "me", "web1", "/bin/sh", "-c", "LINE"]),
-            (
-                "kubectl://pod1?namespace=ns&container=c",
-                ["kubectl", "--namespace=ns", "--container=c", "exec", "-i", "pod1", "--", "/bin/sh", "-c", "LINE"],
-            ),
-            ("chroot:///srv/image", ["chroot", "/srv/image", "/bin/sh", "-c", "LINE"]),
-            ("local://", ["/bin/sh", "-c", "LINE"]),
-        ],
-    )
-    def test_argument_lists(self, connection: str | None, argv: Sequence[str]) -> None:
-        assert route_to(node(connection), SETTINGS).argv("LINE") == argv
-
-    @pytest.mark.parametrize(
-        "connection",
-        ["ssh://-oProxyCommand=x", "docker://-v", "ssh://-l@web1", "ssh://", "ssh://a]b", "winrm://web1", "x://y"],
-    )
-    def test_what_is_none(self, connection: str) -> None:
-        with pytest.raises(TransportError):
-            route_to(node(connection), SETTINGS)
-
-    def test_an_address_that_would_be_an_option(self) -> None:
-        with pytest.raises(TransportError, match="is no host"):
-            route_to(node(address="-oProxyCommand=x"), SETTINGS)
-
-    def test_sudo(self) -> None:
-        way = route_to(node("ssh://me@web1?sudo=true&sudo_user=app"), SETTINGS)
-        assert way.line("it's") == shlex.join(["sudo", "-n", "-u", "app", "--", "/bin/sh", "-c", "it's"])
-
-    def test_announcement(self, shell: Shell) -> None:
-        """Every shell says its process group, then runs the command as it is; its exit status is the command's."""
-        line = route_to(node("local://"), SETTINGS).line('echo "it\'s $0"\nexit 7', TOKEN)
-        done = subprocess.run(
-            [*shell.argv, "-c", line], env=dict(shell.env), capture_output=True, start_new_session=True
-        )
-        assert done.returncode == 7
-        assert done.stdout.startswith(b"it's ")
-        call = Call("node1", TOKEN)
-        assert call.heard(done.stderr.rstrip(b"\n")) == []
-        assert call.group is not None
-
-    @pytest.mark.parametrize("listens", [True, False])
-    def test_stopping(self, shell: Shell, listens: bool) -> None:
-        """All of a process group, and with force what does not listen; what has ended is no problem."""
-        way = route_to(node("local://"), SETTINGS)
-        trap = "" if listens else "trap '' TERM; "
-        line = way.line(f"{trap}sleep 60 & echo begun; sleep 61; sleep 62", TOKEN)
-        with subprocess.Popen(
-            [*shell.argv, "-c", line],
-            env=dict(shell.env),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        ) as process:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            assert process.stdout.readline() == b"begun\n"
-            group = int(process.stderr.readline().split()[1])
-            threading.Thread(target=process.wait).start()  # a zombie would still be there
-            for _ in range(2):
-                done = subprocess.run([*shell.argv, "-c", way.stop_line(group)], env=dict(shell.env), timeout=30)
-                assert done.returncode == 0
-            with pytest.raises(ProcessLookupError):
-                os.killpg(group, 0)
 
 
 class TestCalls:
@@ -278,56 +184,6 @@ class TestFeed:
         feed = Feed(10**6, more.release)
         assert self.read(feed, 0, more) == b""
         feed.close()
-
-
-class TestSockets:
-    """Where control sockets are kept."""
-
-    def test_in_the_runtime_directory_of_the_user(self, tmp_path: Path) -> None:
-        place = Path(tmp_path.anchor, "tmp", f"s{os.getpid()}")  # short enough for a socket
-        place.mkdir(0o700)
-        try:
-            sockets = Sockets.of_user({"XDG_RUNTIME_DIR": str(place)})
-            assert sockets.directory == place / "synctool-ssh"
-            place.chmod(0o777)
-            assert Sockets.of_user({"XDG_RUNTIME_DIR": str(place)}).directory != sockets.directory
-        finally:
-            place.rmdir()
-
-    @pytest.mark.parametrize("place", ["", "relative", "/no/such/place", "/tmp/with blank", "/tmp/50%", "/" + "x" * 90])
-    def test_places_that_will_not_do(self, place: str) -> None:
-        directory = Sockets.of_user({"XDG_RUNTIME_DIR": place}).directory
-        assert not place or not str(directory).startswith(place)
-        assert directory.name in ("synctool-ssh", f"synctool-ssh-{os.geteuid()}")
-
-    @pytest.mark.skipif(not IS_ROOT, reason="only root can give a directory away")
-    def test_directories_of_others(self, tmp_path: Path) -> None:
-        """Neither used nor accepted."""
-        for what in ("link", "foreign", "open"):
-            directory = tmp_path / what
-            if what == "link":
-                directory.symlink_to(tmp_path)
-            else:
-                directory.mkdir(0o700 if what == "foreign" else 0o750)
-            if what == "foreign":
-                os.chown(directory, 65534, 65534)
-            sockets = Sockets(directory)
-            with pytest.raises(TransportError, match="is not a directory of this user alone"):
-                sockets.prepare()
-            way = route_to(node(), SETTINGS)
-            assert OpenConnections(sockets).use(way) == way
-
-    def test_names(self, tmp_path: Path) -> None:
-        """A socket is for one command line and address; how long a connection may take does not matter."""
-        sockets = OpenConnections(Sockets(tmp_path))
-        path = sockets.path(route_to(node(), SETTINGS))
-        assert path == sockets.path(route_to(node(), SshSettings(SETTINGS.command, connect_timeout=99)))
-        others = {
-            sockets.path(route_to(node(address="other"), SETTINGS)),
-            sockets.path(route_to(node("ssh://me@192.168.1.20"), SETTINGS)),
-            sockets.path(route_to(node(), SshSettings(("ssh",)))),
-        }
-        assert len(others | {path}) == 4
 
 
 @pytest.mark.parametrize(

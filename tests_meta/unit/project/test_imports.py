@@ -43,7 +43,7 @@ FOREIGN: dict[str, str] = {
     "packaging": "cli.pip_output",
     "prometheus_client": "report.metrics",
     "pytest": "plugin",
-    "testinfra": "connection repair.mirror",
+    "testinfra": "connection",
     "xdist": "plugin.xdist",
     "yaml": "common.yaml_parser",
 }
