@@ -1,4 +1,4 @@
-"""Connections that stay open: where ssh's control sockets are kept, and whether ssh is asked to make any."""
+"""Control sockets of ssh connections that stay open: their directory, their names, and who else shares connections."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from typing import Final
 from pytest_synctool.connection.route import Route
 from pytest_synctool.errors import TransportError
 
+SYSTEM_DIRECTORY: Final = Path("/etc/ssh")
+
 _NAME: Final = "synctool-ssh"
-_PLAIN: Final = re.compile(r"[A-Za-z0-9/_.+-]+")  # what ssh takes as it is
-# A socket's name has at most 107 bytes on Linux; ssh puts 17 more behind it while it makes one, ours has 20.
+_SAFE_PATH: Final = re.compile(r"[A-Za-z0-9/_.+-]+")  # ssh expands or splits other characters
+# A socket's name has at most 107 bytes on Linux. ssh appends 17 while it makes a socket, and we append 21.
 _LONGEST: Final = 107 - 17 - 21
 _CONTROL: Final = re.compile(r"control(master|path|persist)\b", re.IGNORECASE)
 _CONTROL_LETTERS: Final = re.compile(r"-[A-Za-z0-9]*M|-S")
 _INCLUDE: Final = re.compile(r"include[ \t=]+(.*)", re.IGNORECASE)
-SYSTEM_DIRECTORY: Final = Path("/etc/ssh")
-_DEEPEST: Final = 16  # as ssh itself does
+_DEEPEST: Final = 16  # nested Include lines; ssh has the same limit
 
 
 class Sockets:
-    """Control sockets in a directory that nobody else can look into.
+    """The control sockets in a directory that no other user can read or change.
 
-    A socket's name is made from the ssh command line and the address, so a connection is used only for what it was
-    opened for.
+    The name of a socket depends on the ssh command line and the address. So a connection is never used for another
+    command line or address.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -41,18 +42,21 @@ class Sockets:
 
     @classmethod
     def of_user(cls, environment: Mapping[str, str]) -> Sockets:
-        """Those in this user's directory for what lives as long as the login, or else as the machine runs."""
+        """Return the sockets that outlive a run.
+
+        Their directory lies in the user's runtime directory, which exists until logout, or else in /run or /tmp.
+        """
         user = os.geteuid()
-        given = environment.get("XDG_RUNTIME_DIR", "")
-        for place in (given, f"/run/user/{user}", *(("/run",) if user == 0 else ())):
+        runtime = environment.get("XDG_RUNTIME_DIR", "")
+        for place in (runtime, f"/run/user/{user}", *(("/run",) if user == 0 else ())):
             if _fits(place) and _is_own(place):
                 return cls(Path(place, _NAME))
         return cls(Path("/tmp", f"{_NAME}-{user}"))
 
     @classmethod
     def of_run(cls) -> Sockets | None:
-        """Those in a directory of their own, for close() to remove; None where there is no place for one."""
-        import tempfile  # dsh, which has to be there at once, does without
+        """Return the sockets of one run in a new directory, or None if its name is unusable. close() removes it."""
+        import tempfile  # slow to import, and dsh must start fast
 
         directory = tempfile.mkdtemp(prefix="synctool-")
         if _fits(directory):
@@ -61,9 +65,9 @@ class Sockets:
         return None
 
     def prepare(self) -> None:
-        """Make the directory where it is missing.
+        """Make the directory if it does not exist.
 
-        Raises TransportError if it is not this user's alone, or cannot take a socket: ssh does not go on without.
+        Raise TransportError if other users can read or change it, or if it takes no socket: ssh would fail then.
         """
         try:
             with suppress(FileExistsError):
@@ -74,8 +78,8 @@ class Sockets:
             raise TransportError(f"{self.directory} is not a directory of this user alone: remove it")
         trial = self.directory / f"trial{os.getpid()}"
         try:
-            with socket.socket(socket.AF_UNIX) as made:
-                made.bind(os.fspath(trial))
+            with socket.socket(socket.AF_UNIX) as unix_socket:
+                unix_socket.bind(os.fspath(trial))
             trial.unlink()
         except OSError as error:
             raise TransportError(f"{self.directory} takes no socket: {error.strerror or error}") from error
@@ -87,12 +91,12 @@ class Sockets:
         return self.directory / hashlib.sha256(os.fsencode(words)).hexdigest()[:20]
 
     def is_private(self) -> bool:
-        """Whether the directory is there, and this user's alone."""
+        """Return True if the directory exists and only this user can read or change it."""
         try:
-            found = os.lstat(self.directory)
+            status = os.lstat(self.directory)
         except OSError:
             return False
-        return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+        return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
     def close(self) -> None:
         """Remove the directory."""
@@ -102,54 +106,59 @@ class Sockets:
 
 
 def is_open(path: str | Path) -> bool:
-    """Whether somebody listens at a socket. One that is left over is removed."""
+    """Return True if a process listens at a socket. Remove a socket that an ended process has left."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(os.fspath(path))
         except ConnectionRefusedError:
             Path(path).unlink(missing_ok=True)
             return False
-        except OSError:  # mostly there is none
+        except OSError:  # in most cases there is no socket
             return False
     return True
 
 
 def _fits(place: str) -> bool:
-    return _PLAIN.fullmatch(place) is not None and len(place) < _LONGEST - len(_NAME)
+    """Return True if ssh can use the path of a directory for sockets."""
+    return _SAFE_PATH.fullmatch(place) is not None and len(place) < _LONGEST - len(_NAME)
 
 
 def _is_own(place: str) -> bool:
-    """Whether a directory is this user's, and nobody else can put another one in the place of what is in it."""
+    """Return True if a directory belongs to this user, and nobody else can replace the entries in it."""
     try:
-        found = Path(place).stat()
+        status = Path(place).stat()
     except OSError:
         return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 def is_sharing_configured(command: Sequence[str], config_file: str | None = None) -> bool:
-    """Whether a call of ssh, or the configuration that it reads, says itself how connections are shared.
+    """Return True if an ssh command line, or the configuration that it reads, sets options for shared connections.
 
-    Then that is left to it, even where it is said for other hosts only.
+    Options for other hosts count, too: connections are then shared by ssh alone.
     """
     if any(_CONTROL_LETTERS.match(word) or _CONTROL.search(word) for word in command[1:]):
         return True
-    given = [*_files_named(command), *([config_file] if config_file else [])]
+    files = [*_config_files(command), *([config_file] if config_file else [])]
     home = user_directory()
-    if given:
-        return _mentions(given[-1], home)
-    return _mentions(home / "config", home) or _mentions(SYSTEM_DIRECTORY / "ssh_config", SYSTEM_DIRECTORY)
+    if files:
+        return _sets_sharing(files[-1], home)
+    return _sets_sharing(home / "config", home) or _sets_sharing(SYSTEM_DIRECTORY / "ssh_config", SYSTEM_DIRECTORY)
 
 
 def user_directory() -> Path:
-    """Where ssh looks for what is this user's; not by $HOME. Where the user has no name, ssh does not run at all."""
+    """Return the directory of the user's ssh files. Like ssh, ignore $HOME.
+
+    A user without a name gets a path that does not exist: ssh does not run at all for that user.
+    """
     try:
         return Path(pwd.getpwuid(os.geteuid()).pw_dir, ".ssh")
     except KeyError:
         return Path("/nonexistent")
 
 
-def _files_named(command: Sequence[str]) -> Iterator[str]:
+def _config_files(command: Sequence[str]) -> Iterator[str]:
+    """Return the arguments of -F in an ssh command line."""
     for word, following in pairwise((*command[1:], "")):
         if word == "-F":
             yield following
@@ -157,11 +166,11 @@ def _files_named(command: Sequence[str]) -> Iterator[str]:
             yield word[2:]
 
 
-def _mentions(path: str | Path, base: Path, depth: int = 0) -> bool:
-    """Whether a configuration of ssh, or what it includes, has a word about shared connections."""
+def _sets_sharing(path: str | Path, base: Path, depth: int = 0) -> bool:
+    """Return True if an ssh configuration, or a file that it includes, sets an option for shared connections."""
     try:
         lines = Path(path).read_text(errors="replace").splitlines()
-    except OSError:  # not there, or not for us: then ssh does not read it either
+    except OSError:  # ssh cannot read it either
         return False
     for line in map(str.strip, lines):
         if _CONTROL.match(line):
@@ -169,6 +178,7 @@ def _mentions(path: str | Path, base: Path, depth: int = 0) -> bool:
         if depth < _DEEPEST and (include := _INCLUDE.match(line)):
             for word in include[1].replace('"', " ").split():
                 pattern = str(base / Path(word).expanduser())
-                if any(_mentions(name, base, depth + 1) for name in glob.iglob(pattern)):  # noqa: PTH207  # absolute
+                names = glob.iglob(pattern)  # noqa: PTH207  # Path.glob() refuses absolute patterns
+                if any(_sets_sharing(name, base, depth + 1) for name in names):
                     return True
     return False

@@ -1,4 +1,4 @@
-"""What this machine and this process can bear."""
+"""Limits of this machine and this process: open files and processor time."""
 
 from __future__ import annotations
 
@@ -11,26 +11,29 @@ _OTHER_FILES: Final = 64
 _IDLE: Final = 0.25  # of all processor time
 
 
-def limit_parallelism(width: int) -> int:
-    """So many nodes at once, or as many as this process may have files open for."""
+def limit_parallelism(wanted: int) -> int:
+    """Return at most `wanted`: the number of nodes at once for which this process may have enough files open.
+
+    Raise the process's soft limit of open files if necessary.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OTHER_FILES + width * _FILES_PER_NODE
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    files = _OTHER_FILES + wanted * _FILES_PER_NODE
+    if soft != resource.RLIM_INFINITY and soft < files:
+        soft = files if hard == resource.RLIM_INFINITY else min(hard, files)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        return max(1, min(width, (soft - _OTHER_FILES) // _FILES_PER_NODE))
-    return width
+        return max(1, min(wanted, (soft - _OTHER_FILES) // _FILES_PER_NODE))
+    return wanted
 
 
 class Idleness:
-    """Whether this machine has processor time to spare, from one look at it to the next."""
+    """A meter of this machine's idle processor time between two measurements."""
 
     def __init__(self, source: Path = Path("/proc/stat")) -> None:
         self._source = source
         self._last = self._times()
 
     def is_idle(self) -> bool:
-        """Whether a quarter of the time since the last look was spent idle. False where that cannot be known."""
+        """Return True if a quarter of the time since the last call was idle. Return False if that is unknown."""
         last, self._last = self._last, self._times()
         if last is None or self._last is None:
             return False
@@ -38,7 +41,7 @@ class Idleness:
         return total > 0 and idle / total >= _IDLE
 
     def _times(self) -> tuple[int, int] | None:
-        """Ticks spent idle or waiting for disks, and all ticks, since the machine has started; see proc(5)."""
+        """Return the ticks since boot that were idle or waited for disks, and all ticks since boot; see proc(5)."""
         try:
             times = [int(word) for word in self._source.read_text().splitlines()[0].split()[1:9]]
         except (OSError, ValueError, IndexError):

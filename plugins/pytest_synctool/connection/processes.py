@@ -1,4 +1,4 @@
-"""Commands under way on this machine, so that an interrupted run can end them."""
+"""Processes on this machine that talk to nodes. An interrupted run can end them all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_synctool.errors import TransportError
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back from a node: exit status and both outputs, raw."""
+    """The exit status and both outputs of a command, as bytes."""
 
     status: int
     stdout: bytes
@@ -25,7 +25,7 @@ class Answer:
 
 @dataclass
 class Processes:
-    """The commands under way, so that an interrupted run can end them. Shared by the threads of a run."""
+    """The running commands of a run. All its threads share one object."""
 
     _running: set[subprocess.Popen[bytes]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -34,33 +34,33 @@ class Processes:
     def run(
         self, argv: Sequence[str], data: bytes | BinaryIO, deadline: float, output: BinaryIO | None = None
     ) -> Answer:
-        """Run a command with `data`, or what is in a file, as its standard input.
+        """Run a command with `data`, bytes or an open file, as standard input.
 
-        With `output`, a file, its standard output goes there, and not into memory. Raises TransportError past the
-        deadline (seconds).
+        Its standard output goes to the file `output`, or into the answer if that is None. Raise TransportError if the
+        command does not end within `deadline` seconds, if it cannot start, or after end_all().
         """
-        # Not a pipe: before 8.5 the ssh that keeps a shared connection in the background holds on to it.
-        with tempfile.TemporaryFile() as complaints:
-            return self._run(argv, data, deadline, complaints, output)
+        # Not a pipe: an ssh before 8.5 that keeps a shared connection in the background would hold it open.
+        with tempfile.TemporaryFile() as errors:
+            return self._run(argv, data, deadline, errors, output)
 
     def _run(
         self,
         argv: Sequence[str],
         data: bytes | BinaryIO,
         deadline: float,
-        complaints: BinaryIO,
+        errors: BinaryIO,
         output: BinaryIO | None,
     ) -> Answer:
         with self._lock:
             if self._closed:
                 raise TransportError("interrupted")
             try:
-                # A session of its own: Ctrl-C in the terminal must not cut a node off in the middle of a change.
+                # In a session of its own: Ctrl-C in the terminal must not interrupt a node in the middle of a change.
                 process = subprocess.Popen(
                     argv,
                     stdin=subprocess.PIPE if isinstance(data, bytes) else data,
                     stdout=subprocess.PIPE if output is None else output,
-                    stderr=complaints,
+                    stderr=errors,
                     start_new_session=True,
                 )
             except OSError as error:
@@ -76,11 +76,11 @@ class Processes:
                 self._running.discard(process)
         if self._closed and process.returncode < 0:
             raise TransportError("interrupted")
-        complaints.seek(0)
-        return Answer(process.returncode, stdout or b"", complaints.read())
+        errors.seek(0)
+        return Answer(process.returncode, stdout or b"", errors.read())
 
     def end_all(self) -> None:
-        """End every command under way, and let no other start."""
+        """End every running command, and let no other one start."""
         with self._lock:
             self._closed = True
             for process in self._running:
@@ -88,7 +88,7 @@ class Processes:
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         _kill(process)
-        # Somebody else may hold the pipes open (a background process of ssh), so they are closed, not drained.
+        # Close the pipes instead of reading to their end: a background process of ssh may hold them open.
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()

@@ -1,4 +1,4 @@
-"""Files of the masterdir as a tar stream, which GNU tar and BusyBox understand."""
+"""tar streams with files of the masterdir, for GNU tar and BusyBox."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pytest_synctool.common.shell import COMPLETE
 
 
 def archive(stream: BinaryIO) -> tarfile.TarFile:
-    """An archive to write to a stream. Not in the newer pax format: BusyBox does not know it."""
+    """Return an archive that writes to a stream. BusyBox does not know the newer pax format."""
     return tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape")
 
 
 def complete(tar: tarfile.TarFile) -> None:
-    """Write the member that has to be the last."""
+    """Write the last member. A stream without it is not complete."""
     tar.addfile(tarfile.TarInfo(COMPLETE))
 
 
 def write(stream: BinaryIO, masterdir: bytes, files: Sequence[bytes], made: Mapping[bytes, bytes]) -> None:
-    """Write these files, directories and links, named below the masterdir, with the directories above them.
+    """Write files, directories and links of the masterdir, by their names in it, and all directories above them.
 
-    What is not there any more is left out. `made` are others, with their contents. Raises OSError where something
-    cannot be read or written.
+    Skip names that do not exist any more. `made` maps the names of additional files to their contents. Raise OSError if
+    something cannot be read or written.
     """
     with archive(stream) as tar:
         above = {name[:at] for name in files for at in range(len(name)) if name[at : at + 1] == b"/"}
@@ -44,26 +44,26 @@ def write(stream: BinaryIO, masterdir: bytes, files: Sequence[bytes], made: Mapp
 
 def _add(tar: tarfile.TarFile, masterdir: bytes, name: bytes, *, follow: bool) -> None:
     path = os.path.join(masterdir, name)
-    # A link above other names is what leads to them here; on the node it is a directory.
-    found = os.lstat(os.path.realpath(path) if follow else path)
+    # A symbolic link above other names becomes a directory on the node.
+    status = os.lstat(os.path.realpath(path) if follow else path)
     member = tarfile.TarInfo(name.decode("utf-8", "surrogateescape"))
-    if stat.S_ISREG(found.st_mode):
+    if stat.S_ISREG(status.st_mode):
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as content:
-            found = os.fstat(content.fileno())
-            member.size = found.st_size
-            tar.addfile(_with_attributes(member, found), content)
+            status = os.fstat(content.fileno())
+            member.size = status.st_size
+            tar.addfile(_with_attributes(member, status), content)
         return
-    if stat.S_ISLNK(found.st_mode):
+    if stat.S_ISLNK(status.st_mode):
         member.type, member.linkname = tarfile.SYMTYPE, os.readlink(path).decode("utf-8", "surrogateescape")
-    elif stat.S_ISDIR(found.st_mode):
+    elif stat.S_ISDIR(status.st_mode):
         member.type = tarfile.DIRTYPE
     else:
         return
-    tar.addfile(_with_attributes(member, found))
+    tar.addfile(_with_attributes(member, status))
 
 
-def _with_attributes(member: tarfile.TarInfo, found: os.stat_result) -> tarfile.TarInfo:
-    """Owners by number only: names are settled when a file is put in its place."""
-    member.mode, member.uid, member.gid = stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid
-    member.mtime = int(found.st_mtime)
+def _with_attributes(member: tarfile.TarInfo, status: os.stat_result) -> tarfile.TarInfo:
+    """Set mode, time and the numbers of the owners. The repair later sets owners by name."""
+    member.mode, member.uid, member.gid = stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
+    member.mtime = int(status.st_mtime)
     return member

@@ -83,12 +83,12 @@ class HostTransport:
     def close(self) -> None:
         """End the shared connection unless it is to last."""
         if not self.lasting:
-            self.give_up()
+            self.disconnect()
 
-    def give_up(self) -> None:
-        """Make the next script open another connection.
+    def disconnect(self) -> None:
+        """End the shared connection; the next script opens another one.
 
-        This ends commands that still use the old connection, unless it is to last: other runs may use it, too.
+        Commands that still use it end, too. A lasting connection only takes no new commands: other runs may use it.
         """
         if self.route is None or self.route.socket is None or not Path(self.route.socket).exists():
             return
@@ -108,7 +108,7 @@ class HostTransport:
         try:
             return self._run(script, deadline, output)
         except TransportError as error:
-            self.give_up()
+            self.disconnect()
             if not (left_open and isinstance(error, ConnectionLost)):
                 raise
         if output is not None:

@@ -248,7 +248,7 @@ class NodeMirror:
         try:
             return self.mirror.bring(self.transport, *self.mirror.extract(self.entries, self.waived))
         except TransportError:
-            self.transport.give_up()  # a hung connection must not block the next script
+            self.transport.disconnect()  # a hung connection must not block the next script
             raise
 
     def refresh(self, actual: Actual) -> tuple[str, ...]:
