@@ -1,4 +1,4 @@
-"""Bad input: a clear message, pytest's status for usage errors, no traceback."""
+"""Bad input ends a run with a clear message and pytest's status for usage errors, without a traceback."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import pytest
 from tests_meta.site import Run, Site
 
 
-def refused(run: Run, *said: str) -> None:
-    """The run was refused with these words."""
+def assert_refused(run: Run, *messages: str) -> None:
+    """Check that a run ended with a usage error that contains these messages."""
     assert run.status == 4, run.output
-    for words in said:
-        assert words in run.output
+    for message in messages:
+        assert message in run.output
     assert "Traceback" not in run.output
     assert "INTERNALERROR" not in run.output
 
 
 def test_no_configuration(site: Site) -> None:
-    """The message lists where it looked."""
+    """The message lists the places that were searched."""
     run = site.pytest(configured=False)
-    refused(
+    assert_refused(
         run,
         "no synctool.conf found",
         "--synctool-conf (not given)",
@@ -34,19 +34,19 @@ def test_no_configuration(site: Site) -> None:
 
 
 def test_configuration_named_but_missing(site: Site) -> None:
-    """What was named on purpose must be there; nothing else is taken instead."""
+    """A configuration that is named must exist. No other takes its place."""
     site.configure()
     command = site.command()
     command[5] = "--synctool-conf=elsewhere.conf"
-    refused(site.pytest(command=command), "elsewhere.conf: no such file (named by --synctool-conf)")
+    assert_refused(site.pytest(command=command), "elsewhere.conf: no such file (named by --synctool-conf)")
     environment = {"SYNCTOOL_CONF": "other.conf"}
-    refused(
+    assert_refused(
         site.pytest(configured=False, environment=environment), "other.conf: no such file (named by $SYNCTOOL_CONF)"
     )
 
 
 def test_configuration_is_found_in_order(site: Site) -> None:
-    """./synctool.conf, before it $SYNCTOOL_CONF, before it the ini key, before it the option."""
+    """The option comes before the ini key, that before $SYNCTOOL_CONF, and that before ./synctool.conf."""
     for name in ("option", "ini", "variable"):
         (site.directory / f"{name}.conf").write_text(f"masterdir masterdir\nnode {name}\n")
     site.nodes = {"here": ""}
@@ -64,7 +64,7 @@ def test_configuration_is_found_in_order(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "message"),
     [
         (["nodes x"], "unknown keyword 'nodes' (did you mean 'node'?)"),
         (["node node1 again"], "node 'node1' is defined twice, first on line"),
@@ -78,21 +78,21 @@ def test_configuration_is_found_in_order(site: Site) -> None:
         (["num_proc many"], "'num_proc' expects a number"),
     ],
 )
-def test_errors_of_the_configuration(site: Site, lines: list[str], said: str) -> None:
-    """Each with file and line; several at once."""
+def test_errors_of_the_configuration(site: Site, lines: list[str], message: str) -> None:
+    """All errors are printed at once, each with file and line."""
     site.lines = [*lines, "nonsense here"]
     run = site.pytest()
-    refused(run, said, "unknown keyword 'nonsense'")
+    assert_refused(run, message, "unknown keyword 'nonsense'")
     assert f"{site.directory / 'synctool.conf'}:{2}: " in run.output or "synctool.conf:" in run.output
 
 
 def test_unreadable_configuration(site: Site) -> None:
-    """A directory in its place, bytes that are no text."""
+    """The file is a directory, or not a text."""
     (site.directory / "synctool.conf").mkdir()
-    refused(site.pytest(configured=False), "synctool.conf: cannot be read: Is a directory")
+    assert_refused(site.pytest(configured=False), "synctool.conf: cannot be read: Is a directory")
     (site.directory / "synctool.conf").rmdir()
     (site.directory / "synctool.conf").write_bytes(b"node \xff\n")
-    refused(site.pytest(configured=False), "not a text file in UTF-8")
+    assert_refused(site.pytest(configured=False), "not a text file in UTF-8")
 
 
 def _no_masterdir(site: Site) -> None:
@@ -117,7 +117,7 @@ def _newline(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (_no_masterdir, "masterdir is not a directory: create it, or correct this line"),
         (_no_overlay, "cannot read overlay/ in the masterdir: No such file or directory"),
@@ -126,13 +126,13 @@ def _newline(site: Site) -> None:
         (_newline, "a newline in a file name is not supported: rename it"),
     ],
 )
-def test_errors_of_the_masterdir(site: Site, damage: Callable[[Site], None], said: str) -> None:
-    """Nothing is collected from a masterdir that cannot be what was meant."""
+def test_errors_of_the_masterdir(site: Site, damage: Callable[[Site], None], message: str) -> None:
+    """Nothing is collected from a damaged masterdir."""
     damage(site)
-    refused(site.pytest(), said)
+    assert_refused(site.pytest(), message)
 
 
-def test_unknown_and_missing_groups_are_warned_of_and_left_out(site: Site) -> None:
+def test_files_with_an_unknown_or_no_group_are_left_out_with_a_warning(site: Site) -> None:
     """The warning names the file."""
     site.put("good._all")
     site.put("noext")
@@ -154,7 +154,7 @@ def test_unknown_and_missing_groups_are_warned_of_and_left_out(site: Site) -> No
 
 
 def test_other_suites_are_left_alone(site: Site) -> None:
-    """With the plugin installed but no cluster asked for, no configuration is needed, broken ones do not matter."""
+    """A run that does not ask for a cluster needs no configuration, and ignores a broken one."""
     (site.directory / "test_plain.py").write_text("def test_it():\n    pass\n")
     (site.directory / "synctool.conf").write_text("nonsense\n")
     command = site.command(configured=False)

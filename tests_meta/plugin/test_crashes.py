@@ -1,4 +1,4 @@
-"""Workers of xdist that crash: what they leave is taken over or reported, and nothing passes that nobody looked at."""
+"""Crashes of xdist workers: other workers take over the remaining nodes, or these are errors. None of them passes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from tests_meta.site import Run, Site
 
-# A check of the site that notes which worker looks at which node, and crashes: at the nodes in CRASH, so many times.
+# A check of the site that logs node and worker to `calls`. It kills its worker at the nodes in CRASH, as many times as
+# CRASH has after the colon.
 OWN = """
 import os, signal
 from pathlib import Path
@@ -33,7 +34,7 @@ def CHECK(entry, actual):
 
 @pytest.fixture
 def own(site: Site) -> Site:
-    """Eight nodes that are this machine, one at a time in each worker, each with two tests."""
+    """Return a site with eight nodes that are this machine, each with two tests. A worker runs one node at a time."""
     site.nodes = {f"node{number}": "batch connection:chroot:///" for number in range(1, 9)}
     site.lines = ["num_proc 1"]
     for node in site.nodes:
@@ -43,43 +44,43 @@ def own(site: Site) -> Site:
 
 
 def run(site: Site, *arguments: str, crash: str = "") -> tuple[Run, dict[str, list[str]]]:
-    """A run, and the workers that have looked at each node."""
+    """Return a run, and the workers that have audited each node."""
     calls = site.directory / "calls"
     calls.unlink(missing_ok=True)
     done = site.pytest(command=site.command("test_own.py", "-m", "delete", *arguments), environment={"CRASH": crash})
-    found: dict[str, list[str]] = {}
+    workers: dict[str, list[str]] = {}
     for line in calls.read_text().splitlines() if calls.exists() else ():
         node, worker = line.split()
-        found.setdefault(node, []).append(worker)
-    return done, found
+        workers.setdefault(node, []).append(worker)
+    return done, workers
 
 
 def words(done: Run) -> dict[str, Counter[str]]:
-    """What the tests of each node have come to, with the error of the node itself if it has one."""
-    found: dict[str, Counter[str]] = {}
+    """Return counts of the results of each node's tests, the error of the node itself included."""
+    results: dict[str, Counter[str]] = {}
     for key, word in done.results.items():
         match = re.search(r"node\d|test_plain", " ".join(key))
         assert match is not None
-        found.setdefault(match[0], Counter())[word] += 1
-    return found
+        results.setdefault(match[0], Counter())[word] += 1
+    return results
 
 
 def lost(done: Run) -> set[str]:
-    """The nodes that could not be looked at: one error each, and all their tests skipped. Others have passed."""
-    found = words(done)
-    errors = {name for name, counted in found.items() if counted["error"]}
-    for name, counted in found.items():
+    """Return the nodes with an error. Check that they have one error and two skips, and that all others have passed."""
+    results = words(done)
+    errors = {name for name, counted in results.items() if counted["error"]}
+    for name, counted in results.items():
         assert counted == (Counter(error=1, skipped=2) if name in errors else Counter(passed=2)), (name, counted)
-    assert len(found) == 8
+    assert len(results) == 8
     return errors
 
 
 def test_a_replacement_takes_over(own: Site) -> None:
-    """What was under way is one error, in which --lf finds the node with all its tests; nothing is looked at twice."""
+    """The node at which the worker crashed is one error; --lf runs all its tests. No other node is audited twice."""
     done, calls = run(own, "-n2", crash="node6:1")
     assert done.status == 1, done.output
     (node,) = lost(done)
-    assert node in ("node5", "node6")  # the one whose result was due: the look-ahead may be one further
+    assert node in ("node5", "node6")  # xdist blames the current node; the worker may already run the next one
     assert re.search(rf"ERROR {node}: worker gw\d crashed while it was at this node", done.output)
     assert "8 nodes: 7 in sync, 1 not looked at" in done.output
     assert {len(workers) for name, workers in calls.items() if name not in ("node5", "node6")} == {1}
@@ -91,7 +92,7 @@ def test_a_replacement_takes_over(own: Site) -> None:
 
 
 def test_others_take_over_where_nobody_is_replaced(own: Site) -> None:
-    """The worker that is left does the rest, and the log of a repair says which node it was."""
+    """The other worker runs the remaining nodes, and the log of a repair names the node of the crash."""
     own.lines.append(f"logfile {own.directory / 'synctool.log'}")
     done, calls = run(own, "-n2", "--max-worker-restart=0", "--fix", crash="node6:1")
     assert done.status == 1, done.output
@@ -105,15 +106,15 @@ def test_others_take_over_where_nobody_is_replaced(own: Site) -> None:
 
 
 def test_all_workers_crash(own: Site) -> None:
-    """What nobody was left for is an error too, also a test that is about no node."""
+    """Items for which no worker was left are errors, even a test that is about no node."""
     plain = "@pytest.mark.delete\ndef test_plain():\n    pass\n"
     (own.directory / "test_own.py").write_text((own.directory / "test_own.py").read_text() + plain)
     done, _ = run(own, "-n2", "--max-worker-restart=0", crash="node2:1 node6:1")
     assert done.status == 1, done.output
-    found = words(done)
-    assert found.pop("test_plain") == Counter(error=1)
-    errors = {name for name, counted in found.items() if counted == Counter(error=1, skipped=2)}
-    assert {name for name, counted in found.items() if counted == Counter(passed=2)} == set(own.nodes) - errors
+    results = words(done)
+    assert results.pop("test_plain") == Counter(error=1)
+    errors = {name for name, counted in results.items() if counted == Counter(error=1, skipped=2)}
+    assert {name for name, counted in results.items() if counted == Counter(passed=2)} == set(own.nodes) - errors
     assert errors >= {"node3", "node4", "node7", "node8"}
     assert "crashed, and no worker was left to take over" in done.output
     again, calls = run(own, "--lf")
@@ -123,7 +124,7 @@ def test_all_workers_crash(own: Site) -> None:
 
 
 def test_a_crash_before_anything_is_dealt_out(own: Site) -> None:
-    """Nothing was looked at, so nothing has passed."""
+    """No node was audited, so no test passes."""
     (own.directory / "fatal.py").write_text(
         "import os\n"
         "def pytest_collection():\n"
@@ -138,7 +139,7 @@ def test_a_crash_before_anything_is_dealt_out(own: Site) -> None:
 
 
 def test_the_first_failure_ends_the_run(own: Site) -> None:
-    """With -x a crash is one, and nobody goes on."""
+    """With -x a crash counts as a failure, and no worker goes on."""
     done, _ = run(own, "-n1", "-x", crash="node1:1")
     assert done.status == 2, done.output
     assert "stopping after 1 failures" in done.output
@@ -147,7 +148,7 @@ def test_the_first_failure_ends_the_run(own: Site) -> None:
 
 
 def test_another_distribution(own: Site) -> None:
-    """Nothing is taken over there, and what is not known has not passed: not even if it crashed before it began."""
+    """With another scheduler nothing is taken over, and a crash fails the run, even one after the last test."""
     (own.directory / "fatal.py").write_text(
         "import os\ndef pytest_sessionfinish():\n    if 'PYTEST_XDIST_WORKER' in os.environ:\n        os._exit(1)\n"
     )
@@ -158,7 +159,7 @@ def test_another_distribution(own: Site) -> None:
 
 
 def test_a_worker_that_cannot_begin(own: Site) -> None:
-    """Its reason is that of the run, once, instead of one replacement after the other."""
+    """The run ends with the worker's reason, printed once. No replacement is started."""
     (own.directory / "fatal.py").write_text(
         "import pytest\ndef pytest_configure(config):\n    if hasattr(config, 'workerinput'):\n"
         "        raise pytest.UsageError('first line\\nsecond line')\n"

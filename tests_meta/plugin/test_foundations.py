@@ -1,4 +1,4 @@
-"""What this project leans on in pytest, xdist and testinfra without a promise, so that an upgrade says so."""
+"""Internals of pytest, xdist and testinfra on which the plugin relies. These tests fail if an upgrade changes them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from xdist.dsession import DSession
 from xdist.remote import WorkerInteractor
 from xdist.scheduler.load import LoadScheduling
 
+from tests_meta.markers import ALONE_AND_XDIST
 from tests_meta.site import Site
 
 
 def test_xdist_scheduler_has_what_node_shares_builds_on() -> None:
-    """NodeShares overrides what is called from outside, and calls two methods beside it."""
+    """NodeShares overrides the public methods of LoadScheduling and calls two private ones."""
     assert list(inspect.signature(LoadScheduling._send_tests).parameters) == ["self", "node", "num"]
     assert list(inspect.signature(LoadScheduling._check_nodes_have_same_collection).parameters) == ["self"]
     source = inspect.getsource(LoadScheduling)
@@ -28,8 +29,8 @@ def test_xdist_scheduler_has_what_node_shares_builds_on() -> None:
         assert "self.check_schedule(node" in inspect.getsource(getattr(LoadScheduling, method))
 
 
-def test_xdist_restarts_as_many_workers_as_workers_py_takes_it_to() -> None:
-    """A crash is told to plugins before it is counted, and the worker taken out after that."""
+def test_xdist_restarts_as_many_workers_as_workers_py_expects() -> None:
+    """xdist calls the plugins' hook first, then removes the worker, then counts the crash."""
     source = inspect.getsource(DSession.worker_errordown)
     order = ("pytest_testnodedown", "self.sched.remove_node(", "_failed_nodes_count += 1", "_clone_node")
     assert [source.index(word) for word in order] == sorted(source.index(word) for word in order)
@@ -37,8 +38,8 @@ def test_xdist_restarts_as_many_workers_as_workers_py_takes_it_to() -> None:
     assert "pytest_handlecrashitem" in inspect.getsource(DSession.handle_crashitem)
 
 
-def test_xdist_worker_tells_what_it_will_run() -> None:
-    """The look-ahead of a worker reads its queue."""
+def test_xdist_worker_has_a_queue_of_its_next_items() -> None:
+    """The look-ahead in a worker reads this queue."""
     assert WorkerInteractor.__name__ == "WorkerInteractor"
     source = inspect.getsource(WorkerInteractor)
     for attribute in ("torun", "item_index", "nextitem_index"):
@@ -47,20 +48,20 @@ def test_xdist_worker_tells_what_it_will_run() -> None:
 
 
 def test_testinfra_backends_can_be_replaced() -> None:
-    """The ssh backend is found by its path in a plain dictionary."""
+    """testinfra looks up the ssh backend in a plain dictionary."""
     assert isinstance(testinfra.backend.BACKENDS, dict)
     assert testinfra.backend.get_backend_class("ssh") is SshBackend
 
 
 def test_last_failed_cache_key() -> None:
-    """Nodes that could not be looked at are added to what --lf keeps."""
+    """The plugin adds the tests of unreachable nodes to those that --lf runs, under pytest's key."""
     assert "cache/lastfailed" in inspect.getsource(LFPlugin)
 
 
 def test_xdist_deals_out_shares(site: Site) -> None:
-    """Every worker gets its share of the nodes at once, not two nodes to begin with."""
+    """Every worker gets its whole share of the nodes at once; xdist's own scheduler would start with two nodes."""
     site.delete("nothing-like-it._all")
-    (site.directory / "telling.py").write_text(
+    (site.directory / "naming.py").write_text(
         "import pytest\n"
         "@pytest.hookimpl(wrapper=True)\n"
         "def pytest_xdist_make_scheduler(config, log):\n"
@@ -69,12 +70,12 @@ def test_xdist_deals_out_shares(site: Site) -> None:
         "    return made\n"
     )
     for arguments, expected in ((("-n2",), "NodeShares"), (("-n2", "--dist=worksteal"), "WorkStealingScheduling")):
-        site.pytest("-p", "telling", "-m", "delete", *arguments, environment={"PYTHONPATH": "."})
+        site.pytest("-p", "naming", "-m", "delete", *arguments, environment={"PYTHONPATH": "."})
         assert (site.directory / "scheduler").read_text() == expected
 
 
 def test_without_a_cache(site: Site) -> None:
-    """pytest's cache can be switched off; a node that cannot be looked at is told all the same."""
+    """With pytest's cache switched off, an unreachable node is still reported."""
     site.nodes = {"gone": "batch connection:chroot:///nonexistent"}
     site.put("file._all")
     run = site.pytest("-p", "no:cacheprovider")
@@ -83,9 +84,9 @@ def test_without_a_cache(site: Site) -> None:
     assert "Traceback" not in run.output
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+@ALONE_AND_XDIST
 def test_every_process_probes_only_its_own_nodes(site: Site, workers: tuple[str, ...]) -> None:
-    """No node is contacted twice, whoever looks ahead."""
+    """No node is contacted twice, though every process starts nodes ahead."""
     site.nodes = {f"node{number}": "batch connection:chroot:///" for number in range(20)}
     site.delete("nothing-like-it._all")
     (site.directory / "counting.py").write_text(
@@ -104,9 +105,9 @@ def test_every_process_probes_only_its_own_nodes(site: Site, workers: tuple[str,
     assert sorted(calls) == sorted(site.nodes)
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+@ALONE_AND_XDIST
 def test_a_long_run_shows_a_letter_per_node(site: Site, workers: tuple[str, ...]) -> None:
-    """Thousands of tests are not thousands of dots; counts, percentage and report are those of all tests."""
+    """The terminal shows few letters for thousands of tests. Counts, percentage and report cover all tests."""
     site.nodes = {f"node{number}": "batch connection:chroot:///" for number in range(3)}
     site.nodes["gone"] = "batch connection:chroot:///nonexistent"
     for number in range(700):
@@ -123,7 +124,7 @@ def test_a_long_run_shows_a_letter_per_node(site: Site, workers: tuple[str, ...]
 
 @pytest.mark.parametrize("arguments", [(), ("-n2",), ("-k", "nothing-like-it")], ids=["alone", "xdist", "nothing"])
 def test_nothing_is_left_of_the_sockets_of_a_repair(site: Site, arguments: tuple[str, ...]) -> None:
-    """Whichever process made a directory for them, and whether or not it came to a node."""
+    """The directory of the sockets is removed by the process that made it, even if it contacted no node."""
     site.nodes = {"gone": "batch connection:chroot:///nonexistent"}
     site.delete("evil._all")
     with tempfile.TemporaryDirectory(dir="/tmp") as directory:  # a short name, as sockets need one

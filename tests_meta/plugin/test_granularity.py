@@ -1,4 +1,4 @@
-"""--granularity=node: one test per node and check, which tells of all its entries."""
+"""--granularity=node: one test per node and check, whose failure lists the entries."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests_meta.markers import ALONE_AND_XDIST
 from tests_meta.plugin.test_selection import DELETE, OVERLAY, collected
 from tests_meta.site import Run, Site
 
@@ -17,7 +18,7 @@ POST = "synctool_checks/test_post.py"
 
 @pytest.fixture
 def four(site: Site) -> Site:
-    """Four nodes that are this machine, on which the overlay entries are missing, and what is to be deleted is too."""
+    """Return a site with four nodes that are this machine. It has neither the overlay entries nor the delete entry."""
     site.nodes = {f"node{n}": f"{'batch' if n < 3 else 'login'} connection:chroot:///" for n in range(1, 5)}
     site.put("ntp.conf._all")
     site.put("only3._node3")
@@ -27,17 +28,17 @@ def four(site: Site) -> Site:
 
 
 def nodes(path: str, *numbers: int) -> list[str]:
-    """The ids of these nodes' tests."""
+    """Return the ids of these nodes' tests."""
     return [f"{path}::node{number}" for number in numbers]
 
 
 def word(run: Run, node: str, kind: str = "overlay") -> str:
-    """The result of a node under a check."""
+    """Return the result of a node under a check."""
     return run.results[(f"synctool_checks.test_{kind}", node)]
 
 
 def message(run: Run, node: str, kind: str = "overlay") -> str:
-    """What the report says of a node under a check."""
+    """Return the message of the junit report about a node under a check."""
     return run.messages[(f"synctool_checks.test_{kind}", node)]
 
 
@@ -53,7 +54,7 @@ def message(run: Run, node: str, kind: str = "overlay") -> str:
     ],
 )
 def test_selection(four: Site, arguments: tuple[str, ...], expected: list[str]) -> None:
-    """As of any test, before a node is contacted; a check that has nothing on a node has no test there."""
+    """Whole nodes are selected like any test, before a node is contacted. A node without entries has no test."""
     assert collected(four, BY_NODE, *arguments) == expected
 
 
@@ -63,9 +64,9 @@ def test_an_explicit_id(four: Site) -> None:
     assert f"{OVERLAY}::node3\n" in four.pytest(command=command).output
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+@ALONE_AND_XDIST
 def test_an_audit(four: Site, workers: tuple[str, ...]) -> None:
-    """A failure lists what has drifted; a node that does not answer is one error; the summary is as ever."""
+    """A failure lists the drift of a node. An unreachable node is one error. The summary is that of single entries."""
     four.nodes["gone"] = "login connection:chroot:///nonexistent"
     run = four.pytest(BY_NODE, *workers)
     assert run.status == 1
@@ -94,12 +95,12 @@ def test_an_audit(four: Site, workers: tuple[str, ...]) -> None:
 
 
 def cases(site: Site) -> list[ElementTree.Element]:
-    """The test cases of the last report."""
+    """Return the test cases of the last junit report."""
     return list(ElementTree.parse(site.directory / "junit.xml").iter("testcase"))
 
 
 def test_what_failed_last_and_maxfail(four: Site) -> None:
-    """--lf takes up nodes, also those that were not looked at; -x ends at the first of them."""
+    """--lf runs failed and unreachable nodes; -x ends the run at the first failed node."""
     four.nodes["gone"] = "login connection:chroot:///nonexistent"
     assert four.pytest(BY_NODE, "--deselect=synctool_checks/test_overlay.py::node2").status == 1
     again = collected(four, BY_NODE, "--lf")
@@ -110,7 +111,7 @@ def test_what_failed_last_and_maxfail(four: Site) -> None:
 
 
 def test_a_repair_of_what_failed_wants_the_same_granularity(four: Site) -> None:
-    """pytest would not find the other names, and run everything."""
+    """With the other granularity the tests have other names: pytest would not find them, and would run everything."""
     assert four.pytest().status == 1
     run = four.pytest(BY_NODE, "--lf", "--fix")
     assert run.status == 4
@@ -118,7 +119,7 @@ def test_a_repair_of_what_failed_wants_the_same_granularity(four: Site) -> None:
 
 
 def test_an_error_of_one_entry_is_no_pass(four: Site) -> None:
-    """What a site's own check raises is an error of the node's test; its own name is part of the id."""
+    """An exception in a site's own check is an error of the node's test. The name of the check is part of the id."""
     (four.directory / "test_own.py").write_text(
         "def check_broken(entry, actual):\n    return 1 / 0 if entry.destination.endswith(b'only3') else []\n"
         "def test_plain():\n    pass\n"
@@ -135,9 +136,9 @@ def test_an_error_of_one_entry_is_no_pass(four: Site) -> None:
 
 
 @pytest.mark.parametrize("granularity", ["node", "entry"])
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+@ALONE_AND_XDIST
 def test_durations_are_those_of_nodes(four: Site, granularity: str, workers: tuple[str, ...]) -> None:
-    """A line per node, and ordinary tests beside them; no equal shares."""
+    """The list has a line per node and per ordinary test. It does not show the equal shares of a node's tests."""
     (four.directory / "test_own.py").write_text("def test_plain():\n    pass\n")
     command = four.command(f"--granularity={granularity}", "--durations=0", "-vv", *workers)
     command.insert(5, "test_own.py")
@@ -148,18 +149,18 @@ def test_durations_are_those_of_nodes(four: Site, granularity: str, workers: tup
     assert {line[1] for line in lines if line[0] != "node"} == {"test_own.py::test_plain"}
 
 
-def test_thousands_of_nodes_do_not_make_an_item_for_every_entry(site: Site) -> None:
-    """The checks of nodes with the same entries are the same objects."""
+def test_a_run_of_whole_nodes_has_no_item_per_entry(site: Site) -> None:
+    """Nodes with the same entries share one object with their checks."""
     site.nodes = {f"node{n}": "batch connection:chroot:///nonexistent" for n in range(1, 4)}
     site.delete("evil._all")
-    Path(site.directory / "telling.py").write_text(
+    Path(site.directory / "checking.py").write_text(
         "import pytest\n"
         "from pytest_synctool.plugin.collect import EntryItem, WholeNode\n"
         "@pytest.hookimpl(trylast=True)\n"
         "def pytest_collection_modifyitems(items):\n"
         "    assert {type(item) for item in items} == {WholeNode}\n"
         "    assert len({id(item.checks) for item in items}) == 1\n"
-        "    open('told', 'w').close()\n"
+        "    open('checked', 'w').close()\n"
     )
-    run = site.pytest(BY_NODE, "-m", "delete", "-p", "telling", environment={"PYTHONPATH": "."})
-    assert (site.directory / "told").exists(), run.output
+    run = site.pytest(BY_NODE, "-m", "delete", "-p", "checking", environment={"PYTHONPATH": "."})
+    assert (site.directory / "checked").exists(), run.output

@@ -1,4 +1,4 @@
-"""`pytest --synctool-lint`: one test per rule or finding, in the place of everything else, and no node contacted."""
+"""`pytest --synctool-lint`: one test per rule or finding and no other tests. No node is contacted."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from lxml import etree
 from pytest_synctool.lint import RULES
 
+from tests_meta.markers import ALONE_AND_XDIST
 from tests_meta.site import Run, Site
 
 SCHEMA = Path(__file__).parents[1] / "data" / "junit-10.xsd"
@@ -18,7 +19,7 @@ LINT = "--synctool-lint"
 
 @pytest.fixture
 def clean(site: Site) -> Site:
-    """Nothing to be found; the nodes do not exist, and one is ignored."""
+    """Return a site without findings. Its nodes do not exist, and one is ignored."""
     site.nodes = {"node1": "batch ipaddress:192.0.2.1", "node2": "batch rack2", "web1": "login"}
     site.lines.append("ignore_node web1")
     site.put("ntp.conf._all")
@@ -29,7 +30,7 @@ def clean(site: Site) -> Site:
 
 @pytest.fixture
 def dirty(clean: Site) -> Site:
-    """Five findings, of four rules."""
+    """Return a site with five findings of four rules."""
     clean.put("typo._bacth")
     clean.put("open._all", mode=0o666)
     clean.put("suid._all", mode=0o4755)
@@ -38,8 +39,8 @@ def dirty(clean: Site) -> Site:
     return clean
 
 
-def found(site: Site) -> list[str]:
-    """The ids of the findings of `dirty`, in their order."""
+def findings(site: Site) -> list[str]:
+    """Return the ids of the findings of `dirty`, in their order."""
     top = f"overlay{site.top}"
     return [
         f"synctool-lint::unknown-group::{top}/typo._bacth",
@@ -51,12 +52,12 @@ def found(site: Site) -> list[str]:
 
 
 def ids(run: Run) -> list[str]:
-    """The ids that `--collect-only -q` shows."""
+    """Return the ids that `--collect-only -q` shows."""
     return [line for line in run.output.splitlines() if line.startswith("synctool-lint::")]
 
 
 def failed(run: Run) -> list[str]:
-    """The ids that failed, from the report."""
+    """Return the ids of the failed tests in the junit report."""
     return sorted(
         f"{case.replace('.', '::', 1)}::{name}" for (case, name), word in run.results.items() if word == "failure"
     )
@@ -64,7 +65,7 @@ def failed(run: Run) -> list[str]:
 
 @pytest.mark.parametrize("arguments", [(), ("-n2",), ("no-such-file.py",), ("--hosts=nonsense",), ("--lf",)], ids=str)
 def test_a_clean_repository_has_a_passed_test_per_rule(clean: Site, arguments: tuple[str, ...]) -> None:
-    """Whatever else the command line says."""
+    """The other arguments of the command line do not matter."""
     run = clean.pytest(LINT, *arguments)
     assert run.status == 0, run.output
     assert run.results == {("synctool-lint", rule): "passed" for rule in RULES}
@@ -74,19 +75,19 @@ def test_a_clean_repository_has_a_passed_test_per_rule(clean: Site, arguments: t
 
 
 def test_the_examples_are_clean(site: Site) -> None:
-    """And so is what the README shows."""
+    """The README shows this repository."""
     command = site.command(LINT)
     command[3:6] = [f"--synctool-conf={EXAMPLES / 'synctool.conf'}"]
     run = site.pytest(command=command)
     assert run.status == 0, run.output
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+@ALONE_AND_XDIST
 def test_every_finding_is_a_failed_test(dirty: Site, workers: tuple[str, ...]) -> None:
-    """With file and line where there is one, what to do, and no traceback; the report is valid."""
+    """The message has the file, the line if there is one, and the next step, but no traceback. The report is valid."""
     run = dirty.pytest(LINT, *workers, "-o", "junit_family=xunit2")
     assert run.status == 1, run.output
-    assert failed(run) == sorted(found(dirty))
+    assert failed(run) == sorted(findings(dirty))
     assert run.count("passed") == len(RULES) - 4
     line = (dirty.directory / "synctool.conf").read_text().splitlines().index("on_update /etc/motd gone.sh") + 1
     message = (
@@ -104,7 +105,7 @@ def test_every_finding_is_a_failed_test(dirty: Site, workers: tuple[str, ...]) -
 
 
 def test_the_older_report_has_file_and_line(dirty: Site) -> None:
-    """For tools that read these attributes; lines are counted from 0 there, as pytest does."""
+    """Some tools read these attributes. Their lines are counted from 0, as pytest does."""
     dirty.pytest(LINT, "-o", "junit_family=xunit1")
     cases = etree.parse(dirty.directory / "junit.xml").findall(".//testcase")
     places = {case.get("classname"): (case.get("file"), case.get("line")) for case in cases if len(case)}
@@ -114,44 +115,44 @@ def test_the_older_report_has_file_and_line(dirty: Site) -> None:
     assert places["synctool-lint.world-writable"] == (f"masterdir/overlay{dirty.top}/open._all", None)
 
 
-def test_tests_are_selected_as_ever(dirty: Site) -> None:
-    """By --collect-only, -k, -m, --deselect and ids; all tests of a rule together."""
+def test_tests_are_selected_like_any_others(dirty: Site) -> None:
+    """--collect-only, -k, -m, --deselect and ids work. The id of a rule selects all its tests."""
     everything = ids(dirty.pytest(LINT, "--collect-only", "-q"))
-    assert [nodeid for nodeid in everything if nodeid.count("::") > 1] == found(dirty)
+    assert [nodeid for nodeid in everything if nodeid.count("::") > 1] == findings(dirty)
     assert len(everything) == len(RULES) - 4 + 5
     without = [nodeid for nodeid in everything if "::setuid" not in nodeid]
     for arguments, expected in (
         (("-k", "not setuid"), without),
         (("--deselect=synctool-lint::setuid",), without),
-        ((f"--deselect={found(dirty)[4]}",), [each for each in everything if each != found(dirty)[4]]),
+        ((f"--deselect={findings(dirty)[4]}",), [each for each in everything if each != findings(dirty)[4]]),
         (("-m", "lint"), everything),
         (("-m", "not lint"), []),
-        (("-k", "setuid and suid._all"), found(dirty)[4:]),
-        (("synctool-lint::setuid",), found(dirty)[3:]),
-        ((found(dirty)[3], "synctool-lint::shadowed"), ["synctool-lint::shadowed", found(dirty)[3]]),
-        (("-p", "no:cacheprovider", "--strict-markers", "-k", "batch or world-writable"), [found(dirty)[2]]),
+        (("-k", "setuid and suid._all"), findings(dirty)[4:]),
+        (("synctool-lint::setuid",), findings(dirty)[3:]),
+        ((findings(dirty)[3], "synctool-lint::shadowed"), ["synctool-lint::shadowed", findings(dirty)[3]]),
+        (("-p", "no:cacheprovider", "--strict-markers", "-k", "batch or world-writable"), [findings(dirty)[2]]),
     ):
         run = dirty.pytest(LINT, "--collect-only", "-q", *arguments)
         assert ids(run) == expected, arguments
         assert run.status == (0 if expected else 5)
     tree = dirty.pytest(LINT, "--collect-only", "-k", "open._all").output
     assert f"<LintRule world-writable>\n    <LintItem overlay{dirty.top}/open._all>" in tree
-    silenced = dirty.pytest(LINT, *(f"--deselect={nodeid}" for nodeid in found(dirty)))
+    silenced = dirty.pytest(LINT, *(f"--deselect={nodeid}" for nodeid in findings(dirty)))
     assert silenced.status == 0, silenced.output
 
 
 def test_an_id_that_is_none_is_a_usage_error(dirty: Site) -> None:
-    """A finding that is gone is no passed test."""
+    """A test whose finding is gone does not pass."""
     run = dirty.pytest(LINT, "synctool-lint::setuid::overlay/gone._all")
     assert run.status == 4
     assert "not found: synctool-lint::setuid::overlay/gone._all" in run.output
 
 
 def test_last_failed(dirty: Site) -> None:
-    """--lf runs the findings again, less what was put right; with all of it put right, every rule."""
+    """--lf runs the findings that are still there. If none is, it runs every rule."""
     assert dirty.pytest(LINT).status == 1
     again = dirty.pytest(LINT, "--lf")
-    assert sorted(failed(again)) == sorted(found(dirty))
+    assert sorted(failed(again)) == sorted(findings(dirty))
     assert len(again.results) == 5
     (dirty.masterdir / "overlay" / dirty.top[1:] / "open._all").chmod(0o644)
     assert len(dirty.pytest(LINT, "--lf", "-n2").results) == 4
@@ -166,16 +167,16 @@ def test_last_failed(dirty: Site) -> None:
 
 @pytest.mark.parametrize("lines", [["default_nodeset none"], ["ignore_group all-nodes"]], ids=str)
 def test_no_node_has_to_be_selectable(clean: Site, lines: list[str]) -> None:
-    """Neither a default selection nor an active node is needed."""
+    """Lint needs neither a default selection nor an active node."""
     clean.lines += lines
     clean.nodes = {name: f"{groups} all-nodes" for name, groups in clean.nodes.items()}
     run = clean.pytest(LINT)
     assert run.status == 0, run.output
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+@ALONE_AND_XDIST
 def test_nothing_is_started_and_nothing_but_lint_is_collected(clean: Site, workers: tuple[str, ...]) -> None:
-    """No ssh, no ping, no test file that is broken or contacts nodes."""
+    """Lint runs neither ssh nor ping, and collects no test file, not even a broken one."""
     programs = clean.directory / "bin"
     programs.mkdir()
     for name in ("ssh", "rsync", "ping", "scp"):
@@ -191,21 +192,21 @@ def test_nothing_is_started_and_nothing_but_lint_is_collected(clean: Site, worke
 
 
 def test_fix_does_not_go_with_it(clean: Site) -> None:
-    """The reason is said."""
+    """The message has the reason."""
     run = clean.pytest(LINT, "--fix")
     assert run.status == 4
     assert "--fix does not go with --synctool-lint: it contacts no node, so nothing is changed" in run.output
 
 
 def test_the_option_alone_asks_for_the_cluster(clean: Site) -> None:
-    """The configuration is found as ever; one that is wrong is refused with every line."""
+    """The configuration is searched as in other runs. A wrong one is refused, with a message for every wrong line."""
     (clean.directory / "synctool.conf").write_text("masterdir masterdir\nnodes x\nnode node1\nnonsense\n")
     command = clean.command(LINT, configured=False)
     command[3:5] = []
     run = clean.pytest(command=command)
     assert run.status == 4
-    for said in ("synctool.conf:2: unknown keyword 'nodes'", "synctool.conf:4: unknown keyword 'nonsense'"):
-        assert said in run.output
+    for message in ("synctool.conf:2: unknown keyword 'nodes'", "synctool.conf:4: unknown keyword 'nonsense'"):
+        assert message in run.output
     clean.configure()
     assert clean.pytest(command=command).status == 0
     (clean.masterdir / "overlay").rename(clean.masterdir / "moved")
@@ -215,15 +216,15 @@ def test_the_option_alone_asks_for_the_cluster(clean: Site) -> None:
 
 
 def test_the_message_is_in_one_line_where_pytest_shows_one(dirty: Site) -> None:
-    """With --tb=line, and in the summary."""
+    """pytest shows one line with --tb=line, and in its summary."""
     run = dirty.pytest(LINT, "--tb=line", "-k", "world-writable")
     path = dirty.masterdir / "overlay" / dirty.top[1:] / "open._all"
     assert f"{path}:1: mode 0666 lets every user write: chmod o-w" in run.output
     assert re.search(r"^FAILED synctool-lint::world-writable::\S+ - mode 0666 lets", run.output, re.MULTILINE)
 
 
-def test_without_the_option_nothing_of_it_is_there(dirty: Site) -> None:
-    """An audit collects what it always did."""
+def test_without_the_option_no_lint_tests_are_collected(dirty: Site) -> None:
+    """An audit collects entries only."""
     run = dirty.pytest("--collect-only", "-q")
     assert run.status == 0
     assert "synctool-lint" not in run.output

@@ -1,4 +1,4 @@
-"""A slow node delays nobody's report, and on a terminal a line tells who is still out."""
+"""A slow node does not delay the reports of others, and on a terminal the live line names it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests_meta.markers import ALONE_AND_XDIST
 from tests_meta.site import Run, Site
 from tests_meta.terminal import Terminal, terminal
 
-# node1 answers only when the file `go` is there, which is made when the last of the nodes in WAIT_FOR is reported, by
-# the process that shows reports, or by the test.
+# A plugin with which node1 answers only when the file `go` exists. The process that shows reports creates it after the
+# last node in WAIT_FOR is reported; without WAIT_FOR the test creates it.
 SLOW = """
 import os, time
 from pathlib import Path
@@ -46,7 +47,7 @@ DELETE = "synctool_checks.test_delete"
 
 @pytest.fixture
 def slow(site: Site) -> Site:
-    """Six nodes that are this machine; the first answers late."""
+    """Return a site with six nodes that are this machine. The first answers late."""
     site.nodes = {f"node{number}": "batch connection:local://" for number in range(1, 7)}
     site.delete("nothing-like-it._all")
     (site.directory / "slow.py").write_text(SLOW)
@@ -54,26 +55,26 @@ def slow(site: Site) -> Site:
 
 
 def run(site: Site, *arguments: str, wait_for: str = "", **more: str) -> Run:
-    """A run with the slow node."""
+    """Run pytest with the slow node."""
     environment = {"PYTHONPATH": ".", "WAIT_FOR": wait_for, **more}
     return site.pytest("-p", "slow", "-m", "delete", *arguments, environment=environment)
 
 
-def told(output: str) -> list[tuple[str, int]]:
-    """The nodes in the order in which -v tells them, each with the percentage."""
-    found = re.findall(r"::(node\d)(?:::\S+)? PASSED +\[ *(\d+)%\]", output)
-    found += [(node, share) for share, node in re.findall(r"\[ *(\d+)%\] PASSED \S*::(node\d)", output)]
-    return [(node, int(share)) for node, share in found]
+def reported(output: str) -> list[tuple[str, int]]:
+    """Return the nodes in the order in which -v reports them, each with the percentage."""
+    pairs = re.findall(r"::(node\d)(?:::\S+)? PASSED +\[ *(\d+)%\]", output)
+    pairs += [(node, share) for share, node in re.findall(r"\[ *(\d+)%\] PASSED \S*::(node\d)", output)]
+    return [(node, int(share)) for node, share in pairs]
 
 
 @pytest.mark.parametrize("granularity", ["entry", "node"])
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
-def test_a_slow_node_is_told_last(slow: Site, workers: tuple[str, ...], granularity: str) -> None:
-    """The others are reported meanwhile, the percentage with them, and nobody twice."""
+@ALONE_AND_XDIST
+def test_a_slow_node_is_reported_last(slow: Site, workers: tuple[str, ...], granularity: str) -> None:
+    """The other nodes are reported before it, each once, with the right percentage."""
     ended = run(slow, "-v", f"--granularity={granularity}", *workers, wait_for="node2 node3 node4 node5 node6")
     assert ended.status == 0, ended.output
     top = slow.top if granularity == "entry" else ""
-    shares = told(ended.output.replace(f"::{top}/nothing-like-it", ""))
+    shares = reported(ended.output.replace(f"::{top}/nothing-like-it", ""))
     assert shares[-1] == ("node1", 100)
     assert sorted(node for node, _ in shares) == sorted(slow.nodes)
     if not workers:
@@ -83,8 +84,8 @@ def test_a_slow_node_is_told_last(slow: Site, workers: tuple[str, ...], granular
     assert ended.count("passed") == 6
 
 
-def test_what_is_no_node_keeps_its_place(slow: Site) -> None:
-    """An ordinary test comes after all the nodes before it, however slow, and before those behind it."""
+def test_an_ordinary_test_keeps_its_place(slow: Site) -> None:
+    """It runs after all the nodes before it, however slow they are, and before the nodes after it."""
     (slow.directory / "test_own.py").write_text("def test_own():\n    open('go').close()\n")
     command = slow.command("-v", "-p", "slow", "--granularity=node")
     suite = "synctool_checks.test_delete"
@@ -95,8 +96,8 @@ def test_what_is_no_node_keeps_its_place(slow: Site) -> None:
     assert order == ["node2", "node1", "test_own", "node3"]
 
 
-def test_a_crash_loses_no_node_that_others_went_before(slow: Site) -> None:
-    """The controller knows which nodes are over: the slow one is red, and every other is tested once."""
+def test_a_crash_after_a_change_of_order_loses_no_node(slow: Site) -> None:
+    """The controller knows the nodes that are done. The slow node is an error, and every other passes once."""
     ended = run(slow, "-n1", "--granularity=node", wait_for="node2 node3 node4 node5 node6", CRASH="1")
     assert ended.status == 1, ended.output
     assert "worker gw0 crashed while it was at this node" in ended.output
@@ -105,14 +106,14 @@ def test_a_crash_loses_no_node_that_others_went_before(slow: Site) -> None:
 
 
 def on_terminal(site: Site, *arguments: str, **more: str) -> tuple[Path, list[str], dict[str, str]]:
-    """A run with the slow node on a terminal: directory, command and environment."""
+    """Return directory, command and environment of a run with the slow node on a terminal."""
     command = site.command("-p", "slow", "-m", "delete", *arguments)
     environment = {"PYTHONPATH": ".", "TERM": "xterm", "COLUMNS": "120", "CI": "", "BUILD_NUMBER": "", **more}
     return site.directory, command, environment
 
 
 def screen(shown: bytes) -> list[str]:
-    """What a terminal shows at the end, line by line, of what was written to it."""
+    """Return the lines on a terminal after this output was written to it."""
     lines, row, column = [""], 0, 0
     for text in re.findall(r"\x1b\[\d*[A-Za-z]|\x1b\[[\d;]*m|\r|\n|[^\x1b\r\n]", shown.decode()):
         if text.endswith("m") and text.startswith("\x1b"):
@@ -136,14 +137,14 @@ def screen(shown: bytes) -> list[str]:
 
 
 def go_on(site: Site, seen: Terminal) -> tuple[int, list[str]]:
-    """Let the slow node answer; the exit status, and what the terminal shows at the end."""
+    """Let the slow node answer. Return the exit status and the lines on the terminal at the end."""
     (site.directory / "go").touch()
     status = seen.end()
     return status, screen(seen.shown)
 
 
 @pytest.mark.parametrize("verbose", [(), ("-v",)], ids=["letters", "names"])
-def test_the_line_tells_who_is_out_and_leaves_nothing_behind(slow: Site, verbose: tuple[str, ...]) -> None:
+def test_the_line_names_slow_nodes_and_is_erased_at_the_end(slow: Site, verbose: tuple[str, ...]) -> None:
     directory, command, environment = on_terminal(slow, *verbose)
     with terminal(directory, *command, **environment) as seen:
         seen.until(b"synctool: 5 of 6 nodes; out for ")
@@ -159,7 +160,7 @@ def test_the_line_tells_who_is_out_and_leaves_nothing_behind(slow: Site, verbose
         assert sum("PASSED" in line for line in lines) == 6
 
 
-def test_under_xdist_it_tells_what_the_controller_knows(slow: Site) -> None:
+def test_with_xdist_the_line_has_the_results_that_the_controller_knows(slow: Site) -> None:
     directory, command, environment = on_terminal(slow, "-n2")
     with terminal(directory, *command, **environment) as seen:
         seen.until(b"synctool: 5 of 6 nodes")
@@ -174,10 +175,10 @@ def test_under_xdist_it_tells_what_the_controller_knows(slow: Site) -> None:
     [(("-q",), {}), ((), {"CI": "true"}), ((), {"TERM": "dumb"})],
     ids=["quiet", "CI", "dumb"],
 )
-def test_where_nobody_looks_there_is_no_line(
+def test_there_is_no_line_if_nobody_would_see_it(
     slow: Site, arguments: tuple[str, ...], environment: dict[str, str]
 ) -> None:
-    """All is over before the slow node answers, which is when the line would long have been there."""
+    """The slow node answers after all others are reported: by then the line would have appeared."""
     directory, command, variables = on_terminal(slow, *arguments, **environment)
     with terminal(directory, *command, **variables, WAIT_FOR="node2 node3 node4 node5 node6") as seen:
         assert seen.end() == 0

@@ -1,4 +1,4 @@
-"""Report files of whole runs: what is in them, where they are, and what happens if they cannot be written."""
+"""Report files of whole runs: their contents, their places, and the messages if they cannot be written."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import pytest
 from junitparser import Failure, JUnitXml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests_meta.markers import ALONE_AND_XDIST
 from tests_meta.site import Site
 from tests_meta.unit.report.test_run_reports import SCHEMA
 
 
 @pytest.fixture
 def two(site: Site) -> Site:
-    """Two nodes that are this machine, on which everything is missing, and one that does not answer."""
+    """Return a site with two nodes that are this machine, without any of the entries, and an unreachable node."""
     site.nodes = {"node.1": "batch connection:chroot:///", "node2": "batch connection:chroot:///"}
     site.nodes["gone"] = "login connection:chroot:///nonexistent"
     site.put("d/one._all")
@@ -27,23 +28,23 @@ def two(site: Site) -> Site:
     return site
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+@ALONE_AND_XDIST
 def test_every_report_of_a_run(two: Site, workers: tuple[str, ...]) -> None:
     arguments = ("--synctool-summary=s.md", "--synctool-codequality=q.json", "--synctool-jsonl=l.jsonl")
     run = two.pytest(*workers, *arguments, environment={"GITHUB_ACTIONS": "true"})
     assert run.status == 1
-    found = json.loads((two.directory / "reports/drift.json").read_text())
-    jsonschema.validate(found, SCHEMA)
-    assert found["run"]["complete"]
-    assert [(node["node"], node["outcome"]) for node in found["nodes"]] == [
+    document = json.loads((two.directory / "reports/drift.json").read_text())
+    jsonschema.validate(document, SCHEMA)
+    assert document["run"]["complete"]
+    assert [(node["node"], node["outcome"]) for node in document["nodes"]] == [
         ("node.1", "drifted"),
         ("node2", "drifted"),
         ("gone", "unknown"),
     ]
-    assert {row["message"] for row in found["results"]} == {"missing"}
+    assert {row["message"] for row in document["results"]} == {"missing"}
     families = text_string_to_metric_families((two.directory / "reports/metrics.prom").read_text())
     samples = {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
-    assert samples["synctool_drifted_entries", "batch"] == len(found["results"])
+    assert samples["synctool_drifted_entries", "batch"] == len(document["results"])
     assert samples["synctool_unreachable_nodes", "all"] == 1
     assert "not everything could be looked at" in (two.directory / "s.md").read_text()
     assert len(json.loads((two.directory / "q.json").read_text())) == 2
@@ -53,8 +54,8 @@ def test_every_report_of_a_run(two: Site, workers: tuple[str, ...]) -> None:
     assert ": /data missing and 4 below it (2 nodes)" in run.output
 
 
-def test_junit_as_others_read_it(two: Site) -> None:
-    """Classes are the check and the node, without its dots; names are destinations; messages are one line."""
+def test_the_junit_report_suits_other_readers(two: Site) -> None:
+    """A class is the check and the node without dots, a name is a destination, and a message is one line."""
     two.pytest("--diff")
     cases = [case for suite in JUnitXml.fromfile(str(two.directory / "junit.xml")) for case in suite]
     pairs = [(case.classname, case.name) for case in cases]
@@ -79,7 +80,7 @@ def test_xunit1_has_source_and_properties(two: Site) -> None:
     assert properties == {"groups": "batch", "status": "drift", "changes": "missing"}
 
 
-def test_the_junit_report_is_among_the_others_unless_told_otherwise(two: Site) -> None:
+def test_the_junit_report_is_among_the_others_by_default(two: Site) -> None:
     command = [word for word in two.command() if not word.startswith("--junitxml")]
     output = two.pytest(command=command).output
     names = {path.name for path in (two.directory / "reports").iterdir() if not path.name.startswith(".")}
@@ -89,8 +90,8 @@ def test_the_junit_report_is_among_the_others_unless_told_otherwise(two: Site) -
     assert not (two.directory / "junit.xml").exists()
 
 
-def test_the_page_is_of_this_run_and_those_before(two: Site) -> None:
-    """It is replaced by every run; without a history there is nothing to tell of others."""
+def test_the_page_shows_this_run_and_the_ones_before(two: Site) -> None:
+    """Every run replaces the page. Without a history it shows no earlier runs."""
     page = two.directory / "reports/drift.html"
     two.pytest("--history-keep=0")
     text = page.read_text()
@@ -106,7 +107,7 @@ def test_the_page_is_of_this_run_and_those_before(two: Site) -> None:
     assert page.read_text() == text
 
 
-def test_what_makes_reports_is_loaded_by_those_runs_that_write_them(two: Site) -> None:
+def test_only_runs_that_write_reports_load_their_libraries(two: Site) -> None:
     (two.directory / "conftest.py").write_text(
         "import sys\n"
         "def pytest_unconfigure():\n"
@@ -116,7 +117,7 @@ def test_what_makes_reports_is_loaded_by_those_runs_that_write_them(two: Site) -
     assert "LOADED jinja2 prometheus_client sqlite3\n" in two.pytest().output
 
 
-def test_a_report_that_cannot_be_written_is_told_and_fails_the_run(two: Site) -> None:
+def test_a_report_that_cannot_be_written_fails_the_run_with_a_message(two: Site) -> None:
     (two.directory / "file").write_text("")
     run = two.pytest("--synctool-reports=file/below")
     assert run.status == 4
@@ -130,9 +131,9 @@ def test_a_report_that_cannot_be_written_is_told_and_fails_the_run(two: Site) ->
     assert "ERROR the report nowhere/s.md could not be written: No such file or directory" in run.output
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
-def test_a_junit_report_that_cannot_be_written_takes_nothing_else_with_it(two: Site, workers: tuple[str, ...]) -> None:
-    """Neither the summary, nor the other reports, nor what --lf will find."""
+@ALONE_AND_XDIST
+def test_a_junit_report_that_cannot_be_written_prevents_nothing_else(two: Site, workers: tuple[str, ...]) -> None:
+    """The summary, the other reports and the failures for --lf are still written."""
     two.nodes = {"node2": "batch connection:chroot:///"}
     two.delete("evil._all")
     plain = [word for word in two.command(*workers) if not word.startswith("--junitxml")]
@@ -149,20 +150,20 @@ def test_a_junit_report_that_cannot_be_written_takes_nothing_else_with_it(two: S
     assert json.loads((two.directory / "reports/drift.json").read_text())["run"]["exit_status"] == 1
 
 
-def test_known_drift_is_told_apart(two: Site) -> None:
+def test_new_drift_is_marked(two: Site) -> None:
     two.pytest("--hosts=node2")
     earlier = two.directory / "earlier.json"
     (two.directory / "reports/drift.json").rename(earlier)
     two.pytest(f"--synctool-baseline={earlier}")
-    found = json.loads((two.directory / "reports/drift.json").read_text())
-    assert {(row["node"], row["new"]) for row in found["results"]} == {("node2", False), ("node.1", True)}
+    document = json.loads((two.directory / "reports/drift.json").read_text())
+    assert {(row["node"], row["new"]) for row in document["results"]} == {("node2", False), ("node.1", True)}
     earlier.write_text("{}")
     run = two.pytest(f"--synctool-baseline={earlier}")
     assert run.status == 4
     assert "not a drift.json of this tool; expected a drift.json" in run.output
 
 
-def test_an_interrupted_run_says_so(two: Site) -> None:
+def test_the_reports_of_an_interrupted_run_are_marked_as_incomplete(two: Site) -> None:
     (two.directory / "conftest.py").write_text(
         "import pytest\n"
         "@pytest.hookimpl(trylast=True)\n"
@@ -175,7 +176,7 @@ def test_an_interrupted_run_says_so(two: Site) -> None:
     assert "The run did not come to its end." in (two.directory / "reports/drift.html").read_text()
 
 
-def test_no_report_of_other_projects(site: Site) -> None:
+def test_runs_of_other_projects_write_no_reports(site: Site) -> None:
     (site.directory / "test_plain.py").write_text("def test_plain():\n    pass\n")
     command = [word for word in site.command(configured=False) if not word.startswith("--junitxml")]
     command[3:5] = ["test_plain.py"]
@@ -183,8 +184,8 @@ def test_no_report_of_other_projects(site: Site) -> None:
     assert not (site.directory / "reports").exists()
 
 
-def test_the_history_of_a_finding(two: Site) -> None:
-    """Since when, and why; the command tells the same."""
+def test_the_history_of_drift(two: Site) -> None:
+    """The reports show since when and why drift is there. synctool-history reads the same history."""
     two.pytest("--hosts=node2")
     first = json.loads((two.directory / "reports/drift.json").read_text())
     two.pytest("--hosts=node2")

@@ -1,4 +1,4 @@
-"""Selecting tests, as in any pytest suite, before any node is contacted: the nodes of these tests do not exist."""
+"""Selection of tests, as in any pytest suite. It contacts no node: the nodes of most of these tests do not exist."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import sys
 
 import pytest
 
+from tests_meta.markers import ALONE_AND_XDIST
 from tests_meta.site import Site
 
 
 @pytest.fixture
 def four(site: Site) -> Site:
-    """Four nodes that nothing answers for; one is ignored."""
+    """Return a site with four nodes that do not exist; one is ignored."""
     site.nodes = {"node1": "batch rack1", "node2": "batch rack2", "node3": "login rack1", "web1": "login"}
     site.lines.append("ignore_node web1")
     site.put("ntp.conf._all")
@@ -23,7 +24,7 @@ def four(site: Site) -> Site:
 
 
 def collected(site: Site, *arguments: str) -> list[str]:
-    """The node ids that are selected, without the test's own top."""
+    """Return the selected node ids, without the test's own top."""
     run = site.pytest("--collect-only", "-q", *arguments)
     assert run.status in (0, 5), run.output
     return [line.replace(site.top, "") for line in run.output.splitlines() if "::" in line]
@@ -55,7 +56,7 @@ OVERLAY, DELETE = "synctool_checks/test_overlay.py", "synctool_checks/test_delet
     ],
 )
 def test_hosts(four: Site, hosts: str | None, nodes: str) -> None:
-    """--hosts takes names, ranges, groups and set algebra; ignored nodes only where they are named themselves."""
+    """--hosts takes names, ranges, groups and set algebra. It selects ignored nodes only by their own name."""
     ids = collected(four, "-k", "ntp.conf", *([f"--hosts={hosts}"] if hosts else []))
     assert ids == [f"{OVERLAY}::{node}::/ntp.conf" for node in nodes.split()]
 
@@ -71,12 +72,12 @@ def test_hosts(four: Site, hosts: str | None, nodes: str) -> None:
     ],
 )
 def test_keywords_and_markers(four: Site, arguments: tuple[str, ...], expected: list[str]) -> None:
-    """-k matches nodes and destinations, -m kinds and groups."""
+    """-k matches nodes, groups and destinations; -m matches kinds, nodes and groups."""
     assert collected(four, *arguments) == expected
 
 
 def test_every_directory_is_an_entry_and_deselect_works(four: Site) -> None:
-    """--deselect takes an id away; what is left keeps its order."""
+    """--deselect removes an id; the other tests keep their order."""
     before = collected(four, "--hosts=node3")
     assert [i.rpartition("::")[2] for i in before] == ["/evil", "/data", "", "/ntp.conf", "/only3"]
     gone = f"{OVERLAY}::node3::{four.top}/only3"
@@ -84,7 +85,7 @@ def test_every_directory_is_an_entry_and_deselect_works(four: Site) -> None:
 
 
 def test_explicit_node_id(four: Site) -> None:
-    """A node id on the command line selects its test, and one of a node all its tests."""
+    """The id of a test selects this test, and the id of a node selects all its tests."""
     four.configure()
     command = four.command("--collect-only", "-q")
     for argument, expected in (
@@ -98,7 +99,7 @@ def test_explicit_node_id(four: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hosts", "said"),
+    ("hosts", "message"),
     [
         ("node7", "no such node or group 'node7' (did you mean 'node"),
         ("group:bacth", "no such group 'bacth' (did you mean 'batch'?)"),
@@ -110,23 +111,22 @@ def test_explicit_node_id(four: Site) -> None:
         ("rack1!node1!node3", "matches no node"),
     ],
 )
-def test_a_selector_that_matches_nothing_is_a_usage_error(four: Site, hosts: str, said: str) -> None:
-    """The message names the term; the exit status is pytest's for usage."""
+def test_a_selector_that_matches_nothing_is_a_usage_error(four: Site, hosts: str, message: str) -> None:
+    """The message names the term."""
     run = four.pytest(f"--hosts={hosts}")
     assert run.status == 4
-    assert said in run.output
+    assert message in run.output
     assert "Traceback" not in run.output
 
 
 def test_fix_does_not_go_with_collect_only(four: Site) -> None:
-    """It would say that something is fixed while nothing runs."""
+    """A header that says "fixing" would be wrong, because nothing runs."""
     run = four.pytest("--fix", "--collect-only")
     assert run.status == 4
     assert "--fix does not go with --collect-only" in run.output
 
 
-def test_ignored_nodes_are_said(four: Site) -> None:
-    """The header names what was left out."""
+def test_the_header_names_ignored_nodes(four: Site) -> None:
     run = four.pytest("--collect-only")
     assert "left out as ignored: web1" in run.output
     assert re.search(r"3 nodes of 4, dry run, nothing is changed", run.output)
@@ -154,8 +154,8 @@ def test_own_checks_get_a_test_per_entry(four: Site) -> None:
     ]
 
 
-def test_ids_are_remembered_for_new_first_alone(site: Site) -> None:
-    """pytest's list of all tests that there ever were is kept by runs with --nf, which use it, and by no others."""
+def test_only_runs_with_new_first_store_all_ids(site: Site) -> None:
+    """pytest's --nf needs the list of all tests that ever ran. Other runs do not write it."""
     site.put("ntp.conf._all")
     known = site.directory / "cache" / "v" / "cache"
     options = ("--nodename=node1", "-o", f"cache_dir={site.directory / 'cache'}")
@@ -166,8 +166,8 @@ def test_ids_are_remembered_for_new_first_alone(site: Site) -> None:
     assert f"{OVERLAY}::node1::{site.top}/ntp.conf" in json.loads((known / "nodeids").read_text())
 
 
-def test_others_may_select_single_tests(site: Site) -> None:
-    """A plugin that looks at tests before they run sees each of them; the results are those of a run without it."""
+def test_another_plugin_can_select_single_tests(site: Site) -> None:
+    """A plugin that changes the selection gets one item per entry. The results are those of a run without it."""
     site.nodes = {"node1": "batch connection:chroot:///", "node2": "login connection:chroot:///"}
     for name in ("a", "b"):
         site.put(f"{name}._all")
@@ -189,10 +189,13 @@ def test_others_may_select_single_tests(site: Site) -> None:
     assert gone not in looked.results
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+@ALONE_AND_XDIST
 @pytest.mark.parametrize("addopts", ["", "--pyargs", "--pyargs synctool_checks"])
-def test_an_id_as_reports_print_it_is_about_one_test(site: Site, addopts: str, workers: tuple[str, ...]) -> None:
-    """Wherever the suite is installed, and also where an ini file names all of it: --fix must not repair the others."""
+def test_an_id_as_reports_print_it_selects_one_test(site: Site, addopts: str, workers: tuple[str, ...]) -> None:
+    """The id works wherever the suite is installed, even if `addopts` names the whole suite.
+
+    --fix with an id must not repair other entries.
+    """
     for node in ("node1", "node2"):
         site.nodes[node] = "batch connection:chroot:///"
     site.put("one._all")

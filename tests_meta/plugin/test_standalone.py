@@ -1,4 +1,4 @@
-"""--hosts=localhost and --nodename: this machine as a node of the cluster, over a real local connection."""
+"""--hosts=localhost and --nodename: a run on this machine as a node of the cluster, over a real local connection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ needs_namespaces = pytest.mark.skipif(
 
 @pytest.fixture
 def three(site: Site) -> Site:
-    """Three nodes, none of which answers for its name; the file is for one group of them."""
+    """Return a site with three nodes that do not exist under their names, and a file for one group of them."""
     site.nodes = {
         "node1": "batch ipaddress:10.77.0.1",
         "node2": "batch hostname:second.example.org",
@@ -31,9 +31,9 @@ def three(site: Site) -> Site:
 
 
 def on(site: Site, hostname: str, *arguments: str, addresses: Sequence[str] = (), nonlocal_bind: bool = False) -> Run:
-    """A run on a machine with this hostname and these addresses, and no others.
+    """Run pytest on a machine with this hostname, and only these addresses.
 
-    Of a network on lo, as of 127.0.0.0/8, every address would be its own: these are single ones.
+    The addresses must have full-length prefixes: with a network on lo, the machine would own every address of it.
     """
     script = [f"echo {hostname} >/proc/sys/kernel/hostname", "ip link set lo up"]
     script += [f"ip addr add {address} dev lo" for address in addresses]
@@ -60,7 +60,7 @@ def on(site: Site, hostname: str, *arguments: str, addresses: Sequence[str] = ()
 def test_the_node_finds_its_own_name(
     three: Site, hostname: str, addresses: Sequence[str], nonlocal_bind: bool, header: str
 ) -> None:
-    """By its real hostname and its real addresses, in namespaces of its own; also where any address can be bound."""
+    """The run has namespaces with their own hostname and addresses, in two cases with ip_nonlocal_bind."""
     run = on(three, hostname, "--hosts=localhost", addresses=addresses, nonlocal_bind=nonlocal_bind)
     assert header in run.output
     nodes = {key[0].rpartition(".")[2] for key in run.results}
@@ -72,7 +72,7 @@ def test_the_node_finds_its_own_name(
 @needs_namespaces
 @pytest.mark.parametrize("nonlocal_bind", [False, True])
 def test_a_machine_that_is_no_node(three: Site, nonlocal_bind: bool) -> None:
-    """A usage error that says what was compared; nothing is looked at."""
+    """The usage error lists the names and addresses that were compared."""
     run = on(three, "vm.example.org", "--hosts=localhost", addresses=["10.77.0.5/32"], nonlocal_bind=nonlocal_bind)
     assert run.status == 4
     assert "no node has the name or 'hostname:' 'vm.example.org' or 'vm'" in run.output
@@ -84,7 +84,7 @@ def test_a_machine_that_is_no_node(three: Site, nonlocal_bind: bool) -> None:
 
 @needs_namespaces
 def test_a_machine_that_can_be_two_nodes(three: Site) -> None:
-    """Nothing is guessed."""
+    """The run ends with an error instead of a guess."""
     run = on(three, "vm", "--hosts=localhost", addresses=["10.77.0.1/32", "fd77::3/128"])
     assert run.status == 4
     assert "node1 has the address '10.77.0.1'; node3 has the address 'fd77::3'" in run.output
@@ -92,7 +92,7 @@ def test_a_machine_that_can_be_two_nodes(three: Site) -> None:
 
 @pytest.mark.parametrize("arguments", [("--nodename=node2",), ("--hosts=localhost", "--nodename=node2")])
 def test_nodename(three: Site, arguments: Sequence[str]) -> None:
-    """It says localhost as well, in worker processes too, and the summary says how to go on."""
+    """--nodename implies localhost, also in worker processes. The summary repeats it in its command for the repair."""
     for more in ((), ("-n2",)):
         run = three.pytest(*arguments, *more)
         assert run.status == 1, run.output
@@ -102,7 +102,7 @@ def test_nodename(three: Site, arguments: Sequence[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--nodename=node1", "--hosts=node1"), "--nodename names the node that this machine is: use it alone or with"),
         (("--nodename=node1", "--hosts=batch"), "--hosts=localhost, not with --hosts=batch"),
@@ -114,16 +114,15 @@ def test_nodename(three: Site, arguments: Sequence[str]) -> None:
         (("--hosts=all!localhost",), "no such node or group 'localhost' in 'all!localhost'"),
     ],
 )
-def test_usage(three: Site, arguments: Sequence[str], said: str) -> None:
-    """The exit status is pytest's for usage."""
+def test_usage_errors(three: Site, arguments: Sequence[str], message: str) -> None:
     run = three.pytest(*arguments)
     assert run.status == 4
-    assert said in run.output
+    assert message in run.output
     assert "Traceback" not in run.output
 
 
 def test_a_node_called_localhost_keeps_its_connection(three: Site) -> None:
-    """Then the word is its name, and means nothing else."""
+    """The word then is the name of that node only."""
     three.nodes["localhost"] = "login connection:chroot:///nonexistent"
     run = three.pytest("--hosts=localhost")
     assert "this machine is" not in run.output
@@ -132,13 +131,13 @@ def test_a_node_called_localhost_keeps_its_connection(three: Site) -> None:
 
 
 def test_the_connection_of_the_configuration_is_not_used(three: Site) -> None:
-    """However others reach the node."""
+    """A run on the node itself is local, whatever connection the controller uses."""
     three.nodes["node2"] = "batch connection:docker://nosuch"
     assert three.pytest("--nodename=node2").word("node2", f"{three.top}/mine") == "failure"
 
 
 def test_ordinary_tests_run_on_this_machine_too(three: Site) -> None:
-    """testinfra's `host` is local; a host that is testinfra's alone is left alone."""
+    """testinfra's `host` is local. A host specification of testinfra in --hosts stays as it is."""
     (three.directory / "test_site.py").write_text(
         "def test_here(host):\n    assert host.file(__file__).exists\n    assert host.backend.NAME == 'local'\n"
     )
@@ -150,7 +149,7 @@ def test_ordinary_tests_run_on_this_machine_too(three: Site) -> None:
 
 
 def test_ignored(three: Site) -> None:
-    """A run that nobody watches leaves an ignored node alone; one that names it does not."""
+    """--hosts=localhost refuses an ignored node; --nodename accepts it."""
     three.lines.append("ignore_node node2")
     three.nodes["node2"] = f"batch hostname:{os.uname().nodename}"
     run = three.pytest("--hosts=localhost")
@@ -161,14 +160,14 @@ def test_ignored(three: Site) -> None:
 
 
 def test_help(three: Site) -> None:
-    """Both ways are told."""
+    """The help describes both options."""
     run = three.pytest("--help", configured=False)
     assert "--nodename=NAME" in run.output
     assert "--hosts=localhost" in " ".join(run.output.split())
 
 
-def test_nobody_is_asked_for_an_address(three: Site) -> None:
-    """A name server that does not answer would hold up a run at night: not one socket leaves the machine."""
+def test_no_name_server_is_asked(three: Site) -> None:
+    """A name server that does not answer would block a run, so no socket leaves the machine."""
     if not shutil.which("strace"):
         pytest.skip("strace is not installed")
     trace = three.directory / "trace"

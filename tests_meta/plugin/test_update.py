@@ -24,7 +24,7 @@ JSON = "application/vnd.pypi.simple.v1+json"
 
 
 def wheel(version: str) -> bytes:
-    """A wheel that pip can install."""
+    """Return a wheel that pip can install."""
     info = f"pytest_synctool-{version}.dist-info"
     files = {
         "pytest_synctool/__init__.py": f"__version__ = {version!r}\n",
@@ -45,7 +45,7 @@ def wheel(version: str) -> bytes:
 
 @dataclass
 class Index:
-    """A package index: `files` are what it has, `digests` what it says of them, in HTML or else in JSON."""
+    """A package index with `files`. It answers with their `digests`, in HTML or in JSON."""
 
     server: ThreadingHTTPServer
     files: dict[str, bytes] = field(default_factory=dict)
@@ -54,14 +54,14 @@ class Index:
     broken: bool = False
 
     def add(self, *versions: str) -> None:
-        """Have wheels of these versions."""
+        """Add wheels of these versions."""
         for version in versions:
             name = f"pytest_synctool-{version}-py3-none-any.whl"
             self.files[name] = wheel(version)
             self.digests[name] = hashlib.sha256(self.files[name]).hexdigest()
 
     def answer(self, path: str) -> tuple[str, bytes] | None:
-        """Content type and content of a path, if it has it."""
+        """Return content type and content of a path; None if the index does not have it."""
         name = path.rpartition("/")[2].replace("%21", "!")
         if name in self.files:
             return "application/octet-stream", self.files[name]
@@ -76,7 +76,7 @@ class Index:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What makes pip ask this index and no other."""
+        """Return environment variables that make pip use this index only."""
         nothing = {name: "" for name in os.environ if name.startswith("PIP_")}
         url = f"http://127.0.0.1:{self.server.server_port}/simple"
         return {**nothing, "PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": url, "PIP_NO_CACHE_DIR": "1"}
@@ -84,22 +84,22 @@ class Index:
 
 @pytest.fixture
 def index() -> Iterator[Index]:
-    """An index that has nothing yet."""
+    """Yield an empty index."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found = served.answer(self.path)
-            if found is None or served.broken:
+            answer = served.answer(self.path)
+            if answer is None or served.broken:
                 self.send_error(500 if served.broken else 404)
                 return
             self.send_response(200)
-            self.send_header("Content-Type", found[0])
-            self.send_header("Content-Length", str(len(found[1])))
+            self.send_header("Content-Type", answer[0])
+            self.send_header("Content-Length", str(len(answer[1])))
             self.end_headers()
-            self.wfile.write(found[1])
+            self.wfile.write(answer[1])
 
         def log_message(self, format: str, *arguments: object) -> None:
-            """Not a word."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         served = Index(server)
@@ -113,12 +113,12 @@ def index() -> Iterator[Index]:
 
 
 def synctool(directory: Path, index: Index, *arguments: str) -> Ended:
-    """Run synctool where there is no configuration: these options need none."""
+    """Run synctool without a configuration, which these options do not need."""
     return run(directory, "synctool", *arguments, more=index.environment)
 
 
 class TestCheck:
-    """--check-update."""
+    """Tests of --check-update."""
 
     @pytest.mark.parametrize("as_json", [False, True], ids=["html", "json"])
     def test_a_newer_version(self, index: Index, tmp_path: Path, as_json: bool) -> None:
@@ -135,16 +135,16 @@ class TestCheck:
     def test_none(self, index: Index, tmp_path: Path) -> None:
         index.add(__version__, "0.0.1")
         ended = synctool(tmp_path, index, "--check-update")
-        said = f"pytest-synctool {__version__} is installed: that is the latest release\n"
-        assert ended == Ended(0, said.encode(), b"")
+        message = f"pytest-synctool {__version__} is installed: that is the latest release\n"
+        assert ended == Ended(0, message.encode(), b"")
 
 
 class TestDownload:
-    """--download."""
+    """Tests of --download."""
 
     @pytest.mark.parametrize("as_json", [False, True], ids=["html", "json"])
     def test_the_latest(self, index: Index, tmp_path: Path, as_json: bool) -> None:
-        """It is what the index has, byte by byte; a second time nothing is to be done."""
+        """The file equals that of the index byte by byte. A second download changes nothing."""
         index.as_json = as_json
         index.add("0.0.1", "2!1.0")
         for word in ("downloaded", "exists already with the same content"):
@@ -172,21 +172,21 @@ class TestDownload:
         assert [path.name for path in tmp_path.rglob("*")] == ["there", LATEST]
 
     @pytest.mark.parametrize("as_json", [False, True], ids=["html", "json"])
-    def test_not_what_the_index_says(self, index: Index, tmp_path: Path, as_json: bool) -> None:
-        """Nothing of it stays."""
+    def test_a_file_with_another_digest(self, index: Index, tmp_path: Path, as_json: bool) -> None:
+        """The file is removed."""
         index.as_json = as_json
         index.add("2!1.0")
         index.files[LATEST] = wheel("2!1.0").replace(b"Generator", b"generator")
         ended = synctool(tmp_path, index, "--download")
-        said = (
+        message = (
             b"synctool: the downloaded file does not have the digest of the package index: "
             b"nothing was kept, try again later\n"
         )
-        assert ended == Ended(1, b"", said)
+        assert ended == Ended(1, b"", message)
         assert list(tmp_path.iterdir()) == []
 
     def test_another_file_of_the_name(self, index: Index, tmp_path: Path) -> None:
-        """It stays."""
+        """A file of the name that is there already is kept."""
         index.add("2!1.0")
         (tmp_path / LATEST).write_text("mine")
         ended = synctool(tmp_path, index, "--download")
@@ -199,12 +199,12 @@ class TestDownload:
 
 @pytest.mark.parametrize("option", ["--check-update", "--download"])
 class TestFailures:
-    """Status 1 and one line."""
+    """Failures have status 1 and one line of output."""
 
     def test_no_release(self, index: Index, tmp_path: Path, option: str) -> None:
         ended = synctool(tmp_path, index, option)
-        said = b"synctool: the package index that pip uses has no release of pytest-synctool\n"
-        assert ended == Ended(1, b"", said)
+        message = b"synctool: the package index that pip uses has no release of pytest-synctool\n"
+        assert ended == Ended(1, b"", message)
 
     def test_a_broken_index(self, index: Index, tmp_path: Path, option: str) -> None:
         index.broken = True
@@ -214,14 +214,14 @@ class TestFailures:
         assert ended.err.count(b"\n") == 1
 
     def test_no_network(self, index: Index, tmp_path: Path, option: str) -> None:
-        index.server.shutdown()  # a socket that is still waited at takes connections
+        index.server.shutdown()  # first: a server that still runs would accept connections
         index.server.server_close()
         ended = synctool(tmp_path, index, option)
         assert ended == Ended(1, b"", b"synctool: the package index cannot be reached: Connection refused\n")
         assert list(tmp_path.iterdir()) == []
 
     def test_no_pip(self, index: Index, tmp_path: Path, option: str) -> None:
-        """Nor is a file of the name in this directory taken for it."""
+        """A pip.py in the current directory does not count as pip."""
         (tmp_path / "pip.py").write_text("print('Available versions: 9')\n")
         hidden = tmp_path / "hidden"
         hidden.mkdir()

@@ -1,4 +1,4 @@
-"""Waivers in whole runs: drift that is accepted, no longer accepted, and gone, in every report."""
+"""Waivers in whole runs: waived drift, expired waivers and stale waivers, in every report."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import jsonschema
 import pytest
 from junitparser import JUnitXml, Skipped
 
+from tests_meta.markers import ALONE_AND_XDIST
 from tests_meta.site import Site
 from tests_meta.unit.report.test_run_reports import SCHEMA
-
-ALONE_AND_XDIST = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
 
 
 @pytest.fixture
 def two(site: Site) -> Site:
-    """Two nodes that are this machine: /…/a is missing there, /…/gone must not exist, and does not."""
+    """Return a site with two nodes that are this machine. /…/a is missing; /…/gone must not exist, and does not."""
     site.nodes = {"node1": "batch connection:chroot:///", "node2": "login connection:chroot:///"}
     site.put("a._all")
     site.delete("gone._all")
@@ -25,7 +24,7 @@ def two(site: Site) -> Site:
 
 
 def waive(site: Site, *rules: tuple[str, str, str]) -> None:
-    """Write waivers.yaml: of a path below the site's top, nodes and the last day."""
+    """Write waivers.yaml with rules of a path below the site's top, nodes and the last day."""
     items = (
         f"- path: {site.top}{path}\n  nodes: {nodes}\n  reason: waits for ticket 7\n  expires: {day}\n"
         for path, nodes, day in rules
@@ -43,9 +42,9 @@ def everything(site: Site, nodes: str = "node[1-2]", day: str = "2999-12-31") ->
 def test_waived_drift_is_xfail_with_its_reason_in_every_report(two: Site, workers: tuple[str, ...]) -> None:
     everything(two)
     run = two.pytest(*workers, "--synctool-summary=s.md", "--synctool-codequality=q.json", "--synctool-jsonl=l.jsonl")
-    told = "waits for 7, until 2999-12-31, waivers.yaml:1"
+    waiver = "waits for 7, until 2999-12-31, waivers.yaml:1"
     assert run.status == 0
-    assert f"WAIVED node[1-2]: /data missing and 2 below it (waived: {told}) (2 nodes)" in run.output
+    assert f"WAIVED node[1-2]: /data missing and 2 below it (waived: {waiver}) (2 nodes)" in run.output
     assert "2 nodes: 2 waived" in run.output
     assert "2 passed, 6 xfailed" in run.output
     skipped = [case for suite in JUnitXml.fromfile(str(two.directory / "junit.xml")) for case in suite if case.result]
@@ -53,20 +52,20 @@ def test_waived_drift_is_xfail_with_its_reason_in_every_report(two: Site, worker
     for case in skipped:
         (result,) = case.result
         assert isinstance(result, Skipped)
-        assert (result.type, result.message) == ("pytest.xfail", f"missing; waived: {told}")
-    found = json.loads((two.directory / "reports/drift.json").read_text())
-    jsonschema.validate(found, SCHEMA)
-    assert {(row["outcome"], row["waiver"]) for row in found["results"]} == {("waived", told)}
-    assert {node["outcome"] for node in found["nodes"]} == {"waived"}
+        assert (result.type, result.message) == ("pytest.xfail", f"missing; waived: {waiver}")
+    document = json.loads((two.directory / "reports/drift.json").read_text())
+    jsonschema.validate(document, SCHEMA)
+    assert {(row["outcome"], row["waiver"]) for row in document["results"]} == {("waived", waiver)}
+    assert {node["outcome"] for node in document["nodes"]} == {"waived"}
     assert 'synctool_waived_entries{group="all"} 6.0' in (two.directory / "reports/metrics.prom").read_text()
     assert "| WAIVED | node[1-2] (2 nodes) |" in (two.directory / "s.md").read_text().replace("&#91;", "[").replace(
         "&#93;", "]"
     )
     assert {issue["severity"] for issue in json.loads((two.directory / "q.json").read_text())} == {"info"}
-    assert told in (two.directory / "l.jsonl").read_text()
+    assert waiver in (two.directory / "l.jsonl").read_text()
 
 
-def test_on_one_node_only(two: Site) -> None:
+def test_a_waiver_for_one_node_only(two: Site) -> None:
     everything(two, nodes="node2")
     run = two.pytest("-rx")
     assert run.status == 1
@@ -83,8 +82,8 @@ def test_an_expired_waiver_fails_again(two: Site) -> None:
     assert "(waiver expired on 2020-02-29: waits for 7, waivers.yaml:1)" in run.output
 
 
-def test_workers_go_by_the_day_of_the_controller(two: Site) -> None:
-    """One of them may live in another time zone."""
+def test_workers_use_the_day_of_the_controller(two: Site) -> None:
+    """A worker may be in another time zone."""
     everything(two, day="2999-12-31")
     (two.directory / "conftest.py").write_text(
         "import pytest\n"
@@ -98,7 +97,7 @@ def test_workers_go_by_the_day_of_the_controller(two: Site) -> None:
 @ALONE_AND_XDIST
 def test_a_waiver_whose_drift_is_gone_fails_as_stale(two: Site, workers: tuple[str, ...]) -> None:
     waive(two, ("/a", "node[1-2]", "2999-12-31"), ("/gone", "node1", "2999-12-31"), ("/go*", "node2", "2020-01-01"))
-    two.put("a._none").parent.joinpath("a._all").unlink()  # nothing of overlay is left that could differ
+    two.put("a._none").parent.joinpath("a._all").unlink()  # so no overlay entry applies
     run = two.pytest(*workers, "-m", "delete", "--synctool-summary=s.md", "--synctool-codequality=q.json")
     message = f"{two.top}/gone no longer differs on node1: remove this waiver (waits for ticket 7)"
     assert run.status == 1
@@ -106,15 +105,15 @@ def test_a_waiver_whose_drift_is_gone_fails_as_stale(two: Site, workers: tuple[s
     assert f"STALE waivers.yaml:5: {message}" in run.output
     assert "2 nodes: 2 in sync" in run.output
     assert "1 failed, 2 passed" in run.output
-    assert "[100%]\n" in run.output  # nothing behind it
+    assert "[100%]\n" in run.output  # no letter follows the percentage
     cases = {case.get("name"): case for case in ElementTree.parse(two.directory / "junit.xml").iter("testcase")}
     failure = cases["waivers.yaml:5"].find("failure")
     assert failure is not None
     assert failure.get("message") == f"waivers.yaml:5: {message}"
-    found = json.loads((two.directory / "reports/drift.json").read_text())
-    jsonschema.validate(found, SCHEMA)
-    assert found["stale_waivers"] == [{"waiver": "waivers.yaml:5", "nodes": ["node1"], "message": message}]
-    assert found["run"]["exit_status"] == 1
+    document = json.loads((two.directory / "reports/drift.json").read_text())
+    jsonschema.validate(document, SCHEMA)
+    assert document["stale_waivers"] == [{"waiver": "waivers.yaml:5", "nodes": ["node1"], "message": message}]
+    assert document["run"]["exit_status"] == 1
     assert "synctool_stale_waivers 1.0" in (two.directory / "reports/metrics.prom").read_text()
     (issue,) = json.loads((two.directory / "q.json").read_text())
     assert (issue["check_name"], issue["location"]["path"]) == ("stale-waiver", "masterdir/waivers.yaml")
@@ -126,13 +125,13 @@ def test_a_waiver_whose_drift_is_gone_fails_as_stale(two: Site, workers: tuple[s
 
 
 @pytest.mark.parametrize("option", ["--hosts=node1", "-mdelete and batch", "--no-waivers", "--collect-only"])
-def test_it_is_not_judged_by_a_run_that_did_not_look_at_all_of_it(two: Site, option: str) -> None:
+def test_a_run_of_a_part_of_its_tests_does_not_judge_a_waiver(two: Site, option: str) -> None:
     waive(two, ("/gone", "node[1-2]", "2999-12-31"))
     assert "STALE" in two.pytest("-m", "delete").output
     assert "STALE" not in two.pytest("-m", "delete", option).output
 
 
-def test_a_node_that_cannot_be_reached_keeps_it(two: Site) -> None:
+def test_a_waiver_of_an_unreachable_node_is_not_stale(two: Site) -> None:
     two.nodes["node2"] = "login connection:chroot:///nonexistent"
     waive(two, ("/gone", "node[1-2]", "2999-12-31"))
     run = two.pytest("-m", "delete")
@@ -140,13 +139,13 @@ def test_a_node_that_cannot_be_reached_keeps_it(two: Site) -> None:
     assert "STALE" not in run.output
 
 
-def test_an_ignored_node_does_not_keep_it(two: Site) -> None:
+def test_a_waiver_can_be_stale_though_one_of_its_nodes_is_ignored(two: Site) -> None:
     two.lines.append("ignore_node node2")
     waive(two, ("/gone", "node[1-2]", "2999-12-31"))
     assert "STALE waivers.yaml:1" in two.pytest("-m", "delete").output
 
 
-def test_without_waivers(two: Site) -> None:
+def test_no_waivers_ignores_the_file(two: Site) -> None:
     everything(two)
     run = two.pytest("--no-waivers")
     assert run.status == 1
@@ -155,7 +154,7 @@ def test_without_waivers(two: Site) -> None:
 
 
 @pytest.mark.parametrize("quiet", ["-q", "-qq"])
-def test_all_in_a_line(two: Site, quiet: str) -> None:
+def test_a_quiet_run_has_one_line(two: Site, quiet: str) -> None:
     two.nodes["gone"] = "batch connection:chroot:///nonexistent"
     waive(two, ("/gone", "node[1-2]", "2999-12-31"))
     run = two.pytest(quiet)
@@ -173,7 +172,7 @@ def test_a_whole_node_is_waived_if_all_of_its_drift_is(two: Site) -> None:
     assert "3 waived of 3: /data missing" in run.output
 
 
-def test_a_bad_file_is_told_before_a_node_is_contacted(two: Site) -> None:
+def test_a_bad_file_is_reported_before_a_node_is_contacted(two: Site) -> None:
     (two.masterdir / "waivers.yaml").write_text("- path: /data\n  nodes: node9\n  reason: r\n  expires: soon\n")
     run = two.pytest()
     path = two.masterdir / "waivers.yaml"
