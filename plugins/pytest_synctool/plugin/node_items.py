@@ -66,7 +66,7 @@ def tests_of(item: pytest.Item) -> NodeTests | None:
     return item.tests if isinstance(item, NodeItem) else None
 
 
-class Folding:
+class NodeFolding:
     """A plugin that folds the tests of each node. It is registered late, so that it runs after all other plugins."""
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -32,7 +32,7 @@ from pytest_synctool.plugin.junit import register_junit
 from pytest_synctool.plugin.last_audit import LAST_AUDIT_RECORDER, LastAuditRecorder, check_granularity, last_audit
 from pytest_synctool.plugin.live_line import LiveLine, live_line
 from pytest_synctool.plugin.lock_and_log import LOG
-from pytest_synctool.plugin.node_items import Folding, NodeItem
+from pytest_synctool.plugin.node_items import NodeFolding, NodeItem
 from pytest_synctool.plugin.node_reports import cut, pack, reports, unpack
 from pytest_synctool.plugin.report_files import REPORT_FILES
 from pytest_synctool.plugin.run_order import RunOrder, run_order
@@ -196,7 +196,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Register the plugins whose hooks must wrap those of all other plugins."""
     check_granularity(session.config)
     plugins = session.config.pluginmanager
-    plugins.register(Folding(), "synctool-folding")
+    plugins.register(NodeFolding(), "synctool-folding")
     if not is_worker(session.config):
         session.config.stash[LAST_AUDIT_RECORDER] = LastAuditRecorder(session.config)
     if plugins.hasplugin("dsession"):
