@@ -18,6 +18,7 @@ from pytest_synctool.connection.connections import Connections
 from pytest_synctool.connection.processes import Processes
 from pytest_synctool.connection.route import Sudo
 from pytest_synctool.connection.ssh import SshSettings
+from pytest_synctool.engine.settings import Mode
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.report.tally import Tally
@@ -71,14 +72,20 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+def mode_of(config: pytest.Config) -> Mode:
+    """Return the mode of the run: an audit, or that of --fix or --restore."""
+    option = config.option
+    return Mode.RESTORE if option.synctool_restore else Mode.FIX if option.synctool_fix else Mode.AUDIT
+
+
 def changes_nodes(config: pytest.Config) -> bool:
     """Return True if the run writes on nodes: with --fix or --restore."""
-    return bool(config.option.synctool_fix or config.option.synctool_restore)
+    return mode_of(config).changes_nodes
 
 
 def repair_option(config: pytest.Config) -> str:
     """Return the option by which the run writes on nodes: `--restore` or `--fix`."""
-    return "--restore" if config.option.synctool_restore else "--fix"
+    return "--restore" if mode_of(config) is Mode.RESTORE else "--fix"
 
 
 def cache_of(config: pytest.Config) -> Any:

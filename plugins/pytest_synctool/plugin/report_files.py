@@ -14,7 +14,8 @@ from typing import IO, Final
 import pytest
 
 from pytest_synctool.common.accounts import user_name
-from pytest_synctool.plugin.cluster import Cluster, is_worker
+from pytest_synctool.engine.settings import Mode
+from pytest_synctool.plugin.cluster import Cluster, is_worker, mode_of
 from pytest_synctool.report import drift_json, files
 from pytest_synctool.report.ci import code_quality, markdown, workflow_commands
 from pytest_synctool.report.drift_json import Known, NotADocumentError, known_drift
@@ -23,6 +24,7 @@ from pytest_synctool.report.previous_runs import Lives, Past
 from pytest_synctool.report.record import RESTORE, NodeRecord, RunRecord
 
 _DEFAULT: Final = "reports"
+_MODES: Final = {Mode.AUDIT: "audit", Mode.FIX: "fix", Mode.RESTORE: RESTORE}
 _INCOMPLETE: Final = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
 
 
@@ -75,12 +77,10 @@ class ReportFiles:
     """The report files of a run. `messages` are lines about them for the terminal, each with its colour."""
 
     def __init__(self, config: pytest.Config, cluster: Cluster, directory: Path | None) -> None:
-        option = config.option
-        mode = RESTORE if option.synctool_restore else "fix" if option.synctool_fix else "audit"
         now = datetime.now().astimezone()
         self.run = RunRecord(
             f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
-            mode,
+            _MODES[mode_of(config)],
             user_name(),
             os.uname().nodename,
             str(cluster.config.path),

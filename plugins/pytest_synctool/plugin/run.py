@@ -14,7 +14,7 @@ import pytest
 from pytest_synctool.engine.batches import Batches, Size, split
 from pytest_synctool.engine.engine import Engine
 from pytest_synctool.engine.fanout import Fanout, Turn
-from pytest_synctool.engine.settings import Mode, Settings
+from pytest_synctool.engine.settings import Settings
 from pytest_synctool.model import NodeResult, Outcome, Skip, Status
 from pytest_synctool.plugin.cluster import (
     BY_NODE,
@@ -25,6 +25,7 @@ from pytest_synctool.plugin.cluster import (
     cache_of,
     changes_nodes,
     is_worker,
+    mode_of,
     waivers_of,
 )
 from pytest_synctool.plugin.gc_tuning import RareGarbageCollection
@@ -64,10 +65,9 @@ def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
         from pytest_synctool.repository.explain import Explainer  # not at the top: most runs do not need it
 
         explain = Explainer(cluster.repository).of_entry
-    mode = Mode.FIX if option.synctool_fix else Mode.RESTORE if option.synctool_restore else Mode.AUDIT
     return Settings(
         cluster.config.masterdir,
-        mode,
+        mode_of(config),
         deadline=float(option.synctool_node_timeout),
         diff=option.synctool_diff or not changes_nodes(config),
         explain=explain,

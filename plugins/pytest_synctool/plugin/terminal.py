@@ -9,7 +9,8 @@ import pytest
 
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import nodes_in_words
-from pytest_synctool.plugin.cluster import BY_NODE, CLUSTER, TALLY, Cluster, changes_nodes
+from pytest_synctool.engine.settings import Mode
+from pytest_synctool.plugin.cluster import BY_NODE, CLUSTER, TALLY, Cluster, changes_nodes, mode_of
 from pytest_synctool.plugin.durations import durations_of_nodes
 from pytest_synctool.plugin.lock_and_log import LOG
 from pytest_synctool.plugin.node_reports import is_entry, is_fixed, letter_of
@@ -18,6 +19,11 @@ from pytest_synctool.plugin.stale_waivers import is_stale
 from pytest_synctool.report.summary import in_a_line, summary
 from pytest_synctool.report.tally import Tally
 
+_MODES: Final = {
+    Mode.AUDIT: "dry run, nothing is changed on any node",
+    Mode.FIX: "fixing",
+    Mode.RESTORE: "restoring",
+}
 _MOST_SHOWN: Final = 10
 _LETTER_COLOURS: Final = {".": "green", "+": "green", "s": "yellow", "x": "yellow", "F": "red", "E": "red"}
 
@@ -29,12 +35,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         return []
     if config.option.synctool_lint:
         return [f"synctool: {cluster.config.path}, lint, no node is contacted"]
-    mode = "dry run, nothing is changed on any node"
-    if changes_nodes(config):
-        mode = "restoring" if config.option.synctool_restore else "fixing"
-    lines = [
-        f"synctool: {cluster.config.path}, {nodes_in_words(len(cluster.nodes))} of {len(cluster.config.nodes)}, {mode}"
-    ]
+    nodes = f"{nodes_in_words(len(cluster.nodes))} of {len(cluster.config.nodes)}"
+    lines = [f"synctool: {cluster.config.path}, {nodes}, {_MODES[mode_of(config)]}"]
     if cluster.own is not None:
         lines.append(f"synctool: this machine is {cluster.own.node.name}, by {cluster.own.reason}")
     elif cluster.left_out:
