@@ -77,7 +77,7 @@ def _measured(driver: Any, path: Path, nodes: int, entries: int, findings: int) 
     everything = driver.execute_async_script(_ALL)
     down, across = (driver.execute_async_script(_SCROLL, _FRAMES, sideways) for sideways in (False, True))
     filtered = driver.execute_async_script(_FILTER)
-    found = sum(len(node.found) for node in run.nodes)
+    found = sum(len(node.results) for node in run.nodes)
     return (
         f"{nodes:,} nodes x {entries:,} entries, {found:,} findings: made in {made:.2f} s, {len(text) / 1e6:.2f} MB, "
         f"ready after {ready:.0f} ms, all shown after {everything:.0f} ms, filtered after {filtered:.0f} ms, "

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from pytest_synctool.report.page import html
-from pytest_synctool.report.previous_runs import Lives, Past
+from pytest_synctool.report.previous_runs import Onsets, Past
 from pytest_synctool.report.record import RunRecord
 
 from tests_meta.browser.start import chromium, missing
@@ -41,9 +41,9 @@ def window(driver: Any) -> Iterator[Window]:
 def open_run(window: Window, tmp_path: Path) -> OpenRun:
     """Shows the page of a run, from a file, with a fragment of its address."""
 
-    def shown(run: RunRecord, lives: Lives | None = None, past: Sequence[Past] = (), fragment: str = "") -> Window:
+    def shown(run: RunRecord, onsets: Onsets | None = None, past: Sequence[Past] = (), fragment: str = "") -> Window:
         path = tmp_path / "drift.html"
-        path.write_text("".join(html(run, lives or {}, past)), encoding="utf-8")
+        path.write_text("".join(html(run, onsets or {}, past)), encoding="utf-8")
         window.open(path, fragment)
         return window
 

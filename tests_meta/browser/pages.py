@@ -10,7 +10,7 @@ from typing import Final
 
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import NOT_RUN, Change, NodeError, NodeErrorKind, Outcome, Status
-from pytest_synctool.report.previous_runs import Life, Lives
+from pytest_synctool.report.previous_runs import Onset, Onsets
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 
 BEGIN: Final = datetime(2026, 11, 25, 3, 14, 15, tzinfo=UTC)
@@ -54,7 +54,7 @@ def run_of(nodes: Sequence[NodeRecord], groups: Mapping[str, Sequence[str]]) -> 
     )  # fmt: skip
 
 
-def small() -> tuple[RunRecord, Lives]:
+def small() -> tuple[RunRecord, Onsets]:
     """Six nodes in two groups: what is where is in the table below, one letter an entry."""
     outcomes = {"D": NTP, "O": OLD, "W": WAIVED, "F": FIXED, "E": ERROR, "s": NOT_RUN}
     table = {"node1": ".D..s.", "node2": ".D.Os.", "node3": "F..Es.", "web1": "W...s.", "web2": "....s."}
@@ -63,14 +63,14 @@ def small() -> tuple[RunRecord, Lives]:
         found = tuple((position, outcomes[c]) for position, c in enumerate(letters) if c != ".")
         nodes.append(NodeRecord(name, ENTRIES, found, duration=1.5))
     explained = replace(NTP, details=(*NTP.details, "node1 is in batch"))
-    nodes[0] = replace(nodes[0], found=((1, explained), nodes[0].found[1]), notes=("the log cannot be written",))
+    nodes[0] = replace(nodes[0], results=((1, explained), nodes[0].results[1]), notes=("the log cannot be written",))
     nodes.append(NodeRecord("web3", SharedList(ENTRIES[:2]), error=REFUSED))
     groups = {node.node: ("batch", "rack1") if node.node.startswith("node") else ("login",) for node in nodes}
-    lives = {
-        ("node1", ENTRIES[1]): Life(BEGIN - timedelta(days=3), "node", True),
-        ("node2", ENTRIES[1]): Life(BEGIN, "masterdir", False),
+    onsets = {
+        ("node1", ENTRIES[1]): Onset(BEGIN - timedelta(days=3), "node", True),
+        ("node2", ENTRIES[1]): Onset(BEGIN, "masterdir", False),
     }
-    return run_of(nodes, groups), lives
+    return run_of(nodes, groups), onsets
 
 
 def hostile(texts: Sequence[str]) -> RunRecord:
@@ -88,7 +88,7 @@ def hostile(texts: Sequence[str]) -> RunRecord:
     return run_of(nodes, {node.node: tuple(texts) for node in nodes})
 
 
-def large(nodes: int, entries: int, findings: int) -> tuple[RunRecord, Lives]:
+def large(nodes: int, entries: int, findings: int) -> tuple[RunRecord, Onsets]:
     """Many nodes in four groups; findings are on one entry of eight, and every hundredth node is not reached."""
     chance = random.Random(1)
     names = SharedList(EntryName(OVERLAY, f"/etc/dir{n // 20:02}/file{n:04}.conf") for n in range(entries))
@@ -98,7 +98,7 @@ def large(nodes: int, entries: int, findings: int) -> tuple[RunRecord, Lives]:
         diff = DIFF.replace("one", str(entry))
         outcome = chance.choice((replace(NTP, diff=diff), replace(NTP, diff=diff), OLD, WAIVED, FIXED, ERROR))
         found.setdefault(chance.randrange(nodes), {})[entry] = outcome
-    records, groups, lives = [], {}, {}
+    records, groups, onsets = [], {}, {}
     for number in range(nodes):
         node = f"node{number + 1:04}"
         groups[node] = (("batch", "gpu", "login", "storage")[number * 4 // nodes], f"rack{number // 16 + 1}")
@@ -107,5 +107,5 @@ def large(nodes: int, entries: int, findings: int) -> tuple[RunRecord, Lives]:
             continue
         here = tuple(sorted(found.get(number, {}).items()))
         records.append(NodeRecord(node, names, here, duration=1.2))
-        lives.update({(node, names[e]): Life(BEGIN - timedelta(days=e % 9), "node", True) for e, _ in here})
-    return run_of(records, groups), lives
+        onsets.update({(node, names[e]): Onset(BEGIN - timedelta(days=e % 9), "node", True) for e, _ in here})
+    return run_of(records, groups), onsets

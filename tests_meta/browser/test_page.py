@@ -159,7 +159,7 @@ class TestDetails:
     def test_a_long_diff_is_cut_until_asked_for(self, open_run: OpenRun) -> None:
         run, _ = pages.small()
         outcome = replace(pages.NTP, diff="\n".join(f"+line {number}" for number in range(1000)))
-        run.nodes[0] = replace(run.nodes[0], found=((1, outcome),))
+        run.nodes[0] = replace(run.nodes[0], results=((1, outcome),))
         window = open_run(run)
         window.cell("node1", "/etc/ntp.conf").click()
         assert len(window.all(".diff span")) == 400
@@ -220,7 +220,7 @@ class TestDetails:
 
     def test_a_diff_that_is_left_out_is_said_to_be(self, open_run: OpenRun) -> None:
         run, _ = pages.small()
-        run.nodes[0] = replace(run.nodes[0], found=((1, replace(pages.NTP, diff="+" + "x" * (9 << 20))),))
+        run.nodes[0] = replace(run.nodes[0], results=((1, replace(pages.NTP, diff="+" + "x" * (9 << 20))),))
         window = open_run(run)
         window.cell("node1", "/etc/ntp.conf").click()
         assert "it is in drift.json" in window.details
@@ -275,7 +275,7 @@ class TestManyNodes:
 
     def test_what_is_hidden_is_said(self, large: Window) -> None:
         run, _ = pages.large(200, 500, 1000)
-        quiet = sum(not node.found and node.error is None for node in run.nodes)
+        quiet = sum(not node.results and node.error is None for node in run.nodes)
         assert large.find("#omitted").text == (
             "Not shown: 437 of 500 entries, in sync wherever they could be looked at; "
             f"{quiet} of 200 nodes, with nothing that differs."
@@ -397,9 +397,9 @@ class TestColours:
     @pytest.mark.parametrize("theme", ["light", "dark"])
     def test_texts_are_readable(self, open_run: OpenRun, theme: str) -> None:
         """Of every text, the dialog's included, against what is behind it: 4.5 to 1 at least."""
-        run, lives = pages.small()
+        run, onsets = pages.small()
         past = [Past("p", run.started, "audit", 1, 2, 1, 1, 3, False)]
-        window = open_run(run, lives, past)
+        window = open_run(run, onsets, past)
         window.js("document.documentElement.dataset.theme = arguments[0]", theme)
         assert window.js(_CONTRAST, "main, header") == []
         window.cell("node1", "/etc/ntp.conf").click()
@@ -447,9 +447,9 @@ return low;
 
 def test_a_narrow_screen(open_run: OpenRun) -> None:
     metrics = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}
-    run, lives = pages.small()
+    run, onsets = pages.small()
     run.masterdir = "/a/very/long/path" * 20
-    window = open_run(run, lives)
+    window = open_run(run, onsets)
     window.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     window.driver.refresh()
     widths = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth, innerWidth]"

@@ -20,7 +20,7 @@ from pytest_synctool.report import drift_json, files
 from pytest_synctool.report.ci import code_quality, markdown, workflow_commands
 from pytest_synctool.report.drift_json import Known, NotADocumentError, known_drift
 from pytest_synctool.report.metrics import metrics
-from pytest_synctool.report.previous_runs import Lives, Past
+from pytest_synctool.report.previous_runs import Onsets, Past
 from pytest_synctool.report.record import RESTORE, NodeRecord, RunRecord
 
 _DEFAULT: Final = "reports"
@@ -117,13 +117,13 @@ class ReportFiles:
         run.complete = exit_status not in _INCOMPLETE and len(run.nodes) == run.selected
         option = self._config.option
         workspace = os.environ.get("GITHUB_WORKSPACE") or os.environ.get("CI_PROJECT_DIR") or str(Path.cwd())
-        lives, past = self._remember()
+        onsets, past = self._remember()
         if self._directory is not None:
             # Not at the top: it loads Jinja2, which most runs of pytest do not need.
             from pytest_synctool.report.page import html
 
-            self._put(self._directory / "drift.json", lambda: drift_json.document(run, lives, self._known))
-            self._put(self._directory / "drift.html", lambda: html(run, lives, past))
+            self._put(self._directory / "drift.json", lambda: drift_json.document(run, onsets, self._known))
+            self._put(self._directory / "drift.html", lambda: html(run, onsets, past))
             self._put(self._directory / "metrics.prom", lambda: [metrics(run)])
             if not self.failed:
                 self.messages.append((f"Reports: {self._directory}", ""))
@@ -138,7 +138,7 @@ class ReportFiles:
             self._stream(drift_json.line("end", {**end, "stale_waivers": drift_json.stale_fields(run)}))
             self._end_stream()
 
-    def _remember(self) -> tuple[Lives, Sequence[Past]]:
+    def _remember(self) -> tuple[Onsets, Sequence[Past]]:
         """Record the run in the history. Return since when and why its drift is there, and the runs before it."""
         keep = self._config.option.synctool_history_keep
         if self._directory is None or not keep:
@@ -150,7 +150,7 @@ class ReportFiles:
         recorded = record(self._directory / "history.sqlite", self.run, signatures_of(self._cluster), keep)
         if recorded.problem is not None:
             self.messages.append((f"WARNING {recorded.problem}", "yellow"))
-        return recorded.lives, recorded.past
+        return recorded.onsets, recorded.past
 
     def _put(self, path: Path, chunks: Callable[[], Iterable[str]]) -> None:
         try:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from pytest_synctool import __version__
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import Outcome, Status
-from pytest_synctool.report.previous_runs import Lives
+from pytest_synctool.report.previous_runs import Onsets
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 
 FORMAT: Final = "pytest-synctool drift"
@@ -24,7 +24,7 @@ Known = frozenset[tuple[str, str, str, str]]
 """Drift of an earlier document, as (node, check, path, message)."""
 
 
-def document(run: RunRecord, lives: Lives, known: Known | None) -> Iterator[str]:
+def document(run: RunRecord, lives: Onsets, known: Known | None) -> Iterator[str]:
     """The document as chunks of text. With `known` drift each result says whether it is new."""
     numbers: dict[SharedList[EntryName], int] = {}
     for node in run.nodes:
@@ -96,9 +96,9 @@ def node_fields(run: RunRecord, node: NodeRecord) -> dict[str, Any]:
     }
 
 
-def result_fields(node: NodeRecord, lives: Lives, known: Known | None) -> Iterator[dict[str, Any]]:
+def result_fields(node: NodeRecord, lives: Onsets, known: Known | None) -> Iterator[dict[str, Any]]:
     """Every entry of a node that is not simply in sync."""
-    for position, outcome in node.found:
+    for position, outcome in node.results:
         entry = node.entries[position]
         fields = {"node": node.node, **_entry(entry), **_outcome(outcome)}
         if (life := lives.get((node.node, entry))) is not None:

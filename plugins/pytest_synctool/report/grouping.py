@@ -74,12 +74,12 @@ def of_most_nodes_first(nodes_by_text: Mapping[str, list[str]]) -> list[tuple[st
 
 def findings_of(node: NodeRecord) -> Iterator[tuple[EntryName, Outcome, int]]:
     """Yield the findings of a node, each with the number of entries below it that are left out in its favour."""
-    if not node.found:
+    if not node.results:
         return
     listed: list[tuple[EntryName, Outcome]] = []
     below: dict[int, int] = {}
     tops: dict[_Top, int] = {}
-    for position, outcome in node.found:
+    for position, outcome in node.results:
         if outcome.status not in RANKS:
             continue
         entry = node.entries[position]

@@ -57,7 +57,7 @@ def _by_group(run: RunRecord) -> dict[str, list[NodeRecord]]:
 
 
 def _counts(nodes: list[NodeRecord]) -> dict[str, float]:
-    statuses = [outcome.status for node in nodes for _, outcome in node.found]
+    statuses = [outcome.status for node in nodes for _, outcome in node.results]
     return {
         "managed_entries": sum(node.looked_at for node in nodes),
         "drifted_entries": statuses.count(Status.DRIFT),

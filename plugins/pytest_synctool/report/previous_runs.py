@@ -17,7 +17,7 @@ CAUSES: Final = {NODE: "the node was changed", MASTERDIR: "the masterdir was cha
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class Onset:
     """How long something has been as it was found.
 
     `since` is when it was first seen so, uninterrupted. `cause` is `node` if the node has changed, `masterdir` if what
@@ -30,7 +30,7 @@ class Life:
 
 
 # By node and entry: of what was found there.
-Lives = Mapping[tuple[str, EntryName], Life]
+Onsets = Mapping[tuple[str, EntryName], Onset]
 
 
 @dataclass(frozen=True, slots=True)

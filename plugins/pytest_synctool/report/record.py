@@ -65,14 +65,14 @@ class EntryName:
 class NodeRecord:
     """What became of a node.
 
-    `entries` are all its tests, one object for all nodes that have the same; `found` are outcomes other than OK, by the
-    position of the entry. With `error` the node could not be looked at, and nothing is known of its entries. `duration`
-    is in seconds, `done` what was changed and run there, `notes` what people should know beside.
+    `entries` are all its tests, one object for all nodes that have the same; `results` are outcomes other than OK, by
+    the position of the entry. With `error` the node could not be looked at, and nothing is known of its entries.
+    `duration` is in seconds, `done` what was changed and run there, `notes` what people should know beside.
     """
 
     node: str
     entries: SharedList[EntryName]
-    found: tuple[tuple[int, Outcome], ...] = ()
+    results: tuple[tuple[int, Outcome], ...] = ()
     error: NodeError | None = None
     duration: float = 0.0
     done: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class NodeRecord:
     @property
     def ending(self) -> NodeEnding:
         """How the node ended."""
-        outcomes = [outcome for _, outcome in self.found]
+        outcomes = [outcome for _, outcome in self.results]
         return ending_of(self.error, [*outcomes, OK] if len(outcomes) < len(self.entries) else outcomes)
 
     @property
@@ -89,7 +89,7 @@ class NodeRecord:
         """The number of entries that were not missed, 0 if nothing is known of the node."""
         if self.error is not None:
             return 0
-        return len(self.entries) - sum(outcome.is_missed for _, outcome in self.found)
+        return len(self.entries) - sum(outcome.is_missed for _, outcome in self.results)
 
     @property
     def begun(self) -> bool:
@@ -146,8 +146,8 @@ class RunRecord:
         counts = dict.fromkeys((status.value for status in Status), 0)
         for node in self.nodes:
             if node.error is None:
-                counts[Status.OK.value] += len(node.entries) - len(node.found)
-                for _, outcome in node.found:
+                counts[Status.OK.value] += len(node.entries) - len(node.results)
+                for _, outcome in node.results:
                     counts[outcome.status.value] += 1
         return counts
 

@@ -67,7 +67,7 @@ class _Judge:
             if record is None or record.error is not None:
                 return []
             tests = self._tests(record.entries, names)
-            if tests is None or any(position in tests for position, _ in record.found):
+            if tests is None or any(position in tests for position, _ in record.results):
                 return []
             covered.append(node.name)
         return covered

@@ -60,7 +60,7 @@ class Tally:
         return record
 
     def _add_findings(self, record: NodeRecord) -> None:
-        self.failures += sum(outcome.status in (Status.DRIFT, Status.ERROR) for _, outcome in record.found)
+        self.failures += sum(outcome.status in (Status.DRIFT, Status.ERROR) for _, outcome in record.results)
         for entry, outcome, below in findings_of(record):
             finding = (outcome.status, text_of(entry, outcome, below))
             self.findings.setdefault(finding, []).append(record.node)

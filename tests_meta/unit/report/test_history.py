@@ -1,4 +1,4 @@
-"""Runs are recorded in a real file: lives that outlast what is pruned, several at once, and all that can be wrong."""
+"""Runs are recorded in a real file: onsets that outlast what is pruned, several at once, and all that can be wrong."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pytest_synctool.errors import HistoryError
 from pytest_synctool.model import Status
 from pytest_synctool.report.history.reader import opened
 from pytest_synctool.report.history.recorder import Recorded, record
-from pytest_synctool.report.previous_runs import Life
+from pytest_synctool.report.previous_runs import Onset
 from pytest_synctool.report.record import EntryName, RunRecord
 
 from tests_meta.unit.helpers import IS_ROOT, snapshot
@@ -58,21 +58,21 @@ class TestLives:
         """Where nobody saw it, it has not ended: unreachable, skipped, not selected, errors, old versions back."""
         for number, found in enumerate((".", "d", None, "s", " .", "e", "w", "d")):
             last = record_all(path, run(number, {"n1": found}))
-        assert last.lives == {("n1", name("a")): Life(day(1), "node", True)}
+        assert last.onsets == {("n1", name("a")): Onset(day(1), "node", True)}
         restored = record_all(path, run(8, {"n1": "f"}, mode="restore"))
-        assert restored.lives == {("n1", name("a")): Life(day(8), "node", False)}
-        assert record_all(path, run(9, {"n1": "d"})).lives == last.lives
+        assert restored.onsets == {("n1", name("a")): Onset(day(8), "node", False)}
+        assert record_all(path, run(9, {"n1": "d"})).onsets == last.onsets
 
     def test_errors_have_a_life_of_their_own(self, path: Path) -> None:
         last = record_all(path, run(0, {"n1": "d"}), run(1, {"n1": "e"}), run(2, {"n1": None}), run(3, {"n1": "e"}))
-        assert last.lives == {("n1", name("a")): Life(day(1), "first", True)}
+        assert last.onsets == {("n1", name("a")): Onset(day(1), "first", True)}
         last = record_all(path, run(4, {"n1": "d"}), run(5, {"n1": "e"}))
-        assert last.lives == {("n1", name("a")): Life(day(5), "first", False)}
+        assert last.onsets == {("n1", name("a")): Onset(day(5), "first", False)}
 
     def test_what_is_fixed_has_the_life_of_the_drift(self, path: Path) -> None:
         last = record_all(path, run(0, {"n1": "."}), run(1, {"n1": "d"}), run(2, {"n1": "f"}, "fix"))
-        assert last.lives == {("n1", name("a")): Life(day(1), "node", True)}
-        assert record_all(path, run(3, {"n1": "d"})).lives == {("n1", name("a")): Life(day(3), "node", False)}
+        assert last.onsets == {("n1", name("a")): Onset(day(1), "node", True)}
+        assert record_all(path, run(3, {"n1": "d"})).onsets == {("n1", name("a")): Onset(day(3), "node", False)}
 
     def test_the_masterdir_changes(self, path: Path) -> None:
         """It is the cause from then on; what cannot be read says nothing."""
@@ -81,12 +81,12 @@ class TestLives:
             record(path, run(n, {"n1": word}), lambda _, __, n=n: said[n], 100)  # type: ignore[misc]
             for n, word in enumerate((".", "d", "e", "d", "f"))
         ]
-        lives = [one.lives.get(("n1", name("a"))) for one in found]
-        assert lives[1:] == [
-            Life(day(1), "masterdir", False),
-            Life(day(2), "masterdir", False),
-            Life(day(1), "masterdir", True),
-            Life(day(1), "masterdir", True),
+        onsets = [one.onsets.get(("n1", name("a"))) for one in found]
+        assert onsets[1:] == [
+            Onset(day(1), "masterdir", False),
+            Onset(day(2), "masterdir", False),
+            Onset(day(1), "masterdir", True),
+            Onset(day(1), "masterdir", True),
         ]
 
     def test_a_node_without_findings_costs_a_row(self, path: Path) -> None:
@@ -114,18 +114,18 @@ class TestLives:
         """What was asked for before is not known then, which is no change of the masterdir."""
         record_all(path, run(0, {"n1": "d."}))
         path.with_name(".history.sqlite.key").unlink()
-        lives = record_all(path, run(1, {"n1": "dd"})).lives
-        assert lives == {
-            ("n1", name("a")): Life(day(0), "first", True),
-            ("n1", name("b")): Life(day(1), "first", False),
+        onsets = record_all(path, run(1, {"n1": "dd"})).onsets
+        assert onsets == {
+            ("n1", name("a")): Onset(day(0), "first", True),
+            ("n1", name("b")): Onset(day(1), "first", False),
         }
-        assert record_all(path, run(2, {"n1": "..d"}), run(3, {"n1": "d.d"})).lives["n1", name("a")].cause == "node"
+        assert record_all(path, run(2, {"n1": "..d"}), run(3, {"n1": "d.d"})).onsets["n1", name("a")].cause == "node"
 
     def test_odd_names(self, path: Path) -> None:
         odd = run(0, {"n1": "d"})
         odd.user = "us\udcffer"
         last = record_all(path, odd)
-        assert (last.lives[("n1", name("a"))].cause, ids(path)) == ("first", ["run-0000"])
+        assert (last.onsets[("n1", name("a"))].cause, ids(path)) == ("first", ["run-0000"])
 
 
 @dataclass
@@ -136,7 +136,7 @@ class Model:
     drift: tuple[datetime, str] | None = None
     error: datetime | None = None
 
-    def look(self, status: Status, said: str, now: datetime) -> Life | None:
+    def look(self, status: Status, said: str, now: datetime) -> Onset | None:
         """The life of what is found."""
         cause = self.drift[1] if self.drift else "node"
         if self.said is None:
@@ -145,8 +145,8 @@ class Model:
             cause = "masterdir"
         if status is Status.ERROR:
             known, self.error = self.error is not None, self.error or now
-            return Life(self.error, cause, known)
-        life = Life(self.drift[0] if self.drift else now, cause, self.drift is not None)
+            return Onset(self.error, cause, known)
+        life = Onset(self.drift[0] if self.drift else now, cause, self.drift is not None)
         self.said, self.error = said, None
         self.drift = (life.since, cause) if status in (Status.DRIFT, Status.WAIVED) else None
         return None if status is Status.OK else life
@@ -158,11 +158,11 @@ class Cluster:
 
     models: dict[tuple[str, EntryName], Model] = field(default_factory=dict)
 
-    def lives(self, one: RunRecord, said: dict[EntryName, str]) -> dict[tuple[str, EntryName], Life]:
-        """The lives of what a run finds."""
+    def onsets(self, one: RunRecord, said: dict[EntryName, str]) -> dict[tuple[str, EntryName], Onset]:
+        """The onsets of what a run finds."""
         found = {}
         for record_ in one.nodes:
-            outcomes = dict(record_.found)
+            outcomes = dict(record_.results)
             for position, entry in enumerate(record_.entries if record_.error is None else ()):
                 status = outcomes[position].status if position in outcomes else Status.OK
                 if status is not Status.SKIPPED:
@@ -180,7 +180,7 @@ sequences = st.lists(
 
 @given(sequences, st.integers(1, 4))
 def test_any_runs(steps: Sequence[tuple[dict[str, str | None], str]], keep: int) -> None:
-    """The lives are those of a simple model, however few runs are kept."""
+    """The onsets are those of a simple model, however few runs are kept."""
     reference = Cluster()
     with TemporaryDirectory() as directory:
         path = Path(directory, "history.sqlite")
@@ -189,7 +189,7 @@ def test_any_runs(steps: Sequence[tuple[dict[str, str | None], str]], keep: int)
             one = run(number, nodes)
             got = record(path, one, lambda _, entry, said=said: said[entry], keep)  # type: ignore[misc]
             assert got.problem is None
-            assert got.lives == reference.lives(one, said)
+            assert got.onsets == reference.onsets(one, said)
             assert [p.id for p in got.past] == [f"run-{n:04}" for n in range(max(0, number - keep + 1), number + 1)]
         if steps:
             assert len(ids(path)) == min(keep, len(steps))
@@ -200,7 +200,7 @@ class TestPruning:
         last = record_all(path, *(run(n, {"n1": ".d", "n2": "d" * (n % 3)}) for n in range(30)), keep=5)
         assert ids(path) == [f"run-{n:04}" for n in range(25, 30)]
         assert [p.id for p in last.past] == ids(path)
-        assert last.lives["n1", name("b")] == Life(day(0), "first", True)
+        assert last.onsets["n1", name("b")] == Onset(day(0), "first", True)
         assert len(rows(path, "looked")) == 10
 
     def test_what_nobody_needs_goes_with_them(self, path: Path) -> None:
@@ -208,7 +208,7 @@ class TestPruning:
         for number in range(20):
             one = run(number * 100, {"n1": ".d", f"other{number}": "f"})
             one.nodes[0] = type(one.nodes[0])(
-                "n1", one.nodes[0].entries, tuple((p, type(o)(o.status, f"{number}")) for p, o in one.nodes[0].found)
+                "n1", one.nodes[0].entries, tuple((p, type(o)(o.status, f"{number}")) for p, o in one.nodes[0].results)
             )
             record(path, one, lambda _, __, number=number: str(number), 3)  # type: ignore[misc]
         sizes = {
@@ -241,7 +241,7 @@ class TestPruning:
 
     def test_nothing_is_kept(self, path: Path) -> None:
         got = record(path, run(0, {"n1": "d"}), unchanged, 0)
-        assert (got.lives, [p.id for p in got.past], got.problem) == ({}, ["run-0000"], None)
+        assert (got.onsets, [p.id for p in got.past], got.problem) == ({}, ["run-0000"], None)
         assert not path.parent.exists()
 
     def test_at_most_sixty_are_told(self, path: Path) -> None:
@@ -287,8 +287,8 @@ class TestDamage:
         assert got.problem == f"{path} was damaged: it is set aside as {aside.name}, and the history begins anew"
         assert aside.read_bytes() == damaged
         assert ids(path) == ["run-0009"]
-        assert got.lives == {("n1", name("a")): Life(day(9), "first", False)}
-        assert record_all(path, run(10, {"n1": "d"})).lives == {("n1", name("a")): Life(day(9), "first", True)}
+        assert got.onsets == {("n1", name("a")): Onset(day(9), "first", False)}
+        assert record_all(path, run(10, {"n1": "d"})).onsets == {("n1", name("a")): Onset(day(9), "first", True)}
 
     def test_its_journal_is_no_part_of_the_new_one(self, path: Path) -> None:
         self.fill(path)
@@ -327,7 +327,7 @@ class TestDamage:
         before = path.read_bytes()
         got = record(path, run(1, {"n1": "d"}), unchanged, 100)
         assert problem in (got.problem or "")
-        assert (got.lives, [p.id for p in got.past]) == ({}, ["run-0001"])
+        assert (got.onsets, [p.id for p in got.past]) == ({}, ["run-0001"])
         assert path.read_bytes() == before
         with pytest.raises(HistoryError, match=problem), opened(path):
             pass
@@ -335,7 +335,7 @@ class TestDamage:
     def test_the_same_run_twice(self, path: Path) -> None:
         record_all(path, run(0, {"n1": "d"}))
         assert "has a run run-0000 already" in (record(path, run(0, {"n1": "."}), unchanged, 100).problem or "")
-        assert record_all(path, run(1, {"n1": "d"})).lives["n1", name("a")].known
+        assert record_all(path, run(1, {"n1": "d"})).onsets["n1", name("a")].known
 
 
 @contextmanager
@@ -367,7 +367,7 @@ class TestDisks:
             assert last.past[-1].id == f"run-{number:04}"
             assert not list(place.glob("*damaged*"))
             if before is not None:
-                assert last.lives["n0", name("a")] == Life(day(0), "first", True)
+                assert last.onsets["n0", name("a")] == Onset(day(0), "first", True)
                 assert ids(path) == [p.id for p in before.past]
 
     @pytest.mark.skipif(not IS_ROOT, reason="needs root to mount")
@@ -379,7 +379,7 @@ class TestDisks:
             subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
             got = record(path, run(1, {"n1": "d"}), unchanged, 100)
             assert got.problem == f"{path} could not be written: Read-only file system; this run is not recorded"
-            assert got.lives == {("n1", name("a")): Life(day(0), "first", True)}
+            assert got.onsets == {("n1", name("a")): Onset(day(0), "first", True)}
             assert [p.id for p in got.past] == ["run-0000", "run-0001"]
             assert ids(path) == ["run-0000"]
 
@@ -483,7 +483,7 @@ class TestProcesses:
         assert len(ids(path)) in (said, said + 1)
         after = record(path, run(2000, {"n0": "d"}), unchanged, 1000)
         assert after.problem is None
-        assert after.lives == {("n0", name("a")): Life(day(0), "first", True)}
+        assert after.onsets == {("n0", name("a")): Onset(day(0), "first", True)}
         with closing(sqlite3.connect(path)) as db:
             assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 

@@ -19,7 +19,7 @@ from pytest_synctool.common.wording import printable_text
 from pytest_synctool.model import NOT_KEPT, NOT_RUN, OK, Change, NodeError, NodeErrorKind, NodeResult, Outcome, Status
 from pytest_synctool.report.page import html, wording
 from pytest_synctool.report.page.data import data
-from pytest_synctool.report.previous_runs import Life, Lives, Past
+from pytest_synctool.report.previous_runs import Onset, Onsets, Past
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord, StaleWaiver
 
 from tests_meta.unit.helpers import unreachable
@@ -85,9 +85,9 @@ class Page:
         return pairs
 
 
-def page(run: RunRecord, lives: Lives | None = None, past: Sequence[Past] = ()) -> Page:
+def page(run: RunRecord, onsets: Onsets | None = None, past: Sequence[Past] = ()) -> Page:
     """The page of a run."""
-    return Page("".join(html(run, lives or {}, past)))
+    return Page("".join(html(run, onsets or {}, past)))
 
 
 def failed(results: Mapping[str, NodeResult], paths: Sequence[bytes] = (b"/a", b"/b")) -> RunRecord:
@@ -230,8 +230,8 @@ class TestTables:
         run = failed({"n1": NodeResult((DRIFT, OK)), "n2": NodeResult((DRIFT, OK))})
         entry = run.nodes[0].entries[0]
         late = run.started + timedelta(days=1)
-        lives = {("n1", entry): Life(late, "masterdir", True), ("n2", entry): Life(run.started, "node", True)}
-        seen = page(run, lives)
+        onsets = {("n1", entry): Onset(late, "masterdir", True), ("n2", entry): Onset(run.started, "node", True)}
+        seen = page(run, onsets)
         when = "2026-11-25 03:14:15+00:00"
         assert seen.table("findings")[0][6] == f"{when} the node was changed; the masterdir was changed"
         assert seen.found()["n2", "/a"][2] == [when, "node"]

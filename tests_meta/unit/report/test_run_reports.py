@@ -147,7 +147,7 @@ class TestDocument:
         found = json.loads(text.encode("utf-8", "backslashreplace"))
         jsonschema.validate(found, SCHEMA)
         assert [node["node"] for node in found["nodes"]] == [node.node for node in run.nodes]
-        assert len(found["results"]) == sum(len(node.found) for node in run.nodes)
+        assert len(found["results"]) == sum(len(node.results) for node in run.nodes)
         for node in found["nodes"]:
             assert len(found["entry_sets"][node["entry_set"]]) == 2
 

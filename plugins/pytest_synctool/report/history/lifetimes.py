@@ -14,7 +14,7 @@ from typing import Final
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.report.ending import NodeEnding
-from pytest_synctool.report.previous_runs import FIRST, MASTERDIR, NODE, Life
+from pytest_synctool.report.previous_runs import FIRST, MASTERDIR, NODE, Onset
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 from pytest_synctool.report.signature import UNREADABLE
 
@@ -66,7 +66,7 @@ class Look:
     ending: NodeEnding
     error: str | None
     wanted: Wanted
-    found: Sequence[tuple[EntryName, Outcome, Life]]
+    found: Sequence[tuple[EntryName, Outcome, Onset]]
     before: Standing
     after: Standing
 
@@ -127,13 +127,13 @@ class _Sharing:
 
 def _look(run: RunRecord, node: Asked, before: Standing, sharing: _Sharing) -> Look:
     record = node.record
-    skipped = frozenset(p for p, outcome in record.found if outcome.status is Status.SKIPPED)
-    unread = frozenset(p for p, outcome in record.found if outcome.status is Status.ERROR)
+    skipped = frozenset(p for p, outcome in record.results if outcome.status is Status.SKIPPED)
+    unread = frozenset(p for p, outcome in record.results if outcome.status is Status.ERROR)
     wanted = sharing.looked(node, skipped)
     restoring = run.is_restoring
     found = [
-        (entry := record.entries[p], outcome, _life(run, entry, node.signatures[p], outcome.status, before))
-        for p, outcome in record.found
+        (entry := record.entries[p], outcome, _onset(run, entry, node.signatures[p], outcome.status, before))
+        for p, outcome in record.results
         if outcome.status not in (Status.SKIPPED, Status.OK)
     ]
     after = before
@@ -141,21 +141,21 @@ def _look(run: RunRecord, node: Asked, before: Standing, sharing: _Sharing) -> L
         seen = sharing.looked(node, skipped | unread)
         drifts = {entry: begun for entry, begun in before.drifts.items() if entry not in seen.signatures}
         errors = {entry: begun for entry, begun in before.errors.items() if entry not in wanted.signatures}
-        for entry, outcome, life in found:
+        for entry, outcome, onset in found:
             if outcome.status is Status.ERROR:
-                errors[entry] = Begun(life.since, life.cause)
+                errors[entry] = Begun(onset.since, onset.cause)
             elif outcome.status is not Status.FIXED:
-                drifts[entry] = Begun(life.since, life.cause)
+                drifts[entry] = Begun(onset.since, onset.cause)
         after = Standing(sharing.known(before.wanted, seen), drifts, errors)
     return Look(record.node, record.ending, None, wanted, found, before, after)
 
 
-def _life(run: RunRecord, entry: EntryName, signature: str, status: Status, before: Standing) -> Life:
-    """Return the life of an entry's state. A fixed entry has the life of the drift that it was."""
+def _onset(run: RunRecord, entry: EntryName, signature: str, status: Status, before: Standing) -> Onset:
+    """Return the onset of an entry's state. A fixed entry has the onset of the drift that it was."""
     restored = run.is_restoring and status is Status.FIXED
     earlier = None if restored else (before.errors if status is Status.ERROR else before.drifts).get(entry)
     cause = _cause(entry, signature, before)
-    return Life(run.started if earlier is None else earlier.since, cause, earlier is not None)
+    return Onset(run.started if earlier is None else earlier.since, cause, earlier is not None)
 
 
 def _cause(entry: EntryName, signature: str, before: Standing) -> str:

@@ -1,4 +1,4 @@
-"""Record a run: its results get their lives from the known state and are added to it.
+"""Record a run: its results get their onsets from the known state and are added to it.
 
 Trouble is reported and ends no run.
 """
@@ -24,7 +24,7 @@ from pytest_synctool.report.history.database import (
 from pytest_synctool.report.history.key import keyed, load
 from pytest_synctool.report.history.lifetimes import Asked, Look, Signatures, asked, looks
 from pytest_synctool.report.history.tables import Tables, past, past_of
-from pytest_synctool.report.previous_runs import Lives, Past
+from pytest_synctool.report.previous_runs import Onsets, Past
 from pytest_synctool.report.record import RunRecord
 
 _MOST_PAST: Final = 60
@@ -32,12 +32,12 @@ _MOST_PAST: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The history after a run: the lives of its results, and the ends of the last runs (this run last, at most 60).
+    """The history after a run: the onsets of its results, and the ends of the last runs (this run last, at most 60).
 
-    `problem` is a line for people if something is wrong with the file. `lives` is then empty if nothing could be read.
+    `problem` is a line for people if something is wrong with the file. `onsets` is then empty if nothing could be read.
     """
 
-    lives: Lives
+    onsets: Onsets
     past: Sequence[Past]
     problem: str | None = None
 
@@ -92,7 +92,7 @@ def _added(path: Path, run: RunRecord, nodes: Sequence[Asked], keep: int, proble
             raise HistoryError(f"{path} has a run {run.id} already")
         tables.add(run, seen)
         tables.prune(keep)
-        return Recorded(_lives(seen), past(db, _MOST_PAST), problem)
+        return Recorded(_onsets(seen), past(db, _MOST_PAST), problem)
 
 
 def _unwritten(path: Path, run: RunRecord, nodes: Sequence[Asked], problem: str) -> Recorded:
@@ -104,8 +104,8 @@ def _unwritten(path: Path, run: RunRecord, nodes: Sequence[Asked], problem: str)
             seen = list(looks(run, nodes, Tables(db, run.started).standings))
     except HistoryError:
         return Recorded({}, (mine,), problem)
-    return Recorded(_lives(seen), (*before, mine), problem)
+    return Recorded(_onsets(seen), (*before, mine), problem)
 
 
-def _lives(seen: Sequence[Look]) -> Lives:
-    return {(look.node, entry): life for look in seen for entry, _, life in look.found}
+def _onsets(seen: Sequence[Look]) -> Onsets:
+    return {(look.node, entry): onset for look in seen for entry, _, onset in look.found}

@@ -56,7 +56,7 @@ def members(kept: str) -> list[int]:
 def past_of(run: RunRecord) -> Past:
     """Return the end of a run."""
     endings = Counter(node.ending for node in run.nodes)
-    drifted = sum(outcome.status is Status.DRIFT for node in run.nodes for _, outcome in node.found)
+    drifted = sum(outcome.status is Status.DRIFT for node in run.nodes for _, outcome in node.results)
     return Past(
         run.id,
         run.started,
@@ -139,9 +139,9 @@ class Tables:
             set_ = None if look.error is not None else self._set(look.wanted, seq)
             touched |= set() if set_ is None else {set_}
             looked.append((seq, node, set_, look.ending.status.value, None if look.error is None else text(look.error)))
-            for entry, outcome, life in look.found:
+            for entry, outcome, onset in look.found:
                 finding = self._finding(outcome, seq)
-                row = (stamp(life.since), life.cause, life.known)
+                row = (stamp(onset.since), onset.cause, onset.known)
                 results.append((seq, self._entry(entry, seq), node, finding, *row))
             self._note(node, look, seq)
         self._db.executemany("INSERT INTO looked VALUES (?, ?, ?, ?, ?)", looked)

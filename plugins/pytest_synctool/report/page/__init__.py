@@ -16,14 +16,14 @@ from pytest_synctool.common.wording import printable_text
 from pytest_synctool.report.page import wording
 from pytest_synctool.report.page.data import data, readable
 from pytest_synctool.report.page.trend import trend
-from pytest_synctool.report.previous_runs import Lives, Past
+from pytest_synctool.report.previous_runs import Onsets, Past
 from pytest_synctool.report.record import RunRecord
 
 # In the order in which they need each other.
 _SCRIPTS: Final = ("data.js", "filters.js", "view.js", "grid.js", "details.js", "main.js")
 
 
-def html(run: RunRecord, lives: Lives, past: Sequence[Past]) -> Iterator[str]:
+def html(run: RunRecord, onsets: Onsets, past: Sequence[Past]) -> Iterator[str]:
     """Return the page as chunks of text.
 
     `past` has the ends of the last runs, the latest one last, with or without this run.
@@ -43,11 +43,11 @@ def html(run: RunRecord, lives: Lives, past: Sequence[Past]) -> Iterator[str]:
         unseen=wording.unseen(run),
         stale=wording.stale_waivers(run),
         notes=wording.notes(run),
-        findings=wording.findings(run, lives),
+        findings=wording.findings(run, onsets),
         trend=trend(run, past),
         style=Markup(style),
         script=Markup(script),
-        data=Markup(data(run, lives)),
+        data=Markup(data(run, onsets)),
         policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'",
     )

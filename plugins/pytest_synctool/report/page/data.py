@@ -12,7 +12,7 @@ from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.common.wording import printable_text
 from pytest_synctool.model import Outcome
 from pytest_synctool.report.grouping import waiver_in_words
-from pytest_synctool.report.previous_runs import Life, Lives
+from pytest_synctool.report.previous_runs import Onset, Onsets
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 
 _MOST_OF_DIFFS: Final = 8 << 20  # characters of all of them together
@@ -23,7 +23,7 @@ _ESCAPED: Final = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&"})
 _T = TypeVar("_T", bound=Hashable)
 
 
-def data(run: RunRecord, lives: Lives) -> str:
+def data(run: RunRecord, onsets: Onsets) -> str:
     """Return the run as JSON in ASCII, without `<`, `>` and `&`. Contents of the arrays:
 
     - entries: [kind, path, check, name in test ids]
@@ -31,11 +31,11 @@ def data(run: RunRecord, lives: Lives) -> str:
     - findings: [outcome, message, [[what, expected, found], ...], source, number of the diff, waiver]; the number is -1
       where there is none and -2 where it is left out
     - details: lines
-    - lives: [since, cause]
-    - found: [finding, number of its details or -1, number of its life or -1]
+    - lives: [since, cause] of an onset
+    - found: [finding, number of its details or -1, number of its onset or -1]
     - nodes: [name, groups, outcome, error, set, seconds, what was done, notes, [position in the set, found, ...]]
     """
-    tables = _Tables(lives)
+    tables = _Tables(onsets)
     nodes = [tables.node(run, node) for node in run.nodes]
     values = {
         "mode": run.mode,
@@ -44,7 +44,7 @@ def data(run: RunRecord, lives: Lives) -> str:
         "sets": tables.sets,
         "findings": tables.findings,
         "details": [[printable_text(line) for line in lines] for lines in tables.details.values],
-        "lives": [[readable(life.since), life.cause] for life in tables.lives.values],
+        "lives": [[readable(onset.since), onset.cause] for onset in tables.onsets.values],
         "found": tables.found.values,
         "diffs": tables.diffs,
         "nodes": nodes,
@@ -69,15 +69,15 @@ class _Numbers(Generic[_T]):
 class _Tables:
     """The values that nodes share, as far as rows have been made."""
 
-    def __init__(self, lives: Lives) -> None:
+    def __init__(self, onsets: Onsets) -> None:
         self.entries: _Numbers[EntryName] = _Numbers()
         self.sets: list[list[int]] = []
         self.findings: list[list[Any]] = []
         self.details: _Numbers[tuple[str, ...]] = _Numbers()
-        self.lives: _Numbers[Life] = _Numbers()
+        self.onsets: _Numbers[Onset] = _Numbers()
         self.found: _Numbers[tuple[int, int, int]] = _Numbers()
         self.diffs: list[str] = []
-        self._lives = lives
+        self._onsets = onsets
         self._sets: dict[SharedList[EntryName], int] = {}
         # By id(): hashing an outcome reads its changes and details, and a run has one for each entry that is not OK.
         # The run keeps its outcomes alive. Equal ones that are two objects only take the slower way through _findings.
@@ -89,9 +89,9 @@ class _Tables:
     def node(self, run: RunRecord, node: NodeRecord) -> list[Any]:
         """Return the row of a node."""
         pairs: list[int] = []
-        for position, outcome in node.found:
-            life = self._lives.get((node.node, node.entries[position]))
-            number = _NOTHING if life is None else self.lives.of(life)
+        for position, outcome in node.results:
+            onset = self._onsets.get((node.node, node.entries[position]))
+            number = _NOTHING if onset is None else self.onsets.of(onset)
             pairs += (position, self.found.of((*self._outcome(outcome), number)))
         return [
             printable_text(node.node),

@@ -11,7 +11,7 @@ from pytest_synctool.common.wording import nodes_in_words
 from pytest_synctool.report.ending import NodeEnding
 from pytest_synctool.report.grouping import WORDS, Group, grouped, node_errors, of_most_nodes_first
 from pytest_synctool.report.page.data import readable
-from pytest_synctool.report.previous_runs import CAUSES, FIRST, Life, Lives
+from pytest_synctool.report.previous_runs import CAUSES, FIRST, Onset, Onsets
 from pytest_synctool.report.record import RunRecord
 from pytest_synctool.report.verdict import RunVerdict, verdict
 
@@ -164,7 +164,7 @@ def _told(run: RunRecord, words: Mapping[str, str], counts: Mapping[str, int]) -
 
 def _entry_numbers(run: RunRecord) -> dict[str, int]:
     counts = run.entry_counts()
-    missed = sum(outcome.is_missed for node in run.nodes for _, outcome in node.found)
+    missed = sum(outcome.is_missed for node in run.nodes for _, outcome in node.results)
     counts["unseen"] = missed + sum(len(node.entries) for node in run.nodes if node.error is not None)
     counts["skipped"] -= missed
     return counts
@@ -174,7 +174,7 @@ def unseen(run: RunRecord) -> Rows:
     """Return the reasons why nodes, or entries on them, were not looked at."""
     found: dict[str, dict[str, None]] = {}
     for node in run.nodes:
-        for _, outcome in node.found:
+        for _, outcome in node.results:
             if outcome.is_missed:
                 found.setdefault(outcome.message, {})[node.node] = None
     missed = of_most_nodes_first({reason: list(nodes) for reason, nodes in found.items()})
@@ -202,16 +202,16 @@ def _rows(told: Sequence[tuple[str, list[str]]], most: int) -> Rows:
     return Rows(rows, len(told) - len(rows))
 
 
-def findings(run: RunRecord, lives: Lives) -> Rows:
+def findings(run: RunRecord, onsets: Onsets) -> Rows:
     """Return the results, the worst first."""
     found = grouped(run.nodes)
     folding = _Folding()
-    rows = [_row(group, lives, folding) for group in found[:_MOST_ROWS]]
+    rows = [_row(group, onsets, folding) for group in found[:_MOST_ROWS]]
     return Rows(rows, len(found) - len(rows))
 
 
-def _row(group: Group, lives: Lives, folding: _Folding) -> Row:
-    known = [life for node in group.nodes if (life := lives.get((node, group.entry))) is not None]
+def _row(group: Group, onsets: Onsets, folding: _Folding) -> Row:
+    known = [onset for node in group.nodes if (onset := onsets.get((node, group.entry))) is not None]
     return Row(
         folding.of(group.nodes),
         len(group.nodes),
@@ -223,12 +223,12 @@ def _row(group: Group, lives: Lives, folding: _Folding) -> Row:
     )
 
 
-def _since(lives: Sequence[Life]) -> tuple[str, str]:
+def _since(onsets: Sequence[Onset]) -> tuple[str, str]:
     """Return since when, on the first of the nodes, and why, on all of them."""
-    if not lives:
+    if not onsets:
         return "", ""
-    causes = dict.fromkeys(life.cause for life in sorted(lives, key=lambda life: life.since))
-    return readable(min(life.since for life in lives)), "; ".join(_CAUSES.get(cause, cause) for cause in causes)
+    causes = dict.fromkeys(onset.cause for onset in sorted(onsets, key=lambda onset: onset.since))
+    return readable(min(onset.since for onset in onsets)), "; ".join(_CAUSES.get(cause, cause) for cause in causes)
 
 
 class _Folding:
