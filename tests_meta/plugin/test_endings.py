@@ -42,8 +42,10 @@ def counts_of(site: Site) -> dict[str, dict[str, float]]:
     with opened(reports / "history.sqlite") as history:
         run = history.runs[-1]
     kept = {"in_sync": run.in_sync, "drifted": run.drifted, "error": run.errors}
-    found = {"drift.json": summary, "metrics.prom": samples, "history.sqlite": kept}
-    return {file: {word: number for word, number in counts.items() if number} for file, counts in found.items()}
+    counts_by_file = {"drift.json": summary, "metrics.prom": samples, "history.sqlite": kept}
+    return {
+        file: {word: number for word, number in counts.items() if number} for file, counts in counts_by_file.items()
+    }
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n2",), ("--granularity=node",)], ids=["alone", "xdist", "whole"])

@@ -1,4 +1,4 @@
-"""What `synctool` does to nodes: look, repair or restore, many at once, and tell it in the documentation's words."""
+"""Audit, repair or restore many nodes for the `synctool` command, and print it in the documentation's words."""
 
 from __future__ import annotations
 
@@ -39,8 +39,11 @@ _RED, _GREEN, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
 
 
 @dataclass
-class Work:
-    """One run over the selected nodes."""
+class ClassicRun:
+    """One run of the `synctool` command over the selected nodes.
+
+    `local` is True on a node that works on itself. `endings` counts the nodes that have been printed.
+    """
 
     config: Config
     repository: Repository
@@ -50,26 +53,26 @@ class Work:
     endings: Counter[NodeEnding] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self._told = Aggregate() if self.arguments.aggregate else None
+        self._aggregate = Aggregate() if self.arguments.aggregate else None
         self._explainer = Explainer(self.repository)
         self._checks: dict[str, list[Check]] = {}
         self._coloured = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
-        self._framed = not (self.arguments.quiet or self.arguments.unix)  # a shell has to understand all of --unix
+        self._framed = not (self.arguments.quiet or self.arguments.unix)  # with --unix, all output must be shell text
 
     @property
     def changing(self) -> bool:
-        """Whether anything on a node is changed."""
+        """True if the run changes nodes."""
         return bool(self.arguments.fix or self.arguments.restore)
 
     def run(self) -> int:
-        """Do it and tell it. Returns the exit status. Raises SynctoolError for what keeps it from beginning."""
+        """Run the nodes and print their results; return the exit status. Raises SynctoolError before it begins."""
         with self._locked(), closing(self._engine()) as engine, self._logged() as log:
             if self._framed:
                 print(self._headline(), flush=True)
-            interrupted = self._all(engine, log)
-        if self._told is not None:
+            interrupted = self._run_nodes(engine, log)
+        if self._aggregate is not None:
             sys.stdout.flush()
-            self._told.write(sys.stdout.buffer)
+            self._aggregate.write(sys.stdout.buffer)
         if self._framed and not interrupted:
             print(in_words(self.endings, restoring=self.arguments.restore))
         return command.INTERRUPTED if interrupted else exit_status(self.endings)
@@ -81,7 +84,7 @@ class Work:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        # A node at work on itself does not keep others from the masterdir, which they may share or only read.
+        # A node that works on itself leaves the masterdir unlocked: other nodes may share it, or it may be read-only.
         if not self.changing or self.local:
             yield
             return
@@ -130,8 +133,8 @@ class Work:
             always=[] if self.arguments.single else [always(text, masterdir) for text in self.config.always_run],
         )
 
-    def _all(self, engine: Engine, log: RepairLog | None) -> bool:
-        """Run all nodes, and tell of each in their order. Says whether it was interrupted."""
+    def _run_nodes(self, engine: Engine, log: RepairLog | None) -> bool:
+        """Run all nodes, and print their results in the order of the nodes; return True if it was interrupted."""
         for node in self.nodes:
             self._checks[node.name] = self._checks_of(node)
 
@@ -142,40 +145,44 @@ class Work:
             return result
 
         fanout = Fanout(work, self.arguments.numproc or self.config.num_proc)
-        left = {node.name: node for node in self.nodes}
+        pending = {node.name: node for node in self.nodes}
         try:
-            fanout.announce(self.nodes)  # all: one that hangs keeps nobody from being begun, only from being told
+            fanout.announce(self.nodes)  # all at once: a node that hangs delays the output of others, not their work
             for node in self.nodes:
                 result = fanout.result(node)
-                del left[node.name]
-                self._tell(node, result)
+                del pending[node.name]
+                self._print(node, result)
         except KeyboardInterrupt:
-            waits = "; what is under way goes to its end" if self.changing else ""
-            command.print_stderr([f"synctool: interrupted{waits}"])
-            if not self.changing:
-                engine.connections.processes.end_all()
-            with suppress(KeyboardInterrupt):
-                fanout.close()
-            for node, result in fanout.unclaimed():
-                if self.changing or result.error is None:  # what was changed or found is told all the same
-                    del left[node.name]
-                    self._tell(node, result)
-            if left:
-                command.print_stderr([f"synctool: not done: {fold(left)}"])
+            self._interrupt(engine, fanout, pending)
             return True
         fanout.close()
         return False
 
+    def _interrupt(self, engine: Engine, fanout: Fanout[Node, NodeResult], pending: dict[str, Node]) -> None:
+        """End the work on the pending nodes, print the results that exist, and name the nodes without one."""
+        waits = "; what is under way goes to its end" if self.changing else ""
+        command.print_stderr([f"synctool: interrupted{waits}"])
+        if not self.changing:
+            engine.connections.processes.end_all()
+        with suppress(KeyboardInterrupt):
+            fanout.close()
+        for node, result in fanout.unclaimed():
+            if self.changing or result.error is None:  # end_all() above is what makes an audit fail
+                del pending[node.name]
+                self._print(node, result)
+        if pending:
+            command.print_stderr([f"synctool: not done: {fold(pending)}"])
+
     def _tests(self, node: Node) -> NodeTests:
         return NodeTests(node.name, node.name, [f"::{encode(_name(check))}" for check in self._checks[node.name]])
 
-    def _tell(self, node: Node, result: NodeResult) -> None:
+    def _print(self, node: Node, result: NodeResult) -> None:
         self.endings[ending_of_result(result)] += 1
         out = sys.stdout.buffer
         sys.stdout.flush()
         for line in self._lines(node, result):
-            if self._told is not None:
-                self._told.add(node.name, line)
+            if self._aggregate is not None:
+                self._aggregate.add(node.name, line)
             else:
                 out.write(node.name.encode() + b": " + line + b"\n")
         out.flush()
@@ -198,7 +205,7 @@ class Work:
         yield from (self._painted(line, _RED) for line in self._problems(node, result))
 
     def _waived(self, node: Node, result: NodeResult) -> Iterator[str]:
-        """What differs, and is accepted for a while."""
+        """Yield the lines of waived drift."""
         for check, outcome in self._outcomes(node, result):
             if outcome.status is Status.WAIVED:
                 yield f"{printable(_name(check))} {outcome.message} ({waiver_in_words(outcome)})"
@@ -207,7 +214,7 @@ class Work:
         return zip(self._checks[node.name], result.outcomes, strict=True) if result.error is None else ()
 
     def _problems(self, node: Node, result: NodeResult) -> Iterator[str]:
-        """What is not said by what would be done, or was done."""
+        """Yield the lines of drift and errors that the lines of changes, planned or made, do not contain."""
         if result.error is not None:
             yield result.error.text
             return
@@ -234,7 +241,7 @@ class Work:
 
 
 def exit_status(endings: Iterable[NodeEnding]) -> int:
-    """Return the exit status for nodes that ended so: that of the worst."""
+    """Return the exit status for nodes with these endings: that of the worst."""
     return max((_exit_status(ending) for ending in endings), default=command.OK)
 
 
@@ -245,14 +252,14 @@ def _exit_status(ending: NodeEnding) -> int:
 
 
 def _name(check: Check) -> bytes:
-    """A check as node ids have it."""
+    """Return the name of a check, as in node ids."""
     if check.command is None or check.is_task:
         return check.entry.destination
     return f"{check.command.kind}:".encode() + check.entry.destination
 
 
 def _script(text: bytes, *, whole: bool) -> list[bytes]:
-    """The lines of what would be done; without the definitions of the functions if not `whole`."""
+    """Return the lines of a repair script; if not `whole`, without the definitions of its functions."""
     if not whole:
         text = text.partition(_DEFINITIONS_END)[2]
     return [line for line in text.split(b"\n") if line]

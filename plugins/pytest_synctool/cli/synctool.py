@@ -83,7 +83,7 @@ def _own_node(config: Config, arguments: Namespace) -> Node | None:
 def _audit_or_repair(
     config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace, *, local: bool
 ) -> int:
-    from pytest_synctool.cli.run import Work
+    from pytest_synctool.cli.run import ClassicRun
     from pytest_synctool.common.nodenames import natural
     from pytest_synctool.common.wording import printable
 
@@ -92,7 +92,7 @@ def _audit_or_repair(
         if destination not in known:
             raise SelectionError(f"-1: no selected node has {printable(destination)} in overlay/ or delete/ (see -r)")
     ordered = sorted(nodes, key=lambda node: natural(node.name))
-    return Work(config, repository, ordered, arguments, local).run()
+    return ClassicRun(config, repository, ordered, arguments, local).run()
 
 
 def _print_sources(repository: Repository, nodes: Sequence[Node], arguments: Namespace) -> int:

@@ -1,1 +1,1 @@
-"""From outcomes to what people and pipelines read."""
+"""Reports of a run, for people and for programs."""

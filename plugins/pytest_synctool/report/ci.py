@@ -1,4 +1,4 @@
-"""What CI systems show of a run: a step summary in Markdown, annotations, and a code-quality report."""
+"""Reports for CI systems: a step summary in Markdown, annotations, and a code-quality report."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _SEVERITY: Final = {Status.ERROR: "critical", Status.DRIFT: "major", Status.WAIV
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """A line of what was found, about `source` below the masterdir.
+    """One finding, about `source` below the masterdir.
 
-    `group` is None for nodes of which nothing is known, which have the `error`, and for stale waivers.
+    Nodes of which nothing is known have the kind of their `error` and no `group`. Stale waivers have neither.
     """
 
     status: Status
@@ -51,7 +51,7 @@ class _Finding:
         return f"{_folded(self.nodes)}: {self.text}"
 
     def new(self, known: Known | None) -> list[str] | None:
-        """The nodes whose drift an earlier document does not have; None where nothing is compared."""
+        """Return the nodes whose drift is not in an earlier document; None where there is nothing to compare."""
         if known is None or self.group is None or self.status is not Status.DRIFT:
             return None
         entry, message = self.group.entry, self.group.outcome.message
@@ -59,7 +59,7 @@ class _Finding:
 
 
 def _findings(run: RunRecord) -> Iterator[_Finding]:
-    """What was found, the worst first."""
+    """Yield all findings of a run, the worst first."""
     yield from (_Finding(Status.ERROR, nodes, error.text, error=error.kind) for error, nodes in node_errors(run.nodes))
     for stale in run.stale_waivers:
         yield _Finding(Status.DRIFT, stale.nodes, f"{stale.place}: {stale.message}", source=WAIVERS)
@@ -67,7 +67,7 @@ def _findings(run: RunRecord) -> Iterator[_Finding]:
 
 
 def markdown(run: RunRecord, known: Known | None) -> Iterator[str]:
-    """A summary of the run, for a page that shows Markdown; with `known` drift new drift is told apart."""
+    """Yield a summary of the run in Markdown. With the `known` drift of an earlier run it marks new drift as new."""
     counts = {ending.value: number for ending, number in run.node_counts().items() if number}
     yield f"## synctool: {verdict(run).value}\n\n"
     words = ", ".join(f"{number:,} {word.replace('_', ' ')}" for word, number in counts.items())
@@ -103,40 +103,40 @@ def _folded(nodes: Sequence[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    """A text that Markdown and HTML leave as it is, in a cell of a table."""
+    """Return a text for a cell of a table, escaped so that neither Markdown nor HTML interprets it."""
     text = printable_text(text)
     text = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
     return "".join(f"&#{ord(c)};" if c in "|`<>&*_[]\\~#!@" else c for c in text)
 
 
 def workflow_commands(run: RunRecord, known: Known | None, workspace: str) -> Iterator[str]:
-    """At most ten workflow commands for GitHub Actions, the worst first, the last one for all that are left.
+    """Yield at most ten workflow commands for GitHub Actions, the worst first; the last one counts the rest.
 
-    Findings of sources below `workspace` (the checkout) are shown at the file there.
+    GitHub shows a finding at its source if that is below `workspace`, the checkout.
     """
-    found = []
+    notices = []
     for finding in _findings(run):
         if finding.status in (Status.ERROR, Status.DRIFT):
             old = finding.new(known) == []
             text = f"{finding.line}{' (known)' if old else ''}"
-            found.append(("warning" if old else "error", _file(run, finding.source, workspace), text))
+            notices.append(("warning" if old else "error", _file(run, finding.source, workspace), text))
     if not run.complete:
-        found.insert(0, ("error", "", "the run did not come to its end: not everything was looked at"))
-    shown = found if len(found) <= _MOST_ANNOTATIONS else found[: _MOST_ANNOTATIONS - 1]
-    if len(found) > len(shown):
-        shown = [*shown, ("error", "", f"and {len(found) - len(shown):,} more findings, see the reports")]
+        notices.insert(0, ("error", "", "the run did not come to its end: not everything was looked at"))
+    shown = notices if len(notices) <= _MOST_ANNOTATIONS else notices[: _MOST_ANNOTATIONS - 1]
+    if len(notices) > len(shown):
+        shown = [*shown, ("error", "", f"and {len(notices) - len(shown):,} more findings, see the reports")]
     for level, file, text in shown:
         place = f"file={_property(file)}," if file else ""
         yield f"::{level} {place}title=synctool::{_data(text)}\n"
 
 
 def _file(run: RunRecord, source: str, workspace: str) -> str:
-    """The source of a finding below the checkout; empty if it is not there."""
+    """Return the path of a source from the checkout on; empty if the checkout does not contain it."""
     return _below(os.path.join(run.masterdir, source), workspace) if source else ""
 
 
 def _below(path: str, workspace: str) -> str:
-    """A path from the checkout on; empty if it is not in there."""
+    """Return a path from the checkout on; empty if the checkout does not contain it."""
     relative = os.path.relpath(path, workspace) if workspace else ".."
     return "" if relative == ".." or relative.startswith("../") else relative
 
@@ -150,7 +150,7 @@ def _property(text: str) -> str:
 
 
 def code_quality(run: RunRecord, workspace: str) -> str:
-    """The report that GitLab shows in merge requests: an issue for every finding, whichever nodes have it."""
+    """Return the report that GitLab shows in merge requests: one issue per finding, however many nodes have it."""
     issues = []
     for finding in _findings(run):
         group, status = finding.group, finding.status
@@ -163,7 +163,7 @@ def code_quality(run: RunRecord, workspace: str) -> str:
         else:
             file = file or group.entry.path.lstrip("/")
             check = f"{group.entry.kind}-{status.value}"
-            # The same finding on other nodes as well is the same issue.
+            # Without the nodes: a finding on one more node stays the same issue.
             identity = f"{group.entry.check} {group.entry.path} {status.value} {group.outcome.message}"
         issues.append(_issue(finding.line, check, _SEVERITY[status], file, identity))
     return json.dumps(issues, indent=1, ensure_ascii=False) + "\n"

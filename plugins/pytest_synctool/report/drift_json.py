@@ -1,7 +1,6 @@
-"""`drift.json`: a run as one document that programs read, and the same as lines while it goes on.
+"""`drift.json`: a run as one JSON document for programs, and the same as lines of JSON during the run.
 
-The schema is in schema/drift.json. Of an entry that is in sync there is no result: what was looked at is in
-`entry_sets`, and whatever has no result there was as it should be.
+schema/drift.json is the schema. `entry_sets` lists the audited entries; an entry without a result is in sync.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ FORMAT: Final = "pytest-synctool drift"
 VERSION: Final = 1
 
 Known = frozenset[tuple[str, str, str, str]]
-"""Drift of an earlier document, as (node, check, path, message)."""
+"""The drift in an earlier document, as (node, check, path, message)."""
 
 
-def document(run: RunRecord, lives: Onsets, known: Known | None) -> Iterator[str]:
-    """The document as chunks of text. With `known` drift each result says whether it is new."""
+def document(run: RunRecord, onsets: Onsets, known: Known | None) -> Iterator[str]:
+    """Yield the document as chunks of text. With `known` drift, each drift has the field `new`."""
     numbers: dict[SharedList[EntryName], int] = {}
     for node in run.nodes:
         numbers.setdefault(node.entries, len(numbers))
@@ -40,24 +39,24 @@ def document(run: RunRecord, lives: Onsets, known: Known | None) -> Iterator[str
     yield json.dumps(head, indent=1, ensure_ascii=False).removesuffix("\n}")
     yield from _rows("entry_sets", ([_entry(entry) for entry in entries] for entries in numbers))
     yield from _rows("nodes", ({**node_fields(run, node), "entry_set": numbers[node.entries]} for node in run.nodes))
-    yield from _rows("results", (row for node in run.nodes for row in result_fields(node, lives, known)))
+    yield from _rows("results", (row for node in run.nodes for row in result_fields(node, onsets, known)))
     yield "\n}\n"
 
 
 def lines_of(run: RunRecord, node: NodeRecord) -> Iterator[str]:
-    """The lines of JSON for a node that is over: itself, then its results."""
+    """Yield the lines of JSON for one node with a result: the node, then its results."""
     yield line("node", node_fields(run, node))
     for row in result_fields(node, {}, None):
         yield line("result", row)
 
 
 def line(kind: str, fields: Mapping[str, Any]) -> str:
-    """One line of JSON, which says of what it is."""
+    """Return one line of JSON with its kind in the field `type`."""
     return json.dumps({"type": kind, **fields}, ensure_ascii=False) + "\n"
 
 
 def run_fields(run: RunRecord) -> dict[str, Any]:
-    """Who ran what when."""
+    """Return the fields of a run without its results: who ran it, when, in which mode."""
     return {
         "id": run.id,
         "tool": __version__,
@@ -73,18 +72,18 @@ def run_fields(run: RunRecord) -> dict[str, Any]:
 
 
 def summary_fields(run: RunRecord) -> dict[str, Any]:
-    """Counts of nodes and of entries, by how they ended."""
+    """Return the counts of nodes by ending and of entries by status."""
     nodes = {ending.value: number for ending, number in run.node_counts().items()}
     return {"nodes": {"selected": run.selected, **nodes}, "entries": run.entry_counts()}
 
 
 def stale_fields(run: RunRecord) -> list[dict[str, Any]]:
-    """The waivers that accept nothing any more."""
+    """Return the fields of the stale waivers."""
     return [{"waiver": each.place, "nodes": list(each.nodes), "message": each.message} for each in run.stale_waivers]
 
 
 def node_fields(run: RunRecord, node: NodeRecord) -> dict[str, Any]:
-    """A node, without its entries."""
+    """Return the fields of a node without its entries."""
     return {
         "node": node.node,
         "groups": list(run.groups.get(node.node, ())),
@@ -96,13 +95,13 @@ def node_fields(run: RunRecord, node: NodeRecord) -> dict[str, Any]:
     }
 
 
-def result_fields(node: NodeRecord, lives: Onsets, known: Known | None) -> Iterator[dict[str, Any]]:
-    """Every entry of a node that is not simply in sync."""
+def result_fields(node: NodeRecord, onsets: Onsets, known: Known | None) -> Iterator[dict[str, Any]]:
+    """Yield the fields of each entry of a node that is not in sync."""
     for position, outcome in node.results:
         entry = node.entries[position]
         fields = {"node": node.node, **_entry(entry), **_outcome(outcome)}
-        if (life := lives.get((node.node, entry))) is not None:
-            fields |= {"since": stamp(life.since), "cause": life.cause}
+        if (onset := onsets.get((node.node, entry))) is not None:
+            fields |= {"since": stamp(onset.since), "cause": onset.cause}
         if known is not None and outcome.status is Status.DRIFT:
             fields["new"] = (node.node, entry.check, entry.path, outcome.message) not in known
         yield fields
@@ -137,29 +136,29 @@ def _rows(name: str, rows: Iterator[Any]) -> Iterator[str]:
 
 
 def stamp(when: datetime) -> str:
-    """A time as `2026-11-25T03:14:15+01:00`."""
+    """Return a time as `2026-11-25T03:14:15+01:00`."""
     return when.isoformat(timespec="seconds")
 
 
 class NotADocumentError(Exception):
-    """A file that is not a drift.json that can be read; the message says why."""
+    """The text is not a readable drift.json; the message gives the reason."""
 
 
 def known_drift(text: str) -> Known:
-    """The drift in an earlier document. Raises NotADocumentError."""
+    """Return the drift in an earlier document. Raises NotADocumentError."""
     try:
-        found = json.loads(text)
+        earlier = json.loads(text)
     except ValueError as error:
         raise NotADocumentError(f"not JSON: {error}") from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    if not isinstance(earlier, dict) or earlier.get("format") != FORMAT:
         raise NotADocumentError("not a drift.json of this tool")
-    if found.get("version") != VERSION:
-        raise NotADocumentError(f"it is of version {found.get('version')}, expected {VERSION}")
+    if earlier.get("version") != VERSION:
+        raise NotADocumentError(f"it is of version {earlier.get('version')}, expected {VERSION}")
     try:
         return frozenset(
             (row["node"], row["check"], row["path"], row["message"])
-            for row in found["results"]
+            for row in earlier["results"]
             if row["outcome"] == Status.DRIFT.value
         )
     except (KeyError, TypeError) as error:
-        raise NotADocumentError("its results are not whole") from error
+        raise NotADocumentError("its results are incomplete") from error

@@ -1,4 +1,4 @@
-"""The one place that decides how a node ended. All reports and counts take the ending from here."""
+"""The ending of a node. All reports and counts take it from this module."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from pytest_synctool.model import OK, NodeError, NodeErrorKind, NodeResult, Outc
 
 
 class NodeEnding(Enum):
-    """How a node ended, the worst first. A node ends as the worst of its entries; the values are those of drift.json.
+    """Endings of a node, the worst first. A node has the ending of its worst entry. The values are those of drift.json.
 
-    With UNREACHABLE and UNKNOWN nothing is known of the node: it gave no answer, or another error left it unknown. With
-    ERROR at least one entry is unknown, so the node cannot be called merely drifted. With NOT_BEGUN the run did not get
-    to the node. SKIPPED comes last: it means that all entries were skipped on purpose, and none was compared.
+    UNREACHABLE and UNKNOWN mean that nothing is known of the node: it gave no answer, or there was another error. ERROR
+    means that at least one entry is unknown; it may have drifted too, so the node is never just DRIFTED. NOT_BEGUN
+    means that the run did not get to the node. SKIPPED is last because all entries must have it: the run skipped them
+    on purpose and compared none.
     """
 
     UNREACHABLE = "unreachable"
@@ -64,10 +65,10 @@ _STATUSES: Final = {
 
 
 def ending_of(error: NodeError | None, outcomes: Sequence[Outcome]) -> NodeEnding:
-    """Return how a node with these outcomes ended. A node without any entries is in sync."""
+    """Return the ending of a node with these outcomes. A node without any entries is in sync."""
     if error is not None:
         return NodeEnding.UNREACHABLE if error.kind is NodeErrorKind.UNREACHABLE else NodeEnding.UNKNOWN
-    if outcomes.count(OK) == len(outcomes):  # nearly always, and much faster
+    if outcomes.count(OK) == len(outcomes):  # the usual case, and much faster
         return NodeEnding.IN_SYNC
     return min(map(_of_entry, outcomes), key=_SEVERITY.__getitem__)
 
@@ -77,7 +78,7 @@ def _of_entry(outcome: Outcome) -> NodeEnding:
 
 
 def ending_of_result(result: NodeResult) -> NodeEnding:
-    """Return how the node with this result ended."""
+    """Return the ending of the node with this result."""
     return ending_of(result.error, result.outcomes)
 
 

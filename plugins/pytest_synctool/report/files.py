@@ -1,4 +1,4 @@
-"""Report files: complete under their name, or not there at all."""
+"""Report files: written under a temporary name and renamed, so that no reader sees half a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def write(path: Path, chunks: Iterable[str]) -> None:
-    """Replace a file by these texts; directories above it are made. Raises OSError, and then nothing has changed."""
+    """Replace a file by these texts and create the directories above it. Raises OSError; the old file then stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
         replacing(path) as temporary,
@@ -23,7 +23,7 @@ def write(path: Path, chunks: Iterable[str]) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """The name of a file to write, which takes the place of another one at the end, unless that is by an exception."""
+    """Yield a temporary path to write to; rename it to `path` at the end, or remove it after an exception."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
         yield temporary

@@ -1,4 +1,4 @@
-"""Findings of a run grouped by what they say: the same on many nodes is one, and so is a directory that is missing."""
+"""Findings of a run in groups: equal findings of many nodes are one, and so is all that a missing directory lacks."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Final
 from pytest_synctool.model import NodeError, Outcome, Status
 from pytest_synctool.report.record import EntryName, NodeRecord
 
-# What findings are called; the worst first.
+# Words for findings, the worst first.
 WORDS: Final = {Status.ERROR: "ERROR", Status.DRIFT: "DRIFT", Status.WAIVED: "WAIVED", Status.FIXED: "FIXED"}
 RANKS: Final = tuple(WORDS)
 
 
 @dataclass(slots=True)
 class Group:
-    """A finding, with the nodes that have it.
+    """A finding with the nodes that have it.
 
-    `outcome` is that of the first of them; `below` counts entries below it that are missing for the same reason: it is
-    a directory that is not there.
+    `outcome` is that of the first node. `below` is the number of missing entries below a missing directory, which the
+    group stands for.
     """
 
     entry: EntryName
@@ -29,42 +29,42 @@ class Group:
 
     @property
     def text(self) -> str:
-        """`/etc/ntp.conf file size mismatch`, without the nodes."""
+        """The finding without its nodes: `/etc/ntp.conf file size mismatch`."""
         return text_of(self.entry, self.outcome, self.below)
 
 
 def text_of(entry: EntryName, outcome: Outcome, below: int) -> str:
-    """A finding without its nodes: `/etc/cron.d missing and 3 below it`."""
+    """Return a finding without its nodes: `/etc/cron.d missing and 3 below it`."""
     more = f" and {below:,} below it" if below else ""
     waiver = f" ({waiver_in_words(outcome)})" if outcome.waiver else ""
     return f"{entry.path} {outcome.message}{more}{waiver}"
 
 
 def waiver_in_words(outcome: Outcome) -> str:
-    """`waived: WHY`, or of drift that is not any more: `waiver expired on DAY: WHY`."""
+    """Return `waived: WHY`; of drift whose waiver has expired: `waiver expired on DAY: WHY`."""
     return f"{'waived:' if outcome.status is Status.WAIVED else 'waiver'} {outcome.waiver}"
 
 
 def grouped(nodes: Iterable[NodeRecord]) -> list[Group]:
-    """All findings that are not skipped, the worst first, then those of most nodes."""
-    found: dict[tuple[EntryName, Status, str, str, int], Group] = {}
+    """Return all findings but the skipped ones, the worst first, then those of most nodes."""
+    groups: dict[tuple[EntryName, Status, str, str, int], Group] = {}
     for node in nodes:
         for entry, outcome, below in findings_of(node):
             key = (entry, outcome.status, outcome.message, outcome.waiver, below)
-            group = found.get(key)
+            group = groups.get(key)
             if group is None:
-                group = found[key] = Group(entry, outcome, below)
+                group = groups[key] = Group(entry, outcome, below)
             group.nodes.append(node.node)
-    return sorted(found.values(), key=lambda g: (RANKS.index(g.outcome.status), -len(g.nodes), g.entry.path))
+    return sorted(groups.values(), key=lambda g: (RANKS.index(g.outcome.status), -len(g.nodes), g.entry.path))
 
 
 def node_errors(nodes: Iterable[NodeRecord]) -> list[tuple[NodeError, list[str]]]:
     """Group the nodes of which nothing is known by their error, the error of most nodes first."""
-    grouped: dict[NodeError, list[str]] = {}
+    by_error: dict[NodeError, list[str]] = {}
     for node in nodes:
         if node.error is not None:
-            grouped.setdefault(node.error, []).append(node.node)
-    return sorted(grouped.items(), key=lambda item: (-len(item[1]), item[0].text))
+            by_error.setdefault(node.error, []).append(node.node)
+    return sorted(by_error.items(), key=lambda item: (-len(item[1]), item[0].text))
 
 
 def of_most_nodes_first(nodes_by_text: Mapping[str, list[str]]) -> list[tuple[str, list[str]]]:
@@ -73,7 +73,7 @@ def of_most_nodes_first(nodes_by_text: Mapping[str, list[str]]) -> list[tuple[st
 
 
 def findings_of(node: NodeRecord) -> Iterator[tuple[EntryName, Outcome, int]]:
-    """Yield the findings of a node, each with the number of entries below it that are left out in its favour."""
+    """Yield the findings of a node, each with the number of missing entries below it that it stands for."""
     if not node.results:
         return
     listed: list[tuple[EntryName, Outcome]] = []
@@ -94,7 +94,7 @@ def findings_of(node: NodeRecord) -> Iterator[tuple[EntryName, Outcome, int]]:
         yield entry, outcome, below.get(number, 0)
 
 
-_Top = tuple[str, Status, str, str]
+_Top = tuple[str, Status, str, str]  # check, status, waiver, name of the entry
 
 
 def _top(tops: Mapping[_Top, int], entry: EntryName, outcome: Outcome) -> int | None:

@@ -1,4 +1,4 @@
-"""`metrics.prom`: a run in numbers, for node_exporter's textfile collector."""
+"""`metrics.prom`: the numbers of a run, for node_exporter's textfile collector."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ _ALL: Final = "all"
 
 
 def metrics(run: RunRecord) -> str:
-    """The text of the file. Of every group there is a sample of its own, `all` is of every node of the run."""
-    # Its modules take a while to load, and most of what imports this one has no use for them.
+    """Return the text of the file. Each group has samples of its own; the group `all` has every node of the run."""
+    # prometheus_client loads slowly, and most importers of this module do not call this function.
     from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
     registry = CollectorRegistry()
-    by_group = _by_group(run)
-    counts = {group: _counts(nodes) for group, nodes in by_group.items()}
+    counts = {group: _counts(nodes) for group, nodes in _by_group(run).items()}
     for name, help_ in (
         ("managed_entries", "Files, directories, links and deletions that were looked at"),
         ("drifted_entries", "Entries that differ from what the masterdir says"),
@@ -49,11 +48,11 @@ def metrics(run: RunRecord) -> str:
 
 
 def _by_group(run: RunRecord) -> dict[str, list[NodeRecord]]:
-    found: dict[str, list[NodeRecord]] = {_ALL: list(run.nodes)}
+    by_group: dict[str, list[NodeRecord]] = {_ALL: list(run.nodes)}
     for node in run.nodes:
         for group in run.groups.get(node.node, ()):
-            found.setdefault(group, []).append(node)
-    return found
+            by_group.setdefault(group, []).append(node)
+    return by_group
 
 
 def _counts(nodes: list[NodeRecord]) -> dict[str, float]:

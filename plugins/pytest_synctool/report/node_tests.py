@@ -1,4 +1,4 @@
-"""The tests of a node, and how they are named to people."""
+"""The tests of one node."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_synctool.report.nodeids import decode
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A test that stands for all checks of a function on a node: its node id, and how many they are (1 or more)."""
+    """One test for all entries of a node under one check: its node id, and the number of entries (1 or more)."""
 
     nodeid: str
     checks: int
@@ -19,10 +19,9 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class NodeTests:
-    """The tests of one node: their node ids in order, and the node id of the node itself.
+    """The tests of one node: the node ids of its entries in order, and the node id of the node itself.
 
-    With --granularity=node `ids` are those that tests of single entries would have, and `whole` are the tests, which
-    stand for them in this order.
+    With --granularity=node, `whole` are the tests; together they stand for the entries in `ids`, in this order.
     """
 
     node: str
@@ -32,10 +31,10 @@ class NodeTests:
 
     @property
     def tests(self) -> Sequence[str]:
-        """The node ids of the tests as pytest knows them."""
+        """The node ids of the tests that pytest reports."""
         return [test.nodeid for test in self.whole] if self.whole else self.ids
 
 
 def shown_destination(nodeid: str) -> str:
-    """The destination in a node id, as it is shown to people."""
+    """Return the destination in a node id, printable."""
     return printable(decode(nodeid.rpartition("::")[2]))

@@ -1,7 +1,7 @@
-"""Destinations as part of a node id, and back.
+"""Destinations as a part of node ids, and back.
 
-pytest and its plugins take node ids apart at `::` and `[`, and write them into files that hold neither control
-characters nor bytes that are not UTF-8; those are percent-encoded, and so is `%` itself.
+pytest and its plugins split node ids at `::` and `[`, and write them into files that can hold neither control
+characters nor bytes that are not UTF-8. These characters are percent-encoded, and so is `%` itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _PLAIN = re.compile(r"[^%\[\x00-\x1f\x7f]*")
 
 
 def encode(path: bytes) -> str:
-    """A path as a part of a node id."""
+    """Return a path as a part of a node id."""
     try:
         text = path.decode("utf-8")
     except UnicodeDecodeError:
@@ -30,5 +30,5 @@ def _encoded(character: str) -> str:
 
 
 def decode(part: str) -> bytes:
-    """The path that a part of a node id stands for."""
+    """Return the path that a part of a node id stands for."""
     return unquote_to_bytes(part)

@@ -1,4 +1,4 @@
-"""What reports tell of the runs before: since when something has been so, and how those runs ended."""
+"""The history as reports use it: since when an entry has its outcome, and the results of the last runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from pytest_synctool.report.record import EntryName
 
-# What something came from.
+# Causes of drift.
 NODE: Final = "node"
 MASTERDIR: Final = "masterdir"
 FIRST: Final = "first"
@@ -18,10 +18,11 @@ CAUSES: Final = {NODE: "the node was changed", MASTERDIR: "the masterdir was cha
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """How long something has been as it was found.
+    """The beginning of the drift or error that an entry has.
 
-    `since` is when it was first seen so, uninterrupted. `cause` is `node` if the node has changed, `masterdir` if what
-    is asked for has, `first` if it was never seen before. `known` tells whether it was there in the run before already.
+    `since` is the start of the first run that saw it; no run since then has seen the entry in sync. `cause` is `node`
+    if the node changed, `masterdir` if the expected state did, `first` if no earlier run looked at the entry. `known`
+    is True if an earlier run saw it.
     """
 
     since: datetime
@@ -29,16 +30,16 @@ class Onset:
     known: bool
 
 
-# By node and entry: of what was found there.
+# By node and entry.
 Onsets = Mapping[tuple[str, EntryName], Onset]
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """How a run ended: numbers of nodes, and in `entries` of drifted entries.
+    """The result of an earlier run: numbers of nodes by ending, and in `entries` the number of drifted entries.
 
-    `mode` is `audit`, `fix` or `restore`. `errors` counts nodes with errors, unreachable ones included.
-    `complete` tells whether the run came to its end.
+    `mode` is `audit`, `fix` or `restore`. `errors` counts nodes with errors, unreachable and unknown nodes included.
+    `complete` is False if the run was interrupted.
     """
 
     id: str

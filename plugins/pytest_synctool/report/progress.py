@@ -1,4 +1,4 @@
-"""How far a run is, in a line for people who wait."""
+"""The progress of a run as one line, for people who wait for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ _WORDS: Final = {
 
 @dataclass
 class Progress:
-    """Counts nodes. `total` is how many there are, if that is known; `out` has when the work on a node has begun."""
+    """Counts of the nodes that are done. `total` is the number of nodes, 0 if it is not known yet.
+
+    `out` has the nodes under way with the time at which work on them began, on the clock of time.monotonic().
+    """
 
     total: int = 0
     done: int = 0
@@ -37,7 +40,7 @@ class Progress:
 
     @contextmanager
     def working(self, node: str) -> Iterator[None]:
-        """While somebody works on a node."""
+        """Count a node as under way."""
         self.out[node] = time.monotonic()
         try:
             yield
@@ -45,19 +48,19 @@ class Progress:
             del self.out[node]
 
     def take(self, result: NodeResult) -> None:
-        """Take up the result of a node."""
+        """Count the result of a node."""
         self.done += 1
         self._endings[ending_of_result(result)] += 1
 
     def line(self, now: float, width: int) -> str:
-        """`5 of 12 nodes, 2 drifted, 1 unreachable; out for 41 s: node[3,7]` in at most `width` columns.
+        """Return `5 of 12 nodes, 2 drifted, 1 unreachable; out for 41 s: node[3,7]` in at most `width` columns.
 
-        Named are the nodes that have been out for longest, and how long the first of them. `now` is on the
-        clock of time.monotonic().
+        The names are those of the nodes that have been under way for longest; the time is that of the first of them.
+        `now` is on the clock of time.monotonic().
         """
         counts = [f"{number:,} {word}" for ending, word in _WORDS.items() if (number := self._endings[ending])]
         text = ", ".join([f"synctool: {self.done:,} of {self.total:,} nodes", *counts])
-        text += _slowest(list(self.out.items()), now)  # threads put nodes in and take them out
+        text += _slowest(list(self.out.items()), now)  # a copy: other threads change it
         return text if len(text) <= width else text[: max(width - 3, 0)] + "..."
 
 

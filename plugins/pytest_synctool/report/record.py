@@ -1,4 +1,4 @@
-"""What a run found, as one value that every report is made from: small where nodes are alike, whole all the same."""
+"""The results of a run as one value, from which every report is made. Equal parts of nodes are one object."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from pytest_synctool.report.ending import NOTHING_KNOWN, NodeEnding, ending_of
 from pytest_synctool.report.node_tests import NodeTests
 from pytest_synctool.report.nodeids import decode
 
-# The built-in checks, by the end of their test file's name, and what they are about.
+# Test files of the built-in checks, and the kinds of entries that they are for.
 _SUITE: Final = "synctool_checks/test_"
 _TASKS: Final = "tasks"
 _TASK: Final = "task"
 _OWN: Final = "check"
-# What is run because it was asked for: nothing is compared, and nothing put right.
+# Commands that a repair runs in any case. Their tests compare nothing.
 _RUN: Final = (_TASK, "always")
 _COMMANDS: Final = (*_RUN, "post")
 
-# The mode of a run that puts old versions back, which looks for nothing else.
+# The mode of a run that puts old versions back and compares nothing.
 RESTORE: Final = "restore"
 
 _NOT_SEEN: Final = (*NOTHING_KNOWN, NodeEnding.ERROR, NodeEnding.NOT_BEGUN)
@@ -32,14 +32,14 @@ _NOT_SEEN: Final = (*NOTHING_KNOWN, NodeEnding.ERROR, NodeEnding.NOT_BEGUN)
 
 @dataclass(frozen=True, slots=True)
 class EntryName:
-    """A test of a node: the check (`synctool_checks/test_overlay.py`), and the last part of its node id."""
+    """The name of a test of a node: its check (`synctool_checks/test_overlay.py`) and the last part of its node id."""
 
     check: str
     name: str
 
     @property
     def kind(self) -> str:
-        """`overlay`, `delete`, `post`, `task` or `always`; `check` for a site's own."""
+        """The kind: `overlay`, `delete`, `post`, `task` or `always`; `check` for a check of the site."""
         if not self.check.startswith(_SUITE):
             return _OWN
         word = self.check.removeprefix(_SUITE).removesuffix(".py")
@@ -47,27 +47,27 @@ class EntryName:
 
     @property
     def is_run(self) -> bool:
-        """Whether it is a command that is run because it was asked for, rather than a state or what is owed."""
+        """True for a command that a repair runs in any case: a task, or one of `always_run`."""
         return self.kind in _RUN
 
     @property
     def is_command(self) -> bool:
-        """Whether it is about a command, rather than about the state of a path."""
+        """True if the test is about a command, False if it is about the state of a path."""
         return self.kind in _COMMANDS
 
     @property
     def path(self) -> str:
-        """The destination, printable; of an owed command with its kind in front (`post:/etc/ntp.conf`)."""
+        """The destination, printable; that of an owed command begins with its kind (`post:/etc/ntp.conf`)."""
         return printable(decode(self.name))
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
-    """What became of a node.
+    """The result of one node.
 
-    `entries` are all its tests, one object for all nodes that have the same; `results` are outcomes other than OK, by
-    the position of the entry. With `error` the node could not be looked at, and nothing is known of its entries.
-    `duration` is in seconds, `done` what was changed and run there, `notes` what people should know beside.
+    `entries` are all its tests, one object for all nodes with the same tests. `results` are the outcomes other than OK,
+    each with the position of its entry. With `error`, nothing is known of the entries. `duration` is in seconds. `done`
+    are the changes and commands of a repair, `notes` are lines that people should know besides.
     """
 
     node: str
@@ -80,26 +80,26 @@ class NodeRecord:
 
     @property
     def ending(self) -> NodeEnding:
-        """How the node ended."""
+        """The ending of the node."""
         outcomes = [outcome for _, outcome in self.results]
         return ending_of(self.error, [*outcomes, OK] if len(outcomes) < len(self.entries) else outcomes)
 
     @property
     def looked_at(self) -> int:
-        """The number of entries that were not missed, 0 if nothing is known of the node."""
+        """The number of entries that were not missed; 0 if nothing is known of the node."""
         if self.error is not None:
             return 0
         return len(self.entries) - sum(outcome.is_missed for _, outcome in self.results)
 
     @property
     def begun(self) -> bool:
-        """True if the run looked at an entry of the node, or would have if the node had any."""
+        """True if the run got to the node: not all of its entries were missed."""
         return self.error is None and (self.looked_at > 0 or not self.entries)
 
 
 @dataclass(frozen=True, slots=True)
 class StaleWaiver:
-    """A waiver that accepts nothing any more: `waivers.yaml:12`, the nodes that it is about, and what to do."""
+    """A waiver whose drift is gone: its place (`waivers.yaml:12`), its nodes, and a message with the next step."""
 
     place: str
     nodes: tuple[str, ...]
@@ -108,10 +108,10 @@ class StaleWaiver:
 
 @dataclass
 class RunRecord:
-    """A run. `nodes` are those that have a result, in the order of the configuration once the run is over.
+    """A run. `nodes` are the nodes with a result; at the end of the run they are in the order of the configuration.
 
-    `mode` is `audit`, `fix` or `restore`. `selected` is how many nodes were to be looked at, `complete` whether the run
-    came to its end. `groups` has the groups of each node, the most important first, without its own name and `all`.
+    `mode` is `audit`, `fix` or `restore`. `selected` is the number of selected nodes. `complete` is False if the run
+    was interrupted. `groups` has the groups of each node, the most important first, without its own name and `all`.
     """
 
     id: str
@@ -131,18 +131,18 @@ class RunRecord:
 
     @property
     def is_restoring(self) -> bool:
-        """Whether it only puts old versions back."""
+        """True for a run that only puts old versions back."""
         return self.mode == RESTORE
 
     def node_counts(self) -> Counter[NodeEnding]:
-        """Count the nodes by how they ended, with zeros; those without a result are not begun."""
+        """Return the number of nodes for each ending, zeros included. Nodes without a result are NOT_BEGUN."""
         counts = Counter(dict.fromkeys(NodeEnding, 0))
         counts.update(node.ending for node in self.nodes)
         counts[NodeEnding.NOT_BEGUN] += max(self.selected - len(self.nodes), 0)
         return counts
 
     def entry_counts(self) -> dict[str, int]:
-        """How many entries ended how, of the nodes that were looked at."""
+        """Return the number of entries for each status. Entries of which nothing is known are not counted."""
         counts = dict.fromkeys((status.value for status in Status), 0)
         for node in self.nodes:
             if node.error is None:
@@ -153,20 +153,20 @@ class RunRecord:
 
     @property
     def everything_seen(self) -> bool:
-        """True if the run came to its end, and no selected node has an entry that is unknown or was missed."""
+        """True if the run came to its end and every entry of every selected node was looked at."""
         counts = self.node_counts()
         return self.complete and not any(counts[ending] for ending in _NOT_SEEN)
 
 
 class Recorder:
-    """Makes records of results; what nodes have in common is one object."""
+    """A maker of node records, in which equal entries and outcomes are one object."""
 
     def __init__(self) -> None:
         self._names: dict[tuple[str, ...], SharedList[EntryName]] = {}
         self._outcomes: dict[Outcome, Outcome] = {}
 
     def take(self, tests: NodeTests, result: NodeResult) -> NodeRecord:
-        """Take up the result of a node; it is returned as it is kept."""
+        """Return the record of a node's result."""
         return NodeRecord(
             tests.node,
             self._entries(tests),
@@ -182,7 +182,7 @@ class Recorder:
         )
 
     def _entries(self, tests: NodeTests) -> SharedList[EntryName]:
-        """The entries of a node. Node ids are `CHECK::NODE::NAME`."""
+        """Return the entries of a node, from node ids like `CHECK::NODE::NAME`."""
         between = f"::{tests.node}::"
         key = tuple(nodeid.replace(between, "\0", 1) for nodeid in tests.ids)
         if key not in self._names:

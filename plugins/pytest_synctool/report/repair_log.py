@@ -1,4 +1,4 @@
-"""The log of a repair, written by the process that reports: a file, and syslog."""
+"""The log of a repair: a file and syslog, both written by the process that reports."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from pytest_synctool.report.node_tests import NodeTests, shown_destination
 
 
 def stamped(text: str, when: datetime) -> str:
-    """A line of the log: `2026-11-22T03:14:15+01:00 node3: /etc/motd created (missing)`.
+    """Return a line of the log: `2026-11-22T03:14:15+01:00 node3: /etc/motd created (missing)`.
 
-    `when` has to know its offset from UTC.
+    `when` must have an offset from UTC.
     """
     return f"{when.isoformat(timespec='seconds')} {printable_text(text)}"
 
 
 def events(tests: NodeTests, result: NodeResult) -> Iterator[str]:
-    """What a log says of one node, without time: what was done, then what failed; nothing if there was nothing to do.
+    """Yield the log lines of one node without their times: changes and commands first, then failures.
 
-    Each has the name of the node in front.
+    Each line begins with the name of the node. A node without changes and failures has no lines.
     """
     for text in result.done:
         yield f"{tests.node}: {text}"
@@ -51,21 +51,21 @@ def events(tests: NodeTests, result: NodeResult) -> Iterator[str]:
 
 @dataclass
 class RepairCounts:
-    """Counts of the entries that were fixed and that failed, and of the nodes by how they ended."""
+    """Counts of the entries that were fixed and that failed, and of the nodes by ending."""
 
     fixed: int = 0
     failed: int = 0
     endings: Counter[NodeEnding] = field(default_factory=Counter)
 
     def add(self, result: NodeResult) -> None:
-        """Take up the result of a node."""
-        found = [outcome.status for outcome in result.outcomes]
-        self.fixed += found.count(Status.FIXED)
-        self.failed += found.count(Status.DRIFT) + found.count(Status.ERROR)
+        """Count the result of a node."""
+        statuses = [outcome.status for outcome in result.outcomes]
+        self.fixed += statuses.count(Status.FIXED)
+        self.failed += statuses.count(Status.DRIFT) + statuses.count(Status.ERROR)
         self.endings[ending_of_result(result)] += 1
 
     def __str__(self) -> str:
-        """Return `3 fixed, 1 failed`, and the nodes of which nothing is known or that were not begun, if any."""
+        """Return `3 fixed, 1 failed`, followed by the nodes that were not looked at or not begun, if there are any."""
         words = [f"{self.fixed} fixed", f"{self.failed} failed"]
         if unknown := sum(self.endings[ending] for ending in NOTHING_KNOWN):
             words.append(f"{nodes_in_words(unknown)} not looked at")
@@ -79,7 +79,7 @@ _SYSLOG_SOCKET: Final = "/dev/log"
 
 @dataclass
 class RepairLog:
-    """Takes up results as nodes end, from several threads. A write that fails is told once, in `problem`."""
+    """The log of one run; threads pass it the results of nodes. `problem` has the first write that failed."""
 
     path: str | None
     syslog: bool
@@ -92,12 +92,12 @@ class RepairLog:
 
     @property
     def places(self) -> list[str]:
-        """Where the lines are to be found."""
-        heard = self.syslog and os.path.exists(_SYSLOG_SOCKET)  # without a socket, syslog() does nothing
-        return [*([self.path] if self.path else []), *(["syslog"] if heard else [])]
+        """The places where people find the lines: the path of the file, and `syslog`."""
+        in_syslog = self.syslog and os.path.exists(_SYSLOG_SOCKET)  # without a socket, syslog() does nothing
+        return [*([self.path] if self.path else []), *(["syslog"] if in_syslog else [])]
 
     def began(self, nodes: int) -> None:
-        """The first line of a run."""
+        """Write the first line of a run over so many nodes."""
         if self.syslog:
             syslog.openlog("synctool", 0, syslog.LOG_USER)
         with self._lock:
@@ -105,13 +105,13 @@ class RepairLog:
             self._write([f"synctool {self.mode} began: {user_name()}, {nodes_in_words(nodes)}"])
 
     def take(self, tests: NodeTests, result: NodeResult) -> None:
-        """The lines of a node that has ended."""
+        """Write the lines of a node that has ended."""
         with self._lock:
             self._counts.add(result)
             self._write(list(events(tests, result)))
 
     def ended(self) -> None:
-        """The last line of a run that has begun; nothing can be written any more."""
+        """Write the last line of a run that has begun, and close the log."""
         with self._lock:
             if self._began:
                 self._write([f"synctool {self.mode} ended: {self._counts}"])
@@ -121,22 +121,22 @@ class RepairLog:
 
     def _write(self, texts: Sequence[str]) -> None:
         now = datetime.now().astimezone()
-        found = [stamped(text, now) for text in texts]
+        lines = [stamped(text, now) for text in texts]
         if self.syslog:
-            for line in found:
-                syslog.syslog(syslog.LOG_NOTICE, line.partition(" ")[2])  # syslog has a time of its own
-        rest = "".join(f"{line}\n" for line in found).encode("utf-8", "backslashreplace")
+            for line in lines:
+                syslog.syslog(syslog.LOG_NOTICE, line.partition(" ")[2])  # syslog adds its own time
+        rest = "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
         try:
             while rest and self.descriptor is not None:
                 rest = rest[os.write(self.descriptor, rest) :]
-        except OSError as error:  # the nodes are what matters: a full disk here does not stop a repair
+        except OSError as error:  # a full disk of the controller must not stop the repair of nodes
             self.problem = self.problem or f"{self.path} is not complete: {error.strerror}"
 
 
 def append_to(path: str, conf: Path) -> int:
-    """A descriptor that appends to the `logfile` of a configuration. Raises ConfigError if it cannot be had."""
+    """Open the `logfile` of a configuration for appending; return its descriptor. Raises ConfigError."""
     try:
-        # O_NONBLOCK, so that a pipe that nobody reads is an error and no wait.
+        # With O_NONBLOCK, opening a pipe without a reader fails instead of blocking.
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o640)
     except OSError as error:
         raise ConfigError(f"{conf}: 'logfile {path}' cannot be opened for appending: {error.strerror}") from error

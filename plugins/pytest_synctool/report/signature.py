@@ -1,4 +1,4 @@
-"""What is asked for of an entry, as a short digest: when it changes, the masterdir was changed."""
+"""Signatures: short digests of expected states. If one changes, the masterdir was changed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _ABSENT: Final = "absent"
 
 
 def signature(entry: Entry) -> str:
-    """A digest (16 hex digits) of the state that an entry asks for: kind, content, mode, owner and group, and target.
+    """Return a digest (16 hex digits) of an entry's expected state: kind, content, mode, owner, group and link target.
 
-    `absent` for what has to be gone, `unreadable` for a source that cannot be read. A file is read on first use.
+    Return `absent` for an entry of delete/, and `unreadable` if the source cannot be read. Reads a source on first use.
     """
     if entry.tree is Tree.DELETE:
         return _ABSENT

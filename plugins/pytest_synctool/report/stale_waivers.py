@@ -1,4 +1,4 @@
-"""Waivers whose drift is gone: judged over a whole run, and only where everything that they cover was looked at."""
+"""Stale waivers: those whose drift is gone, as the results of a whole run show."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def stale(
     entries_of: Callable[[Node], EntryList],
     records: Mapping[str, NodeRecord],
 ) -> list[StaleWaiver]:
-    """The waivers that have not expired and accept nothing, in the order of the file.
+    """Return the waivers that have not expired and waive no drift any more, in the order of the file.
 
-    `nodes` are all that they may be about, `records` what a run found on some of them. Of a waiver that covers anything
-    that was not looked at, or whose state is not known, nothing is said.
+    `nodes` are all nodes that waivers may name, `records` the results of a run on some of them. A waiver that covers an
+    entry that the run did not look at, or that is unknown, is never stale.
     """
-    judge = _Judge(in_force, entries_of, records)
+    coverage = _Coverage(in_force, entries_of, records)
     all_nodes = list(nodes)
     return [
         StaleWaiver(waiver.place, tuple(names), _message(waiver, names))
         for waiver in in_force.waivers.waivers
-        if not in_force.expired(waiver) and (names := judge.useless_on(waiver, all_nodes))
+        if not in_force.expired(waiver) and (names := coverage.useless_on(waiver, all_nodes))
     ]
 
 
@@ -42,8 +42,8 @@ def _message(waiver: Waiver, nodes: Sequence[str]) -> str:
     return printable_text(f"{paths} no longer {differs} {on}: remove this waiver ({waiver.reason})")
 
 
-class _Judge:
-    """Nodes alike have the same lists of entries and of tests, each of which is gone through once for a waiver."""
+class _Coverage:
+    """The entries that waivers cover. Nodes share lists of entries and of tests; a waiver visits each list once."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class _Judge:
         self._positions: dict[tuple[SharedList[EntryName], frozenset[str]], frozenset[int] | None] = {}
 
     def useless_on(self, waiver: Waiver, nodes: Sequence[Node]) -> list[str]:
-        """The nodes that it covers; none if it is of use on one of them, or may be."""
+        """Return the nodes that a waiver covers; none if it waives drift on one of them, or might."""
         covered = []
         for node in nodes:
             if not waiver.holds_for(node) or not (names := self._names(waiver, self._entries_of(node))):
@@ -73,7 +73,7 @@ class _Judge:
         return covered
 
     def _names(self, waiver: Waiver, entries: EntryList) -> frozenset[str]:
-        """What it covers of a node's entries, as tests are named."""
+        """Return the names of the tests of those entries that a waiver covers."""
         key = (waiver.line, entries)
         if key not in self._covered:
             matching = self._in_force.waivers.matching
@@ -85,13 +85,13 @@ class _Judge:
         return self._covered[key]
 
     def _tests(self, entries: SharedList[EntryName], names: frozenset[str]) -> frozenset[int] | None:
-        """The positions of the tests of these names; None if one was not among those of the run."""
+        """Return the positions of the tests with these names; None if the run did not have all of them."""
         key = (entries, names)
         if key not in self._positions:
-            found = {
+            names_by_position = {
                 position: entry.name
                 for position, entry in enumerate(entries)
                 if entry.name in names and not entry.is_command
             }
-            self._positions[key] = frozenset(found) if names == set(found.values()) else None
+            self._positions[key] = frozenset(names_by_position) if names == set(names_by_position.values()) else None
         return self._positions[key]

@@ -1,4 +1,4 @@
-"""The summary of a run for people: findings grouped by what they say, worst first, under folded node names."""
+"""The summary of a run for people: equal findings of many nodes are one line, the worst come first."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def summary(
     diffs: bool = False,
     stale: Sequence[StaleWaiver] = (),
 ) -> Iterator[tuple[str, str]]:
-    """The lines of the summary, each with its colour.
+    """Yield the lines of the summary, each with its colour.
 
-    `options` are those that a repair of what was found needs, beside those that every repair takes, `always` are the
-    commands that every repair runs. With `diffs` what differs in contents is told, equal differences once. `stale` are
-    waivers that accept nothing any more.
+    `options` are the options that a repair must repeat, besides `--lf --fix`. `always` are the commands that every
+    repair runs. With `diffs`, the lines include the differences in contents, equal ones once. `stale` are the stale
+    waivers.
     """
     for warning in warnings[:_MOST_WARNINGS]:
         yield f"WARNING {warning}", "yellow"
@@ -62,20 +62,19 @@ def summary(
 
 
 def in_a_line(tally: Tally, warnings: Sequence[str], stale: Sequence[StaleWaiver]) -> str:
-    """All of it in one line: `9 nodes: 7 in sync, 2 drifted; 3 findings, 1 warning`."""
+    """Return the summary as one line: `9 nodes: 7 in sync, 2 drifted; 3 findings, 1 warning`."""
     numbers = {
         "finding": len(tally.findings) + len(tally.node_errors),
         "stale waiver": len(stale),
         "warning": len(warnings) + len(tally.notes),
     }
     more = ", ".join(f"{number:,} {word}{'' if number == 1 else 's'}" for word, number in numbers.items() if number)
-    return "; ".join(
-        text for text in (in_words(tally.endings, restoring=tally.restoring) if tally.nodes else "", more) if text
-    )
+    counts = in_words(tally.endings, restoring=tally.restoring) if tally.nodes else ""
+    return "; ".join(text for text in (counts, more) if text)
 
 
 def _differences(tally: Tally, findings: Sequence[tuple[Status, str]]) -> Iterator[tuple[str, str]]:
-    """What differs in contents: that of most nodes first, each difference once."""
+    """Yield the differences in contents, that of most nodes first, each difference once."""
     lines: list[tuple[str, str]] = []
     for finding in findings:
         for diff, nodes in sorted(tally.diffs.get(finding, {}).items(), key=lambda item: -len(item[1])):

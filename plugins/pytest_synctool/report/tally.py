@@ -14,13 +14,13 @@ from pytest_synctool.report.record import NodeRecord, Recorder
 
 @dataclass
 class Tally:
-    """The nodes of a run by how they ended, and findings: (status, text) with the nodes that have them.
+    """The numbers of nodes by ending, and the findings: (status, text), each with the nodes that have it.
 
-    `node_errors` has the nodes of which nothing is known by the error, `not_begun` those that were not begun by the
-    reason, `not_looked_at` the ids of the tests of both. `notes` are lines that people should know, with the nodes that
-    they are about. `durations` are in seconds. `failures` counts entries that have failed, and nodes of which nothing
-    is known. Of a finding, `diffs` has the differences in contents, with the nodes. `restoring` is True in a run that
-    puts old versions back.
+    `node_errors` has the nodes of which nothing is known, by error, and `not_begun` the nodes that were not begun, by
+    reason. `not_looked_at` has the ids of the tests of both. `notes` are lines that people should know, with the nodes
+    that they are about. `durations` are in seconds. `failures` is the number of failed entries plus the number of nodes
+    of which nothing is known. `diffs` has the differences in contents of a finding, with the nodes. `restoring` is True
+    in a run that puts old versions back.
     """
 
     restoring: bool = False
@@ -41,7 +41,7 @@ class Tally:
         return self.endings.total()
 
     def add(self, tests: NodeTests, result: NodeResult) -> NodeRecord:
-        """Take up the result of one node; returns it as reports keep it."""
+        """Count the result of one node; return its record, for the reports."""
         record = self._recorder.take(tests, result)
         ending = record.ending
         self.endings[ending] += 1

@@ -1,4 +1,4 @@
-"""What a run comes to: one answer for all reports, so that none of them calls in sync what another does not."""
+"""The verdict on a run: one answer for all reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_synctool.report.record import RunRecord
 
 
 class RunVerdict(Enum):
-    """From bad to good, of runs that restore apart."""
+    """Verdicts on a run, from bad to good. A run that restores has two of its own."""
 
     UNSEEN = "not everything could be looked at"
     NOT_RESTORED = "not everything could be put back"
@@ -25,7 +25,7 @@ class RunVerdict(Enum):
 
 
 def verdict(run: RunRecord) -> RunVerdict:
-    """Good only if every selected node was seen as it has to be, and the run itself is of the same opinion."""
+    """Return the verdict on a run; it is good only if all entries were looked at and the exit status is 0."""
     nodes, entries = run.node_counts(), run.entry_counts()
     if not run.everything_seen or not run.selected:
         return RunVerdict.UNSEEN

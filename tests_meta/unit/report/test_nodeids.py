@@ -1,4 +1,4 @@
-"""Destinations as parts of node ids: back and forth, and fit for pytest, JSON and XML."""
+"""Destinations as parts of node ids: a round trip, and fit for pytest, JSON and XML."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_different_destinations_have_different_ids(one: bytes, other: bytes) -> 
 
 @given(path=destinations)
 def test_ids_pass_through_pytest_json_and_xml(path: bytes) -> None:
-    """The cache of --lf is JSON; junit takes the id apart into class name and name."""
+    """The cache of --lf is JSON; the junit writer splits an id into class name and name."""
     nodeid = f"suite/test_x.py::node1::{encode(path)}"
     assert json.loads(json.dumps(nodeid)) == nodeid
     assert mangle_test_address(nodeid) == ["suite.test_x", "node1", encode(path)]
@@ -66,7 +66,7 @@ def test_ordinary_names_stay_readable(path: bytes) -> None:
         ("/ü\x00".encode(), "/ü%00"),
     ],
 )
-def test_what_would_be_misread_is_percent_encoded(path: bytes, part: str) -> None:
+def test_special_characters_are_percent_encoded(path: bytes, part: str) -> None:
     assert encode(path) == part
 
 

@@ -19,16 +19,16 @@ STAMP = "2026-11-22T03:14:15+01:00"
 
 
 def suite(*paths: bytes) -> NodeTests:
-    """The tests of node3."""
+    """Return the tests of node3 for these destinations."""
     return NodeTests("node3", "suite.py::node3", [f"suite.py::node3::{encode(path)}" for path in paths])
 
 
 def lines(tests: NodeTests, result: NodeResult, when: datetime) -> list[str]:
-    """The lines of one node, as they are written."""
+    """Return the log lines of one node."""
     return [stamped(text, when) for text in events(tests, result)]
 
 
-def test_what_was_done_then_what_failed() -> None:
+def test_changes_come_first_and_failures_after_them() -> None:
     outcomes = (
         Outcome(Status.FIXED, "updated (file size mismatch), ran overlay/etc/xinetd.d/identd.post"),
         Outcome(Status.DRIFT, "missing, not fixed: No space left on device", ("source: overlay/etc/x._all",)),
@@ -60,25 +60,25 @@ def test_a_node_without_a_result() -> None:
     ]
 
 
-def test_nothing_to_do_is_no_line() -> None:
+def test_a_node_in_sync_has_no_line() -> None:
     assert lines(suite(b"/a"), NodeResult((OK,)), WHEN) == []
 
 
 @given(text=st.text(), when=st.datetimes(timezones=st.just(UTC)))
-def test_one_line_whatever_is_in_it(text: str, when: datetime) -> None:
+def test_any_text_is_one_printable_line(text: str, when: datetime) -> None:
     line = stamped(text, when)
     assert line.isprintable()
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00 ", line)
     assert not text.isprintable() or line.endswith(f" {text}")
 
 
-def test_count() -> None:
-    count = RepairCounts()
-    assert str(count) == "0 fixed, 0 failed"
-    count.add(NodeResult((Outcome(Status.FIXED), Outcome(Status.FIXED), Outcome(Status.DRIFT), OK)))
-    count.add(NodeResult((Outcome(Status.ERROR),)))
-    assert str(count) == "2 fixed, 2 failed"
-    count.add(NodeResult((), unreachable("x")))
-    count.add(NodeResult((Outcome(Status.SKIPPED, "not begun"),)))
-    count.add(NodeResult((Outcome(Status.SKIPPED, "not begun"),)))
-    assert str(count) == "2 fixed, 2 failed, 1 node not looked at, 2 nodes not begun"
+def test_counts_of_the_last_line() -> None:
+    counts = RepairCounts()
+    assert str(counts) == "0 fixed, 0 failed"
+    counts.add(NodeResult((Outcome(Status.FIXED), Outcome(Status.FIXED), Outcome(Status.DRIFT), OK)))
+    counts.add(NodeResult((Outcome(Status.ERROR),)))
+    assert str(counts) == "2 fixed, 2 failed"
+    counts.add(NodeResult((), unreachable("x")))
+    counts.add(NodeResult((Outcome(Status.SKIPPED, "not begun"),)))
+    counts.add(NodeResult((Outcome(Status.SKIPPED, "not begun"),)))
+    assert str(counts) == "2 fixed, 2 failed, 1 node not looked at, 2 nodes not begun"

@@ -1,4 +1,4 @@
-"""A run's record, and the reports that programs read, against their schema and their readers."""
+"""The record of a run, and the reports for programs, checked against their schema and with real parsers."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ ERROR = Outcome(Status.ERROR, "cannot be looked at: Permission denied")
 
 
 def record(node: str, paths: Sequence[bytes], result: NodeResult, recorder: Recorder) -> NodeRecord:
-    """The record of a node with these destinations."""
+    """Return the record of a node with these destinations."""
     return recorder.take(suite(*paths, node=node), result)
 
 
 def run_of(results: dict[str, NodeResult], paths: Sequence[bytes] = (b"/a", b"/b")) -> RunRecord:
-    """A run over nodes that all have the same entries; each is in group batch."""
+    """Return a run over nodes that all have the same entries; each is in group batch."""
     recorder, began = Recorder(), datetime(2026, 11, 25, 3, 14, 15, tzinfo=UTC)
     made = RunRecord("r1", "audit", "root", "admin1", "/x/synctool.conf", "/x/masterdir", began, began, {})
     made.ended = began + timedelta(seconds=2)
@@ -90,8 +90,8 @@ class TestRecord:
         run = run_of(MIXED)
         assert len({node.entries for node in run.nodes}) == 1
 
-    def test_what_was_not_begun_is_not_in_sync(self) -> None:
-        """A batch before it failed, or the run was interrupted; tasks that a dry run leaves out are no matter."""
+    def test_a_node_that_was_not_begun_is_not_in_sync(self) -> None:
+        """An earlier batch failed, or the run was interrupted. Tasks that an audit skips do not count as missed."""
         left = NodeResult((Outcome(Status.SKIPPED, "not begun"),) * 2)
         run = run_of({"n1": left, "n2": NodeResult((OK, NOT_RUN))})
         run.selected = 3
@@ -102,8 +102,8 @@ class TestRecord:
 
 class TestGrouped:
     def test_the_worst_first_under_folded_nodes(self) -> None:
-        told = [(group.outcome.status.value, fold(group.nodes), group.text) for group in grouped(run_of(MIXED).nodes)]
-        assert told == [
+        groups = grouped(run_of(MIXED).nodes)
+        assert [(group.outcome.status.value, fold(group.nodes), group.text) for group in groups] == [
             ("error", "n4", "/b cannot be looked at: Permission denied"),
             ("drift", "n[1-2]", "/a mode mismatch"),
             ("fixed", "n2", "/b updated (file size mismatch)"),
@@ -136,26 +136,26 @@ class TestGrouped:
     @given(run=_runs)
     def test_no_finding_is_lost(self, run: RunRecord) -> None:
         counts = run.entry_counts()
-        told = sum((1 + group.below) * len(group.nodes) for group in grouped(run.nodes))
-        assert told == sum(counts[word] for word in ("drift", "error", "waived", "fixed"))
+        listed = sum((1 + group.below) * len(group.nodes) for group in grouped(run.nodes))
+        assert listed == sum(counts[word] for word in ("drift", "error", "waived", "fixed"))
 
 
 class TestDocument:
     @given(run=_runs)
     def test_it_is_valid_and_holds_everything(self, run: RunRecord) -> None:
         text = "".join(drift_json.document(run, {}, frozenset()))
-        found = json.loads(text.encode("utf-8", "backslashreplace"))
-        jsonschema.validate(found, SCHEMA)
-        assert [node["node"] for node in found["nodes"]] == [node.node for node in run.nodes]
-        assert len(found["results"]) == sum(len(node.results) for node in run.nodes)
-        for node in found["nodes"]:
-            assert len(found["entry_sets"][node["entry_set"]]) == 2
+        document = json.loads(text.encode("utf-8", "backslashreplace"))
+        jsonschema.validate(document, SCHEMA)
+        assert [node["node"] for node in document["nodes"]] == [node.node for node in run.nodes]
+        assert len(document["results"]) == sum(len(node.results) for node in run.nodes)
+        for node in document["nodes"]:
+            assert len(document["entry_sets"][node["entry_set"]]) == 2
 
     def test_new_and_known_drift(self) -> None:
         before = "".join(drift_json.document(run_of({"n1": NodeResult((DRIFT, OK))}), {}, None))
         now = run_of({"n1": NodeResult((DRIFT, MISSING)), "n2": NodeResult((DRIFT, OK))})
-        found = json.loads("".join(drift_json.document(now, {}, known_drift(before))))
-        assert [(row["node"], row["path"], row["new"]) for row in found["results"]] == [
+        document = json.loads("".join(drift_json.document(now, {}, known_drift(before))))
+        assert [(row["node"], row["path"], row["new"]) for row in document["results"]] == [
             ("n1", "/a", False),
             ("n1", "/b", True),
             ("n2", "/a", True),
@@ -164,7 +164,7 @@ class TestDocument:
         assert "| DRIFT | n&#91;1-2&#93; (2 nodes) | /a mode mismatch | new on n2 |" in table
 
     @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "pytest-synctool drift", "version": 2}'])
-    def test_what_is_no_document_is_told(self, text: str) -> None:
+    def test_another_text_is_refused(self, text: str) -> None:
         with pytest.raises(NotADocumentError):
             known_drift(text)
 
@@ -178,11 +178,11 @@ class TestMetrics:
     @given(run=_runs)
     def test_a_real_parser_reads_them(self, run: RunRecord) -> None:
         samples = [s for family in text_string_to_metric_families(metrics(run)) for s in family.samples]
-        found = {(s.name, *s.labels.values()): s.value for s in samples}
-        assert found[("synctool_drifted_entries", "all")] == run.entry_counts()["drift"]
-        assert found[("synctool_unreachable_nodes", "all")] == sum(node.error is not None for node in run.nodes)
-        assert found[("synctool_last_run_complete",)] == run.everything_seen
-        assert found[("synctool_last_run_timestamp_seconds",)] == run.ended.timestamp()
+        values = {(s.name, *s.labels.values()): s.value for s in samples}
+        assert values[("synctool_drifted_entries", "all")] == run.entry_counts()["drift"]
+        assert values[("synctool_unreachable_nodes", "all")] == sum(node.error is not None for node in run.nodes)
+        assert values[("synctool_last_run_complete",)] == run.everything_seen
+        assert values[("synctool_last_run_timestamp_seconds",)] == run.ended.timestamp()
 
     def test_groups(self) -> None:
         text = metrics(run_of(MIXED))
@@ -192,7 +192,7 @@ class TestMetrics:
 
 
 class TestPipeline:
-    def test_never_called_in_sync_if_something_was_not_looked_at(self) -> None:
+    def test_a_run_that_did_not_look_at_everything_is_never_in_sync(self) -> None:
         assert "not everything could be looked at" in "".join(markdown(run_of(MIXED), None))
         interrupted = run_of({"n1": NodeResult((OK, OK))})
         interrupted.complete = False
@@ -202,10 +202,10 @@ class TestPipeline:
     def test_at_most_ten_annotations(self) -> None:
         paths = [b"/%d" % number for number in range(25)]
         run = run_of({"n1": NodeResult((DRIFT,) * 25)}, paths)
-        told = list(workflow_commands(run, None, "/x"))
-        assert len(told) == 10
-        assert told[0].startswith("::error file=masterdir/overlay/a._all,title=synctool::n1: /")
-        assert told[-1] == "::error title=synctool::and 16 more findings, see the reports\n"
+        commands = list(workflow_commands(run, None, "/x"))
+        assert len(commands) == 10
+        assert commands[0].startswith("::error file=masterdir/overlay/a._all,title=synctool::n1: /")
+        assert commands[-1] == "::error title=synctool::and 16 more findings, see the reports\n"
 
     @given(run=_runs)
     def test_an_annotation_is_one_line(self, run: RunRecord) -> None:
@@ -224,7 +224,7 @@ class TestPipeline:
         assert more[2]["fingerprint"] == issues[2]["fingerprint"]
         assert len({issue["fingerprint"] for issue in issues}) == 3
 
-    def test_what_is_cut_is_pointed_to_where_it_is(self) -> None:
+    def test_a_table_that_is_cut_names_the_file_with_the_rest(self) -> None:
         paths = [b"/%d" % number for number in range(51)]
         table = "".join(markdown(run_of({"n1": NodeResult((DRIFT,) * 51)}, paths), None))
         assert "... and 1 more findings, see `drift.json`\n" in table
@@ -254,8 +254,8 @@ class TestNames:
 
     def test_they_are_unique(self) -> None:
         paths = [*ODD_NAMES, b"\\xff", b"\xff", b"%FF", b"a%FF", b"a\xff", b"[", b"%5B", b"::", b"%3A%3A"]
-        found = {names(f"{SUITE}::n1::{encode(b'/' + path)}", "n1") for path in paths}
-        assert len(found) == len(set(paths))
+        pairs = {names(f"{SUITE}::n1::{encode(b'/' + path)}", "n1") for path in paths}
+        assert len(pairs) == len(set(paths))
 
 
 class TestFiles:
@@ -274,7 +274,7 @@ class TestFiles:
 
 
 def test_kinds_of_the_suite() -> None:
-    """Its files are named in the plural where there may be several of a kind."""
+    """Each file of the suite has a kind of its own; test_tasks.py is for the kind `task`."""
     suite = Path(synctool_checks.__file__).parent
     kinds = {EntryName(f"synctool_checks/{path.name}", "/x").kind for path in suite.glob("test_*.py")}
     assert kinds == {"overlay", "delete", "post", "task", "always"}
@@ -303,7 +303,7 @@ def test_the_verdict_of_a_summary(outcome: Outcome, fields: dict[str, object], v
 
 
 def test_a_summary_of_nothing_is_not_in_sync() -> None:
-    """Neither of no node, nor of nodes on which all was skipped."""
+    """A run without nodes is not in sync, and neither is one in which all entries were skipped."""
     skipped = "".join(markdown(run_of({"n1": NodeResult((NOT_RUN, NOT_RUN))}), None))
     assert skipped.startswith("## synctool: nothing was looked at\n")
     assert "".join(markdown(run_of({}), None)).startswith("## synctool: not everything could be looked at\n")

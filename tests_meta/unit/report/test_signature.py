@@ -1,4 +1,4 @@
-"""What is asked for, as a digest: it changes with each part of a state, and with nothing else."""
+"""Signatures of expected states: each part of a state changes the signature, and nothing else does."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ def test_each_part_counts() -> None:
         state(Kind.LINK),
         state(Kind.LINK, target=b"elsewhere\xff"),
     ]
-    found = [signature(entry(b"/etc/motd", one)) for one in states]
-    assert len(set(found)) == len(states)
-    assert {len(one) for one in found} == {16}
+    signatures = [signature(entry(b"/etc/motd", one)) for one in states]
+    assert len(set(signatures)) == len(states)
+    assert {len(one) for one in signatures} == {16}
 
 
 def test_nothing_else_counts() -> None:
-    """Neither where the source is, nor a trigger, nor the size of a directory."""
-    found = {
+    """The path of the source, a trigger and the size of a directory make no difference."""
+    signatures = {
         signature(entry(b"/etc/motd", trigger=b"overlay/etc/motd.post", relative=b"overlay/etc/motd._batch")),
         signature(entry(b"/etc/motd", masterdir=b"/elsewhere")),
     }
-    assert len(found) == 1
+    assert len(signatures) == 1
     assert signature(entry(b"/a", state(Kind.DIRECTORY))) == signature(entry(b"/a", state(Kind.DIRECTORY, size=99)))
 
 
-def test_what_has_to_be_gone() -> None:
+def test_an_entry_of_delete() -> None:
     assert signature(entry(b"/etc/motd", tree=Tree.DELETE)) == "absent"
 
 
-def test_what_cannot_be_read(tmp_path: Path) -> None:
+def test_an_unreadable_source(tmp_path: Path) -> None:
     source = Source(Tree.OVERLAY, os.fsencode(tmp_path), b"overlay/etc/motd._all", b"/etc/motd", state())
     assert signature(Entry(source)) == UNREADABLE
