@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pytest_synctool.model import MISSING, Change, Kind, Outcome, Status
 from pytest_synctool.repository.entry import Entry
-from pytest_synctool.repository.secrecy import HIDDEN, without_contents
+from pytest_synctool.repository.secrecy import without_contents
 
 
 def drift(entry: Entry, changes: Sequence[Change], hidden: str | None = None) -> Outcome:
@@ -14,13 +14,14 @@ def drift(entry: Entry, changes: Sequence[Change], hidden: str | None = None) ->
 
     `hidden` is the reason why contents must not be shown, if so.
     """
-    changes = without_contents(changes) if hidden else changes
+    shown_changes = without_contents(changes) if hidden else list(changes)
     details = [
-        f"{change.what}: differs, not shown since {hidden}"
-        if change.expected == HIDDEN
-        else f"{change.what}: expected {change.expected}, found {change.found}"
-        for change in changes
+        f"{change.what}: expected {change.expected}, found {change.found}"
+        if shown is change
+        else f"{change.what}: differs, not shown since {hidden}"
+        for change, shown in zip(changes, shown_changes, strict=True)
     ]
+    changes = shown_changes
     is_link = any((change.what, change.found) == ("type", Kind.LINK.value) for change in changes)
     if is_link and entry.source.is_directory and entry.follow is None:
         details.append(
