@@ -1,1 +1,1 @@
-"""The embedded ssh cluster and the demonstration that runs on it."""
+"""The embedded ssh cluster, and the demonstration that runs on it."""

@@ -1,4 +1,4 @@
-"""The demonstration behind `make demo`: a cluster of real ssh nodes drifts, is audited, repaired, audited again."""
+"""The demonstration behind `make demo`: it changes files on real ssh nodes, audits, repairs and audits again."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import Final
 from pytest_synctool.demo.embedded import EmbeddedCluster, EmbeddedClusterError, missing_requirements
 
 _REPORTS: Final = Path("reports")
-_FOUND: Final = _REPORTS / "demo-audit.html"
+_FIRST_AUDIT: Final = _REPORTS / "demo-audit.html"
 
 _DRIFT: Final = {
     "node1": (
         "echo 'server rogue' >>/etc/ntp.conf",  # content
-        "mkdir -p /etc/cron.d && touch /etc/cron.d/old-backup",  # a file that must not be there
+        "mkdir -p /etc/cron.d && touch /etc/cron.d/old-backup",  # a file that must not exist
     ),
     "node2": (
         "rm /etc/profile.d/scratch.sh",  # missing
@@ -38,11 +38,11 @@ _DRIFT: Final = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m pytest_synctool.demo EXAMPLES`: the exit status is 0 if every step ended as it should."""
+    """Run `python -m pytest_synctool.demo EXAMPLES` and return 0 if every step ended as expected, else 1."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     examples = Path(arguments[0] if arguments else "examples")
     if missing := missing_requirements():
-        print("The demonstration starts a small cluster of real ssh nodes on this machine. It cannot, because:")
+        print("The demonstration starts a small cluster of real ssh nodes on this machine. This is not possible:")
         for requirement in missing:
             print(f"  - {requirement}")
         return 1
@@ -63,31 +63,31 @@ def _demonstrate(examples: Path, directory: Path) -> int:
     with EmbeddedCluster(directory / "cluster", 4) as cluster:
         audit = _command(configuration, cluster.ssh_config)
         if _pytest([*audit, "--fix"], quiet=True):
-            print("the nodes could not be brought into their first state: see", _REPORTS / "drift.html")
+            print("The first repair of the nodes failed: see", _REPORTS / "drift.html")
             return 1
         drift(cluster)
         steps: tuple[tuple[str, list[str], int], ...] = (
-            ("1. Somebody has been at work on the nodes. The audit finds out (exit status 1):", [], 1),
-            ("2. --fix puts it right, runs the .post scripts and looks again (exit status 0):", ["--fix"], 0),
-            ("3. Another audit: nothing is left (exit status 0):", [], 0),
+            ("1. Somebody has changed files on the nodes. The audit reports the drift (exit status 1):", [], 1),
+            ("2. --fix repairs the files, runs the .post scripts and audits again (exit status 0):", ["--fix"], 0),
+            ("3. Another audit finds no drift (exit status 0):", [], 0),
         )
         for title, options, expected in steps:
             shown = shlex.join(["pytest", "--hosts=all", *options])
             print(f"\n{title}\n\n$ {shown}", flush=True)
             status = _pytest([*audit, *options], quiet=False)
             if status != expected:
-                print(f"this ended with exit status {status}, expected was {expected}")
+                print(f"This step ended with exit status {status}, but {expected} was expected.")
                 return 1
             if not options and expected:
-                shutil.copyfile(_REPORTS / "drift.html", _FOUND)  # the next run replaces it
-    print(f"\nThe nodes are gone again. What the first audit has found, as a page: {_FOUND}")
-    print(f"The reports of the last run: {_REPORTS}/drift.html for people, {_REPORTS}/junit.xml for CI")
-    print("The configuration and the files that the nodes were checked against: examples/")
+                shutil.copyfile(_REPORTS / "drift.html", _FIRST_AUDIT)  # the next run replaces it
+    print(f"\nThe nodes are gone again. Page with the drift of the first audit: {_FIRST_AUDIT}")
+    print(f"Reports of the last run: {_REPORTS}/drift.html for people, {_REPORTS}/junit.xml for CI")
+    print("Configuration and masterdir of the nodes: examples/")
     return 0
 
 
 def drift(cluster: EmbeddedCluster) -> None:
-    """Change files on the nodes. Raises EmbeddedClusterError if a command fails there."""
+    """Change files on the nodes. Raises EmbeddedClusterError if a command fails on a node."""
     for node, commands in _DRIFT.items():
         for command in commands:
             done = cluster.run(node, command, check=False)
@@ -97,7 +97,7 @@ def drift(cluster: EmbeddedCluster) -> None:
 
 
 def _copy(examples: Path, directory: Path) -> Path:
-    """A copy of the examples where the nodes cannot see it, with the modes that a checkout may have lost."""
+    """Copy the examples to a place that the nodes cannot see, and restore the modes that a checkout can lose."""
     target = directory / "examples"
     shutil.copytree(examples, target, symlinks=True)
     for root, directories, files in os.walk(target):

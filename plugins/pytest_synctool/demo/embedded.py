@@ -6,9 +6,9 @@ namespaces, with its own sshd on a loopback address of its own. Needs root. Usag
     with EmbeddedCluster(Path("/tmp/cluster"), 4) as cluster:
         subprocess.run(["ssh", "-F", cluster.ssh_config, "node3", "hostname"])
 
-One process, the keeper, is the first of a pid namespace that all nodes live in: when it ends, for whatever
-reason, the kernel kills the rest. All mounts are in namespaces of these processes and go with them. Nodes see
-the one file system that holds `/`: what the machine has mounted below it is empty there, as is /sys.
+One process, the keeper, is the first process of the pid namespace of all nodes. When it ends, for whatever reason,
+the kernel kills all others. All mounts are in namespaces of these processes and end with them. Nodes see only the
+file system that holds `/`. Other mount points of the machine are empty directories on the nodes, as is /sys.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from subprocess import DEVNULL, PIPE
 
 from pytest_synctool.errors import SynctoolError
 
-# Directories of the machine that are directories of the nodes as well come first.
+# The directories that the nodes have too come first.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:" + os.environ.get("PATH", os.defpath)
 _BUSYBOX_PATH = "/run/busybox"
 _PRIVATE = {Path("/root"), Path("/run"), Path("/tmp")}  # a tmpfs on every node
 _NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _KEEPER = "-keeper"  # no node can have this name
-_PATIENCE = 30.0  # seconds that a step may take until it counts as failed
-_POLL = 0.005  # seconds between two looks at a condition that cannot be waited for
+_PATIENCE = 30.0  # seconds after which a step has failed
+_POLL = 0.005  # seconds between two checks of a condition that has no event
 
-# Standard input is a pidfd of the process that owns the cluster. The kernel's parent-death signal would not
-# do: it is sent when the *thread* that started the child ends. A pipe would not either: every process that
-# the owner forks has a copy of its write end.
+# Standard input is a pidfd of the process that owns the cluster. The kernel's parent-death signal is no alternative,
+# because the kernel sends it when the *thread* that started the child ends. A pipe is none either, because every
+# process that the owner forks has a copy of its write end.
 _WATCHER = "import select, sys; p = select.poll(); p.register(0, select.POLLIN); p.poll(int(sys.argv[1]))"
 
-# The machine's /proc is still mounted here, so /proc/self/stat has the pid as the machine counts it.
+# The machine's /proc is still mounted in the keeper, so /proc/self/stat has the pid that the machine uses.
 _KEEPER_SCRIPT = r"""
 set -eu
 read -r pid rest </proc/self/stat
@@ -59,9 +59,9 @@ for node in $NODES; do
 done
 """
 
-# Becomes the first process of the node $0. It tells its pid only after the chroot, as others enter the root
-# directory that it has then, and stays a shell in order to reap the orphans of the node. The directories of
-# the overlay are relative because commas and colons in their names would need quoting.
+# The first process of the node $0. It prints its pid only after the chroot, because other processes enter its root
+# directory. It stays a shell, so it reaps the orphans of the node. The paths of the overlay are relative, because
+# commas and colons in absolute ones would need quoting.
 _NODE_SCRIPT = r"""
 set -eu
 read -r pid rest </proc/self/stat
@@ -83,7 +83,7 @@ for path; do
     mount -t tmpfs -o mode=755 hidden ".$path"
 done
 echo "$0" >etc/hostname
-# sshd without PAM takes no key for a locked account
+# sshd without PAM accepts no key for a locked account
 ! grep -q '^root:!' etc/shadow || sed -i 's/^root:![^:]*:/root:*:/' etc/shadow
 case " $BUSYBOX_NODES " in *" $0 "*)
     mkdir run/busybox
@@ -115,18 +115,18 @@ _SSHD_OPTIONS = """\
 
 
 class EmbeddedClusterError(SynctoolError):
-    """The embedded cluster cannot be started or used; the message says why."""
+    """The embedded cluster cannot be started or used; the message has the reason."""
 
 
 class EmbeddedCluster:
-    """N nodes; `directory`, made where missing, holds their ssh_config, keys and logs.
+    """A cluster of ssh nodes. `directory` is created if missing, and holds the ssh_config, keys and logs.
 
-    `nodes` is their number (they are node1, node2... then) or their names. /tmp, /run, /root, `directory` and
-    each directory in `hide` are empty on every node; other files of the machine show through. On the nodes
-    named in `busybox`, sh and the commands of a session are BusyBox. The cluster ends with the process that
-    started it, and `lifetime` seconds after up() at the latest. Raises ValueError for unusable arguments.
+    `nodes` is the number of the nodes (node1, node2...) or their names. On every node /tmp, /run, /root, `directory`
+    and each directory in `hide` are empty. Other files of the machine are visible. On nodes in `busybox`, sh and the
+    commands of a session are BusyBox. The cluster ends with the process that started it, and at the latest `lifetime`
+    seconds after up(). Raises ValueError for invalid arguments.
 
-    `addresses` has the nodes' IPv4 addresses by name; it is empty and `port` is 0 until up().
+    `addresses` has the IPv4 address of each node by name. Until up(), it is empty and `port` is 0.
     """
 
     def __init__(
@@ -154,16 +154,16 @@ class EmbeddedCluster:
         self._busybox = frozenset(busybox)
         self._hidden = {path.resolve() for path in hide} - _PRIVATE
         if not any(self.directory.is_relative_to(path) for path in _PRIVATE | self._hidden):
-            self._hidden.add(self.directory)  # it has the private keys
+            self._hidden.add(self.directory)  # it holds the private keys
         self._lifetime = lifetime
         self._outer: subprocess.Popen[bytes] | None = None  # the keeper's parent
         self._inits: dict[str, tuple[int, Path]] = {}  # name: pid and pid namespace, of the keeper as well
 
     def up(self) -> None:
-        """Start all nodes; returns when every sshd listens.
+        """Start all nodes and return when every sshd listens.
 
-        Raises EmbeddedClusterError when the machine lacks something, or when a node fails or is not up within
-        half a minute; what had been started is taken down then.
+        Raises EmbeddedClusterError if the machine lacks a requirement, or if a node fails or needs over 30 seconds.
+        In this case no process of the cluster stays.
         """
         if self._outer is not None:
             raise EmbeddedClusterError("the cluster is up already")
@@ -180,15 +180,15 @@ class EmbeddedCluster:
             raise
 
     def down(self) -> None:
-        """End all processes of the cluster, and with them its mounts; nothing happens when there are none.
+        """End all processes and mounts of the cluster, if there are any. `directory` stays.
 
-        `directory` stays. Raises TimeoutExpired when a process outlives SIGKILL by half a minute.
+        Raises TimeoutExpired if a process still runs 30 seconds after SIGKILL.
         """
         if (outer := self._outer) is None:
             return
-        if outer.poll() is None:  # then the keeper's pid cannot have gone to another process
+        if outer.poll() is None:  # so the keeper's pid cannot belong to another process
             os.kill(self._inits.get(_KEEPER, (outer.pid, None))[0], signal.SIGKILL)
-            outer.wait(_PATIENCE)  # for the keeper, which the kernel lets go after all others
+            outer.wait(_PATIENCE)  # the kernel lets the keeper end after all others
         self._outer, self._inits = None, {}
 
     def __enter__(self) -> EmbeddedCluster:
@@ -199,18 +199,18 @@ class EmbeddedCluster:
         self.down()
 
     def wait(self) -> None:
-        """Wait until the cluster has ended by itself."""
+        """Wait until the cluster ends by itself."""
         if self._outer is not None:
             self._outer.wait()
 
     def run(
         self, node: str, command: str, *, check: bool = True, timeout: float = 60
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run a shell command inside a node, without ssh; works on frozen and stopped nodes too.
+        """Run a shell command inside a node, without ssh. This works on frozen and stopped nodes too.
 
-        Returns when nothing holds the output open any more. Raises CalledProcessError for an exit status that
-        is not 0 if `check`, TimeoutExpired after `timeout` seconds (the command is killed then), and
-        EmbeddedClusterError when there is no such node or it is not up.
+        Returns when no process holds the output open. With `check`, raises CalledProcessError for an exit status other
+        than 0. Kills the command and raises TimeoutExpired after `timeout` seconds. Raises EmbeddedClusterError if the
+        node does not exist or is not up.
         """
         done = self._enter(node, ["/bin/sh", "-c", command], timeout=timeout)
         done.args = command
@@ -219,9 +219,9 @@ class EmbeddedCluster:
         return done
 
     def write(self, node: str, path: str | bytes, data: bytes, mode: int = 0o644) -> None:
-        """Write a file inside a node, with missing parents; `path` is absolute, `mode` permission bits.
+        """Write a file inside a node and create missing parents. `path` is absolute, `mode` has permission bits.
 
-        Raises ValueError for a relative path, CalledProcessError when it cannot be written.
+        Raises ValueError for a relative path, CalledProcessError if the file cannot be written.
         """
         if not (raw := os.fsencode(path)).startswith(b"/"):
             raise ValueError(f"not an absolute path: {raw!r}")
@@ -229,30 +229,30 @@ class EmbeddedCluster:
         self._enter(node, ["/bin/sh", "-c", script, "sh", raw, f"{mode:o}"], data).check_returncode()
 
     def freeze(self, node: str) -> None:
-        """Stop the node's processes where they are: connections are taken, but never answered."""
+        """Stop the node's processes with SIGSTOP. The kernel then accepts connections, but no process answers."""
         self.run(node, "kill -STOP -1")
 
     def thaw(self, node: str) -> None:
-        """Let a frozen node go on."""
+        """Continue the processes of a frozen node."""
         self.run(node, "kill -CONT -1")
 
     def stop(self, node: str) -> None:
-        """Kill the node's processes; returns when its address refuses connections. Its files stay."""
+        """Kill the node's processes and return when its address refuses connections. Its files stay."""
         self.run(node, "kill -KILL -1")
         deadline = time.monotonic() + _PATIENCE
         while self._listens(node):
             if time.monotonic() > deadline:
-                raise EmbeddedClusterError(f"{node} goes on listening")
+                raise EmbeddedClusterError(f"{node} still listens")
             time.sleep(_POLL)
 
     def start(self, node: str) -> None:
-        """Start the sshd of a stopped node; returns when it listens, at once if it did already."""
-        self.run(node, ":")  # raises when the cluster is not up
+        """Start the sshd of a stopped node and return when it listens. A node that listens stays as it is."""
+        self.run(node, ":")  # raises if the cluster is not up
         if not self._listens(node):
             self._start_daemons([node])
 
     def _write_files(self) -> None:
-        """Keys and ssh settings, and empty directories for what the keeper makes."""
+        """Write keys and ssh settings, and create the directories that the keeper uses."""
         keys = self.directory / "keys"
         shutil.rmtree(self._logs, ignore_errors=True)
         for directory in (keys, self._logs, self.directory / "nodes"):
@@ -269,7 +269,7 @@ class EmbeddedCluster:
         self.ssh_config.write_text("".join(hosts) + settings)
 
     def _start_keeper(self) -> None:
-        """Start the keeper and, by it, the first process of every node."""
+        """Start the keeper, which starts the first process of every node."""
         milliseconds = min(int(self._lifetime * 1000), 2**31 - 1)
         watch = shlex.join(["exec", sys.executable, "-I", "-S", "-c", _WATCHER, str(milliseconds)])
         command = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
@@ -280,12 +280,12 @@ class EmbeddedCluster:
             self._outer = subprocess.Popen(
                 command, env=env, stdin=owner, stdout=log, stderr=log, start_new_session=True, umask=0o022
             )
-        for names in [_KEEPER], self.names:  # the keeper first: it must be known if a node fails
+        for names in [_KEEPER], self.names:  # the keeper first, because down() needs its pid if a node fails
             for name, pid in self._await(r"\[pid (\d+)\]\n", dict.fromkeys(names, 0)).items():
                 self._inits[name] = int(pid), Path(f"/proc/{pid}/ns/pid").resolve()
 
     def _start_daemons(self, nodes: Sequence[str]) -> None:
-        """Start sshd on nodes that have none, and wait until all of them listen."""
+        """Start sshd on nodes without one, and wait until all of them listen."""
         lengths = {node: (self._logs / node).stat().st_size for node in nodes}
         for node in nodes:
             command = [_find("setsid"), "--fork", _find("sshd"), *shlex.split(_SSHD_OPTIONS)]
@@ -297,28 +297,28 @@ class EmbeddedCluster:
         self._await("(Server listening)", lengths)
 
     def _await(self, pattern: str, offsets: Mapping[str, int]) -> dict[str, str]:
-        """Wait for a pattern in logs, from these offsets (bytes) on; returns what its group has, by name."""
-        found: dict[str, str] = {}
+        """Wait until a pattern is in the log of each node, and return its group by node. `offsets` are in bytes."""
+        matches: dict[str, str] = {}
         deadline = time.monotonic() + _PATIENCE
-        while len(found) < len(offsets):
+        while len(matches) < len(offsets):
             ended = self._outer is None or self._outer.poll() is not None
-            for name in offsets.keys() - found.keys():
+            for name in offsets.keys() - matches.keys():
                 log = self._logs / name
                 text = log.read_bytes()[offsets[name] :].decode(errors="replace") if log.exists() else ""
                 if match := re.search(pattern, text):
-                    found[name] = match[1]
+                    matches[name] = match[1]
                 elif ended or time.monotonic() > deadline or re.search("failed to (start|exec)|Cannot bind any", text):
                     last = "".join(f"\n  {line}" for line in text.splitlines()[-5:])
                     raise EmbeddedClusterError(f"{name.strip('-')} did not start{last}")
             time.sleep(_POLL)
-        return found
+        return matches
 
     def _enter(
         self, node: str, argv: Sequence[str | bytes], data: bytes = b"", timeout: float = 60, out: int = PIPE
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run a program in the namespaces and the root directory of a node; `out` takes all its output."""
+        """Run a program in the namespaces and the root directory of a node. `out` gets all its output."""
         pid, namespace = self._inits.get(node, (0, None))
-        # A process number that has gone to another process would lead out of the node.
+        # If another process has this pid now, nsenter would leave the node.
         if Path(f"/proc/{pid}/ns/pid").resolve() != namespace:
             raise EmbeddedClusterError(f"{node} is not up")
         argv = [_find("nsenter"), f"--target={pid}", "--mount", "--uts", "--pid", "--root", "--wd", *argv]
@@ -329,18 +329,18 @@ class EmbeddedCluster:
             try:
                 stdout, stderr = process.communicate(data, timeout)
             except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)  # nsenter alone would leave the program behind
+                os.killpg(process.pid, signal.SIGKILL)  # killing nsenter alone would leave the program running
                 raise
         return subprocess.CompletedProcess(argv, process.returncode, stdout, stderr)
 
     def _listens(self, node: str) -> bool:
         with socket.socket() as client:
-            client.settimeout(1)  # a frozen node takes only so many connections
+            client.settimeout(1)  # a frozen node accepts a limited number of connections
             return client.connect_ex((self.addresses[node], self.port)) != errno.ECONNREFUSED
 
 
 def missing_requirements() -> list[str]:
-    """What keeps an embedded cluster from running on this machine, a sentence each; [] when nothing does."""
+    """Return the reasons why this machine cannot run an embedded cluster, one sentence each, or an empty list."""
     if not hasattr(os, "pidfd_open"):
         return ["the embedded cluster needs Linux"]
     tools = ("ssh", "sshd", "ssh-keygen", "unshare", "nsenter", "setsid", "chroot", "mount")
@@ -353,22 +353,22 @@ def missing_requirements() -> list[str]:
         script += "mount -t overlay -o lowerdir=/,upperdir=upper,workdir=work overlay root"
         probe = subprocess.run([*command, script], env={"PATH": _PATH}, capture_output=True)
         if probe.returncode:
-            missing.append(f"no namespaces with an overlayfs here: {os.fsdecode(probe.stderr).strip()}")
+            missing.append(f"cannot mount an overlayfs in a namespace: {os.fsdecode(probe.stderr).strip()}")
     return missing
 
 
 def _find(tool: str) -> str:
-    """The path of a program, the same on the nodes; empty when there is none."""
+    """Return the path of a program, on the machine and on the nodes, or an empty text if it is missing."""
     return shutil.which(tool, path=_PATH) or ""
 
 
 def _choose_addresses(names: Sequence[str]) -> tuple[dict[str, str], int]:
-    """Addresses 127.x.y.1, 127.x.y.2 and so on, x and y at random, and a port that is free on all of them."""
-    dice = random.SystemRandom()  # a seed that a test run sets must not lead two clusters to one address
+    """Choose addresses 127.x.y.1, 127.x.y.2 and so on with random x and y, and a port that is free on all of them."""
+    dice = random.SystemRandom()  # a seed set by a test run must not give two clusters the same address
     for _ in range(100):
         second, third = dice.randrange(16, 255), dice.randrange(256 - len(names) // 254)
         addresses = {name: f"127.{second}.{third + i // 254}.{i % 254 + 1}" for i, name in enumerate(names)}
-        port = dice.randrange(20000, 32000)  # below the range that outgoing connections use
+        port = dice.randrange(20000, 32000)  # below the range of outgoing connections
         with suppress(OSError):
             for address in addresses.values():
                 socket.create_server((address, port)).close()
@@ -377,7 +377,7 @@ def _choose_addresses(names: Sequence[str]) -> tuple[dict[str, str], int]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a cluster in the foreground until interrupted; prints the path of its ssh_config."""
+    """Run a cluster in the foreground until it is interrupted, and print the path of its ssh_config."""
     parser = argparse.ArgumentParser(prog="python -m pytest_synctool.demo.embedded", description=main.__doc__)
     parser.add_argument("verb", choices=["up"])
     parser.add_argument("number", type=int, metavar="N", help="number of nodes")
