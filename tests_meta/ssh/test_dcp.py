@@ -196,7 +196,7 @@ class TestToNodes:
         assert ended.lines() == [f"node1: copied {nodes.top}/file"]
         dead, missing, *full = ended.errors()
         assert dead == "dead1: unreachable: Connection refused"
-        assert missing == f"node2: no directory {nodes.top} there"
+        assert missing == f"node2: no directory {nodes.top} on the node"
         assert full
         assert all(line.startswith("node3: ") for line in full)
         assert ("No space left on device" if way == "rsync" else "Wrote only ") in "".join(full)
@@ -225,7 +225,7 @@ class TestToNodes:
         nodes.sh("node1", "mkdir -p @/file/d")
         ended = dcp(nodes, "-n", "node1", "-d", nodes.top, "file", "more")
         assert (ended.status, ended.out) == (1, b"")
-        assert ended.errors() == ["node1: ./file: there is a directory"]
+        assert ended.errors() == ["node1: ./file: a directory with this name exists"]
         assert nodes.sh("node1", "cd @ && ls -A . file | tr '\\n' ' '") == ".: file more  file: d "
 
     def test_over_an_open_connection(self, nodes: Site) -> None:
@@ -369,7 +369,7 @@ class TestLimits:
         (["-d", "/tmp"], ["the following arguments are required: FILE"]),
         (["-d", "", "file"], ["argument -d/--dest: expected a directory"]),
         (["-d", "/tmp", "gone", "", "d/gone"], ["gone: No such file", "'': No such file", "d/gone: No such file"]),
-        (["-d", "/tmp", "/"], ["/: expected something below it"]),
+        (["-d", "/tmp", "/"], ["/: the root directory is not copied: name the files in it"]),
         (["-d", "/tmp", "file", "d/file"], ["file and ", "d/file have the same name"]),
         (["--reverse", "-d", ".", "file", "/"], ["file: expected an absolute path", "/: expected an absolute path"]),
         (["--reverse", "-d", ".", "/a/file", "/b/file"], ["/a/file and /b/file have the same name"]),

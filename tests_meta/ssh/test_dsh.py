@@ -375,7 +375,7 @@ class TestInterrupted:
                 assert shell.end() == 130
             finally:
                 cluster.thaw("node2")
-        assert b"dsh: may still be running: node2 (nothing has been heard of it)\r\n" in shell.shown
+        assert b"dsh: may still be running: node2 (it has not answered)\r\n" in shell.shown
         nodes.sh("node2", KILL)
 
     @pytest.mark.parametrize(("signal", "status"), [("TERM", 143), ("HUP", 129)])
@@ -433,7 +433,7 @@ def test_connections_of_other_kinds(nodes: Site) -> None:
         "web1: input",
     ]
     assert ended.errors() == [
-        "gone: unreachable: the connection broke off without a word",
+        "gone: unreachable: the connection ended without a message",
         "here: exit status 3",
         "image: exit status 3",
         "pigeon: unreachable: dsh and dcp cannot use a connection carrier-pigeon://, "

@@ -146,7 +146,7 @@ def test_a_gateway_that_does_not_serve(tree: Tree) -> None:
     ended = tree("hostname", CLUSTERSHELL_GW_PYTHON_EXECUTABLE="/no/such/python")
     assert (ended.status, ended.lines()) == (3, ["node1: node1"])
     for name, line in zip(("node2", "node3"), ended.errors(), strict=True):
-        assert line.startswith(f"{name}: unreachable: its gateway node1 does not serve: ")
+        assert line.startswith(f"{name}: unreachable: its gateway node1 cannot be used: ")
         assert line.endswith("/no/such/python: No such file or directory")
 
 
@@ -170,7 +170,7 @@ def test_a_gateway_that_is_lost(live: Site, python: str, cluster: EmbeddedCluste
         live.sh("node1", "kill -9 $(grep -lzx 'ClusterShell[.]Gateway' /proc/[0-9]*/cmdline | cut -d/ -f3)")
         assert shell.end() == 3
     for name in ("node2", "node3"):
-        assert f"{name}: unreachable: its gateway node1 was lost".encode() in shell.shown
+        assert f"{name}: unreachable: the connection to its gateway node1 ended".encode() in shell.shown
         live.sh(name, KILL)
 
 
@@ -180,7 +180,7 @@ def test_a_topology_without_this_machine(tree: Tree, live: Site) -> None:
     ended = tree("hostname")
     assert (ended.status, ended.out) == (2, b"")
     assert ended.errors()[0].startswith(f"{file}: ")
-    assert ended.errors()[0].endswith("is not a valid root node! (--no-tree leaves it aside)")
+    assert ended.errors()[0].endswith("is not a valid root node! (--no-tree ignores it)")
     assert tree("--no-tree", "hostname").status == 0
 
 

@@ -183,9 +183,9 @@ def exit_status(name: str, fleet: Fleet, runners: Sequence[CallRunner], *, most:
 
 def _interruption(name: str, calls: Mapping[str, Call], runners: Sequence[CallRunner]) -> Iterator[str]:
     from pytest_synctool.common.nodenames import fold
-    from pytest_synctool.dsh.calls import Ending
+    from pytest_synctool.dsh.calls import CallEnding
 
-    done = {node for node, call in calls.items() if call.outcome and call.outcome.ending is Ending.DONE}
+    done = {node for node, call in calls.items() if call.outcome and call.outcome.ending is CallEnding.DONE}
     open_ = {node for node, call in calls.items() if call.outcome is None}
     begun = {node for runner in runners for node in runner.begun}
     stopped = {node for runner in runners for node in runner.stopped} & open_
@@ -194,7 +194,7 @@ def _interruption(name: str, calls: Mapping[str, Call], runners: Sequence[CallRu
             yield f"{name}: {state}: {fold(nodes)}"
     problems = {node: problem for runner in runners for node, problem in runner.problems.items()}
     for node in sorted((open_ & begun) - stopped):
-        reason = problems.get(node, "nothing has been heard of it")
+        reason = problems.get(node, "it has not answered")
         yield f"{name}: may still be running: {node} ({reason})"
 
 

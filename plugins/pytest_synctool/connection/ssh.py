@@ -38,6 +38,6 @@ def failure_reason(stderr: bytes) -> str:
     """Return the reason in a command's error output: its last line, without a prefix that only repeats the address."""
     lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
     if not lines:
-        return "the connection broke off without a word"
+        return "the connection ended without a message"
     last = re.sub(r"^ssh: connect to host \S+ port \d+: ", "", lines[-1].strip())
     return printable(last.encode()).rstrip(".")

@@ -1,1 +1,1 @@
-"""One command on many nodes at once: what dsh and dcp are made of. Nothing here loads pytest or testinfra."""
+"""One command, or files, on many nodes at once: the engine of dsh and dcp. Nothing here imports pytest or testinfra."""

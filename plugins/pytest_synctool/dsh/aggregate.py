@@ -1,4 +1,4 @@
-"""Equal output of many nodes, told once: texts of nodes, grouped under folded node sets."""
+"""Equal output of many nodes, printed once: texts of nodes, grouped under folded node sets."""
 
 from __future__ import annotations
 
@@ -18,23 +18,26 @@ _INDENT: Final = b"    "
 
 
 class Aggregate:
-    """What nodes have said, line by line. Equal beginnings of texts are held once, however many nodes share them."""
+    """The output of nodes, line by line. Nodes whose texts begin with the same lines share these lines in memory."""
 
     def __init__(self) -> None:
         self._tree = MsgTree()
         self._known: dict[bytes, tuple[str, ...]] = {}
 
     def add(self, node: str, line: bytes) -> None:
-        """Take up the next line of a node, without its newline."""
+        """Add the next line of a node, without its newline."""
         self._tree.add(node, line)
 
     def feed(self, line: bytes) -> bool:
-        """Take up a line `node: text` without its newline, where a node set may stand for the node; else say False."""
+        """Add a line `node: text` without its newline, where a node set may replace the node.
+
+        Return False, and add nothing, if the line has another form.
+        """
         prefix, separator, text = line.partition(b": ")
         if not separator:
             if not line.endswith(b":"):
                 return False
-            prefix = line[:-1]  # the node has said an empty line
+            prefix = line[:-1]  # an empty line of the node
         nodes = self._known.get(prefix)
         if nodes is None:
             nodes = _nodes(prefix)
@@ -46,9 +49,9 @@ class Aggregate:
         return True
 
     def groups(self) -> list[tuple[list[str], Iterable[bytes]]]:
-        """Nodes that have said the same, in natural order, with the lines; the largest group first."""
-        found = [(sorted(nodes, key=natural), lines) for lines, nodes in self._tree.walk()]
-        return sorted(found, key=lambda group: (-len(group[0]), natural(group[0][0])))
+        """Return the nodes with equal texts, in natural order, and their lines; the largest group first."""
+        groups = [(sorted(nodes, key=natural), lines) for lines, nodes in self._tree.walk()]
+        return sorted(groups, key=lambda group: (-len(group[0]), natural(group[0][0])))
 
     def write(self, out: BinaryIO) -> None:
         """Write every group: the node set, then its lines, indented."""
@@ -58,7 +61,7 @@ class Aggregate:
 
 
 def _nodes(prefix: bytes) -> tuple[str, ...]:
-    """The nodes that stand before a colon; none where it is something else."""
+    """Return the nodes of a node set, or nothing if the text before the colon is no node set."""
     if not _NODES.fullmatch(prefix):
         return ()
     try:

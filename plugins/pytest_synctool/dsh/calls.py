@@ -1,4 +1,4 @@
-"""A command on a node, as far as it has told of itself, and how that counts in the end."""
+"""Calls: a command on one node, its standard error so far, and its outcome."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pytest_synctool.common.wording import printable
 from pytest_synctool.connection.ssh import SSH_FAILED, failure_reason
 
 UNREACHABLE: Final = 3
-TIMED_OUT: Final = 124  # as timeout(1) says it
+TIMED_OUT: Final = 124  # the exit status of timeout(1), too
 
-_MOST_HELD: Final = 200  # lines; no connection fails with so many words
+_MOST_HELD: Final = 200  # lines; a connection that fails prints fewer
 _GROUP: Final = re.compile(rb"[0-9]{1,10}")
-# What ssh says last when a connection ends before the command does.
+# The last line of ssh when a connection ends before the command does.
 _LOST: Final = re.compile(
     rb"Connection (?:to|reset|closed|timed out)\b|client_loop: |Timeout, server |Read from remote host |"
     rb"packet_write_|ssh_dispatch_run_fatal|mux_client_|Received disconnect |Disconnected from "
 )
 
 
-class Ending(Enum):
-    """How a command on a node has ended."""
+class CallEnding(Enum):
+    """The ways in which a call ends."""
 
     DONE = "done"
     UNREACHABLE = "unreachable"
@@ -33,23 +33,25 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CallOutcome:
-    """How it went on a node. `status` is the command's own, where it has ended; `reason` says why it has not."""
+    """The end of a call: the exit status of a command that has ended, or the reason why it has not."""
 
-    ending: Ending
+    ending: CallEnding
     status: int = 0
     reason: str = ""
 
 
 @dataclass(slots=True)
 class Call:
-    """A command on a node.
+    """A command on one node.
 
-    Until it has announced itself (`TOKEN GROUP` on standard error), what comes on standard error is from the
-    connection: it is kept back, since that may be the reason why there is none. `unreachable_statuses` are the exit
-    statuses that can mean so; those of plain ssh is 255 alone. Later a command may say a `notice` as it said its group.
+    The command announces itself on standard error by `TOKEN GROUP`, with the number of its process group. Earlier lines
+    come from the connection. They are held back, because they may be the reason why the node is unreachable.
+    `unreachable_statuses` are the exit statuses that can mean this; for plain ssh it is 255 alone. By `TOKEN WORD` the
+    command can later send one `notice` to this machine.
 
-    Lines that match `noise` only say that something went wrong; they are shown where nothing else was said. One on
-    standard output that matches `left_out` says that not all was done, whatever the exit status says: `is_partial`.
+    Lines that match `noise` only state that something failed; they are printed if there is no other line. A line on
+    standard output that matches `left_out` means that the command did not do everything, although it may exit with 0:
+    the call is then partial.
     """
 
     node: str
@@ -67,21 +69,21 @@ class Call:
     _noise: list[bytes] = field(default_factory=list, init=False)
     _last: bytes = field(default=b"", init=False)
 
-    def complains(self, line: bytes) -> bool:
-        """Whether this line on standard output says that something was left out."""
-        found = self.left_out is not None and self.left_out.match(line) is not None
-        self.is_partial = self.is_partial or found
-        return found
+    def add_stdout(self, line: bytes) -> bool:
+        """Read a line of standard output. Return True if it matches `left_out`."""
+        matches = self.left_out is not None and self.left_out.match(line) is not None
+        self.is_partial = self.is_partial or matches
+        return matches
 
-    def heard(self, line: bytes) -> list[bytes]:
-        """What to show now that this line came on standard error."""
-        before, token, told = line.rpartition(f"{self.token} ".encode())
-        if token and _GROUP.fullmatch(told) and self.group is None:
-            # No command is in the groups 0 and 1; to kill(1) they are something else.
-            self.group = int(told) if int(told) > 1 else None
-            return self._release([before] if before else [])  # something had left its line open
-        if token and told.isalpha():
-            self.notice = told.decode("ascii")
+    def add_stderr(self, line: bytes) -> list[bytes]:
+        """Read a line of standard error. Return the lines to print now."""
+        before, token, word = line.rpartition(f"{self.token} ".encode())
+        if token and _GROUP.fullmatch(word) and self.group is None:
+            # No command is in the groups 0 and 1, and kill(1) takes these numbers for something else.
+            self.group = int(word) if int(word) > 1 else None
+            return self._release([before] if before else [])  # a line without newline came before
+        if token and word.isalpha():
+            self.notice = word.decode("ascii")
             return []
         if self.noise is not None and self.noise.match(line):
             self._noise.append(line)
@@ -94,42 +96,46 @@ class Call:
 
     def _release(self, more: Iterable[bytes] = ()) -> list[bytes]:
         self._holding = False
-        shown, self._held = [*self._held, *more], []
-        return shown
+        lines, self._held = [*self._held, *more], []
+        return lines
 
-    def ended(self, status: int) -> list[bytes]:
-        """Settle the outcome by the exit status of ssh, or of what is called instead; returns what to show yet."""
+    def end(self, status: int) -> list[bytes]:
+        """Set the outcome by the exit status of ssh, or of the program used instead. Return the lines to print.
+
+        `status` is below 0 if a signal ended that program.
+        """
         if status < 0:
-            return self.unreachable(f"its connection was ended here by signal {-status}")
+            return self.end_unreachable(f"its connection was ended by signal {-status} on this machine")
         if status in self.unreachable_statuses and self._holding:
-            return self.unreachable(failure_reason(self._last or b"\n".join(self._noise)))
+            return self.end_unreachable(failure_reason(self._last or b"\n".join(self._noise)))
         if self.is_ssh and status in self.unreachable_statuses and _LOST.match(self._last):
-            return self.unreachable(printable(self._last.strip()).rstrip("."))
-        self.outcome = CallOutcome(Ending.DONE, status or int(self.is_partial))
+            return self.end_unreachable(printable(self._last.strip()).rstrip("."))
+        self.outcome = CallOutcome(CallEnding.DONE, status or int(self.is_partial))
         return self._release(() if self._last or self.notice or not status else self._noise)
 
-    def unreachable(self, reason: str) -> list[bytes]:
-        """Settle that the node could not be reached, or not any longer; returns what to show."""
-        self.outcome = CallOutcome(Ending.UNREACHABLE, reason=reason)
+    def end_unreachable(self, reason: str) -> list[bytes]:
+        """Set the outcome: the node was unreachable, or the connection ended too early. Return the lines to print."""
+        self.outcome = CallOutcome(CallEnding.UNREACHABLE, reason=reason)
         return [f"unreachable: {reason}".encode()]
 
-    def late(self, limit: float) -> list[bytes]:
-        """Settle that a time limit (seconds) has passed; returns what to show."""
+    def time_out(self, limit: float) -> list[bytes]:
+        """Set the outcome: the time limit of `limit` seconds has passed. Return the lines to print."""
         if self.group is None:
-            return self.unreachable(f"no answer within {limit:g} s")
-        self.outcome = CallOutcome(Ending.TIMED_OUT, reason=f"{limit:g} s")
+            return self.end_unreachable(f"no answer within {limit:g} s")
+        self.outcome = CallOutcome(CallEnding.TIMED_OUT, reason=f"{limit:g} s")
         return [f"not done within {limit:g} s".encode()]
 
 
 def exit_status(outcomes: Iterable[CallOutcome], most: int = 255) -> int:
-    """The worst: a node that was not reached is worse than a time limit, and that is worse than any exit status.
+    """Return the exit status of all calls: the worst one counts.
 
-    An exit status counts as `most` at most.
+    An unreachable node is worse than a time limit, and a time limit is worse than any exit status of a command. The
+    exit status of a command counts as at most `most`.
     """
     endings, worst = set(), 0
     for outcome in outcomes:
         endings.add(outcome.ending)
         worst = max(worst, outcome.status)
-    if Ending.UNREACHABLE in endings:
+    if CallEnding.UNREACHABLE in endings:
         return UNREACHABLE
-    return TIMED_OUT if Ending.TIMED_OUT in endings else min(worst, most)
+    return TIMED_OUT if CallEnding.TIMED_OUT in endings else min(worst, most)

@@ -1,4 +1,4 @@
-"""ClusterShell's clients and workers, for argument lists of our own: one process a node, its lines, its input."""
+"""ClusterShell's clients and workers for our own argument lists: one process for each node, its lines and its input."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ClusterShell.Worker.Exec import ExecClient, ExecWorker
 
 from pytest_synctool.dsh.stdin import Feed
 
-# What a process that is told to end may take for it: rsync removes what it has not finished, ssh says goodbye.
+# Seconds that a process has to end by itself: rsync removes unfinished files, ssh closes its connection.
 _PATIENCE: Final = 0.5
 _POLL: Final = 0.005
 
 
 class Lines:
-    """Cuts a stream at its newlines, and nowhere else."""
+    """A splitter that cuts a stream only at its newlines."""
 
     def __init__(self) -> None:
         self._open: list[bytes] = []
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The lines that are complete with this piece, without their newlines."""
+        """Return the lines that this piece completes, without their newlines."""
         *whole, rest = data.split(b"\n")
         if whole:
             whole[0] = b"".join([*self._open, whole[0]])
@@ -37,12 +37,12 @@ class Lines:
         return whole
 
     def rest(self) -> bytes:
-        """What comes behind the last newline."""
+        """Return the bytes after the last newline."""
         return b"".join(self._open)
 
 
 class _Process(subprocess.Popen[bytes]):
-    """A process with the group that it leads: Ctrl-C is for dsh, which has to tell the node."""
+    """A process that leads its own process group: Ctrl-C then reaches only dsh, which ends the command on the node."""
 
     def __init__(self, argv: Sequence[str]) -> None:
         super().__init__(
@@ -55,15 +55,15 @@ class _Process(subprocess.Popen[bytes]):
         )
 
     def descriptor(self, stream: IO[bytes] | None) -> int:
-        """A descriptor of one of its streams that never blocks, for ClusterShell, which closes it."""
+        """Return a non-blocking descriptor of one of the streams. ClusterShell closes it."""
         assert stream is not None
         with stream:
-            found = os.dup(stream.fileno())
-        os.set_blocking(found, False)
-        return found
+            copy = os.dup(stream.fileno())
+        os.set_blocking(copy, False)
+        return copy
 
     def kill(self) -> None:
-        """End the group, by force if it does not end by itself soon."""
+        """End the process group. Kill it if it does not end soon."""
         self._signal(signal.SIGTERM)
         until = time.monotonic() + _PATIENCE
         while self.poll() is None and time.monotonic() < until:
@@ -71,12 +71,12 @@ class _Process(subprocess.Popen[bytes]):
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
-        with suppress(ProcessLookupError, PermissionError):  # nothing is left of it
+        with suppress(ProcessLookupError, PermissionError):  # the group has ended
             os.killpg(self.pid, number)
 
 
-class Client(ExecClient):  # type: ignore[misc]
-    """Runs what its worker says for its node."""
+class Client(ExecClient):  # type: ignore[misc]  # ClusterShell's classes are untyped here
+    """The process of one node, with the argument list that its worker returns."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -96,12 +96,12 @@ class Client(ExecClient):  # type: ignore[misc]
     def _handle_read(self, sname: str) -> None:
         lines = self._lines.setdefault(sname, Lines()).feed(self._read(sname))
         if lines:
-            self.worker.said(self.key, sname, lines)
+            self.worker.handle_lines(self.key, sname, lines)
 
     def _flush_read(self, sname: str) -> None:
         rest = self._lines.pop(sname, Lines()).rest()
         if rest:
-            self.worker.said(self.key, sname, [rest])
+            self.worker.handle_lines(self.key, sname, [rest])
 
     def _handle_write(self, sname: str) -> None:
         stream, feed = self.streams[sname], self.worker.feed
@@ -117,7 +117,7 @@ class Client(ExecClient):  # type: ignore[misc]
     def _close(self, abort: bool, timeout: bool) -> None:
         if abort:
             self.popen.kill()
-        status = self.popen.wait()  # below 0: the number of the signal that has ended it
+        status = self.popen.wait()  # the negative number of a signal if one ended the process
         self.invalidate()
         for sname in list(self.streams):
             self._flush_read(sname)
@@ -129,23 +129,23 @@ class Client(ExecClient):  # type: ignore[misc]
         self.worker._check_fini()
 
     def resume(self) -> None:
-        """There is more to write, or the end has come."""
+        """Continue writing: the feed has more bytes, or its end."""
         if self._engine and self.worker.SNAME_STDIN in self.streams:
             self._set_writing(self.worker.SNAME_STDIN)
 
 
-class Worker(ExecWorker):  # type: ignore[misc]
-    """A process for each node, with standard error apart. A subclass sets `argv_of(node, command)`."""
+class Worker(ExecWorker):  # type: ignore[misc]  # ClusterShell's classes are untyped here
+    """A worker with one process for each node. Standard error is separate. A subclass sets `argv_of(node, command)`."""
 
     SHELL_CLASS = Client
     argv_of: Callable[[str, str], Sequence[str]]
     feed: Feed | None = None
 
     def _create_clients(self, **keywords: Any) -> None:
-        for rank, node in enumerate(self.nodes):  # `%hosts` in a command is nothing special here
+        for rank, node in enumerate(self.nodes):  # unlike ClusterShell, do not expand `%hosts` in a command
             self._add_client(node, rank=rank, **keywords)
 
-    def said(self, node: str, stream: str, lines: Sequence[bytes]) -> None:
-        """Hand lines on, one by one as ClusterShell does."""
+    def handle_lines(self, node: str, stream: str, lines: Sequence[bytes]) -> None:
+        """Pass lines to the event handler one by one, as ClusterShell does."""
         for line in lines:
             self.eh.ev_read(self, node, stream, line)

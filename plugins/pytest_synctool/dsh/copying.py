@@ -1,4 +1,4 @@
-"""Files to nodes and from nodes: the command lines of rsync, or of tar where a node has no rsync."""
+"""Copies of files to nodes and from nodes: the command lines of rsync, or of tar for nodes without rsync."""
 
 from __future__ import annotations
 
@@ -19,30 +19,32 @@ from pytest_synctool.errors import SynctoolError
 if TYPE_CHECKING:
     from tarfile import TarInfo
 
-MISSING: Final = "missing"  # what a node says that has no rsync
-# What rsync says of every failure, besides the reason.
+MISSING: Final = "missing"  # the notice of a node without rsync
+# Lines that rsync prints after every failure, besides the reason.
 NOISE: Final = re.compile(rb"rsync error: |rsync: connection unexpectedly closed|rsync: \[\w+\] (?:write|read) error: ")
-# What rsync says of sockets, pipes and devices, which nobody copies; it ends with 0 all the same.
+# The line of rsync for sockets, pipes and devices, which it skips. It exits with 0 nevertheless.
 LEFT_OUT: Final = re.compile(rb'skipping non-regular file "')
-# rsync's own 1 to 4 are mistakes in its options and the like; with any other status a connection may have been lost.
+# With 1 to 4 rsync reports invalid options and the like. Any other exit status can mean that the connection failed.
 UNREACHABLE_STATUSES: Final = range(5, 256)
 
-# By contents, since two versions of a file may have one size and one time. Who logs in on the node owns what is copied,
-# so a setuid program would become somebody else's.
+# --checksum: two versions of a file may have the same size and time. No setuid bits: the copies belong to the user who
+# logs in on the node, and a setuid program would then run as that user.
 _OPTIONS: Final = ("-rlpt", "--checksum", "--chmod=Fug-s", "-s")
-# Options of rsync_cmd that are for a mirror: they remove files, or write into the file that is in use.
+# Options of rsync_cmd that only fit a mirror: they remove files, or overwrite a file that is in use.
 _NOT_FOR_COPIES: Final = ("--del", "--remove-", "--inplace", "--append", "--write-devices", "--rsync-path=")
 
-# The node's side. It announces itself as commands do.
-_AT_THE_NODE: Final = (
+# The command on the node: DIRECTORY COMMAND... It announces itself like every call.
+_ON_NODE: Final = (
     "echo TOKEN $$ >&2; "
-    'cd -- "$1" 2>/dev/null || { printf "no directory %s there\\n" "$1" >&2; exit 1; }; shift; '
+    'cd -- "$1" 2>/dev/null || { printf "no directory %s on the node\\n" "$1" >&2; exit 1; }; shift; '
     'command -v "$1" >/dev/null 2>&1 || { echo TOKEN MISSING >&2; exit 127; }; exec "$@"'
 ).replace("MISSING", MISSING)
 
-# A stream of tar is unpacked beside what is there, and then each file is moved to its name. Its last member tells that
-# it is complete. BusyBox counts a link that leads out of the tree as an attack; here it is what somebody wants to copy.
-# A link that leads to a directory gives way, as it does to rsync: nothing is put where it leads. Not every mv knows -T.
+# Unpacks a tar stream into a temporary directory, then moves each file to its name. The last member of the stream tells
+# that it is complete.
+# - BusyBox refuses links that lead out of the tree; here the user wants to copy them.
+# - A link to a directory is replaced, as rsync does: no file goes where the link leads.
+# - Not every mv knows -T.
 _UNPACK: Final = """\
 umask 077; t=.synctool-dcp.$$; mkdir "$t" || exit; trap 'rm -rf "$t"' EXIT; trap 'exit 1' HUP INT TERM PIPE
 (cd "$t" && EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -) || exit 1
@@ -54,7 +56,7 @@ for d; do
 done' sh {} + || exit 1
 find . ! -type d -exec sh -c '
 s=0; for f; do
-if [ -d "../$f" ] && [ ! -L "../$f" ]; then echo "$f: there is a directory" >&2; s=1; continue; fi
+if [ -d "../$f" ] && [ ! -L "../$f" ]; then echo "$f: a directory with this name exists" >&2; s=1; continue; fi
 mv -fT "$f" "../$f" 2>/dev/null && continue
 [ ! -d "../$f" ] || rm "../$f"; mv -f "$f" "../$f" || s=1
 done; exit $s' sh {} +
@@ -63,20 +65,19 @@ s=$?; cd ..; exit $s
 
 
 def sources(names: Sequence[str]) -> list[Path]:
-    """What is to be copied from here, as absolute paths. Raises SynctoolError, with every problem, a line each."""
-    found = [Path(os.path.abspath(name)) for name in names]  # noqa: PTH100  # a link is copied as a link
-    problems = [_problem(name, path) for name, path in zip(names, found, strict=True)]
-    return _without_problems(found, problems)
+    """Return the absolute paths of files on this machine. Raise SynctoolError with one line for each problem."""
+    paths = [Path(os.path.abspath(name)) for name in names]  # noqa: PTH100  # a link is copied as a link
+    return _checked(paths, [_problem(name, path) for name, path in zip(names, paths, strict=True)])
 
 
 def remote_sources(names: Sequence[str]) -> list[Path]:
-    """What is to be copied from nodes. Raises SynctoolError, with every problem, a line each."""
-    found = [Path(os.path.normpath(name)) for name in names]
+    """Return the paths of files on nodes. Raise SynctoolError with one line for each problem."""
+    paths = [Path(os.path.normpath(name)) for name in names]
     problems = [
-        None if path.is_absolute() and path.name else f"{_shown(name)}: expected an absolute path, as on the nodes"
-        for name, path in zip(names, found, strict=True)
+        None if path.is_absolute() and path.name else f"{_shown(name)}: expected an absolute path on the nodes"
+        for name, path in zip(names, paths, strict=True)
     ]
-    return _without_problems(found, problems)
+    return _checked(paths, problems)
 
 
 def _problem(name: str, path: Path) -> str | None:
@@ -86,18 +87,19 @@ def _problem(name: str, path: Path) -> str | None:
         return f"{_shown(name)}: {getattr(error, 'strerror', None) or error}"
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
         return f"{_shown(name)}: a special file, which is not copied"
-    return None if path.name else f"{_shown(name)}: expected something below it"
+    return None if path.name else f"{_shown(name)}: the root directory is not copied: name the files in it"
 
 
-def _without_problems(found: list[Path], problems: Iterable[str | None]) -> list[Path]:
-    told = [problem for problem in problems if problem is not None] + _same_names(found)
-    if told:
-        raise SynctoolError("\n".join(told))
-    return found
+def _checked(paths: list[Path], problems: Iterable[str | None]) -> list[Path]:
+    """Return the paths. Raise SynctoolError if there is a problem, or if two paths have the same name."""
+    lines = [problem for problem in problems if problem is not None] + _same_names(paths)
+    if lines:
+        raise SynctoolError("\n".join(lines))
+    return paths
 
 
 def _same_names(paths: Iterable[Path]) -> list[str]:
-    """Of two with one name, the second would take the place of the first."""
+    """Return a problem for each path whose copy would replace the copy of an earlier one."""
     seen: dict[str, Path] = {}
     problems = []
     for path in paths:
@@ -133,7 +135,7 @@ def _rsync(command: Sequence[str], route: Route, directory: str, token: str) -> 
 
 def _node_words(route: Route, directory: str, token: str) -> list[str]:
     """Return the words that run the words after them in a directory of the node."""
-    return [*route.node_sudo, "/bin/sh", "-c", _AT_THE_NODE.replace("TOKEN", token), "sh", directory]
+    return [*route.node_sudo, "/bin/sh", "-c", _ON_NODE.replace("TOKEN", token), "sh", directory]
 
 
 def _place(route: Route, path: str) -> str:
@@ -146,28 +148,29 @@ def tar_line(route: Route, directory: str, token: str) -> str:
 
 
 def pack(stream: BinaryIO, files: Sequence[Path]) -> list[bytes]:
-    """Write files and directories with all that is in them. Raises OSError if something cannot be read or written.
+    """Write files and whole directories as a tar stream. Raise OSError if something cannot be read or written.
 
-    Returns what rsync would say of the special files that are left out.
+    Return the lines that rsync would print for the special files that are left out.
     """
-    from pytest_synctool.connection import tarball  # most nodes have rsync
+    from pytest_synctool.connection import tarball  # rarely used, as most nodes have rsync
 
     left_out: list[bytes] = []
 
-    def taken(member: TarInfo) -> TarInfo | None:
-        if found := _as_rsync_would(member):
-            return found
+    def with_rsync_attributes(member: TarInfo) -> TarInfo | None:
+        if kept := _with_rsync_attributes(member):
+            return kept
         left_out.append(f'skipping non-regular file "{_shown(member.name)}"'.encode())
         return None
 
     with tarball.archive(stream) as tar:
         for path in files:
-            tar.add(path, arcname=path.name, filter=taken)
+            tar.add(path, arcname=path.name, filter=with_rsync_attributes)
         tarball.complete(tar)
     return left_out
 
 
-def _as_rsync_would(member: TarInfo) -> TarInfo | None:
+def _with_rsync_attributes(member: TarInfo) -> TarInfo | None:
+    """Return a member with the attributes that rsync would copy, or None for a special file."""
     if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
         return None
     if not member.isdir():

@@ -1,4 +1,4 @@
-"""ClusterShell's tree: nodes behind gateways, and what becomes of them when a gateway fails."""
+"""ClusterShell's tree: nodes behind gateways, and the nodes that become unreachable when a gateway fails."""
 
 from __future__ import annotations
 
@@ -16,28 +16,30 @@ from pytest_synctool.connection.ssh import failure_reason
 from pytest_synctool.errors import ConfigError
 
 
-class Handler(Protocol):
-    """Besides events, it takes what nodes have been lost."""
+class UnreachableHandler(Protocol):
+    """An event handler that also takes the nodes that a gateway no longer reaches."""
 
-    def lost(self, nodes: Sequence[str], reason: str) -> None:
-        """These nodes cannot be reached, or not any longer."""
+    def end_unreachable(self, nodes: Sequence[str], reason: str) -> None:
+        """Note that these nodes are unreachable."""
 
 
 class GatewayWorker(TreeWorker):  # type: ignore[misc]  # ClusterShell's classes are untyped here
-    """A worker behind gateways. ClusterShell leaves it to exceptions and exit statuses what has been lost with one."""
+    """A worker for nodes behind gateways that reports the nodes of a failed gateway. ClusterShell does not."""
+
+    eh: UnreachableHandler
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._gateways_said: dict[str, bytes] = {}
+        self._last_lines: dict[str, bytes] = {}  # of gateways
 
     def _on_remote_node_msgline(self, node: str, msg: bytes, sname: str, gateway: str) -> None:
-        if str(node) == str(gateway):  # of the gateway itself, by which nobody is reached
-            self._gateways_said[str(gateway)] = msg
+        if str(node) == str(gateway):  # a line of the gateway itself: it reaches no nodes
+            self._last_lines[str(gateway)] = msg
         else:
             super()._on_remote_node_msgline(node, msg, sname, gateway)
 
     def _gateway_abort(self, gateway: str) -> None:
-        self.eh.lost(list(self.gwtargets.get(gateway, ())), f"its gateway {gateway} was lost")
+        self.eh.end_unreachable(list(self.gwtargets.get(gateway, ())), f"the connection to its gateway {gateway} ended")
         super()._gateway_abort(gateway)
 
     def _relaunch(self, previous_gateway: str) -> None:
@@ -45,28 +47,29 @@ class GatewayWorker(TreeWorker):  # type: ignore[misc]  # ClusterShell's classes
         try:
             super()._relaunch(previous_gateway)
         except RouteResolvingError:
-            said = self._gateways_said.get(previous_gateway, b"")
-            self.eh.lost(targets, f"its gateway {previous_gateway} does not serve: {failure_reason(said)}")
+            reason = failure_reason(self._last_lines.get(previous_gateway, b""))
+            self.eh.end_unreachable(targets, f"its gateway {previous_gateway} cannot be used: {reason}")
             self._check_fini()
 
 
 def topology(task: Task) -> str | None:
-    """The file of ClusterShell that says which nodes are behind gateways, now in force; None where there is none.
+    """Load ClusterShell's topology file, which defines the nodes behind gateways. Return its name.
 
-    Raises ConfigError if it cannot be used.
+    Return None if there is no such file, or if ClusterShell's own settings turn it off. Raise ConfigError if the file
+    is invalid.
     """
-    found = next((path for path in reversed(Task.TOPOLOGY_CONFIGS) if os.path.exists(path)), None)
-    if found is None or not task.default("auto_tree"):
+    file = next((path for path in reversed(Task.TOPOLOGY_CONFIGS) if os.path.exists(path)), None)
+    if file is None or not task.default("auto_tree"):
         return None
     try:
-        task.load_topology(found)
+        task.load_topology(file)
     except TopologyError as error:
-        raise ConfigError(f"{found}: {error} (--no-tree leaves it aside)") from error
-    return str(found)
+        raise ConfigError(f"{file}: {error} (--no-tree ignores it)") from error
+    return str(file)
 
 
 def routed(task: Task, nodes: Sequence[str]) -> set[str]:
-    """Those of the nodes that are behind a gateway by the topology in force."""
+    """Return the nodes that the loaded topology puts behind a gateway."""
     root = task.topology.root
     behind = NodeSet()
     for group in task.topology.groups:

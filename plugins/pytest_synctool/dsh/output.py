@@ -1,4 +1,4 @@
-"""What nodes say, shown as it comes or told once at the end."""
+"""The output of nodes: printed line by line at once, or grouped at the end."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from pytest_synctool.dsh.aggregate import Aggregate
 
 
 class Output(Protocol):
-    """Takes the lines of the nodes, without newlines. All may raise OSError."""
+    """A printer for the lines of nodes, without newlines. Each method may raise OSError."""
 
     def out(self, node: str, lines: Iterable[bytes]) -> None:
-        """Lines of standard output."""
+        """Print lines of a node's standard output."""
 
     def err(self, node: str, lines: Iterable[bytes]) -> None:
-        """Lines of standard error, and what there is to say of the node."""
+        """Print lines of a node's standard error, or messages about the node."""
 
     def finish(self) -> None:
-        """Nothing more will be said."""
+        """Print everything that is left. No more lines follow."""
 
 
 class StreamedOutput:
-    """`node: line`, at once."""
+    """Output as `node: line`, at once."""
 
     def __init__(self, out: BinaryIO, err: BinaryIO) -> None:
         self._out, self._err = out, err
 
     def out(self, node: str, lines: Iterable[bytes]) -> None:
-        """Lines of standard output."""
+        """Print lines of a node's standard output."""
         _write(self._out, node, lines)
 
     def err(self, node: str, lines: Iterable[bytes]) -> None:
-        """Lines of standard error, and what there is to say of the node."""
+        """Print lines of a node's standard error, or messages about the node."""
         _write(self._err, node, lines)
 
     def finish(self) -> None:
-        """Nothing more will be said."""
+        """Do nothing: all lines are printed already."""
 
 
 def _write(stream: BinaryIO, node: str, lines: Iterable[bytes]) -> None:
@@ -46,24 +46,24 @@ def _write(stream: BinaryIO, node: str, lines: Iterable[bytes]) -> None:
 
 
 class GroupedOutput:
-    """Equal texts once, at the end: standard output first, then standard error on its own stream."""
+    """Output at the end, equal texts once: first standard output, then standard error on its own stream."""
 
     def __init__(self, out: BinaryIO, err: BinaryIO) -> None:
         self._streams = (out, err)
-        self._said = (Aggregate(), Aggregate())
+        self._out, self._err = Aggregate(), Aggregate()
 
     def out(self, node: str, lines: Iterable[bytes]) -> None:
-        """Lines of standard output."""
+        """Keep lines of a node's standard output."""
         for line in lines:
-            self._said[0].add(node, line)
+            self._out.add(node, line)
 
     def err(self, node: str, lines: Iterable[bytes]) -> None:
-        """Lines of standard error, and what there is to say of the node."""
+        """Keep lines of a node's standard error, or messages about the node."""
         for line in lines:
-            self._said[1].add(node, line)
+            self._err.add(node, line)
 
     def finish(self) -> None:
-        """Write the groups."""
-        for said, stream in zip(self._said, self._streams, strict=True):
-            said.write(stream)
+        """Print the groups."""
+        for aggregate, stream in zip((self._out, self._err), self._streams, strict=True):
+            aggregate.write(stream)
             stream.flush()

@@ -1,4 +1,4 @@
-"""Runs something for many nodes on ClusterShell's engine: so many at once, with a time limit, until Ctrl-C."""
+"""Run a job for many nodes on ClusterShell's engine: at most N nodes at once, with a time limit, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ClusterShell.Topology import TopologyError
 from ClusterShell.Worker.Worker import FANOUT_UNLIMITED
 
 from pytest_synctool.connection.ssh import SSH_FAILED, failure_reason
-from pytest_synctool.dsh.calls import Call, CallOutcome, Ending
+from pytest_synctool.dsh.calls import Call, CallEnding, CallOutcome
 from pytest_synctool.dsh.clients import Worker
 from pytest_synctool.dsh.gateways import GatewayWorker, routed, topology
 from pytest_synctool.dsh.output import Output
@@ -24,45 +24,47 @@ from pytest_synctool.dsh.stdin import Feed
 from pytest_synctool.dsh.wakeup import Wakeup
 from pytest_synctool.errors import ConfigError
 
-_STOP_LIMIT: Final = 6.0  # seconds for telling a node to end a command; ending it by force takes two of them
+_STOP_LIMIT: Final = 6.0  # seconds for ending a command on a node; two of them pass before it is killed
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MOST_INPUT: Final = 64 << 20  # bytes
-_GRACE: Final = 3.0  # seconds; a login rarely takes longer
+_GRACE: Final = 3.0  # seconds for a command to announce itself; a login rarely takes longer
 _INPUT: Final = b"input"
 _SIGNAL: Final = b"signal"
 
 
 class Job(Protocol):
-    """What is to be done for each node."""
+    """The work for each node."""
 
     def line(self, node: str) -> str:
-        """The line for a node."""
+        """Return the command line for a node."""
 
     def argv_of(self, node: str, line: str) -> Sequence[str]:
-        """What to run here for that line; called for gateways as well."""
+        """Return the argument list that runs this line on a node, or on a gateway."""
 
     def stop_line(self, call: Call) -> str | None:
-        """The line that ends what is under way there; None where it ends with its connection."""
+        """Return the command line that ends a call's command, or None if the command ends with its connection."""
 
     def done(self, node: str) -> Sequence[bytes]:
-        """What to show on standard output when it has ended well."""
+        """Return the lines to print on standard output after the command has exited with 0."""
 
 
-class _Direct(Worker):
-    """A worker of this module, which takes lines as they come, many at a time."""
+class _DirectWorker(Worker):
+    """A worker for one node that passes many lines at a time, and uses no gateway."""
 
-    def said(self, node: str, stream: str, lines: Sequence[bytes]) -> None:
-        """Hand them on."""
-        self.eh.said(node, stream, lines)
+    def handle_lines(self, node: str, stream: str, lines: Sequence[bytes]) -> None:
+        """Pass the lines to the runner."""
+        self.eh.handle_lines(node, stream, lines)
 
 
-class CallRunner(EventHandler):  # type: ignore[misc]
-    """Carries a work out for all calls, in their order, and settles their outcomes.
+class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes are untyped here
+    """A runner of one job for all calls, in their order. It sets their outcomes.
 
-    `width` nodes are under way at once, each for at most `limit` seconds. `stdin` is a file descriptor that all of them
-    read from, or None; `interrupted` is called at the first signal. After run(), `signal` is the one that ended it, if
-    any, and `stopped` and `problems` tell of the commands that were under way then: the nodes where they have been
-    ended, and where not, with the reason. `begun` are the nodes whose turn had come.
+    At most `width` calls run at once, each for at most `limit` seconds. All of them read from `stdin`, a file
+    descriptor or None. The first signal calls `interrupted`.
+
+    After run(), `signal` is the signal that ended it, or None. `begun` has the nodes whose call had begun. For commands
+    that were running then, `stopped` has the nodes where they were ended, and `problems` has the reason for each node
+    where they could not be ended.
     """
 
     def __init__(
@@ -92,16 +94,16 @@ class CallRunner(EventHandler):  # type: ignore[misc]
         self._routed: frozenset[str] = frozenset()
         self._feed: Feed | None = None
         self._input = b""
-        self._direct: type[Worker] = _Direct
+        self._direct: type[Worker] = _DirectWorker
         self._task: Any = None
         self._wakeup = Wakeup()
 
     def run(self, *, tree: bool = False, connect_timeout: int = 10) -> None:
-        """Do the work. With `tree`, nodes behind the gateways of ClusterShell's topology.conf are reached by them.
+        """Run the job. With `tree`, use the gateways of ClusterShell's topology.conf for the nodes behind them.
 
-        Raises ConfigError for a topology that cannot be used, and OSError if what was said could not be written.
+        Raise ConfigError if the topology is invalid, and OSError if output cannot be written.
         """
-        logging.getLogger("ClusterShell").addHandler(logging.NullHandler())  # what matters is said by us
+        logging.getLogger("ClusterShell").addHandler(logging.NullHandler())  # all failures are printed by this class
         with Wakeup() as self._wakeup:
             self._task = task_self()
             try:
@@ -120,7 +122,7 @@ class CallRunner(EventHandler):  # type: ignore[misc]
             raise self._failure
 
     def _behind_gateways(self) -> list[Call]:
-        """The calls that ClusterShell is to route; the others stay in the queue."""
+        """Return the calls for nodes behind gateways, and take them from the queue."""
         if topology(self._task) is None:
             return []
         nodes = routed(self._task, [call.node for call in self._queue if call.is_ssh])
@@ -130,7 +132,7 @@ class CallRunner(EventHandler):  # type: ignore[misc]
         return behind
 
     def _configure(self, connect_timeout: int) -> None:
-        # Gateways are told these.
+        # ClusterShell passes these to the gateways.
         self._task.set_info("fanout", self._width)
         self._task.set_info("connect_timeout", connect_timeout)
         for name in ("stdout_msgtree", "stderr_msgtree"):
@@ -150,17 +152,17 @@ class CallRunner(EventHandler):  # type: ignore[misc]
                 signal.signal(number, handler)
 
     def _note(self, number: int, _: object) -> None:
-        if self.signal is not None:  # the second time everything is left as it is
+        if self.signal is not None:  # the second signal: leave everything as it is
             raise KeyboardInterrupt
         self.signal = number
-        self._wakeup.say(_SIGNAL)
+        self._wakeup.send(_SIGNAL)
 
     def _begin(self, behind: Sequence[Call]) -> None:
-        """Schedule what ClusterShell routes, and the first of the others."""
+        """Schedule all calls behind gateways, and the first ones of the others."""
         self._task.schedule(self._wakeup.worker({_INPUT: self._resume, _SIGNAL: self._end}))
         if self._stdin is not None and not behind:
-            self._feed = Feed(self._stdin, lambda: self._wakeup.say(_INPUT))
-        self._direct = self._worker_class(_Direct, self._feed)
+            self._feed = Feed(self._stdin, lambda: self._wakeup.send(_INPUT))
+        self._direct = self._worker_class(_DirectWorker, self._feed)
         if self._stdin is not None and behind:
             self._input = _whole(self._stdin)
         lines: dict[str, list[str]] = {}
@@ -190,15 +192,15 @@ class CallRunner(EventHandler):  # type: ignore[misc]
         except KeyboardInterrupt:
             if self.signal is None:
                 raise
-        except TopologyError as error:  # what a gateway has said makes no sense
-            self._give_up(str(error))
+        except TopologyError as error:  # a gateway has sent nonsense
+            self._end_open_calls(str(error))
         if not self._ending:
-            self._give_up("nothing has been heard of it")
+            self._end_open_calls("it has not answered")
 
-    def _give_up(self, reason: str) -> None:
+    def _end_open_calls(self, reason: str) -> None:
         for call in self.calls.values():
             if call.outcome is None:
-                self._say(call.node, call.unreachable(reason))
+                self._print_err(call.node, call.end_unreachable(reason))
 
     def _resume(self) -> None:
         try:
@@ -210,10 +212,10 @@ class CallRunner(EventHandler):  # type: ignore[misc]
     def _fail(self, error: OSError) -> None:
         if self._failure is None:
             self._failure = error
-            self._wakeup.say(_SIGNAL)
+            self._wakeup.send(_SIGNAL)
 
     def _end(self) -> None:
-        """End what is under way, here and on the nodes, and begin nothing more."""
+        """End the running commands, here and on the nodes, and begin no other call."""
         if self._ending:
             return
         self._ending = True
@@ -223,7 +225,7 @@ class CallRunner(EventHandler):  # type: ignore[misc]
         for call in self.calls.values():
             if call.group is not None and call.outcome is None:
                 self._end_one(call)
-        # What has not announced itself may have begun all the same: it gets a moment for saying so.
+        # A command that has not announced itself may have begun, too: it gets some time to do so.
         self._task.timer(_GRACE, self, autoclose=True)
 
     def _end_one(self, call: Call) -> None:
@@ -233,18 +235,18 @@ class CallRunner(EventHandler):  # type: ignore[misc]
         self._stop(call)
 
     def ev_timer(self, timer: Any) -> None:
-        """Nobody is waited for any longer."""
+        """End all workers after the time of grace."""
         for worker in set(self._active.values()):
             worker.abort()
 
     def _stop(self, call: Call) -> None:
-        """Let a node end a command that it has announced."""
+        """End a call's command on the node if it has announced itself."""
         if call.group is None:
             return
         if (line := self._job.stop_line(call)) is None:
             self._stopped(call, None)
             return
-        stopper = _Stopper(call, self._stopped)
+        stopper = _StopHandler(call, self._stopped)
         worker = (GatewayWorker if call.node in self._routed else self._worker_class(Worker))(
             call.node, stopper, _STOP_LIMIT, command=line, stderr=True
         )
@@ -258,9 +260,9 @@ class CallRunner(EventHandler):  # type: ignore[misc]
         else:
             self.problems[call.node] = problem
             if call.outcome is not None:
-                self._say(call.node, [f"could not be stopped: {problem}".encode()])
+                self._print_err(call.node, [f"could not be stopped: {problem}".encode()])
 
-    def _say(self, node: str, lines: Sequence[bytes]) -> None:
+    def _print_err(self, node: str, lines: Sequence[bytes]) -> None:
         if not lines or self._failure is not None:
             return
         try:
@@ -268,7 +270,7 @@ class CallRunner(EventHandler):  # type: ignore[misc]
         except OSError as error:
             self._fail(error)
 
-    def _say_out(self, node: str, lines: Sequence[bytes]) -> None:
+    def _print_out(self, node: str, lines: Sequence[bytes]) -> None:
         if self._failure is not None:
             return
         try:
@@ -276,99 +278,96 @@ class CallRunner(EventHandler):  # type: ignore[misc]
         except OSError as error:
             self._fail(error)
 
-    def said(self, node: str, stream: str, lines: Sequence[bytes]) -> None:
-        """A node has said these lines; of a gateway that is none of the nodes it is passed on."""
+    def handle_lines(self, node: str, stream: str, lines: Sequence[bytes]) -> None:
+        """Print lines of a node, or of a gateway that is not one of the nodes."""
         call = self.calls.get(node)
         if stream == Worker.SNAME_STDOUT and call is not None and call.left_out is not None:
-            complaints = [line for line in lines if call.complains(line)]
-            self._say(node, complaints)
-            self._say_out(node, [line for line in lines if line not in complaints])
+            left_out = [line for line in lines if call.add_stdout(line)]
+            self._print_err(node, left_out)
+            self._print_out(node, [line for line in lines if line not in left_out])
         elif stream == Worker.SNAME_STDOUT:
-            self._say_out(node, lines)
+            self._print_out(node, lines)
         elif call is None:
-            self._say(node, lines)
+            self._print_err(node, lines)
         else:
             before = call.group
-            self._say(node, [shown for line in lines for shown in call.heard(line)])
+            self._print_err(node, [shown for line in lines for shown in call.add_stderr(line)])
             if self._ending and call.group != before and call.outcome is None:
                 self._end_one(call)
 
     def ev_read(self, worker: Any, node: str, sname: str, msg: bytes) -> None:
-        """A line from behind a gateway."""
-        self.said(node, sname, [msg])
+        """Print a line of a node behind a gateway."""
+        self.handle_lines(node, sname, [msg])
 
     def ev_pickup(self, worker: Any, node: str) -> None:
-        """The node's turn has come."""
+        """Note that the call of a node has begun."""
         self.begun.add(node)
 
     def ev_hup(self, worker: Any, node: str, rc: int) -> None:
-        """What was run for a node has ended."""
+        """Set the outcome of a call whose process has ended."""
         call = self.calls[node]
         if call.outcome is not None or (self._ending and call.group is not None):
-            return  # it is told already, or was ended by us
-        shown = call.ended(rc)
+            return  # the outcome is known already, or this class has ended the process
+        lines = call.end(rc)
         status = call.outcome.status if call.outcome is not None else 0
         if status and not self._quiet:
             unclear = ", or ended by a signal or with its connection" if status == SSH_FAILED and call.is_ssh else ""
-            shown = [*shown, f"exit status {status}{unclear}".encode()]
-        self._say(node, shown)
-        if call.outcome == CallOutcome(Ending.DONE) and (words := self._job.done(node)):
-            self._say_out(node, words)
+            lines = [*lines, f"exit status {status}{unclear}".encode()]
+        self._print_err(node, lines)
+        if call.outcome == CallOutcome(CallEnding.DONE) and (words := self._job.done(node)):
+            self._print_out(node, words)
 
     def ev_close(self, worker: Any, timedout: bool) -> None:
-        """A worker has ended."""
+        """Set the outcomes of calls whose time limit has passed, and begin the next call."""
         if timedout and self._limit is not None:
             for call in [self.calls[node] for node in worker.iter_keys_timeout()]:
                 if call.outcome is None:
-                    self._say(call.node, call.late(self._limit))
+                    self._print_err(call.node, call.time_out(self._limit))
                     self._stop(call)
         self._active = {name: other for name, other in self._active.items() if other is not worker}
         self._next()
 
-    def lost(self, nodes: Sequence[str], reason: str) -> None:
-        """These nodes cannot be reached, or not any longer."""
+    def end_unreachable(self, nodes: Sequence[str], reason: str) -> None:
+        """Set the outcomes of nodes that their gateway no longer reaches."""
         for call in [self.calls[node] for node in nodes]:
             if call.outcome is None and not self._ending:
-                self._say(call.node, call.unreachable(reason))
+                self._print_err(call.node, call.end_unreachable(reason))
 
 
-class _Stopper(EventHandler):  # type: ignore[misc]
-    """Tells whether a node has ended a command: no problem, or the reason."""
+class _StopHandler(EventHandler):  # type: ignore[misc]  # ClusterShell's classes are untyped here
+    """The event handler of a stop line. It reports None if the command was ended, or else the reason."""
 
-    def __init__(self, call: Call, tell: Callable[[Call, str | None], None]) -> None:
+    def __init__(self, call: Call, report: Callable[[Call, str | None], None]) -> None:
         super().__init__()
-        self._call, self._tell = call, tell
-        self._said: list[bytes] = []
+        self._call, self._report = call, report
+        self._lines: list[bytes] = []
         self._status: int | None = None
 
     def ev_read(self, worker: Any, node: str, sname: str, msg: bytes) -> None:
-        """What is said about it may be the reason why it did not work."""
-        self._said.append(msg)
+        """Keep a line: it may be the reason for a failure."""
+        self._lines.append(msg)
 
     def ev_hup(self, worker: Any, node: str, rc: int) -> None:
-        """The node has answered, or cannot be reached."""
+        """Keep the exit status."""
         self._status = rc
 
-    def lost(self, nodes: Sequence[str], reason: str) -> None:
-        """Its gateway has failed."""
-        self._said.append(reason.encode())
+    def end_unreachable(self, nodes: Sequence[str], reason: str) -> None:
+        """Keep the reason why the gateway does not reach the node."""
+        self._lines.append(reason.encode())
 
     def ev_close(self, worker: Any, timedout: bool) -> None:
-        """It is over."""
-        problem = f"no answer within {_STOP_LIMIT:g} s" if timedout else failure_reason(b"\n".join(self._said))
-        self._tell(self._call, None if self._status == 0 else problem)
+        """Report the result."""
+        problem = f"no answer within {_STOP_LIMIT:g} s" if timedout else failure_reason(b"\n".join(self._lines))
+        self._report(self._call, None if self._status == 0 else problem)
 
 
 def _whole(descriptor: int) -> bytes:
-    """All of an input that gateways are to be handed; ClusterShell would take any amount into memory at once.
-
-    Raises ConfigError if it is too long.
-    """
+    """Return the whole input. ClusterShell keeps it in memory for gateways. Raise ConfigError if it is too long."""
     with open(descriptor, "rb", closefd=False) as stream:
         data = stream.read(_MOST_INPUT + 1)
     if len(data) > _MOST_INPUT:
         raise ConfigError(
-            f"standard input has more than {_MOST_INPUT >> 20} MiB, which gateways cannot be handed; "
-            "--no-tree goes to the nodes directly"
+            f"standard input has more than {_MOST_INPUT >> 20} MiB, the limit for gateways; "
+            "--no-tree has no limit, because it does not use gateways"
         )
     return data

@@ -1,4 +1,4 @@
-"""One input for many readers that start at different times and read at different speeds."""
+"""Standard input for many readers that start at different times and read at different speeds."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 _SIZE: Final = 65536
-_IN_MEMORY: Final = 1 << 20  # bytes; what is longer is kept in a file without a name
+_IN_MEMORY: Final = 1 << 20  # bytes; a longer input goes to a temporary file
 
 
 class Reader(Protocol):
-    """Somebody who has asked for more than there was."""
+    """A reader that waits for more bytes."""
 
     def resume(self) -> None:
-        """There is more, or the end has come."""
+        """Continue reading: there are more bytes, or the input has ended."""
 
 
 class Feed:
-    """What comes from a file descriptor, kept from its beginning on and read only as far as somebody has asked for.
+    """The input from a file descriptor, kept from its beginning, and read only as far as a reader asks for it.
 
-    So an input without an end serves readers that take a part of it. `notify` is called from another thread when there
-    is more, or when the end has come; it has to be safe for that.
+    So an input without an end serves readers that take a part of it. `notify` is called when there are more bytes, or
+    when the input has ended. The call comes from another thread, so `notify` must be thread-safe.
     """
 
     def __init__(self, descriptor: int, notify: Callable[[], object]) -> None:
@@ -32,15 +32,18 @@ class Feed:
         self._kept = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # see close()
         self._size = 0
         self._ended = False
-        self.problem: OSError | None = None  # why it could not be kept
+        self.problem: OSError | None = None  # the reason why the input cannot be kept
         self._lock = threading.Lock()
         self._wanted = threading.Event()
         self.waiting: list[Reader] = []
-        # A read that waits for a terminal or pipe must not keep the process from ending.
+        # A daemon: a read that waits for a terminal or pipe must not keep the process from ending.
         threading.Thread(target=self._read, daemon=True).start()
 
     def after(self, offset: int) -> bytes | None:
-        """Some bytes behind this offset, b"" at the end; None where there are none yet, which are read then."""
+        """Return some bytes after this offset, or b"" at the end of the input.
+
+        Return None if no bytes were read yet, and read some.
+        """
         with self._lock:
             if offset < self._size:
                 self._kept.seek(offset)
@@ -51,7 +54,7 @@ class Feed:
         return None
 
     def resume(self) -> None:
-        """Let go on who is waiting. Raises OSError if the input cannot be kept."""
+        """Resume all waiting readers. Raise OSError if the input cannot be kept."""
         if self.problem is not None:
             raise self.problem
         waiting, self.waiting = self.waiting, []
@@ -59,7 +62,7 @@ class Feed:
             reader.resume()
 
     def close(self) -> None:
-        """Nobody will ask again. A read that is under way comes to nothing."""
+        """Stop reading. A read that has begun has no effect."""
         with self._lock:
             self._ended = True
             self._kept.close()
@@ -73,7 +76,7 @@ class Feed:
                 return
             try:
                 data = os.read(self._descriptor, _SIZE)
-            except OSError:  # closed, or a terminal that is not ours: there is nothing to read
+            except OSError:  # closed, or the terminal of another process: it has no bytes for us
                 data = b""
             with self._lock:
                 if self._ended:

@@ -1,4 +1,4 @@
-"""A way to wake ClusterShell's engine up, from a signal handler or another thread as well."""
+"""Wake up ClusterShell's engine, also from a signal handler or another thread."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from ClusterShell.Worker.Worker import FANOUT_UNLIMITED, StreamWorker
 
 
 class Wakeup:
-    """A pipe that carries words to the engine's own thread, which does what they stand for."""
+    """A pipe that carries words to the thread of the engine, which runs an action for each word."""
 
     def __enter__(self) -> Wakeup:
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
-        self._lock = threading.RLock()  # a signal handler may come in between in the same thread
+        self._lock = threading.RLock()  # a signal handler may interrupt send() in the same thread
         self._open = True
         return self
 
     def worker(self, actions: Mapping[bytes, Callable[[], None]]) -> Any:
-        """What the engine has to run beside its other work; it does not keep the engine running."""
+        """Return a worker that reads the pipe. The engine does not wait for it at the end."""
         worker = StreamWorker(handler=_Listener(actions), autoclose=True)
         worker.set_reader("wakeup", self._read, closefd=False)
         worker._fanout = FANOUT_UNLIMITED
         return worker
 
-    def say(self, word: bytes) -> None:
-        """Say a word; nobody may be there any more."""
+    def send(self, word: bytes) -> None:
+        """Send a word. Do nothing if the pipe is closed."""
         with self._lock, suppress(BlockingIOError):
             if self._open:
                 os.write(self._write, word + b"\n")
@@ -43,12 +43,12 @@ class Wakeup:
 
 
 class _Listener(EventHandler):  # type: ignore[misc]  # ClusterShell's classes are untyped here
-    """Does what the words stand for."""
+    """The event handler that runs an action for each word."""
 
     def __init__(self, actions: Mapping[bytes, Callable[[], None]]) -> None:
         super().__init__()
         self._actions = actions
 
     def ev_read(self, worker: Any, node: str, sname: str, msg: bytes) -> None:
-        """A word has come."""
+        """Run the action for a word."""
         self._actions[msg]()

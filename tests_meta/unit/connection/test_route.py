@@ -220,7 +220,7 @@ def test_a_command_announces_its_process_group(local: Route, shell: Shell) -> No
     assert done.returncode == 7
     assert done.stdout.startswith(b"it's ")
     call = Call("node1", TOKEN)
-    assert call.heard(done.stderr.rstrip(b"\n")) == []
+    assert call.add_stderr(done.stderr.rstrip(b"\n")) == []
     assert call.group is not None
 
 

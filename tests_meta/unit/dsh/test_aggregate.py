@@ -1,4 +1,4 @@
-"""Equal output told once: nothing is lost, nothing is mixed up, and equal texts are held once."""
+"""Equal output of nodes is printed once, without loss or confusion, and equal texts are kept once."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from pytest_synctool.dsh.aggregate import Aggregate
 
 
 def grouped(lines: Iterable[bytes]) -> tuple[list[tuple[list[str], list[bytes]]], list[bytes]]:
-    """The groups of some lines, and the lines that have no node in front."""
-    told = Aggregate()
-    strays = [line for line in lines if not told.feed(line)]
-    return [(nodes, list(texts)) for nodes, texts in told.groups()], strays
+    """Return the groups of some lines, and the lines that do not begin with a node."""
+    aggregate = Aggregate()
+    strays = [line for line in lines if not aggregate.feed(line)]
+    return [(nodes, list(texts)) for nodes, texts in aggregate.groups()], strays
 
 
 def written(lines: Iterable[bytes]) -> bytes:
-    """What is printed of some lines."""
-    told, out = Aggregate(), io.BytesIO()
+    """Return the text that is printed for some lines."""
+    aggregate, out = Aggregate(), io.BytesIO()
     for line in lines:
-        assert told.feed(line)
-    told.write(out)
+        assert aggregate.feed(line)
+    aggregate.write(out)
     return out.getvalue()
 
 
@@ -56,7 +56,7 @@ def test_largest_group_first_then_natural_order() -> None:
         (b"node1: error: no such file", ["node1"], b"error: no such file"),
     ],
 )
-def test_what_stands_in_front(line: bytes, nodes: Sequence[str], text: bytes) -> None:
+def test_lines_with_a_node(line: bytes, nodes: Sequence[str], text: bytes) -> None:
     assert grouped([line]) == ([(nodes, [text])], [])
 
 
@@ -93,17 +93,17 @@ def test_lines_without_a_node(line: bytes) -> None:
 @pytest.mark.parametrize(
     ("lines", "groups"),
     [
-        # pdsh and clush: lines of the nodes mixed, as they come
+        # pdsh and clush: mixed lines of the nodes
         ([b"n1: a", b"n2: a", b"n1: b", b"n2: b"], [(["n1", "n2"], [b"a", b"b"])]),
-        # clush -bL: a node set in front
+        # clush -bL: lines that begin with a node set
         ([b"n[1-2]: a", b"n3: a", b"n[1-3]: b"], [(["n1", "n2", "n3"], [b"a", b"b"])]),
-        # what one has told of equal lines of different nodes
+        # equal lines in another order
         ([b"n1: a", b"n1: b", b"n2: b", b"n2: a"], [(["n1"], [b"a", b"b"]), (["n2"], [b"b", b"a"])]),
         ([b"n1: a", b"n2: a", b"n2: a"], [(["n1"], [b"a"]), (["n2"], [b"a", b"a"])]),
         ([b"n1:", b"n2: a"], [(["n1"], [b""]), (["n2"], [b"a"])]),
     ],
 )
-def test_output_of_others(lines: Sequence[bytes], groups: object) -> None:
+def test_output_of_other_programs(lines: Sequence[bytes], groups: object) -> None:
     assert grouped(lines) == (groups, [])
 
 
@@ -111,42 +111,43 @@ texts = st.lists(st.sampled_from([b"a", b"b", b"", b"\xff\0"]), min_size=1, max_
 
 
 @given(st.dictionaries(st.integers(1, 20).map("node{}".format), texts, min_size=1), st.randoms())
-def test_nothing_is_lost_or_mixed_up(said: Mapping[str, Sequence[bytes]], dice: Random) -> None:
-    """However the lines of the nodes are mixed, every node is in the group of just its own text."""
-    order = [node for node, lines in said.items() for _ in lines]
+def test_nothing_is_lost_or_mixed_up(texts_of: Mapping[str, Sequence[bytes]], dice: Random) -> None:
+    """Every node is in the group of its own text, in whatever order the lines of the nodes arrive."""
+    order = [node for node, lines in texts_of.items() for _ in lines]
     dice.shuffle(order)
-    waiting = {node: iter(lines) for node, lines in said.items()}
+    waiting = {node: iter(lines) for node, lines in texts_of.items()}
     groups, strays = grouped(b"%b: %b" % (node.encode(), next(waiting[node])) for node in order)
     assert strays == []
-    assert {node: tuple(lines) for nodes, lines in groups for node in nodes} == {n: tuple(s) for n, s in said.items()}
+    regrouped = {node: list(lines) for nodes, lines in groups for node in nodes}
+    assert regrouped == {node: list(lines) for node, lines in texts_of.items()}
     assert len({tuple(lines) for _, lines in groups}) == len(groups)
     assert [len(nodes) for nodes, _ in groups] == sorted((len(nodes) for nodes, _ in groups), reverse=True)
 
 
 @given(st.dictionaries(st.integers(1, 20).map("node{}".format), texts, min_size=1))
-def test_what_is_printed_can_be_read_again(said: Mapping[str, Sequence[bytes]]) -> None:
-    printed = written(b"%b: %b" % (node.encode(), line) for node, lines in said.items() for line in lines)
-    found: dict[str, list[bytes]] = {}
+def test_printed_groups_can_be_read_again(texts_of: Mapping[str, Sequence[bytes]]) -> None:
+    printed = written(b"%b: %b" % (node.encode(), line) for node, lines in texts_of.items() for line in lines)
+    read: dict[str, list[bytes]] = {}
     nodes: list[str] = []
     for line in printed.split(b"\n")[:-1]:
         if line and not line.startswith(b" "):
             nodes = unfold(line.removesuffix(b":").decode(), origin="test")
         else:
             for node in nodes:
-                found.setdefault(node, []).append(line.removeprefix(b"    "))
-    assert found == {node: list(lines) for node, lines in said.items()}
+                read.setdefault(node, []).append(line.removeprefix(b"    "))
+    assert read == {node: list(lines) for node, lines in texts_of.items()}
 
 
-def test_equal_texts_are_held_once() -> None:
-    """A hundred times as many nodes with the same text take nothing like a hundred times as much."""
+def test_equal_texts_are_kept_once() -> None:
+    """A hundred times as many nodes with the same text need little more memory."""
     peaks = []
     for count in (10, 1000):
         tracemalloc.start()
-        told = Aggregate()
+        aggregate = Aggregate()
         for number in range(100):
             for node in range(count):
-                told.feed(b"node%d: %d %b" % (node, number, b"x" * 1000))
+                aggregate.feed(b"node%d: %d %b" % (node, number, b"x" * 1000))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert len(told.groups()) == 1
-    assert peaks[1] - peaks[0] < 1_000_000  # for 990 nodes, each of which has said 100,000 bytes
+        assert len(aggregate.groups()) == 1
+    assert peaks[1] - peaks[0] < 1_000_000  # for 990 nodes more, each with 100,000 bytes of output
