@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,10 @@ from tests_meta.site import Site
 
 # Runs that tests start find what Python has compiled, as those of users do: without, each takes four times as long.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A shell starts a background job with SIGINT ignored, and all processes of the tests would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

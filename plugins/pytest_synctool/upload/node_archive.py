@@ -98,11 +98,13 @@ def read(path: bytes, stream: BinaryIO) -> NodeArchive:
     archive = NodeArchive(path, {each: states[each] for each in parents(path)}, states[path])
     if archive.state is ABSENT:
         return archive
+    end = stream.tell()  # of the last entry
     try:
         archive._tar = tarfile.TarFile(fileobj=stream, mode="r", encoding="utf-8", errors="surrogateescape")
         for member in archive._tar:
             _add(archive, member)
-        _check_end(stream, archive._tar.offset, length)
+            end = archive._tar.offset
+        _check_end(stream, end, length)
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise RemoteError(f"cannot parse the node's tar stream: {error}") from error
     if path not in archive._members:
@@ -114,8 +116,8 @@ def read(path: bytes, stream: BinaryIO) -> NodeArchive:
 def _check_end(stream: BinaryIO, start: int, end: int) -> None:
     """Raise RemoteError unless a tar ends at `start`, with nothing but zeros from there to `end` (offsets in bytes).
 
-    tarfile ends silently at a header that it refuses, and versions of Python refuse different ones: the entry and
-    all behind it would be missing without a message.
+    tarfile ends silently at a header that it refuses, before it or behind it, and versions of Python refuse different
+    ones: the entry and all that follow would be missing without a message.
     """
     stream.seek(start)
     rest = max(end - start, 0)
