@@ -12,7 +12,7 @@ from pytest_synctool.common.nodenames import natural
 from pytest_synctool.model import Status
 from pytest_synctool.report.history.lifetimes import is_other
 from pytest_synctool.report.history.periods import cause_in_words, kind
-from pytest_synctool.report.history.reader import Fix, Found, NodeSight
+from pytest_synctool.report.history.reader import Fix, NodeSight, StoredResult
 from pytest_synctool.report.record import EntryName
 
 
@@ -100,28 +100,28 @@ def _node(
 
 def _fix(fix: Fix) -> Difference:
     if fix.entry.is_run:  # nothing was wrong
-        return Difference(What.RAN, fix.entry, fix.found.message, by=fix.run.who)
-    return Difference(What.FIXED, fix.entry, fix.found.message, fix.found.cause, fix.run.who)
+        return Difference(What.RAN, fix.entry, fix.result.message, by=fix.run.who)
+    return Difference(What.FIXED, fix.entry, fix.result.message, fix.result.cause, fix.run.who)
 
 
 def _entries(first: datetime, before: NodeSight, after: NodeSight, fixed: set[EntryName]) -> Iterator[Difference]:
-    for entry, found in after.found.items():
-        old = before.found.get(entry)
+    for entry, result in after.results.items():
+        old = before.results.get(entry)
         was_in_order = entry in before.wanted and (old is None or old.status is Status.FIXED)
-        if (what := _news(old, found, was_in_order or found.since > first)) is not None:
-            yield Difference(what, entry, found.message, "" if what is What.ERROR else found.cause)
-    for entry, found in before.found.items():
-        if entry in fixed or entry in after.found:
+        if (what := _news(old, result, was_in_order or result.since > first)) is not None:
+            yield Difference(what, entry, result.message, "" if what is What.ERROR else result.cause)
+    for entry, result in before.results.items():
+        if entry in fixed or entry in after.results:
             continue
-        if found.is_drift:
+        if result.is_drift:
             what = What.GONE if entry in after.wanted else What.UNKNOWN
-            yield Difference(what, entry, found.message, found.cause)
-        elif found.status is Status.ERROR and entry in after.wanted:
-            yield Difference(What.NO_ERROR, entry, found.message)
+            yield Difference(what, entry, result.message, result.cause)
+        elif result.status is Status.ERROR and entry in after.wanted:
+            yield Difference(What.NO_ERROR, entry, result.message)
     yield from (Difference(What.ASKED, entry) for entry in _changed(before.wanted, after.wanted))
 
 
-def _news(old: Found | None, new: Found, is_new: bool) -> What | None:
+def _news(old: StoredResult | None, new: StoredResult, is_new: bool) -> What | None:
     """Return the change of an entry that is not in sync, if there is one; `is_new` is the kind of a new drift."""
     was = None if old is None else old.status
     if new.status is Status.ERROR:
@@ -136,9 +136,9 @@ def _news(old: Found | None, new: Found, is_new: bool) -> What | None:
 
 
 def _drift(sight: NodeSight, entry: EntryName) -> bool:
-    found = sight.found.get(entry)
-    return found is not None and found.is_drift
+    result = sight.results.get(entry)
+    return result is not None and result.is_drift
 
 
 def _changed(before: Mapping[EntryName, str], after: Mapping[EntryName, str]) -> Iterable[EntryName]:
-    return [entry for entry, said in before.items() if entry in after and is_other(said, after[entry])]
+    return [entry for entry, signature in before.items() if entry in after and is_other(signature, after[entry])]

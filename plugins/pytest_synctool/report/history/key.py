@@ -28,8 +28,8 @@ def load(path: Path) -> bytes:
     with suppress(OSError):
         if not place.exists():
             _make(place, made)
-        found = place.read_bytes()
-        return found if len(found) == _BYTES else made
+        key = place.read_bytes()
+        return key if len(key) == _BYTES else made
     return made
 
 

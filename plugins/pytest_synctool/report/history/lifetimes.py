@@ -58,7 +58,7 @@ NOTHING: Final = Standing(NO_ENTRIES, {}, {})
 class Look:
     """The results of a run on a node, and the known state of the node before and after.
 
-    `wanted` are the entries that were not skipped; nodes alike share this object. `found` are those of them that were
+    `wanted` are the entries that were not skipped; nodes alike share this object. `results` are those of them that were
     not in sync. With `error` the run saw nothing.
     """
 
@@ -66,7 +66,7 @@ class Look:
     ending: NodeEnding
     error: str | None
     wanted: Wanted
-    found: Sequence[tuple[EntryName, Outcome, Onset]]
+    results: Sequence[tuple[EntryName, Outcome, Onset]]
     before: Standing
     after: Standing
 
@@ -131,7 +131,7 @@ def _look(run: RunRecord, node: Asked, before: Standing, sharing: _Sharing) -> L
     unread = frozenset(p for p, outcome in record.results if outcome.status is Status.ERROR)
     wanted = sharing.looked(node, skipped)
     restoring = run.is_restoring
-    found = [
+    results = [
         (entry := record.entries[p], outcome, _onset(run, entry, node.signatures[p], outcome.status, before))
         for p, outcome in record.results
         if outcome.status not in (Status.SKIPPED, Status.OK)
@@ -141,13 +141,13 @@ def _look(run: RunRecord, node: Asked, before: Standing, sharing: _Sharing) -> L
         seen = sharing.looked(node, skipped | unread)
         drifts = {entry: begun for entry, begun in before.drifts.items() if entry not in seen.signatures}
         errors = {entry: begun for entry, begun in before.errors.items() if entry not in wanted.signatures}
-        for entry, outcome, onset in found:
+        for entry, outcome, onset in results:
             if outcome.status is Status.ERROR:
                 errors[entry] = Begun(onset.since, onset.cause)
             elif outcome.status is not Status.FIXED:
                 drifts[entry] = Begun(onset.since, onset.cause)
         after = Standing(sharing.known(before.wanted, seen), drifts, errors)
-    return Look(record.node, record.ending, None, wanted, found, before, after)
+    return Look(record.node, record.ending, None, wanted, results, before, after)
 
 
 def _onset(run: RunRecord, entry: EntryName, signature: str, status: Status, before: Standing) -> Onset:

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from pytest_synctool.model import Status
 from pytest_synctool.report.history.lifetimes import is_other
-from pytest_synctool.report.history.reader import Found, Run, Sight
+from pytest_synctool.report.history.reader import Run, Sight, StoredResult
 from pytest_synctool.report.previous_runs import CAUSES, NODE
 from pytest_synctool.report.record import EntryName
 from pytest_synctool.report.signature import UNREADABLE
@@ -74,7 +74,7 @@ def life(entry: EntryName, sights: Sequence[Sight]) -> Life:
 
 
 def _changed(sights: Sequence[Sight]) -> tuple[datetime, ...]:
-    known = [s for s in sights if s.signature != UNREADABLE and not (s.found and s.found.status is Status.ERROR)]
+    known = [s for s in sights if s.signature != UNREADABLE and not (s.result and s.result.status is Status.ERROR)]
     return tuple(after.run.started for before, after in pairwise(known) if is_other(before.signature, after.signature))
 
 
@@ -86,13 +86,13 @@ def _drifts(sights: Sequence[Sight], end: End) -> list[Period]:
     periods: list[Period] = []
     current: Period | None = None
     for sight in sights:
-        found = sight.found
-        if found is not None and found.status is Status.ERROR:
+        result = sight.result
+        if result is not None and result.status is Status.ERROR:
             continue
-        if found is not None and found.is_drift:
-            current = _going_on(found)
-        elif found is not None:  # fixed, and perhaps found by the same run
-            periods.append(_fixed(current, found, sight.run, end))
+        if result is not None and result.is_drift:
+            current = _going_on(result)
+        elif result is not None:  # fixed, and perhaps found by the same run
+            periods.append(_fixed(current, result, sight.run, end))
             current = None
         elif current is not None:
             periods.append(replace(current, until=sight.run.started, end=End.GONE))
@@ -100,23 +100,23 @@ def _drifts(sights: Sequence[Sight], end: End) -> list[Period]:
     return periods if current is None else [*periods, current]
 
 
-def _going_on(found: Found) -> Period:
-    end = End.WAIVED if found.status is Status.WAIVED else End.STILL
-    return Period(found.since, None, found.cause, found.message, end, waiver=found.waiver)
+def _going_on(result: StoredResult) -> Period:
+    end = End.WAIVED if result.status is Status.WAIVED else End.STILL
+    return Period(result.since, None, result.cause, result.message, end, waiver=result.waiver)
 
 
-def _fixed(current: Period | None, found: Found, run: Run, end: End) -> Period:
-    message = found.message if current is None else current.message
-    return Period(found.since, run.started, found.cause, message, end, run.who, found.message)
+def _fixed(current: Period | None, result: StoredResult, run: Run, end: End) -> Period:
+    message = result.message if current is None else current.message
+    return Period(result.since, run.started, result.cause, message, end, run.who, result.message)
 
 
 def _errors(sights: Sequence[Sight]) -> list[Period]:
     periods: list[Period] = []
     current: Period | None = None
     for sight in sights:
-        found = sight.found
-        if found is not None and found.status is Status.ERROR:
-            current = Period(found.since, None, found.cause, found.message, End.STILL, is_error=True)
+        result = sight.result
+        if result is not None and result.status is Status.ERROR:
+            current = Period(result.since, None, result.cause, result.message, End.STILL, is_error=True)
         elif current is not None:
             periods.append(replace(current, until=sight.run.started, end=End.GONE))
             current = None

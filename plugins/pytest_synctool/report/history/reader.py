@@ -48,7 +48,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredResult:
     """The result for an entry that was not in sync, with its life. `changes` are (what, expected, actual)."""
 
     status: Status
@@ -70,22 +70,22 @@ class Found:
 class Sight:
     """An entry on a node as a run saw it, with the signature of its expected state.
 
-    `found` is None if it was in sync.
+    `result` is None if it was in sync.
     """
 
     run: Run
     signature: str
-    found: Found | None
+    result: StoredResult | None
 
 
 @dataclass(frozen=True, slots=True)
 class NodeSight:
-    """A node as a run saw it: `wanted` are the entries that were looked at, `found` those that were not in sync."""
+    """A node as a run saw it: `wanted` are the entries that were looked at, `results` those that were not in sync."""
 
     status: Status
     error: str | None
     wanted: Mapping[EntryName, str]
-    found: Mapping[EntryName, Found]
+    results: Mapping[EntryName, StoredResult]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Fix:
     run: Run
     node: str
     entry: EntryName
-    found: Found
+    result: StoredResult
 
 
 _RUN = "seq, id, started, ended, mode, user, host, complete, selected, in_sync, drifted, fixed, errors, waived, entries"
@@ -109,7 +109,9 @@ class History:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._names = {id_: EntryName(test, name) for id_, test, name in db.execute("SELECT id, test, name FROM entry")}
-        self._asked = {id_: (entry, said) for id_, entry, said in db.execute("SELECT id, entry, signature FROM wanted")}
+        self._asked = {
+            id_: (entry, digest) for id_, entry, digest in db.execute("SELECT id, entry, signature FROM wanted")
+        }
         self._nodes = dict(db.execute("SELECT id, name FROM node").fetchall())
         self._sets: dict[int, dict[int, str]] = {}
         rows = db.execute(f"SELECT {_RUN} FROM run ORDER BY seq").fetchall()
@@ -131,31 +133,31 @@ class History:
             rows = self._db.execute(
                 f"SELECT r.node, {_FOUND} FROM {_RESULT} WHERE r.run = ? AND r.entry = ?", (run.seq, entry)
             )
-            found = {node: _found(row) for node, *row in rows}
+            results = {node: _result(row) for node, *row in rows}
             looked = "SELECT node, entry_set FROM looked WHERE run = ? AND entry_set IS NOT NULL"
             for node, set_ in self._db.execute(looked, (run.seq,)):
                 signature = self._set(set_).get(entry)
                 if signature is not None:
-                    seen.setdefault(self._nodes[node], []).append(Sight(run, signature, found.get(node)))
+                    seen.setdefault(self._nodes[node], []).append(Sight(run, signature, results.get(node)))
         return seen
 
     def nodes(self, run: Run) -> dict[str, NodeSight]:
         """Return all nodes of a run as it saw them."""
-        found: dict[int, dict[EntryName, Found]] = {}
-        shared: dict[tuple[object, ...], Found] = {}
+        results: dict[int, dict[EntryName, StoredResult]] = {}
+        shared: dict[tuple[object, ...], StoredResult] = {}
         for node, entry, *row in self._db.execute(
             f"SELECT r.node, r.entry, {_FOUND} FROM {_RESULT} WHERE r.run = ?", (run.seq,)
         ):
-            one = shared.get(tuple(row)) or shared.setdefault(tuple(row), _found(row))
-            found.setdefault(node, {})[self._names[entry]] = one
+            one = shared.get(tuple(row)) or shared.setdefault(tuple(row), _result(row))
+            results.setdefault(node, {})[self._names[entry]] = one
         wanted: dict[int | None, Mapping[EntryName, str]] = {None: {}}
         seen = {}
         for node, set_, status, error in self._db.execute(
             "SELECT node, entry_set, status, error FROM looked WHERE run = ?", (run.seq,)
         ):
             if set_ not in wanted:
-                wanted[set_] = {self._names[entry]: said for entry, said in self._set(set_).items()}
-            seen[self._nodes[node]] = NodeSight(Status(status), error, wanted[set_], found.get(node, {}))
+                wanted[set_] = {self._names[entry]: digest for entry, digest in self._set(set_).items()}
+            seen[self._nodes[node]] = NodeSight(Status(status), error, wanted[set_], results.get(node, {}))
         return seen
 
     def fixes(self, after: Run, until: Run) -> list[Fix]:
@@ -167,7 +169,7 @@ class History:
             (after.seq, until.seq, Status.FIXED.value),
         )
         return [
-            Fix(runs[run], self._nodes[node], self._names[entry], _found(row))
+            Fix(runs[run], self._nodes[node], self._names[entry], _result(row))
             for run, node, entry, *row in rows
             if run in runs
         ]
@@ -192,12 +194,12 @@ def opened(path: Path) -> Iterator[History]:
             raise DamageError from error
 
 
-def _found(row: Sequence[object]) -> Found:
+def _result(row: Sequence[object]) -> StoredResult:
     status, message, changes, source, waiver, since, cause, known = row
-    return Found(
+    return StoredResult(
         Status(status),
         str(message),
-        tuple((str(what), str(expected), str(found)) for what, expected, found in json.loads(str(changes))),
+        tuple((str(what), str(expected), str(actual)) for what, expected, actual in json.loads(str(changes))),
         str(source),
         str(waiver),
         when(int(str(since))),

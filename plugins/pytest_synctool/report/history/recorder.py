@@ -108,4 +108,4 @@ def _unwritten(path: Path, run: RunRecord, nodes: Sequence[Asked], problem: str)
 
 
 def _onsets(seen: Sequence[Look]) -> Onsets:
-    return {(look.node, entry): onset for look in seen for entry, _, onset in look.found}
+    return {(look.node, entry): onset for look in seen for entry, _, onset in look.results}

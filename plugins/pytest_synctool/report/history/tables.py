@@ -47,9 +47,9 @@ def text(value: str) -> str:
 def members(kept: str) -> list[int]:
     """Return the ids in a stored set. Raises DamageError."""
     with suppress(ValueError):
-        found = json.loads(kept)
-        if isinstance(found, list) and all(isinstance(one, int) for one in found):
-            return found
+        ids = json.loads(kept)
+        if isinstance(ids, list) and all(isinstance(one, int) for one in ids):
+            return ids
     raise DamageError
 
 
@@ -94,7 +94,7 @@ class Tables:
         self._forgotten = {id_ for id_, *_, seen in rows if seen < self._limit}
         self._entries = {name: id_ for id_, name in self._names.items()}
         wanted = db.execute("SELECT id, entry, signature FROM wanted")
-        self._asked: dict[int, tuple[int, str]] = {id_: (entry, said) for id_, entry, said in wanted}
+        self._asked: dict[int, tuple[int, str]] = {id_: (entry, signature) for id_, entry, signature in wanted}
         self._wanted = {pair: id_ for id_, pair in self._asked.items()}
         self._sets: dict[Wanted, int] = {}
         self._findings: dict[Outcome, int] = {}
@@ -120,7 +120,7 @@ class Tables:
         known: dict[int, Wanted] = {}
         for id_, kept in used.fetchall():
             pairs = [self._asked[member] for member in members(kept)]
-            known[id_] = Wanted({self._names[e]: said for e, said in pairs if e not in self._forgotten})
+            known[id_] = Wanted({self._names[e]: signature for e, signature in pairs if e not in self._forgotten})
             self._sets[known[id_]] = id_
         return known
 
@@ -139,7 +139,7 @@ class Tables:
             set_ = None if look.error is not None else self._set(look.wanted, seq)
             touched |= set() if set_ is None else {set_}
             looked.append((seq, node, set_, look.ending.status.value, None if look.error is None else text(look.error)))
-            for entry, outcome, onset in look.found:
+            for entry, outcome, onset in look.results:
                 finding = self._finding(outcome, seq)
                 row = (stamp(onset.since), onset.cause, onset.known)
                 results.append((seq, self._entry(entry, seq), node, finding, *row))
@@ -187,7 +187,7 @@ class Tables:
 
     def _set(self, wanted: Wanted, seq: int) -> int:
         if wanted not in self._sets:
-            ids = sorted(self._member(entry, said, seq) for entry, said in wanted.signatures.items())
+            ids = sorted(self._member(entry, signature, seq) for entry, signature in wanted.signatures.items())
             kept = json.dumps(ids, separators=(",", ":"))
             digest = _digest(kept)
             row = self._db.execute("SELECT id FROM entry_set WHERE digest = ?", (digest,)).fetchone()
@@ -195,8 +195,8 @@ class Tables:
             self._sets[wanted] = int(row[0]) if row else self._inserted(insert, digest, kept, seq)
         return self._sets[wanted]
 
-    def _member(self, entry: EntryName, said: str, seq: int) -> int:
-        pair = self._entry(entry, seq), text(said)
+    def _member(self, entry: EntryName, signature: str, seq: int) -> int:
+        pair = self._entry(entry, seq), text(signature)
         if pair not in self._wanted:
             row = self._inserted("INSERT INTO wanted (entry, signature, last) VALUES (?, ?, ?)", *pair, seq)
             self._wanted[pair], self._asked[row] = row, pair
@@ -207,20 +207,20 @@ class Tables:
         if outcome not in self._findings:
             changes = json.dumps([[c.what, c.expected, c.found] for c in outcome.changes])
             words = (outcome.status.value, outcome.message, changes, outcome.source, outcome.waiver)
-            said = tuple(map(text, words))
-            digest = _digest("\0".join(said))
+            signature = tuple(map(text, words))
+            digest = _digest("\0".join(signature))
             row = self._db.execute("SELECT id FROM finding WHERE digest = ?", (digest,)).fetchone()
             insert = (
                 "INSERT INTO finding (digest, status, message, changes, source, waiver, last) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)"
             )
-            self._findings[outcome] = int(row[0]) if row else self._inserted(insert, digest, *said, seq)
+            self._findings[outcome] = int(row[0]) if row else self._inserted(insert, digest, *signature, seq)
         return self._findings[outcome]
 
     def _touch(self, seq: int, looks: Sequence[Look]) -> None:
         """Mark all these as used by this run."""
         sets = {look.wanted for look in looks}
-        used = {(self._entries[e], text(said)) for wanted in sets for e, said in wanted.signatures.items()}
+        used = {(self._entries[e], text(signature)) for wanted in sets for e, signature in wanted.signatures.items()}
         for table, rows in (
             ("entry_set", {self._sets[wanted] for wanted in sets if wanted in self._sets}),
             ("wanted", {self._wanted[pair] for pair in used if pair in self._wanted}),
@@ -267,5 +267,5 @@ def _rows(ids: Iterable[int]) -> list[tuple[int]]:
     return [(id_,) for id_ in ids]
 
 
-def _digest(said: str) -> bytes:
-    return blake2b(said.encode(), digest_size=16).digest()
+def _digest(signature: str) -> bytes:
+    return blake2b(signature.encode(), digest_size=16).digest()

@@ -61,15 +61,15 @@ def lasting(duration: timedelta) -> str:
     return " ".join(word for word in words if word) or "0 seconds"
 
 
-def runs(found: Sequence[Run]) -> Iterator[str]:
+def runs(stored_runs: Sequence[Run]) -> Iterator[str]:
     """Return a table of runs, the latest one last and numbered -1."""
     rows: list[tuple[str, ...]] = [_HEADINGS]
-    for number, run in enumerate(found, -len(found)):
+    for number, run in enumerate(stored_runs, -len(stored_runs)):
         counts = map(str, (run.selected, run.in_sync, run.drifted, run.fixed, run.errors))
         took = lasting(run.ended - run.started)
         rows.append((str(number), run.id, moment(run.started), took, run.mode, run.who, *counts))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    for row, one in zip(rows, (None, *found), strict=True):
+    for row, one in zip(rows, (None, *stored_runs), strict=True):
         cells = [
             cell.rjust(width) if column >= _NUMBERS or not column else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
@@ -91,9 +91,9 @@ def _life(life: Life) -> Iterator[str]:
         looked = f"looked at once, {moment(life.last)}"
     yield looked if life.periods else f"always in order: {looked}"
     news = "something else is asked for (the masterdir was changed)"
-    told = [(when, [f"{moment(when)}: {news}"]) for when in life.changed]
-    told += [(period.since, list(_period(period, life.last))) for period in life.periods]
-    for _, lines in sorted(told, key=lambda pair: pair[0]):
+    events = [(when, [f"{moment(when)}: {news}"]) for when in life.changed]
+    events += [(period.since, list(_period(period, life.last))) for period in life.periods]
+    for _, lines in sorted(events, key=lambda pair: pair[0]):
         yield from lines
 
 
@@ -119,15 +119,15 @@ def _period(period: Period, last: datetime) -> Iterator[str]:
     yield f"    {end}" if period.is_error or period.end is End.RAN else f"    {cause_in_words(period.cause)}; {end}"
 
 
-def differences(first: Run, second: Run, found: Mapping[Difference, Sequence[str]]) -> Iterator[str]:
+def differences(first: Run, second: Run, nodes_of: Mapping[Difference, Sequence[str]]) -> Iterator[str]:
     """Return the changes between two runs."""
     for word, run in (("from", first), ("to  ", second)):
         state = "" if run.complete else ", not complete"
         yield f"{word} {run.id} ({moment(run.started)}, {run.mode} by {run.who}{state})"
-    if not found:
+    if not nodes_of:
         yield "nothing has changed"
     what = None
-    for difference, nodes in found.items():
+    for difference, nodes in nodes_of.items():
         if difference.what is not what:
             what = difference.what
             yield f"{what.value}:"

@@ -45,7 +45,7 @@ def data(run: RunRecord, onsets: Onsets) -> str:
         "findings": tables.findings,
         "details": [[printable_text(line) for line in lines] for lines in tables.details.values],
         "lives": [[readable(onset.since), onset.cause] for onset in tables.onsets.values],
-        "found": tables.found.values,
+        "found": tables.results.values,
         "diffs": tables.diffs,
         "nodes": nodes,
     }
@@ -75,7 +75,7 @@ class _Tables:
         self.findings: list[list[Any]] = []
         self.details: _Numbers[tuple[str, ...]] = _Numbers()
         self.onsets: _Numbers[Onset] = _Numbers()
-        self.found: _Numbers[tuple[int, int, int]] = _Numbers()
+        self.results: _Numbers[tuple[int, int, int]] = _Numbers()
         self.diffs: list[str] = []
         self._onsets = onsets
         self._sets: dict[SharedList[EntryName], int] = {}
@@ -92,7 +92,7 @@ class _Tables:
         for position, outcome in node.results:
             onset = self._onsets.get((node.node, node.entries[position]))
             number = _NOTHING if onset is None else self.onsets.of(onset)
-            pairs += (position, self.found.of((*self._outcome(outcome), number)))
+            pairs += (position, self.results.of((*self._outcome(outcome), number)))
         return [
             printable_text(node.node),
             [printable_text(group) for group in run.groups.get(node.node, ())],
@@ -155,9 +155,9 @@ def readable(when: datetime) -> str:
 
 def _beyond(outcome: Outcome) -> tuple[str, ...]:
     """Return the details that add something to the table of changes and the source."""
-    told = {f"{change.what}: expected {change.expected}, found {change.found}" for change in outcome.changes}
-    told |= {f"source: {outcome.source}", waiver_in_words(outcome)}
-    return tuple(line for line in outcome.details if line not in told)
+    repeated = {f"{change.what}: expected {change.expected}, found {change.found}" for change in outcome.changes}
+    repeated |= {f"source: {outcome.source}", waiver_in_words(outcome)}
+    return tuple(line for line in outcome.details if line not in repeated)
 
 
 def _entry(entry: EntryName) -> list[str]:

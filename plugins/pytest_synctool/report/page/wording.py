@@ -83,7 +83,7 @@ class Rows:
 def banner(run: RunRecord) -> Banner:
     """Return the verdict on the run in words, with reasons."""
     nodes, entries = run.node_counts(), _entry_numbers(run)
-    found = verdict(run)
+    outcome = verdict(run)
     seen = entries["ok"] + entries["fixed"]
     fixed = f", {entries['fixed']:,} of them after repair" if entries["fixed"] else ""
     of_all = f"of {nodes_in_words(run.selected)}"
@@ -99,8 +99,8 @@ def banner(run: RunRecord) -> Banner:
         RunVerdict.NOTHING: ("accepted", "Nothing was looked at"),
         RunVerdict.FIXED: good,
         RunVerdict.IN_SYNC: good,
-    }[found]
-    if found is RunVerdict.RESTORED:
+    }[outcome]
+    if outcome is RunVerdict.RESTORED:
         reasons = ["What was put back is drift again; what else there is was not looked at."]
     else:
         reasons = list(_reasons(run, entries))
@@ -149,17 +149,17 @@ def _entries(number: int) -> str:
 
 def node_counts(run: RunRecord) -> list[tuple[str, str, int]]:
     """Return the number of nodes by ending, as (word, phrase, number), the worst first, without zeros."""
-    return _told(run, _NODE_WORDS, {ending.value: number for ending, number in run.node_counts().items()})
+    return _phrased(run, _NODE_WORDS, {ending.value: number for ending, number in run.node_counts().items()})
 
 
 def entry_counts(run: RunRecord) -> list[tuple[str, str, int]]:
     """Return the same for entries, including those of nodes that could not be looked at."""
-    return _told(run, _ENTRY_WORDS, _entry_numbers(run))
+    return _phrased(run, _ENTRY_WORDS, _entry_numbers(run))
 
 
-def _told(run: RunRecord, words: Mapping[str, str], counts: Mapping[str, int]) -> list[tuple[str, str, int]]:
+def _phrased(run: RunRecord, words: Mapping[str, str], counts: Mapping[str, int]) -> list[tuple[str, str, int]]:
     special = _RESTORE_WORDS if run.is_restoring else {}
-    return [(word, special.get(word, said), counts[word]) for word, said in words.items() if counts[word]]
+    return [(word, special.get(word, phrase), counts[word]) for word, phrase in words.items() if counts[word]]
 
 
 def _entry_numbers(run: RunRecord) -> dict[str, int]:
@@ -172,12 +172,12 @@ def _entry_numbers(run: RunRecord) -> dict[str, int]:
 
 def unseen(run: RunRecord) -> Rows:
     """Return the reasons why nodes, or entries on them, were not looked at."""
-    found: dict[str, dict[str, None]] = {}
+    by_reason: dict[str, dict[str, None]] = {}
     for node in run.nodes:
         for _, outcome in node.results:
             if outcome.is_missed:
-                found.setdefault(outcome.message, {})[node.node] = None
-    missed = of_most_nodes_first({reason: list(nodes) for reason, nodes in found.items()})
+                by_reason.setdefault(outcome.message, {})[node.node] = None
+    missed = of_most_nodes_first({reason: list(nodes) for reason, nodes in by_reason.items()})
     errors = [(error.text, nodes) for error, nodes in node_errors(run.nodes)]
     return _rows([*errors, *missed], _MOST_ROWS)
 
@@ -189,25 +189,25 @@ def stale_waivers(run: RunRecord) -> Rows:
 
 def notes(run: RunRecord) -> Rows:
     """Return the notes on nodes for people."""
-    found: dict[str, list[str]] = {}
+    by_note: dict[str, list[str]] = {}
     for node in run.nodes:
         for note in node.notes:
-            found.setdefault(note, []).append(node.node)
-    return _rows(of_most_nodes_first(found), _MOST_NOTES)
+            by_note.setdefault(note, []).append(node.node)
+    return _rows(of_most_nodes_first(by_note), _MOST_NOTES)
 
 
-def _rows(told: Sequence[tuple[str, list[str]]], most: int) -> Rows:
+def _rows(texts: Sequence[tuple[str, list[str]]], most: int) -> Rows:
     folding = _Folding()
-    rows = [Row(folding.of(nodes), len(nodes), text) for text, nodes in told[:most]]
-    return Rows(rows, len(told) - len(rows))
+    rows = [Row(folding.of(nodes), len(nodes), text) for text, nodes in texts[:most]]
+    return Rows(rows, len(texts) - len(rows))
 
 
 def findings(run: RunRecord, onsets: Onsets) -> Rows:
     """Return the results, the worst first."""
-    found = grouped(run.nodes)
+    groups = grouped(run.nodes)
     folding = _Folding()
-    rows = [_row(group, onsets, folding) for group in found[:_MOST_ROWS]]
-    return Rows(rows, len(found) - len(rows))
+    rows = [_row(group, onsets, folding) for group in groups[:_MOST_ROWS]]
+    return Rows(rows, len(groups) - len(rows))
 
 
 def _row(group: Group, onsets: Onsets, folding: _Folding) -> Row:
