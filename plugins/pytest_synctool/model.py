@@ -103,6 +103,13 @@ class Change:
     found: str
 
 
+class OldVersions(Enum):
+    """Places for replaced files that are not a directory; the values are those of the script's variable `saved`."""
+
+    BESIDE = b""  # as NAME.saved
+    NOWHERE = b"-"
+
+
 class Status(Enum):
     """How the test of one entry ended."""
 

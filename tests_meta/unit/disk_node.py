@@ -10,7 +10,7 @@ from typing import Final, TypedDict, Unpack
 from pytest_synctool.audit.compare import compare, compare_absent
 from pytest_synctool.common.shell import whole
 from pytest_synctool.common.wording import printable
-from pytest_synctool.model import Absent, Change, FileState, Kind
+from pytest_synctool.model import Absent, Change, FileState, Kind, OldVersions
 from pytest_synctool.repair.plan import Plan, plan
 from pytest_synctool.repair.script import Context, Result, parse, remarks, script
 from pytest_synctool.repository.entry import Entry
@@ -29,7 +29,7 @@ class How(TypedDict, total=False):
     """More of a Context."""
 
     who: str
-    saved: bytes
+    saved: bytes | OldVersions
     log: bytes
     syslog: bool
 

@@ -22,7 +22,7 @@ from pytest_synctool.dsh.aggregate import Aggregate
 from pytest_synctool.engine.engine import Engine
 from pytest_synctool.engine.fanout import Fanout, Turn
 from pytest_synctool.engine.settings import Mode, Settings
-from pytest_synctool.model import Node, NodeResult, Outcome, Status
+from pytest_synctool.model import Node, NodeResult, OldVersions, Outcome, Status
 from pytest_synctool.report.ending import NodeEnding, ending_of_result, in_words
 from pytest_synctool.report.grouping import waiver_in_words
 from pytest_synctool.report.node_tests import NodeTests
@@ -117,7 +117,7 @@ class ClassicRun:
             trigger_timeout=arguments.trigger_timeout,
             who=who(),
             waivers=NOTHING_WAIVED if arguments.no_waivers else InForce(self.repository.waivers, date.today()),
-            saved=b"-" if arguments.no_saved else arguments.saved_dir or b"",
+            saved=OldVersions.NOWHERE if arguments.no_saved else arguments.saved_dir or OldVersions.BESIDE,
             log=os.fsencode(self.config.logfile or ""),
             syslog=not arguments.no_syslog,
         )

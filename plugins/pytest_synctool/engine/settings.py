@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from pytest_synctool.audit.inspection import Explain
+from pytest_synctool.model import OldVersions
 from pytest_synctool.repository.waivers.rules import NOTHING_WAIVED, InForce
 
 
@@ -42,6 +43,6 @@ class Settings:
     trigger_timeout: int = 60
     who: str = "somebody"
     waivers: InForce = NOTHING_WAIVED
-    saved: bytes = b""
+    saved: bytes | OldVersions = OldVersions.BESIDE
     log: bytes = b""
     syslog: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Generator, Sequence
 from contextlib import nullcontext
@@ -15,7 +16,7 @@ from pytest_synctool.engine.batches import Batches, Size, split
 from pytest_synctool.engine.engine import Engine
 from pytest_synctool.engine.fanout import Fanout, Turn
 from pytest_synctool.engine.settings import Settings
-from pytest_synctool.model import NodeResult, Outcome, Skip, Status
+from pytest_synctool.model import NodeResult, OldVersions, Outcome, Skip, Status
 from pytest_synctool.plugin.cluster import (
     BY_NODE,
     CLUSTER,
@@ -57,6 +58,12 @@ def batches_of(session: pytest.Session) -> Batches | None:
     return Batches(split(nodes, size.of(len(nodes))), option.synctool_max_fail_nodes or 0)
 
 
+def _old_versions(option: argparse.Namespace) -> bytes | OldVersions:
+    if option.synctool_no_saved:
+        return OldVersions.NOWHERE
+    return os.fsencode(option.synctool_saved_dir) if option.synctool_saved_dir else OldVersions.BESIDE
+
+
 def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
     """Return the settings of the sessions of a run."""
     option = config.option
@@ -74,7 +81,7 @@ def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
         trigger_timeout=option.synctool_trigger_timeout,
         who=who(),
         waivers=waivers_of(config, cluster),
-        saved=b"-" if option.synctool_no_saved else os.fsencode(option.synctool_saved_dir or ""),
+        saved=_old_versions(option),
         log=os.fsencode(cluster.config.logfile or ""),
         syslog=not option.synctool_no_syslog,
     )

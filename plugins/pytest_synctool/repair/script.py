@@ -15,6 +15,7 @@ from pytest_synctool.audit import journal
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.common.wording import printable
 from pytest_synctool.errors import RemoteError
+from pytest_synctool.model import OldVersions
 from pytest_synctool.repair.plan import Action, Plan
 from pytest_synctool.repair.shell_functions import PROLOGUE, RECALL, TIDY
 
@@ -28,7 +29,7 @@ class Context:
 
     `masterdir` is the mirror's path on the node, `node` its name in the configuration and `hostname` its own name.
     `who` names the owner of the lock to others. `trigger_timeout` bounds each trigger, in seconds. A replaced file is
-    kept as `NAME.saved`, or below the directory `saved`, or not at all if that is `-`. Each action is appended to the
+    kept as `NAME.saved`, or below the directory `saved`, or nowhere. Each action is appended to the
     file `log` on the node, if set, and goes to its syslog. `state` is the node's own state directory.
     """
 
@@ -37,7 +38,7 @@ class Context:
     hostname: str = ""
     who: str = "somebody"
     trigger_timeout: int = 60
-    saved: bytes = b""
+    saved: bytes | OldVersions = OldVersions.BESIDE
     log: bytes = b""
     syslog: bool = False
     state: bytes = journal.STATE
@@ -89,7 +90,7 @@ def _header(plan: Plan, context: Context) -> bytes:
         b"journal": journal.directory(context.masterdir, context.state),
         b"who": os.fsencode(context.who),
         b"limit": b"%d" % context.trigger_timeout,
-        b"saved": context.saved,
+        b"saved": context.saved.value if isinstance(context.saved, OldVersions) else context.saved,
         b"log": context.log,
         b"syslog": b"1" if context.syslog else b"",
     }

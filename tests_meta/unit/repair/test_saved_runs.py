@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pytest_synctool.common.shell import whole
 from pytest_synctool.errors import RemoteError
-from pytest_synctool.model import ABSENT
+from pytest_synctool.model import ABSENT, OldVersions
 from pytest_synctool.repair.plan import Plan, restore
 from pytest_synctool.repair.script import Context, Result, parse_recalled, recall
 from pytest_synctool.repository.attributes import Attributes
@@ -91,7 +91,7 @@ def test_not_at_all(node: DiskNode) -> None:
     (node.files / "l").symlink_to("d")
     link = replace(node.entry("l", EXPECTED["directory"]), attributes=Attributes(follow=False))
     entries = [node.entry("f", EXPECTED["file"]), node.entry("d", EXPECTED["file"]), link]
-    assert set(node.fix(*entries, saved=b"-")) == {None}
+    assert set(node.fix(*entries, saved=OldVersions.NOWHERE)) == {None}
     assert names_in(node) == ["d", "d.saved", "f", "l"]
     assert (node.files / "d.saved/inside").read_text() == "kept"
     assert recalled(node) == {"d": str(node.files / "d.saved")}
