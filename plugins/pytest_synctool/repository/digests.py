@@ -7,7 +7,6 @@ the file was not changed in the last two seconds: two changes within one tick of
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
@@ -109,6 +108,8 @@ class Digests:
 
     def _read(self, content: BinaryIO, version: FileVersion) -> tuple[int, str]:
         is_still = time.time_ns() - max(version.content_changed, version.inode_changed) > _STILL
+        import hashlib  # not at the top: it loads OpenSSL, and commands that compare nothing do without
+
         digest, size = hashlib.md5(usedforsecurity=False), 0
         while block := content.read(_READ_SIZE):
             digest.update(block)
