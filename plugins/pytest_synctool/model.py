@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Kind(Enum):
@@ -200,8 +200,7 @@ class NodeError:
         return f"{node}{'' if self.kind is NodeErrorKind.UNREACHABLE else ':'} {self.text}"
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedStep:
+class PlannedStep(NamedTuple):
     """One action or command that a rehearsal would carry out: the path that it is for, and its line in the log."""
 
     path: bytes

@@ -11,7 +11,7 @@ from pytest_synctool.audit import probe
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.compare import compare, compare_absent
 from pytest_synctool.connection.processes import Answer
-from pytest_synctool.engine.session import NO_MIRROR, NodeSession
+from pytest_synctool.engine.session import NodeSession
 from pytest_synctool.engine.settings import Mode, Settings
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Absent, Actual, Change, FileState, Kind, NodeResult
@@ -132,5 +132,5 @@ def run(
     settings = Settings(MASTER, Mode.FIX if fix else Mode.AUDIT, deadline=17.0, waivers=waivers)
     fake.later += [probe.Request(other.destination) for other in others]
     both = [*others, *entries]
-    mirror = FakeMirror(fake, both) if rsync else NO_MIRROR
+    mirror = FakeMirror(fake, both) if rsync else None
     return NodeSession(replace(node(), rsync=rsync), checks, both, fake, settings, mirror).run()

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pytest_synctool.common.textfile import read as read_text
 from pytest_synctool.common.yaml_values import NotYamlError
@@ -24,8 +23,7 @@ DEFAULT_DIRECTORY: Final = Path("/var/lib/synctool")
 _NAMES: Final = ("synctool.conf", "synctool.yaml")
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(NamedTuple):
     path: Path
     text: str
 

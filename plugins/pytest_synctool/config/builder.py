@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pytest_synctool.common.wording import TRUTHS, Hints, nearest
 from pytest_synctool.config.ignore import IgnoreRules
@@ -30,28 +30,24 @@ class _NodeLine:
     specifiers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class _CompoundGroup:
+class _CompoundGroup(NamedTuple):
     place: Place
     members: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Setting:
+class _Setting(NamedTuple):
     place: Place
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Specifier:
+class _Specifier(NamedTuple):
     """A specifier of a node line, with a value for each node of the line, or with no values if it is invalid."""
 
     key: str
     values: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Problem:
+class _Problem(NamedTuple):
     place: Place
     message: str
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pytest_synctool.common.wording import nearest
 from pytest_synctool.common.yaml_values import Items, Table, Text, Value
@@ -115,8 +115,7 @@ def _of_yaml(text: str, path: Path, complain: Complain) -> Iterator[Statement]:
     yield from _YamlReader(path, complain).statements(yaml_parser.parse(text))
 
 
-@dataclass(frozen=True, slots=True)
-class _Arguments:
+class _Arguments(NamedTuple):
     line: int
     words: tuple[str, ...]
 

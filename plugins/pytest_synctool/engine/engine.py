@@ -11,7 +11,7 @@ from pytest_synctool.audit.check import Check
 from pytest_synctool.config import Config
 from pytest_synctool.connection.connections import Connections
 from pytest_synctool.connection.transport import HostTransport
-from pytest_synctool.engine.session import NO_MIRROR, NodeSession
+from pytest_synctool.engine.session import NodeSession
 from pytest_synctool.engine.settings import Settings
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node, NodeError, NodeErrorKind, NodeResult
@@ -67,9 +67,9 @@ class Engine:
         mirror = self._mirror_of(node, entries, connection)
         return NodeSession(node, checks, entries, connection, settings, mirror, self._contents)
 
-    def _mirror_of(self, node: Node, entries: EntryList, connection: HostTransport) -> MirrorOfNode:
+    def _mirror_of(self, node: Node, entries: EntryList, connection: HostTransport) -> MirrorOfNode | None:
         if self._mirror is None or not node.rsync:
-            return NO_MIRROR
+            return None
         from pytest_synctool.repair.mirror import NodeMirror
         from pytest_synctool.repository.waivers.writer import mirror_text
 

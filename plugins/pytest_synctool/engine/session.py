@@ -14,26 +14,22 @@ from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.engine.settings import Mode, Settings
 from pytest_synctool.errors import RemoteError, TransportError
-from pytest_synctool.model import Node, NodeError, NodeErrorKind, NodeResult, Outcome, PlannedStep
-from pytest_synctool.repair import script
-from pytest_synctool.repair.apply import Applied, MirrorOfNode, NodeRepair, NoMirror, log_lines
-from pytest_synctool.repair.confirmation import confirmed
-from pytest_synctool.repair.decision import decide
-from pytest_synctool.repair.restoration import restore
+from pytest_synctool.model import Node, NodeError, NodeErrorKind, NodeResult
 from pytest_synctool.repository.entry import Entry
 
 if TYPE_CHECKING:
     from pytest_synctool.audit.content_diff import ContentDiffs
-
-NO_MIRROR = NoMirror()
+    from pytest_synctool.audit.probe import Request
+    from pytest_synctool.repair.apply import MirrorOfNode
+    from pytest_synctool.repair.node_repair import NodeRepair
 
 
 @dataclass
 class NodeSession:
     """The session of one node: it runs the node's checks as the mode of its settings says.
 
-    `entries` are all that the masterdir has for the node, whether selected or not. `contents` compares files whose
-    contents differ; None leaves that out.
+    `entries` are all that the masterdir has for the node, whether selected or not. A repair brings files to `mirror`,
+    if there is one. `contents` compares files whose contents differ; None leaves that out.
     """
 
     node: Node
@@ -41,7 +37,7 @@ class NodeSession:
     entries: Sequence[Entry]
     transport: Transport
     settings: Settings
-    mirror: MirrorOfNode = NO_MIRROR
+    mirror: MirrorOfNode | None = None
     contents: ContentDiffs | None = None
 
     def run(self, answered: Callable[[], None] = lambda: None) -> NodeResult:
@@ -56,23 +52,27 @@ class NodeSession:
             result = NodeResult((), NodeError(NodeErrorKind.UNREACHABLE, str(error)))
         except RemoteError as error:
             result = NodeResult((), NodeError(NodeErrorKind.BAD_ANSWER, str(error)))
-        repair = self._repair
-        return replace(
-            result, duration=time.perf_counter() - started, done=tuple(repair.done), notes=tuple(repair.notes)
-        )
+        result = replace(result, duration=time.perf_counter() - started)
+        if self.settings.mode is Mode.AUDIT:
+            return result
+        return replace(result, done=tuple(self._repair.done), notes=tuple(self._repair.notes))
 
     def _run(self, answered: Callable[[], None]) -> NodeResult:
-        if self.settings.mode is Mode.RESTORE:
-            return NodeResult(tuple(restore(self._repair, self._inspection, self.checks, answered)))
-        self._inspection.run_probe(self.checks, self._tidy(), self.mirror.mark)
+        inspection, checks, mode = self._inspection, self.checks, self.settings.mode
+        if mode is Mode.RESTORE:
+            return NodeResult(tuple(self._repair.restore(inspection, checks, answered)))
+        inspection.run_probe(checks, self._repair.tidy() if mode is Mode.FIX else b"", self._mark)
         answered()
-        outcomes = self._inspection.outcomes(self.checks)
-        if self.settings.mode is Mode.REHEARSE:
-            return self._rehearse(outcomes)
-        if self.settings.mode is Mode.FIX:
-            outcomes = self._fix(outcomes)
-            self._refresh_mirror()
+        outcomes = inspection.outcomes(checks)
+        if mode is Mode.REHEARSE:
+            return self._repair.rehearse(inspection, checks, outcomes)
+        if mode is Mode.FIX:
+            outcomes = self._repair.fix(inspection, checks, outcomes)
         return NodeResult(tuple(outcomes))
+
+    @property
+    def _mark(self) -> Request | None:
+        return None if self.mirror is None else self.mirror.mark
 
     @cached_property
     def _inspection(self) -> Inspection:
@@ -91,8 +91,11 @@ class NodeSession:
 
     @cached_property
     def _repair(self) -> NodeRepair:
+        from pytest_synctool.repair.node_repair import NodeRepair  # an audit does without
+        from pytest_synctool.repair.script import Context
+
         settings = self.settings
-        context = script.Context(
+        context = Context(
             os.fsencode(settings.masterdir),
             self.node.name,
             self.node.hostname or self.node.name,
@@ -103,44 +106,3 @@ class NodeSession:
             syslog=settings.syslog,
         )
         return NodeRepair(self.transport, context, settings.deadline, self.mirror)
-
-    def _tidy(self) -> bytes:
-        """Return the shell text that removes the remains of a killed repair, for the first probe to run before it.
-
-        A connection that carries only short scripts runs it here, by itself.
-        """
-        if self.settings.mode is not Mode.FIX:
-            return b""
-        text = script.tidy(self._repair.context)
-        if self.transport.script_limit is None:
-            return text
-        self.transport.run(text, self.settings.deadline)
-        return b""
-
-    def _rehearse(self, outcomes: Sequence[Outcome]) -> NodeResult:
-        decision = decide(self._inspection, self.checks, outcomes)
-        todo, lines = decision.plan, log_lines(decision.plan, decision.reasons)
-        text = script.script(todo, self._repair.context, lines) if todo.actions or todo.triggers else b""
-        paths = [*(action.path for action in todo.actions), *(trigger.path for trigger in todo.triggers)]
-        planned = tuple(PlannedStep(path, line) for path, line in zip(paths, lines, strict=True) if line)
-        pairs = zip(self.checks, outcomes, strict=True)
-        return NodeResult(tuple(decision.left_alone(*pair) for pair in pairs), planned=planned, script=text)
-
-    def _fix(self, before: Sequence[Outcome]) -> list[Outcome]:
-        decision = decide(self._inspection, self.checks, before)
-        todo = decision.plan
-        left = [decision.left_alone(check, outcome) for check, outcome in zip(self.checks, before, strict=True)]
-        if not todo.actions and not todo.triggers:
-            return left
-        applied = Applied(todo, log_lines(todo, decision.reasons))
-        self._repair.carry_out(applied)
-        self._inspection.run_probe(self.checks, mark=self.mirror.mark)
-        return [
-            alone if alone is not outcome else confirmed(check, outcome, applied, self._inspection)
-            for check, outcome, alone in zip(self.checks, before, left, strict=True)
-        ]
-
-    def _refresh_mirror(self) -> None:
-        """Push to a mirror that the repair did not need but that is outdated: the node may later audit itself."""
-        if (mark := self.mirror.mark) is not None:
-            self._repair.notes += self.mirror.refresh(self._inspection.actual[mark.path])

@@ -30,20 +30,6 @@ class MirrorOfNode(Protocol):
         """Push if `actual`, the state of the mark, shows an outdated mirror; return notes for people."""
 
 
-class NoMirror:
-    """A mirror for a node that gets none."""
-
-    mark = None
-
-    def push(self) -> Sequence[str]:
-        """Do nothing."""
-        return ()
-
-    def refresh(self, actual: Actual) -> Sequence[str]:
-        """Do nothing."""
-        return ()
-
-
 @dataclass
 class Applied:
     """A plan and its results by number; `broken` is the reason why the script did not reach its end, if known.
@@ -141,8 +127,8 @@ class Applied:
 
 
 @dataclass
-class NodeRepair:
-    """The means to repair one node. `deadline` bounds each script, in seconds.
+class NodeChanges:
+    """The means to change one node. `deadline` bounds each script, in seconds. `mirror` is None for a node without one.
 
     `done` collects the log's lines of what was done, in order; `notes` collects remarks for people.
     """
@@ -150,14 +136,14 @@ class NodeRepair:
     transport: Transport
     context: Context
     deadline: float
-    mirror: MirrorOfNode = field(default_factory=NoMirror)
+    mirror: MirrorOfNode | None = None
     done: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def carry_out(self, applied: Applied) -> None:
         """Carry out a plan, after a push to the mirror if it needs files. Failures of the connection become results."""
         try:
-            if applied.todo.needs_mirror:
+            if applied.todo.needs_mirror and self.mirror is not None:
                 self.notes += self.mirror.push()
         except TransportError as error:
             applied.broken = str(error)

@@ -9,20 +9,20 @@ from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.common.wording import printable
 from pytest_synctool.model import NOT_KEPT, Outcome, Status
 from pytest_synctool.repair import plan, script
-from pytest_synctool.repair.apply import Applied, NodeRepair, log_lines
+from pytest_synctool.repair.apply import Applied, NodeChanges, log_lines
 from pytest_synctool.repair.confirmation import shown_output
 from pytest_synctool.repository.source import Tree
 
 
 def restore(
-    repair: NodeRepair, inspection: Inspection, checks: Sequence[Check], answered: Callable[[], None]
+    changes: NodeChanges, inspection: Inspection, checks: Sequence[Check], answered: Callable[[], None]
 ) -> list[Outcome]:
     """Put back the kept versions of the selected entries; return the outcome of each check.
 
     `answered` is called when the node has answered, before anything is changed. Nothing is compared, before or after.
     Raises TransportError and RemoteError.
     """
-    answer = repair.transport.run(script.recall(repair.context), repair.deadline)
+    answer = changes.transport.run(script.recall(changes.context), changes.deadline)
     answered()
     kept = script.parse_recalled(answer.stdout)
     saved = {
@@ -34,7 +34,7 @@ def restore(
     origins = {entry.destination: f"from {printable(old)}" for entry, old in saved.items()}
     applied = Applied(todo, log_lines(todo, origins))
     if todo.actions:
-        repair.carry_out(applied)
+        changes.carry_out(applied)
     return [_outcome(check, origins, applied, inspection) for check in checks]
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pytest_synctool.common.wording import printable
 from pytest_synctool.config.ignore import IgnoreRules
@@ -29,8 +29,7 @@ from pytest_synctool.repository.waivers import load as load_waivers
 Groups = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Blocking:
+class _Blocking(NamedTuple):
     """A destination that can block others, and those below it, as positions in the list of destinations."""
 
     position: int

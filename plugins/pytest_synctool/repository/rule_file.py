@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from pytest_synctool.common.textfile import read
 from pytest_synctool.common.wording import Hints, nearest, printable_text
@@ -53,8 +53,7 @@ def describe(value: Value) -> str:
     return "a list" if isinstance(value, Items) else "a table"
 
 
-@dataclass(frozen=True, slots=True)
-class RuleProblem:
+class RuleProblem(NamedTuple):
     """A mistake in a file of rules, with the line that it is on."""
 
     line: int
