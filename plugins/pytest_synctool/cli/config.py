@@ -214,12 +214,13 @@ def _check(config: Config) -> int:
 
 def _scan_attributes(config: Config) -> int:
     """Print an attributes.yaml for the masterdir. An existing one is not read: it may be wrong."""
-    from pytest_synctool.repository import attributes, resolution
+    from pytest_synctool.repository import resolution
+    from pytest_synctool.repository.attributes.writer import scan
 
     walk = resolution.walk(
         config.masterdir, config.known_groups, config.ignore, require_extension=config.require_extension
     )
-    _write_utf8(attributes.scan(source for _, source in walk.masterdir.sources()))
+    _write_utf8(scan(source for _, source in walk.masterdir.sources()))
     sys.stdout.flush()
     command.print_stderr(f"WARNING {warning}" for warning in walk.warnings)
     return command.OK

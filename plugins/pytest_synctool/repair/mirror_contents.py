@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_synctool.repository import attributes, waivers
+from pytest_synctool.repository.attributes import writer
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.source import Tree
 
@@ -45,7 +46,7 @@ def extract(entries: Sequence[Entry], scripts: Iterable[bytes] = (), waived: str
     """
     made = {entry.source.relative: b"" for entry in entries if entry.tree is Tree.DELETE}
     overlay = ((entry.source, entry.attributes) for entry in entries if entry.tree is Tree.OVERLAY)
-    if text := attributes.mirror_text(overlay):
+    if text := writer.mirror_text(overlay):
         made[os.fsencode(attributes.FILE_NAME)] = text.encode("utf-8")
     if waived:
         made[os.fsencode(waivers.FILE_NAME)] = waived.encode("utf-8")

@@ -18,7 +18,7 @@ from pytest_synctool.model import ABSENT, FileState, Kind, Node
 from pytest_synctool.repair.mirror import MARK, Mirror, NodeMirror
 from pytest_synctool.repair.mirror_contents import Extract, extract, visible
 from pytest_synctool.repository import attributes
-from pytest_synctool.repository.attributes import Attributes
+from pytest_synctool.repository.attributes import Attributes, writer
 from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.source import Source, Tree
 
@@ -102,7 +102,7 @@ def test_the_node_decides_as_the_master_did(found: dict[bytes, tuple[Attributes,
         decided = replace(given_, mode=None, validate=None) if is_link else given_
         chosen[source(name, owned(uid, gid, kind=kind))] = decided
     with accounts():
-        text = attributes.mirror_text(chosen.items())
+        text = writer.mirror_text(chosen.items())
         for one, decided in chosen.items():
             said = said_of(text, one)
             copied = replace(one.state, uid=4711, gid=4711, owner="other", group="other")
@@ -120,7 +120,7 @@ def test_the_node_decides_as_the_master_did(found: dict[bytes, tuple[Attributes,
 
 def test_a_name_that_is_not_utf8_has_its_rule_too() -> None:
     one = source(b"a\xff[\xfe]b", owned())
-    text = attributes.mirror_text([(one, Attributes(mode=0o600))])
+    text = writer.mirror_text([(one, Attributes(mode=0o600))])
     assert "overlay/a?[[]?]b" in text
     assert said_of(text, one).mode == 0o600
 

@@ -12,7 +12,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.model import FileState, Kind
-from pytest_synctool.repository.attributes import parse, rules, scan, writer
+from pytest_synctool.repository.attributes import parse, rules, writer
+from pytest_synctool.repository.attributes.writer import scan
 from pytest_synctool.repository.masterdir import split_extension
 from pytest_synctool.repository.source import Source, Tree
 

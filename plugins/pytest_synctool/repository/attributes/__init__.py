@@ -33,6 +33,5 @@ from __future__ import annotations
 
 from pytest_synctool.repository.attributes.reader import load, parse
 from pytest_synctool.repository.attributes.rules import FILE_NAME, NO_RULES, AttributeRules, Attributes, Rule
-from pytest_synctool.repository.attributes.writer import mirror_text, scan
 
-__all__ = ["FILE_NAME", "NO_RULES", "AttributeRules", "Attributes", "Rule", "load", "mirror_text", "parse", "scan"]
+__all__ = ["FILE_NAME", "NO_RULES", "AttributeRules", "Attributes", "Rule", "load", "parse"]
