@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_synctool.report.history_values import Onsets, Past
 from pytest_synctool.report.page import html
-from pytest_synctool.report.previous_runs import Onsets, Past
 from pytest_synctool.report.record import RunRecord
 
 from tests_meta.browser.start import chromium, missing

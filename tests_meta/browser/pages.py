@@ -10,7 +10,7 @@ from typing import Final
 
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import NOT_RUN, Change, NodeError, NodeErrorKind, Outcome, Status
-from pytest_synctool.report.previous_runs import Onset, Onsets
+from pytest_synctool.report.history_values import Onset, Onsets
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 
 BEGIN: Final = datetime(2026, 11, 25, 3, 14, 15, tzinfo=UTC)

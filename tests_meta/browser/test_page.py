@@ -15,7 +15,7 @@ from pytest_synctool.common.nodenames import unfold
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.common.wording import printable_text
 from pytest_synctool.model import NOT_KEPT
-from pytest_synctool.report.previous_runs import Past
+from pytest_synctool.report.history_values import Past
 from pytest_synctool.report.record import NodeRecord
 from selenium.webdriver.common.keys import Keys
 

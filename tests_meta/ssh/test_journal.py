@@ -7,14 +7,14 @@ import signal
 import subprocess
 
 import pytest
-from pytest_synctool.audit import journal
+from pytest_synctool.audit import owed_commands
 
 from tests_meta.site import Site
 
 
 def left(live: Site) -> str:
     """A command that shows what is left of the journal of this masterdir, and of a lock."""
-    directory = os.fsdecode(journal.directory(os.fsencode(live.masterdir)))
+    directory = os.fsdecode(owed_commands.directory(os.fsencode(live.masterdir)))
     return f"for f in {directory}/owed {directory}/../lock*; do [ ! -e $f ] || echo $f; done"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from io import BytesIO
 
 import pytest
-from pytest_synctool.audit import journal
+from pytest_synctool.audit import owed_commands
 
 from tests_meta.gate import MakeGate, running
 from tests_meta.inside import CONF, Inside, inside
@@ -96,7 +96,7 @@ def test_repair(alone: Inside, more: tuple[str, ...]) -> None:
     ]
     assert alone.pytest("--nodename=node2").status == 0
     assert site.sh("node2", f"cd {site.masterdir}; find . -printf '%P %i %C@\\n' | sort") == before
-    directory = os.fsdecode(journal.directory(os.fsencode(site.masterdir)))
+    directory = os.fsdecode(owed_commands.directory(os.fsencode(site.masterdir)))
     assert site.sh("node2", f"ls -d {directory}/owed {directory}/../lock* 2>&- || :") == ""
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_synctool.audit import fetch
-from pytest_synctool.audit.content_verdict import Contents, Verdict, as_lines, is_binary, judge
+from pytest_synctool.audit.diff_report import Contents, Verdict, as_lines, is_binary, judge
 from pytest_synctool.common.wording import printable
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.errors import RemoteError, TransportError

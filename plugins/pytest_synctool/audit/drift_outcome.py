@@ -1,4 +1,4 @@
-"""Outcomes for differences, in words. No input or output."""
+"""The outcome DRIFT, made from differences. No input or output."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_synctool.audit import journal, probe
+from pytest_synctool.audit import owed_commands, probe
 from pytest_synctool.audit.check import Check, CheckFunction
 from pytest_synctool.audit.drift_outcome import drift
 from pytest_synctool.common.wording import printable
@@ -127,7 +127,7 @@ class Inspection:
         """Return the path on the node that a check is about."""
         if check.command is None:
             return check.entry.probed_path
-        return journal.owed(os.fsencode(self.masterdir), check.entry.destination, check.command.kind)
+        return owed_commands.owed(os.fsencode(self.masterdir), check.entry.destination, check.command.kind)
 
     def _requests(self, checks: Sequence[Check]) -> dict[bytes, probe.Request]:
         requests: dict[bytes, probe.Request] = {}

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from pytest_synctool.audit.content_diff import Comparer, copies
-from pytest_synctool.audit.content_verdict import Verdict, grouped
+from pytest_synctool.audit.diff_report import Verdict, grouped
 from pytest_synctool.cli import command
 from pytest_synctool.cli.connections import connections_of
 from pytest_synctool.cli.shared_options import require_program

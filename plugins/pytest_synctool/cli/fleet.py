@@ -139,7 +139,7 @@ def run_calls(
     tree: bool = False,
 ) -> CallRunner:
     """Run `job` for all calls, with the options of the command `name`. Return the runner, which holds the outcomes."""
-    from pytest_synctool.connection.limits import limit_parallelism
+    from pytest_synctool.connection.machine_capacity import limit_parallelism
     from pytest_synctool.dsh.runner import CallRunner
 
     runner = CallRunner(

@@ -25,7 +25,7 @@ from pytest_synctool.engine.settings import Mode, Settings
 from pytest_synctool.model import Node, NodeResult, OldVersions, Outcome, Status
 from pytest_synctool.report.ending import NodeEnding, ending_of_result, in_words
 from pytest_synctool.report.grouping import waiver_in_words
-from pytest_synctool.report.node_tests import NodeTests
+from pytest_synctool.report.node_test_ids import NodeTests
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.report.repair_log import RepairLog, append_to
 from pytest_synctool.repository.entry_commands import always

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Final, Generic, TypeVar
 
-from pytest_synctool.connection.limits import Idleness, limit_parallelism
+from pytest_synctool.connection.machine_capacity import Idleness, limit_parallelism
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")

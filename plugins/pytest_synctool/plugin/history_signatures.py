@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pytest_synctool.plugin.cluster import Cluster
+from pytest_synctool.report.expected_digest import signature
 from pytest_synctool.report.history.lifetimes import Signatures
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.report.record import EntryName
-from pytest_synctool.report.signature import signature
 from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.source import Tree
 

@@ -12,7 +12,7 @@ import pytest
 from pytest_synctool.audit.check import AuditBinding, Check
 from pytest_synctool.model import NodeResult, Outcome, Status
 from pytest_synctool.plugin.cluster import cache_of, changes_nodes
-from pytest_synctool.report.node_tests import NodeTests
+from pytest_synctool.report.node_test_ids import NodeTests
 
 _DRIFT: Final = "synctool/findings"
 _WHOLE: Final = "synctool/whole"

@@ -11,7 +11,7 @@ from pytest_synctool.audit.check import Check
 from pytest_synctool.model import Node
 from pytest_synctool.plugin.cluster import BY_NODE
 from pytest_synctool.plugin.collect import EntryItem, NodeChecks, WholeNode
-from pytest_synctool.report.node_tests import NodeTests, Whole
+from pytest_synctool.report.node_test_ids import NodeTests, Whole
 
 
 class NodeItem(pytest.Item):

@@ -13,7 +13,7 @@ import pytest
 from pytest_synctool.model import OK, Change, NodeError, NodeErrorKind, NodeResult, Outcome, Skip, Status
 from pytest_synctool.plugin.whole_node_outcomes import outcomes_of
 from pytest_synctool.report.ending import NodeEnding, ending_of_result
-from pytest_synctool.report.node_tests import NodeTests, Whole, shown_destination
+from pytest_synctool.report.node_test_ids import NodeTests, Whole, shown_destination
 
 # Attributes of reports. pytest keeps attributes that it does not know.
 _NODE: Final = "synctool_node"

@@ -19,8 +19,8 @@ from pytest_synctool.plugin.cluster import Cluster, is_worker, mode_of
 from pytest_synctool.report import drift_json, files
 from pytest_synctool.report.ci import code_quality, markdown, workflow_commands
 from pytest_synctool.report.drift_json import Known, NotADocumentError, known_drift
+from pytest_synctool.report.history_values import Onsets, Past
 from pytest_synctool.report.metrics import metrics
-from pytest_synctool.report.previous_runs import Onsets, Past
 from pytest_synctool.report.record import RESTORE, NodeRecord, RunRecord
 
 _DEFAULT: Final = "reports"

@@ -30,6 +30,7 @@ from pytest_synctool.plugin.cluster import (
     waivers_of,
 )
 from pytest_synctool.plugin.gc_tuning import RareGarbageCollection
+from pytest_synctool.plugin.item_queue import RunOrder, run_order
 from pytest_synctool.plugin.junit import register_junit
 from pytest_synctool.plugin.last_audit import LAST_AUDIT_RECORDER, LastAuditRecorder, check_granularity, last_audit
 from pytest_synctool.plugin.live_line import LiveLine, live_line
@@ -37,11 +38,10 @@ from pytest_synctool.plugin.lock_and_log import LOG
 from pytest_synctool.plugin.node_items import NodeFolding, NodeItem
 from pytest_synctool.plugin.node_reports import cut, pack, reports, unpack
 from pytest_synctool.plugin.report_files import REPORT_FILES
-from pytest_synctool.plugin.run_order import RunOrder, run_order
 from pytest_synctool.plugin.stale_waivers import register_stale_waivers
 from pytest_synctool.plugin.xdist.admin_machines import AdminMachines
 from pytest_synctool.report.ending import ending_of_result
-from pytest_synctool.report.node_tests import NodeTests
+from pytest_synctool.report.node_test_ids import NodeTests
 from pytest_synctool.repository.lock import who
 
 _MOST_LETTERS: Final = 2_000  # tests; a longer run shows a letter per node

@@ -7,7 +7,7 @@ from typing import Final
 
 from pytest_synctool.model import OK, Outcome, Status
 from pytest_synctool.report.ending import ending_of
-from pytest_synctool.report.node_tests import NodeTests, shown_destination
+from pytest_synctool.report.node_test_ids import NodeTests, shown_destination
 
 _LISTED: Final = (Status.ERROR, Status.DRIFT, Status.WAIVED)  # in this order
 _MOST_IN_LINE: Final = 3  # entries in the one-line message

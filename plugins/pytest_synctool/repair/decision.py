@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pytest_synctool.audit.check import AuditBinding, Check
 from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.model import ABSENT, MISSING, Absent, FileState, Kind, Outcome, Status, Unknown
-from pytest_synctool.repair.left_alone import behind_links, below_missing
 from pytest_synctool.repair.plan import Plan, plan
+from pytest_synctool.repair.waiver_conflicts import behind_links, below_missing
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.entry_commands import OwnedCommand
 from pytest_synctool.repository.source import Tree, parents

@@ -9,8 +9,8 @@ from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.model import NodeResult, Outcome, PlannedStep
 from pytest_synctool.repair import script
 from pytest_synctool.repair.apply import Applied, NodeChanges, log_lines
-from pytest_synctool.repair.confirmation import confirmed
 from pytest_synctool.repair.decision import decide
+from pytest_synctool.repair.repaired_outcome import confirmed
 from pytest_synctool.repair.restoration import restore
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pytest_synctool.audit import journal
+from pytest_synctool.audit import owed_commands
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind
 from pytest_synctool.repository.entry import Entry
@@ -66,7 +66,7 @@ class Trigger:
     @property
     def name(self) -> bytes:
         """The name of its file in the journal."""
-        return journal.name(self.path, self.command.kind)
+        return owed_commands.name(self.path, self.command.kind)
 
 
 @dataclass(frozen=True, slots=True)

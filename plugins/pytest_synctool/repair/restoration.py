@@ -10,7 +10,7 @@ from pytest_synctool.common.wording import printable
 from pytest_synctool.model import NOT_KEPT, Outcome, Status
 from pytest_synctool.repair import plan, script
 from pytest_synctool.repair.apply import Applied, NodeChanges, log_lines
-from pytest_synctool.repair.confirmation import shown_output
+from pytest_synctool.repair.repaired_outcome import shown_output
 from pytest_synctool.repository.source import Tree
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from pytest_synctool.audit import journal
+from pytest_synctool.audit import owed_commands
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.common.wording import printable
 from pytest_synctool.errors import RemoteError
@@ -41,7 +41,7 @@ class Context:
     saved: bytes | OldVersions = OldVersions.BESIDE
     log: bytes = b""
     syslog: bool = False
-    state: bytes = journal.STATE
+    state: bytes = owed_commands.STATE
 
 
 def parts(plan: Plan, context: Context, log_lines: Sequence[str], limit: int | None) -> Iterator[range]:
@@ -87,7 +87,7 @@ def _header(plan: Plan, context: Context) -> bytes:
         b"export SYNCTOOL_MASTERDIR": context.masterdir,
         b"export SYNCTOOL_ROOT": context.masterdir,
         b"state": context.state,
-        b"journal": journal.directory(context.masterdir, context.state),
+        b"journal": owed_commands.directory(context.masterdir, context.state),
         b"who": os.fsencode(context.who),
         b"limit": b"%d" % context.trigger_timeout,
         b"saved": context.saved.value if isinstance(context.saved, OldVersions) else context.saved,
@@ -169,12 +169,12 @@ def _trigger(plan: Plan, context: Context, number: int) -> bytes:
 
 def tidy(context: Context) -> bytes:
     """Return the shell text that removes the remains of a killed repair. It runs before the probe."""
-    return TIDY + b"\ntidy %s\n" % quote(journal.directory(context.masterdir, context.state))
+    return TIDY + b"\ntidy %s\n" % quote(owed_commands.directory(context.masterdir, context.state))
 
 
 def recall(context: Context) -> bytes:
     """Return the shell text that lists the old versions of the last repair, for parse_recalled()."""
-    return RECALL + b"\nrecall %s" % quote(journal.directory(context.masterdir, context.state))
+    return RECALL + b"\nrecall %s" % quote(owed_commands.directory(context.masterdir, context.state))
 
 
 def parse_recalled(answer: bytes) -> dict[bytes, bytes]:

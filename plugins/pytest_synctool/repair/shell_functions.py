@@ -1,6 +1,6 @@
-"""The shell functions that a repair is made of: POSIX shell, GNU coreutils or BusyBox.
+"""Shell functions for the script of a repair: POSIX shell, GNU coreutils or BusyBox.
 
-A script begins with them, sets state, journal, who and limit, and then begins.
+A script starts with these functions, sets `state`, `journal`, `who` and `limit`, and then calls `begin`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pytest_synctool import __version__
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import Outcome, Status
-from pytest_synctool.report.previous_runs import Onsets
+from pytest_synctool.report.history_values import Onsets
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 
 FORMAT: Final = "pytest-synctool drift"

@@ -1,4 +1,7 @@
-"""Findings of a run in groups: equal findings of many nodes are one, and so is all that a missing directory lacks."""
+"""Results of a run in groups, for people.
+
+Equal results of many nodes are one group. A missing directory and all entries below it are one group too.
+"""
 
 from __future__ import annotations
 

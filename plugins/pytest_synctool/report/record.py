@@ -12,7 +12,7 @@ from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.common.wording import printable
 from pytest_synctool.model import OK, NodeError, NodeResult, Outcome, Status
 from pytest_synctool.report.ending import NOTHING_KNOWN, NodeEnding, ending_of
-from pytest_synctool.report.node_tests import NodeTests
+from pytest_synctool.report.node_test_ids import NodeTests
 from pytest_synctool.report.nodeids import decode
 
 # Test files of the built-in checks, and the kinds of entries that they are for.

@@ -18,7 +18,7 @@ from pytest_synctool.common.wording import nodes_in_words, printable_text
 from pytest_synctool.errors import ConfigError
 from pytest_synctool.model import NodeResult, Status
 from pytest_synctool.report.ending import NOTHING_KNOWN, NodeEnding, ending_of_result
-from pytest_synctool.report.node_tests import NodeTests, shown_destination
+from pytest_synctool.report.node_test_ids import NodeTests, shown_destination
 
 
 def stamped(text: str, when: datetime) -> str:

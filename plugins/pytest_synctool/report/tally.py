@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pytest_synctool.model import NodeResult, Status
 from pytest_synctool.report.ending import NodeEnding
 from pytest_synctool.report.grouping import findings_of, text_of
-from pytest_synctool.report.node_tests import NodeTests
+from pytest_synctool.report.node_test_ids import NodeTests
 from pytest_synctool.report.record import NodeRecord, Recorder
 
 

@@ -1,8 +1,8 @@
 """The repository: the source of each destination on each node.
 
-The masterdir is walked once. A destination is resolved once for all nodes that are equal in the groups which its
-sources, triggers and rules name. A list of entries is resolved once for all nodes that are equal in the groups which
-the whole masterdir names. The source of the most important group wins (documentation, "The groups a node is in").
+The masterdir is walked once. Whether a node gets an entry depends only on the groups that the masterdir names. So a
+destination is resolved once for all nodes with the same of these groups, and they share one list of entries. The source
+of the most important group wins (documentation, "The groups a node is in").
 """
 
 from __future__ import annotations

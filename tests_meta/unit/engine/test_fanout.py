@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pytest_synctool.connection.limits import Idleness
+from pytest_synctool.connection.machine_capacity import Idleness
 from pytest_synctool.engine.fanout import Fanout, Places, Turn
 
 WAIT = 20.0  # seconds; only a defect waits that long
@@ -271,7 +271,7 @@ def test_idleness(tmp_path: Path) -> None:
 def test_as_many_as_files_may_be_open() -> None:
     """In a process of its own, whose limit is low for good."""
     code = (
-        "import resource; from pytest_synctool.connection.limits import limit_parallelism as limit;"
+        "import resource; from pytest_synctool.connection.machine_capacity import limit_parallelism as limit;"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200));"
         "print(limit(9), limit(34), limit(1000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )

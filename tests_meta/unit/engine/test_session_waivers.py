@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
-from pytest_synctool.audit import journal, probe
+from pytest_synctool.audit import owed_commands, probe
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.compare import compare_owed
 from pytest_synctool.model import Absent, Change, FileState, Kind, Outcome, Status
@@ -104,7 +104,7 @@ def test_a_link_is_not_replaced_while_drift_behind_it_is_waived() -> None:
 
 
 def test_an_owed_command_runs_and_is_reported_even_if_its_entry_is_left_alone() -> None:
-    owed = journal.owed(b"/master", b"/d", "post")
+    owed = owed_commands.owed(b"/master", b"/d", "post")
 
     def repair(states: States) -> bytes:
         del states[owed]

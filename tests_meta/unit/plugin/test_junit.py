@@ -12,7 +12,7 @@ from _pytest.junitxml import LogXML
 from pytest_synctool.model import NodeResult, Outcome, Status
 from pytest_synctool.plugin import junit
 from pytest_synctool.plugin.node_reports import reports
-from pytest_synctool.report.node_tests import NodeTests
+from pytest_synctool.report.node_test_ids import NodeTests
 
 
 def cases(outcomes: Sequence[Outcome], path: Path) -> list[ElementTree.Element]:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pytest_synctool.common.wording import nodes_in_words
 from pytest_synctool.model import OK, Change, NodeError, NodeErrorKind, NodeResult, Outcome, Skip, Status
 from pytest_synctool.plugin.node_reports import is_entry, is_fixed, letter_of, pack, reports, unpack
-from pytest_synctool.report.node_tests import NodeTests
+from pytest_synctool.report.node_test_ids import NodeTests
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.report.summary import summary
 from pytest_synctool.report.tally import Tally

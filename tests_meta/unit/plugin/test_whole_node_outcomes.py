@@ -13,7 +13,7 @@ from pytest_synctool.model import NOT_KEPT, NOT_RUN, OK, NodeResult, Outcome, St
 from pytest_synctool.plugin.durations import durations_of_nodes
 from pytest_synctool.plugin.last_audit import LastAudit
 from pytest_synctool.plugin.node_reports import cut, is_fixed, pack, reports, unpack
-from pytest_synctool.report.node_tests import NodeTests, Whole
+from pytest_synctool.report.node_test_ids import NodeTests, Whole
 
 from tests_meta.unit.fake_node import same
 from tests_meta.unit.helpers import ODD_NAMES, entry, state, unreachable

@@ -50,7 +50,7 @@ FOREIGN: dict[str, str] = {
 
 # Rooms and modules that contact nobody and start nothing, neither themselves nor through their imports.
 PURE = (
-    *("audit.check", "audit.compare", "audit.content_verdict", "audit.drift_outcome", "audit.fetch", "audit.probe"),
+    *("audit.check", "audit.compare", "audit.diff_report", "audit.drift_outcome", "audit.fetch", "audit.probe"),
     *("common", "config.builder", "config.model", "config.ranges", "config.selection", "config.statements"),
     *(
         "connection.route",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pytest_synctool.audit import journal
+from pytest_synctool.audit import owed_commands
 from pytest_synctool.model import ABSENT, Kind
 from pytest_synctool.repair.plan import plan
 from pytest_synctool.repair.script import Result
@@ -158,7 +158,7 @@ class TestJournal:
         (node.files / "b").write_text("old")
         unfired = node.entry("b", EXPECTED["file"], trigger=node.trigger("overlay/b.post", "#!/bin/sh\n"))
         assert node.fix(fails, unfired)[2:] == ["exit status 1", "did not run"]
-        assert self.owed(node) == [os.fsdecode(journal.name(fails.destination, "post"))]
+        assert self.owed(node) == [os.fsdecode(owed_commands.name(fails.destination, "post"))]
         node.trigger("overlay/a.post", "#!/bin/sh\n")
         todo = plan(
             [],

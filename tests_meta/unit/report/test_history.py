@@ -22,7 +22,7 @@ from pytest_synctool.errors import HistoryError
 from pytest_synctool.model import Status
 from pytest_synctool.report.history.reader import opened
 from pytest_synctool.report.history.recorder import Recorded, record
-from pytest_synctool.report.previous_runs import Onset
+from pytest_synctool.report.history_values import Onset
 from pytest_synctool.report.record import EntryName, RunRecord
 
 from tests_meta.unit.helpers import IS_ROOT, snapshot

@@ -10,7 +10,7 @@ from _pytest.junitxml import mangle_test_address
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pytest_synctool.common.wording import printable
-from pytest_synctool.report.node_tests import shown_destination
+from pytest_synctool.report.node_test_ids import shown_destination
 from pytest_synctool.report.nodeids import decode, encode
 
 from tests_meta.unit.helpers import ODD_NAMES

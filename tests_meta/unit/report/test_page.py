@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.common.wording import printable_text
 from pytest_synctool.model import NOT_KEPT, NOT_RUN, OK, Change, NodeError, NodeErrorKind, NodeResult, Outcome, Status
+from pytest_synctool.report.history_values import Onset, Onsets, Past
 from pytest_synctool.report.page import html, wording
 from pytest_synctool.report.page.data import data
-from pytest_synctool.report.previous_runs import Onset, Onsets, Past
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord, StaleWaiver
 
 from tests_meta.unit.helpers import unreachable

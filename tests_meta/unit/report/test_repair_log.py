@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.model import OK, NodeResult, Outcome, Status
-from pytest_synctool.report.node_tests import NodeTests
+from pytest_synctool.report.node_test_ids import NodeTests
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.report.repair_log import RepairCounts, events, stamped
 

@@ -17,7 +17,7 @@ from pytest_synctool.model import NodeError, NodeErrorKind, NodeResult
 from pytest_synctool.plugin.node_items import tests_of
 from pytest_synctool.plugin.node_reports import pack
 from pytest_synctool.plugin.xdist.scheduler import NodeShares
-from pytest_synctool.report.node_tests import NodeTests
+from pytest_synctool.report.node_test_ids import NodeTests
 
 
 class Workers:

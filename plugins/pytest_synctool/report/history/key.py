@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
-from pytest_synctool.report.signature import UNREADABLE
+from pytest_synctool.report.expected_digest import UNREADABLE
 
 _BYTES: Final = 32
 

@@ -14,9 +14,9 @@ from typing import Final
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.report.ending import NodeEnding
-from pytest_synctool.report.previous_runs import FIRST, MASTERDIR, NODE, Onset
+from pytest_synctool.report.expected_digest import UNREADABLE
+from pytest_synctool.report.history_values import FIRST, MASTERDIR, NODE, Onset
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
-from pytest_synctool.report.signature import UNREADABLE
 
 Signatures = Callable[[str, EntryName], str]
 """A short digest of what is asked for, by node and entry."""

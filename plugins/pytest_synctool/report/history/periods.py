@@ -9,11 +9,11 @@ from enum import Enum
 from itertools import pairwise
 
 from pytest_synctool.model import Status
+from pytest_synctool.report.expected_digest import UNREADABLE
 from pytest_synctool.report.history.lifetimes import is_other
 from pytest_synctool.report.history.reader import Run, Sight, StoredResult
-from pytest_synctool.report.previous_runs import CAUSES, NODE
+from pytest_synctool.report.history_values import CAUSES, NODE
 from pytest_synctool.report.record import EntryName
-from pytest_synctool.report.signature import UNREADABLE
 
 
 class End(Enum):

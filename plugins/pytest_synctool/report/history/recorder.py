@@ -24,7 +24,7 @@ from pytest_synctool.report.history.database import (
 from pytest_synctool.report.history.key import keyed, load
 from pytest_synctool.report.history.lifetimes import Asked, Look, Signatures, asked, looks
 from pytest_synctool.report.history.tables import Tables, past, past_of
-from pytest_synctool.report.previous_runs import Onsets, Past
+from pytest_synctool.report.history_values import Onsets, Past
 from pytest_synctool.report.record import RunRecord
 
 _MOST_PAST: Final = 60

@@ -18,7 +18,7 @@ from pytest_synctool.model import Outcome, Status
 from pytest_synctool.report.ending import NOTHING_KNOWN, NodeEnding
 from pytest_synctool.report.history.database import DamageError
 from pytest_synctool.report.history.lifetimes import NO_ENTRIES, Begun, Look, Standing, Wanted
-from pytest_synctool.report.previous_runs import Past
+from pytest_synctool.report.history_values import Past
 from pytest_synctool.report.record import EntryName, RunRecord
 
 # Nodes and entries that no run has seen for so long, and that are in no run that is kept, are forgotten.

@@ -13,10 +13,10 @@ from markupsafe import Markup
 
 from pytest_synctool import __version__
 from pytest_synctool.common.wording import printable_text
+from pytest_synctool.report.history_values import Onsets, Past
 from pytest_synctool.report.page import wording
 from pytest_synctool.report.page.data import data, readable
 from pytest_synctool.report.page.trend import trend
-from pytest_synctool.report.previous_runs import Onsets, Past
 from pytest_synctool.report.record import RunRecord
 
 # In the order in which they need each other.

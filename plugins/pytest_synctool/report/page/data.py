@@ -12,7 +12,7 @@ from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.common.wording import printable_text
 from pytest_synctool.model import Outcome
 from pytest_synctool.report.grouping import waiver_in_words
-from pytest_synctool.report.previous_runs import Onset, Onsets
+from pytest_synctool.report.history_values import Onset, Onsets
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 
 _MOST_OF_DIFFS: Final = 8 << 20  # characters of all of them together

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pytest_synctool.report.history_values import Past
 from pytest_synctool.report.page.data import readable
-from pytest_synctool.report.previous_runs import Past
 from pytest_synctool.report.record import RESTORE, RunRecord
 
 _HEIGHT: Final = 120

@@ -10,8 +10,8 @@ from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import nodes_in_words
 from pytest_synctool.report.ending import NodeEnding
 from pytest_synctool.report.grouping import WORDS, Group, grouped, node_errors, of_most_nodes_first
+from pytest_synctool.report.history_values import CAUSES, FIRST, Onset, Onsets
 from pytest_synctool.report.page.data import readable
-from pytest_synctool.report.previous_runs import CAUSES, FIRST, Onset, Onsets
 from pytest_synctool.report.record import RunRecord
 from pytest_synctool.report.verdict import RunVerdict, verdict
 

@@ -1,4 +1,4 @@
-"""The outcome of a repaired check: the results on the node, confirmed by a second probe."""
+"""The outcome of a check after the repair: FIXED only if a second probe finds the path in sync."""
 
 from __future__ import annotations
 

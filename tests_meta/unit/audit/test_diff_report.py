@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.audit.content_verdict import Contents, Verdict, as_lines, grouped, judge
+from pytest_synctool.audit.diff_report import Contents, Verdict, as_lines, grouped, judge
 from pytest_synctool.audit.fetch import LIMIT, Copy
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind, Unknown
 from pytest_synctool.repository.attributes import Attributes

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_synctool.model import Kind
-from pytest_synctool.report.signature import UNREADABLE, signature
+from pytest_synctool.report.expected_digest import UNREADABLE, signature
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.source import Source, Tree
 

@@ -1,4 +1,4 @@
-"""The order in which a process runs its items. A node that is done takes the place of one that still runs."""
+"""The queue of items of a process. A node that has finished can be reported before an earlier one that still runs."""
 
 from __future__ import annotations
 

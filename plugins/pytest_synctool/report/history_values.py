@@ -1,4 +1,4 @@
-"""The history as reports use it: since when an entry has its outcome, and the results of the last runs."""
+"""Values of the history that reports show: the onset of drift, its causes, and the endings of past runs."""
 
 from __future__ import annotations
 
