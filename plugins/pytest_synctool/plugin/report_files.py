@@ -17,7 +17,6 @@ from pytest_synctool.common.accounts import user_name
 from pytest_synctool.engine.settings import Mode
 from pytest_synctool.plugin.cluster import Cluster, is_worker, mode_of
 from pytest_synctool.report import drift_json, files
-from pytest_synctool.report.ci import code_quality, markdown, workflow_commands
 from pytest_synctool.report.drift_json import Known, NotADocumentError, known_drift
 from pytest_synctool.report.history_values import Onsets, Past
 from pytest_synctool.report.metrics import metrics
@@ -115,8 +114,6 @@ class ReportFiles:
         run.exit_status = int(exit_status)
         run.selected = max(run.selected, len(run.nodes))
         run.complete = exit_status not in _INCOMPLETE and len(run.nodes) == run.selected
-        option = self._config.option
-        workspace = os.environ.get("GITHUB_WORKSPACE") or os.environ.get("CI_PROJECT_DIR") or str(Path.cwd())
         onsets, past = self._remember()
         if self._directory is not None:
             # Not at the top: it loads Jinja2, which most runs of pytest do not need.
@@ -127,16 +124,25 @@ class ReportFiles:
             self._put(self._directory / "metrics.prom", lambda: [metrics(run)])
             if not self.failed:
                 self.messages.append((f"Reports: {self._directory}", ""))
+        self._write_for_ci()
+        if self._jsonl is not None:
+            end = {"run": drift_json.run_fields(run), "summary": drift_json.summary_fields(run)}
+            self._stream(drift_json.line("end", {**end, "stale_waivers": drift_json.stale_fields(run)}))
+            self._end_stream()
+
+    def _write_for_ci(self) -> None:
+        """Write what --synctool-codequality, --synctool-summary and GitHub Actions ask for."""
+        # Not at the top: most runs of pytest do not need it.
+        from pytest_synctool.report.ci import code_quality, markdown, workflow_commands
+
+        run, option = self.run, self._config.option
+        workspace = os.environ.get("GITHUB_WORKSPACE") or os.environ.get("CI_PROJECT_DIR") or str(Path.cwd())
         if option.synctool_codequality:
             self._put(Path(option.synctool_codequality), lambda: [code_quality(run, workspace)])
         if option.synctool_summary:
             self._append(option.synctool_summary, markdown(run, self._known))
         if os.environ.get("GITHUB_ACTIONS") == "true":
             self.messages += [(text.rstrip("\n"), "") for text in workflow_commands(run, self._known, workspace)]
-        if self._jsonl is not None:
-            end = {"run": drift_json.run_fields(run), "summary": drift_json.summary_fields(run)}
-            self._stream(drift_json.line("end", {**end, "stale_waivers": drift_json.stale_fields(run)}))
-            self._end_stream()
 
     def _remember(self) -> tuple[Onsets, Sequence[Past]]:
         """Record the run in the history. Return since when and why its drift is there, and the runs before it."""
