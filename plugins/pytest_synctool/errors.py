@@ -27,6 +27,10 @@ class TransportError(SynctoolError):
     """A node is unreachable or did not answer in time, so the state of its files is unknown."""
 
 
+class AnswerTooLong(TransportError):
+    """A node printed more than its command may print, and was cut off."""
+
+
 class RemoteError(SynctoolError):
     """A node answered, but the answer does not have the state of its files."""
 

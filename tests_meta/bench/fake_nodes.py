@@ -38,11 +38,11 @@ class FakeTransport:
     def close(self) -> None:
         """There is nothing to close."""
 
-    def run(self, script: bytes, deadline: float) -> object:
+    def run(self, script: bytes, deadline: float, *limits: object) -> object:
         """The node's answer, whatever the script."""
         from pytest_synctool.connection.processes import Answer
 
-        del script, deadline
+        del script, deadline, limits
         time.sleep(self.delay)
         return Answer(0, self.answer.read_bytes(), b"")
 

@@ -27,7 +27,7 @@ class Logging:
     script_limit, is_local = None, True
     def __init__(self, name, transport):
         self.name, self.transport, self.close = name, transport, transport.close
-    def run(self, script, deadline):
+    def run(self, script, deadline, *limits):
         log('begin ' + self.name)
         event(self.name).set()
         other = dict(pair.split(':') for pair in os.environ['WAIT_FOR'].split()).get(self.name)

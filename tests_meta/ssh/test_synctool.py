@@ -343,7 +343,8 @@ def test_a_node_that_is_lost_after_its_repair(live: Site, gate: MakeGate) -> Non
     live.sh("node1", "mkdir -p @/etc; chmod 755 @ @/etc")
     gate("node1", "stat", call=3)  # the first after the repair
     ended = synctool(live, "-qf", "-n", "node1", "--timeout=4")
-    assert ended.lines == ["node1: /etc/file created (missing)", "node1: unreachable: no answer within 4 s"]
+    reason = "no answer within 4 s during the probe (--timeout)"
+    assert ended.lines == ["node1: /etc/file created (missing)", f"node1: unreachable: {reason}"]
     assert ended.status == 3
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from pytest_synctool.audit import probe
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.compare import compare, compare_absent
+from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.connection.processes import Answer
 from pytest_synctool.engine.session import NodeSession
 from pytest_synctool.engine.settings import Mode, Settings
@@ -66,8 +67,9 @@ class FakeNode:
     log: list[str] = field(default_factory=list)
     unpushable: TransportError | None = None
 
-    def run(self, script: bytes, deadline: float) -> Answer:
+    def run(self, script: bytes, deadline: float, phase: Phase = Phase.PROBE, ceiling: int | None = None) -> Answer:
         """Answer a script."""
+        del phase, ceiling
         assert deadline == 17.0
         assert self.script_limit is None or len(script) <= self.script_limit
         number = len(self.log)

@@ -15,6 +15,7 @@ from typing import Final
 from pytest_synctool.audit import fetch
 from pytest_synctool.audit.diff_report import Contents, Verdict, as_lines, is_binary, judge
 from pytest_synctool.common.wording import printable
+from pytest_synctool.connection.exchange import SHORT_ANSWER, Phase
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.errors import RemoteError, TransportError
 from pytest_synctool.model import FileState, Kind, Outcome
@@ -26,21 +27,28 @@ LARGEST_FILE: Final = 128 << 10
 _MOST_OF_A_NODE: Final = 2 << 20
 LARGEST_DIFF: Final = 64 << 10
 _MOST_REMEMBERED: Final = 500
+_MOST_ON_REQUEST: Final = 32 << 20  # bytes of contents that --diff fetches from a node
 
 
 def copies(
-    transport: Transport, entries: Sequence[Entry], deadline: float, *, everything: bool = False
+    transport: Transport,
+    entries: Sequence[Entry],
+    deadline: float,
+    *,
+    everything: bool = False,
+    most: int = _MOST_ON_REQUEST,
 ) -> dict[bytes, fetch.Copy]:
     """Fetch the files of entries from a node; return the copies by path. With `everything`, non-public contents too.
 
-    Raises TransportError and RemoteError.
+    Raises TransportError and RemoteError, and AnswerTooLong if the files have more than `most` bytes.
     """
     requests = [_request(entry, everything=everything) for entry in entries]
     nonce = random.token_hex(16).encode("ascii")
     fetched: dict[bytes, fetch.Copy] = {}
     parts = [requests] if transport.script_limit is None else [[request] for request in requests]
     for part in parts:
-        answer = transport.run(fetch.script(part, nonce), deadline)
+        text = fetch.script(part, nonce)
+        answer = transport.run(text, deadline, Phase.FETCH, most + SHORT_ANSWER + len(text))
         fetched.update(fetch.parse(part, nonce, answer.stdout))
     return fetched
 
@@ -142,7 +150,7 @@ class ContentDiffs:
         if not wanted:
             return shown
         try:
-            fetched = copies(transport, wanted, self.deadline)
+            fetched = copies(transport, wanted, self.deadline, most=2 * _MOST_OF_A_NODE)  # some have grown since
         except (TransportError, RemoteError) as error:
             return shown | {entry: Shown(reason=str(error)) for entry in wanted}
         return shown | {entry: self._shown(entry, fetched[entry.probed_path]) for entry in wanted}

@@ -13,4 +13,4 @@ from pytest_synctool.connection.ssh import SshSettings
 def connections_of(config: Config, arguments: Namespace, *, shared: bool = False) -> Connections:
     """Return the connections of a run. With `shared`, all scripts for a node use one ssh connection."""
     ssh = SshSettings(config.ssh_cmd, connect_timeout=arguments.connect_timeout)
-    return Connections(ssh, Processes(), persist=arguments.ssh_persist, shared=shared)
+    return Connections(ssh, Processes("--timeout"), persist=arguments.ssh_persist, shared=shared)

@@ -15,13 +15,14 @@ from pytest_synctool.cli.connections import connections_of
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import nearest, printable
 from pytest_synctool.config import Config
+from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.connection.processes import Answer
 from pytest_synctool.engine.fanout import Fanout, Turn
 from pytest_synctool.errors import RemoteError, RepositoryError, SelectionError, TransportError
 from pytest_synctool.model import ABSENT, Node, Unknown
 from pytest_synctool.repair.mirror import MARK
 from pytest_synctool.repository.resolution import Repository
-from pytest_synctool.upload.node_archive import NodeArchive, read, script
+from pytest_synctool.upload.node_archive import LARGEST_ANSWER, NodeArchive, read, script
 from pytest_synctool.upload.placement import propose
 from pytest_synctool.upload.upload import Upload
 
@@ -90,7 +91,7 @@ def _fetch(config: Config, node: Node, arguments: Namespace, stream: BinaryIO) -
 
     def work(node: Node, _: Turn) -> Answer:
         with closing(connections.to(node)) as connection:
-            return connection.run(script(arguments.upload), arguments.timeout, stream)
+            return connection.run(script(arguments.upload), arguments.timeout, Phase.UPLOAD, LARGEST_ANSWER, stream)
 
     fanout = Fanout(work, 1)  # in another thread, so that Ctrl-C can end its processes
     try:

@@ -10,6 +10,7 @@ TRUTHS: Final = {
     **dict.fromkeys(("yes", "on", "true", "1"), True),
     **dict.fromkeys(("no", "off", "false", "0"), False),
 }
+LONGEST_NODE_TEXT: Final = 1000  # bytes; messages and lines of output are shorter, and nobody reads more
 _MOST_HINTS: Final = 50  # a hint takes some milliseconds among thousands of names, and nobody reads more
 
 
@@ -56,3 +57,10 @@ def printable_text(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def node_text(text: bytes, longest: int = LONGEST_NODE_TEXT) -> str:
+    """Return text that a node has sent, printable, cut after `longest` bytes with a remark."""
+    if len(text) <= longest:
+        return printable(text)
+    return f"{printable(text[:longest])}... ({len(text):,} bytes)"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import BinaryIO
 
+from pytest_synctool.connection.exchange import Exchange, Limits
 from pytest_synctool.errors import TransportError
 
 
@@ -25,32 +26,37 @@ class Answer:
 
 @dataclass
 class Processes:
-    """The running commands of a run. All its threads share one object."""
+    """The running commands of a run. All its threads share one object.
 
+    `silence_option` is the option of the command line that sets the limit of silence, for messages.
+    """
+
+    silence_option: str = "--node-timeout"
     _running: set[subprocess.Popen[bytes]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
 
     def run(
-        self, argv: Sequence[str], data: bytes | BinaryIO, deadline: float, output: BinaryIO | None = None
+        self, argv: Sequence[str], data: bytes | BinaryIO, limits: Limits, output: BinaryIO | None = None
     ) -> Answer:
         """Run a command with `data`, bytes or an open file, as standard input.
 
-        Its standard output goes to the file `output`, or into the answer if that is None. Raise TransportError if the
-        command does not end within `deadline` seconds, if it cannot start, or after end_all().
+        Its standard output goes to the file `output`, or into the answer if that is None. Raise AnswerTooLong or
+        TransportError if the command exceeds a limit; TransportError if it cannot start, or after end_all().
         """
-        # Not a pipe: an ssh before 8.5 that keeps a shared connection in the background would hold it open.
-        with tempfile.TemporaryFile() as errors:
-            return self._run(argv, data, deadline, errors, output)
+        process = self._start(argv)
+        exchange = Exchange(process, BytesIO(data) if isinstance(data, bytes) else data, limits, output)
+        try:
+            exchange.run()
+        finally:
+            _end(process)
+            with self._lock:
+                self._running.discard(process)
+        if self._closed and process.returncode < 0:
+            raise TransportError("interrupted")
+        return Answer(process.returncode, exchange.stdout, exchange.stderr)
 
-    def _run(
-        self,
-        argv: Sequence[str],
-        data: bytes | BinaryIO,
-        deadline: float,
-        errors: BinaryIO,
-        output: BinaryIO | None,
-    ) -> Answer:
+    def _start(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._closed:
                 raise TransportError("interrupted")
@@ -58,26 +64,16 @@ class Processes:
                 # In a session of its own: Ctrl-C in the terminal must not interrupt a node in the middle of a change.
                 process = subprocess.Popen(
                     argv,
-                    stdin=subprocess.PIPE if isinstance(data, bytes) else data,
-                    stdout=subprocess.PIPE if output is None else output,
-                    stderr=errors,
+                    bufsize=0,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
                     start_new_session=True,
                 )
             except OSError as error:
                 raise TransportError(f"cannot run {argv[0]}: {error.strerror}") from error
             self._running.add(process)
-        try:
-            stdout, _ = process.communicate(data if isinstance(data, bytes) else None, timeout=deadline)
-        except subprocess.TimeoutExpired:
-            self._end(process)
-            raise TransportError(f"no answer within {deadline:g} s") from None
-        finally:
-            with self._lock:
-                self._running.discard(process)
-        if self._closed and process.returncode < 0:
-            raise TransportError("interrupted")
-        errors.seek(0)
-        return Answer(process.returncode, stdout or b"", errors.read())
+        return process
 
     def end_all(self) -> None:
         """End every running command, and let no other one start."""
@@ -86,13 +82,15 @@ class Processes:
             for process in self._running:
                 _kill(process)
 
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process if it still runs, and close its pipes: a background process of ssh may hold the other ends open."""
+    if process.returncode is None:
         _kill(process)
-        # Close the pipes instead of reading to their end: a background process of ssh may hold them open.
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
-        process.wait()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    process.wait()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

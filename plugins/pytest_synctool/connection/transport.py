@@ -18,6 +18,7 @@ from testinfra.backend.base import BaseBackend, CommandResult
 
 from pytest_synctool.common.shell import ascii_command, whole
 from pytest_synctool.connection.control_sockets import is_open
+from pytest_synctool.connection.exchange import SHORT_ANSWER, Limits, Phase
 from pytest_synctool.connection.processes import Answer, Processes
 from pytest_synctool.connection.route import SCHEMES, Route, RouteKind, Sudo, route_to
 from pytest_synctool.connection.ssh import SSH_FAILED, SshSettings, failure_reason
@@ -27,7 +28,8 @@ from pytest_synctool.model import Node
 
 # A Linux argument has at most 128 KiB, and quoting may make a script up to five times as long.
 _ARGUMENT_LIMIT: Final = 20_000
-_CLOSE_LIMIT: Final = 5.0  # seconds; closing a connection contacts only a process on this machine
+_CLOSE_LIMIT: Final = Limits(5.0)  # closing a connection contacts only a process on this machine
+_ANSWER_PER_BYTE: Final = 16  # an answer to a script of paths: a script has each path twice, an answer up to five times
 
 
 class ConnectionLost(TransportError):
@@ -41,9 +43,10 @@ class Transport(Protocol):
     def script_limit(self) -> int | None:
         """Return the length in bytes of the longest possible script, or None if there is no limit."""
 
-    def run(self, script: bytes, deadline: float) -> Answer:
-        """Run a shell script for at most `deadline` seconds. Raise TransportError if there is no answer.
+    def run(self, script: bytes, deadline: float, phase: Phase = Phase.PROBE, ceiling: int | None = None) -> Answer:
+        """Run a shell script. Raise TransportError if there is no answer, or none for `deadline` seconds.
 
+        Raise AnswerTooLong for more than `ceiling` bytes; the default grows with the script. Messages name the `phase`.
         The first script may run twice, so a second run must not harm.
         """
 
@@ -96,17 +99,27 @@ class HostTransport:
             self.processes.run(self.route.control_argv("stop" if self.lasting else "exit"), b"", _CLOSE_LIMIT)
         Path(self.route.socket).unlink(missing_ok=True)
 
-    def run(self, script: bytes, deadline: float, output: BinaryIO | None = None) -> Answer:
+    def run(
+        self,
+        script: bytes,
+        deadline: float,
+        phase: Phase = Phase.PROBE,
+        ceiling: int | None = None,
+        output: BinaryIO | None = None,
+    ) -> Answer:
         """Run a shell script on the node. Its output goes to the file `output` if that is not None.
 
         Raise TransportError with the reason that the connection states. If an earlier run left a connection open that
         turns out to be dead, run the script again over a new one.
         """
+        if ceiling is None:
+            ceiling = SHORT_ANSWER + _ANSWER_PER_BYTE * len(script)
+        limits = self.limits(deadline, phase, ceiling)
         socket = self.route.socket if self.route is not None else None
         left_open = self._is_new and self.lasting and socket and is_open(socket)
         self._is_new = False
         try:
-            return self._run(script, deadline, output)
+            return self._run(script, limits, output)
         except TransportError as error:
             self.disconnect()
             if not (left_open and isinstance(error, ConnectionLost)):
@@ -114,13 +127,17 @@ class HostTransport:
         if output is not None:
             output.seek(0)
             output.truncate()
-        return self.run(script, deadline, output)
+        return self.run(script, deadline, phase, ceiling, output)
 
-    def _run(self, script: bytes, deadline: float, output: BinaryIO | None) -> Answer:
+    def limits(self, silence: float, phase: Phase, ceiling: int = SHORT_ANSWER) -> Limits:
+        """Return the limits of a command of this run, whose messages name the option that sets the silence."""
+        return Limits(silence, ceiling, phase, self.processes.silence_option)
+
+    def _run(self, script: bytes, limits: Limits, output: BinaryIO | None) -> Answer:
         argv = self._stdin_argv()
         if self.route is None or argv is None:
-            return self._run_as_argument(script, deadline, output)
-        answer = self.processes.run(argv, whole(script), deadline, output)
+            return self._run_as_argument(script, limits, output)
+        answer = self.processes.run(argv, whole(script), limits, output)
         if answer.status == SSH_FAILED and self.route.is_ssh:
             raise ConnectionLost(failure_reason(answer.stderr))
         # All scripts print something, so sudo has failed.
@@ -128,13 +145,13 @@ class HostTransport:
             raise TransportError(failure_reason(answer.stderr))
         return answer
 
-    def _run_as_argument(self, script: bytes, deadline: float, output: BinaryIO | None) -> Answer:
-        """Run a script by the backend's own run(), which knows the command lines of testinfra, with a time limit."""
+    def _run_as_argument(self, script: bytes, limits: Limits, output: BinaryIO | None) -> Answer:
+        """Run a script by the backend's own run(), which knows the command lines of testinfra, with these limits."""
         backend = self.host.backend
 
         def run_local(command: str, *args: str) -> CommandResult:
             line = BaseBackend.quote(command, *args)
-            answer = self.processes.run(["/bin/sh", "-c", line], b"", deadline, output)
+            answer = self.processes.run(["/bin/sh", "-c", line], b"", limits, output)
             return backend.result(answer.status, line.encode(), answer.stdout, answer.stderr)
 
         backend.run_local = run_local

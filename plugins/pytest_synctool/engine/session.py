@@ -13,7 +13,7 @@ from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.engine.settings import Mode, Settings
-from pytest_synctool.errors import RemoteError, TransportError
+from pytest_synctool.errors import AnswerTooLong, RemoteError, TransportError
 from pytest_synctool.model import Node, NodeError, NodeErrorKind, NodeResult
 from pytest_synctool.repository.entry import Entry
 
@@ -48,10 +48,10 @@ class NodeSession:
         started = time.perf_counter()
         try:
             result = self._run(answered)
+        except (RemoteError, AnswerTooLong) as error:
+            result = NodeResult((), NodeError(NodeErrorKind.BAD_ANSWER, str(error)))
         except TransportError as error:
             result = NodeResult((), NodeError(NodeErrorKind.UNREACHABLE, str(error)))
-        except RemoteError as error:
-            result = NodeResult((), NodeError(NodeErrorKind.BAD_ANSWER, str(error)))
         result = replace(result, duration=time.perf_counter() - started)
         if self.settings.mode is Mode.AUDIT:
             return result

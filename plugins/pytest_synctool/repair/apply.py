@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pytest_synctool.audit.probe import Request
 from pytest_synctool.common.wording import printable
+from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import OK, Actual, Outcome, Status
@@ -171,7 +172,7 @@ def apply(applied: Applied, transport: Transport, context: Context, deadline: fl
     for part in parts(todo, context, applied.lines, transport.script_limit):
         done = [number for number, result in applied.results.items() if result.failure is None]
         try:
-            answer = transport.run(script(todo, context, applied.lines, part, done), deadline)
+            answer = transport.run(script(todo, context, applied.lines, part, done), deadline, Phase.REPAIR)
         except TransportError as error:
             applied.broken = str(error)
             return

@@ -26,7 +26,8 @@ from pytest_synctool.audit.probe import Request
 from pytest_synctool.common.shell import COMPLETE, words
 from pytest_synctool.common.wording import printable
 from pytest_synctool.connection import rsync, tarball
-from pytest_synctool.connection.processes import Answer, Processes
+from pytest_synctool.connection.exchange import Phase
+from pytest_synctool.connection.processes import Answer
 from pytest_synctool.connection.route import Route
 from pytest_synctool.connection.transport import HostTransport
 from pytest_synctool.errors import TransportError
@@ -167,14 +168,16 @@ class Mirror:
         if shutil.which(self.rsync_cmd[0]) is None:
             where = f"no {self.rsync_cmd[0]} here"
         else:
-            answer = self._rsync(transport.processes, route, directory, what, fingerprint)
+            answer = self._rsync(transport, route, directory, what, fingerprint)
             if "missing" not in _signals(answer):
                 return self._judge("rsync", answer)
             where = "no rsync there"
-        notes = self._judge("tar", self._tar(transport.processes, route, directory, what, fingerprint), where)
+        notes = self._judge("tar", self._tar(transport, route, directory, what, fingerprint), where)
         return (f"{where}, files were brought by tar", *notes)
 
-    def _rsync(self, processes: Processes, route: Route, directory: bytes, what: Extract, fingerprint: str) -> Answer:
+    def _rsync(
+        self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str
+    ) -> Answer:
         with _written(what, fingerprint) as (number, made):
             # For rsync, the part before a `/./` is the place of a name and not part of it.
             files = (*(os.path.join(os.fsencode(self.masterdir), b".", name) for name in what.names), *made)
@@ -185,9 +188,10 @@ class Mirror:
                 "--rsync-path=" + _node_command(route, directory, number, rsync.node_command(self.rsync_cmd)),
                 *("--", "/", rsync.place(route.remote_name, "./")),
             ]
-            return processes.run(argv, b"".join(name + b"\0" for name in files), self.deadline)
+            names = b"".join(name + b"\0" for name in files)
+            return transport.processes.run(argv, names, transport.limits(self.deadline, Phase.PUSH))
 
-    def _tar(self, processes: Processes, route: Route, directory: bytes, what: Extract, fingerprint: str) -> Answer:
+    def _tar(self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str) -> Answer:
         number = f"{fingerprint}.tar"
         # BusyBox refuses links that lead out of the tree; here they are entries of the masterdir.
         command = _node_command(route, directory, number, "EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -")
@@ -198,7 +202,8 @@ class Mirror:
             except OSError as error:
                 raise TransportError(f"cannot pack the files for the node: {error.strerror or error}") from error
             stream.seek(0)
-            return processes.run([*route.remote_shell(), route.remote_name, command], stream, self.deadline)
+            argv = [*route.remote_shell(), route.remote_name, command]
+            return transport.processes.run(argv, stream, transport.limits(self.deadline, Phase.PUSH))
 
     def _judge(self, tool: str, answer: Answer, otherwise: str = "") -> tuple[str, ...]:
         """Return the notes of a push that succeeded. Raises TransportError for one that failed."""

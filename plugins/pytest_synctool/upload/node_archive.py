@@ -21,6 +21,8 @@ from pytest_synctool.model import ABSENT, Actual, FileState, Kind
 from pytest_synctool.repository.attributes.rules import LARGEST_ID
 from pytest_synctool.repository.source import parents
 
+LARGEST_ANSWER: Final = 4 << 30  # bytes; it is kept in a temporary file
+
 _END: Final = b"\nsynctool-tar-end\n"
 _PROBE_END: Final = b"synctool-probe-end\n"
 _READ_SIZE: Final = 1 << 20
