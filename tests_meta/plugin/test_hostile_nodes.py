@@ -1,0 +1,64 @@
+"""A node that sends what no node sends: it costs little memory and only its own result."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests_meta.site import Run, Site
+
+# Stands for ssh: the command of an honest node runs here, that of a hostile one is replaced.
+SSH = """#!/bin/sh
+for line; do :; done
+case "$*" in *hostile*) cat >drop; exec sh -c "$HOSTILE";; esac
+exec sh -c "$line"
+"""
+MEMORY = """
+import resource
+def pytest_unconfigure():
+    print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, 'MB')
+"""
+TWO_GB = 2_000_000_000
+
+
+@pytest.fixture
+def hostile(site: Site) -> Site:
+    """Return a site of an honest node and a hostile one."""
+    site.nodes = {"honest": "batch", "hostile": "batch"}
+    ssh = site.directory / "ssh"
+    ssh.write_text(SSH.replace("drop", "/dev/null"))
+    ssh.chmod(0o755)
+    site.lines = [f"ssh_cmd {ssh}"]
+    (site.directory / "memory.py").write_text(MEMORY)
+    site.delete("gone._all")
+    return site
+
+
+def run(site: Site, command: str, *arguments: str) -> Run:
+    """Run pytest; the hostile node runs a shell command instead of what it is asked."""
+    environment = {"PYTHONPATH": ".", "HOSTILE": command}
+    return site.pytest("-p", "memory", "--ssh-persist=0", *arguments, environment=environment)
+
+
+def peak(done: Run) -> int:
+    """Return the largest memory of a run, in MB."""
+    match = re.search(r"^peak (\d+) MB", done.output, re.MULTILINE)
+    assert match, done.output
+    return int(match[1])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"head -c {TWO_GB} /dev/zero",
+        f"head -c {TWO_GB} /dev/zero >&2",
+        f"yes remark | head -c {TWO_GB}",
+        "echo synctool-probe; while :; do echo stat: cannot stat; done",
+    ],
+)
+def test_two_gigabytes_of_one_node(hostile: Site, command: str) -> None:
+    done = run(hostile, command)
+    assert re.search(r"ERROR hostile: more than [\d,]+ bytes on standard (output|error) during the probe", done.output)
+    assert done.word("honest", f"{hostile.top}/gone", "delete") == "passed"
+    assert peak(done) < 150
