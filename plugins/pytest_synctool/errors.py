@@ -24,7 +24,14 @@ class LockError(SynctoolError):
 
 
 class TransportError(SynctoolError):
-    """A node is unreachable or did not answer in time, so the state of its files is unknown."""
+    """A node is unreachable or did not answer in time, so the state of its files is unknown.
+
+    `stdout` is what it printed before.
+    """
+
+    def __init__(self, reason: str, stdout: bytes = b"") -> None:
+        super().__init__(reason)
+        self.stdout = stdout
 
 
 class AnswerTooLong(TransportError):

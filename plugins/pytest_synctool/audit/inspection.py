@@ -13,6 +13,8 @@ from pytest_synctool.audit import owed_commands, probe
 from pytest_synctool.audit.check import Check, CheckFunction
 from pytest_synctool.audit.drift_outcome import drift
 from pytest_synctool.common.wording import printable
+from pytest_synctool.connection.exchange import SHORT_ANSWER, Phase
+from pytest_synctool.connection.ssh import last_line
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.errors import RemoteError, RepositoryError
 from pytest_synctool.model import (
@@ -73,13 +75,14 @@ class Inspection:
         """
         requests = self._requests(checks) | ({mark.path: mark} if mark else {})
         for part in probe.split(list(requests.values()), self.transport.script_limit):
-            answer = self.transport.run(before + probe.script(part), self.deadline)
+            text = before + probe.script(part)
+            answer = self.transport.run(text, self.deadline, Phase.PROBE, SHORT_ANSWER + probe.largest_answer(part))
             before = b""
             try:
                 self.actual.update(probe.parse(part, answer.stdout))
             except RemoteError as error:
-                complaint = answer.stderr.decode("utf-8", "replace").strip().splitlines()
-                raise RemoteError(f"{error} ({complaint[-1]})" if complaint else str(error)) from error
+                complaint = last_line(answer.stderr)
+                raise RemoteError(f"{error} ({complaint})" if complaint else str(error)) from error
 
     def probe_unselected(self, entries: Sequence[Entry], like: Check) -> None:
         """Look at entries that no check is about, as the check `like` does at its own. Raises as run_probe() does."""

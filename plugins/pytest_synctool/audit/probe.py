@@ -22,6 +22,9 @@ from pytest_synctool.repository.source import kind_of
 _CHUNK_PATHS: Final = 500
 _CHUNK_BYTES: Final = 60_000
 
+_ANSWER_BYTES: Final = 256  # of a path, beside its name
+_ANSWER_NAMES: Final = 5  # times that an answer has the name of a path; md5sum doubles a backslash
+
 _BEGIN: Final = b"synctool-probe"
 _END: Final = b"synctool-probe-end"
 
@@ -115,6 +118,11 @@ def split(requests: Sequence[Request], limit: int | None) -> Iterator[Sequence[R
         size += cost
     if part:
         yield part
+
+
+def largest_answer(requests: Sequence[Request]) -> int:
+    """Return the number of bytes that an honest answer has at most, but for a megabyte of link targets and messages."""
+    return sum(_ANSWER_BYTES + _ANSWER_NAMES * len(request.path) for request in requests)
 
 
 _MD5_LINE = re.compile(rb"\\?([0-9a-f]{32}) [ *](.*)", re.DOTALL)

@@ -48,6 +48,9 @@ class Processes:
         exchange = Exchange(process, BytesIO(data) if isinstance(data, bytes) else data, limits, output)
         try:
             exchange.run()
+        except TransportError as error:
+            error.stdout = exchange.stdout
+            raise
         finally:
             _end(process)
             with self._lock:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from pytest_synctool.common.wording import printable
+from pytest_synctool.common.wording import node_text
 
 SSH_FAILED: Final = 255  # ssh's own exit status if the connection failed
 
@@ -36,8 +36,12 @@ class SshSettings:
 
 def failure_reason(stderr: bytes) -> str:
     """Return the reason in a command's error output: its last line, without a prefix that only repeats the address."""
-    lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-    if not lines:
+    line = last_line(stderr)
+    if not line:
         return "the connection ended without a message"
-    last = re.sub(r"^ssh: connect to host \S+ port \d+: ", "", lines[-1].strip())
-    return printable(last.encode()).rstrip(".")
+    return re.sub(r"^ssh: connect to host \S+ port \d+: ", "", line).rstrip(".")
+
+
+def last_line(output: bytes) -> str:
+    """Return the last line with a word in it, as text for people."""
+    return node_text(output.strip().rpartition(b"\n")[2].rpartition(b"\r")[2].strip())

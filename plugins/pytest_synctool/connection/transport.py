@@ -29,7 +29,6 @@ from pytest_synctool.model import Node
 # A Linux argument has at most 128 KiB, and quoting may make a script up to five times as long.
 _ARGUMENT_LIMIT: Final = 20_000
 _CLOSE_LIMIT: Final = Limits(5.0)  # closing a connection contacts only a process on this machine
-_ANSWER_PER_BYTE: Final = 16  # an answer to a script of paths: a script has each path twice, an answer up to five times
 
 
 class ConnectionLost(TransportError):
@@ -113,7 +112,7 @@ class HostTransport:
         turns out to be dead, run the script again over a new one.
         """
         if ceiling is None:
-            ceiling = SHORT_ANSWER + _ANSWER_PER_BYTE * len(script)
+            ceiling = SHORT_ANSWER + len(script)
         limits = self.limits(deadline, phase, ceiling)
         socket = self.route.socket if self.route is not None else None
         left_open = self._is_new and self.lasting and socket and is_open(socket)
@@ -139,7 +138,7 @@ class HostTransport:
             return self._run_as_argument(script, limits, output)
         answer = self.processes.run(argv, whole(script), limits, output)
         if answer.status == SSH_FAILED and self.route.is_ssh:
-            raise ConnectionLost(failure_reason(answer.stderr))
+            raise ConnectionLost(failure_reason(answer.stderr), answer.stdout)
         # All scripts print something, so sudo has failed.
         if self.route.sudo and answer.status and not _has_output(answer.stdout, output):
             raise TransportError(failure_reason(answer.stderr))

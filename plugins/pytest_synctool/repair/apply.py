@@ -8,12 +8,12 @@ from typing import Protocol
 
 from pytest_synctool.audit.probe import Request
 from pytest_synctool.common.wording import printable
-from pytest_synctool.connection.exchange import Phase
+from pytest_synctool.connection.exchange import SHORT_ANSWER, Phase
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import OK, Actual, Outcome, Status
 from pytest_synctool.repair.plan import Plan
-from pytest_synctool.repair.script import Context, Result, parse, parts, remarks, script
+from pytest_synctool.repair.script import MOST_OUTPUT, Context, Result, parse, parts, remarks, script
 from pytest_synctool.repository.entry_commands import Command
 
 
@@ -42,7 +42,7 @@ class Applied:
     lines: Sequence[str]
     results: dict[int, Result] = field(default_factory=dict)
     broken: str | None = None
-    remarks: list[str] = field(default_factory=list)
+    remarks: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._actions = {action.path: number for number, action in enumerate(self.todo.actions)}
@@ -171,14 +171,16 @@ def apply(applied: Applied, transport: Transport, context: Context, deadline: fl
     todo = applied.todo
     for part in parts(todo, context, applied.lines, transport.script_limit):
         done = [number for number, result in applied.results.items() if result.failure is None]
+        text = script(todo, context, applied.lines, part, done)
+        ceiling = SHORT_ANSWER + len(text) + MOST_OUTPUT * len(todo.triggers)
         try:
-            answer = transport.run(script(todo, context, applied.lines, part, done), deadline, Phase.REPAIR)
+            stdout = transport.run(text, deadline, Phase.REPAIR, ceiling).stdout
         except TransportError as error:
-            applied.broken = str(error)
-            return
-        results, complete = parse(todo, answer.stdout)
+            stdout, applied.broken = error.stdout, str(error)
+        results, complete = parse(todo, stdout)
         applied.results.update({number: result for number, result in results.items() if number in part})
-        applied.remarks += (remark for remark in remarks(answer.stdout) if remark not in applied.remarks)
-        if not complete:
+        applied.remarks |= dict.fromkeys(remarks(stdout))
+        if not complete and applied.broken is None:
             applied.broken = "the repair did not come to its end"
+        if applied.broken is not None:
             return

@@ -24,7 +24,7 @@ from typing import Final
 
 from pytest_synctool.audit.probe import Request
 from pytest_synctool.common.shell import COMPLETE, words
-from pytest_synctool.common.wording import printable
+from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.connection import rsync, tarball
 from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.connection.processes import Answer
@@ -308,7 +308,7 @@ def _scripts(masterdir: bytes) -> Iterable[bytes]:
 
 
 def _lines(answer: Answer) -> list[str]:
-    return [printable(line) for line in answer.stderr.splitlines() if line.strip()]
+    return [node_text(line) for line in answer.stderr.splitlines() if line.strip()]
 
 
 def _signals(answer: Answer) -> list[str]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.common.wording import printable
+from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.model import NOT_KEPT, Outcome, Status
 from pytest_synctool.repair import plan, script
 from pytest_synctool.repair.apply import Applied, NodeChanges, log_lines
 from pytest_synctool.repair.repaired_outcome import shown_output
 from pytest_synctool.repository.source import Tree
+
+_RECALLED: Final = 16 << 20  # bytes; the last repair may have kept files that are no entries any more
+_RECALLED_OF_ENTRY: Final = 512
 
 
 def restore(
@@ -22,7 +27,8 @@ def restore(
     `answered` is called when the node has answered, before anything is changed. Nothing is compared, before or after.
     Raises TransportError and RemoteError.
     """
-    answer = changes.transport.run(script.recall(changes.context), changes.deadline)
+    ceiling = _RECALLED + _RECALLED_OF_ENTRY * len(inspection.entries)
+    answer = changes.transport.run(script.recall(changes.context), changes.deadline, Phase.PROBE, ceiling)
     answered()
     kept = script.parse_recalled(answer.stdout)
     saved = {

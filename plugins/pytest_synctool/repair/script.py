@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import groupby
 from typing import Final
 
 from pytest_synctool.audit import owed_commands
 from pytest_synctool.common.shell import quote, words
-from pytest_synctool.common.wording import printable
+from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import OldVersions
 from pytest_synctool.repair.plan import Action, Plan
@@ -21,6 +22,11 @@ from pytest_synctool.repair.shell_functions import PROLOGUE, RECALL, TIDY
 
 # New versions made in one directory before the first of them is renamed into place.
 _TOGETHER: Final = 50
+
+LONGEST_PATH: Final = 4096  # bytes; Linux has no longer ones
+MOST_REMARKS: Final = 20  # of one script
+# Bytes of a trigger's output with the word before each line. The node sends the last 4,000, of up to 4,000 lines.
+MOST_OUTPUT: Final = 40_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,21 +186,31 @@ def recall(context: Context) -> bytes:
 def parse_recalled(answer: bytes) -> dict[bytes, bytes]:
     """Parse the paths of the old versions, by destination, as far as the last repair kept them and they still exist.
 
-    Raises RemoteError if the answer is incomplete, or if the node could not read the journal.
+    Raises RemoteError if the answer is incomplete or malformed, or if the node could not read the journal.
     """
     lines = answer.split(b"\n")
-    if b"recalled" not in lines or b"end" not in lines:
-        reason = next(
-            (printable(line[8:]) for line in lines if line.startswith(b"refused ")), "its answer is not whole"
-        )
-        raise RemoteError(f"what the last --fix has kept there cannot be told: {reason}")
-    kept = lines[lines.index(b"recalled") + 1 : lines.index(b"end")]
-    return dict(zip(kept[::2], kept[1::2], strict=True))
+    reason = next((node_text(line[8:]) for line in lines if line.startswith(b"refused ")), "its answer is not whole")
+    if b"recalled" in lines and b"end" in lines:
+        kept = lines[lines.index(b"recalled") + 1 : lines.index(b"end")]
+        if len(kept) % 2 == 0 and all(map(_is_path, kept)):
+            return dict(zip(kept[::2], kept[1::2], strict=True))
+    raise RemoteError(f"what the last --fix has kept there cannot be told: {reason}")
+
+
+def _is_path(word: bytes) -> bool:
+    return word.startswith(b"/") and len(word) <= LONGEST_PATH and b"\0" not in word
 
 
 def remarks(answer: bytes) -> list[str]:
-    """Return the remarks for people in a script's answer."""
-    return [printable(line[7:]) for line in answer.split(b"\n") if line.startswith(b"remark ")]
+    """Return the different remarks for people in a script's answer. Of many there are only the first ones."""
+    different: dict[str, None] = {}
+    for line in BytesIO(answer):
+        if line.startswith(b"remark "):
+            different[node_text(line[7:].rstrip(b"\n"))] = None
+            if len(different) > MOST_REMARKS:
+                different.popitem()
+                break
+    return list(different)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,20 +227,32 @@ def parse(plan: Plan, answer: bytes) -> tuple[dict[int, Result], bool]:
     Numbers count through `actions`, then `triggers`; a number without a result did not run. If the node refused to
     begin, every number has failed for that reason.
     """
+    count = len(plan.actions) + len(plan.triggers)
     results: dict[int, Result] = {}
     output: list[str] = []
-    lines = answer.split(b"\n")
-    for line in lines:
+    room = MOST_OUTPUT
+    complete = False
+    for ended in BytesIO(answer):
+        line = ended.removesuffix(b"\n")
+        complete = complete or line == b"end"
         word, _, rest = line.partition(b" ")
         if word == b"refused":
-            refused = Result(printable(rest))
-            return dict.fromkeys(range(len(plan.actions) + len(plan.triggers)), refused), True
+            return dict.fromkeys(range(count), Result(node_text(rest))), True
         if word == b"output":
-            output.append(printable(rest))
+            room -= len(line)
+            if room >= 0:
+                output.append(node_text(rest))
             continue
-        number, _, reason = rest.partition(b" ")
-        if word in (b"ok", b"failed") and number.isdigit():
-            failure = None if word == b"ok" else printable(reason) or "failed without a word"
-            results[int(number)] = Result(failure, tuple(output))
-            output = []
-    return results, b"end" in lines
+        digits, _, reason = rest.partition(b" ")
+        if word in (b"ok", b"failed") and (number := _number(digits, count)) is not None:
+            failure = None if word == b"ok" else node_text(reason) or "failed without a word"
+            results[number] = Result(failure, tuple(output))
+            output, room = [], MOST_OUTPUT
+    return results, complete
+
+
+def _number(digits: bytes, count: int) -> int | None:
+    """Return a number below `count`, or None for anything else."""
+    if not digits.isdigit() or len(digits) > len(str(count)) or int(digits) >= count:
+        return None
+    return int(digits)
