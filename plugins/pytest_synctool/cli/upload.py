@@ -8,12 +8,12 @@ import tempfile
 from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import closing
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from pytest_synctool.cli import command
 from pytest_synctool.cli.connections import connections_of
 from pytest_synctool.common.nodenames import fold
-from pytest_synctool.common.wording import nearest, printable
+from pytest_synctool.common.wording import nearest, node_text, printable
 from pytest_synctool.config import Config
 from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.connection.processes import Answer
@@ -25,6 +25,8 @@ from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.upload.node_archive import LARGEST_ANSWER, NodeArchive, read, script
 from pytest_synctool.upload.placement import propose
 from pytest_synctool.upload.upload import Upload
+
+_MOST_COMPLAINTS: Final = 20
 
 
 def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace) -> int:
@@ -99,7 +101,7 @@ def _fetch(config: Config, node: Node, arguments: Namespace, stream: BinaryIO) -
     finally:
         connections.processes.end_all()
         fanout.close()
-    complaints = [printable(line) for line in answer.stderr.splitlines() if line.strip()]
+    complaints = [node_text(line) for line in answer.stderr.splitlines() if line.strip()][-_MOST_COMPLAINTS:]
     if answer.status != 0:
         raise RemoteError(complaints[-1] if complaints else f"the node's tar failed with status {answer.status}")
     return read(arguments.upload, stream), complaints

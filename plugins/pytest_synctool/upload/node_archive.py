@@ -11,21 +11,29 @@ import os
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import IO, BinaryIO, Final
+from io import BufferedReader, RawIOBase
+from typing import IO, Any, BinaryIO, Final
 
 from pytest_synctool.audit import probe
 from pytest_synctool.common.shell import quote
-from pytest_synctool.common.wording import printable
+from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, Actual, FileState, Kind
 from pytest_synctool.repository.attributes.rules import LARGEST_ID
 from pytest_synctool.repository.source import parents
 
-LARGEST_ANSWER: Final = 4 << 30  # bytes; it is kept in a temporary file
+LARGEST_ANSWER: Final = 1 << 30  # bytes; it is kept in a temporary file
+MOST_FILES: Final = 20_000
+_MOST_NAMES: Final = 8 << 20  # bytes of all names and link targets
+_LONGEST_NAME: Final = 4096  # bytes; Linux has no longer names and link targets
+_LONGEST_ACCOUNT: Final = 256
+_DEEPEST: Final = 100  # directories above a file
+_LARGEST_HEADER: Final = 64 << 10  # bytes of a tar entry without its contents
 
 _END: Final = b"\nsynctool-tar-end\n"
-_PROBE_END: Final = b"synctool-probe-end\n"
-_READ_SIZE: Final = 1 << 20
+_PROBE_END: Final = b"\nsynctool-probe-end\n"
+_MOST_NOISE: Final = 64 << 10  # bytes of the answer beside the probe: what a login shell prints
+_READ_SIZE: Final = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,52 @@ def script(path: bytes) -> bytes:
     return b"\n".join(lines)
 
 
+class _Metered:
+    """The node's answer as tarfile reads it. A header with lists or names without end costs neither memory nor time."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._left = 0
+
+    def allow(self, size: int) -> None:
+        """Let the next reads have this many bytes in all."""
+        self._left = size
+
+    def read(self, size: int) -> bytes:
+        """Return this many bytes. Raises ReadError if fewer are allowed."""
+        if not 0 <= size <= self._left:
+            raise tarfile.ReadError("an entry is too long")
+        self._left -= size
+        return self._stream.read(size)
+
+    def seek(self, offset: int) -> int:
+        return self._stream.seek(offset)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+
+class _Content(RawIOBase):
+    """The contents of a file in the node's answer."""
+
+    def __init__(self, stream: BinaryIO, member: tarfile.TarInfo) -> None:
+        super().__init__()
+        self._stream = stream
+        self._at, self._end = member.offset_data, member.offset_data + member.size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read bytes into a buffer; return their number."""
+        view = memoryview(buffer)
+        self._stream.seek(self._at)
+        data = self._stream.read(min(len(view), self._end - self._at))
+        self._at += len(data)
+        view[: len(data)] = data
+        return len(data)
+
+
 @dataclass
 class NodeArchive:
     """A node's answer for `path`.
@@ -67,17 +121,15 @@ class NodeArchive:
     path: bytes
     above: Mapping[bytes, Actual]
     state: Actual
+    _stream: BinaryIO
     files: list[NodeFile] = field(default_factory=list)
     special: list[bytes] = field(default_factory=list)
     _members: dict[bytes, tarfile.TarInfo] = field(default_factory=dict)
-    _tar: tarfile.TarFile | None = None
+    _digests: dict[int, str] = field(default_factory=dict)  # by offset: several names may have the same contents
 
     def open(self, file: NodeFile) -> IO[bytes]:
-        """Open the contents of a file. Raises RemoteError if the stream is damaged."""
-        content = None if self._tar is None else self._tar.extractfile(self._members[file.path])
-        if content is None:
-            raise RemoteError(f"{printable(file.path)} has no contents in the node's answer")
-        return content
+        """Open the contents of a regular file."""
+        return BufferedReader(_Content(self._stream, self._members[file.path]))
 
 
 def read(path: bytes, stream: BinaryIO) -> NodeArchive:
@@ -89,30 +141,49 @@ def read(path: bytes, stream: BinaryIO) -> NodeArchive:
     stream.seek(length)
     if stream.read() != _END:
         raise RemoteError("the node's answer is incomplete")
-    stream.seek(0)
-    lines = []
-    for line in stream:
-        lines.append(line)
-        if line == _PROBE_END:
-            break
     requests = [probe.Request(each) for each in (*parents(path), path)]
-    states = probe.parse(requests, b"".join(lines))
-    archive = NodeArchive(path, {each: states[each] for each in parents(path)}, states[path])
+    states = probe.parse(requests, _probed(stream, probe.largest_answer(requests)))
+    archive = NodeArchive(path, {each: states[each] for each in parents(path)}, states[path], stream)
     if archive.state is ABSENT:
         return archive
-    end = stream.tell()  # of the last entry
     try:
-        archive._tar = tarfile.TarFile(fileobj=stream, mode="r", encoding="utf-8", errors="surrogateescape")
-        for member in archive._tar:
-            _add(archive, member)
-            end = archive._tar.offset
-        _check_end(stream, end, length)
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        raise RemoteError(f"cannot parse the node's tar stream: {error}") from error
+        _check_end(stream, _add_members(archive, stream.tell(), length), length)
+    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, RecursionError) as error:
+        raise RemoteError(
+            f"cannot parse the node's tar stream: {node_text(str(error).encode('utf-8', 'backslashreplace'))}"
+        ) from error
     if path not in archive._members:
         raise RemoteError(f"the node's tar stream has no {printable(path)}")
     archive.files.sort(key=lambda each: each.path.split(b"/"))
     return archive
+
+
+def _probed(stream: BinaryIO, largest: int) -> bytes:
+    """Return the answer of the probe, and leave the stream behind it."""
+    stream.seek(0)
+    begun = stream.read(_MOST_NOISE + largest)
+    answer, end, _ = begun.partition(_PROBE_END)
+    stream.seek(len(answer + end))
+    return answer + end
+
+
+def _add_members(archive: NodeArchive, start: int, end: int) -> int:
+    """Add the entries of the tar between two offsets. Return the offset where the last one ends."""
+    metered = _Metered(archive._stream)
+    metered.seek(start)
+    metered.allow(_LARGEST_HEADER)
+    reader = tarfile.TarFile(fileobj=metered, mode="r", encoding="utf-8", errors="surrogateescape")  # type: ignore[arg-type]
+    left = _MOST_NAMES
+    while (member := reader.next()) is not None:
+        start = reader.offset
+        left -= len(member.name) + len(member.linkname)
+        if len(archive._members) >= MOST_FILES or left < 0:
+            raise RemoteError(f"more than {MOST_FILES:,} files, or too long names: upload its parts")
+        if start > end:
+            raise RemoteError("cannot parse the node's tar stream: it breaks off")
+        _add(archive, member)
+        metered.allow(_LARGEST_HEADER)
+    return start
 
 
 def _check_end(stream: BinaryIO, start: int, end: int) -> None:
@@ -157,13 +228,17 @@ def _name(raw: str, path: bytes) -> bytes:
     name = raw.encode("utf-8", "surrogateescape").removeprefix(b".").rstrip(b"/")
     odd = b"\0" in name or any(part in (b"", b".", b"..") for part in name.split(b"/")[1:])
     if odd or not (name == path or name.startswith(path + b"/")):
-        raise RemoteError(f"the node has sent {printable(name) or 'a file without a name'}, which was not requested")
+        raise RemoteError(f"the node has sent {node_text(name) or 'a file without a name'}, which was not requested")
+    if len(name) > _LONGEST_NAME or name.count(b"/") > _DEEPEST:
+        raise RemoteError(f"the node has sent {node_text(name)}, which is too long or too deep")
     return name
 
 
 def _state(archive: NodeArchive, name: bytes, member: tarfile.TarInfo) -> FileState:
-    if "\0" in member.linkname:
-        raise RemoteError(f"the node has sent {printable(name)} as a link with a null byte in its target")
+    if "\0" in member.linkname or len(member.linkname) > _LONGEST_NAME:
+        raise RemoteError(f"the node has sent {printable(name)} as a link with an impossible target")
+    if max(len(member.uname), len(member.gname)) > _LONGEST_ACCOUNT:
+        raise RemoteError(f"the node has sent {printable(name)} with an impossible owner")
     user, group = _account(member.uid, member.uname), _account(member.gid, member.gname)
     state = FileState(
         kind=Kind.FILE if member.isreg() else Kind.DIRECTORY if member.isdir() else Kind.LINK,
@@ -192,10 +267,10 @@ def _account(number: int, name: str) -> _Account:
 
 
 def _md5(archive: NodeArchive, member: tarfile.TarInfo) -> str:
-    assert archive._tar is not None
-    digest = hashlib.md5(usedforsecurity=False)
-    content = archive._tar.extractfile(member)
-    assert content is not None
-    while block := content.read(_READ_SIZE):
-        digest.update(block)
-    return digest.hexdigest()
+    if member.offset_data not in archive._digests:
+        digest = hashlib.md5(usedforsecurity=False)
+        content = _Content(archive._stream, member)
+        while block := content.read(_READ_SIZE):
+            digest.update(block)
+        archive._digests[member.offset_data] = digest.hexdigest()
+    return archive._digests[member.offset_data]
