@@ -7,11 +7,13 @@ import re
 import pytest
 
 from tests_meta.site import Run, Site
+from tests_meta.terminal import Ended
+from tests_meta.terminal import run as run_command
 
 # Stands for ssh: the command of an honest node runs here, that of a hostile one is replaced.
 SSH = """#!/bin/sh
 for line; do :; done
-case "$*" in *hostile*) cat >drop; exec sh -c "$HOSTILE";; esac
+case "$*" in *hostile*) cat >asked; exec sh -c "$HOSTILE";; esac
 exec sh -c "$line"
 """
 MEMORY = """
@@ -27,7 +29,7 @@ def hostile(site: Site) -> Site:
     """Return a site of an honest node and a hostile one."""
     site.nodes = {"honest": "batch", "hostile": "batch"}
     ssh = site.directory / "ssh"
-    ssh.write_text(SSH.replace("drop", "/dev/null"))
+    ssh.write_text(SSH)
     ssh.chmod(0o755)
     site.lines = [f"ssh_cmd {ssh}"]
     (site.directory / "memory.py").write_text(MEMORY)
@@ -62,3 +64,42 @@ def test_two_gigabytes_of_one_node(hostile: Site, command: str) -> None:
     assert re.search(r"ERROR hostile: more than [\d,]+ bytes on standard (output|error) during the probe", done.output)
     assert done.word("honest", f"{hostile.top}/gone", "delete") == "passed"
     assert peak(done) < 150
+
+
+def synctool(site: Site, command: str, *arguments: str) -> Ended:
+    """Run synctool; the hostile node runs a shell command instead of what it is asked."""
+    site.configure()
+    return run_command(site.directory, "synctool", *arguments, "--ssh-persist=0", more={"HOSTILE": command})
+
+
+# Prints the answer of a probe, and then contents as the rest of the command says.
+FORGED = (
+    r"""nonce=$(sed -n "s/^printf '.n\([0-9a-f]*\) done.*/\1/p" asked); """
+    "sh asked | sed '/^synctool-probe-end/q'; "
+)
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        r'printf "\n$nonce begin 7\nx\n$nonce end \n\n$nonce done\n"',
+        r'printf "\n$nonce begin -1\nx\n$nonce end \n\n$nonce done\n"',
+        r'printf "\n$nonce begin x\nx\n$nonce end \n\n$nonce done\n"',
+        r'printf "\n$nonce begin %05000d\nx\n$nonce end \n\n$nonce done\n" 9 | tr 0 9',
+        r'printf "\n$nonce end\nx\n$nonce begin \n\n$nonce done\n"',
+        r'printf "\n$nonce done\n$nonce done\n"',
+        f"head -c {TWO_GB} /dev/zero",
+    ],
+)
+def test_a_forged_answer_to_diff(hostile: Site, contents: str) -> None:
+    """It takes no other node's answer along."""
+    hostile.put("file._all", "content\n")
+    ended = synctool(hostile, FORGED + contents, "-d", f"{hostile.top}/file")
+    assert b"Traceback" not in ended.out + ended.err
+    assert re.match(rf"honest(,hostile)?: {hostile.top}/file is missing\n", ended.out.decode())
+
+
+def test_an_upload_without_end(hostile: Site) -> None:
+    ended = synctool(hostile, "exec cat /dev/zero >&2", "-n", "hostile", "-u", "/etc/motd")
+    assert ended.status == 3
+    assert ended.err.startswith(b"hostile: more than 16,777,216 bytes on standard error during the upload")

@@ -13,10 +13,10 @@ from pytest_synctool.cli import command
 from pytest_synctool.cli.connections import connections_of
 from pytest_synctool.cli.shared_options import require_program
 from pytest_synctool.common.nodenames import fold
-from pytest_synctool.common.wording import printable
+from pytest_synctool.common.wording import internal_error, printable
 from pytest_synctool.config import Config
 from pytest_synctool.engine.fanout import Fanout, Turn
-from pytest_synctool.errors import RemoteError, SelectionError, TransportError
+from pytest_synctool.errors import AnswerTooLong, RemoteError, SelectionError, TransportError
 from pytest_synctool.model import Node
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.resolution import Repository
@@ -100,14 +100,21 @@ class _Comparison:
             fanout.close()
 
     def _compare(self, node: Node, _: Turn) -> Mapping[bytes, Verdict]:
+        """Return the verdicts about a node. A fault of this program costs only that node's verdicts."""
         entries = self.wanted[node.name]
         try:
-            with closing(self.connections.to(node)) as connection:
-                copied = copies(connection, list(entries.values()), self.arguments.timeout, everything=self.secrets)
+            return self._compared(node, entries)
+        except (RemoteError, AnswerTooLong) as error:
+            reason = str(error)
         except TransportError as error:
-            return dict.fromkeys(entries, Verdict(errors=(f"unreachable: {error}",)))
-        except RemoteError as error:
-            return dict.fromkeys(entries, Verdict(errors=(str(error),)))
+            reason = f"unreachable: {error}"
+        except Exception as error:
+            reason = f"internal error: {internal_error(error)}"
+        return dict.fromkeys(entries, Verdict(errors=(reason,)))
+
+    def _compared(self, node: Node, entries: Mapping[bytes, Entry]) -> Mapping[bytes, Verdict]:
+        with closing(self.connections.to(node)) as connection:
+            copied = copies(connection, list(entries.values()), self.arguments.timeout, everything=self.secrets)
         return {
             path: self.comparer.verdict(entry, copied[entry.probed_path], secrets=self.secrets)
             for path, entry in entries.items()

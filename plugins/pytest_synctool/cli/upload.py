@@ -18,7 +18,7 @@ from pytest_synctool.config import Config
 from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.connection.processes import Answer
 from pytest_synctool.engine.fanout import Fanout, Turn
-from pytest_synctool.errors import RemoteError, RepositoryError, SelectionError, TransportError
+from pytest_synctool.errors import AnswerTooLong, RemoteError, RepositoryError, SelectionError, TransportError
 from pytest_synctool.model import ABSENT, Node, Unknown
 from pytest_synctool.repair.mirror import MARK
 from pytest_synctool.repository.resolution import Repository
@@ -42,7 +42,8 @@ def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments
         try:
             archive, complaints = _fetch(config, node, arguments, stream)
         except (TransportError, RemoteError) as error:
-            reason = f"unreachable: {error}" if isinstance(error, TransportError) else str(error)
+            is_reached = isinstance(error, (RemoteError, AnswerTooLong))
+            reason = str(error) if is_reached else f"unreachable: {error}"
             command.print_stderr([f"{node.name}: {reason}"])
             return command.UNREACHABLE
         if isinstance(archive.state, Unknown):

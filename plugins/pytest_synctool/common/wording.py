@@ -64,3 +64,8 @@ def node_text(text: bytes, longest: int = LONGEST_NODE_TEXT) -> str:
     if len(text) <= longest:
         return printable(text)
     return f"{printable(text[:longest])}... ({len(text):,} bytes)"
+
+
+def internal_error(error: Exception) -> str:
+    """Return `ValueError: reason` for a fault of this program. The reason may quote a node, so it is cut."""
+    return node_text(f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace"))

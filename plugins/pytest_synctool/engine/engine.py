@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_synctool.audit.check import Check
+from pytest_synctool.common.wording import internal_error
 from pytest_synctool.config import Config
 from pytest_synctool.connection.connections import Connections
 from pytest_synctool.connection.transport import HostTransport
@@ -58,7 +59,7 @@ class Engine:
         except TransportError as error:
             return NodeResult((), NodeError(NodeErrorKind.UNREACHABLE, str(error)))
         except Exception as error:
-            return NodeResult((), NodeError(NodeErrorKind.INTERNAL, f"{type(error).__name__}: {error}"))
+            return NodeResult((), NodeError(NodeErrorKind.INTERNAL, internal_error(error)))
 
     def _session(self, node: Node, checks: Sequence[Check], connection: HostTransport) -> NodeSession:
         entries = self.repository.entries(node)
