@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
@@ -20,7 +21,7 @@ def new_parser() -> ArgumentParser:
     parser = shared_options.bare_parser(
         "synctool-aggr",
         "Group lines `node: text` by the nodes that have exactly the same text. The largest group comes first. Lines "
-        "that do not begin with a node are printed at once, unchanged.",
+        "that do not begin with a node are printed at once. On a terminal, control characters are shown as by cat -v.",
         "Exit status: 0 if all files were read, 2 if a file cannot be read.",
     )
     parser.add_argument(
@@ -30,16 +31,18 @@ def new_parser() -> ArgumentParser:
 
 
 def _run(arguments: Namespace) -> int:
+    from pytest_synctool.common.console import line_filter
     from pytest_synctool.dsh.aggregate import Aggregate
 
     aggregate, out = Aggregate(), sys.stdout.buffer
+    filtered = line_filter(out, os.environ)
     unreadable: list[str] = []
     with _one_interruption() as interruptions, suppress(KeyboardInterrupt):
         for line in _lines(arguments.files, unreadable):
             if not aggregate.feed(line):
-                out.write(line + b"\n")
+                out.write(filtered(line) + b"\n")
                 out.flush()
-    aggregate.write(out)
+    aggregate.write(out, filtered)
     if interruptions:
         return command.INTERRUPTED
     return command.FAILED if unreadable else command.OK

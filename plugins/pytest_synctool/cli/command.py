@@ -8,7 +8,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, TextIO
 
 from pytest_synctool.errors import SynctoolError
 
@@ -73,11 +73,20 @@ def _status(
 
 
 def print_stderr(lines: Iterable[str]) -> None:
-    """Print lines on standard error, with unprintable characters escaped."""
-    from pytest_synctool.common.wording import printable
+    """Print lines on standard error: neither a terminal nor a CI system obeys them."""
+    _print(lines, sys.stderr)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines for people on standard output: neither a terminal nor a CI system obeys them."""
+    _print(lines, sys.stdout)
+
+
+def _print(lines: Iterable[str], stream: TextIO) -> None:
+    from pytest_synctool.common.console import shown
 
     for line in lines:
-        print(printable(line.encode("utf-8", "backslashreplace")), file=sys.stderr)
+        print(shown(line), file=stream)
 
 
 def _open_closed_streams() -> None:

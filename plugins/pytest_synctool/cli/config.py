@@ -207,7 +207,7 @@ def _check(config: Config) -> int:
             path = Path(finding.path)
             shown = path.relative_to(directory) if path.is_relative_to(directory) else path
             line = "" if finding.line is None else f":{finding.line}"
-            print(f"{shown}{line}: {finding.message} [{rule}]")
+            command.print_lines([f"{shown}{line}: {finding.message} [{rule}]"])
             status = command.DRIFT
     return status
 

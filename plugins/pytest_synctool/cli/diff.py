@@ -52,8 +52,7 @@ def _print_verdicts(verdicts: Verdicts, wanted: Entries, nodes: Sequence[Node], 
         if left_out and not arguments.quiet:
             command.print_stderr([f"{fold(left_out)}: {printable(path)} is not in the overlay tree"])
         for lines, names in grouped((name, of_paths.get(path, Verdict())) for name, of_paths in verdicts.items()):
-            for line in lines:
-                print(f"{fold(names)}: {line}")
+            command.print_lines(f"{fold(names)}: {line}" for line in lines)
 
 
 def _wanted_entries(repository: Repository, nodes: Iterable[Node], paths: Sequence[bytes]) -> Entries:

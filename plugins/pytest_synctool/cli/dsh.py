@@ -224,7 +224,7 @@ def _control_connections(nodes: fleet.Fleet, arguments: Namespace) -> int:
             status = command.NOT_FOUND if arguments.control == "check" else status
         else:
             done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-            print(f"{name}: {_last_line(done.stderr) or _last_line(done.stdout)}")
+            command.print_lines([f"{name}: {_last_line(done.stderr) or _last_line(done.stdout)}"])
             status = status or (command.OK if done.returncode == 0 else command.NOT_FOUND)
     return status
 

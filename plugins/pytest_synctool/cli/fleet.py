@@ -121,9 +121,12 @@ def over_open_connections(fleet: Fleet) -> Fleet:
 
 def new_output(arguments: Namespace) -> Output:
     """Return the output for the lines of the nodes: as they come, or grouped at the end."""
+    from pytest_synctool.common.console import line_filter
     from pytest_synctool.dsh.output import GroupedOutput, StreamedOutput
 
-    return (GroupedOutput if arguments.aggregate else StreamedOutput)(sys.stdout.buffer, sys.stderr.buffer)
+    streams = (sys.stdout.buffer, sys.stderr.buffer)
+    filters = [line_filter(stream, os.environ) for stream in streams]
+    return (GroupedOutput if arguments.aggregate else StreamedOutput)(*streams, *filters)
 
 
 def run_calls(

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -88,7 +88,7 @@ def _print_runs(path: Path, arguments: Namespace) -> None:
     if arguments.json:
         _write_json({"runs": [wording.run_value(run) for run in runs]})
     else:
-        _print(wording.runs(runs))
+        command.print_lines(wording.runs(runs))
 
 
 def _print_life(path: Path, arguments: Namespace) -> None:
@@ -108,7 +108,7 @@ def _print_life(path: Path, arguments: Namespace) -> None:
     if arguments.json:
         _write_json({"entries": [wording.life_value(entry, group) for entry, all_ in groups.items() for group in all_]})
     else:
-        _print(line for entry, all_ in groups.items() for line in wording.entry_life(entry, all_))
+        command.print_lines(line for entry, all_ in groups.items() for line in wording.entry_life(entry, all_))
 
 
 def _entries(history: History, text: str, path: Path) -> list[EntryName]:
@@ -152,7 +152,7 @@ def _print_differences(path: Path, arguments: Namespace) -> None:
         changes = [wording.difference_value(difference, nodes) for difference, nodes in differences.items()]
         _write_json({"from": wording.run_value(first), "to": wording.run_value(second), "changes": changes})
     else:
-        _print(wording.differences(first, second, differences))
+        command.print_lines(wording.differences(first, second, differences))
 
 
 def _find_run(history: History, text: str, path: Path) -> Run:
@@ -170,13 +170,6 @@ def _find_run(history: History, text: str, path: Path) -> Run:
     more = ", ..." if len(matches) > _MOST_LISTED else ""
     names = ", ".join(run.id for run in matches[:_MOST_LISTED])
     raise HistoryError(f"--between: '{text}' could be {len(matches)} runs: {names}{more}")
-
-
-def _print(lines: Iterable[str]) -> None:
-    from pytest_synctool.common.wording import printable_text
-
-    for line in lines:
-        print(printable_text(line))
 
 
 def _write_json(value: dict[str, object]) -> None:

@@ -15,6 +15,7 @@ from pytest_synctool.audit.built_in_checks import checks
 from pytest_synctool.audit.check import Check
 from pytest_synctool.cli import command
 from pytest_synctool.cli.connections import connections_of
+from pytest_synctool.common.console import shown
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import printable
 from pytest_synctool.config import Config
@@ -190,18 +191,17 @@ class ClassicRun:
     def _lines(self, node: Node, result: NodeResult) -> Iterator[bytes]:
         if self.arguments.unix:
             yield from _script(result.script, whole=not self.arguments.quiet)
-            texts = [f"# {text}" for text in (*self._waived(node, result), *self._problems(node, result))]
+            texts = [shown(f"# {text}") for text in (*self._waived(node, result), *self._problems(node, result))]
         else:
             texts = list(self._texts(node, result))
         for text in texts:
             yield text.encode("utf-8", "backslashreplace")
 
     def _texts(self, node: Node, result: NodeResult) -> Iterator[str]:
-        yield from self._remarks(node)
+        yield from map(shown, self._remarks(node))
         yield from (self._painted(step.line, _RED) for step in result.planned)
         yield from (self._painted(line, _GREEN) for line in result.done)
-        yield from result.notes
-        yield from self._waived(node, result)
+        yield from map(shown, (*result.notes, *self._waived(node, result)))
         yield from (self._painted(line, _RED) for line in self._problems(node, result))
 
     def _waived(self, node: Node, result: NodeResult) -> Iterator[str]:
@@ -233,7 +233,7 @@ class ClassicRun:
                 yield from (f"    {name} {detail}" for detail in outcome.details)
 
     def _painted(self, text: str, colour: str) -> str:
-        return f"{colour}{text}{_PLAIN}" if self._coloured else text
+        return f"{colour}{shown(text)}{_PLAIN}" if self._coloured else shown(text)
 
     def _remarks(self, node: Node) -> Iterator[str]:
         if self.arguments.verbose:

@@ -108,10 +108,10 @@ def _print_sources(repository: Repository, nodes: Sequence[Node], arguments: Nam
         missing -= set(sources)
         for destination in destinations:
             source = sources.get(destination)
-            print(f"{node.name}: {source or f'{printable(destination)} is not in the overlay tree'}")
+            lines = [f"{node.name}: {source or f'{printable(destination)} is not in the overlay tree'}"]
             if arguments.verbose or source is None:
-                for remark in explainer.remarks(node, {destination}):
-                    print(f"{node.name}:     {remark}")
+                lines += [f"{node.name}:     {remark}" for remark in explainer.remarks(node, {destination})]
+            command.print_lines(lines)
     return command.NOT_FOUND if missing else command.OK
 
 

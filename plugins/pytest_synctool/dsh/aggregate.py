@@ -8,6 +8,7 @@ from typing import BinaryIO, Final
 
 from ClusterShell.MsgTree import MsgTree
 
+from pytest_synctool.common.console import LineFilter, unchanged
 from pytest_synctool.common.nodenames import fold, natural, unfold
 from pytest_synctool.errors import SelectionError
 
@@ -53,11 +54,11 @@ class Aggregate:
         groups = [(sorted(nodes, key=natural), lines) for lines, nodes in self._tree.walk()]
         return sorted(groups, key=lambda group: (-len(group[0]), natural(group[0][0])))
 
-    def write(self, out: BinaryIO) -> None:
-        """Write every group: the node set, then its lines, indented."""
+    def write(self, out: BinaryIO, filtered: LineFilter = unchanged) -> None:
+        """Write every group: the node set, then its lines, filtered and indented."""
         for nodes, lines in self.groups():
             out.write(fold(nodes).encode() + b":\n")
-            out.writelines(_indented(lines))
+            out.writelines(_indented(map(filtered, lines)))
 
 
 def _nodes(prefix: bytes) -> tuple[str, ...]:

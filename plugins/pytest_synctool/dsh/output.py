@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import BinaryIO, Protocol
 
+from pytest_synctool.common.console import LineFilter, unchanged
 from pytest_synctool.dsh.aggregate import Aggregate
 
 
@@ -22,34 +23,38 @@ class Output(Protocol):
 
 
 class StreamedOutput:
-    """Output as `node: line`, at once."""
+    """Output as `node: line`, at once. Each stream has a filter for its lines."""
 
-    def __init__(self, out: BinaryIO, err: BinaryIO) -> None:
-        self._out, self._err = out, err
+    def __init__(
+        self, out: BinaryIO, err: BinaryIO, out_filter: LineFilter = unchanged, err_filter: LineFilter = unchanged
+    ) -> None:
+        self._out, self._err = (out, out_filter), (err, err_filter)
 
     def out(self, node: str, lines: Iterable[bytes]) -> None:
         """Print lines of a node's standard output."""
-        _write(self._out, node, lines)
+        _write(*self._out, node, lines)
 
     def err(self, node: str, lines: Iterable[bytes]) -> None:
         """Print lines of a node's standard error, or messages about the node."""
-        _write(self._err, node, lines)
+        _write(*self._err, node, lines)
 
     def finish(self) -> None:
         """Do nothing: all lines are printed already."""
 
 
-def _write(stream: BinaryIO, node: str, lines: Iterable[bytes]) -> None:
+def _write(stream: BinaryIO, filtered: LineFilter, node: str, lines: Iterable[bytes]) -> None:
     prefix = node.encode() + b": "
-    stream.write(b"".join([prefix + line + b"\n" for line in lines]))
+    stream.write(b"".join([prefix + filtered(line) + b"\n" for line in lines]))
     stream.flush()
 
 
 class GroupedOutput:
     """Output at the end, equal texts once: first standard output, then standard error on its own stream."""
 
-    def __init__(self, out: BinaryIO, err: BinaryIO) -> None:
-        self._streams = (out, err)
+    def __init__(
+        self, out: BinaryIO, err: BinaryIO, out_filter: LineFilter = unchanged, err_filter: LineFilter = unchanged
+    ) -> None:
+        self._streams = ((out, out_filter), (err, err_filter))
         self._out, self._err = Aggregate(), Aggregate()
 
     def out(self, node: str, lines: Iterable[bytes]) -> None:
@@ -64,6 +69,6 @@ class GroupedOutput:
 
     def finish(self) -> None:
         """Print the groups."""
-        for aggregate, stream in zip((self._out, self._err), self._streams, strict=True):
-            aggregate.write(stream)
+        for aggregate, (stream, filtered) in zip((self._out, self._err), self._streams, strict=True):
+            aggregate.write(stream, filtered)
             stream.flush()

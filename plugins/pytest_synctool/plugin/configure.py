@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from pytest_synctool.common.console import shown
 from pytest_synctool.config.selection import terms
 from pytest_synctool.connection.ssh_backend import install_ssh_backend, restore_ssh_backend
 from pytest_synctool.errors import SynctoolError
@@ -67,7 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
         open_log(config, cluster)
         open_reports(config, cluster)
     except SynctoolError as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError("\n".join(map(shown, str(error).split("\n")))) from error
     config.stash[CONNECTIONS] = connections_of(config, cluster.config.ssh_cmd)
     config.stash[_TESTINFRA_SSH] = install_ssh_backend(config.stash[CONNECTIONS].route_for_testinfra)
     for node_group in (*cluster.config.groups, *cluster.config.nodes):

@@ -73,7 +73,10 @@ def _unusable(directory: Path) -> str | None:
 
 
 class ReportFiles:
-    """The report files of a run. `messages` are lines about them for the terminal, each with its colour."""
+    """The report files of a run.
+
+    `messages` are lines about them for the terminal, each with its colour. `commands` are workflow commands for GitHub.
+    """
 
     def __init__(self, config: pytest.Config, cluster: Cluster, directory: Path | None) -> None:
         now = datetime.now().astimezone()
@@ -90,6 +93,7 @@ class ReportFiles:
         )
         self.failed = False
         self.messages: list[tuple[str, str]] = []
+        self.commands: list[str] = []
         self._config = config
         self._cluster = cluster
         self._order = {node.name: number for number, node in enumerate(cluster.nodes)}
@@ -142,7 +146,7 @@ class ReportFiles:
         if option.synctool_summary:
             self._append(option.synctool_summary, markdown(run, self._known))
         if os.environ.get("GITHUB_ACTIONS") == "true":
-            self.messages += [(text.rstrip("\n"), "") for text in workflow_commands(run, self._known, workspace)]
+            self.commands += workflow_commands(run, self._known, workspace)
 
     def _remember(self) -> tuple[Onsets, Sequence[Past]]:
         """Record the run in the history. Return since when and why its drift is there, and the runs before it."""

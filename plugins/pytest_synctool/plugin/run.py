@@ -29,6 +29,7 @@ from pytest_synctool.plugin.cluster import (
     mode_of,
     waivers_of,
 )
+from pytest_synctool.plugin.disarmed_writer import disarm_terminal
 from pytest_synctool.plugin.gc_tuning import RareGarbageCollection
 from pytest_synctool.plugin.item_queue import RunOrder, run_order
 from pytest_synctool.plugin.junit import register_junit
@@ -202,6 +203,8 @@ RUNNER = pytest.StashKey[Runner]()
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Register the plugins whose hooks must wrap those of all other plugins."""
     check_granularity(session.config)
+    if CLUSTER in session.config.stash:
+        disarm_terminal(session.config)
     plugins = session.config.pluginmanager
     plugins.register(NodeFolding(), "synctool-folding")
     if not is_worker(session.config):

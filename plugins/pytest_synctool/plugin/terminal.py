@@ -11,6 +11,7 @@ from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import nodes_in_words
 from pytest_synctool.engine.settings import Mode
 from pytest_synctool.plugin.cluster import BY_NODE, CLUSTER, TALLY, Cluster, changes_nodes, mode_of
+from pytest_synctool.plugin.disarmed_writer import WRITER
 from pytest_synctool.plugin.durations import durations_of_nodes
 from pytest_synctool.plugin.lock_and_log import LOG
 from pytest_synctool.plugin.node_reports import is_entry, is_fixed, letter_of
@@ -100,6 +101,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
         terminalreporter.section("synctool")
     for text, colour in _lines(config, tally, cluster, quiet=quiet):
         terminalreporter.write_line(text, **{colour: True} if colour else {})
+    if REPORT_FILES in config.stash and WRITER in config.stash and not quiet:
+        for command in config.stash[REPORT_FILES].commands:
+            config.stash[WRITER].command(command)
     if hidden and not quiet:
         terminalreporter.write_line("For expected and actual state test by test: -v, or the junit report")
     return result

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pytest_synctool.common.console import disarm
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import in_brackets, nodes_in_words, printable_text
 from pytest_synctool.model import NodeErrorKind, Status
@@ -127,7 +128,7 @@ def workflow_commands(run: RunRecord, known: Known | None, workspace: str) -> It
         shown = [*shown, ("error", "", f"and {len(notices) - len(shown):,} more findings, see the reports")]
     for level, file, text in shown:
         place = f"file={_property(file)}," if file else ""
-        yield f"::{level} {place}title=synctool::{_data(text)}\n"
+        yield f"::{level} {place}title=synctool::{_data(text)}"
 
 
 def _file(run: RunRecord, source: str, workspace: str) -> str:
@@ -142,7 +143,7 @@ def _below(path: str, workspace: str) -> str:
 
 
 def _data(text: str) -> str:
-    return printable_text(text).replace("%", "%25")
+    return disarm(printable_text(text), at_start=False).replace("%", "%25")
 
 
 def _property(text: str) -> str:

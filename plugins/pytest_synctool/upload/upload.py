@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 
+from pytest_synctool.common.console import shown
 from pytest_synctool.common.wording import printable
 from pytest_synctool.config import Config
 from pytest_synctool.errors import ConfigError, RepositoryError
@@ -93,7 +94,7 @@ class Upload:
             self._print(f"{printable(self.archive.path)} is the same as {shown}, nothing to do")
 
     def _print(self, line: str) -> None:
-        print(f"{self.node.name}: {line}")
+        print(shown(f"{self.node.name}: {line}"))
 
     def _write_rules(self) -> None:
         current = self.rules_file.lstat()

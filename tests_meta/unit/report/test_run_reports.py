@@ -205,7 +205,7 @@ class TestPipeline:
         commands = list(workflow_commands(run, None, "/x"))
         assert len(commands) == 10
         assert commands[0].startswith("::error file=masterdir/overlay/a._all,title=synctool::n1: /")
-        assert commands[-1] == "::error title=synctool::and 16 more findings, see the reports\n"
+        assert commands[-1] == "::error title=synctool::and 16 more findings, see the reports"
 
     @given(run=_runs)
     def test_an_annotation_is_one_line(self, run: RunRecord) -> None:

@@ -17,6 +17,7 @@ from execnet.gateway_io import ssh_args
 from xdist.workermanage import WorkerController, parse_tx_spec_config
 
 from pytest_synctool import __version__
+from pytest_synctool.common.console import shown
 from pytest_synctool.connection.ssh import SSH_FAILED, failure_reason
 from pytest_synctool.plugin.cluster import TODAY, Cluster, changes_nodes, cluster_of, is_worker, today
 from pytest_synctool.repository.fingerprint import Fingerprint, difference, of_configuration, of_masterdir
@@ -56,7 +57,7 @@ def check_machines(config: pytest.Config) -> None:
     with ThreadPoolExecutor(len(machines)) as pool:
         results = pool.map(lambda spec: _problem(spec, option.synctool_connect_timeout), machines)
         if problems := [problem for problem in results if problem]:
-            raise pytest.UsageError("\n".join(problems))
+            raise pytest.UsageError("\n".join(map(shown, problems)))
 
 
 def _check_distribution(config: pytest.Config, specs: Sequence[XSpec]) -> None:
