@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pytest_synctool.common.wording import node_text
 
+# The first value of an option counts for ssh, so those of the ssh command win, and these win over configuration files.
+# Root of a node could use what they forbid: the administrator's keys, screen, network, and commands on this machine.
+ISOLATION: Final = (
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "GSSAPIDelegateCredentials=no",
+    "PermitLocalCommand=no",
+    "Tunnel=no",
+)
+NO_FORWARDINGS: Final = "ClearAllForwardings=yes"
 SSH_FAILED: Final = 255  # ssh's own exit status if the connection failed
+
+# An option of ssh that takes a value, behind others that take none, and the value if it is in the same word.
+_CLUSTER: Final = re.compile(r"-[1246aACfgGkKMnNqsTtVvXxYy]*([bBcDeEFIiJlLmoOpPQRSwW])(.*)", re.DOTALL)
+_FORWARDING: Final = re.compile(r'[\s"]*(?:(?:local|remote|dynamic)forward|tunnel)\b', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -21,8 +36,14 @@ class SshSettings:
     connect_timeout: int = 10
 
     def argv(self, user: str | None = None, port: str | None = None) -> list[str]:
-        """Return the argument list before the host name. ssh never asks a question and checks host keys as usual."""
-        argv = [*self.command, "-o", "BatchMode=yes", "-o", f"ConnectTimeout={self.connect_timeout}"]
+        """Return the argument list before the host name. ssh never asks a question and checks host keys as usual.
+
+        It forwards nothing that `command` does not ask for, and allocates no terminal.
+        """
+        options = ["BatchMode=yes", f"ConnectTimeout={self.connect_timeout}", *ISOLATION]
+        if not has_forwardings(self.command):  # ssh would clear these too
+            options.append(NO_FORWARDINGS)
+        argv = [*self.command, *(word for option in options for word in ("-o", option))]
         if self.config_file:
             argv += ["-F", self.config_file]
         if self.identity_file:
@@ -32,6 +53,21 @@ class SshSettings:
         if port:
             argv += ["-p", port]
         return [*argv, "-T"]
+
+
+def has_forwardings(command: Sequence[str]) -> bool:
+    """Return True if an ssh command line asks for a forwarding: by -L, -R, -D, -w, or the option of that name."""
+    words = iter(command[1:])
+    for word in words:
+        cluster = _CLUSTER.match(word)
+        if cluster is None:
+            continue
+        letter, value = cluster[1], cluster[2]
+        if not value:
+            value = next(words, "")
+        if letter in "LRDw" or (letter == "o" and _FORWARDING.match(value)):
+            return True
+    return False
 
 
 def failure_reason(stderr: bytes) -> str:

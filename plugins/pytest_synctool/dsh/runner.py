@@ -15,7 +15,7 @@ from ClusterShell.Task import task_self, task_terminate
 from ClusterShell.Topology import TopologyError
 from ClusterShell.Worker.Worker import FANOUT_UNLIMITED
 
-from pytest_synctool.connection.ssh import SSH_FAILED, failure_reason
+from pytest_synctool.connection.ssh import ISOLATION, NO_FORWARDINGS, SSH_FAILED, failure_reason
 from pytest_synctool.dsh.calls import Call, CallEnding, CallOutcome
 from pytest_synctool.dsh.clients import Worker
 from pytest_synctool.dsh.gateways import GatewayWorker, routed, topology
@@ -135,6 +135,9 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
         # ClusterShell passes these to the gateways.
         self._task.set_info("fanout", self._width)
         self._task.set_info("connect_timeout", connect_timeout)
+        self._task.set_info(
+            "ssh_options", " ".join(["-T", *(f"-o{option}" for option in (*ISOLATION, NO_FORWARDINGS))])
+        )
         for name in ("stdout_msgtree", "stderr_msgtree"):
             self._task.set_default(name, False)
         self._task.set_default("distant_worker", self._worker_class(Worker))

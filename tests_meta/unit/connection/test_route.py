@@ -14,7 +14,7 @@ import testinfra.host
 from pytest_synctool.connection.connections import Connections
 from pytest_synctool.connection.processes import Processes
 from pytest_synctool.connection.route import SCHEMES, Route, Sudo, route_to
-from pytest_synctool.connection.ssh import SshSettings
+from pytest_synctool.connection.ssh import ISOLATION, NO_FORWARDINGS, SshSettings
 from pytest_synctool.connection.ssh_backend import SynctoolSshBackend
 from pytest_synctool.connection.transport import connect
 from pytest_synctool.dsh.calls import Call
@@ -25,7 +25,8 @@ from tests_meta.unit.helpers import Shell
 
 TOKEN = "synctool-0123"
 SETTINGS = SshSettings(("ssh", "-F", "file with blank"), connect_timeout=7)
-SSH = ["ssh", "-F", "file with blank", "-o", "BatchMode=yes", "-o", "ConnectTimeout=7"]
+OPTIONS = ("BatchMode=yes", "ConnectTimeout=7", *ISOLATION, NO_FORWARDINGS)
+SSH = ["ssh", "-F", "file with blank", *(word for option in OPTIONS for word in ("-o", option))]
 SUDO = ["sudo", "-n", "--"]
 
 # A connection of every kind that has a route.
