@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from itertools import product
+from math import prod
 from typing import Final
 
 from ClusterShell.RangeSet import RangeSet, RangeSetException
 
-MOST_NODES: Final = 100_000
+from pytest_synctool.common.nodenames import MOST_NODES, range_length
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,254}")
 _BRACKETS: Final = re.compile(r"\[([^\]]*)\]")
 _PART: Final = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?(?:/\d{1,9})?")
 _COUNTED: Final = re.compile(r"([^\[\]]*)\[(\d{1,9})\]([^\[\]]*)")
@@ -31,18 +32,18 @@ def expand(word: str) -> list[str]:
     literals = _BRACKETS.split(word)
     if any(c in literal for literal in literals[::2] for c in "[]"):
         raise RangeError(f"'{word}': expected ranges in brackets, like n[001-100]")
+    for text in literals[1::2]:
+        _check_range(text, word)
+    if prod(range_length(text) or 0 for text in literals[1::2]) > MOST_NODES:
+        raise RangeError(f"'{word[:80]}' stands for more than {MOST_NODES:,} names")
     numbers = [_numbers(text, word) for text in literals[1::2]]
-    count = 1
-    for each in numbers:
-        count *= len(each)
-    if count > MOST_NODES:
-        raise RangeError(f"'{word}' stands for more than {MOST_NODES:,} names")
     return [
         "".join((*(a + b for a, b in zip(literals[::2], n, strict=False)), literals[-1])) for n in product(*numbers)
     ]
 
 
-def _numbers(text: str, word: str) -> list[str]:
+def _check_range(text: str, word: str) -> None:
+    """Raise RangeError for an invalid or too long range. Nothing is expanded."""
     for part in text.split(","):
         match = _PART.fullmatch(part)
         if match is None:
@@ -50,6 +51,9 @@ def _numbers(text: str, word: str) -> list[str]:
         if match[2] and not 0 <= int(match[2]) - int(match[1]) < MOST_NODES:
             reason = "goes backwards" if int(match[2]) < int(match[1]) else f"has more than {MOST_NODES:,} numbers"
             raise RangeError(f"'{word}': '{part}' {reason}")
+
+
+def _numbers(text: str, word: str) -> list[str]:
     try:
         return list(RangeSet(text).striter())
     except RangeSetException as error:

@@ -72,6 +72,7 @@ class _WaiverReader(RuleReader):
                     names.add(name)
                 else:
                     self.problem(word.line, f"unknown node '{printable_text(name)}'{self._hint(name)}")
+                    break  # the others of the same range are probably unknown too
         return frozenset(names)
 
     def _hint(self, name: str) -> str:
