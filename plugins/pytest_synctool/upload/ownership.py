@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pytest_synctool.audit.compare import compare
-from pytest_synctool.common.accounts import group_id, group_name, owner_name, user_id
+from pytest_synctool.common.accounts import group_name, owner_name
 from pytest_synctool.model import Change, FileState, Kind
 from pytest_synctool.repository.attributes import AttributeRules
 from pytest_synctool.repository.attributes.appender import Addition
@@ -17,38 +17,34 @@ from pytest_synctool.repository.source import Source
 from pytest_synctool.upload.masterdir_writer import OwnerIds
 
 _OWNED: Final = ("owner", "group", "mode")
+_UNSAFE: Final = 0o7022  # setuid, setgid, sticky, and the right to write for the group and for others
 
 
 @dataclass(frozen=True, slots=True)
 class WritingUser:
-    """A user who writes files. Root can give files to any user, others only to their own groups."""
+    """A user who writes files. What a node says of owners and modes stays off this machine's disk.
+
+    A setuid program, or a file that another user may write, would be one here, too. attributes.yaml has the rest.
+    """
 
     uid: int
     gid: int
-    groups: frozenset[int]
 
     @classmethod
     def this(cls) -> WritingUser:
         """Return the user that this process acts as."""
-        return cls(os.geteuid(), os.getegid(), frozenset((*os.getgroups(), os.getegid())))
+        return cls(os.geteuid(), os.getegid())
 
-    def owner(self, state: FileState) -> OwnerIds:
-        """Return user and group of the file that this user writes for a state.
-
-        Root uses the names of the state where this machine knows them, else the numbers.
-        """
-        uid = user_id(state.owner) if state.owner is not None else None
-        gid = group_id(state.group) if state.group is not None else None
-        uid, gid = state.uid if uid is None else uid, state.gid if gid is None else gid
-        if self.uid == 0:
-            return OwnerIds(uid, gid)
-        return OwnerIds(self.uid, gid if gid in self.groups else self.gid)
+    @property
+    def owner(self) -> OwnerIds:
+        """User and group of all files that this user writes."""
+        return OwnerIds(self.uid, self.gid)
 
     def as_written(self, state: FileState) -> FileState:
-        """Return the state of the file that this user writes for a state."""
-        owner = self.owner(state)
-        user, group = owner_name(owner.uid), group_name(owner.gid)
-        return replace(state, uid=owner.uid, gid=owner.gid, owner=user, group=group)
+        """Return the state of the file that this user writes for a state: nobody else can write it."""
+        user, group = owner_name(self.uid), group_name(self.gid)
+        mode = state.mode if state.kind is Kind.LINK else state.mode & ~_UNSAFE
+        return replace(state, uid=self.uid, gid=self.gid, owner=user, group=group, mode=mode)
 
 
 def unkept(source: Source, rules: AttributeRules, groups: Sequence[str], user: WritingUser) -> list[Change]:

@@ -25,6 +25,9 @@ from pytest_synctool.repository.source import Destination, Source, Tree, parents
 from pytest_synctool.upload.node_archive import NodeFile
 
 _TREE: Final = Tree.OVERLAY.value.encode()
+# A directory above an uploaded file is for every node, so the word of one node does not count.
+_PLAIN_DIRECTORY: Final = FileState(Kind.DIRECTORY, 0o755, 0, 0, 0, "root", "root")
+_RISKY: Final = 0o6022  # setuid, setgid, and the right to write for the group and for others
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,8 @@ class _Proposer:
         if plain not in sources and path not in self.placements:
             self._check(path, component, is_directory=True)
             if path in self.above:  # otherwise place() handles the directory itself
-                self.placements[path] = self._placement(NodeFile(path, self.above[path]), plain)
+                self.placements[path] = self._placement(NodeFile(path, _PLAIN_DIRECTORY), plain)
+                self._remark_above(path, self.above[path], plain)
         return plain
 
     def _check(self, path: bytes, component: bytes, *, is_directory: bool) -> None:
@@ -234,9 +238,22 @@ class _Proposer:
             )
         return self._using[key]
 
+    def _remark_above(self, path: bytes, state: FileState, relative: bytes) -> None:
+        """Add a remark about a directory that is not as on the node: it is for other nodes, too."""
+        if compare(_PLAIN_DIRECTORY, state):
+            plain, shown = _owner_and_mode(_PLAIN_DIRECTORY), printable(relative)
+            self.remarks.append(
+                f"{printable(path)} is {_owner_and_mode(state)} on {self.node.name}, but {shown} gets {plain}: "
+                "correct it if the nodes should have something else"
+            )
+
     def _remark(self, placement: Placement) -> None:
         """Add remarks about a place that the user may not expect."""
         path, shown, name = placement.source.destination, placement.source.shown, self.node.name
+        is_risky = placement.state.kind is not Kind.LINK and placement.state.mode & _RISKY
+        if is_risky and not placement.is_done and {*placement.nodes} - {name}:
+            nodes = node_names_in_words(placement.nodes, self.config)
+            self.remarks.append(f"{printable(path)} is {_owner_and_mode(placement.state)}, and will be for {nodes}")
         if name not in placement.nodes:
             entry = self._entries.get(path)
             keeps = f"goes on using {entry.source.shown}" if entry is not None else "is not in its group"
@@ -264,6 +281,12 @@ def node_names_in_words(nodes: Iterable[str], config: Config) -> str:
     return "every node" if active <= names and len(active) > 1 else fold(names)
 
 
+def _owner_and_mode(state: FileState) -> str:
+    """Return `0755 root:root`."""
+    owners = ":".join(str(name or number) for name, number in ((state.owner, state.uid), (state.group, state.gid)))
+    return f"{state.mode:04o} {printable(owners.encode('utf-8', 'surrogateescape'))}"
+
+
 def in_words(placement: Placement, *, done: bool) -> str:
     """Return one line about the upload to a place; with `done` in the past tense."""
     path, shown, state = printable(placement.source.destination), placement.source.shown, placement.state
@@ -272,11 +295,8 @@ def in_words(placement: Placement, *, done: bool) -> str:
         if state.kind is Kind.LINK:
             details = f"a link to {printable(state.target or b'')}"
         else:
-            owners = ":".join(
-                str(name or number) for name, number in ((state.owner, state.uid), (state.group, state.gid))
-            )
             size = f", {state.size} bytes" if state.kind is Kind.FILE else ", a directory"
-            details = f"{state.mode:04o} {printable(owners.encode('utf-8', 'surrogateescape'))}{size}"
+            details = f"{_owner_and_mode(state)}{size}"
         return f"{path} {would}uploaded to {shown} ({details})"
     changes = ", ".join(f"{change.what} mismatch" for change in placement.changes)
     if placement.same_contents:

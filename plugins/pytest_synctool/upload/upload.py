@@ -49,29 +49,30 @@ class Upload:
             self.writer.check(each.source.relative, None if each.existing is None else each.existing.state)
         rules, groups = self.repository.attributes, self.node.groups
         has_rules = os.path.lexists(self.rules_file)
-        if has_rules:
-            additions = (needed(each.source, rules, groups, self.user) for each in self.pending)
-            self.additions = [addition for addition in additions if addition is not None]
+        additions = (
+            needed(each.source, rules, groups, self.user)
+            for each in self.pending
+            if has_rules or unkept(each.source, rules, groups, self.user)
+        )
+        self.additions = [addition for addition in additions if addition is not None]
         if self.additions:
             rules = self._extended()
         for each in self.pending:
             for change in unkept(each.source, rules, groups, self.user):
                 lost = f"{each.source.shown}: {change.what} {change.found} would become {change.expected}"
-                if not has_rules:
-                    raise RepositoryError(
-                        f"{lost} on this machine: upload as root on a machine that knows the account, or create an "
-                        f"{FILE_NAME}, in which the upload then adds a rule"
-                    )
                 attributes = rules.decide(each.source, groups)
                 origins = ", ".join(attributes.origins) if attributes is not None else "none"
                 raise RepositoryError(f"{lost}, by another rule of attributes.yaml ({origins}): correct that rule")
 
     def _extended(self) -> AttributeRules:
         """Return the rules with the additions. Raises ConfigError if the file cannot be extended."""
-        if not self.rules_file.is_file() or self.rules_file.is_symlink():
-            raise ConfigError(f"{self.rules_file} is not a regular file, so no rules can be added to it")
+        present = b""
+        if os.path.lexists(self.rules_file):
+            if not self.rules_file.is_file() or self.rules_file.is_symlink():
+                raise ConfigError(f"{self.rules_file} is not a regular file, so no rules can be added to it")
+            present = self.rules_file.read_bytes()
         known = self.config.known_groups
-        self.new_rules = append_rules(self.rules_file.read_bytes(), self.rules_file, known, self.additions)
+        self.new_rules = append_rules(present, self.rules_file, known, self.additions)
         return parse(self.new_rules.decode("utf-8-sig"), self.rules_file, known)
 
     def run(self, *, write: bool) -> None:
@@ -97,12 +98,14 @@ class Upload:
         print(shown(f"{self.node.name}: {line}"))
 
     def _write_rules(self) -> None:
-        current = self.rules_file.lstat()
-        owner = OwnerIds(current.st_uid, current.st_gid)
-        self.writer.file(FILE_NAME.encode(), BytesIO(self.new_rules), stat.S_IMODE(current.st_mode), owner)
+        mode, owner = 0o644, self.user.owner
+        if os.path.lexists(self.rules_file):
+            current = self.rules_file.lstat()
+            mode, owner = stat.S_IMODE(current.st_mode), OwnerIds(current.st_uid, current.st_gid)
+        self.writer.file(FILE_NAME.encode(), BytesIO(self.new_rules), mode, owner)
 
     def _write(self, each: Placement) -> None:
-        relative, state, owner = each.source.relative, each.state, self.user.owner(each.state)
+        relative, state, owner = each.source.relative, self.user.as_written(each.state), self.user.owner
         if each.same_contents:
             self.writer.attributes(relative, state, owner)
         elif state.kind is Kind.DIRECTORY:

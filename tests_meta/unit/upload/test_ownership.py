@@ -18,8 +18,8 @@ from pytest_synctool.upload.ownership import WritingUser, needed, unkept
 
 from tests_meta.unit.helpers import file_names, state
 
-ROOT = WritingUser(0, 0, frozenset({0}))
-USER = WritingUser(4321, 4321, frozenset({4321, 1}))
+ROOT = WritingUser(0, 0)
+USER = WritingUser(4321, 4321)
 GROUPS = ("node1", "batch", "all")
 PATH = Path("attributes.yaml")
 
@@ -35,32 +35,33 @@ def rules(text: str) -> AttributeRules:
 
 
 class TestWritingUser:
-    """The owners that a user can give to files."""
+    """Owner and mode on the disk of the controller."""
+
+    @given(
+        kind=st.sampled_from(Kind),
+        mode=st.integers(0, 0o7777),
+        uid=st.integers(0, 5000),
+        user=st.sampled_from([ROOT, USER]),
+    )
+    def test_nobody_else_can_write_or_become_somebody(self, kind: Kind, mode: int, uid: int, user: WritingUser) -> None:
+        written = user.as_written(state(kind, owner="somebody", uid=uid, group="some", gid=uid, mode=mode))
+        assert OwnerIds(written.uid, written.gid) == user.owner
+        assert kind is Kind.LINK or not written.mode & 0o7022
 
     @pytest.mark.parametrize(
-        ("user", "node_state", "owner"),
+        ("node_state", "lost"),
         [
-            (ROOT, state(owner="daemon", uid=99, group="daemon", gid=99), (1, 1)),
-            (ROOT, state(owner="no-such-user", uid=99, group="no-such-group", gid=98), (99, 98)),
-            (ROOT, state(owner=None, uid=99, group=None, gid=98), (99, 98)),
-            (USER, state(), (4321, 4321)),
-            (USER, state(group="daemon", gid=99), (4321, 1)),
+            (state(), []),
+            (state(mode=0o640), []),
+            (state(mode=0o4755), [Change("mode", "0755", "4755")]),
+            (state(mode=0o666), [Change("mode", "0644", "0666")]),
+            (state(Kind.DIRECTORY, mode=0o1777), [Change("mode", "0755", "1777")]),
+            (state(owner="daemon", uid=1), [Change("owner", "root", "daemon")]),
+            (state(Kind.LINK, owner="daemon", uid=1), [Change("owner", "root", "daemon")]),
         ],
     )
-    def test_owner(self, user: WritingUser, node_state: FileState, owner: tuple[int, int]) -> None:
-        """The name decides if this machine knows it, else the number."""
-        assert user.owner(node_state) == OwnerIds(*owner)
-
-    def test_owners_that_would_be_lost(self) -> None:
-        none = rules("")
-        assert unkept(source(state()), none, GROUPS, ROOT) == []
-        assert unkept(source(state(owner=None, uid=99)), none, GROUPS, ROOT) == []
-        assert unkept(source(state(owner="no-such-user", uid=4321)), none, GROUPS, ROOT) == []
-        # On this machine the number belongs to another user.
-        assert unkept(source(state(owner="no-such-user", uid=1)), none, GROUPS, ROOT) == [
-            Change("owner", "daemon", "no-such-user")
-        ]
-        assert [change.what for change in unkept(source(state()), none, GROUPS, USER)] == ["owner", "group"]
+    def test_what_needs_a_rule(self, node_state: FileState, lost: list[Change]) -> None:
+        assert unkept(source(node_state), rules(""), GROUPS, ROOT) == lost
 
 
 class TestNeeded:
