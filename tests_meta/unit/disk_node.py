@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypedDict, Unpack
@@ -88,6 +91,17 @@ class DiskNode:
         actual = self.actual(entry)
         return compare(entry.expected, actual) if entry.tree is Tree.OVERLAY else compare_absent(actual)
 
+    @contextmanager
+    def unmovable(self, name: str) -> Iterator[None]:
+        """Make an old file that no rename can replace: something is mounted over it."""
+        path = self.files / name
+        path.write_text("old")
+        subprocess.run(["mount", "--bind", "--", path, path], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", "--", path], check=True)
+
     def carry_out(self, todo: Plan, user: int | None = None, **how: Unpack[How]) -> list[Result | None]:
         """Run a plan; the results in order, None for what did not run."""
         here = self.top / "here"
@@ -114,7 +128,8 @@ class DiskNode:
         assert complete, answer
         assert not [*here.iterdir(), *(path for path in strays if path.exists())], "written beside the target"
         assert list((self.top / "tmp").iterdir()) == []
-        assert not [path for path in snapshot(self.files) if b"/.synctool." in path]
+        assert not [path for path in snapshot(self.top) if b"/.synctool." in path]
+        assert not [*(self.top / "state").glob("stage/*")]
         return [results.get(number) for number in range(len(todo.actions) + len(todo.triggers))]
 
     def fix(self, *entries: Entry, of: tuple[Entry, ...] = (), **how: Unpack[How]) -> list[str | None]:

@@ -26,8 +26,9 @@ from pytest_synctool.connection.ssh_backend import SynctoolSshBackend
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
 
-# A Linux argument has at most 128 KiB, and quoting may make a script up to five times as long.
-_ARGUMENT_LIMIT: Final = 20_000
+# A Linux argument has at most 128 KiB. Quoting may make a script up to six times as long, except the definitions of
+# functions, which are ASCII: at most 24,000 bytes.
+_ARGUMENT_LIMIT: Final = 40_000
 _CLOSE_LIMIT: Final = Limits(5.0)  # closing a connection contacts only a process on this machine
 
 

@@ -8,35 +8,74 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pytest_synctool.audit import owed_commands
-from pytest_synctool.common.shell import quote, words
+from pytest_synctool.audit.compare import compare
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.entry_commands import Command, OwnedCommand, fired_by, is_overlay_directory
 from pytest_synctool.repository.secrecy import secret
 from pytest_synctool.repository.source import Tree, parents
 
-Save = Literal["keep", "aside", "leave", "nothing"]
+Make = Literal["file", "link", "directory"]
+Old = Literal["keep", "swap", "leave", "nothing", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A new version, made in the stage, that replaces the present one.
+
+    `source` is the path of a file's contents on the node, or the target of a link. `old` is the fate of the present
+    version: it is kept; swapped, where no rename can replace it; left if it leads to a directory; or known not to
+    exist. With `missing` nothing happens if there is one. `validate` is the shell text, with the path as `$f`, that has
+    to accept a file; `silent` hides its output.
+    """
+
+    make: Make
+    state: FileState
+    source: bytes
+    old: Old
+    validate: bytes = b""
+    silent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewAttributes:
+    """Another owner, group or mode; `name` is that of the path, with `/.` behind a link that may be followed.
+
+    `owner` and `mode` tell which of them differ.
+    """
+
+    state: FileState
+    name: bytes
+    owner: bool
+    mode: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """The removal of anything but a directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptVersion:
+    """An old version on a node: its path, and the script's record of its owner, mode and identity."""
+
+    path: bytes
+    record: bytes
+
+
+Work = NewVersion | NewAttributes | Removal | KeptVersion
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One change of one path. `verb` is the log's word for it.
+    """One change of one path. `verb` is the log's word for it. A KeptVersion as its `work` comes back.
 
-    `text` is its shell text, which runs in the directory of the path. With a `save`, the text makes the new version as
-    `$1`, which then replaces the old one. `save` is the fate of the old one: kept, moved aside, left if it leads to a
-    directory, or known to be absent. The contents of a `synced` action are flushed to disk before. An action with
-    `if_missing` does nothing if the path exists. A `private` action without a save also needs the private directory. Of
-    the directories above, only `through` may be a symbolic link.
+    Of the directories above, only `through` may be a symbolic link.
     """
 
     path: bytes
     verb: str
-    text: bytes
-    save: Save | None = None
-    synced: bool = False
-    if_missing: bool = False
-    needs_mirror: bool = False
-    private: bool = False
+    work: Work
     through: bytes = b""
 
     @property
@@ -49,12 +88,18 @@ class Action:
         """The name that changes in it."""
         return os.path.basename(self.path)
 
+    @property
+    def needs_mirror(self) -> bool:
+        """True if the contents come from the mirror."""
+        return isinstance(self.work, NewVersion) and self.work.make == "file"
+
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
     """A command of `path` to run once, in `directory`, if one of `causes` changed.
 
-    An `owed` trigger runs in any case: it comes from an earlier run, or it is a task.
+    An `owed` trigger runs in any case: it comes from an earlier run, or it is a task. Of the directories down to its
+    own, only `through` may be a symbolic link.
     """
 
     path: bytes
@@ -62,6 +107,7 @@ class Trigger:
     directory: bytes
     causes: frozenset[bytes]
     owed: bool = False
+    through: bytes = b""
 
     @property
     def name(self) -> bytes:
@@ -119,23 +165,26 @@ def plan(
     return Plan(tuple(_allowed(action, entries) for action in (*needed, *changes)), (*triggers, *last))
 
 
-def restore(saved: Sequence[tuple[Entry, bytes]], entries: Mapping[bytes, Entry]) -> Plan:
-    """Return the plan that puts back old versions, given with their paths on the node.
+def restore(saved: Sequence[tuple[Entry, KeptVersion]], entries: Mapping[bytes, Entry]) -> Plan:
+    """Return the plan that puts back old versions.
 
     `entries` are all overlay entries of the node by destination.
     """
-    actions = [
-        Action(e.destination, "restored", words(b"back", old, os.path.basename(e.destination)), private=True)
-        for e, old in sorted(saved, key=lambda pair: _order(pair[0]))
-    ]
+    actions = [Action(e.destination, "restored", kept) for e, kept in sorted(saved, key=lambda pair: _order(pair[0]))]
     triggers = _triggers({action.path for action in actions}, entries, {}, ())
     return Plan(tuple(_allowed(action, entries) for action in actions), tuple(triggers), restoring=True)
 
 
 def _allowed(action: Action, entries: Mapping[bytes, Entry]) -> Action:
-    """Return the action with `through` set to the lowest directory above it that may be a link."""
-    links = [parent for parent in parents(action.path) if parent in entries and entries[parent].follow]
-    return replace(action, through=links[-1]) if links else action
+    """Return the action with `through` set."""
+    through = _through(parents(action.path), entries)
+    return replace(action, through=through) if through else action
+
+
+def _through(directories: Iterable[bytes], entries: Mapping[bytes, Entry]) -> bytes:
+    """Return the lowest of these directories, from the highest down, that may be a link; b"" for none."""
+    links = [directory for directory in directories if directory in entries and entries[directory].follow]
+    return links[-1] if links else b""
 
 
 def _order(entry: Entry) -> tuple[bool, list[bytes], bytes]:
@@ -149,23 +198,40 @@ def _removable(state: FileState | Absent) -> bool:
 
 
 def _remove(entry: Entry) -> Action:
-    return Action(entry.destination, "deleted", words(b"rm", b"-f", b"--", os.path.basename(entry.destination)))
+    return Action(entry.destination, "deleted", Removal())
 
 
 def _make_if_missing(entry: Entry) -> Action:
     """Return the action that makes a directory which was not selected but which a selected entry needs."""
-    return Action(entry.destination, "created", _make(entry), "nothing", if_missing=True)
+    return Action(entry.destination, "created", NewVersion("directory", entry.expected, b"", "missing"))
 
 
 def _bring(entry: Entry, actual: FileState | Absent, masterdir: bytes) -> Action:
     expected, path = entry.expected, entry.destination
     if isinstance(actual, FileState) and _same_content(expected, actual):
-        seen = os.path.basename(path) + entry.probed_path.removeprefix(path)
-        return Action(path, "owner and mode set", _attributes(expected, quote(seen)))
+        name = os.path.basename(path) + entry.probed_path.removeprefix(path)
+        differing = {change.what for change in compare(expected, actual)}
+        return Action(
+            path,
+            "owner and mode set",
+            NewAttributes(expected, name, bool(differing & {"owner", "group"}), "mode" in differing),
+        )
     verbs = {Kind.FILE: "created" if actual is ABSENT else "updated", Kind.LINK: "linked"}
-    is_file = expected.kind is Kind.FILE
-    verb, save = verbs.get(expected.kind, "created"), _save(entry, actual)
-    return Action(path, verb, _make(entry, masterdir), save, synced=is_file, needs_mirror=is_file)
+    return Action(path, verbs.get(expected.kind, "created"), _new_version(entry, _old(entry, actual), masterdir))
+
+
+def _new_version(entry: Entry, old: Old, masterdir: bytes) -> NewVersion:
+    state = entry.expected
+    if state.kind is Kind.LINK:
+        return NewVersion("link", state, state.target or b"", old)
+    if state.kind is Kind.DIRECTORY:
+        return NewVersion("directory", state, b"", old)
+    source = os.path.join(masterdir, entry.source.relative)
+    if entry.attributes is None or entry.attributes.validate is None:
+        return NewVersion("file", state, source, old)
+    command = os.fsencode(entry.attributes.validate.replace("%s", '"$f"'))
+    # Its output may repeat the file's contents.
+    return NewVersion("file", state, source, old, command, secret(entry, state, ABSENT) is not None)
 
 
 def _same_content(expected: FileState, actual: FileState) -> bool:
@@ -177,7 +243,7 @@ def _same_content(expected: FileState, actual: FileState) -> bool:
     return same and actual.kind is expected.kind
 
 
-def _save(entry: Entry, actual: FileState | Absent) -> Save:
+def _old(entry: Entry, actual: FileState | Absent) -> Old:
     """Return the fate of the present version. Nothing is thrown away."""
     expected = entry.expected.kind
     if actual is ABSENT:
@@ -185,42 +251,7 @@ def _save(entry: Entry, actual: FileState | Absent) -> Save:
     if Kind.DIRECTORY not in (expected, actual.kind):
         return "keep"
     # A link such as /lib or /var/run is the system's: moving it away would break the node.
-    return "leave" if actual.kind is Kind.LINK and entry.follow is None else "aside"
-
-
-def _attributes(state: FileState, path: bytes) -> bytes:
-    """Return the shell text that sets owner, group and mode.
-
-    chown comes before chmod, since it clears setuid and setgid. The mode has five digits, since with four GNU chmod
-    does not clear these bits on a directory.
-    """
-    text = b"own %s %s" % (_account(state), path)
-    return text if state.kind is Kind.LINK else text + b" && real %s && chmod -- %05o %s" % (path, state.mode, path)
-
-
-def _account(state: FileState) -> bytes:
-    """Return owner and group by name, then both by number."""
-    owner = str(state.uid) if state.owner is None else state.owner
-    group = str(state.gid) if state.group is None else state.group
-    return words(os.fsencode(owner), os.fsencode(group), b"%d" % state.uid, b"%d" % state.gid)
-
-
-def _make(entry: Entry, masterdir: bytes = b"") -> bytes:
-    """Return the shell text that makes the entry, complete, as `$1`."""
-    state = entry.expected
-    account = _account(state)
-    if state.kind is Kind.LINK:
-        return b'ln -s -- %s "$1" && own %s "$1"' % (quote(state.target or b""), account)
-    if state.kind is Kind.DIRECTORY:
-        return b'folder %s %05o "$1"' % (account, state.mode)
-    source = quote(os.path.join(masterdir, entry.source.relative))
-    text = b'copy %s %s %05o "$1"' % (source, account, state.mode)
-    if entry.attributes is not None and entry.attributes.validate is not None:
-        command = os.fsencode(entry.attributes.validate.replace("%s", '"$f"'))
-        # Its output may repeat the file's contents.
-        silent = b" silent" if secret(entry, state, ABSENT) is not None else b""
-        text += b' && accept %s "$1"%s' % (quote(command), silent)
-    return text
+    return "leave" if actual.kind is Kind.LINK and entry.follow is None else "swap"
 
 
 def _triggers(
@@ -242,5 +273,7 @@ def _triggers(
 
     for each in sorted(fired, key=order):
         path = each.owner.destination
+        above = list(parents(path))
         directory = path if is_overlay_directory(each.owner) else os.path.dirname(path)
-        yield Trigger(path, each.command, directory, frozenset(fired[each]), each in owed)
+        through = _through([*above, path] if directory == path else above, entries)
+        yield Trigger(path, each.command, directory, frozenset(fired[each]), each in owed, through)

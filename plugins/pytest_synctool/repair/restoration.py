@@ -30,14 +30,14 @@ def restore(
     ceiling = _RECALLED + _RECALLED_OF_ENTRY * len(inspection.entries)
     answer = changes.transport.run(script.recall(changes.context), changes.deadline, Phase.PROBE, ceiling)
     answered()
-    kept = script.parse_recalled(answer.stdout)
+    recalled = script.parse_recalled(answer.stdout)
     saved = {
-        check.entry: kept[check.entry.destination]
+        check.entry: recalled[check.entry.destination]
         for check in checks
-        if check.command is None and check.entry.tree is Tree.OVERLAY and check.entry.destination in kept
+        if check.command is None and check.entry.tree is Tree.OVERLAY and check.entry.destination in recalled
     }
     todo = plan.restore(list(saved.items()), inspection.overlay)
-    origins = {entry.destination: f"from {printable(old)}" for entry, old in saved.items()}
+    origins = {entry.destination: f"from {printable(kept.path)}" for entry, kept in saved.items()}
     applied = Applied(todo, log_lines(todo, origins))
     if todo.actions:
         changes.carry_out(applied)

@@ -6,6 +6,7 @@ The text is complete in itself: a rehearsal shows exactly the text that a repair
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -16,12 +17,12 @@ from pytest_synctool.audit import owed_commands
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.errors import RemoteError
-from pytest_synctool.model import OldVersions
-from pytest_synctool.repair.plan import Action, Plan
-from pytest_synctool.repair.shell_functions import PROLOGUE, RECALL, TIDY
+from pytest_synctool.model import FileState, Kind, OldVersions
+from pytest_synctool.repair.plan import Action, KeptVersion, NewAttributes, NewVersion, Plan, Removal
+from pytest_synctool.repair.shell_functions import PROLOGUE, RECALL
 
-# New versions made in one directory before the first of them is renamed into place.
-_TOGETHER: Final = 50
+# Actions in one directory that the node carries out together.
+_TOGETHER: Final = 100
 
 LONGEST_PATH: Final = 4096  # bytes; Linux has no longer ones
 MOST_REMARKS: Final = 20  # of one script
@@ -59,8 +60,8 @@ def parts(plan: Plan, context: Context, log_lines: Sequence[str], limit: int | N
     empty = len(_header(plan, context))
     start, size = 0, empty
     for number in range(count):
-        # The script may have to list every earlier number as done.
-        cost = len(b"\n".join(_lines(plan, context, log_lines, [number]))) + 8
+        # The script may have to list every earlier number as done, and a function for several actions repeats names.
+        cost = 3 * len(b"\n".join(_lines(plan, context, log_lines, [number]))) + 8
         if number > start and size + cost > limit:
             yield range(start, number)
             start, size = number, empty + 8 * number
@@ -93,6 +94,7 @@ def _header(plan: Plan, context: Context) -> bytes:
         b"export SYNCTOOL_MASTERDIR": context.masterdir,
         b"export SYNCTOOL_ROOT": context.masterdir,
         b"state": context.state,
+        b"masterdir": context.masterdir,
         b"journal": owed_commands.directory(context.masterdir, context.state),
         b"who": os.fsencode(context.who),
         b"limit": b"%d" % context.trigger_timeout,
@@ -120,62 +122,145 @@ def _lines(plan: Plan, context: Context, log_lines: Sequence[str], numbers: Iter
         )
     actions = [(number, plan.actions[number]) for number in numbers if number < first]
     for (directory, link), here in groupby(actions, lambda pair: (pair[1].directory, pair[1].through)):
-        yield words(b"within", directory, *([link] if link else []))
-        for together, group in groupby(here, lambda pair: _can_wait(pair[1])):
+        yield _within(directory, link)
+        for function, group in groupby(here, lambda pair: _function(pair[1])):
             members = list(group)
-            for start in range(0, len(members), _TOGETHER if together else 1):
-                yield _put(members[start : start + _TOGETHER]) if together else _one(*members[start])
+            size = 1 if function == "put" else _TOGETHER
+            for start in range(0, len(members), size):
+                yield b"\n".join(_together(function, members[start : start + size]))
     for number in numbers:
         if number >= first:
             yield _trigger(plan, context, number)
 
 
-def _comment(action: Action) -> bytes:
-    return b"# %s %s\n" % (action.verb.encode(), printable(action.path).encode())
+def _within(directory: bytes, link: bytes) -> bytes:
+    return words(b"within", directory, *([link] if link else []))
 
 
-def _can_wait(action: Action) -> bool:
-    """Return True if an action can wait for others. A name whose old version was moved away must be filled at once."""
-    return action.save in ("keep", "nothing") and not action.if_missing
+def _function(action: Action) -> str:
+    """Return the shell function that carries out an action; those of the same one in a row are carried out together."""
+    work = action.work
+    if isinstance(work, NewVersion):
+        # A name whose old version was moved away must be filled at once.
+        return "put" if work.old in ("swap", "leave") or work.validate else "put_all"
+    if isinstance(work, NewAttributes):
+        return "set_each" if work.state.kind is Kind.DIRECTORY else "set_all"
+    return "remove" if isinstance(work, Removal) else "back"
 
 
-def _one(number: int, action: Action) -> bytes:
-    if action.save is not None and not action.if_missing:
-        return _put([(number, action)], b"swap")
-    if not action.if_missing:
-        fresh = b" fresh" if action.private else b""
-        return b"%sact() { %s; }\nstep %d%s" % (_comment(action), action.text, number, fresh)
-    name = quote(action.name)
-    text = b"%smake() { %s; }\nact() { [ -e %s ] || [ -L %s ] || { make %s && mv -f -- %s ./; }; }\nstep %d fresh"
-    new = b'"$t"/' + name
-    return text % (_comment(action), action.text, name, name, new, new, number)
+def _together(function: str, actions: Sequence[tuple[int, Action]]) -> Iterator[bytes]:
+    for number, action in actions:
+        yield b"# %s %s" % (action.verb.encode(), printable(action.path).encode())
+        if isinstance(action.work, NewVersion) and action.work.validate:
+            silent = b" silent" if action.work.silent else b""
+            yield b'checked%d() { accept %s "$1"%s; }' % (number, quote(action.work.validate), silent)
+    if function == "back":
+        for number, action in actions:
+            if isinstance(action.work, KeptVersion):
+                yield words(b"back", b"%d" % number, action.work.path, action.work.record, action.name)
+        return
+    if function in ("put_all", "set_all"):
+        if len(actions) == 1:
+            function = {"put_all": "put", "set_all": "set_each"}[function]
+        else:
+            yield _all([action for _, action in actions])
+    records = (words(*_record(number, action)) for number, action in actions)
+    yield b" \\\n  ".join((function.encode(), *records))
 
 
-def _put(actions: Sequence[tuple[int, Action]], how: bytes = b"put") -> bytes:
-    made = b"\n".join(b"%smake%d() { %s; }" % (_comment(action), number, action.text) for number, action in actions)
-    what = (
-        b"%d %s %s %s" % (number, (action.save or "").encode(), b"sync" if action.synced else b"-", quote(action.name))
-        for number, action in actions
-    )
-    return made + b"\n" + how + b" " + b" ".join(what)
+def _record(number: int, action: Action) -> Iterator[bytes]:
+    """Return the words of an action, as the shell functions take them."""
+    work = action.work
+    yield b"%d" % number
+    if isinstance(work, NewVersion):
+        kind = b"checked%d" % number if work.validate else work.make.encode()
+        yield from (kind, work.old.encode(), work.source, _attributes(work.state), action.name)
+    elif isinstance(work, NewAttributes):
+        state = work.state
+        kinds = {Kind.FILE: b"file", Kind.LINK: b"link", Kind.DIRECTORY: b"directory"}
+        again = (
+            (state.target or b"") if state.kind is Kind.LINK else b"%d:%s" % (state.size, (state.md5 or "").encode())
+        )
+        yield from (kinds[state.kind], _differing(work), again, _attributes(state), work.name)
+    else:
+        yield action.name
+
+
+def _differing(work: NewAttributes) -> bytes:
+    return (b"o" if work.owner else b"") + (b"m" if work.mode else b"")
+
+
+def _all(actions: Sequence[Action]) -> bytes:
+    """Return the shell function that makes all new versions of a directory, or sets all owners and modes there."""
+    by_account: dict[bytes, list[bytes]] = {}
+    by_mode: dict[int, list[bytes]] = {}
+    lines = []
+    for action in actions:
+        work = action.work
+        if isinstance(work, NewVersion):
+            place = b'"$new"/' + quote(action.name)
+            lines += {"file": [b"cp -- %s %s" % (quote(work.source), place)], "directory": [b"mkdir -- " + place]}.get(
+                work.make, [b"ln -s -- %s %s" % (quote(work.source), place)]
+            )
+        elif isinstance(work, NewAttributes):
+            place = b"./" + quote(work.name)
+            if work.state.kind is Kind.FILE:
+                lines.append(b"[ ! -L %s ]" % place)
+        else:
+            continue
+        if isinstance(work, NewVersion) or work.owner:
+            by_account.setdefault(_account(work.state), []).append(place)
+        if work.state.kind is not Kind.LINK:
+            by_mode.setdefault(work.state.mode, []).append(place)
+    # chown comes before chmod, since it clears setuid and setgid.
+    lines += (b"own %s %s" % (account, b" ".join(places)) for account, places in by_account.items())
+    lines += (b"chmod -- %s %s" % (_mode(mode), b" ".join(places)) for mode, places in by_mode.items())
+    files = [b'"$new"/' + quote(a.name) for a in actions if a.needs_mirror]
+    if files:
+        lines.append(b"{ sync -- %s 2>&- || sync; }" % b" ".join(files))
+    return b"all() {\n  " + b" &&\n  ".join(lines) + b"\n}"
+
+
+def _mode(mode: int) -> bytes:
+    """Return a mode in five digits, since with four GNU chmod does not clear setuid and setgid of a directory."""
+    return b"%05o" % mode
+
+
+def _account(state: FileState) -> bytes:
+    """Return the words of owner and group by name, then of both by number."""
+    return words(*_names_and_numbers(state))
+
+
+def _attributes(state: FileState) -> bytes:
+    mode = b"" if state.kind is Kind.LINK else _mode(state.mode)
+    return b":".join((*_names_and_numbers(state), mode))
+
+
+def _names_and_numbers(state: FileState) -> tuple[bytes, bytes, bytes, bytes]:
+    owner = str(state.uid) if state.owner is None else state.owner
+    group = str(state.gid) if state.group is None else state.group
+    return os.fsencode(owner), os.fsencode(group), b"%d" % state.uid, b"%d" % state.gid
 
 
 def _trigger(plan: Plan, context: Context, number: int) -> bytes:
     trigger = plan.triggers[number - len(plan.actions)]
     causes = b"".join(b"$d%d" % n for n, action in enumerate(plan.actions) if action.path in trigger.causes)
     command = trigger.command
-    is_text = command.is_text
-    what = command.text if is_text else os.path.join(context.masterdir, command.text)
-    run = words(b"on_update" if is_text else b"script", b"%d" % number, trigger.directory, trigger.name, what)
+    what = command.text if command.is_text else os.path.join(context.masterdir, command.text)
+    function = b"on_update" if command.is_text else b"script"
+    within = _within(trigger.directory, trigger.through)
+    run = b"%s && %s" % (within, words(function, b"%d" % number, trigger.name, what))
     if trigger.owed:
-        return b"clean\n" + run
+        return run
     spare = words(b"paid", trigger.name)
-    return b'clean\nif [ -n "%s" ]; then %s; elif [ -n "$n%d" ]; then %s; fi' % (causes, run, number, spare)
+    return b'if [ -n "%s" ]; then %s; elif [ -n "$n%d" ]; then %s; fi' % (causes, run, number, spare)
 
 
 def tidy(context: Context) -> bytes:
     """Return the shell text that removes the remains of a killed repair. It runs before the probe."""
-    return TIDY + b"\ntidy %s\n" % quote(owed_commands.directory(context.masterdir, context.state))
+    journal = owed_commands.directory(context.masterdir, context.state)
+    settings = b"state=%s journal=%s log= syslog= saved=" % (quote(context.state), quote(journal))
+    return b"(\n%s\n%s\ntidy\n)\n" % (PROLOGUE, settings)
 
 
 def recall(context: Context) -> bytes:
@@ -183,22 +268,32 @@ def recall(context: Context) -> bytes:
     return RECALL + b"\nrecall %s" % quote(owed_commands.directory(context.masterdir, context.state))
 
 
-def parse_recalled(answer: bytes) -> dict[bytes, bytes]:
-    """Parse the paths of the old versions, by destination, as far as the last repair kept them and they still exist.
+# OWNER:GROUP:MODE[:DEVICE:INODE:SIZE...]; of a link there is nothing to record.
+_RECORD: Final = re.compile(rb"-|[0-9]{1,10}:[0-9]{1,10}:[0-7]{1,4}(:[0-9]{1,20}){0,4}")
+
+
+def parse_recalled(answer: bytes) -> dict[bytes, KeptVersion]:
+    """Parse the old versions, by destination, as far as the last repair kept them and they still exist.
 
     Raises RemoteError if the answer is incomplete or malformed, or if the node could not read the journal.
     """
     lines = answer.split(b"\n")
     reason = next((node_text(line[8:]) for line in lines if line.startswith(b"refused ")), "its answer is not whole")
     if b"recalled" in lines and b"end" in lines:
-        kept = lines[lines.index(b"recalled") + 1 : lines.index(b"end")]
-        if len(kept) % 2 == 0 and all(map(_is_path, kept)):
-            return dict(zip(kept[::2], kept[1::2], strict=True))
+        words = lines[lines.index(b"recalled") + 1 : lines.index(b"end")]
+        versions = dict(zip(words[::3], map(KeptVersion, words[1::3], words[2::3]), strict=False))
+        if len(words) % 3 == 0 and all(_is_path(path) and _is_kept(version) for path, version in versions.items()):
+            return {path: version for path, version in versions.items() if version.path != b"-"}
     raise RemoteError(f"what the last --fix has kept there cannot be told: {reason}")
 
 
 def _is_path(word: bytes) -> bool:
     return word.startswith(b"/") and len(word) <= LONGEST_PATH and b"\0" not in word
+
+
+def _is_kept(version: KeptVersion) -> bool:
+    """Return True for an old version, and for `-`, which takes an earlier line about a path back."""
+    return (version.path == b"-" or _is_path(version.path)) and _RECORD.fullmatch(version.record) is not None
 
 
 def remarks(answer: bytes) -> list[str]:

@@ -12,12 +12,19 @@ PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
 umask 077
 nl='
 '
-t= wrong= locked=
+wrong= locked= t= dev= stages=0 groups=0
 # When the other end of the connection goes away, the repair goes on: nothing is left in the middle.
 trap : PIPE HUP
 trap 'exit 1' INT TERM
 trap 'clean; note_time; unlock' EXIT
-clean() { [ -z "$t" ] || rm -rf -- "$t"; t=; }
+me=$(id -u) host=$(uname -n)
+clean() { # the stages go away
+  while [ "$stages" -gt 0 ]; do
+    eval "rm -rf -- \"\$stage$stages\""
+    stages=$((stages - 1))
+  done
+  t=
+}
 refuse() { # REASON: nothing has been changed
   printf 'refused %s\n' "$1"
   exit 0
@@ -32,6 +39,10 @@ held() { # PID BORN: whether the process that took the lock is still there, and 
   if [ "$2" = - ]; then kill -0 "$1" 2>&-; else [ "$(born "$1")" = "$2" ]; fi
 }
 lock() {
+  for l in "$state"/lock.*; do # of a repair that was killed while it took the lock
+    p=${l##*/lock.} p=${p%.stale}
+    [ ! -f "$l" ] || kill -0 "$p" 2>&- || rm -f -- "$l"
+  done
   mine=$state/lock.$$ b=$(born $$) tries=5
   e=$( (printf '%s\n' "$$ ${b:--} $who" >"$mine") 2>&1) || refuse "no lock can be made there: ${e##*"$nl"}"
   # A link is made with what it says, or not at all: nobody sees a lock that does not tell whose it is.
@@ -50,7 +61,7 @@ lock() {
   locked=1
 }
 remember() { # from here on, the old versions that are kept are those of this run
-  f=$journal/saved
+  f=$journal/kept
   if [ -e "$f" ] && IFS= read -r l <"$f" && [ "$l" = "$who" ]; then return; fi
   e=$( (printf '%s\n' "$who" >"$f") 2>&1) || refuse "its journal cannot be written: ${e##*"$nl"}"
 }
@@ -61,6 +72,9 @@ unlock() { # a journal in which nothing is owed goes away
 begin() { # what is changed from here on is known to the next run, whatever happens
   umask 066 # others may look whether something is owed, but see no names
   e=$(mkdir -p -- "$state" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"
+  ours "$state" "no journal can be kept there"
+  home=$dev
+  [ -z "$masterdir" ] || [ ! -d "$masterdir" ] || ours "$masterdir" "its copy of the masterdir cannot be trusted"
   lock
   e=$(mkdir -p -- "$journal/owed" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"
   [ -z "$log" ] || e=$( (umask 037; : >>"$log") 2>&1) || unlogged "$e"
@@ -74,83 +88,347 @@ owe() { # NUMBER NAME PATH: a command that has to run after a change, noted befo
 }
 paid() { rm -f -- "$journal/owed/$1"; }
 within() { # DIRECTORY [LINK]: where all is done that follows; of what leads there only LINK may be a link
-  clean
   note_time
-  wrong= there=$1
+  wrong= t= dev= there=$1
   if [ -n "$2" ] && cd -P -- "$2" 2>&-; then there=${PWD%/}${1#"$2"}; fi
   if cd -P -- "$1" 2>&-; then
     # From here on names are relative: whoever puts a link in the way meanwhile is not followed.
     [ "$PWD" = "${there:-/}" ] || wrong="$1 leads to $PWD: 'follow: yes' in attributes.yaml would allow the link"
   elif wrong=$(stat -- "$1/." 2>&1 >&-); then wrong="stat: $1: cannot be entered"; fi
+  return 0
 }
-fresh() { # a private directory here, where things are made complete before a rename puts them in place
-  [ -z "$t" ] || return 0
-  [ -z "$wrong" ] || { e=$wrong; return 1; }
-  sweep
-  e=$(mktemp -d "./.synctool.$host.$$.XXXXXX" 2>&1) || return
-  t=$e
-  printf '%s\n' "${PWD%/}/${t#./}" >>"$journal/private"
-}
-host=$(uname -n)
-sweep() { # take away what a repair on this node that was killed has left here
-  for d in "./.synctool.$host."*.??????; do
-    p=${d%.*} p=${p##*.}
-    [ ! -d "$d" ] || kill -0 "$p" 2>&- || rm -rf -- "$d"
+survey() { # of this directory set $dev, $own if nobody else may write in it, and $near: the nearest directory, this one
+  # or one above it on the same file system, in which nobody else may rename, nor in any above it
+  [ -z "$wrong" ] || return 1
+  [ -z "$dev" ] || return 0
+  p=${PWD%/}
+  set -- . "${p:-/}"
+  while [ -n "$p" ]; do p=${p%/*}; set -- "$@" "${p:-/}"; done
+  n=$#
+  wrong=$(stat -c %d:%i:%u:%a -- "$@" 2>&1) || return
+  IFS=:$nl; set -f; set -- $wrong; set +f; unset IFS
+  wrong="its directory was moved meanwhile"
+  [ $# = $((4 * n)) ] && [ "$1:$2" = "$5:$6" ] || return
+  wrong= dev=$1 near= own=1 p=${PWD%/}
+  case $4 in *[2367] | *[2367]?) own= ;; esac # sticky or not
+  shift 4
+  while [ $# -gt 0 ]; do
+    case $3:$4 in "$me":[1357]??? | 0:[1357]???) x=1 ;; *[2367] | *[2367]?) x= ;; "$me":* | 0:*) x=1 ;; *) x= ;; esac
+    if [ -z "$x" ]; then near= own=; elif [ -z "$near" ] && [ "$1" = "$dev" ]; then near=${p:-/}; fi
+    shift 4
+    p=${p%/*}
   done
 }
+ours() { # DIRECTORY REASON: refuse unless nobody else may write in it
+  wrong= dev=
+  cd -P -- "$1" 2>&- && survey || refuse "$2: $1 cannot be examined"
+  [ -n "$own" ] || refuse "$2: others than root may write in $PWD or above it"
+}
+stage() { # set $t to a private directory from which a rename leads here, where nobody else can rename; else $e
+  [ -z "$t" ] || return 0
+  survey || { e=$wrong; return 1; }
+  for d in "./.synctool.$host."*.staged; do # of a repair that was killed
+    p=${d%.*} p=${p##*.}
+    [ ! -f "$d" ] || kill -0 "$p" 2>&- || rm -f -- "$d"
+  done
+  n=0
+  while [ "$n" -lt "$stages" ]; do
+    n=$((n + 1))
+    eval "x=\$dev$n t=\$stage$n"
+    [ "$x" != "$dev" ] || ! reaches || return 0
+  done
+  t=
+  if [ "$dev" = "$home" ] && [ "$stages" = 0 ]; then add "$state/stage" && reaches && return; t=; fi
+  [ -n "$near" ] || { e="others may write in $PWD, and nowhere above it on its file system is root alone"; return 1; }
+  add "$near" && reaches && return
+  t=
+  return 1
+}
+add() { # DIRECTORY: a stage in it
+  case $1 in
+    "$state"/*) e=$(mkdir -p -- "$1" 2>&1) || return; t=$1/$host.$$.XXXXXX ;;
+    *) t=${1%/}/.synctool.$host.$$.XXXXXX ;;
+  esac
+  e=$(mktemp -d "$t" 2>&1) || return
+  t=$e stages=$((stages + 1))
+  eval "stage$stages=\$t dev$stages=\$dev"
+  printf '%s\n' "$t" >>"$journal/private"
+}
+reaches() { # whether a rename leads from the stage to here: else mv would copy, step by step
+  p=./.synctool.$host.$$.staged
+  [ -e "$t/.probe" ] || : >"$t/.probe"
+  e=$(ln -- "$t/.probe" "$p" 2>&1) || return
+  rm -f -- "$p"
+}
 own() { # by name, each by number where the node does not know the name
-  chown -h -- "$1:$2" "$5" && return
-  chown -h -- "$1" "$5" || chown -h -- "$3" "$5" || return
-  chown -h -- ":$2" "$5" || chown -h -- ":$4" "$5"
+  [ -n "$1$2$3$4" ] || return 0
+  u=$1 g=$2 i=$3 j=$4
+  shift 4
+  chown -h -- "$u:$g" "$@" 2>&- && return
+  chown -h -- "$u" "$@" 2>&- || chown -h -- "$i" "$@" || return
+  chown -h -- ":$g" "$@" 2>&- || chown -h -- ":$j" "$@"
 }
-real() { # chmod follows a link, and what it leads to is nobody's business
-  [ ! -L "$1" ] || { echo "it has become a link" >&2; return 1; }
+attributes() { # OWNER:GROUP:UID:GID:MODE: set $1 to $5 of own and chmod
+  IFS=:; set -f; set -- $1; set +f; unset IFS
+  owner=$1 group=$2 uid=$3 gid=$4 mode=$5
 }
-copy() { # SOURCE OWNER GROUP UID GID MODE NEW; install knows no numbers for names that the node does not have
-  install -o "$2" -g "$3" -m "$6" -- "$1" "$7" && return
-  cp -- "$1" "$7" && own "$2" "$3" "$4" "$5" "$7" && real "$7" && chmod -- "$6" "$7"
+make() { # KIND SOURCE ATTRIBUTES NEW: one new version; nobody else gets at the stage
+  attributes "$3"
+  case $1 in
+    file | checked*) cp -- "$2" "$4" ;;
+    link) ln -s -- "$2" "$4" && own "$owner" "$group" "$uid" "$gid" "$4"; return ;;
+    directory) mkdir -- "$4" ;;
+    same) again "$2" "$4" ;;
+  esac && own "$owner" "$group" "$uid" "$gid" "$4" && chmod -- "$mode" "$4" || return
+  case $1 in checked*) "$1" "$4" ;; esac
 }
-folder() { # OWNER GROUP UID GID MODE NEW
-  install -d -o "$1" -g "$2" -m "$5" -- "$6" && return
-  { [ -d "$6" ] || mkdir -- "$6"; } && own "$1" "$2" "$3" "$4" "$6" && real "$6" && chmod -- "$5" "$6"
+again() { # SIZE:MD5 NEW: a copy of the file that is here, if that is what the audit saw
+  n=${2##*/}
+  mkdir -- "$new.here" && ln -- "./$n" "$new.here/" || return
+  [ -f "$new.here/$n" ] && [ ! -L "$new.here/$n" ] && head -c $((${1%:*} + 1)) -- "$new.here/$n" >"$2" || {
+    echo "it is no file any more" >&2
+    return 1
+  }
+  x=$(md5sum <"$2")
+  [ "${x%% *}" = "${1#*:}" ] || { echo "it was changed meanwhile" >&2; return 1; }
 }
-old_of() { # NAME: sets $s to where its old version is kept
+put_all() { # RECORDS, with what makes them together in all(): put them in place together, or else one by one
+  if [ -z "$wrong" ] && stage; then
+    new=$t/$((groups += 1))
+    if e=$({ mkdir -- "$new" && all "$@"; } 2>&1); then place "$@"; rm -rf -- "$new"*; return; fi
+    rm -rf -- "$new"*
+  fi
+  put "$@"
+}
+put() { # (NUMBER KIND OLD SOURCE ATTRIBUTES NAME)...: make a new version in the stage, and rename it here
+  while [ $# -gt 0 ]; do
+    if stage; then
+      new=$t/$((groups += 1))
+      if e=$({ mkdir -- "$new" && make "$2" "$4" "$5" "$new/$6" && flush "$2" "$new/$6"; } 2>&1); then
+        case $3 in swap | leave) swap "$1" "$3" "$5" "$6" ;; *) place "$1" "$2" "$3" "$4" "$5" "$6" ;; esac
+      else failed "$1" "$e"; fi
+      rm -rf -- "$new"* # the next one may need the room
+    else failed "$1" "$e"; fi
+    shift 6
+  done
+}
+flush() { # KIND NEW
+  case $1 in link | directory) ;; *) sync -- "$2" 2>&- || sync ;; esac
+}
+old_of() { # NAME: set $s to where its old version is kept
   case $saved in /*) s=${saved%/}${PWD%/}/$1 ;; *) s=${PWD%/}/$1.saved ;; esac
 }
-room() { # for $s
-  [ -d "${s%/*}" ] || mkdir -p -- "${s%/*}"
+place() { # RECORDS whose new versions are in $new
+  n=$# some=
+  while [ "$n" -gt 0 ]; do
+    if [ "$3" = missing ] && { [ -e "./$6" ] || [ -L "./$6" ]; }; then ok "$1"
+    elif [ "$3" != keep ] || pin "$1" "$6" "$5"; then set -- "$@" "$1" "$2" "$3" "$4" "$5" "$6"
+    else failed "$1" "$e"; fi
+    shift 6
+    n=$((n - 6))
+  done
+  if [ -n "$some" ]; then
+    kept "$@" 2>&-
+    n=$#
+    while [ "$n" -gt 0 ]; do
+      old_of "$6"
+      x=$new.old/${s##*/}
+      if { [ -e "$x" ] || [ -L "$x" ]; } && ! e=$(mv -f -- "$x" "${s%/*}/" 2>&1); then unkeep "$1" "$6"; failed "$1" "$e"
+      else set -- "$@" "$1" "$2" "$3" "$4" "$5" "$6"; fi
+      shift 6
+      n=$((n - 6))
+    done
+  fi
+  [ $# -le 6 ] || renamed "$@" 2>&-
+  while [ $# -gt 0 ]; do # one that is still in the stage is tried once more, for the reason
+    e= x=$new/$6
+    if { [ ! -e "$x" ] && [ ! -L "$x" ]; } || e=$(mv -f -- "$x" ./ 2>&1); then ok "$1"
+    else unkeep "$1" "$6"; failed "$1" "$e"; fi
+    shift 6
+  done
 }
-note() { # NAME: its old version is in $s
-  printf '%s\n%s\n' "${PWD%/}/$1" "$s" >>"$journal/saved"
+renamed() { # RECORDS: the new versions
+  n=$#
+  while [ "$n" -gt 0 ]; do
+    set -- "$@" "$new/$6"
+    shift 6
+    n=$((n - 6))
+  done
+  mv -f -- "$@" ./
 }
-keep() { # a file or link about to be replaced stays as NAME.saved
-  [ -e "$1" ] || [ -L "$1" ] || return 0
-  if [ -d "$1" ] && [ ! -L "$1" ]; then echo "it has become a directory" >&2; return 1; fi
+kept() { # RECORDS: the old versions, as far as there are any
+  n=$#
+  while [ "$n" -gt 0 ]; do
+    old_of "$6"
+    x=$new.old/${s##*/}
+    { [ ! -e "$x" ] && [ ! -L "$x" ]; } || set -- "$@" "$x"
+    shift 6
+    n=$((n - 6))
+  done
+  case $saved in /*) mv -f -- "$@" "${s%/*}/" ;; *) mv -f -- "$@" ./ ;; esac
+}
+room() { # for $s below $saved, where nobody else may write; in a subshell
+  x=${s%/*}
+  { [ -d "$saved" ] || mkdir -p -- "$saved"; } && cd -P -- "$saved" && dev= && survey || return
+  [ -n "$own" ] || { echo "old versions cannot be kept in $PWD: others than root may write in it or above it" >&2; return 1; }
+  [ -d "$x" ] || mkdir -p -- "$x"
+}
+pin() { # NUMBER NAME ATTRIBUTES: link what is about to be replaced into the stage, under the name by which it is kept
+  k=$1
+  shift
+  [ -e "./$1" ] || [ -L "./$1" ] || return 0
+  if [ -d "./$1" ] && [ ! -L "./$1" ]; then e="it has become a directory"; return 1; fi
   [ "$saved" != - ] || return 0
   old_of "$1"
-  if [ -d "$s" ]; then printf '%s is a directory, in the way\n' "$s" >&2; return 1; fi
-  room && { ln -f -- "$1" "$s" || { rm -f -- "$s" && cp -pP -- "$1" "$s"; }; } && note "$1"
+  if [ -d "$s" ] && [ ! -L "$s" ]; then e="$s is a directory, in the way"; return 1; fi
+  x=$new.old/${s##*/}
+  e=$({ [ -d "$new.old" ] || mkdir -- "$new.old" "$new.before"; } 2>&1) || return
+  if ! e=$(ln -- "./$1" "$x" 2>&1); then
+    # A file system without links: a copy is made of what only we can exchange.
+    { [ -n "$own" ] && e=$(cp -pP -- "./$1" "$x" 2>&1); } || return
+  fi
+  narrow "$x" "$2" || return
+  case $saved in
+    /*) e=$(room 2>&1) || return ;;
+    *) if [ -e "./$1.saved" ] || [ -L "./$1.saved" ]; then e=$(ln -- "./$1.saved" "$new.before/" 2>&1) || return; fi ;;
+  esac
+  e=$(printf '%s\n' "${PWD%/}/$1" "$s" "$was" 2>&1 >>"$journal/kept") || return
+  some=1
+  eval "k$k=1"
 }
-aside() { # NAME: what a rename cannot replace is moved to NAME.saved; sets $old to where it is then, or $e
-  [ -e "$1" ] || [ -L "$1" ] || return 0
-  old_of "$1"
-  if [ "$saved" = - ] && { [ ! -d "$1" ] || [ -L "$1" ]; }; then
-    s=$t/.old
-  elif [ -e "$s" ] || [ -L "$s" ]; then e="$s is in the way"; return 1
-  else e=$( (room && note "$1") 2>&1) || return; fi
-  e=$(mv -- "$1" "$s" 2>&1) && old=$s
+unkeep() { # NUMBER NAME: it was not replaced
+  eval "x=\$k$1"
+  [ -n "$x" ] || return 0
+  printf '%s\n' "${PWD%/}/$2" - - >>"$journal/kept"
+  x=$2.saved
+  case $saved in /*) return ;; esac
+  if [ -e "$new.old/$x" ] || [ -L "$new.old/$x" ]; then :
+  elif [ -e "$new.before/$x" ] || [ -L "$new.before/$x" ]; then mv -f -- "$new.before/$x" ./ 2>&-
+  else rm -f -- "./$x" 2>&-; fi
 }
-back() { # SAVED NAME: an old version comes back; until then it stays where it was kept
-  if [ -d "$2" ] && [ ! -L "$2" ]; then rmdir -- "$2" && mv -- "$1" "$2"
-  elif [ -d "$1" ] && [ ! -L "$1" ]; then rm -f -- "$2" && mv -- "$1" "$2"
-  else { ln -- "$1" "$t/$2" || cp -pP -- "$1" "$t/$2"; } && mv -f -- "$t/$2" ./ && rm -f -- "$1"; fi
+narrow() { # OLD ATTRIBUTES: an old version is not more open than what replaces it: if need be, a copy is kept instead
+  was=-
+  [ ! -L "$1" ] || return 0
+  attributes "$2"
+  e=$(stat -c %a:%u:%g:%U:%G:%d:%i:%s:%Y -- "$1" 2>&1) || return
+  IFS=:; set -f; set -- "$1" $e; set +f; unset IFS
+  was=$3:$4:$2 m=$((0${mode:-777} & 0777)) x=$3:$4
+  [ ! -d "$1" ] || m=$((m | (m & 0444) >> 2))
+  m=$((0$2 & m))
+  # Of another owner than the new one it becomes root's; so it does with a special bit, which comes back by --restore.
+  [ "$5:$6" = "$owner:$group" ] || [ "$x" = "$uid:$gid" ] || x=0:0
+  [ $((0$2 & 07000)) = 0 ] || x=0:0
+  if [ "$x" = "$3:$4" ] && [ "$m" = $((0$2)) ]; then was=$was:$7:$8:$9; return; fi
+  m=$(printf %05o "$m")
+  if [ -d "$1" ]; then
+    e=$({ chown -- "$x" "$1" && chmod -- "$m" "$1"; } 2>&1) || return
+  else
+    c=-P
+    [ -f "$1" ] || c=-R # a pipe is made, not read
+    e=$({ cp "$c" -- "$1" "$1.synctool" && chown -- "$x" "$1.synctool" && chmod -- "$m" "$1.synctool" &&
+      mv -f -- "$1.synctool" "$1"; } 2>&1) || return
+  fi
+  e=$(stat -c %d:%i:%s -- "$1" 2>&1) && was=$was:$e
 }
-leave() { # a link that leads to a directory is left to people, anything else is moved aside
-  [ ! -d "$1" ] || { e="it leads to a directory: say 'follow: yes' or 'no' in attributes.yaml"; return 1; }
-  aside "$1"
+swap() { # NUMBER OLD ATTRIBUTES NAME: what a rename cannot replace is moved away
+  old_of "$4"
+  s_is= x=$4
+  if [ "$2" = leave ] && [ -d "./$4" ]; then
+    failed "$1" "it leads to a directory: say 'follow: yes' or 'no' in attributes.yaml"
+    return
+  fi
+  if [ ! -e "./$4" ] && [ ! -L "./$4" ]; then :
+  elif [ "$saved" = - ] && { [ ! -d "./$4" ] || [ -L "./$4" ]; }; then s=
+  elif [ -e "$s" ] || [ -L "$s" ]; then failed "$1" "$s is in the way"; return; fi
+  if e=$(exchange "$4" "$3" 2>&1); then ok "$1"; else failed "$1" "$e"; fi
+}
+exchange() { # NAME ATTRIBUTES, with $s, the place of the old version, or nothing
+  mkdir -- "$new.old" "$new.kept" || return
+  printf '%s\n' "$PWD" "$1" "${s##*/}" >"$new.to"
+  if [ -e "./$1" ] || [ -L "./$1" ]; then mv -- "./$1" "$new.old/" || return; fi
+  if ! mv -f -- "$new/$1" ./; then mv -f -- "$new.old/$1" ./; return 1; fi
+  [ -n "$s" ] && { [ -e "$new.old/$1" ] || [ -L "$new.old/$1" ]; } || return 0
+  narrow "$new.old/$1" "$2"
+  case $saved in /*) (room) || return ;; esac
+  mv -- "$new.old/$1" "$new.kept/${s##*/}" && mv -- "$new.kept/${s##*/}" "${s%/*}/" &&
+    printf '%s\n' "${PWD%/}/$1" "$s" "$was" >>"$journal/kept"
+}
+set_all() { # RECORDS, with what sets all their owners and modes in all(): together where that is safe
+  if [ -z "$wrong" ] && survey && [ -n "$own" ] && all 2>&-; then
+    while [ $# -gt 0 ]; do ok "$1"; shift 6; done
+  else set_each "$@"; fi
+}
+set_each() { # (NUMBER KIND WHAT SOURCE ATTRIBUTES NAME)...: set owner or mode, by WHAT: o, m or om
+  while [ $# -gt 0 ]; do
+    if ! survey; then failed "$1" "$wrong"
+    elif [ "$2" = directory ]; then
+      if e=$(set_directory "$3" "$5" "$6" 2>&1); then ok "$1"; else failed "$1" "$e"; fi
+    elif [ -n "$own" ]; then
+      attributes "$5"
+      if e=$({ real "$2" "$6" && differing "$3" "./$6"; } 2>&1); then ok "$1"; else failed "$1" "$e"; fi
+    elif [ "$2" = link ]; then put "$1" link nothing "$4" "$5" "$6"
+    else put "$1" same nothing "$4" "$5" "$6"; fi
+    shift 6
+  done
+}
+real() { # KIND NAME: chmod follows a link, and what it leads to is nobody's business
+  [ "$1" = link ] || [ ! -L "./$2" ] || { echo "it has become a link" >&2; return 1; }
+}
+differing() { # WHAT NAME...: no needless chown, which takes capabilities away; and then the mode, since it clears bits
+  x=$1
+  shift
+  case $x in *o*) own "$owner" "$group" "$uid" "$gid" "$@" || return ;; esac
+  [ -z "$mode" ] || chmod -- "$mode" "$@"
+}
+set_directory() { # WHAT ATTRIBUTES NAME
+  attributes "$2"
+  x=${PWD%/}/$3
+  cd -P -- "./$3" || return
+  case $3 in */.) ;; *) [ "$PWD" = "$x" ] || { echo "it has become a link" >&2; return 1; } ;; esac
+  differing "$1" .
+}
+remove() { # (NUMBER NAME)...
+  while [ $# -gt 0 ]; do
+    if [ -n "$wrong" ]; then failed "$1" "$wrong"
+    elif e=$(rm -f -- "./$2" 2>&1); then ok "$1"
+    else failed "$1" "$e"; fi
+    shift 2
+  done
+}
+back() { # NUMBER SAVED RECORD NAME: an old version comes back as it was; until then it stays where it was kept
+  stage || { failed "$1" "$e"; return; }
+  new=$t/$((groups += 1))
+  if e=$(bring_back "$2" "$3" "$4" 2>&1); then ok "$1"; else failed "$1" "$e"; fi
+  rm -rf -- "$new"*
+}
+bring_back() { # SAVED UID:GID:MODE:DEVICE:INODE:SIZE NAME
+  mkdir -- "$new" "$new.old" "$new.kept" || return
+  case $1 in "${PWD%/}/"*) x=./${1#"${PWD%/}/"} ;; *) x=$1 ;; esac
+  b=$new.old/${1##*/} k=$new/$3
+  if [ -d "$x" ] && [ ! -L "$x" ]; then mv -- "$x" "$new.old/" && mv -- "$b" "$k" || return; x=
+  else ln -- "$x" "$k" || { case $x in /*) cp -pP -- "$x" "$k" ;; *) false ;; esac; } || return; fi
+  if kept_as "$2" "$k" && cleared "$3" && mv -f -- "$k" ./; then [ -z "$x" ] || rm -f -- "$x"; return; fi
+  if [ -e "$new.kept/$3" ] || [ -L "$new.kept/$3" ]; then mv -f -- "$new.kept/$3" ./; fi
+  if [ -z "$x" ]; then mv -- "$k" "$b" && mv -- "$b" ./
+  elif [ ! -L "$k" ]; then chown -- 0:0 "$k"; chmod -- 0600 "$k"; fi
+  return 1
+}
+kept_as() { # RECORD PATH: it is what was kept there; give it the owner and mode that it had then
+  [ ! -L "$2" ] && [ "$1" != - ] || return 0
+  case $1 in
+    *:*:*:*:*) [ -d "$2" ] || [ "${1#*:*:*:}" = "$(stat -c %d:%i:%s -- "$2")" ] || case $saved in /*) ;; *)
+      echo "what is kept there was changed or replaced since" >&2
+      return 1 ;; esac ;;
+  esac
+  IFS=:; set -f; set -- "$2" $1; set +f; unset IFS
+  chown -h -- "$2:$3" "$1" && chmod -- "0000$4" "$1"
+}
+cleared() { # NAME: what is there must not be in the way of a rename
+  if [ -d "./$1" ] && [ ! -L "./$1" ]; then rmdir -- "./$1"
+  elif [ -d "$k" ] && { [ -e "./$1" ] || [ -L "./$1" ]; }; then mv -- "./$1" "$new.kept/"; fi
 }
 accept() { # COMMAND FILE [silent]: whether the command, in which $f is the file, accepts it
-  f=$PWD/${2#./}
+  f=$2
   v=$( { if [ -c /dev/null ]; then exec </dev/null; else exec <&-; fi; cd / && eval "$1"; } 2>&1) && return
   s=$? v=": ${v##*"$nl"}"
   [ -z "$3" ] || v=' (what it says is not shown: sensitive)'
@@ -178,107 +456,76 @@ note_time() { # for what is said from here on
   said=
   [ -z "$log" ] || { now=$(date +%Y-%m-%dT%H:%M:%S%z) && now=${now%??}:${now#"${now%??}"}; }
 }
-step() { # NUMBER [fresh], with the action in act()
-  if [ -n "$wrong" ]; then e=$wrong; elif { [ -z "$2" ] || fresh; } && e=$(act 2>&1); then ok "$1"; return; fi
-  failed "$1" "$e"
-}
-prepare() { # (NUMBER SAVE SYNC NAME)...: make them, in the private directory
-  n=$#
-  while [ "$n" -gt 0 ]; do
-    "make$1" "$t/$4" || return
-    [ "$3" = - ] || set -- "$@" "$t/$4"
-    shift 4
-    n=$((n - 4))
-  done
-  [ $# = 0 ] || sync -- "$@" || sync
-}
-replace() { # the same: put them in place, each by a rename
-  n=$#
-  while [ "$n" -gt 0 ]; do
-    [ "$2" = nothing ] || keep "$4" || return
-    set -- "$@" "$t/$4"
-    shift 4
-    n=$((n - 4))
-  done
-  mv -f -- "$@" ./
-}
-alone() { # NUMBER SAVE SYNC NAME: what could not be done with the others
-  # One that has got to its place must not be taken for the old one.
-  [ -z "$made" ] || [ -e "$t/$4" ] || [ -L "$t/$4" ] || return 0
-  rm -rf -- "$t/$4"
-  e=$( { prepare "$@" && replace "$@"; } 2>&1) && return
-  rm -rf -- "$t/$4" # the next one may need the room
-  return 1
-}
-swap() { # NUMBER SAVE SYNC NAME, with what makes it in makeNUMBER(): what is there is moved away first
-  old=
-  if fresh && e=$(prepare "$@" 2>&1) && "$2" "$4" && e=$(mv -f -- "$t/$4" ./ 2>&1); then ok "$1"; return; fi
-  [ -z "$old" ] || mv -- "$old" "$4" # nothing came in its place
-  failed "$1" "$e"
-}
-put() { # (NUMBER SAVE SYNC NAME)..., with what makes each in makeNUMBER(): all together, or else one by one
-  made= all=
-  if fresh; then
-    if e=$(prepare "$@" 2>&1); then
-      made=1
-      e=$(replace "$@" 2>&1) && all=1
-    else clean; fi
-  fi
-  while [ $# -gt 0 ]; do
-    if [ -n "$all" ] || { fresh && alone "$1" "$2" "$3" "$4"; }; then ok "$1"; else failed "$1" "$e"; fi
-    shift 4
-  done
-}
 limited() { # COMMAND...: bounded in time where the node can do that
   if (timeout -k 5 5 true) 2>&-; then exec timeout -k 5 "$limit" "$@"; else exec "$@"; fi
 }
-trigger() { # NUMBER DIRECTORY NAME, with the command in act(); output into a file: a daemon may hold on to a pipe
+trigger() { # NUMBER NAME, with the command in act(), here; output into a file: a daemon may hold on to a pipe
+  [ -z "$wrong" ] || { failed "$1" "$wrong"; return; }
   o=$(mktemp "${TMPDIR:-/tmp}/synctool.XXXXXX") || { failed "$1" "no room for its output"; return; }
   # The file loses its name at once, so that nothing stays behind, however this ends.
   exec 4>"$o" 5<"$o"
   rm -f -- "$o"
-  (cd -- "$2" && if [ -c /dev/null ]; then act </dev/null; else act <&-; fi) >&4 2>&1 4>&- 5<&-
+  (if [ -c /dev/null ]; then act </dev/null; else act <&-; fi) >&4 2>&1 4>&- 5<&-
   s=$?
   note_time
   tail -c 4000 <&5 | sed 's/^/output /'
   echo
   exec 4>&- 5<&-
   case $s in
-    0) paid "$3"; ok "$1" ;;
+    0) paid "$2"; ok "$1" ;;
     124) failed "$1" "it did not end within $limit s" ;;
     143) failed "$1" "it was terminated (it has $limit s)" ;; # by BusyBox's timeout, or by somebody else
     *) failed "$1" "exit status $s" ;;
   esac
 }
-script() { # NUMBER DIRECTORY NAME SCRIPT
-  p=$4
+script() { # NUMBER NAME SCRIPT
+  p=$3
   act() { limited /bin/sh -c 'exec "$0"' "$p"; }
-  if [ -x "$4" ]; then trigger "$1" "$2" "$3"; else failed "$1" "it is not an executable file"; fi
+  if [ -x "$3" ]; then trigger "$1" "$2"; else failed "$1" "it is not an executable file"; fi
 }
-on_update() { # NUMBER DIRECTORY NAME TEXT
-  p=$4
+on_update() { # NUMBER NAME TEXT
+  p=$3
   act() { PATH=$SYNCTOOL_MASTERDIR/scripts:$PATH; limited /bin/sh -c "$p"; }
-  trigger "$1" "$2" "$3"
+  trigger "$1" "$2"
+}
+tidy() { # what repairs that were killed have left on this node; what they had moved away comes back
+  for d in "$state/stage/$host."*.??????; do tidied "$d"; done
+  [ -r "$journal/private" ] || return 0
+  still=
+  while IFS= read -r d; do
+    case $d in */.synctool."$host".*.??????) tidied "$d" ;; esac
+    [ ! -d "$d" ] || still=1
+  done <"$journal/private"
+  [ -n "$still" ] || rm -f -- "$journal/private"
+}
+tidied() { # STAGE
+  p=${1%.*} p=${p##*.}
+  [ -d "$1" ] && ! kill -0 "$p" 2>&- || return 0
+  for f in "$1"/*.to; do
+    [ ! -f "$f" ] || recover "$f" "${f%.to}.old" || return 0
+  done
+  rm -rf -- "$1"
+}
+recover() { # FILE DIRECTORY: what a type change had moved there goes back, or to where it is kept if its place is taken
+  { IFS= read -r x && IFS= read -r n && IFS= read -r s; } <"$1"
+  [ -e "$2/$n" ] || [ -L "$2/$n" ] || return 0
+  within "$x"
+  [ -z "$wrong" ] || return
+  if [ ! -e "./$n" ] && [ ! -L "./$n" ]; then mv -- "$2/$n" ./
+  elif [ -z "$s" ]; then :
+  else [ ! -e "./$s" ] && [ ! -L "./$s" ] && mv -- "$2/$n" "${2%.old}.kept/$s" && mv -- "${2%.old}.kept/$s" ./; fi
 }
 """
 
-TIDY: Final = rb"""tidy() { # JOURNAL: take away the private directories of repairs on this node that were killed
-  [ -r "$1/private" ] || return 0
-  host=$(uname -n) still=
-  while IFS= read -r d; do
-    p=${d%.*} p=${p##*.}
-    case $d in */.synctool."$host".*.??????) if kill -0 "$p" 2>&-; then still=1; else rm -rf -- "$d"; fi ;; esac
-  done <"$1/private"
-  [ -n "$still" ] || rm -f -- "$1/private"
-}"""
 RECALL: Final = rb"""recall() { # JOURNAL: which old versions the last repair has kept, and are still there
-  f=$1/saved
+  f=$1/kept
   if [ -e "$f" ] && [ ! -r "$f" ]; then echo "refused $f cannot be read"; return; fi
   echo recalled
   [ ! -e "$f" ] || {
     IFS= read -r who
-    while IFS= read -r p && IFS= read -r s; do
-      { [ ! -e "$s" ] && [ ! -L "$s" ]; } || printf '%s\n%s\n' "$p" "$s"
+    while IFS= read -r p && IFS= read -r s && IFS= read -r r; do
+      # A later line counts: `-` takes back an earlier one.
+      if [ "$s" = - ] || [ -e "$s" ] || [ -L "$s" ]; then printf '%s\n%s\n%s\n' "$p" "$s" "$r"; fi
     done
   } <"$f"
   echo end

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind
-from pytest_synctool.repair.plan import Action, Plan, Trigger, plan
+from pytest_synctool.repair.plan import Action, Plan, Removal, Trigger, plan
 from pytest_synctool.repair.script import Context, Result, parse, script
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.entry_commands import Command
@@ -92,7 +92,7 @@ def test_missing_parents_are_made_first_as_the_masterdir_has_them() -> None:
 def test_what_must_not_exist_is_removed(kind: Kind) -> None:
     gone = entry(b"/-a b", tree=Tree.DELETE)
     todo = plan([(gone, state(kind))], {}, b"/m")
-    assert todo.actions == (Action(b"/-a b", "deleted", b"rm -f -- '-a b'"),)
+    assert todo.actions == (Action(b"/-a b", "deleted", Removal()),)
     assert not todo.needs_mirror
 
 
@@ -199,7 +199,7 @@ def test_parents(path: bytes, above: list[bytes]) -> None:
 
 
 TWO = Plan(
-    (Action(b"/a", "created", b"true"), Action(b"/b", "created", b"true")),
+    (Action(b"/a", "deleted", Removal()), Action(b"/b", "deleted", Removal())),
     (Trigger(b"/a", Command("post", b"t"), b"/", frozenset({b"/a"})),),
 )
 

@@ -11,7 +11,7 @@ import pytest
 from pytest_synctool.common.shell import whole
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, OldVersions
-from pytest_synctool.repair.plan import Plan, restore
+from pytest_synctool.repair.plan import KeptVersion, Plan, restore
 from pytest_synctool.repair.script import Context, Result, parse_recalled, recall
 from pytest_synctool.repository.attributes import Attributes
 from pytest_synctool.repository.entry import Entry
@@ -32,22 +32,27 @@ def names_in(node: DiskNode) -> list[str]:
     return sorted(path.name for path in node.files.iterdir())
 
 
-def recalled(node: DiskNode) -> dict[str, str]:
-    """What the last repair has kept, below the node's files."""
+def kept(node: DiskNode) -> dict[str, KeptVersion]:
+    """Return the old versions of the last repair, by name below the node's files."""
     context = Context(os.fsencode(node.master), state=os.fsencode(node.top / "state"))
-    found = parse_recalled(node.shell.run(whole(recall(context))).stdout)
-    return {os.path.relpath(os.fsdecode(path), node.files): os.fsdecode(old) for path, old in found.items()}
+    answer = node.shell.run(whole(recall(context))).stdout
+    return {os.path.relpath(os.fsdecode(path), node.files): old for path, old in parse_recalled(answer).items()}
+
+
+def recalled(node: DiskNode) -> dict[str, str]:
+    """Return the paths of the old versions of the last repair, by name below the node's files."""
+    return {name: os.fsdecode(old.path) for name, old in kept(node).items()}
 
 
 def put_back(node: DiskNode, *entries: Entry) -> list[Result | None]:
     """Restore these from what was kept."""
-    kept = recalled(node)
-    pairs = [(one, os.fsencode(kept[os.path.relpath(os.fsdecode(one.destination), node.files)])) for one in entries]
+    old = kept(node)
+    pairs = [(one, old[os.path.relpath(os.fsdecode(one.destination), node.files)]) for one in entries]
     return node.carry_out(restore(pairs, {one.destination: one for one in entries}))
 
 
 def test_in_a_directory_of_their_own(node: DiskNode) -> None:
-    """Under their whole paths, with owner and mode; nothing is left beside the new ones."""
+    """Under their whole paths, not more open than the new ones, beside which nothing is left."""
     saved = node.top / "old versions"
     names = [os.fsdecode(name) for name in ODD_NAMES]
     for name in names:
@@ -61,7 +66,7 @@ def test_in_a_directory_of_their_own(node: DiskNode) -> None:
         old = Path(f"{saved}{node.files / name}")
         found = lstat_state(os.fsencode(old))
         assert found is not ABSENT
-        assert (old.read_bytes(), found.uid, found.gid, found.mode) == (b"old " + os.fsencode(name), 7, 8, 0o604)
+        assert (old.read_bytes(), found.uid, found.gid, found.mode) == (b"old " + os.fsencode(name), 0, 0, 0o600)
     assert recalled(node) == {name: f"{saved}{node.files / name}" for name in names}
 
 
@@ -135,19 +140,41 @@ def test_they_come_back(node: DiskNode) -> None:
 def test_what_cannot_come_back_is_not_lost(node: DiskNode) -> None:
     """Wherever it breaks off, the old version is still where it was kept."""
     (node.files / "f").write_text("old")
+    (node.files / "f").chmod(0o4700)
     one = node.entry("f", EXPECTED["file"])
     assert node.fix(one) == [None]
-    (kept,) = recalled(node).values()
-    todo = restore([(one, os.fsencode(kept))], {one.destination: one})
-    (action,) = todo.actions
-    # The rename that puts it in place is the one that fails.
-    failing = b'mv() { case "$*" in *" ./") return 1 ;; *) command mv "$@" ;; esac; }; '
-    (result,) = node.carry_out(replace(todo, actions=(replace(action, text=failing + action.text),)))
+    (node.files / "f").unlink()
+    (node.files / "f/inside").mkdir(parents=True)
+    (result,) = put_back(node, one)
     assert result is not None
     assert result.failure is not None
-    assert ((node.files / "f").read_text(), (node.files / "f.saved").read_text()) == ("new", "old")
+    assert ((node.files / "f.saved").read_text(), (node.files / "f.saved").stat().st_mode & 0o7777) == ("old", 0o600)
+    (node.files / "f/inside").rmdir()
     assert put_back(node, one) == [Result(None)]
-    assert (node.files / "f").read_text() == "old"
+    assert ((node.files / "f").read_text(), (node.files / "f").stat().st_mode & 0o7777) == ("old", 0o4700)
+
+
+def test_another_file_does_not_come_back(node: DiskNode) -> None:
+    """Whoever may write in the directory could have put anything there."""
+    (node.files / "f").write_text("old")
+    one = node.entry("f", EXPECTED["file"])
+    assert node.fix(one) == [None]
+    (node.files / "f.saved").unlink()
+    (node.files / "f.saved").write_text("theirs")
+    assert put_back(node, one) == [Result("what is kept there was changed or replaced since")]
+    assert (node.files / "f").read_text() == "new"
+
+
+def test_a_replacement_that_failed_leaves_nothing_behind(node: DiskNode) -> None:
+    """Neither an old version nor a line in the journal; an older old version is there as before."""
+    with node.unmovable("f"), node.unmovable("g"):
+        (node.files / "f.saved").write_text("older")
+        entries = [node.entry(name, EXPECTED["file"]) for name in "fgh"]
+        failures = node.fix(*entries)
+    assert [failure is None for failure in failures] == [False, False, True]
+    assert names_in(node) == ["f", "f.saved", "g", "h"]
+    assert (node.files / "f.saved").read_text() == "older"
+    assert recalled(node) == {}
 
 
 def test_only_of_the_last_repair(node: DiskNode) -> None:
@@ -187,7 +214,7 @@ def test_the_log_of_a_node(node: DiskNode) -> None:
     one, two = node.entry("a\x1b", EXPECTED["file"], trigger=fails), node.entry("b", EXPECTED["file"])
     node.fix(one, two, log=os.fsencode(log))
     found = [match[1] for line in log.read_text().splitlines() if (match := LINE.fullmatch(line))]
-    assert found == [
+    assert sorted(found[:2]) + found[2:] == [
         f"{node.files}/a\\x1b created",
         f"{node.files}/b updated: FAILED {node.files}/b.saved is a directory, in the way",
         "running command $masterdir/overlay/a.post: FAILED exit status 3",
