@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from tests_meta.site import Run, Site
 
 # Comes before the real command in a session's PATH. What it says goes to fifos, so that nobody has to look again and
-# again. `half` is for install: the new file has been begun when the gate is reached.
+# again. `half` is for cp: the new file has been begun when the gate is reached.
 _WRAPPER = """\
 #!/bin/sh
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -43,7 +43,7 @@ exit $status
 """
 
 # Those of a repair's own household, in its mirror and lock, are not counted.
-_OF_FILES = ("install", "ln", "mv")
+_OF_FILES = ("cp", "ln", "mv")
 
 # 20 s at most until nothing of a session is left.
 _UNTIL_OVER = """

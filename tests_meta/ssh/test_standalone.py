@@ -165,7 +165,7 @@ def test_one_repair_of_the_node_at_a_time(alone: Inside, gate: MakeGate) -> None
     alone.site.put("file._all")
     carry(alone)
     alone.site.sh("node2", f"touch {alone.site.masterdir}/.synctool-mirror")
-    at = gate("node2", "install")
+    at = gate("node2", "cp")
     with running(alone.site) as master:
         at.wait()
         run = alone.pytest("--hosts=localhost", "--fix")

@@ -66,18 +66,21 @@ def fifty(live: Site) -> Site:
 
 
 def in_place(gate: Gate) -> int:
-    """How many new files are in their places when a gate is reached: all are made before the first is renamed."""
+    """Return the number of new files in their places at a gate.
+
+    All are made, and all old ones are copied and kept, before the first one is renamed.
+    """
     if gate.command != "mv":
         return 0
-    return gate.call if gate.when == "after" else gate.call - 1
+    return gate.call - 2 * len(NAMES) - (gate.when != "after")
 
 
 POINTS = pytest.mark.parametrize(
     "places",
     [
-        [("install", 1, "half"), ("mv", 1, "before"), ("mv", 1, "after")],
-        [("install", 25, "half"), ("ln", 25, "after"), ("mv", 25, "after")],
-        [("mv", 50, "before"), ("ln", 50, "before"), ("install", 50, "half")],
+        [("cp", 1, "half"), ("mv", 101, "before"), ("mv", 101, "after")],
+        [("cp", 25, "half"), ("ln", 25, "after"), ("mv", 125, "after")],
+        [("mv", 150, "before"), ("ln", 50, "before"), ("cp", 50, "half")],
     ],
     ids=["first", "middle", "last"],
 )
@@ -122,16 +125,16 @@ def test_nodes_killed(
 
 def test_killed_when_all_is_done(fifty: Site, gate: MakeGate) -> None:
     """Nothing is left to be repaired, so what the repair has left behind goes before the node is looked at."""
-    one = gate("node1", "mv", 50, "after")
+    one = gate("node1", "mv", 150, "after")
     with running(fifty) as run:
         one.wait()
         one.kill("shell")
         ended = run.end()
     assert ended.word("node1", f"{fifty.top}/file49") == "passed"
-    assert fifty.sh("node1", "ls -d @/.synctool.*").count("\n") == 1
+    assert fifty.sh("node1", "ls -d /var/lib/pytest-synctool/stage/*").count("\n") == 1
     one.remove()
     assert fifty.pytest().status == 0
-    assert fifty.sh("node1", "ls -d @/.synctool.*").count("\n") == 1, "an audit writes nothing"
+    assert fifty.sh("node1", "ls -d /var/lib/pytest-synctool/stage/*").count("\n") == 1, "an audit writes nothing"
     settled(fifty)
 
 
@@ -139,7 +142,7 @@ def test_killed_when_all_is_done(fifty: Site, gate: MakeGate) -> None:
 def test_interrupted(fifty: Site, gate: MakeGate, workers: tuple[str, ...]) -> None:
     """Ctrl-C: a node under way goes to its end, one that has not begun is left alone, and the run ends."""
     fifty.lines.append("num_proc 1")
-    one = gate("node1", "mv", 25)
+    one = gate("node1", "mv", 125)
     with running(fifty, *workers) as run:
         one.wait()
         run.interrupt()
@@ -162,7 +165,7 @@ def test_hung_nodes(fifty: Site, cluster: EmbeddedCluster, gate: MakeGate) -> No
     for node in ("node4", "node5"):
         age(fifty, node)
     fifty.script("file00.post", "#!/bin/sh\nexec uptime\n")
-    gates = [gate("node1", "stat"), gate("node2", "rsync"), gate("node3", "mv", 25), gate("node4", "uptime")]
+    gates = [gate("node1", "stat"), gate("node2", "rsync"), gate("node3", "mv", 125), gate("node4", "uptime")]
     with running(fifty, "--node-timeout=6", "--connect-timeout=2") as run:
         for one in gates:
             one.wait()

@@ -228,21 +228,6 @@ def test_a_file_that_changes_before_it_is_replaced(live: Site, gate: MakeGate) -
     assert live.sh("node1", "cd @; cat directory.saved/mine made.saved") == "mine\nmine\n"
 
 
-def test_a_link_that_comes_meanwhile_is_not_followed(live: Site, gate: MakeGate) -> None:
-    """Whoever may write in the directory must not get at the mode of a file elsewhere."""
-    live.nodes = {"node1": "batch"}
-    live.put("file._all", "content\n", 0o644)
-    live.sh("node1", "mkdir -p @; cd @; echo content >file; chmod 666 file; echo secret >secret; chmod 600 secret")
-    one = gate("node1", "chown", change="rm @/file; ln -s secret @/file")
-    with running(live) as run:
-        one.wait()
-        one.open()
-        ended = run.end()
-    assert "not fixed: it has become a link" in ended.message("node1", f"{live.top}/file")
-    assert live.sh("node1", "stat -c %a @/secret") == "600\n"
-    settled(live)
-
-
 def test_sources_that_change_under_way(live: Site) -> None:
     """A source rewritten after it was read: the node gets one of the two, whole, and it is not called fixed."""
     live.nodes = {"node1": "batch"}

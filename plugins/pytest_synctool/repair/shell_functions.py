@@ -233,7 +233,9 @@ place() { # RECORDS whose new versions are in $new
     while [ "$n" -gt 0 ]; do
       old_of "$6"
       x=$new.old/${s##*/}
-      if { [ -e "$x" ] || [ -L "$x" ]; } && ! e=$(mv -f -- "$x" "${s%/*}/" 2>&1); then unkeep "$1" "$6"; failed "$1" "$e"
+      if { [ -e "$x" ] || [ -L "$x" ]; } && ! e=$(mv -f -- "$x" "${s%/*}/" 2>&1); then
+        unkeep "$1" "$6"
+        failed "$1" "$e"
       else set -- "$@" "$1" "$2" "$3" "$4" "$5" "$6"; fi
       shift 6
       n=$((n - 6))
@@ -268,10 +270,10 @@ kept() { # RECORDS: the old versions, as far as there are any
   case $saved in /*) mv -f -- "$@" "${s%/*}/" ;; *) mv -f -- "$@" ./ ;; esac
 }
 room() { # for $s below $saved, where nobody else may write; in a subshell
-  x=${s%/*}
   { [ -d "$saved" ] || mkdir -p -- "$saved"; } && cd -P -- "$saved" && dev= && survey || return
-  [ -n "$own" ] || { echo "old versions cannot be kept in $PWD: others than root may write in it or above it" >&2; return 1; }
-  [ -d "$x" ] || mkdir -p -- "$x"
+  if [ -n "$own" ]; then [ -d "${s%/*}" ] || mkdir -p -- "${s%/*}"; return; fi
+  echo "old versions cannot be kept in $PWD: others than root may write in it or above it" >&2
+  return 1
 }
 pin() { # NUMBER NAME ATTRIBUTES: link what is about to be replaced into the stage, under the name by which it is kept
   k=$1
