@@ -53,7 +53,7 @@ def test_any_list_of_old_versions_is_read_or_refused(answer: bytes) -> None:
         kept = parse_recalled(answer)
     except RemoteError:
         return
-    assert all(path.startswith(b"/") for pair in kept.items() for path in pair)
+    assert all(path.startswith(b"/") and old.path.startswith(b"/") for path, old in kept.items())
 
 
 def test_the_reason_why_old_versions_are_not_listed_is_short() -> None:
@@ -62,7 +62,13 @@ def test_the_reason_why_old_versions_are_not_listed_is_short() -> None:
     assert len(str(refused.value)) <= LONGEST + 100
 
 
-@pytest.mark.parametrize("kept", [b"/a\n", b"/a\nb\n", b"a\n/b\n", b"/a\n/b\0\n", b"/a\n/" + b"x" * 5_000 + b"\n"])
+@pytest.mark.parametrize(
+    "kept",
+    [
+        *(b"/a\n", b"/a\n/b\n", b"/a\nb\n-\n", b"a\n/b\n-\n", b"/a\n/b\0\n-\n"),
+        *(b"/a\n/" + b"x" * 5_000 + b"\n-\n", b"/a\n/b\n0:0:999\n", b"/a\n/b\n0:0:644:" + HUGE + b"\n"),
+    ],
+)
 def test_a_list_of_old_versions_that_no_node_sends(kept: bytes) -> None:
     with pytest.raises(RemoteError, match="cannot be told"):
         parse_recalled(b"recalled\n%bend\n" % kept)
