@@ -102,14 +102,8 @@ class DiskNode:
         finally:
             subprocess.run(["umount", "--", path], check=True)
 
-    def carry_out(self, todo: Plan, user: int | None = None, **how: Unpack[How]) -> list[Result | None]:
-        """Run a plan; the results in order, None for what did not run."""
-        here = self.top / "here"
-        strays = [
-            path
-            for action in todo.actions
-            if not (path := Path("/", os.fsdecode(os.path.basename(action.path)))).exists()
-        ]
+    def answer(self, todo: Plan, user: int | None = None, **how: Unpack[How]) -> subprocess.CompletedProcess[bytes]:
+        """Run the script of a plan and return its answer."""
         context = Context(
             os.fsencode(self.master),
             "node3",
@@ -122,7 +116,17 @@ class DiskNode:
         told = [f"{printable(action.path)} {action.verb}" for action in todo.actions]
         told += [f"running {trigger.command.announced}" for trigger in todo.triggers]
         text = script(todo, context, told)
-        answer = self.shell.run(whole(text), user=user, cwd=str(here))
+        return self.shell.run(whole(text), user=user, cwd=str(self.top / "here"))
+
+    def carry_out(self, todo: Plan, user: int | None = None, **how: Unpack[How]) -> list[Result | None]:
+        """Run a plan; the results in order, None for what did not run."""
+        here = self.top / "here"
+        strays = [
+            path
+            for action in todo.actions
+            if not (path := Path("/", os.fsdecode(os.path.basename(action.path)))).exists()
+        ]
+        answer = self.answer(todo, user, **how)
         results, complete = parse(todo, answer.stdout)
         self.remarks = remarks(answer.stdout)
         assert complete, answer

@@ -215,8 +215,11 @@ put() { # (NUMBER KIND OLD SOURCE ATTRIBUTES NAME)...: make a new version in the
 flush() { # KIND NEW
   case $1 in link | directory) ;; *) sync -- "$2" 2>&- || sync ;; esac
 }
-old_of() { # NAME: set $s to where its old version is kept
-  case $saved in /*) s=${saved%/}${PWD%/}/$1 ;; *) s=${PWD%/}/$1.saved ;; esac
+old_of() { # NAME: of its old version set $s to the path, $b to the name and $to to the directory, for a rename
+  case $saved in
+    /*) s=${saved%/}${PWD%/}/$1 b=$1 to=${saved%/}${PWD%/}/ ;;
+    *) s=${PWD%/}/$1.saved b=$1.saved to=./ ;;
+  esac
 }
 place() { # RECORDS whose new versions are in $new
   n=$# some=
@@ -232,8 +235,8 @@ place() { # RECORDS whose new versions are in $new
     n=$#
     while [ "$n" -gt 0 ]; do
       old_of "$6"
-      x=$new.old/${s##*/}
-      if { [ -e "$x" ] || [ -L "$x" ]; } && ! e=$(mv -f -- "$x" "${s%/*}/" 2>&1); then
+      x=$new.old/$b
+      if { [ -e "$x" ] || [ -L "$x" ]; } && ! e=$(mv -f -- "$x" "$to" 2>&1); then
         unkeep "$1" "$6"
         failed "$1" "$e"
       else set -- "$@" "$1" "$2" "$3" "$4" "$5" "$6"; fi
@@ -262,12 +265,12 @@ kept() { # RECORDS: the old versions, as far as there are any
   n=$#
   while [ "$n" -gt 0 ]; do
     old_of "$6"
-    x=$new.old/${s##*/}
+    x=$new.old/$b
     { [ ! -e "$x" ] && [ ! -L "$x" ]; } || set -- "$@" "$x"
     shift 6
     n=$((n - 6))
   done
-  case $saved in /*) mv -f -- "$@" "${s%/*}/" ;; *) mv -f -- "$@" ./ ;; esac
+  mv -f -- "$@" "$to"
 }
 room() { # for $s below $saved, where nobody else may write; in a subshell
   { [ -d "$saved" ] || mkdir -p -- "$saved"; } && cd -P -- "$saved" && dev= && survey || return
@@ -282,8 +285,8 @@ pin() { # NUMBER NAME ATTRIBUTES: link what is about to be replaced into the sta
   if [ -d "./$1" ] && [ ! -L "./$1" ]; then e="it has become a directory"; return 1; fi
   [ "$saved" != - ] || return 0
   old_of "$1"
-  if [ -d "$s" ] && [ ! -L "$s" ]; then e="$s is a directory, in the way"; return 1; fi
-  x=$new.old/${s##*/}
+  if [ -d "$to$b" ] && [ ! -L "$to$b" ]; then e="$s is a directory, in the way"; return 1; fi
+  x=$new.old/$b
   e=$({ [ -d "$new.old" ] || mkdir -- "$new.old" "$new.before"; } 2>&1) || return
   if ! e=$(ln -- "./$1" "$x" 2>&1); then
     # A file system without links: a copy is made of what only we can exchange.
@@ -334,25 +337,24 @@ narrow() { # OLD ATTRIBUTES: an old version is not more open than what replaces 
 }
 swap() { # NUMBER OLD ATTRIBUTES NAME: what a rename cannot replace is moved away
   old_of "$4"
-  s_is= x=$4
   if [ "$2" = leave ] && [ -d "./$4" ]; then
     failed "$1" "it leads to a directory: say 'follow: yes' or 'no' in attributes.yaml"
     return
   fi
   if [ ! -e "./$4" ] && [ ! -L "./$4" ]; then :
   elif [ "$saved" = - ] && { [ ! -d "./$4" ] || [ -L "./$4" ]; }; then s=
-  elif [ -e "$s" ] || [ -L "$s" ]; then failed "$1" "$s is in the way"; return; fi
+  elif [ -e "$to$b" ] || [ -L "$to$b" ]; then failed "$1" "$s is in the way"; return; fi
   if e=$(exchange "$4" "$3" 2>&1); then ok "$1"; else failed "$1" "$e"; fi
 }
 exchange() { # NAME ATTRIBUTES, with $s, the place of the old version, or nothing
   mkdir -- "$new.old" "$new.kept" || return
-  printf '%s\n' "$PWD" "$1" "${s##*/}" >"$new.to"
+  printf '%s\n' "$PWD" "$1" "${s:+$b}" >"$new.to"
   if [ -e "./$1" ] || [ -L "./$1" ]; then mv -- "./$1" "$new.old/" || return; fi
   if ! mv -f -- "$new/$1" ./; then mv -f -- "$new.old/$1" ./; return 1; fi
   [ -n "$s" ] && { [ -e "$new.old/$1" ] || [ -L "$new.old/$1" ]; } || return 0
   narrow "$new.old/$1" "$2"
   case $saved in /*) (room) || return ;; esac
-  mv -- "$new.old/$1" "$new.kept/${s##*/}" && mv -- "$new.kept/${s##*/}" "${s%/*}/" &&
+  mv -- "$new.old/$1" "$new.kept/$b" && mv -- "$new.kept/$b" "$to" &&
     printf '%s\n' "${PWD%/}/$1" "$s" "$was" >>"$journal/kept"
 }
 set_all() { # RECORDS, with what sets all their owners and modes in all(): together where that is safe
