@@ -21,8 +21,10 @@ from pytest_synctool.model import FileState, Kind, OldVersions
 from pytest_synctool.repair.plan import Action, KeptVersion, NewAttributes, NewVersion, Plan, Removal
 from pytest_synctool.repair.shell_functions import PROLOGUE, RECALL
 
-# Actions in one directory that the node carries out together.
-_TOGETHER: Final = 100
+# Actions that the node carries out together.
+_TOGETHER: Final = 500
+# The extension of a source that a simple rule takes off.
+_PLAIN_SOURCE: Final = re.compile(rb"\._[^./]+")
 
 LONGEST_PATH: Final = 4096  # bytes; Linux has no longer ones
 MOST_REMARKS: Final = 20  # of one script
@@ -121,13 +123,10 @@ def _lines(plan: Plan, context: Context, log_lines: Sequence[str], numbers: Iter
             b"l%d=%s" % (n, quote(log_lines[n].encode("utf-8", "surrogateescape"))) for n in numbers if log_lines[n]
         )
     actions = [(number, plan.actions[number]) for number in numbers if number < first]
-    for (directory, link), here in groupby(actions, lambda pair: (pair[1].directory, pair[1].through)):
-        yield _within(directory, link)
-        for function, group in groupby(here, lambda pair: _function(pair[1])):
-            members = list(group)
-            size = 1 if function == "put" else _TOGETHER
-            for start in range(0, len(members), size):
-                yield b"\n".join(_together(function, members[start : start + size]))
+    for function, group in groupby(actions, lambda pair: _function(pair[1])):
+        members = list(group)
+        for start in range(0, len(members), _TOGETHER):
+            yield from _together(function, members[start : start + _TOGETHER], context.masterdir)
     for number in numbers:
         if number >= first:
             yield _trigger(plan, context, number)
@@ -148,24 +147,36 @@ def _function(action: Action) -> str:
     return "remove" if isinstance(work, Removal) else "back"
 
 
-def _together(function: str, actions: Sequence[tuple[int, Action]]) -> Iterator[bytes]:
-    for number, action in actions:
-        yield b"# %s %s" % (action.verb.encode(), printable(action.path).encode())
-        if isinstance(action.work, NewVersion) and action.work.validate:
-            silent = b" silent" if action.work.silent else b""
-            yield b'checked%d() { accept %s "$1"%s; }' % (number, quote(action.work.validate), silent)
+def _together(function: str, members: Sequence[tuple[int, Action]], masterdir: bytes) -> Iterator[bytes]:
+    """Return the shell text of actions of one kind: those in one directory are carried out by one call."""
+    if function == "put_all" and len(members) > 1:
+        yield _make_all([action for _, action in members], masterdir)
+    for (directory, link), here in groupby(members, lambda pair: (pair[1].directory, pair[1].through)):
+        yield _within(directory, link)
+        actions = list(here)
+        for number, action in actions:
+            yield b"# %s %s" % (action.verb.encode(), printable(action.path).encode())
+            if isinstance(action.work, NewVersion) and action.work.validate:
+                silent = b" silent" if action.work.silent else b""
+                yield b'checked%d() { accept %s "$1"%s; }' % (number, quote(action.work.validate), silent)
+        yield from _calls(function, len(members) > 1, directory, actions)
+
+
+def _calls(function: str, together: bool, directory: bytes, actions: Sequence[tuple[int, Action]]) -> Iterator[bytes]:
     if function == "back":
         for number, action in actions:
             if isinstance(action.work, KeptVersion):
                 yield words(b"back", b"%d" % number, action.work.path, action.work.record, action.name)
         return
-    if function in ("put_all", "set_all"):
-        if len(actions) == 1:
-            function = {"put_all": "put", "set_all": "set_each"}[function]
-        else:
-            yield _all([action for _, action in actions])
+    first = [function.encode()]
+    if function == "put_all":
+        first = [b"put_all", quote(b"" if directory == b"/" else directory)] if together else [b"put"]
+    elif function == "set_all" and len(actions) > 1:
+        yield _set_all([action for _, action in actions])
+    elif function == "set_all":
+        first = [b"set_each"]
     records = (words(*_record(number, action)) for number, action in actions)
-    yield b" \\\n  ".join((function.encode(), *records))
+    yield b" \\\n  ".join((b" ".join(first), *records))
 
 
 def _record(number: int, action: Action) -> Iterator[bytes]:
@@ -190,35 +201,70 @@ def _differing(work: NewAttributes) -> bytes:
     return (b"o" if work.owner else b"") + (b"m" if work.mode else b"")
 
 
-def _all(actions: Sequence[Action]) -> bytes:
-    """Return the shell function that makes all new versions of a directory, or sets all owners and modes there."""
-    by_account: dict[bytes, list[bytes]] = {}
-    by_mode: dict[int, list[bytes]] = {}
-    lines = []
+def _make_all(actions: Sequence[Action], masterdir: bytes) -> bytes:
+    """Return the shell function that makes new versions in $base, each below the path that it has on the node."""
+    directories = dict.fromkeys(action.directory.rstrip(b"/") for action in actions)
+    lines = [b"mkdir -p -- " + b" ".join(b'"$base"' + quote(directory) for directory in directories if directory)]
+    sources, files = [], []
+    owners = _Attributes()
     for action in actions:
         work = action.work
-        if isinstance(work, NewVersion):
-            place = b'"$new"/' + quote(action.name)
-            lines += {"file": [b"cp -- %s %s" % (quote(work.source), place)], "directory": [b"mkdir -- " + place]}.get(
-                work.make, [b"ln -s -- %s %s" % (quote(work.source), place)]
-            )
-        elif isinstance(work, NewAttributes):
+        if not isinstance(work, NewVersion):
+            continue
+        place = b'"$base"' + quote(action.path)
+        owners.add(work.state, place, owner=True)
+        if work.make == "link":
+            lines.append(b"ln -s -- %s %s" % (quote(work.source), place))
+        elif work.make == "directory":
+            lines.append(b"mkdir -- " + place)
+        else:
+            files.append(place)
+            relative = os.path.relpath(work.source, masterdir)
+            if _PLAIN_SOURCE.fullmatch(relative, len(b"overlay" + action.path)) and relative.startswith(b"overlay/"):
+                sources.append(relative)
+            else:
+                lines.append(b"cp -- %s %s" % (quote(work.source), place))
+    if sources:
+        lines.append(words(b"fill", *sources))
+    lines += owners.lines()
+    if files:
+        lines.append(b"{ sync -- %s 2>&- || sync; }" % b" ".join(files))
+    return b"all() {\n  " + b" &&\n  ".join(filter(None, lines)) + b"\n}\nbase="
+
+
+def _set_all(actions: Sequence[Action]) -> bytes:
+    """Return the shell function that sets all owners and modes in a directory where nobody else may write."""
+    lines, attributes = [], _Attributes()
+    for action in actions:
+        work = action.work
+        if isinstance(work, NewAttributes):
             place = b"./" + quote(work.name)
             if work.state.kind is Kind.FILE:
                 lines.append(b"[ ! -L %s ]" % place)
-        else:
-            continue
-        if isinstance(work, NewVersion) or work.owner:
-            by_account.setdefault(_account(work.state), []).append(place)
-        if work.state.kind is not Kind.LINK:
-            by_mode.setdefault(work.state.mode, []).append(place)
-    # chown comes before chmod, since it clears setuid and setgid.
-    lines += (b"own %s %s" % (account, b" ".join(places)) for account, places in by_account.items())
-    lines += (b"chmod -- %s %s" % (_mode(mode), b" ".join(places)) for mode, places in by_mode.items())
-    files = [b'"$new"/' + quote(a.name) for a in actions if a.needs_mirror]
-    if files:
-        lines.append(b"{ sync -- %s 2>&- || sync; }" % b" ".join(files))
-    return b"all() {\n  " + b" &&\n  ".join(lines) + b"\n}"
+            attributes.add(work.state, place, owner=work.owner)
+    return b"all() {\n  " + b" &&\n  ".join((*lines, *attributes.lines())) + b"\n}"
+
+
+class _Attributes:
+    """Owners and modes of many paths, by commands that each take all that are alike."""
+
+    def __init__(self) -> None:
+        self._by_account: dict[bytes, list[bytes]] = {}
+        self._by_mode: dict[int, list[bytes]] = {}
+
+    def add(self, state: FileState, place: bytes, *, owner: bool) -> None:
+        """Add a path as shell text; with `owner`, set owner and group too."""
+        if owner:
+            self._by_account.setdefault(_account(state), []).append(place)
+        if state.kind is not Kind.LINK:
+            self._by_mode.setdefault(state.mode, []).append(place)
+
+    def lines(self) -> Iterator[bytes]:
+        """Return the commands. chown comes before chmod, since it clears setuid and setgid."""
+        for account, places in self._by_account.items():
+            yield b"own %s %s" % (account, b" ".join(places))
+        for mode, places in self._by_mode.items():
+            yield b"chmod -- %s %s" % (_mode(mode), b" ".join(places))
 
 
 def _mode(mode: int) -> bytes:

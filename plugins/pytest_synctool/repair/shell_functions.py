@@ -12,7 +12,7 @@ PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
 umask 077
 nl='
 '
-wrong= locked= t= dev= stages=0 groups=0
+wrong= locked= t= dev= base= notar= stages=0 groups=0
 # When the other end of the connection goes away, the repair goes on: nothing is left in the middle.
 trap : PIPE HUP
 trap 'exit 1' INT TERM
@@ -155,10 +155,11 @@ add() { # DIRECTORY: a stage in it
   printf '%s\n' "$t" >>"$journal/private"
 }
 reaches() { # whether a rename leads from the stage to here: else mv would copy, step by step
-  p=./.synctool.$host.$$.staged
-  [ -e "$t/.probe" ] || : >"$t/.probe"
-  e=$(ln -- "$t/.probe" "$p" 2>&1) || return
-  rm -f -- "$p"
+  p=.synctool.$host.$$.staged
+  [ -e "$t/$p" ] || : >"$t/$p"
+  # Into this directory, as all that follows: a name that is a link to a directory would be followed.
+  e=$(ln -- "$t/$p" ./ 2>&1) || return
+  rm -f -- "./$p"
 }
 own() { # by name, each by number where the node does not know the name
   [ -n "$1$2$3$4" ] || return 0
@@ -184,30 +185,56 @@ make() { # KIND SOURCE ATTRIBUTES NEW: one new version; nobody else gets at the 
 }
 again() { # SIZE:MD5 NEW: a copy of the file that is here, if that is what the audit saw
   n=${2##*/}
-  mkdir -- "$new.here" && ln -- "./$n" "$new.here/" || return
-  [ -f "$new.here/$n" ] && [ ! -L "$new.here/$n" ] && head -c $((${1%:*} + 1)) -- "$new.here/$n" >"$2" || {
+  mkdir -- "$side.here" && ln -- "./$n" "$side.here/" || return
+  [ -f "$side.here/$n" ] && [ ! -L "$side.here/$n" ] && head -c $((${1%:*} + 1)) -- "$side.here/$n" >"$2" || {
     echo "it is no file any more" >&2
     return 1
   }
   x=$(md5sum <"$2")
   [ "${x%% *}" = "${1#*:}" ] || { echo "it was changed meanwhile" >&2; return 1; }
 }
-put_all() { # RECORDS, with what makes them together in all(): put them in place together, or else one by one
+put_all() { # DIRECTORY RECORDS: one of the directories whose new versions all() makes together, in $base
   if [ -z "$wrong" ] && stage; then
-    new=$t/$((groups += 1))
-    if e=$({ mkdir -- "$new" && all "$@"; } 2>&1); then place "$@"; rm -rf -- "$new"*; return; fi
-    rm -rf -- "$new"*
+    [ -n "$base" ] || together
+    if [ "$base" = "$t/together" ]; then
+      new=$base$1 side=$t/$((groups += 1))
+      shift
+      place "$@"
+      return
+    fi
   fi
+  shift
   put "$@"
+}
+together() { # the stage of the first directory is that of all; those on other file systems are done one by one
+  base=$t/together
+  rm -rf -- "$base"
+  e=$({ mkdir -- "$base" && all; } 2>&1) || base=-
+}
+fill() { # SOURCE...: copies in $base, each below the path that it has on the node
+  e=
+  if [ -z "$notar" ] && [ $# -gt 3 ]; then
+    printf '%s\0' "$@" >"$base.list"
+    x='s,^overlay/,,;s,\._[^./]*$,,'
+    { tar -C "$masterdir" --null --no-recursion -T "$base.list" --transform="$x" -S -cf - || : >"$base.failed"; } 2>&- |
+      tar -C "$base" --no-same-owner --no-same-permissions -m -xf - 2>&- || : >"$base.failed"
+    [ ! -e "$base.failed" ] || { rm -f -- "$base.failed"; e=1; }
+  fi
+  while [ $# -gt 0 ]; do # what tar does not know or was not there for
+    x=${1#overlay}
+    x=$base${x%._*}
+    { [ -z "$e" ] && [ -f "$x" ]; } || cp -- "$masterdir/$1" "$x" || return
+    shift
+  done
 }
 put() { # (NUMBER KIND OLD SOURCE ATTRIBUTES NAME)...: make a new version in the stage, and rename it here
   while [ $# -gt 0 ]; do
     if stage; then
-      new=$t/$((groups += 1))
+      new=$t/$((groups += 1)) side=$new
       if e=$({ mkdir -- "$new" && make "$2" "$4" "$5" "$new/$6" && flush "$2" "$new/$6"; } 2>&1); then
         case $3 in swap | leave) swap "$1" "$3" "$5" "$6" ;; *) place "$1" "$2" "$3" "$4" "$5" "$6" ;; esac
       else failed "$1" "$e"; fi
-      rm -rf -- "$new"* # the next one may need the room
+      rm -rf -- "$new" "$new".* # the next one may need the room
     else failed "$1" "$e"; fi
     shift 6
   done
@@ -235,7 +262,7 @@ place() { # RECORDS whose new versions are in $new
     n=$#
     while [ "$n" -gt 0 ]; do
       old_of "$6"
-      x=$new.old/$b
+      x=$side.old/$b
       if { [ -e "$x" ] || [ -L "$x" ]; } && ! e=$(mv -f -- "$x" "$to" 2>&1); then
         unkeep "$1" "$6"
         failed "$1" "$e"
@@ -265,7 +292,7 @@ kept() { # RECORDS: the old versions, as far as there are any
   n=$#
   while [ "$n" -gt 0 ]; do
     old_of "$6"
-    x=$new.old/$b
+    x=$side.old/$b
     { [ ! -e "$x" ] && [ ! -L "$x" ]; } || set -- "$@" "$x"
     shift 6
     n=$((n - 6))
@@ -286,8 +313,8 @@ pin() { # NUMBER NAME ATTRIBUTES: link what is about to be replaced into the sta
   [ "$saved" != - ] || return 0
   old_of "$1"
   if [ -d "$to$b" ] && [ ! -L "$to$b" ]; then e="$s is a directory, in the way"; return 1; fi
-  x=$new.old/$b
-  e=$({ [ -d "$new.old" ] || mkdir -- "$new.old" "$new.before"; } 2>&1) || return
+  x=$side.old/$b
+  e=$({ [ -d "$side.old" ] || mkdir -- "$side.old" "$side.before"; } 2>&1) || return
   if ! e=$(ln -- "./$1" "$x" 2>&1); then
     # A file system without links: a copy is made of what only we can exchange.
     { [ -n "$own" ] && e=$(cp -pP -- "./$1" "$x" 2>&1); } || return
@@ -295,7 +322,7 @@ pin() { # NUMBER NAME ATTRIBUTES: link what is about to be replaced into the sta
   narrow "$x" "$2" || return
   case $saved in
     /*) e=$(room 2>&1) || return ;;
-    *) if [ -e "./$1.saved" ] || [ -L "./$1.saved" ]; then e=$(ln -- "./$1.saved" "$new.before/" 2>&1) || return; fi ;;
+    *) if [ -e "./$1.saved" ] || [ -L "./$1.saved" ]; then e=$(ln -- "./$1.saved" "$side.before/" 2>&1) || return; fi ;;
   esac
   e=$(printf '%s\n' "${PWD%/}/$1" "$s" "$was" 2>&1 >>"$journal/kept") || return
   some=1
@@ -307,8 +334,8 @@ unkeep() { # NUMBER NAME: it was not replaced
   printf '%s\n' "${PWD%/}/$2" - - >>"$journal/kept"
   x=$2.saved
   case $saved in /*) return ;; esac
-  if [ -e "$new.old/$x" ] || [ -L "$new.old/$x" ]; then :
-  elif [ -e "$new.before/$x" ] || [ -L "$new.before/$x" ]; then mv -f -- "$new.before/$x" ./ 2>&-
+  if [ -e "$side.old/$x" ] || [ -L "$side.old/$x" ]; then :
+  elif [ -e "$side.before/$x" ] || [ -L "$side.before/$x" ]; then mv -f -- "$side.before/$x" ./ 2>&-
   else rm -f -- "./$x" 2>&-; fi
 }
 narrow() { # OLD ATTRIBUTES: an old version is not more open than what replaces it: if need be, a copy is kept instead
@@ -347,14 +374,14 @@ swap() { # NUMBER OLD ATTRIBUTES NAME: what a rename cannot replace is moved awa
   if e=$(exchange "$4" "$3" 2>&1); then ok "$1"; else failed "$1" "$e"; fi
 }
 exchange() { # NAME ATTRIBUTES, with $s, the place of the old version, or nothing
-  mkdir -- "$new.old" "$new.kept" || return
-  printf '%s\n' "$PWD" "$1" "${s:+$b}" >"$new.to"
-  if [ -e "./$1" ] || [ -L "./$1" ]; then mv -- "./$1" "$new.old/" || return; fi
-  if ! mv -f -- "$new/$1" ./; then mv -f -- "$new.old/$1" ./; return 1; fi
-  [ -n "$s" ] && { [ -e "$new.old/$1" ] || [ -L "$new.old/$1" ]; } || return 0
-  narrow "$new.old/$1" "$2"
+  mkdir -- "$side.old" "$side.kept" || return
+  printf '%s\n' "$PWD" "$1" "${s:+$b}" >"$side.to"
+  if [ -e "./$1" ] || [ -L "./$1" ]; then mv -- "./$1" "$side.old/" || return; fi
+  if ! mv -f -- "$new/$1" ./; then mv -f -- "$side.old/$1" ./; return 1; fi
+  [ -n "$s" ] && { [ -e "$side.old/$1" ] || [ -L "$side.old/$1" ]; } || return 0
+  narrow "$side.old/$1" "$2"
   case $saved in /*) (room) || return ;; esac
-  mv -- "$new.old/$1" "$new.kept/$b" && mv -- "$new.kept/$b" "$to" &&
+  mv -- "$side.old/$1" "$side.kept/$b" && mv -- "$side.kept/$b" "$to" &&
     printf '%s\n' "${PWD%/}/$1" "$s" "$was" >>"$journal/kept"
 }
 set_all() { # RECORDS, with what sets all their owners and modes in all(): together where that is safe
@@ -401,18 +428,18 @@ remove() { # (NUMBER NAME)...
 }
 back() { # NUMBER SAVED RECORD NAME: an old version comes back as it was; until then it stays where it was kept
   stage || { failed "$1" "$e"; return; }
-  new=$t/$((groups += 1))
+  new=$t/$((groups += 1)) side=$new
   if e=$(bring_back "$2" "$3" "$4" 2>&1); then ok "$1"; else failed "$1" "$e"; fi
-  rm -rf -- "$new"*
+  rm -rf -- "$new" "$new".*
 }
 bring_back() { # SAVED UID:GID:MODE:DEVICE:INODE:SIZE NAME
-  mkdir -- "$new" "$new.old" "$new.kept" || return
+  mkdir -- "$new" "$side.old" "$side.kept" || return
   case $1 in "${PWD%/}/"*) x=./${1#"${PWD%/}/"} ;; *) x=$1 ;; esac
-  b=$new.old/${1##*/} k=$new/$3
-  if [ -d "$x" ] && [ ! -L "$x" ]; then mv -- "$x" "$new.old/" && mv -- "$b" "$k" || return; x=
+  b=$side.old/${1##*/} k=$new/$3
+  if [ -d "$x" ] && [ ! -L "$x" ]; then mv -- "$x" "$side.old/" && mv -- "$b" "$k" || return; x=
   else ln -- "$x" "$k" || { case $x in /*) cp -pP -- "$x" "$k" ;; *) false ;; esac; } || return; fi
   if kept_as "$2" "$k" && cleared "$3" && mv -f -- "$k" ./; then [ -z "$x" ] || rm -f -- "$x"; return; fi
-  if [ -e "$new.kept/$3" ] || [ -L "$new.kept/$3" ]; then mv -f -- "$new.kept/$3" ./; fi
+  if [ -e "$side.kept/$3" ] || [ -L "$side.kept/$3" ]; then mv -f -- "$side.kept/$3" ./; fi
   if [ -z "$x" ]; then mv -- "$k" "$b" && mv -- "$b" ./
   elif [ ! -L "$k" ]; then chown -- 0:0 "$k"; chmod -- 0600 "$k"; fi
   return 1
@@ -429,7 +456,7 @@ kept_as() { # RECORD PATH: it is what was kept there; give it the owner and mode
 }
 cleared() { # NAME: what is there must not be in the way of a rename
   if [ -d "./$1" ] && [ ! -L "./$1" ]; then rmdir -- "./$1"
-  elif [ -d "$k" ] && { [ -e "./$1" ] || [ -L "./$1" ]; }; then mv -- "./$1" "$new.kept/"; fi
+  elif [ -d "$k" ] && { [ -e "./$1" ] || [ -L "./$1" ]; }; then mv -- "./$1" "$side.kept/"; fi
 }
 accept() { # COMMAND FILE [silent]: whether the command, in which $f is the file, accepts it
   f=$2
