@@ -33,11 +33,29 @@ def execute(
     """Run a command with `argv`, or with the arguments of the process if it is None. Return the exit status.
 
     `conflict` returns the reason why the options cannot be combined, or None. `work` returns the exit status. Errors
-    that end the command are printed on standard error.
+    that end the command are printed on standard error. After a signal (Ctrl-C, SIGTERM, SIGHUP) the status is 128 + its
+    number.
     """
+    from pytest_synctool.connection.interruption import Interruption
+
     _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
+    interruption = Interruption().install()
+    try:
+        status = _status_or_error(name, argv, new_parser, work, conflict)
+    finally:
+        interruption.restore()
+    return status if interruption.number is None else 128 + interruption.number
+
+
+def _status_or_error(
+    name: str,
+    argv: Sequence[str] | None,
+    new_parser: Callable[[], ArgumentParser],
+    work: Callable[[Namespace], int],
+    conflict: Callable[[Namespace], str | None],
+) -> int:
     try:
         status = _status(argv, new_parser(), work, conflict)
         sys.stdout.flush()

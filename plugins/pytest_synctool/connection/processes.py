@@ -12,6 +12,7 @@ from io import BytesIO
 from typing import BinaryIO
 
 from pytest_synctool.connection.exchange import Exchange, Limits
+from pytest_synctool.connection.interruption import END_WITH_PROCESS
 from pytest_synctool.errors import TransportError
 
 
@@ -24,7 +25,7 @@ class Answer:
     stderr: bytes
 
 
-@dataclass
+@dataclass(eq=False)
 class Processes:
     """The running commands of a run. All its threads share one object.
 
@@ -35,6 +36,9 @@ class Processes:
     _running: set[subprocess.Popen[bytes]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
+
+    def __post_init__(self) -> None:
+        END_WITH_PROCESS.add(self)
 
     def run(
         self, argv: Sequence[str], data: bytes | BinaryIO, limits: Limits, output: BinaryIO | None = None
@@ -83,6 +87,13 @@ class Processes:
         with self._lock:
             self._closed = True
             for process in self._running:
+                _kill(process)
+
+    def end_at_once(self) -> None:
+        """End every running command without waiting for the lock: another thread may hold it."""
+        self._closed = True
+        for process in tuple(self._running):
+            if process.returncode is None:
                 _kill(process)
 
 

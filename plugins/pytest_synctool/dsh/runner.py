@@ -147,7 +147,8 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # as after nohup
+        before = {number: signal.signal(number, self._note) for number in heeded}
         try:
             yield
         finally:

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pytest_synctool.connection.machine_capacity import Idleness, limit_parallelism
 
@@ -19,6 +19,7 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 PATIENCE: Final = 2.0  # seconds
+_HEED: Final = 0.25  # seconds
 _MOST_LATE: Final = 1_000
 _USUAL: Final = 3.0  # a node may be silent this many times as long as others took
 _WEIGHT: Final = 0.1  # weight of the last node in the time that others took
@@ -109,6 +110,12 @@ class Places:
                     self._free += 1
 
 
+def _wait_for(futures: Sequence[Future[Any]]) -> None:
+    """Wait until all are done, and heed signals: one that comes just before a wait would be noticed only after it."""
+    while wait(futures, _HEED).not_done:
+        pass
+
+
 class Fanout(Generic[Key, Value]):
     """A pool that runs `work(key, turn)` for announced keys in threads and returns each result once.
 
@@ -157,6 +164,7 @@ class Fanout(Generic[Key, Value]):
     def result(self, key: Key) -> Value:
         """Return the result for a key, waiting for it; raises what the work raised."""
         self.announce((key,))
+        _wait_for([self._futures[key]])
         result = self._futures[key].result()
         del self._futures[key]  # not earlier: an interrupted wait must not lose it
         return result
@@ -168,6 +176,7 @@ class Fanout(Generic[Key, Value]):
             for _, future in self._waiting:
                 future.cancel()
             self._waiting.clear()
+        _wait_for([future for future in self._futures.values() if not future.cancelled()])
         self._watch.join()
         self._pool.shutdown(wait=True)
 

@@ -15,6 +15,7 @@ from pytest_synctool import config as configuration
 from pytest_synctool.config import own_node
 from pytest_synctool.config.selection import select, terms
 from pytest_synctool.connection.connections import Connections
+from pytest_synctool.connection.interruption import Interruption
 from pytest_synctool.connection.processes import Processes
 from pytest_synctool.connection.route import Sudo
 from pytest_synctool.connection.ssh import SshSettings
@@ -64,6 +65,7 @@ TODAY: Final = "synctool_today"
 CLUSTER = pytest.StashKey[Cluster]()
 CONNECTIONS = pytest.StashKey[Connections]()
 TALLY = pytest.StashKey[Tally]()
+INTERRUPTION = pytest.StashKey[Interruption]()
 _TODAY = pytest.StashKey[date]()
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Final
 
 import pytest
 
 from pytest_synctool.common.console import shown
 from pytest_synctool.config.selection import terms
+from pytest_synctool.connection.interruption import SIGNALS, Interruption
 from pytest_synctool.connection.ssh_backend import install_ssh_backend, restore_ssh_backend
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.plugin.arguments import settle_arguments
 from pytest_synctool.plugin.cluster import (
     CONNECTIONS,
+    INTERRUPTION,
     TALLY,
     changes_nodes,
     cluster_of,
@@ -69,6 +72,9 @@ def pytest_configure(config: pytest.Config) -> None:
         open_reports(config, cluster)
     except SynctoolError as error:
         raise pytest.UsageError("\n".join(map(shown, str(error).split("\n")))) from error
+    # execnet sends SIGINT to a worker that needs long to end. This must not count as a second signal.
+    signals = SIGNALS if not is_worker(config) else (signal.SIGTERM, signal.SIGHUP)
+    config.stash[INTERRUPTION] = Interruption().install(signals)
     config.stash[CONNECTIONS] = connections_of(config, cluster.config.ssh_cmd)
     config.stash[_TESTINFRA_SSH] = install_ssh_backend(config.stash[CONNECTIONS].route_for_testinfra)
     for node_group in (*cluster.config.groups, *cluster.config.nodes):
@@ -81,6 +87,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[LOG].ended()
     if CONNECTIONS in config.stash:  # in every process, even in one that has contacted no node
         config.stash[CONNECTIONS].close()
+    if INTERRUPTION in config.stash:
+        config.stash[INTERRUPTION].restore()
     before = config.stash.get(_TESTINFRA_SSH, None)
     if before is not None:
         restore_ssh_backend(before)

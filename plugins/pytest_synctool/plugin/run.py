@@ -21,6 +21,7 @@ from pytest_synctool.plugin.cluster import (
     BY_NODE,
     CLUSTER,
     CONNECTIONS,
+    INTERRUPTION,
     TALLY,
     Cluster,
     cache_of,
@@ -351,8 +352,10 @@ class Expansion:
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
     """Write the reports, and fail the run if entries were not looked at; --lf then runs these again."""
-    result = yield
     config = session.config
+    if INTERRUPTION in config.stash:
+        config.stash[INTERRUPTION].is_ending = True
+    result = yield
     tally = config.stash.get(TALLY, None)
     if LOG in config.stash:
         config.stash[LOG].ended()
