@@ -56,7 +56,7 @@ def ending(started: Path) -> Iterator[None]:
     watched = os.pidfd_open(int(started.read_text()))
     try:
         yield
-        assert select.select([watched], [], [], 10)[0] == [watched], "ssh is left"
+        assert select.select([watched], [], [], 20)[0] == [watched], "ssh is left"
     finally:
         os.close(watched)
 
@@ -106,9 +106,11 @@ def test_an_audit(live: Site, hanging: Path, workers: tuple[str, ...], number: s
     assert (live.directory / "junit.xml").exists()
 
 
-def test_the_main_process_alone_gets_it(live: Site, hanging: Path) -> None:
+@ALONE_AND_XDIST
+def test_the_main_process_alone_gets_it(live: Site, hanging: Path, workers: tuple[str, ...]) -> None:
+    """execnet ends its workers some seconds later."""
     conf = (live.directory / "synctool.conf").read_text()
-    command = live.command("--ssh-persist=0")
+    command = live.command(*workers, "--ssh-persist=0")
     (live.directory / "synctool.conf").write_text(conf)
     process = live.start(command)
     with ending(hanging):

@@ -47,6 +47,8 @@ def disarm(text: str, *, at_start: bool = True) -> str:
 
     `at_start` is True if the text is the beginning of a line.
     """
+    if "#" not in text and ":" not in text:
+        return text  # every command has one of them
     if at_start:
         return _COMMAND.sub(r"\g<0>\\", text)
     return _COMMAND.sub(r"\g<0>\\", f"-{text}")[1:]

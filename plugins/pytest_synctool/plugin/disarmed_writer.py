@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import pytest
 
 from pytest_synctool.common.console import disarm, is_blank
 
-_LONGEST: Final = 200  # characters
+_LONGEST: Final = 200  # characters; no command is longer before the part that can be broken
+_LINE_END: Final = re.compile(r"[\r\n]")  # for GitHub, either ends a line
 
 
 class DisarmedWriter:
@@ -20,15 +22,24 @@ class DisarmedWriter:
         writer.write = self._disarm_and_write
 
     def _disarm_and_write(self, msg: str, **options: Any) -> None:
-        text = disarm(msg, at_start=is_blank(self._line))
-        _, newline, rest = text.rpartition("\n")
-        self._line = (rest if newline else self._line + rest)[:_LONGEST]
+        text = disarm(self._line + msg)
+        # A command that has begun in an earlier piece can only be broken here.
+        text = text[len(self._line) :] if text.startswith(self._line) else "\\" + disarm(msg, at_start=False)
+        *before, rest = _LINE_END.split(text)
+        self._line = _shortened(rest if before else self._line + rest)
         self._write(text, **options)
 
     def command(self, line: str) -> None:
         """Write a workflow command on a line of its own."""
         self._write(f"{line}\n" if not self._line else f"\n{line}\n")
         self._line = ""
+
+
+def _shortened(line: str) -> str:
+    """Return the part of an unfinished line that decides what later pieces of it mean."""
+    if len(line) <= _LONGEST:
+        return line
+    return " " if is_blank(line) else f"-{line[-_LONGEST:]}"
 
 
 WRITER = pytest.StashKey[DisarmedWriter]()
