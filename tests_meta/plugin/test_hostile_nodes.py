@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from tests_meta.site import Run, Site
-from tests_meta.terminal import Ended
+from tests_meta.terminal import Ended, environment
 from tests_meta.terminal import run as run_command
 
 # Stands for ssh: the command of an honest node runs here, that of a hostile one is replaced.
@@ -103,3 +106,52 @@ def test_an_upload_without_end(hostile: Site) -> None:
     ended = synctool(hostile, "exec cat /dev/zero >&2", "-n", "hostile", "-u", "/etc/motd")
     assert ended.status == 3
     assert ended.err.startswith(b"hostile: more than 16,777,216 bytes on standard error during the upload")
+
+
+# Runs a command, and prints the largest memory of its processes.
+MEASURE = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[2:], stdout=open(sys.argv[1], 'wb'))
+print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+"""
+
+
+def measured(site: Site, hostile_command: str, *command: str) -> tuple[int, int, Path]:
+    """Run a command; return its exit status, its largest memory in MB and the file of its output."""
+    site.configure()
+    out = site.directory / "out"
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(out), *command],
+        cwd=site.directory,
+        env=environment(HOSTILE=hostile_command),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    status, megabytes = done.stdout.split()
+    assert "Traceback" not in done.stderr
+    return int(status), int(megabytes), out
+
+
+def test_dsh_prints_a_line_without_end_as_it_comes(hostile: Site) -> None:
+    status, megabytes, out = measured(hostile, "head -c 300000000 /dev/zero", "dsh", "echo", "hello")
+    assert status == 0
+    assert megabytes < 100
+    assert out.stat().st_size > 300_000_000
+    with out.open("rb") as lines:
+        assert any(line == b"honest: hello\n" for line in lines)
+
+
+@pytest.mark.parametrize("command", ["yes", "cat /dev/zero", "yes >&2"])
+def test_dsh_that_groups_cuts_off_a_node_that_prints_without_end(hostile: Site, command: str) -> None:
+    status, megabytes, out = measured(hostile, f"exec {command}", "dsh", "-a", "echo", "hello")
+    assert status == 1
+    assert megabytes < 250
+    assert b"honest:\n    hello\n" in out.read_bytes()
+
+
+def test_grouped_input_without_end(hostile: Site) -> None:
+    lines = "(yes 'node1: x' | head -c 20000000; head -c 300000000 /dev/zero) | exec synctool-aggr"
+    status, megabytes, _ = measured(hostile, "", "sh", "-c", lines)
+    assert status == 0
+    assert megabytes < 250

@@ -8,8 +8,12 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Final
 
 from pytest_synctool.cli import command, shared_options
+
+_MOST_MEMORY: Final = 1 << 30  # bytes
+_LONGEST_LINE: Final = 1 << 20  # bytes; a longer line becomes several ones
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,7 +25,8 @@ def new_parser() -> ArgumentParser:
     parser = shared_options.bare_parser(
         "synctool-aggr",
         "Group lines `node: text` by the nodes that have exactly the same text. The largest group comes first. Lines "
-        "that do not begin with a node are printed at once. On a terminal, control characters are shown as by cat -v.",
+        "that do not begin with a node are printed at once; so are lines beyond 64 MiB of a node or 1 GiB of all. On a "
+        "terminal, control characters are shown as by cat -v.",
         "Exit status: 0 if all files were read, 2 if a file cannot be read.",
     )
     parser.add_argument(
@@ -34,7 +39,7 @@ def _run(arguments: Namespace) -> int:
     from pytest_synctool.common.console import line_filter
     from pytest_synctool.dsh.aggregate import Aggregate
 
-    aggregate, out = Aggregate(), sys.stdout.buffer
+    aggregate, out = Aggregate(_MOST_MEMORY), sys.stdout.buffer
     filtered = line_filter(out, os.environ)
     unreadable: list[str] = []
     with _one_interruption() as interruptions, suppress(KeyboardInterrupt):
@@ -56,7 +61,7 @@ def _lines(names: Sequence[str], unreadable: list[str]) -> Iterator[bytes]:
     for name in names:
         try:
             with open(name, "rb") if name != "-" else open(0, "rb", closefd=False) as lines:
-                for line in lines:
+                while line := lines.readline(_LONGEST_LINE):
                     yield line.removesuffix(b"\n")
         except OSError as error:
             command.print_stderr([f"synctool-aggr: {name}: {error.strerror}"])

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from pytest_synctool.common.wording import printable
+from pytest_synctool.common.wording import node_text
 from pytest_synctool.connection.ssh import SSH_FAILED, failure_reason
 
 UNREACHABLE: Final = 3
 TIMED_OUT: Final = 124  # the exit status of timeout(1), too
 
 _MOST_HELD: Final = 200  # lines; a connection that fails prints fewer
+_MOST_BYTES_HELD: Final = 64 << 10
+_LONGEST_NOTICE: Final = 32  # letters
 _GROUP: Final = re.compile(rb"[0-9]{1,10}")
 # The last line of ssh when a connection ends before the command does.
 _LOST: Final = re.compile(
@@ -29,11 +31,15 @@ class CallEnding(Enum):
     DONE = "done"
     UNREACHABLE = "unreachable"
     TIMED_OUT = "timed out"
+    CUT_OFF = "cut off"
 
 
 @dataclass(frozen=True, slots=True)
 class CallOutcome:
-    """The end of a call: the exit status of a command that has ended, or the reason why it has not."""
+    """The end of a call: the exit status of a command that has ended, or the reason why it has not.
+
+    A command that was cut off, because it printed too much, counts as exit status 1.
+    """
 
     ending: CallEnding
     status: int = 0
@@ -82,17 +88,19 @@ class Call:
             # No command is in the groups 0 and 1, and kill(1) takes these numbers for something else.
             self.group = int(word) if int(word) > 1 else None
             return self._release([before] if before else [])  # a line without newline came before
-        if token and word.isalpha():
+        if token and word.isalpha() and len(word) <= _LONGEST_NOTICE:
             self.notice = word.decode("ascii")
             return []
         if self.noise is not None and self.noise.match(line):
-            self._noise.append(line)
+            if len(self._noise) < _MOST_HELD:
+                self._noise.append(line)
             return []
         self._last = line
         if not self._holding:
             return [line]
         self._held.append(line)
-        return self._release() if len(self._held) > _MOST_HELD else []
+        is_much = len(self._held) > _MOST_HELD or sum(map(len, self._held)) > _MOST_BYTES_HELD
+        return self._release() if is_much else []
 
     def _release(self, more: Iterable[bytes] = ()) -> list[bytes]:
         self._holding = False
@@ -109,7 +117,7 @@ class Call:
         if status in self.unreachable_statuses and self._holding:
             return self.end_unreachable(failure_reason(self._last or b"\n".join(self._noise)))
         if self.is_ssh and status in self.unreachable_statuses and _LOST.match(self._last):
-            return self.end_unreachable(printable(self._last.strip()).rstrip("."))
+            return self.end_unreachable(node_text(self._last.strip()).rstrip("."))
         self.outcome = CallOutcome(CallEnding.DONE, status or int(self.is_partial))
         return self._release(() if self._last or self.notice or not status else self._noise)
 
@@ -124,6 +132,10 @@ class Call:
             return self.end_unreachable(f"no answer within {limit:g} s")
         self.outcome = CallOutcome(CallEnding.TIMED_OUT, reason=f"{limit:g} s")
         return [f"not done within {limit:g} s".encode()]
+
+    def cut_off(self, reason: str) -> None:
+        """Set the outcome: the command has printed too much."""
+        self.outcome = CallOutcome(CallEnding.CUT_OFF, 1, reason)
 
 
 def exit_status(outcomes: Iterable[CallOutcome], most: int = 255) -> int:

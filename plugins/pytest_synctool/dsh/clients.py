@@ -19,26 +19,36 @@ from pytest_synctool.dsh.stdin import Feed
 _PATIENCE: Final = 0.5
 _POLL: Final = 0.005
 
+LONGEST_LINE: Final = 1 << 20  # bytes; a longer line is not kept until its end
+
 
 class Lines:
-    """A splitter that cuts a stream only at its newlines."""
+    """A splitter that cuts a stream at its newlines, and a line of more than LONGEST_LINE bytes into several ones."""
 
     def __init__(self) -> None:
         self._open: list[bytes] = []
+        self._size = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the lines that this piece completes, without their newlines."""
         *whole, rest = data.split(b"\n")
         if whole:
-            whole[0] = b"".join([*self._open, whole[0]])
-            self._open = []
+            whole[0] = self._close(whole[0])
         if rest:
             self._open.append(rest)
+            self._size += len(rest)
+        if self._size > LONGEST_LINE:
+            whole.append(self._close(b""))
         return whole
 
     def rest(self) -> bytes:
         """Return the bytes after the last newline."""
         return b"".join(self._open)
+
+    def _close(self, last: bytes) -> bytes:
+        line = b"".join([*self._open, last])
+        self._open, self._size = [], 0
+        return line
 
 
 class _Process(subprocess.Popen[bytes]):

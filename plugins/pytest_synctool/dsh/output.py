@@ -10,7 +10,10 @@ from pytest_synctool.dsh.aggregate import Aggregate
 
 
 class Output(Protocol):
-    """A printer for the lines of nodes, without newlines. Each method may raise OSError."""
+    """A printer for the lines of nodes, without newlines.
+
+    Each method may raise OSError, and AnswerTooLong for a node whose lines are too many to be kept.
+    """
 
     def out(self, node: str, lines: Iterable[bytes]) -> None:
         """Print lines of a node's standard output."""

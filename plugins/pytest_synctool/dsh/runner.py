@@ -22,12 +22,13 @@ from pytest_synctool.dsh.gateways import GatewayWorker, routed, topology
 from pytest_synctool.dsh.output import Output
 from pytest_synctool.dsh.stdin import Feed
 from pytest_synctool.dsh.wakeup import Wakeup
-from pytest_synctool.errors import ConfigError
+from pytest_synctool.errors import AnswerTooLong, ConfigError
 
 _STOP_LIMIT: Final = 6.0  # seconds for ending a command on a node; two of them pass before it is killed
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MOST_INPUT: Final = 64 << 20  # bytes
 _GRACE: Final = 3.0  # seconds for a command to announce itself; a login rarely takes longer
+_MOST_STOP_LINES: Final = 20
 _INPUT: Final = b"input"
 _SIGNAL: Final = b"signal"
 
@@ -267,20 +268,28 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
                 self._print_err(call.node, [f"could not be stopped: {problem}".encode()])
 
     def _print_err(self, node: str, lines: Sequence[bytes]) -> None:
-        if not lines or self._failure is not None:
-            return
-        try:
-            self._output.err(node, lines)
-        except OSError as error:
-            self._fail(error)
+        if lines:
+            self._print(self._output.err, node, lines)
 
     def _print_out(self, node: str, lines: Sequence[bytes]) -> None:
+        self._print(self._output.out, node, lines)
+
+    def _print(self, write: Callable[[str, Sequence[bytes]], None], node: str, lines: Sequence[bytes]) -> None:
         if self._failure is not None:
             return
         try:
-            self._output.out(node, lines)
+            write(node, lines)
         except OSError as error:
             self._fail(error)
+        except AnswerTooLong as error:
+            self._cut_off(node, str(error))
+
+    def _cut_off(self, node: str, reason: str) -> None:
+        """End a call that has printed too much. One behind a gateway goes on, and no more of it is printed."""
+        call = self.calls.get(node)
+        if call is not None and call.outcome is None:
+            call.cut_off(reason)
+            self._end_one(call)
 
     def handle_lines(self, node: str, stream: str, lines: Sequence[bytes]) -> None:
         """Print lines of a node, or of a gateway that is not one of the nodes."""
@@ -344,7 +353,7 @@ class _StopHandler(EventHandler):  # type: ignore[misc]  # ClusterShell's classe
     def __init__(self, call: Call, report: Callable[[Call, str | None], None]) -> None:
         super().__init__()
         self._call, self._report = call, report
-        self._lines: list[bytes] = []
+        self._lines: deque[bytes] = deque(maxlen=_MOST_STOP_LINES)
         self._status: int | None = None
 
     def ev_read(self, worker: Any, node: str, sname: str, msg: bytes) -> None:
