@@ -23,8 +23,8 @@ from pytest_synctool.repair.shell_functions import PROLOGUE, RECALL
 
 # Actions that the node carries out together.
 _TOGETHER: Final = 500
-# The extension of a source that a simple rule takes off.
-_PLAIN_SOURCE: Final = re.compile(rb"\._[^./]+")
+# An extension that a simple rule takes off.
+_SIMPLE_EXTENSION: Final = re.compile(rb"\._[^./]+")
 
 LONGEST_PATH: Final = 4096  # bytes; Linux has no longer ones
 MOST_REMARKS: Final = 20  # of one script
@@ -123,7 +123,7 @@ def _lines(plan: Plan, context: Context, log_lines: Sequence[str], numbers: Iter
             b"l%d=%s" % (n, quote(log_lines[n].encode("utf-8", "surrogateescape"))) for n in numbers if log_lines[n]
         )
     actions = [(number, plan.actions[number]) for number in numbers if number < first]
-    for function, group in groupby(actions, lambda pair: _function(pair[1])):
+    for (function, _), group in groupby(actions, lambda pair: (_function(pair[1]), _is_new_directory(pair[1]))):
         members = list(group)
         for start in range(0, len(members), _TOGETHER):
             yield from _together(function, members[start : start + _TOGETHER], context.masterdir)
@@ -147,22 +147,33 @@ def _function(action: Action) -> str:
     return "remove" if isinstance(work, Removal) else "back"
 
 
+def _is_new_directory(action: Action) -> bool:
+    return isinstance(action.work, NewVersion) and action.work.make == "directory"
+
+
 def _together(function: str, members: Sequence[tuple[int, Action]], masterdir: bytes) -> Iterator[bytes]:
     """Return the shell text of actions of one kind: those in one directory are carried out by one call."""
-    if function == "put_all" and len(members) > 1:
-        yield _make_all([action for _, action in members], masterdir)
-    for (directory, link), here in groupby(members, lambda pair: (pair[1].directory, pair[1].through)):
+    groups = [(key, list(group)) for key, group in groupby(members, lambda pair: (pair[1].directory, pair[1].through))]
+    alone = function == "put_all" and len(members) == 1
+    # A new directory is renamed with all that is in it, so those of one directory have one of their own in the stage.
+    places = [
+        b"/%d" % n if _is_new_directory(group[0][1]) else key[0].rstrip(b"/") for n, (key, group) in enumerate(groups)
+    ]
+    if function == "put_all" and not alone:
+        yield _make_all(
+            [(place, [a for _, a in group]) for place, (_, group) in zip(places, groups, strict=True)], masterdir
+        )
+    for place, ((directory, link), actions) in zip(places, groups, strict=True):
         yield _within(directory, link)
-        actions = list(here)
         for number, action in actions:
             yield b"# %s %s" % (action.verb.encode(), printable(action.path).encode())
             if isinstance(action.work, NewVersion) and action.work.validate:
                 silent = b" silent" if action.work.silent else b""
                 yield b'checked%d() { accept %s "$1"%s; }' % (number, quote(action.work.validate), silent)
-        yield from _calls(function, len(members) > 1, directory, actions)
+        yield from _calls("put" if alone else function, place, actions)
 
 
-def _calls(function: str, together: bool, directory: bytes, actions: Sequence[tuple[int, Action]]) -> Iterator[bytes]:
+def _calls(function: str, place: bytes, actions: Sequence[tuple[int, Action]]) -> Iterator[bytes]:
     if function == "back":
         for number, action in actions:
             if isinstance(action.work, KeptVersion):
@@ -170,7 +181,7 @@ def _calls(function: str, together: bool, directory: bytes, actions: Sequence[tu
         return
     first = [function.encode()]
     if function == "put_all":
-        first = [b"put_all", quote(b"" if directory == b"/" else directory)] if together else [b"put"]
+        first.append(quote(place))
     elif function == "set_all" and len(actions) > 1:
         yield _set_all([action for _, action in actions])
     elif function == "set_all":
@@ -201,35 +212,42 @@ def _differing(work: NewAttributes) -> bytes:
     return (b"o" if work.owner else b"") + (b"m" if work.mode else b"")
 
 
-def _make_all(actions: Sequence[Action], masterdir: bytes) -> bytes:
-    """Return the shell function that makes new versions in $base, each below the path that it has on the node."""
-    directories = dict.fromkeys(action.directory.rstrip(b"/") for action in actions)
-    lines = [b"mkdir -p -- " + b" ".join(b'"$base"' + quote(directory) for directory in directories if directory)]
-    sources, files = [], []
+def _make_all(groups: Sequence[tuple[bytes, Sequence[Action]]], masterdir: bytes) -> bytes:
+    """Return the shell function that makes new versions in $base, each group below its place."""
+    lines = [b"mkdir -p -- " + b" ".join(b'"$base"' + quote(place) for place, _ in groups if place)]
+    sources, files, directories = [], [], []
     owners = _Attributes()
-    for action in actions:
-        work = action.work
-        if not isinstance(work, NewVersion):
-            continue
-        place = b'"$base"' + quote(action.path)
-        owners.add(work.state, place, owner=True)
-        if work.make == "link":
-            lines.append(b"ln -s -- %s %s" % (quote(work.source), place))
-        elif work.make == "directory":
-            lines.append(b"mkdir -- " + place)
-        else:
-            files.append(place)
-            relative = os.path.relpath(work.source, masterdir)
-            if _PLAIN_SOURCE.fullmatch(relative, len(b"overlay" + action.path)) and relative.startswith(b"overlay/"):
-                sources.append(relative)
+    for place, actions in groups:
+        for action in actions:
+            work, path = action.work, b'"$base"' + quote(place + b"/" + action.name)
+            if not isinstance(work, NewVersion):
+                continue
+            owners.add(work.state, path, owner=True)
+            if work.make == "link":
+                lines.append(b"ln -s -- %s %s" % (quote(work.source), path))
+            elif work.make == "directory":
+                directories.append(path)
             else:
-                lines.append(b"cp -- %s %s" % (quote(work.source), place))
+                files.append(path)
+                if (relative := _plain(work.source, masterdir, action.path)) is not None:
+                    sources.append(relative)
+                else:
+                    lines.append(b"cp -- %s %s" % (quote(work.source), path))
+    if directories:
+        lines.append(b"mkdir -- " + b" ".join(directories))
     if sources:
         lines.append(words(b"fill", *sources))
     lines += owners.lines()
     if files:
         lines.append(b"{ sync -- %s 2>&- || sync; }" % b" ".join(files))
-    return b"all() {\n  " + b" &&\n  ".join(filter(None, lines)) + b"\n}\nbase="
+    return b"all() {\n  " + b" &&\n  ".join(line for line in lines if line != b"mkdir -p -- ") + b"\n}\nbase="
+
+
+def _plain(source: bytes, masterdir: bytes, path: bytes) -> bytes | None:
+    """Return the source's name in the masterdir if it is `overlay`, the path on the node and a simple extension."""
+    relative = os.path.relpath(source, masterdir)
+    extension = relative.removeprefix(b"overlay" + path)
+    return relative if extension != relative and _SIMPLE_EXTENSION.fullmatch(extension) else None
 
 
 def _set_all(actions: Sequence[Action]) -> bytes:
