@@ -56,6 +56,7 @@ _SCRIPTS: Final = b"scripts"
 # - attributes.yaml and waivers.yaml take their places before the sources do: none of these is ever there with the mode
 #   of a checkout.
 # - A tree that is a mount point cannot be renamed, and what is mounted deeper is looked for: rm would go through it.
+# - Nothing is done below a directory in which others than root may rename: its user could put another one there.
 # - mkdir makes all but the last directory as anybody would; that one is root's.
 _NODE_SCRIPT: Final = " ".join(
     """
@@ -63,7 +64,14 @@ m=$1; g=MADE$2; f=${2%.*}; c=$3; shift 3; umask 077;
 fail() { echo "synctool: failed $*" >&2; exit 1; };
 try() { e=$("$@" 2>&1) || fail "$e"; };
 above() { (umask 022; mkdir -p -- "${m%/*}/"); };
-try above; try mkdir -p -- "$m"; try cd -- "$m"; cd -- "$m"; try ls -A;
+ours() { p=$(pwd -P); p=${p%/}; while :; do
+s=$(stat -c %u:%a -- "${p:-/}") || fail "${p:-/} cannot be examined";
+case $s in "$u":[1357]???|0:[1357]???) ;; *[2367]|*[2367]?) break ;; "$u":*|0:*) ;; *) break ;; esac;
+[ -n "$p" ] || return 0; p=${p%/*}; done;
+fail "others than root may write in ${p:-/}, above the copy of the masterdir"; };
+u=$(id -u); a=$m; while [ ! -d "$a" ]; do a=${a%/*}; [ -n "$a" ] || a=/; done;
+try cd -P -- "$a"; cd -P -- "$a"; ours;
+try above; try mkdir -p -- "$m"; try cd -P -- "$m"; cd -P -- "$m"; ours; try ls -A;
 why=; if [ -L MARK ] || [ ! -f MARK ]; then
 for f in $e; do case $f in .synctool*) ;; *) why=foreign ;; esac; done;
 [ -n "$why" ] || try sh -c "echo SAYS >MARK";
