@@ -359,6 +359,14 @@ def test_a_node_that_hangs_in_the_push_costs_its_own_deadline_only(live: Site, c
     assert files(live, "node2") == {f"overlay{live.top}/file._all"}
 
 
+def test_a_push_that_takes_longer_than_the_limit_arrives(one: Site) -> None:
+    """The limit is one of silence, and rsync prints nothing while it sends a large file."""
+    one.lines = ["rsync_cmd rsync --bwlimit=1000"]
+    one.put("file._all", os.urandom(6_000_000))
+    assert "unreachable" not in one.pytest("--fix", "--node-timeout=4").output
+    assert one.sh("node1", "wc -c <@/file").strip() == "6000000"
+
+
 def test_neither_rsync_nor_tar(one: Site) -> None:
     """What is missing, and where."""
     one.put("file._all")

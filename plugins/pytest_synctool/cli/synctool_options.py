@@ -120,15 +120,15 @@ def _add_run(parser: ArgumentParser) -> None:
 def _add_limits(parser: ArgumentParser) -> None:
     shared_options.add_parallelism(parser)
     for option, seconds, work in (
-        ("--timeout", 120, "one command on a node, or a repair with its triggers"),
-        ("--trigger-timeout", 60, "one .post script or on_update command"),
+        ("--timeout", 120, "longest silence of a node"),
+        ("--trigger-timeout", 60, "time limit for one .post script or on_update command"),
     ):
         parser.add_argument(
             option,
             metavar="SECONDS",
             type=shared_options.number,
             default=seconds,
-            help=f"time limit for {work} (default: %(default)s)",
+            help=f"{work} (default: %(default)s)",
         )
     parser.add_argument(
         "--ssh-persist",

@@ -8,6 +8,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import BinaryIO, Final
 
 from pytest_synctool.errors import AnswerTooLong, TransportError
@@ -19,6 +20,7 @@ _MOST_SILENCES: Final = 30  # the longest time of a command that moves no data, 
 _SLOWEST: Final = 10_000  # bytes; this many allow a command one second more
 
 _PIECE: Final = 64 << 10  # bytes
+_LOOKS: Final = 8  # at the bytes that a process moves, in the longest silence
 _SHORTEST_POLL: Final = 0.0005  # seconds
 _LONGEST_POLL: Final = 0.05
 
@@ -38,13 +40,15 @@ class Limits:
     """The limits of one command.
 
     `silence` is in seconds: the longest time in which the command neither prints nor takes a byte. `ceiling` is the
-    largest number of bytes on standard output. Messages name the `phase`, and the `option` that sets the silence.
+    largest number of bytes on standard output. Messages name the `phase`, and the `option` that sets the silence. With
+    `counts_io`, bytes that the process reads or writes elsewhere count too: rsync talks to an ssh of its own.
     """
 
     silence: float
     ceiling: int = SHORT_ANSWER
     phase: Phase = Phase.PROBE
     option: str = ""
+    counts_io: bool = False
 
 
 @dataclass(slots=True)
@@ -82,7 +86,7 @@ class Exchange:
     ) -> None:
         self._process, self._source, self._limits, self._output = process, source, limits, output
         self._stdout, self._stderr = bytearray(), _Ends()
-        self._printed = self._taken = 0
+        self._printed = self._taken = self._io = 0
         self._pending = memoryview(b"")
         self._began = self._active = time.monotonic()
         self._poll = _SHORTEST_POLL
@@ -131,13 +135,18 @@ class Exchange:
     def _wait(self, *, ending: bool) -> float:
         """Return the seconds to wait for data. Raise TransportError if a time limit has passed."""
         now, limits = time.monotonic(), self._limits
-        longest = limits.silence * _MOST_SILENCES + (self._printed + self._stderr.size + self._taken) / _SLOWEST
+        if limits.counts_io and (moved := _moved(self._process.pid)) > self._io:
+            self._io, self._active = moved, now
+        moved = self._printed + self._stderr.size + self._taken + self._io
+        longest = limits.silence * _MOST_SILENCES + moved / _SLOWEST
         left = min(self._active + limits.silence, self._began + longest) - now
         if left <= 0:
             option = f" ({limits.option})" if limits.option else ""
             if self._active + limits.silence <= now:
                 raise TransportError(f"no answer within {limits.silence:g} s during {limits.phase.value}{option}")
             raise TransportError(f"{limits.phase.value} has not ended within {now - self._began:.0f} s{option}")
+        if limits.counts_io:
+            left = min(left, limits.silence / _LOOKS)
         if not ending:
             return left
         self._poll = min(self._poll * 2, _LONGEST_POLL)  # nothing wakes select() when the process ends
@@ -190,3 +199,12 @@ class Exchange:
                     return
             except BlockingIOError:
                 return
+
+
+def _moved(pid: int) -> int:
+    """Return the number of bytes that a process has read and written; 0 where the system does not count them."""
+    try:
+        counts = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+        return int(counts["rchar"]) + int(counts["wchar"])
+    except (OSError, ValueError, KeyError):
+        return 0

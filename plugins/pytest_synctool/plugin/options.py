@@ -138,7 +138,7 @@ OPTIONS: Final = (
     ),
     PluginOption(
         "--node-timeout",
-        "longest run of one command on a node, a repair with its triggers included (default: %(default)s)",
+        "longest silence of a node while it is audited or repaired, or gets files (default: %(default)s)",
         metavar="SECONDS",
         type=_seconds,
         default=120,

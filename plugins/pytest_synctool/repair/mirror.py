@@ -18,7 +18,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -197,7 +197,8 @@ class Mirror:
                 *("--", "/", rsync.place(route.remote_name, "./")),
             ]
             names = b"".join(name + b"\0" for name in files)
-            return transport.processes.run(argv, names, transport.limits(self.deadline, Phase.PUSH))
+            limits = replace(transport.limits(self.deadline, Phase.PUSH), counts_io=True)
+            return transport.processes.run(argv, names, limits)
 
     def _tar(self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str) -> Answer:
         number = f"{fingerprint}.tar"

@@ -105,6 +105,17 @@ def test_a_command_that_prints_a_little_for_ever_is_ended(monkeypatch: pytest.Mo
         run("while echo x; do sleep 0.05; done", silence=0.4)
 
 
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="this system does not count")
+def test_bytes_that_the_process_moves_elsewhere_can_count() -> None:
+    """rsync prints nothing while it sends a large file through its own ssh."""
+    argv = ["/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8; do echo x >/dev/null; sleep 0.2; done"]
+    assert Processes().run(argv, b"", Limits(0.7, counts_io=True)).status == 0
+    with pytest.raises(TransportError, match="no answer within"):
+        Processes().run(argv, b"", Limits(0.7))
+    with pytest.raises(TransportError, match="no answer within"):
+        Processes().run(["sleep", "30"], b"", Limits(0.5, counts_io=True))
+
+
 def test_a_command_that_reads_nothing() -> None:
     assert run("exec <&-; echo done", b"x" * MB).stdout == b"done\n"
     with pytest.raises(TransportError, match="no answer within"):
