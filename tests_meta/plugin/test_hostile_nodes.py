@@ -20,9 +20,10 @@ case "$*" in *hostile*) cat >asked; exec sh -c "$HOSTILE";; esac
 exec sh -c "$line"
 """
 MEMORY = """
-import resource
-def pytest_unconfigure():
-    print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, 'MB')
+def pytest_unconfigure():  # getrusage() would count the process that has started this one, too
+    with open('/proc/self/status') as status:
+        words = next(line.split() for line in status if line.startswith('VmHWM:'))
+    print('peak', int(words[1]) // 1024, 'MB')
 """
 TWO_GB = 2_000_000_000
 
