@@ -69,11 +69,10 @@ class SshNodes:
 
     def check_complete(self) -> None:
         """Raises BenchError unless every node has every path, and every file its content."""
-        quoted = [shlex.quote(path) for path in self.material.files]
-        command = f"find /{masterdir.TOP} | wc -l; cat -- {' '.join(quoted)} | md5sum"
+        contents = f"find {masterdir.TOP} -type f | LC_ALL=C sort | xargs cat -- | md5sum"
+        command = f"find /{masterdir.TOP} | wc -l; cd / && {contents}"
         answers = {self.cluster.run(node, command).stdout for node in self.cluster.names}
-        paths = [str(self.material.tree) + path for path in self.material.files]
-        digest = subprocess.run(f"cat -- {shlex.join(paths)} | md5sum", shell=True, capture_output=True, check=True)  # noqa: S602
+        digest = subprocess.run(contents, shell=True, capture_output=True, check=True, cwd=self.material.tree)  # noqa: S602
         if answers != {b"%d\n" % len(self.material.paths) + digest.stdout}:
             raise BenchError(f"not every node has got all {len(self.material.paths)} paths: {sorted(answers)}")
 

@@ -127,6 +127,8 @@ def _lines(plan: Plan, context: Context, log_lines: Sequence[str], numbers: Iter
         members = list(group)
         for start in range(0, len(members), _TOGETHER):
             yield from _together(function, members[start : start + _TOGETHER], context.masterdir)
+    if actions:
+        yield b"clean"
     for number in numbers:
         if number >= first:
             yield _trigger(plan, context, number)
@@ -215,7 +217,7 @@ def _differing(work: NewAttributes) -> bytes:
 def _make_all(groups: Sequence[tuple[bytes, Sequence[Action]]], masterdir: bytes) -> bytes:
     """Return the shell function that makes new versions in $base, each group below its place."""
     lines = [b"mkdir -p -- " + b" ".join(b'"$base"' + quote(place) for place, _ in groups if place)]
-    sources, files, directories = [], [], []
+    sources, directories, has_files = [], [], False
     owners = _Attributes()
     for place, actions in groups:
         for action in actions:
@@ -228,7 +230,7 @@ def _make_all(groups: Sequence[tuple[bytes, Sequence[Action]]], masterdir: bytes
             elif work.make == "directory":
                 directories.append(path)
             else:
-                files.append(path)
+                has_files = True
                 if (relative := _plain(work.source, masterdir, action.path)) is not None:
                     sources.append(relative)
                 else:
@@ -238,8 +240,8 @@ def _make_all(groups: Sequence[tuple[bytes, Sequence[Action]]], masterdir: bytes
     if sources:
         lines.append(words(b"fill", *sources))
     lines += owners.lines()
-    if files:
-        lines.append(b"{ sync -- %s 2>&- || sync; }" % b" ".join(files))
+    if has_files:
+        lines.append(b'{ sync -f -- "$base" 2>&- || sync; }')
     return b"all() {\n  " + b" &&\n  ".join(line for line in lines if line != b"mkdir -p -- ") + b"\n}\nbase="
 
 

@@ -73,7 +73,10 @@ begin() { # what is changed from here on is known to the next run, whatever happ
   umask 066 # others may look whether something is owed, but see no names
   e=$(mkdir -p -- "$state" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"
   ours "$state" "no journal can be kept there"
-  home=$dev
+  home=$dev mounts=
+  if [ -r /proc/self/mountinfo ]; then
+    while read -r a a a a m a; do mounts=$mounts$m$nl; done </proc/self/mountinfo
+  fi
   [ -z "$masterdir" ] || [ ! -d "$masterdir" ] || ours "$masterdir" "its copy of the masterdir cannot be trusted"
   lock
   e=$(mkdir -p -- "$journal/owed" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"
@@ -154,7 +157,19 @@ add() { # DIRECTORY: a stage in it
   eval "stage$stages=\$t dev$stages=\$dev"
   printf '%s\n' "$t" >>"$journal/private"
 }
+mount_of() { # DIRECTORY: set $m to the place where its file system is mounted
+  m=/
+  IFS=$nl; set -f
+  for x in $mounts; do case $1/ in "${x%/}"/*) [ "${#x}" -le "${#m}" ] || m=$x ;; esac; done
+  set +f; unset IFS
+}
 reaches() { # whether a rename leads from the stage to here: else mv would copy, step by step
+  if [ -n "$own" ] && [ -n "$mounts" ]; then
+    mount_of "$t"
+    p=$m
+    mount_of "$PWD"
+    [ "$m" != "$p" ] || return 0
+  fi
   p=.synctool.$host.$$.staged
   [ -e "$t/$p" ] || : >"$t/$p"
   # Into this directory, as all that follows: a name that is a link to a directory would be followed.
