@@ -121,6 +121,8 @@ survey() { # of this directory set $dev, $own if nobody else may write in it, an
     shift 4
     p=${p%/*}
   done
+  # bash computes PWD from names, which somebody may have exchanged meanwhile: only a program asks the kernel.
+  [ -n "$own" ] || [ "$(env pwd -P)" = "$PWD" ] || { wrong="its directory was moved meanwhile"; return 1; }
 }
 ours() { # DIRECTORY REASON: refuse unless nobody else may write in it
   wrong= dev=
@@ -430,7 +432,14 @@ set_directory() { # WHAT ATTRIBUTES NAME
   attributes "$2"
   x=${PWD%/}/$3
   cd -P -- "./$3" || return
-  case $3 in */.) ;; *) [ "$PWD" = "$x" ] || { echo "it has become a link" >&2; return 1; } ;; esac
+  case $3 in
+    */.) ;;
+    *)
+      if [ "$PWD" != "$x" ] || { [ -z "$own" ] && [ "$(env pwd -P)" != "$x" ]; }; then
+        echo "it has become a link" >&2
+        return 1
+      fi ;;
+  esac
   differing "$1" .
 }
 remove() { # (NUMBER NAME)...
