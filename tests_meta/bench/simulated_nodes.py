@@ -89,7 +89,7 @@ def answer(entries: Iterable[Entry], drifted: int = 0) -> bytes:
     stats, digests = [], []
     for entry, state in zip(entries, states, strict=True):
         path = entry.destination
-        stats.append(b"s:%s:%s" % (_facts(state).encode(), path))
+        stats += [b"p:" + path, b"s:" + _facts(state).encode()]
         if state.md5 is not None:
             digests.append(b"%s  %s" % (state.md5.encode(), path))
     text = b"\n".join((b"synctool-probe", *stats, *digests, b"synctool-probe-end", b""))
@@ -106,4 +106,4 @@ def answer(entries: Iterable[Entry], drifted: int = 0) -> bytes:
 
 def _facts(state: FileState) -> str:
     mode = state.mode | (stat.S_IFREG if state.kind is Kind.FILE else stat.S_IFDIR)
-    return f"{mode:x}:{state.size}:{state.uid}:{state.gid}:{state.owner or 'UNKNOWN'}:{state.group or 'UNKNOWN'}"
+    return f"{mode:x}:{state.uid}:{state.size}:{state.gid}:{state.owner or 'UNKNOWN'}:{state.group or 'UNKNOWN'}"

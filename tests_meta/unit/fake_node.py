@@ -31,17 +31,16 @@ States = dict[bytes, FileState]
 
 def told(requests: Sequence[probe.Request], states: States, unknown: dict[bytes, str]) -> bytes:
     """A node's answer to a probe."""
-    lines = [b"synctool-probe"]
+    lines = [b"synctool-probe", b"w:"]
     for request in requests:
         path, found = request.path, states.get(request.path)
         if found is None:
-            reason = unknown.get(path, "No such file or directory")
-            lines.append(b"stat: cannot statx '" + path + b"': " + os.fsencode(reason))
+            lines += [b"e:" + path, b"r:" + os.fsencode(unknown[path])] if path in unknown else [b"a:" + path]
             continue
         kind = {Kind.FILE: 0o100000, Kind.DIRECTORY: 0o040000, Kind.LINK: 0o120000, Kind.OTHER: 0o010000}[found.kind]
         owner, group = os.fsencode(found.owner or "UNKNOWN"), os.fsencode(found.group or "UNKNOWN")
-        numbers = b"%x:%d:%d:%d" % (kind | found.mode, found.size, found.uid, found.gid)
-        lines.append(b"s:%s:%s:%s:%s" % (numbers, owner, group, path))
+        numbers = b"%x:%d:%d:%d" % (kind | found.mode, found.uid, found.size, found.gid)
+        lines += [b"p:" + path, b"s:%s:%s:%s" % (numbers, owner, group)]
         if found.target is not None:
             lines += [b"l:" + path, b"t:" + found.target]
         if found.md5 and found.size == request.size:

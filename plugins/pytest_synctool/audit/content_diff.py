@@ -19,8 +19,9 @@ from pytest_synctool.connection.exchange import SHORT_ANSWER, Phase
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.errors import RemoteError, TransportError
 from pytest_synctool.model import FileState, Kind, Outcome
-from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry import Entry, lowest_followed
 from pytest_synctool.repository.secrecy import secret
+from pytest_synctool.repository.source import parents
 
 # Bytes. Larger files, and files beyond this total of a node, get no diff in reports: many nodes may differ.
 LARGEST_FILE: Final = 128 << 10
@@ -33,6 +34,7 @@ _MOST_ON_REQUEST: Final = 32 << 20  # bytes of contents that --diff fetches from
 def copies(
     transport: Transport,
     entries: Sequence[Entry],
+    overlay: Mapping[bytes, Entry],
     deadline: float,
     *,
     everything: bool = False,
@@ -40,9 +42,11 @@ def copies(
 ) -> dict[bytes, fetch.Copy]:
     """Fetch the files of entries from a node; return the copies by path. With `everything`, non-public contents too.
 
+    `overlay` are all overlay entries of the node by destination: they tell which links may be followed.
+
     Raises TransportError and RemoteError, and AnswerTooLong if the files have more than `most` bytes.
     """
-    requests = [_request(entry, everything=everything) for entry in entries]
+    requests = [_request(entry, overlay, everything=everything) for entry in entries]
     nonce = random.token_hex(16).encode("ascii")
     fetched: dict[bytes, fetch.Copy] = {}
     parts = [requests] if transport.script_limit is None else [[request] for request in requests]
@@ -53,7 +57,7 @@ def copies(
     return fetched
 
 
-def _request(entry: Entry, *, everything: bool) -> fetch.FetchRequest:
+def _request(entry: Entry, overlay: Mapping[bytes, Entry], *, everything: bool) -> fetch.FetchRequest:
     """Return the request for an entry.
 
     Contents that attributes.yaml or the source's mode keep secret stay on the node.
@@ -62,7 +66,14 @@ def _request(entry: Entry, *, everything: bool) -> fetch.FetchRequest:
     if expected.kind is not Kind.FILE:
         return fetch.FetchRequest(entry.probed_path, content=False)
     wanted = everything or secret(entry, expected, expected) is None
-    return fetch.FetchRequest(entry.probed_path, expected.size, expected.md5, content=wanted, secrets=everything)
+    return fetch.FetchRequest(
+        entry.probed_path,
+        expected.size,
+        expected.md5,
+        content=wanted,
+        secrets=everything,
+        through=lowest_followed(parents(entry.destination), overlay),
+    )
 
 
 @dataclass(frozen=True)
@@ -130,10 +141,12 @@ class ContentDiffs:
     deadline: float
     _known: dict[tuple[bytes, bytes], Shown] = field(default_factory=dict)
 
-    def of(self, transport: Transport, differing: Mapping[Entry, FileState]) -> dict[Entry, Shown]:
+    def of(
+        self, transport: Transport, differing: Mapping[Entry, FileState], overlay: Mapping[bytes, Entry]
+    ) -> dict[Entry, Shown]:
         """Return the diffs of files whose contents differ, by entry. None of the entries is secret.
 
-        Each has its actual state.
+        Each has its actual state. `overlay` are all overlay entries of the node by destination.
 
         Never raises for anything that the node does: the drift itself is known without a diff.
         """
@@ -150,7 +163,8 @@ class ContentDiffs:
         if not wanted:
             return shown
         try:
-            fetched = copies(transport, wanted, self.deadline, most=2 * _MOST_OF_A_NODE)  # some have grown since
+            # Some files have grown since.
+            fetched = copies(transport, wanted, overlay, self.deadline, most=2 * _MOST_OF_A_NODE)
         except (TransportError, RemoteError) as error:
             return shown | {entry: Shown(reason=str(error)) for entry in wanted}
         return shown | {entry: self._shown(entry, fetched[entry.probed_path]) for entry in wanted}

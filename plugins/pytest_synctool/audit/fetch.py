@@ -6,39 +6,63 @@ is sent only on request. This module contacts nobody.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pytest_synctool.audit import probe
-from pytest_synctool.common.shell import quote
-from pytest_synctool.common.wording import printable
+from pytest_synctool.audit.probe_script import LONGEST_READ, Request
+from pytest_synctool.common.shell import words
+from pytest_synctool.common.wording import node_text
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import Actual
 
 # Bytes. Nobody reads a longer difference, and the contents of all nodes at work must fit in memory.
 LIMIT: Final = 4 << 20
+_BEGIN: Final = re.compile(rb"begin ([0-9]{1,9})")
 
-# NUMBER SECRETS SIZE MD5 PATH. The probe has made standard output descriptor 3.
-_SEND: Final = rb"""
-send() {
-  [ -f "$5" ] && [ ! -L "$5" ] || return 0
-  status=$(stat -c '%s %a' -- "$5") || return 0
-  [ "${status% *}" -le LIMIT ] || return 0
-  case $2:$status in yes:*|*[4567]) ;; *) return 0 ;; esac
-  [ "${status% *}" != "$3" ] || case $(md5sum <"$5") in "$4 "*) return 0 ;; esac
-  printf '\nNONCE begin %s\n' "$1"
-  e=$(head -c MORE -- "$5" 2>&1 >&3)
-  printf '\nNONCE end %s\n' "${e##*"$nl"}"
+# A file is opened, then looked at, and only then read: its name may have been exchanged meanwhile.
+_SEND: Final = (
+    rb"""
+stop() { # NUMBER REASON
+  printf '\nNONCE begin %s\n\nNONCE end %s\n' "$@"
+  exit
 }
-""".replace(b"LIMIT", b"%d" % LIMIT).replace(b"MORE", b"%d" % (LIMIT + 1))
+send() { # NUMBER SECRETS MD5 SIZE TOP DIRECTORY NAME
+  (
+    [ -e /proc/self/stat ] || stop "$1" "it has no /proc, so nobody can tell what is sent"
+    IFS=' ' read -r me p </proc/self/stat || exit
+    cd -P -- "$5" 2>&- && [ -d "$6" ] || exit
+    enter "$5" "$6" 2>&- || stop "$1" "it is behind a link that 'follow: yes' in attributes.yaml does not allow"
+    [ -f "./$7" ] && [ ! -L "./$7" ] || exit
+    [ -r "./$7" ] || stop "$1" "Permission denied"
+    clock LONGEST # a FIFO that has taken the place of the file keeps the shell waiting
+    command exec 4<"./$7" || { kill "$clock"; exit; }
+    kill "$clock"
+    is=$(stat -L -c %f:%d:%i:%s:%a /proc/self/fd/4) && [ "$is" = "$(stat -c %f:%d:%i:%s:%a -- "./$7")" ] || exit
+    case $is in 8???:*) ;; *) exit ;; esac
+    case $2:$is in yes:*|*[4567]) ;; *) exit ;; esac
+    size=${is%:*} size=${size##*:}
+    [ "$size" -le LIMIT ] || exit
+    [ "$size" != "$4" ] || case $(head -c LIMIT </proc/self/fd/4 | md5sum) in "$3 "*) exit ;; esac
+    printf '\nNONCE begin %s\n' "$1"
+    e=$(head -c MORE <&4 2>&1 >&3)
+    printf '\nNONCE end %s\n' "${e##*"$nl"}"
+  )
+}
+""".replace(b"LIMIT", b"%d" % LIMIT)
+    .replace(b"MORE", b"%d" % (LIMIT + 1))
+    .replace(b"LONGEST", b"%d" % LONGEST_READ)
+)
 
 
 @dataclass(frozen=True, slots=True)
 class FetchRequest:
     """A path to probe. With `content` its contents are sent unless size (bytes) and MD5 (32 hex digits) are these.
 
-    With `secrets` the contents are sent even if not everybody on the node may read them.
+    With `secrets` the contents are sent even if not everybody on the node may read them. Of the directories above the
+    path only `through` may be a symbolic link.
     """
 
     path: bytes
@@ -46,6 +70,12 @@ class FetchRequest:
     md5: str | None = None
     content: bool = True
     secrets: bool = False
+    through: bytes = b""
+
+    @property
+    def look(self) -> Request:
+        """The request for the state of the path."""
+        return Request(self.path, self.size, self.through)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +89,31 @@ class Copy:
 
 def script(requests: Sequence[FetchRequest], nonce: bytes) -> bytes:
     """Return the shell text that answers for these paths. `nonce` are letters that no file can be expected to hold."""
-    lines = [probe.script([probe.Request(r.path, r.size) for r in requests]), _SEND.replace(b"NONCE", nonce)]
+    lines = [probe.script([request.look for request in requests]), _SEND.replace(b"NONCE", nonce)]
     for number, request in enumerate(requests):
         if not request.content:
             continue
-        size, md5 = b"%d" % (request.size or 0), (request.md5 or "-").encode("ascii")
-        secrets = b"yes" if request.secrets else b"no"
-        lines.append(b"send %d %s %s %s %s" % (number, secrets, size, md5, quote(request.path)))
+        about = [b"%d" % number, b"yes" if request.secrets else b"no", (request.md5 or "-").encode("ascii")]
+        lines.append(words(b"send", *about, b"%d" % (request.size or 0), *request.look.place))
     lines.append(b"printf '\\n%s done\\n'" % nonce)
     return b"\n".join(lines)
 
 
 def parse(requests: Sequence[FetchRequest], nonce: bytes, answer: bytes) -> Mapping[bytes, Copy]:
-    """Parse a node's answer into a copy for every path. Raises RemoteError if the answer is incomplete."""
+    """Parse a node's answer into a copy for every path. Raises RemoteError if it is incomplete or malformed."""
     looked_at, *sent = answer.split(b"\n" + nonce + b" ")
-    states = probe.parse([probe.Request(r.path, r.size) for r in requests], looked_at + b"\n")
+    states = probe.parse([request.look for request in requests], looked_at + b"\n")
     if not sent or sent[-1] != b"done\n" or len(sent) % 2 == 0:
         raise RemoteError("the node's answer is not whole: it broke off while contents were sent")
-    contents: dict[bytes, tuple[bytes | None, bytes]] = {}
+    copies = {path: Copy(state) for path, state in states.items()}
     for begun, ended in zip(sent[:-1:2], sent[1:-1:2], strict=True):
-        number, _, text = begun.removeprefix(b"begin ").partition(b"\n")
-        contents[requests[int(number)].path] = text, ended.removeprefix(b"end ").strip()
-    copies = {}
-    for path, state in states.items():
-        content, complaint = contents.get(path, (None, b""))
-        copies[path] = Copy(state, content, printable(complaint.rpartition(b": ")[2]))
+        header, _, content = begun.partition(b"\n")
+        number = _BEGIN.fullmatch(header)
+        request = requests[int(number[1])] if number and int(number[1]) < len(requests) else None
+        if request is None or not request.content or copies[request.path].content is not None:
+            raise RemoteError(f"the node has sent contents that were not requested: {node_text(header)}")
+        if len(content) > LIMIT + 1 or not ended.startswith(b"end "):
+            raise RemoteError("cannot parse the contents that the node has sent")
+        complaint = ended.removeprefix(b"end ").strip().rpartition(b": ")[2]
+        copies[request.path] = Copy(states[request.path], content, node_text(complaint))
     return copies

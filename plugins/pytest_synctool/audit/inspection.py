@@ -31,7 +31,7 @@ from pytest_synctool.model import (
     Unknown,
 )
 from pytest_synctool.repository import entry_commands
-from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry import Entry, lowest_followed
 from pytest_synctool.repository.secrecy import secret, tells_of_contents
 from pytest_synctool.repository.source import Tree, parents
 from pytest_synctool.repository.waivers.rules import NOTHING_WAIVED, InForce
@@ -144,7 +144,10 @@ class Inspection:
             except RepositoryError as error:
                 self._unreadable[path] = str(error)
                 continue
-            requests[path] = probe.Request(path, expected.size if expected.kind is Kind.FILE else None)
+            size = expected.size if expected.kind is Kind.FILE else None
+            requests[path] = probe.Request(
+                path, size, b"" if size is None else lowest_followed(parents(path), self.overlay)
+            )
         return requests
 
     def _changes(self, check: Check) -> list[Change] | Outcome:
@@ -173,7 +176,7 @@ class Inspection:
             actual = self.actual.get(check.entry.probed_path)
             if isinstance(actual, FileState) and tells_of_contents(outcome.changes) and not self.secret(check.entry):
                 differing[position] = check.entry, actual
-        shown = contents.of(self.transport, dict(differing.values()))
+        shown = contents.of(self.transport, dict(differing.values()), self.overlay)
         completed = list(outcomes)
         for position, (entry, _) in differing.items():
             completed[position] = shown[entry].of(outcomes[position])

@@ -29,7 +29,9 @@ def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments
     Raise SynctoolError for mistakes, before any node is contacted.
     """
     wanted = _wanted_entries(repository, nodes, arguments.diff)
-    verdicts = _Comparison(config, wanted, arguments).verdicts([node for node in nodes if wanted[node.name]])
+    verdicts = _Comparison(config, repository, wanted, arguments).verdicts(
+        [node for node in nodes if wanted[node.name]]
+    )
     _print_verdicts(verdicts, wanted, nodes, arguments)
     errors: dict[str, list[str]] = {}
     for name, of_paths in verdicts.items():
@@ -58,11 +60,7 @@ def _print_verdicts(verdicts: Verdicts, wanted: Entries, nodes: Sequence[Node], 
 def _wanted_entries(repository: Repository, nodes: Iterable[Node], paths: Sequence[bytes]) -> Entries:
     """Return the overlay entries for these paths. Raise SelectionError for a path that is on no node."""
     wanted = {
-        node.name: {
-            entry.destination: entry
-            for entry in repository.entries(node)
-            if entry.tree is Tree.OVERLAY and entry.destination in paths
-        }
+        node.name: {path: entry for path, entry in _overlay(repository, node).items() if path in paths}
         for node in nodes
     }
     for path in paths:
@@ -71,11 +69,17 @@ def _wanted_entries(repository: Repository, nodes: Iterable[Node], paths: Sequen
     return wanted
 
 
+def _overlay(repository: Repository, node: Node) -> dict[bytes, Entry]:
+    """Return all overlay entries of a node by destination."""
+    return {entry.destination: entry for entry in repository.entries(node) if entry.tree is Tree.OVERLAY}
+
+
 @dataclass
 class _Comparison:
     """The comparison of the entries with the files of many nodes at once."""
 
     config: Config
+    repository: Repository
     wanted: Entries
     arguments: Namespace
 
@@ -112,8 +116,9 @@ class _Comparison:
         return dict.fromkeys(entries, Verdict(errors=(reason,)))
 
     def _compared(self, node: Node, entries: Mapping[bytes, Entry]) -> Mapping[bytes, Verdict]:
+        overlay, timeout = _overlay(self.repository, node), self.arguments.timeout
         with closing(self.connections.to(node)) as connection:
-            copied = copies(connection, list(entries.values()), self.arguments.timeout, everything=self.secrets)
+            copied = copies(connection, list(entries.values()), overlay, timeout, everything=self.secrets)
         return {
             path: self.comparer.verdict(entry, copied[entry.probed_path], secrets=self.secrets)
             for path, entry in entries.items()

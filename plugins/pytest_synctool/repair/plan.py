@@ -10,7 +10,7 @@ from typing import Literal
 from pytest_synctool.audit import owed_commands
 from pytest_synctool.audit.compare import compare
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind
-from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry import Entry, lowest_followed
 from pytest_synctool.repository.entry_commands import Command, OwnedCommand, fired_by, is_overlay_directory
 from pytest_synctool.repository.secrecy import secret
 from pytest_synctool.repository.source import Tree, parents
@@ -177,14 +177,8 @@ def restore(saved: Sequence[tuple[Entry, KeptVersion]], entries: Mapping[bytes, 
 
 def _allowed(action: Action, entries: Mapping[bytes, Entry]) -> Action:
     """Return the action with `through` set."""
-    through = _through(parents(action.path), entries)
+    through = lowest_followed(parents(action.path), entries)
     return replace(action, through=through) if through else action
-
-
-def _through(directories: Iterable[bytes], entries: Mapping[bytes, Entry]) -> bytes:
-    """Return the lowest of these directories, from the highest down, that may be a link; b"" for none."""
-    links = [directory for directory in directories if directory in entries and entries[directory].follow]
-    return links[-1] if links else b""
 
 
 def _order(entry: Entry) -> tuple[bool, list[bytes], bytes]:
@@ -275,5 +269,5 @@ def _triggers(
         path = each.owner.destination
         above = list(parents(path))
         directory = path if is_overlay_directory(each.owner) else os.path.dirname(path)
-        through = _through([*above, path] if directory == path else above, entries)
+        through = lowest_followed([*above, path] if directory == path else above, entries)
         yield Trigger(path, each.command, directory, frozenset(fired[each]), each in owed, through)

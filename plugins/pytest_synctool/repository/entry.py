@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -66,6 +67,15 @@ class Entry:
     def probed_path(self) -> bytes:
         """The path that a probe looks up on the node: behind a symbolic link if `follow` accepts one."""
         return self.destination + b"/." if self.follow and self.source.is_directory else self.destination
+
+
+def lowest_followed(directories: Iterable[bytes], entries: Mapping[bytes, Entry]) -> bytes:
+    """Return the lowest of these directories, from the highest down, that may be a symbolic link; b"" for none.
+
+    `entries` are all overlay entries of the node by destination.
+    """
+    links = [directory for directory in directories if directory in entries and entries[directory].follow]
+    return links[-1] if links else b""
 
 
 class EntryList(SharedList[Entry]):

@@ -117,3 +117,25 @@ def test_an_answer_that_broke_off(shell: Shell, tmp_path: Path) -> None:
     for length in range(len(answer)):
         with pytest.raises(RemoteError):
             parse(requests, NONCE, answer[:length])
+
+
+@given(
+    pieces=st.lists(
+        st.sampled_from(
+            [b"begin 0\n", b"begin 1\n", b"begin 1_0\n", b"begin \xd9\xa3\n", b"begin " + b"9" * 5000 + b"\n"]
+        )
+        | st.sampled_from([b"begin -1\n", b"end ", b"end x: y", b"done\n", b"\n", b"content", b"\0"])
+        | st.binary(max_size=5),
+        max_size=8,
+    )
+)
+def test_any_answer_is_understood_or_refused(pieces: list[bytes]) -> None:
+    requests = [FetchRequest(b"/a"), FetchRequest(b"/b", content=False)]
+    answer = b"synctool-probe\nw:\na:/a\na:/b\nsynctool-probe-end" + b"".join(b"\n" + NONCE + b" " + p for p in pieces)
+    for text in (answer, answer + b"\n" + NONCE + b" done\n"):
+        try:
+            found = parse(requests, NONCE, text)
+        except RemoteError:
+            continue
+        assert list(found) == [b"/a", b"/b"]
+        assert found[b"/b"].content is None

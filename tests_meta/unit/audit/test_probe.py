@@ -255,12 +255,9 @@ def test_a_broken_stat_tells_nothing(plain_shell: Shell, tmp_path: Path, disk: l
     assert [type(state) for state in found.values()] == [Unknown] * 3
 
 
-@pytest.mark.parametrize("tool", ["md5sum", "xargs"])
 @pytest.mark.parametrize("body", ["exit 1", "exit 0", "echo 'sh: not found' >&2; exit 127"])
-def test_a_file_without_a_digest_is_unknown(
-    plain_shell: Shell, tmp_path: Path, disk: list[Request], tool: str, body: str
-) -> None:
-    file, link, gone = ask(with_tool(plain_shell, tmp_path / "bin", tool, body), disk).values()
+def test_a_file_without_a_digest_is_unknown(plain_shell: Shell, tmp_path: Path, disk: list[Request], body: str) -> None:
+    file, link, gone = ask(with_tool(plain_shell, tmp_path / "bin", "md5sum", body), disk).values()
     assert isinstance(file, Unknown)
     assert isinstance(link, FileState)
     assert gone is ABSENT
@@ -296,3 +293,85 @@ def test_mode_bits_and_owners(shell: Shell, tmp_path: Path) -> None:
         (found,) = ask(shell, [Request(os.fsencode(path))]).values()
         assert isinstance(found, FileState)
         assert found.mode == mode == stat.S_IMODE(path.stat().st_mode)
+
+
+class TestNamesThatOthersExchange:
+    """Files and directories of others than root: contents are those of the file that was looked at."""
+
+    @pytest.fixture
+    def home(self, open_directory: Path) -> Path:
+        """Return a directory of an ordinary user."""
+        home = open_directory / "home"
+        home.mkdir()
+        if IS_ROOT:
+            os.chown(home, 4242, 4242)
+        return home
+
+    def test_many_files(self, shell: Shell, home: Path) -> None:
+        requests = []
+        for number in range(40):
+            path = home / f"{number % 3}" / os.fsdecode(ODD_NAMES[number % len(ODD_NAMES)] + b"%d" % number)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("abc")
+            requests.append(Request(os.fsencode(path), 3))
+        assert ask(shell, requests) == seen(requests)
+
+    def test_contents_behind_a_link_are_not_read(self, shell: Shell, home: Path) -> None:
+        (home / "private").mkdir()
+        (home / "private/config").write_text("abc")
+        (home / "private/longer").write_text("abcd")
+        (home / "app").symlink_to("private")
+        app = os.fsencode(home / "app")
+        config, longer, deleted = ask(
+            shell, [Request(app + b"/config", 3), Request(app + b"/longer", 3), Request(app + b"/config.old")]
+        ).values()
+        assert isinstance(config, Unknown)
+        assert f"behind a link, {home}/app" in config.reason
+        assert isinstance(longer, FileState)
+        assert deleted is ABSENT
+
+    def test_contents_behind_a_link_that_may_be_followed(self, shell: Shell, home: Path) -> None:
+        (home / "private/sub").mkdir(parents=True)
+        (home / "private/sub/config").write_text("abc")
+        (home / "private/other").symlink_to("sub")
+        (home / "app").symlink_to("private")
+        app = os.fsencode(home / "app")
+        sub, other = ask(
+            shell, [Request(app + b"/sub/config", 3, app), Request(app + b"/other/config", 3, app)]
+        ).values()
+        assert getattr(sub, "md5", None) == "900150983cd24fb0d6963f7d28e17f72"
+        assert isinstance(other, Unknown)
+        assert "behind a link" in other.reason
+
+    def test_reasons_do_not_mix(self, shell: Shell, home: Path) -> None:
+        """Each path has its own reason, however many kinds of failures lie side by side."""
+        (home / "file").touch()
+        (home / "loop").symlink_to("loop")
+        (home / "dangling").symlink_to("nowhere")
+        paths, kinds = [], []
+        for number in range(30):
+            name, kind = [
+                (f"gone{number}", "absent"),
+                (f"loop/{number}", "symbolic links"),
+                (f"file/{number}", "absent"),
+                ("n" * (300 + number), "too long"),
+                (f"dangling/{number}", "absent"),
+                (f"gone/{number}: Permission denied", "absent"),
+            ][number % 6]
+            paths.append(Request(os.fsencode(home / name), 0))
+            kinds.append(kind)
+        for state, kind in zip(ask(shell, paths).values(), kinds, strict=True):
+            assert state is ABSENT if kind == "absent" else kind in getattr(state, "reason", "").lower()
+
+    @needs_root
+    def test_what_cannot_be_reached_is_not_absent(self, shell: Shell, home: Path) -> None:
+        """Two thousand paths in a closed directory, some absent ones between them: few programs, right answers."""
+        (home / "closed").mkdir(mode=0o700)
+        requests = []
+        for number in range(600):
+            place = "closed" if number % 300 else "open"
+            requests.append(Request(os.fsencode(home / place / f"{number}"), 0))
+        states = [*ask(shell, requests, NOBODY).values()]
+        assert states[0] is ABSENT
+        assert states[300] is ABSENT
+        assert states.count(Unknown("Permission denied")) == 598

@@ -91,7 +91,7 @@ class TestUnreachable:
                 Answer(1, b"", b"Welcome\nThis account is closed\n"),
                 "the node's answer is not whole: it said nothing (This account is closed)",
             ),
-            (Answer(0, b"synctool-probe\ns:x\nsynctool-probe-end\n", b""), None),
+            (Answer(0, b"synctool-probe\np:/a\ns:x\nsynctool-probe-end\n", b""), None),
             (Answer(0, told([probe.Request(b"/a")], {}, {})[:-12], b""), None),
         ],
     )
