@@ -139,7 +139,8 @@ clock() { # SECONDS: ends this subshell then
   clock=$!
 }
 enter() { # TOP DIRECTORY: goes there; of what leads there only TOP may be a link
-  cd -P -- "$1" && top=${PWD%/} && cd -P -- "$2" && [ "${PWD%/}" = "$top${2#.}" ]
+  # bash computes PWD, and what its own pwd prints, from the names: only a program asks the kernel.
+  cd -P -- "$1" && top=$(env pwd -P) && cd -P -- "$2" && at=$(env pwd -P) && [ "${at%/}" = "${top%/}${2#.}" ]
 }
 exchangeable() { # TOTAL (SIZE TOP DIRECTORY NAME)...: digests of files that somebody else than root can exchange
   (
