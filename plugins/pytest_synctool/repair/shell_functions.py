@@ -18,9 +18,11 @@ trap : PIPE HUP
 trap 'exit 1' INT TERM
 trap 'clean; note_time; unlock' EXIT
 me=$(id -u) host=$(uname -n)
-clean() { # the stages go away
+clean() { # the stages go away, but for one in which an old version waits for tidy() of the next repair
   while [ "$stages" -gt 0 ]; do
-    eval "rm -rf -- \"\$stage$stages\""
+    eval "t=\$stage$stages"
+    set -- "$t"/*.to
+    [ -e "$1" ] || rm -rf -- "$t"
     stages=$((stages - 1))
   done
   t=
@@ -251,7 +253,7 @@ put() { # (NUMBER KIND OLD SOURCE ATTRIBUTES NAME)...: make a new version in the
       if e=$({ mkdir -- "$new" && make "$2" "$4" "$5" "$new/$6" && flush "$2" "$new/$6"; } 2>&1); then
         case $3 in swap | leave) swap "$1" "$3" "$5" "$6" ;; *) place "$1" "$2" "$3" "$4" "$5" "$6" ;; esac
       else failed "$1" "$e"; fi
-      rm -rf -- "$new" "$new".* # the next one may need the room
+      [ -e "$side.to" ] || rm -rf -- "$new" "$new".* # the next one may need the room
     else failed "$1" "$e"; fi
     shift 6
   done
@@ -390,16 +392,28 @@ swap() { # NUMBER OLD ATTRIBUTES NAME: what a rename cannot replace is moved awa
   elif [ -e "$to$b" ] || [ -L "$to$b" ]; then failed "$1" "$s is in the way"; return; fi
   if e=$(exchange "$4" "$3" 2>&1); then ok "$1"; else failed "$1" "$e"; fi
 }
-exchange() { # NAME ATTRIBUTES, with $s, the place of the old version, or nothing
+exchange() { # NAME ATTRIBUTES, with $s, the place of the old version, or nothing; $side.to is there until it has a place
   mkdir -- "$side.old" "$side.kept" || return
+  case $saved in /*) [ -z "$s" ] || (room) || return ;; esac
   printf '%s\n' "$PWD" "$1" "${s:+$b}" >"$side.to"
-  if [ -e "./$1" ] || [ -L "./$1" ]; then mv -- "./$1" "$side.old/" || return; fi
-  if ! mv -f -- "$new/$1" ./; then mv -f -- "$side.old/$1" ./; return 1; fi
-  [ -n "$s" ] && { [ -e "$side.old/$1" ] || [ -L "$side.old/$1" ]; } || return 0
-  narrow "$side.old/$1" "$2"
-  case $saved in /*) (room) || return ;; esac
-  mv -- "$side.old/$1" "$side.kept/$b" && mv -- "$side.kept/$b" "$to" &&
-    printf '%s\n' "${PWD%/}/$1" "$s" "$was" >>"$journal/kept"
+  if [ ! -e "./$1" ] && [ ! -L "./$1" ]; then mv -f -- "$new/$1" ./; x=$?
+  elif ! mv -- "./$1" "$side.old/"; then x=1
+  elif ! mv -f -- "$new/$1" ./; then mv -f -- "$side.old/$1" ./ || return; x=1
+  elif [ -z "$s" ] || laid_aside "$1" "$2"; then x=0
+  else mv -- "./$1" "$new/" && mv -- "$side.old/$1" ./ || return; x=1; fi
+  rm -f -- "$side.to"
+  return "$x"
+}
+laid_aside() { # NAME ATTRIBUTES: the old version gets its place, or is in $side.old as it was
+  k=$side.kept/$b
+  mv -- "$side.old/$1" "$k" || return
+  if ! narrow "$k" "$2"; then echo "$e" >&2
+  elif printf '%s\n' "${PWD%/}/$1" "$s" "$was" >>"$journal/kept" && mv -- "$k" "$to"; then return; fi
+  printf '%s\n' "${PWD%/}/$1" - - >>"$journal/kept"
+  case $saved in /*) rm -rf -- "$to$b" ;; esac # a part of a copy
+  [ "$was" = - ] || as_was "$was" "$k"
+  mv -- "$k" "$side.old/$1"
+  return 1
 }
 set_all() { # RECORDS, with what sets all their owners and modes in all(): together where that is safe
   if [ -z "$wrong" ] && survey && [ -n "$own" ] && all 2>&-; then
@@ -470,11 +484,19 @@ bring_back() { # SAVED UID:GID:MODE:DEVICE:INODE:SIZE NAME
 }
 kept_as() { # RECORD PATH: it is what was kept there; give it the owner and mode that it had then
   [ ! -L "$2" ] && [ "$1" != - ] || return 0
-  case $1 in
-    *:*:*:*:*) [ -d "$2" ] || [ "${1#*:*:*:}" = "$(stat -c %d:%i:%s -- "$2")" ] || case $saved in /*) ;; *)
-      echo "what is kept there was changed or replaced since" >&2
-      return 1 ;; esac ;;
+  is=%d:%i:%s was=${1#*:*:*:}
+  [ ! -d "$2" ] || is=%d:%i was=${was%:*}
+  case $1:$saved in
+    *:*:*:*:*:/*) ;; # where nobody else may write
+    *:*:*:*:*)
+      if [ "$was" != "$(stat -c "$is" -- "$2")" ]; then
+        echo "what is kept there was changed or replaced since" >&2
+        return 1
+      fi ;;
   esac
+  as_was "$1" "$2"
+}
+as_was() { # RECORD PATH
   IFS=:; set -f; set -- "$2" $1; set +f; unset IFS
   chown -h -- "$2:$3" "$1" && chmod -- "0000$4" "$1"
 }
@@ -563,12 +585,18 @@ tidied() { # STAGE
 }
 recover() { # FILE DIRECTORY: what a type change had moved there goes back, or to where it is kept if its place is taken
   { IFS= read -r x && IFS= read -r n && IFS= read -r s; } <"$1"
-  [ -e "$2/$n" ] || [ -L "$2/$n" ] || return 0
+  k=${2%.old}.kept/$s
+  if [ -e "$2/$n" ] || [ -L "$2/$n" ]; then o=$2/$n
+  elif [ -n "$s" ] && { [ -e "$k" ] || [ -L "$k" ]; }; then o=$k
+  else return 0; fi
   within "$x"
   [ -z "$wrong" ] || return
-  if [ ! -e "./$n" ] && [ ! -L "./$n" ]; then mv -- "$2/$n" ./
+  if [ ! -e "./$n" ] && [ ! -L "./$n" ]; then
+    [ "$o" = "$2/$n" ] || mv -- "$o" "$2/$n" && mv -- "$2/$n" ./
   elif [ -z "$s" ]; then :
-  else [ ! -e "./$s" ] && [ ! -L "./$s" ] && mv -- "$2/$n" "${2%.old}.kept/$s" && mv -- "${2%.old}.kept/$s" ./; fi
+  else
+    [ ! -e "./$s" ] && [ ! -L "./$s" ] && { [ "$o" = "$k" ] || mv -- "$o" "$k"; } && mv -- "$k" ./
+  fi
 }
 """
 

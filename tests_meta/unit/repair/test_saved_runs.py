@@ -165,6 +165,21 @@ def test_another_file_does_not_come_back(node: DiskNode) -> None:
     assert (node.files / "f").read_text() == "new"
 
 
+def test_another_directory_does_not_come_back(node: DiskNode) -> None:
+    """Else its owner and mode would become those of the old one."""
+    (node.files / "d").mkdir()
+    os.chown(node.files / "d", 7, 8)
+    one = node.entry("d", EXPECTED["file"])
+    assert node.fix(one) == [None]
+    (node.files / "d.saved").rename(node.files / "elsewhere")
+    (node.files / "d.saved").mkdir(mode=0o700)
+    (result,) = put_back(node, one)
+    assert result == Result("what is kept there was changed or replaced since")
+    state = (node.files / "d.saved").stat()
+    assert (state.st_uid, state.st_gid, state.st_mode & 0o7777) == (0, 0, 0o700)
+    assert (node.files / "d").read_text() == "new"
+
+
 def test_a_replacement_that_failed_leaves_nothing_behind(node: DiskNode) -> None:
     """Neither an old version nor a line in the journal; an older old version is there as before."""
     with node.unmovable("f"), node.unmovable("g"):

@@ -92,6 +92,28 @@ def test_old_versions_where_others_may_write(node: DiskNode) -> None:
     assert list(saved.iterdir()) == []
 
 
+@pytest.mark.parametrize("when", ["refused", "full"])
+def test_a_directory_that_cannot_be_kept_comes_back(node: DiskNode, when: str) -> None:
+    """With all that is in it, whether that is known before it is moved or only when it is to be kept."""
+    saved = node.top / "saved"
+    saved.mkdir()
+    (node.files / "d").mkdir()
+    (node.files / "d/inside").write_text("kept" * 100_000)
+    one = node.entry("d", EXPECTED["file"])
+    if when == "refused":
+        os.chown(saved, NOBODY, NOBODY)
+        (failure,) = node.fix(one, saved=os.fsencode(saved))
+    else:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,size=64k", "tmpfs", saved], check=True)
+        try:
+            (failure,) = node.fix(one, saved=os.fsencode(saved))
+        finally:
+            subprocess.run(["umount", "--", saved], check=True)
+    assert failure is not None
+    assert (node.files / "d/inside").read_text() == "kept" * 100_000
+    assert sorted(path.name for path in node.files.iterdir()) == ["d"]
+
+
 def test_owner_and_mode_in_a_home(node: DiskNode) -> None:
     """The file is replaced by a copy of the same content, so no other name of it changes."""
     home = node.files / "home"
@@ -145,20 +167,21 @@ def test_locks_of_killed_repairs_go_away(node: DiskNode) -> None:
     assert [path.name for path in (node.top / "state").iterdir() if path.name.startswith("lock")] == []
 
 
-def leave_behind(node: DiskNode, name: str) -> None:
-    """Make what a repair leaves that is killed after it has moved a directory away and before the file is there."""
+def leave_behind(node: DiskNode, name: str, at: str) -> None:
+    """Make what a repair leaves that is killed after it has moved a directory away and before that has a place."""
     stage = node.top / "state/stage" / f"{os.uname().nodename}.4194304.abcdef"
     for each in ("7.old", "7.kept"):
         (stage / each).mkdir(parents=True)
-    (stage / "7.old" / name).mkdir()
-    (stage / "7.old" / name / "inside").write_text("kept")
+    (stage / at).mkdir()
+    (stage / at / "inside").write_text("kept")
     (stage / "7.to").write_text(f"{node.files}\n{name}\n{name}.saved\n")
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-def test_a_type_change_that_was_killed(node: DiskNode, replaced: bool) -> None:
+@pytest.mark.parametrize("where", ["7.old/d", "7.kept/d.saved"])
+def test_a_type_change_that_was_killed(node: DiskNode, replaced: bool, where: str) -> None:
     """The old version comes back before anybody looks, or is kept if the new one is there."""
-    leave_behind(node, "d")
+    leave_behind(node, "d", where)
     if replaced:
         (node.files / "d").write_text("new")
     context = Context(os.fsencode(node.master), state=os.fsencode(node.top / "state"))
