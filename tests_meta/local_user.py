@@ -1,6 +1,6 @@
 """A local user of a node, who exchanges names in a directory of his own as fast as he can, until he is killed.
 
-    python local_user.py UID STRATEGY DIRECTORY VICTIM
+    python local_user.py STRATEGY DIRECTORY VICTIM
 
 VICTIM is a directory of root's. Strategies:
 
@@ -14,14 +14,32 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Final
+
+USER: Final = 4242  # his number
 
 _AT_FDCWD = -100
 _EXCHANGE = 2
 _APPEARS = 0x100 | 0x80 | 0x40  # IN_CREATE, IN_MOVED_TO, IN_MOVED_FROM
 _LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@contextlib.contextmanager
+def exchanging(strategy: str, directory: Path, victim: Path) -> Iterator[None]:
+    """Let the user exchange names in a directory."""
+    argv = [sys.executable, __file__, strategy, str(directory), str(victim)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            yield
+        finally:
+            process.kill()
 
 
 def exchange(one: str, other: str) -> None:
@@ -72,9 +90,9 @@ def watch(victim: str) -> None:
 
 
 if __name__ == "__main__":
-    uid, strategy, directory, target = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+    chosen, place, target = sys.argv[1:]
     os.setgroups([])
-    os.setgid(uid)
-    os.setuid(uid)
-    os.chdir(directory)
-    {"links": links, "above": above, "watch": watch}[strategy](target)
+    os.setgid(USER)
+    os.setuid(USER)
+    os.chdir(place)
+    {"links": links, "above": above, "watch": watch}[chosen](target)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,12 +16,11 @@ from pytest_synctool.audit.probe_script import LONGEST_READ
 from pytest_synctool.common.shell import whole
 from pytest_synctool.model import Actual, FileState, Kind, Unknown
 
-from tests_meta import local_user
+from tests_meta.local_user import USER, exchanging
 from tests_meta.unit.helpers import IS_ROOT, Shell
 
 pytestmark = pytest.mark.skipif(not IS_ROOT, reason="sets owners, needs root")
 
-USER: Final = 4242
 TRIES: Final = 12
 NAMES: Final = ("one", "two", "three", "four", "five", "six", "seven")
 MINE: Final = b"public"
@@ -54,19 +50,6 @@ def victim(open_directory: Path) -> Path:
         (victim / name).write_bytes(SECRET)
         (victim / name).chmod(0o600)
     return victim
-
-
-@contextmanager
-def exchanging(strategy: str, home: Path, victim: Path) -> Iterator[None]:
-    """Let the user exchange names in his home."""
-    argv = [sys.executable, local_user.__file__, str(USER), strategy, str(home), str(victim)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-            yield
-        finally:
-            process.kill()
 
 
 def quickly(script: bytes) -> bytes:

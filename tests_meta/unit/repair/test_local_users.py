@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -17,13 +14,12 @@ from pytest_synctool.model import ABSENT, Absent, FileState, Kind
 from pytest_synctool.repair.plan import KeptVersion, plan, restore
 from pytest_synctool.repository.entry import Entry
 
-from tests_meta import local_user
+from tests_meta.local_user import USER, exchanging
 from tests_meta.unit.disk_node import DiskNode
 from tests_meta.unit.helpers import IS_ROOT, Shell, state
 
 pytestmark = pytest.mark.skipif(not IS_ROOT, reason="sets owners, needs root")
 
-USER: Final = 4242
 TRIES: Final = 8
 NAMES: Final = ("content", "mode", "link", "changed", "directory", "type", "made", "kept")
 
@@ -34,19 +30,6 @@ def node(shell: Shell, open_directory: Path) -> DiskNode:
     made = DiskNode.make(shell, open_directory)
     os.chown(made.files, USER, USER)
     return made
-
-
-@contextmanager
-def exchanging(node: DiskNode, strategy: str, victim: Path) -> Iterator[None]:
-    """Let the user exchange names in his home."""
-    argv = [sys.executable, local_user.__file__, str(USER), strategy, str(node.files), str(victim)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-            yield
-        finally:
-            process.kill()
 
 
 def make_home(node: DiskNode, directory: Path) -> None:
@@ -126,7 +109,7 @@ def test_nothing_else_changes(node: DiskNode, strategy: str, below: str) -> None
         entries = {one.destination: one for one, _ in pairs}
         old = KeptVersion(os.fsencode(directory / "kept.saved"), b"0:0:4755")
         back = node.entry(f"{below}kept", state())
-        with exchanging(node, strategy, victim):
+        with exchanging(strategy, node.files, victim):
             for todo in (
                 plan(pairs, entries, os.fsencode(node.master)),
                 restore([(back, old)], {back.destination: back}),

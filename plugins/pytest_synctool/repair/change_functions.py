@@ -1,0 +1,324 @@
+"""Shell functions of the changes: new versions are made in the stage and renamed into place, old ones kept or restored.
+
+A record of a change has six words: NUMBER KIND OLD SOURCE ATTRIBUTES NAME. The variables `new` and `side` name the
+places in the stage for the new versions of some records and for everything else about them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+CHANGES: Final = rb"""
+make() { # KIND SOURCE ATTRIBUTES NEW: one new version; nobody else gets at the stage
+  attributes "$3"
+  case $1 in
+    file | checked*) cp -- "$2" "$4" ;;
+    link) ln -s -- "$2" "$4" && own "$owner" "$group" "$uid" "$gid" "$4"; return ;;
+    directory) mkdir -- "$4" ;;
+    same) again "$2" "$4" ;;
+  esac && own "$owner" "$group" "$uid" "$gid" "$4" && chmod -- "$mode" "$4" || return
+  case $1 in checked*) "$1" "$4" ;; esac
+}
+again() { # SIZE:MD5 NEW: a copy of the file that is here, if that is what the audit saw
+  n=${2##*/}
+  mkdir -- "$side.here" && ln -- "./$n" "$side.here/" || return
+  [ -f "$side.here/$n" ] && [ ! -L "$side.here/$n" ] && head -c $((${1%:*} + 1)) -- "$side.here/$n" >"$2" || {
+    echo "it is no file any more" >&2
+    return 1
+  }
+  x=$(md5sum <"$2")
+  [ "${x%% *}" = "${1#*:}" ] || { echo "it was changed meanwhile" >&2; return 1; }
+}
+put_all() { # DIRECTORY RECORDS: one of the directories whose new versions all() makes together, in $base
+  if [ -z "$wrong" ] && stage; then
+    [ -n "$base" ] || together
+    if [ "$base" = "$t/together" ]; then
+      new=$base$1 side=$t/$((groups += 1))
+      shift
+      place "$@"
+      return
+    fi
+  fi
+  shift
+  put "$@"
+}
+together() { # the stage of the first directory is that of all; those on other file systems are done one by one
+  base=$t/together
+  rm -rf -- "$base"
+  e=$({ mkdir -- "$base" && all; } 2>&1) || base=-
+}
+fill() { # SOURCE...: copies in $base, each below the path that it has on the node
+  e=
+  if [ $# -gt 3 ]; then
+    printf '%s\0' "$@" >"$base.list"
+    x='s,^overlay/,,;s,\._[^./]*$,,'
+    { tar -C "$masterdir" --null --no-recursion -T "$base.list" --transform="$x" -S -cf - || : >"$base.failed"; } 2>&- |
+      tar -C "$base" --no-same-owner --no-same-permissions -m -xf - 2>&- || : >"$base.failed"
+    [ ! -e "$base.failed" ] || { rm -f -- "$base.failed"; e=1; }
+  fi
+  while [ $# -gt 0 ]; do # what tar does not know or was not there for
+    x=${1#overlay}
+    x=$base${x%._*}
+    { [ -z "$e" ] && [ -f "$x" ]; } || cp -- "$masterdir/$1" "$x" || return
+    shift
+  done
+}
+put() { # (NUMBER KIND OLD SOURCE ATTRIBUTES NAME)...: make a new version in the stage, and rename it here
+  while [ $# -gt 0 ]; do
+    if stage; then
+      new=$t/$((groups += 1)) side=$new
+      if e=$({ mkdir -- "$new" && make "$2" "$4" "$5" "$new/$6" && flush "$2" "$new/$6"; } 2>&1); then
+        case $3 in swap | leave) swap "$1" "$3" "$5" "$6" ;; *) place "$1" "$2" "$3" "$4" "$5" "$6" ;; esac
+      else failed "$1" "$e"; fi
+      [ -e "$side.to" ] || rm -rf -- "$new" "$new".* # the next one may need the room
+    else failed "$1" "$e"; fi
+    shift 6
+  done
+}
+flush() { # KIND NEW
+  case $1 in link | directory) ;; *) sync -- "$2" 2>&- || sync ;; esac
+}
+old_of() { # NAME: of its old version set $s to the path, $b to the name and $to to the directory, for a rename
+  case $saved in
+    /*) s=${saved%/}${PWD%/}/$1 b=$1 to=${saved%/}${PWD%/}/ ;;
+    *) s=${PWD%/}/$1.saved b=$1.saved to=./ ;;
+  esac
+}
+place() { # RECORDS whose new versions are in $new
+  n=$# some=
+  while [ "$n" -gt 0 ]; do
+    if [ "$3" = missing ] && is_there "./$6"; then ok "$1"
+    elif [ "$3" != keep ] || pin "$1" "$6" "$5"; then set -- "$@" "$1" "$2" "$3" "$4" "$5" "$6"
+    else failed "$1" "$e"; fi
+    shift 6
+    n=$((n - 6))
+  done
+  if [ -n "$some" ]; then
+    kept "$@" 2>&-
+    n=$#
+    while [ "$n" -gt 0 ]; do
+      old_of "$6"
+      x=$side.old/$b
+      if is_there "$x" && ! e=$(mv -f -- "$x" "$to" 2>&1); then
+        unkeep "$1" "$6"
+        failed "$1" "$e"
+      else set -- "$@" "$1" "$2" "$3" "$4" "$5" "$6"; fi
+      shift 6
+      n=$((n - 6))
+    done
+  fi
+  [ $# -le 6 ] || renamed "$@" 2>&-
+  while [ $# -gt 0 ]; do # one that is still in the stage is tried once more, for the reason
+    e= x=$new/$6
+    if ! is_there "$x" || e=$(mv -f -- "$x" ./ 2>&1); then ok "$1"
+    else unkeep "$1" "$6"; failed "$1" "$e"; fi
+    shift 6
+  done
+}
+renamed() { # RECORDS: the new versions
+  n=$#
+  while [ "$n" -gt 0 ]; do
+    set -- "$@" "$new/$6"
+    shift 6
+    n=$((n - 6))
+  done
+  mv -f -- "$@" ./
+}
+kept() { # RECORDS: the old versions, as far as there are any
+  n=$#
+  while [ "$n" -gt 0 ]; do
+    old_of "$6"
+    x=$side.old/$b
+    ! is_there "$x" || set -- "$@" "$x"
+    shift 6
+    n=$((n - 6))
+  done
+  mv -f -- "$@" "$to"
+}
+room() { # for $s below $saved, where nobody else may write; in a subshell
+  { [ -d "$saved" ] || mkdir -p -- "$saved"; } && cd -P -- "$saved" && dev= && survey || return
+  if [ -n "$own" ]; then [ -d "${s%/*}" ] || mkdir -p -- "${s%/*}"; return; fi
+  echo "old versions cannot be kept in $PWD: others than root may write in it or above it" >&2
+  return 1
+}
+pin() { # NUMBER NAME ATTRIBUTES: link what is about to be replaced into the stage, under the name by which it is kept
+  k=$1
+  shift
+  is_there "./$1" || return 0
+  if [ -d "./$1" ] && [ ! -L "./$1" ]; then e="it has become a directory"; return 1; fi
+  [ "$saved" != - ] || return 0
+  old_of "$1"
+  if [ -d "$to$b" ] && [ ! -L "$to$b" ]; then e="$s is a directory, in the way"; return 1; fi
+  x=$side.old/$b
+  e=$({ [ -d "$side.old" ] || mkdir -- "$side.old" "$side.before"; } 2>&1) || return
+  if ! e=$(ln -- "./$1" "$x" 2>&1); then
+    # A file system without links: a copy is made of what only we can exchange.
+    { [ -n "$own" ] && e=$(cp -pP -- "./$1" "$x" 2>&1); } || return
+  fi
+  narrow "$x" "$2" || return
+  case $saved in
+    /*) e=$(room 2>&1) || return ;;
+    *) if is_there "./$1.saved"; then e=$(ln -- "./$1.saved" "$side.before/" 2>&1) || return; fi ;;
+  esac
+  e=$(printf '%s\n' "${PWD%/}/$1" "$s" "$was" 2>&1 >>"$journal/kept") || return
+  some=1
+  eval "k$k=1"
+}
+unkeep() { # NUMBER NAME: it was not replaced
+  eval "x=\$k$1"
+  [ -n "$x" ] || return 0
+  printf '%s\n' "${PWD%/}/$2" - - >>"$journal/kept"
+  x=$2.saved
+  case $saved in /*) return ;; esac
+  if is_there "$side.old/$x"; then :
+  elif is_there "$side.before/$x"; then mv -f -- "$side.before/$x" ./ 2>&-
+  else rm -f -- "./$x" 2>&-; fi
+}
+narrow() { # OLD ATTRIBUTES: an old version is not more open than what replaces it: if need be, a copy is kept instead
+  was=-
+  [ ! -L "$1" ] || return 0
+  attributes "$2"
+  e=$(stat -c %a:%u:%g:%U:%G:%d:%i:%s -- "$1" 2>&1) || return
+  IFS=:; set -f; set -- "$1" $e; set +f; unset IFS
+  was=$3:$4:$2 m=$((0${mode:-777} & 0777)) x=$3:$4
+  [ ! -d "$1" ] || m=$((m | (m & 0444) >> 2))
+  m=$((0$2 & m))
+  # Of another owner than the new one it becomes root's; so it does with a special bit, which comes back by --restore.
+  [ "$5:$6" = "$owner:$group" ] || [ "$x" = "$uid:$gid" ] || x=0:0
+  [ $((0$2 & 07000)) = 0 ] || x=0:0
+  if [ "$x" = "$3:$4" ] && [ "$m" = $((0$2)) ]; then was=$was:$7:$8:$9; return; fi
+  m=$(printf %05o "$m")
+  if [ -d "$1" ]; then
+    e=$({ chown -- "$x" "$1" && chmod -- "$m" "$1"; } 2>&1) || return
+  else
+    c=-P
+    [ -f "$1" ] || c=-R # a pipe is made, not read
+    e=$({ cp "$c" -- "$1" "$1.synctool" && chown -- "$x" "$1.synctool" && chmod -- "$m" "$1.synctool" &&
+      mv -f -- "$1.synctool" "$1"; } 2>&1) || return
+  fi
+  e=$(stat -c %d:%i:%s -- "$1" 2>&1) && was=$was:$e
+}
+swap() { # NUMBER OLD ATTRIBUTES NAME: what a rename cannot replace is moved away
+  old_of "$4"
+  if [ "$2" = leave ] && [ -d "./$4" ]; then
+    failed "$1" "it leads to a directory: say 'follow: yes' or 'no' in attributes.yaml"
+    return
+  fi
+  if ! is_there "./$4"; then :
+  elif [ "$saved" = - ] && { [ ! -d "./$4" ] || [ -L "./$4" ]; }; then s=
+  elif is_there "$to$b"; then failed "$1" "$s is in the way"; return; fi
+  if e=$(exchange "$4" "$3" 2>&1); then ok "$1"; else failed "$1" "$e"; fi
+}
+exchange() { # NAME ATTRIBUTES, with $s, the place of the old version or nothing; $side.to is there until it is kept
+  mkdir -- "$side.old" "$side.kept" || return
+  case $saved in /*) [ -z "$s" ] || (room) || return ;; esac
+  printf '%s\n' "$PWD" "$1" "${s:+$b}" >"$side.to"
+  if ! is_there "./$1"; then mv -f -- "$new/$1" ./; x=$?
+  elif ! mv -- "./$1" "$side.old/"; then x=1
+  elif ! mv -f -- "$new/$1" ./; then mv -f -- "$side.old/$1" ./ || return; x=1
+  elif [ -z "$s" ] || laid_aside "$1" "$2"; then x=0
+  else mv -- "./$1" "$new/" && mv -- "$side.old/$1" ./ || return; x=1; fi
+  rm -f -- "$side.to"
+  return "$x"
+}
+laid_aside() { # NAME ATTRIBUTES: the old version gets its place, or is in $side.old as it was
+  k=$side.kept/$b
+  mv -- "$side.old/$1" "$k" || return
+  if ! narrow "$k" "$2"; then echo "$e" >&2
+  elif printf '%s\n' "${PWD%/}/$1" "$s" "$was" >>"$journal/kept" && mv -- "$k" "$to"; then return; fi
+  printf '%s\n' "${PWD%/}/$1" - - >>"$journal/kept"
+  case $saved in /*) rm -rf -- "$to$b" ;; esac # a part of a copy
+  [ "$was" = - ] || as_was "$was" "$k"
+  mv -- "$k" "$side.old/$1"
+  return 1
+}
+set_all() { # RECORDS, with what sets all their owners and modes in all(): together where that is safe
+  if [ -z "$wrong" ] && survey && [ -n "$own" ] && all 2>&-; then
+    while [ $# -gt 0 ]; do ok "$1"; shift 6; done
+  else set_each "$@"; fi
+}
+set_each() { # (NUMBER KIND WHAT SOURCE ATTRIBUTES NAME)...: set owner or mode, by WHAT: o, m or om
+  while [ $# -gt 0 ]; do
+    if ! survey; then failed "$1" "$wrong"
+    elif [ "$2" = directory ]; then
+      if e=$(set_directory "$3" "$5" "$6" 2>&1); then ok "$1"; else failed "$1" "$e"; fi
+    elif [ -n "$own" ]; then
+      attributes "$5"
+      if e=$({ real "$2" "$6" && differing "$3" "./$6"; } 2>&1); then ok "$1"; else failed "$1" "$e"; fi
+    elif [ "$2" = link ]; then put "$1" link nothing "$4" "$5" "$6"
+    else put "$1" same nothing "$4" "$5" "$6"; fi
+    shift 6
+  done
+}
+real() { # KIND NAME: chmod follows a link, and what it leads to is nobody's business
+  [ "$1" = link ] || [ ! -L "./$2" ] || { echo "it has become a link" >&2; return 1; }
+}
+differing() { # WHAT NAME...: no needless chown, which takes capabilities away; and then the mode, since it clears bits
+  x=$1
+  shift
+  case $x in *o*) own "$owner" "$group" "$uid" "$gid" "$@" || return ;; esac
+  [ -z "$mode" ] || chmod -- "$mode" "$@"
+}
+set_directory() { # WHAT ATTRIBUTES NAME
+  attributes "$2"
+  x=${PWD%/}/$3
+  cd -P -- "./$3" || return
+  case $3 in
+    */.) ;;
+    *)
+      if [ "$PWD" != "$x" ] || { [ -z "$own" ] && [ "$(env pwd -P)" != "$x" ]; }; then
+        echo "it has become a link" >&2
+        return 1
+      fi ;;
+  esac
+  differing "$1" .
+}
+remove() { # (NUMBER NAME)...
+  while [ $# -gt 0 ]; do
+    if [ -n "$wrong" ]; then failed "$1" "$wrong"
+    elif e=$(rm -f -- "./$2" 2>&1); then ok "$1"
+    else failed "$1" "$e"; fi
+    shift 2
+  done
+}
+back() { # NUMBER SAVED RECORD NAME: an old version comes back as it was; until then it stays where it was kept
+  stage || { failed "$1" "$e"; return; }
+  new=$t/$((groups += 1)) side=$new
+  if e=$(bring_back "$2" "$3" "$4" 2>&1); then ok "$1"; else failed "$1" "$e"; fi
+  rm -rf -- "$new" "$new".*
+}
+bring_back() { # SAVED UID:GID:MODE:DEVICE:INODE:SIZE NAME
+  mkdir -- "$new" "$side.old" "$side.kept" || return
+  case $1 in "${PWD%/}/"*) x=./${1#"${PWD%/}/"} ;; *) x=$1 ;; esac
+  b=$side.old/${1##*/} k=$new/$3
+  if [ -d "$x" ] && [ ! -L "$x" ]; then mv -- "$x" "$side.old/" && mv -- "$b" "$k" || return; x=
+  else ln -- "$x" "$k" || { case $x in /*) cp -pP -- "$x" "$k" ;; *) false ;; esac; } || return; fi
+  if kept_as "$2" "$k" && cleared "$3" && mv -f -- "$k" ./; then [ -z "$x" ] || rm -f -- "$x"; return; fi
+  if is_there "$side.kept/$3"; then mv -f -- "$side.kept/$3" ./; fi
+  if [ -z "$x" ]; then mv -- "$k" "$b" && mv -- "$b" ./
+  elif [ ! -L "$k" ]; then chown -- 0:0 "$k"; chmod -- 0600 "$k"; fi
+  return 1
+}
+kept_as() { # RECORD PATH: it is what was kept there; give it the owner and mode that it had then
+  [ ! -L "$2" ] && [ "$1" != - ] || return 0
+  is=%d:%i:%s was=${1#*:*:*:}
+  [ ! -d "$2" ] || is=%d:%i was=${was%:*}
+  case $1:$saved in
+    *:*:*:*:*:/*) ;; # where nobody else may write
+    *:*:*:*:*)
+      if [ "$was" != "$(stat -c "$is" -- "$2")" ]; then
+        echo "what is kept there was changed or replaced since" >&2
+        return 1
+      fi ;;
+  esac
+  as_was "$1" "$2"
+}
+as_was() { # RECORD PATH
+  IFS=:; set -f; set -- "$2" $1; set +f; unset IFS
+  chown -h -- "$2:$3" "$1" && chmod -- "0000$4" "$1"
+}
+cleared() { # NAME: what is there must not be in the way of a rename
+  if [ -d "./$1" ] && [ ! -L "./$1" ]; then rmdir -- "./$1"
+  elif [ -d "$k" ] && is_there "./$1"; then mv -- "./$1" "$side.kept/"; fi
+}
+"""

@@ -1,0 +1,99 @@
+"""Shell functions of the stage: where a repair works, who else may write there, and where new versions can be made.
+
+docs/architecture.md says why that is safe from local users.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+STAGE: Final = rb"""
+survey() { # of this directory set $dev, $own if nobody else may write in it, and $near: the nearest directory, this one
+  # or one above it on the same file system, in which nobody else may rename, nor in any above it
+  [ -z "$wrong" ] || return 1
+  [ -z "$dev" ] || return 0
+  p=${PWD%/}
+  set -- . "${p:-/}"
+  while [ -n "$p" ]; do p=${p%/*}; set -- "$@" "${p:-/}"; done
+  n=$#
+  wrong=$(stat -c %d:%i:%u:%a -- "$@" 2>&1) || return
+  IFS=:$nl; set -f; set -- $wrong; set +f; unset IFS
+  wrong="its directory was moved meanwhile"
+  [ $# = $((4 * n)) ] && [ "$1:$2" = "$5:$6" ] || return
+  wrong= dev=$1 near= own=1 p=${PWD%/}
+  case $4 in *[2367] | *[2367]?) own= ;; esac # sticky or not
+  shift 4
+  while [ $# -gt 0 ]; do
+    case $3:$4 in "$me":[1357]??? | 0:[1357]???) x=1 ;; *[2367] | *[2367]?) x= ;; "$me":* | 0:*) x=1 ;; *) x= ;; esac
+    if [ -z "$x" ]; then near= own=; elif [ -z "$near" ] && [ "$1" = "$dev" ]; then near=${p:-/}; fi
+    shift 4
+    p=${p%/*}
+  done
+  # bash computes PWD from names, which somebody may have exchanged meanwhile: only a program asks the kernel.
+  [ -n "$own" ] || [ "$(env pwd -P)" = "$PWD" ] || { wrong="its directory was moved meanwhile"; return 1; }
+}
+ours() { # DIRECTORY REASON: refuse unless nobody else may write in it
+  wrong= dev=
+  cd -P -- "$1" 2>&- && survey || refuse "$2: $1 cannot be examined"
+  [ -n "$own" ] || refuse "$2: others than root may write in $PWD or above it"
+}
+stage() { # set $t to a private directory from which a rename leads here, where nobody else can rename; else $e
+  [ -z "$t" ] || return 0
+  survey || { e=$wrong; return 1; }
+  for d in "./.synctool.$host."*.staged; do # of a repair that was killed
+    p=${d%.*} p=${p##*.}
+    [ ! -f "$d" ] || kill -0 "$p" 2>&- || rm -f -- "$d"
+  done
+  n=0
+  while [ "$n" -lt "$stages" ]; do
+    n=$((n + 1))
+    eval "x=\$dev$n t=\$stage$n"
+    [ "$x" != "$dev" ] || ! reaches || return 0
+  done
+  t=
+  if [ "$dev" = "$home" ] && [ "$stages" = 0 ]; then add "$state/stage" && reaches && return; t=; fi
+  [ -n "$near" ] || { e="others may write in $PWD, and nowhere above it on its file system is root alone"; return 1; }
+  add "$near" && reaches && return
+  t=
+  return 1
+}
+add() { # DIRECTORY: a stage in it
+  case $1 in
+    "$state"/*) e=$({ mkdir -p -- "$1" && mktemp -d "$1/$host.$$.XXXXXX"; } 2>&1) || return ;;
+    *) e=$(mktemp -d "${1%/}/.synctool.$host.$$.XXXXXX" 2>&1) && printf '%s\n' "$e" >>"$journal/private" || return ;;
+  esac
+  t=$e stages=$((stages + 1))
+  eval "stage$stages=\$t dev$stages=\$dev"
+}
+mount_of() { # DIRECTORY: set $m to the place where its file system is mounted
+  m=/
+  IFS=$nl; set -f
+  for x in $mounts; do case $1/ in "${x%/}"/*) [ "${#x}" -le "${#m}" ] || m=$x ;; esac; done
+  set +f; unset IFS
+}
+reaches() { # whether a rename leads from the stage to here: else mv would copy, step by step
+  if [ -n "$own" ] && [ -n "$mounts" ]; then
+    mount_of "$t"
+    p=$m
+    mount_of "$PWD"
+    [ "$m" != "$p" ] || return 0
+  fi
+  p=.synctool.$host.$$.staged
+  [ -e "$t/$p" ] || : >"$t/$p"
+  # Into this directory, as all that follows: a name that is a link to a directory would be followed.
+  e=$(ln -- "$t/$p" ./ 2>&1) || return
+  rm -f -- "./$p"
+}
+own() { # by name, each by number where the node does not know the name
+  [ -n "$1$2$3$4" ] || return 0
+  u=$1 g=$2 i=$3 j=$4
+  shift 4
+  chown -h -- "$u:$g" "$@" 2>&- && return
+  chown -h -- "$u" "$@" 2>&- || chown -h -- "$i" "$@" || return
+  chown -h -- ":$g" "$@" 2>&- || chown -h -- ":$j" "$@"
+}
+attributes() { # OWNER:GROUP:UID:GID:MODE: set $1 to $5 of own and chmod
+  IFS=:; set -f; set -- $1; set +f; unset IFS
+  owner=$1 group=$2 uid=$3 gid=$4 mode=$5
+}
+"""
