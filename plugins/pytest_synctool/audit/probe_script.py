@@ -131,9 +131,10 @@ look() { # SIZES PATH...: SIZES has one for each path, or "-" where no contents 
   fi
   [ -z "$slow" ] || exchangeable "$total" $slow
 }
-clock() { # SECONDS: ends this subshell then
+clock() { # SECONDS: ends this subshell, $me, then
+  old=$!
   (
-    trap '[ "$!" = "$me" ] || kill "$!"; exit' TERM
+    trap '[ "$!" = "$old" ] || kill -KILL "$!"; exit' TERM
     sleep "$1" & wait "$!" && kill -KILL "$me"
   ) <&- >&- 2>&- 3>&- &
   clock=$!
@@ -153,7 +154,7 @@ exchangeable() { # TOTAL (SIZE TOP DIRECTORY NAME)...: digests of files that som
     clock "$seconds"
     here= n=3
     while [ $# -gt 0 ]; do
-      if [ "$2$nl$3" != "$here" ] || [ "$n" = 9 ]; then
+      if [ "$2$nl$3" != "$here" ] || [ "$n" = 8 ]; then
         digests
         here=$2$nl$3
         enter "$2" "$3" 2>&- || { here=; printf 'b:%s\n' "${2%/}${3#.}"; }

@@ -8,6 +8,34 @@ from typing import Final
 # The last member of every tar stream. Without it tar would accept a stream that ends between two files.
 COMPLETE: Final = ".synctool-complete"
 
+# guard SECONDS [watch]. The background processes hold no stream open, so nobody waits for them. The process group is
+# ended only if its leader is this shell, what has started it, or the sudo in between: it could be somebody else's.
+_GUARD: Final = rb"""guard() {
+  old=$! group= parent=
+  [ ! -r "/proc/$$/stat" ] || IFS=' ' read -r p c s parent group p <"/proc/$$/stat"
+  case $group in
+    '' | 0) group= ;;
+    "$$" | "$PPID") ;;
+    *)
+      c=
+      [ ! -r "/proc/$PPID/stat" ] || IFS=' ' read -r p c s parent p <"/proc/$PPID/stat"
+      case $c:$parent in "(sudo):$group") ;; *) group= ;; esac ;;
+  esac
+  (
+    trap '[ "$!" = "$old" ] || kill -KILL "$!"; exit' TERM
+    sleep "$1" & wait "$!" && finish
+  ) <&- >&- 2>&- &
+  guards=$!
+  [ -z "$2" ] || {
+    exec 9<&0
+    (read -r p <&9; finish) >&- 2>&- &
+    guards="$guards $!"
+  }
+  trap 'IFS=" "; kill $guards 2>&-' EXIT
+}
+finish() { if [ -n "$group" ]; then kill -KILL "-$group"; else kill -KILL "$$"; fi; }
+"""
+
 _SAFE = re.compile(rb"[A-Za-z0-9@%+=:,./_-]+")
 _ASCII = re.compile(rb"[\t\n\x20-\x7e]*")
 
@@ -31,6 +59,15 @@ def whole(script: bytes) -> bytes:
     while it receives the script.
     """
     return b"{\n" + script + b"\nexit\n}\n"
+
+
+def guarded(script: bytes, seconds: float, *, watches_input: bool) -> bytes:
+    """Return a script that ends itself and every process it has started after `seconds`.
+
+    With `watches_input` it also ends when standard input ends: the other end of the connection is gone, or has given
+    up. Descriptor 9 is taken then.
+    """
+    return _GUARD + b"guard %d%s\n" % (max(1, seconds), b" watch" if watches_input else b"") + script
 
 
 def ascii_command(script: bytes) -> str:

@@ -42,6 +42,7 @@ class Limits:
     `silence` is in seconds: the longest time in which the command neither prints nor takes a byte. `ceiling` is the
     largest number of bytes on standard output. Messages name the `phase`, and the `option` that sets the silence. With
     `counts_io`, bytes that the process reads or writes elsewhere count too: rsync talks to an ssh of its own.
+    With `holds_input`, standard input stays open until the command has ended.
     """
 
     silence: float
@@ -49,6 +50,11 @@ class Limits:
     phase: Phase = Phase.PROBE
     option: str = ""
     counts_io: bool = False
+    holds_input: bool = False
+
+    def longest(self, moved: int = 0) -> float:
+        """Return the longest time of a command that has moved so many bytes, in seconds."""
+        return self.silence * _MOST_SILENCES + moved / _SLOWEST
 
 
 @dataclass(slots=True)
@@ -124,7 +130,7 @@ class Exchange:
                 for key, _ in selector.select(self._wait(ending=stdout not in selector.get_map())):
                     if not moves[key.fd](key.fd):
                         selector.unregister(key.fd)
-                        if key.fd == stdin:
+                        if key.fd == stdin and not self._limits.holds_input:
                             self._close_input()
         self._drain(stderr)
 
@@ -138,8 +144,7 @@ class Exchange:
         if limits.counts_io and (moved := _moved(self._process.pid)) > self._io:
             self._io, self._active = moved, now
         moved = self._printed + self._stderr.size + self._taken + self._io
-        longest = limits.silence * _MOST_SILENCES + moved / _SLOWEST
-        left = min(self._active + limits.silence, self._began + longest) - now
+        left = min(self._active + limits.silence, self._began + limits.longest(moved)) - now
         if left <= 0:
             option = f" ({limits.option})" if limits.option else ""
             if self._active + limits.silence <= now:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 import testinfra.host
 from testinfra.backend.base import BaseBackend, CommandResult
 
-from pytest_synctool.common.shell import ascii_command, whole
+from pytest_synctool.common.shell import ascii_command, guarded, whole
 from pytest_synctool.connection.control_sockets import is_open
 from pytest_synctool.connection.exchange import SHORT_ANSWER, Limits, Phase
 from pytest_synctool.connection.processes import Answer, Processes
@@ -137,6 +137,9 @@ class HostTransport:
         argv = self._stdin_argv()
         if self.route is None or argv is None:
             return self._run_as_argument(script, limits, output)
+        if limits.phase is not Phase.REPAIR:  # a repair goes on without us, to its end
+            limits = replace(limits, holds_input=True)
+            script = guarded(script, limits.longest(limits.ceiling), watches_input=True)
         answer = self.processes.run(argv, whole(script), limits, output)
         if answer.status == SSH_FAILED and self.route.is_ssh:
             raise ConnectionLost(failure_reason(answer.stderr), answer.stdout)
@@ -155,6 +158,8 @@ class HostTransport:
             return backend.result(answer.status, line.encode(), answer.stdout, answer.stderr)
 
         backend.run_local = run_local
+        if limits.phase is not Phase.REPAIR:
+            script = guarded(script, limits.longest(limits.ceiling), watches_input=False)
         result = backend.run(ascii_command(script))
         if result.rc and not _has_output(result.stdout_bytes, output):
             raise TransportError(failure_reason(result.stderr_bytes))
