@@ -21,7 +21,9 @@ from pytest_synctool.engine.fanout import Fanout, Turn
 from pytest_synctool.errors import AnswerTooLong, RemoteError, RepositoryError, SelectionError, TransportError
 from pytest_synctool.model import ABSENT, Node, Unknown
 from pytest_synctool.repair.mirror import MARK
+from pytest_synctool.repository.entry import lowest_followed
 from pytest_synctool.repository.resolution import Repository
+from pytest_synctool.repository.source import Tree, parents
 from pytest_synctool.upload.node_archive import LARGEST_ANSWER, NodeArchive, read, script
 from pytest_synctool.upload.placement import propose
 from pytest_synctool.upload.upload import Upload
@@ -38,9 +40,11 @@ def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments
     node = _only_node(nodes, arguments)
     _check(config, arguments)
     shown = f"{node.name}: {printable(arguments.upload)}"
+    overlay = {entry.destination: entry for entry in repository.entries(node) if entry.tree is Tree.OVERLAY}
+    through = lowest_followed(parents(arguments.upload), overlay)
     with tempfile.TemporaryFile() as stream:
         try:
-            archive, complaints = _fetch(config, node, arguments, stream)
+            archive, complaints = _fetch(config, node, arguments, through, stream)
         except (TransportError, RemoteError) as error:
             is_reached = isinstance(error, (RemoteError, AnswerTooLong))
             reason = str(error) if is_reached else f"unreachable: {error}"
@@ -85,8 +89,12 @@ def _check(config: Config, arguments: Namespace) -> None:
         raise RepositoryError(f"{config.masterdir} is a node's mirror, which the next --fix of the controller replaces")
 
 
-def _fetch(config: Config, node: Node, arguments: Namespace, stream: BinaryIO) -> tuple[NodeArchive, list[str]]:
+def _fetch(
+    config: Config, node: Node, arguments: Namespace, through: bytes, stream: BinaryIO
+) -> tuple[NodeArchive, list[str]]:
     """Write the node's archive to `stream`. Return its contents and the messages of the node's tar.
+
+    Of the directories above only `through` may be a symbolic link.
 
     Raise TransportError and RemoteError.
     """
@@ -94,7 +102,8 @@ def _fetch(config: Config, node: Node, arguments: Namespace, stream: BinaryIO) -
 
     def work(node: Node, _: Turn) -> Answer:
         with closing(connections.to(node)) as connection:
-            return connection.run(script(arguments.upload), arguments.timeout, Phase.UPLOAD, LARGEST_ANSWER, stream)
+            text = script(arguments.upload, through)
+            return connection.run(text, arguments.timeout, Phase.UPLOAD, LARGEST_ANSWER, stream)
 
     fanout = Fanout(work, 1)  # in another thread, so that Ctrl-C can end its processes
     try:

@@ -15,7 +15,7 @@ from io import BufferedReader, RawIOBase
 from typing import IO, Any, BinaryIO, Final
 
 from pytest_synctool.audit import probe
-from pytest_synctool.common.shell import quote
+from pytest_synctool.common.shell import quote, words
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, Actual, FileState, Kind
@@ -52,14 +52,20 @@ class _Account:
     name: str | None
 
 
-def script(path: bytes) -> bytes:
-    """Return the shell text that sends an absolute path and everything below it."""
-    name = quote(b"." + path)
-    lines = [probe.script([probe.Request(each) for each in (*parents(path), path)])]
-    lines.append(b"cd / || exit 1")
+def script(path: bytes, through: bytes = b"") -> bytes:
+    """Return the shell text that sends an absolute path and everything below it.
+
+    Of the directories above it only `through` may be a symbolic link: the script sends nothing from behind another one.
+    """
+    request = probe.Request(path, through=through)
+    top, directory, base = request.place
+    name = quote(b"./" + base)
+    lines = [probe.script([*(probe.Request(each) for each in parents(path)), request])]
     # GNU tar reads \\n in a name as a newline unless it gets an option that other tars do not know.
     lines.append(b"plainly=; case $(tar --version 2>&1) in *GNU*) plainly=--no-unquote ;; esac")
-    lines.append(b"if [ -e %s ] || [ -L %s ]; then tar $plainly -cf - %s || exit 1; fi" % (name, name, name))
+    lines.append(words(b"enter", top, directory) + b" 2>&- || plainly=-")
+    lines.append(b'if [ "$plainly" != - ] && { [ -e %s ] || [ -L %s ]; }; then' % (name, name))
+    lines.append(b"tar $plainly -cf - %s || exit 1; fi" % name)
     lines.append(b"printf '%s'" % _END.replace(b"\n", b"\\n"))
     return b"\n".join(lines)
 
@@ -128,7 +134,9 @@ class NodeArchive:
     _digests: dict[int, str] = field(default_factory=dict)  # by offset: several names may have the same contents
 
     def open(self, file: NodeFile) -> IO[bytes]:
-        """Open the contents of a regular file."""
+        """Open the contents of a regular file. Raises RemoteError if the node has not sent it."""
+        if file.path not in self._members:
+            raise RemoteError(f"the node has not sent {printable(file.path)}")
         return BufferedReader(_Content(self._stream, self._members[file.path]))
 
 
@@ -146,6 +154,9 @@ def read(path: bytes, stream: BinaryIO) -> NodeArchive:
     archive = NodeArchive(path, {each: states[each] for each in parents(path)}, states[path], stream)
     if archive.state is ABSENT:
         return archive
+    if stream.tell() == length and isinstance(archive.state, FileState) and _is_behind_link(archive):
+        archive.files.append(NodeFile(path, archive.state))  # for the caller to refuse: its contents were not sent
+        return archive
     try:
         _check_end(stream, _add_members(archive, stream.tell(), length), length)
     except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, RecursionError) as error:
@@ -156,6 +167,10 @@ def read(path: bytes, stream: BinaryIO) -> NodeArchive:
         raise RemoteError(f"the node's tar stream has no {printable(path)}")
     archive.files.sort(key=lambda each: each.path.split(b"/"))
     return archive
+
+
+def _is_behind_link(archive: NodeArchive) -> bool:
+    return any(isinstance(state, FileState) and state.kind is Kind.LINK for state in archive.above.values())
 
 
 def _probed(stream: BinaryIO, largest: int) -> bytes:
@@ -225,7 +240,7 @@ def _add(archive: NodeArchive, member: tarfile.TarInfo) -> None:
 
 def _name(raw: str, path: bytes) -> bytes:
     """Return the absolute path of a name in the stream. Raises RemoteError unless it is `path` or below it."""
-    name = raw.encode("utf-8", "surrogateescape").removeprefix(b".").rstrip(b"/")
+    name = os.path.dirname(path).rstrip(b"/") + raw.encode("utf-8", "surrogateescape").removeprefix(b".").rstrip(b"/")
     odd = b"\0" in name or any(part in (b"", b".", b"..") for part in name.split(b"/")[1:])
     if odd or not (name == path or name.startswith(path + b"/")):
         raise RemoteError(f"the node has sent {node_text(name) or 'a file without a name'}, which was not requested")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +16,9 @@ import pytest
 from pytest_synctool.audit import fetch, probe
 from pytest_synctool.audit.probe_script import LONGEST_READ
 from pytest_synctool.common.shell import whole
+from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import Actual, FileState, Kind, Unknown
+from pytest_synctool.upload import node_archive
 
 from tests_meta.local_user import USER, exchanging
 from tests_meta.unit.helpers import IS_ROOT, Shell
@@ -126,3 +130,15 @@ def test_a_file_that_grows_for_ever_is_unknown(shell: Shell, home: Path, tmp_pat
     slow = Shell(shell.name, shell.argv, {**shell.env, "PATH": f"{tmp_path}:{shell.env['PATH']}"})
     (state,) = probed(slow, [home / "one"])
     assert isinstance(state, Unknown)
+
+
+@pytest.mark.parametrize(("strategy", "place"), [("links", "."), ("above", "app")])
+def test_an_upload_brings_nothing_of_root(shell: Shell, home: Path, victim: Path, strategy: str, place: str) -> None:
+    path = os.fsencode(home / place / "one")
+    contents = set()
+    with exchanging(strategy, home, victim):
+        for _ in range(3 * TRIES):
+            with io.BytesIO(shell.run(quickly(node_archive.script(path))).stdout) as stream, suppress(RemoteError):
+                archive = node_archive.read(path, stream)
+                contents |= {archive.open(each).read() for each in archive.files if each.state.kind is Kind.FILE}
+    assert contents <= {MINE}
