@@ -140,8 +140,11 @@ clock() { # SECONDS: ends this subshell, $me, then
   clock=$!
 }
 enter() { # TOP DIRECTORY: goes there; of what leads there only TOP may be a link
-  # bash computes PWD, and what its own pwd prints, from the names: only a program asks the kernel.
-  cd -P -- "$1" && top=$(env pwd -P) && cd -P -- "$2" && at=$(env pwd -P) && [ "${at%/}" = "${top%/}${2#.}" ]
+  cd -P -- "$1" && where && top=${at%/} && cd -P -- "$2" && where && [ "${at%/}" = "$top${2#.}" ]
+}
+where() { # sets $at to the working directory; dash and BusyBox ask the kernel, others compute PWD from names
+  at=$PWD
+  [ -z "$BASH_VERSION$KSH_VERSION$YASH_VERSION$ZSH_VERSION" ] || at=$(env pwd -P)
 }
 exchangeable() { # TOTAL (SIZE TOP DIRECTORY NAME)...: digests of files that somebody else than root can exchange
   (
