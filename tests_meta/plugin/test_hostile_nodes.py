@@ -16,7 +16,7 @@ from tests_meta.terminal import run as run_command
 # Stands for ssh: the command of an honest node runs here, that of a hostile one is replaced.
 SSH = """#!/bin/sh
 for line; do :; done
-case "$*" in *hostile*) cat >asked; exec sh -c "$HOSTILE";; esac
+case "$*" in *hostile*) sed "/^exit$/q" >asked; exec sh -c "$HOSTILE";; esac
 exec sh -c "$line"
 """
 MEMORY = """
