@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import testinfra.backend
 from _pytest.cacheprovider import LFPlugin
+from _pytest.config.argparsing import Parser
+from pytest_synctool.plugin.options import _names_of_options
 from testinfra.backend.ssh import SshBackend
 from xdist.dsession import DSession
 from xdist.remote import WorkerInteractor
@@ -51,6 +53,16 @@ def test_testinfra_backends_can_be_replaced() -> None:
     """testinfra looks up the ssh backend in a plain dictionary."""
     assert isinstance(testinfra.backend.BACKENDS, dict)
     assert testinfra.backend.get_backend_class("ssh") is SshBackend
+
+
+def test_options_of_all_plugins_can_be_listed() -> None:
+    """The plugin leaves the short names of its options to others who have them, and to those who come late."""
+    parser = Parser(_ispytest=True)
+    parser.addoption("--ours")
+    parser.getgroup("other").addoption("--theirs")
+    assert {"--ours", "--theirs"} == set(_names_of_options(parser))
+    if hasattr(parser, "optparser"):  # pytest 9 adds an option at once, and refuses one that is there
+        assert "--ours" in parser.optparser._option_string_actions
 
 
 def test_last_failed_cache_key() -> None:

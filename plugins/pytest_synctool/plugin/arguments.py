@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from pytest_synctool.plugin.cluster import SUITE
+from pytest_synctool.plugin.options import add_short_names
 
 
-def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
-    """Add --pyargs if an argument names a file of the suite that is not in the current directory."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, args: list[str], parser: pytest.Parser
+) -> Generator[None, object, object]:
+    """Add --pyargs if an argument names a file of the suite that is not in the current directory.
+
+    Add the short names of options when all conftests have been loaded, which may have options of the same names.
+    """
     directory = early_config.invocation_params.dir
     if any(_is_elsewhere(argument, directory) for argument in args):
         args.insert(0, "--pyargs")  # pytest still accepts paths with it
         early_config.known_args_namespace.pyargs = True
+    try:
+        return (yield)
+    finally:
+        add_short_names(parser)
 
 
 def settle_arguments(config: pytest.Config) -> None:

@@ -26,7 +26,7 @@ from pytest_synctool.plugin.cluster import (
     wants_cluster,
 )
 from pytest_synctool.plugin.lock_and_log import LOG, lock, open_log
-from pytest_synctool.plugin.options import check_combinations
+from pytest_synctool.plugin.options import check_combinations, release_short_names
 from pytest_synctool.plugin.report_files import open_reports
 from pytest_synctool.plugin.xdist.admin_machines import check_fingerprint, check_machines
 from pytest_synctool.report.tally import Tally
@@ -48,6 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     option = config.option
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
+    release_short_names(config)
     check_combinations(config)
     settle_arguments(config)
     if not hasattr(option, "hosts"):

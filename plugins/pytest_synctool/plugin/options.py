@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -52,9 +53,14 @@ class PluginOption:
     choices: tuple[str, ...] | None = None
 
     @property
+    def long_name(self) -> str:
+        """Return the name that no other plugin takes: `--synctool-no-saved` for `--no-saved`."""
+        return "--synctool-" + self.name.removeprefix("--").removeprefix("synctool-")
+
+    @property
     def dest(self) -> str:
         """Return the name of its value: `synctool_no_saved` for `--no-saved`, `synctool_conf` for `--synctool-conf`."""
-        return "synctool_" + self.name.removeprefix("--").removeprefix("synctool-").replace("-", "_")
+        return self.long_name.removeprefix("--").replace("-", "_")
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -67,6 +73,11 @@ class PluginOption:
             value = {"action": "store_true"}
         return {"dest": self.dest, "help": self.help, **value}
 
+
+_GROUP: Final = (
+    "synctool: audit and repair the files of a cluster (see also --hosts). Each option has a second name, such as "
+    "--synctool-fix, which also works where another plugin has an option --fix"
+)
 
 # --hosts, --ssh-config, --sudo and their like are testinfra's.
 OPTIONS: Final = (
@@ -184,13 +195,55 @@ OPTIONS: Final = (
 )
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options and the ini keys of the plugin."""
-    group = parser.getgroup("synctool", "synctool: audit and repair the files of a cluster (see also --hosts)")
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the options, by the names that begin with --synctool-, and the ini keys of the plugin.
+
+    The other names are added last: see add_short_names(). If a conftest loads the plugin, they are added at once, as
+    pytest calls no hook of the plugin before it reads the command line.
+    """
+    group = parser.getgroup("synctool", _GROUP)
     for option in OPTIONS:
-        group.addoption(option.name, **option.arguments)
+        group.addoption(option.long_name, **option.arguments)
     parser.addini("synctool_reports", "directory for reports, relative to the ini file (default: reports)", default="")
     parser.addini("synctool_conf", "configuration file of the cluster, relative to the ini file", default="")
+    if any(Path(name).name == "conftest.py" for name, _ in pluginmanager.list_name_plugin()):
+        add_short_names(parser)
+
+
+def add_short_names(parser: pytest.Parser) -> None:
+    """Add the name `--batch` of `--synctool-batch`, and so on, unless a conftest or another plugin has such an option.
+
+    Call it when all of them have added theirs: pytest refuses a name that is there already. Help lists the short names.
+    """
+    group = parser.getgroup("synctool")
+    taken = set(_names_of_options(parser))
+    long = {name: option for option in group.options for name in option.names()}
+    for option in OPTIONS:
+        if option.name not in taken:
+            group.addoption(option.name, **option.arguments)
+            long[option.long_name].attrs()["help"] = argparse.SUPPRESS
+
+
+def _names_of_options(parser: pytest.Parser) -> Iterator[str]:
+    for group in (parser._anonymous, *parser._groups):
+        for option in group.options:
+            yield from option.names()
+
+
+def release_short_names(config: pytest.Config) -> None:
+    """Let conftests that pytest loads during collection have options of the same names.
+
+    The command line has been read. Help still lists the names.
+    """
+    actions: dict[str, object] = getattr(config._parser.optparser, "_option_string_actions", {})
+    for name in {option.name for option in OPTIONS}.difference(taken_names(config)):
+        actions.pop(name, None)
+
+
+def taken_names(config: pytest.Config) -> dict[str, str]:
+    """Return the short names that another plugin or a conftest has, each with the name to use."""
+    ours = {name for option in config._parser.getgroup("synctool").options for name in option.names()}
+    return {option.name: option.long_name for option in OPTIONS if option.name not in ours}
 
 
 def check_combinations(config: pytest.Config) -> None:

@@ -15,6 +15,7 @@ from pytest_synctool.plugin.disarmed_writer import WRITER
 from pytest_synctool.plugin.durations import durations_of_nodes
 from pytest_synctool.plugin.lock_and_log import LOG
 from pytest_synctool.plugin.node_reports import is_entry, is_fixed, letter_of
+from pytest_synctool.plugin.options import taken_names
 from pytest_synctool.plugin.report_files import REPORT_FILES
 from pytest_synctool.plugin.stale_waivers import is_stale
 from pytest_synctool.report.summary import in_a_line, summary
@@ -38,6 +39,11 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         return [f"synctool: {cluster.config.path}, lint, no node is contacted"]
     nodes = f"{nodes_in_words(len(cluster.nodes))} of {len(cluster.config.nodes)}"
     lines = [f"synctool: {cluster.config.path}, {nodes}, {_MODES[mode_of(config)]}"]
+    if taken := taken_names(config):
+        many = "are options" if len(taken) > 1 else "is an option"
+        names = ", ".join(taken)
+        instead = ", ".join(taken.values())
+        lines.append(f"synctool: {names} {many} of another plugin or a conftest here: write {instead}")
     if cluster.own is not None:
         lines.append(f"synctool: this machine is {cluster.own.node.name}, by {cluster.own.reason}")
     elif cluster.left_out:
@@ -123,6 +129,7 @@ def _lines(config: pytest.Config, tally: Tally, cluster: Cluster, *, quiet: bool
         cluster.warnings,
         fixing=changes_nodes(config),
         options=_repair_options(config, cluster),
+        fix=taken_names(config).get("--fix", "--fix"),
         always=cluster.config.always_run,
         diffs=config.option.synctool_diff,
         stale=stale,

@@ -160,7 +160,9 @@ def existing_options() -> frozenset[str]:
     done = subprocess.run([sys.executable, "-m", "pytest", "--help"], capture_output=True, text=True, check=True)
     parsers = map(share.parser, share.commands())
     ours = (option for parser in parsers for action in parser._actions for option in action.option_strings)
-    return frozenset({*options_in(done.stdout), *ours, *(option.name for option in OPTIONS)})
+    return frozenset(
+        {*options_in(done.stdout), *ours, *(name for option in OPTIONS for name in (option.name, option.long_name))}
+    )
 
 
 def named_options(page: Path) -> set[str]:
