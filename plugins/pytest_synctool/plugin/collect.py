@@ -22,6 +22,7 @@ from pytest_synctool.audit.check import Check, CheckFunction
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.plugin.cluster import BY_NODE, SUITE, Cluster, cluster_of
+from pytest_synctool.plugin.other_plugins import is_foreign, others_listen
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.repository import entry_commands
 from pytest_synctool.repository.entry import Entry, EntryList
@@ -185,11 +186,7 @@ def may_select(config: pytest.Config) -> bool:
         return True
     hooks = config.pluginmanager.hook
     receivers = (hooks.pytest_collection_modifyitems, hooks.pytest_itemcollected, hooks.pytest_deselected)
-    return any(_is_foreign(impl.function.__module__) for hook in receivers for impl in hook.get_hookimpls())
-
-
-def _is_foreign(module: str) -> bool:
-    return module.partition(".")[0] not in ("_pytest", "xdist", "testinfra", "pytest_synctool")
+    return others_listen(config) or any(is_foreign(impl) for hook in receivers for impl in hook.get_hookimpls())
 
 
 class Marks:

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 import pytest
 
 from pytest_synctool.plugin.node_reports import is_entry
+from pytest_synctool.plugin.ordinary_reports import is_ordinary
 
 
 def _node_report(node: str, seconds: float) -> pytest.TestReport:
@@ -30,7 +31,12 @@ def durations_of_nodes(stats: dict[str, list[Any]], durations: Mapping[str, floa
     if most is None:
         yield
         return
-    shares = [(report, report.duration) for reports in stats.values() for report in reports if is_entry(report)]
+    shares = [
+        (report, report.duration)
+        for reports in stats.values()
+        for report in reports
+        if is_entry(report) or is_ordinary(report)
+    ]
     for report, _ in shares:
         del report.duration
     slowest = nlargest(most or len(durations), durations.items(), key=lambda item: item[1])

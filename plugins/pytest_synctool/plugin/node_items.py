@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from pytest_synctool.audit.check import Check
 from pytest_synctool.model import Node
 from pytest_synctool.plugin.cluster import BY_NODE
 from pytest_synctool.plugin.collect import EntryItem, NodeChecks, WholeNode
+from pytest_synctool.plugin.other_plugins import others_listen
 from pytest_synctool.report.node_test_ids import NodeTests, Whole
 
 
@@ -73,8 +75,18 @@ class NodeFolding:
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
         """Replace the tests of each node by one item, in the place of the first of them."""
         yield
-        if config.option.collectonly:
-            return
+        if not (config.option.collectonly or others_listen(config)):
+            self._fold(config, items)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> Generator[None]:
+        """Fold after other plugins have seen and counted the tests of which they get reports."""
+        yield
+        if not session.config.option.collectonly and others_listen(session.config):
+            self._fold(session.config, session.items)
+            gc.collect()  # the folded items refer to themselves
+
+    def _fold(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         by_node = config.option.synctool_granularity == BY_NODE
         folded = fold_items(items, by_node=by_node)
         if not by_node and (reporter := config.pluginmanager.getplugin("terminalreporter")) is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from typing import Final, Literal, Protocol, cast
 
 import pytest
@@ -43,18 +42,33 @@ class LineWriter(Protocol):
         """Write one line."""
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a failure comes from, and its message in one line: what pytest and other plugins read of a traceback."""
+
+    path: str
+    lineno: int
+    message: str
+
+    def __str__(self) -> str:
+        """Return what --tb=line prints."""
+        return f"{self.path}:{self.lineno}: {self.message}"
+
+
 class DriftText:
     """The failure text of an entry: one line, and details below it. It is never a traceback.
 
-    Files also get the diff, terminals do not.
+    Files also get the diff, terminals do not. `path` and `lineno` are the source that is to be read.
     """
 
-    def __init__(self, headline: str, details: Sequence[str], diff: str = "") -> None:
+    def __init__(
+        self, headline: str, details: Sequence[str], diff: str = "", *, path: str = "", lineno: int = 1
+    ) -> None:
         self.diff = diff
         # Many nodes have the same drift, and pytest keeps all texts.
         self.lines = (headline, *(sys.intern(f"  {detail}") for detail in details))
         # pytest and its junit writer read the one-line message from this attribute.
-        self.reprcrash = SimpleNamespace(message=headline)
+        self.reprcrash = Origin(path, lineno, headline)
 
     def __str__(self) -> str:
         return "\n".join([*self.lines, *([self.diff] if self.diff else [])])
@@ -183,7 +197,14 @@ def reports(tests: NodeTests, result: NodeResult, *, brief: bool = False) -> Ite
 def _reports(tests: NodeTests, result: NodeResult) -> Iterator[pytest.TestReport]:
     if result.error is not None:
         sentence = result.error.of(tests.node)
-        yield _report(tests.nodeid, tests.node, "failed", "setup", DriftText(sentence, ()), result.duration)
+        yield _report(
+            tests.nodeid,
+            tests.node,
+            "failed",
+            "setup",
+            DriftText(sentence, (), path=_location(tests.nodeid)[0]),
+            result.duration,
+        )
         # With --granularity=node, the first test has the node id of the node itself.
         for nodeid in (nodeid for nodeid in tests.tests if nodeid != tests.nodeid):
             location = _location(nodeid)
@@ -213,16 +234,21 @@ def _outcome_reports(
             reason = (_location(nodeid)[0], 0, f"Skipped: {outcome.message}")
             report = _report(nodeid, node, "skipped", "setup", reason, duration)
         case Status.WAIVED:
-            report = _report(nodeid, node, "skipped", "call", DriftText(headline, outcome.details), duration)
+            text = DriftText(headline, outcome.details, path=_place(nodeid, outcome))
+            report = _report(nodeid, node, "skipped", "call", text, duration)
             vars(report)["wasxfail"] = f"{outcome.message}; waived: {outcome.waiver}"  # pytest's mark of an xfail
         case Status.DRIFT | Status.ERROR:
-            text = DriftText(headline, outcome.details, outcome.diff)
+            text = DriftText(headline, outcome.details, outcome.diff, path=_place(nodeid, outcome))
             when: Literal["setup", "call"] = "call" if outcome.status is Status.DRIFT else "setup"
             report = _report(nodeid, node, "failed", when, text, duration)
     vars(report)[_OUTCOME] = outcome
     yield report
     if outcome.status is Status.DRIFT:
         yield _report(nodeid, node, "passed", "teardown", None, 0.0)
+
+
+def _place(nodeid: str, outcome: Outcome) -> str:
+    return outcome.source or _location(nodeid)[0]
 
 
 def _report(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from typing import Final
 
@@ -39,7 +40,8 @@ from pytest_synctool.plugin.live_line import LiveLine, live_line
 from pytest_synctool.plugin.lock_and_log import LOG
 from pytest_synctool.plugin.node_items import NodeFolding, NodeItem
 from pytest_synctool.plugin.node_reports import cut, pack, reports, unpack
-from pytest_synctool.plugin.report_files import REPORT_FILES
+from pytest_synctool.plugin.other_plugins import OTHER_PLUGINS, HookSwitch, OtherPlugins
+from pytest_synctool.plugin.report_files import REPORT_FILES, groups_of
 from pytest_synctool.plugin.stale_waivers import register_stale_waivers
 from pytest_synctool.plugin.xdist.admin_machines import AdminMachines
 from pytest_synctool.report.ending import ending_of_result
@@ -253,6 +255,10 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     config = session.config
     if LOG in config.stash:
         config.stash[LOG].began(len(config.stash[CLUSTER].nodes))
+    if CLUSTER in config.stash:
+        others = OtherPlugins(session, groups_of(config.stash[CLUSTER]))
+        config.stash[OTHER_PLUGINS] = others
+        HookSwitch(config, "pytest_runtest_protocol", partial(_run_alone, others))
     if CLUSTER not in config.stash or not any(isinstance(item, NodeItem) for item in session.items):
         return (yield)
     runner = Runner.for_session(session, config.stash[CLUSTER])
@@ -265,6 +271,12 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
         if changes_nodes(config) and not is_worker(config):
             for item, result in runner.fanout.unclaimed():  # an interrupted run still reports all changes
                 _report(runner, item.tests, result)
+
+
+def _run_alone(
+    others: OtherPlugins, run: Callable[..., object], item: pytest.Item, nextitem: pytest.Item | None
+) -> object:
+    return others.run(item, nextitem) if isinstance(item, NodeItem) else run(item=item, nextitem=nextitem)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -280,7 +292,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     if most and not changes_nodes(item.config):  # a repair reports all changes
         tests, result = cut(tests, result, most - session.testsfailed)
     if is_worker(item.config):
-        item.ihook.pytest_runtest_logreport(report=pack(tests, result, runner.total, runner.nodes))
+        item.config.stash[OTHER_PLUGINS].log(pack(tests, result, runner.total, runner.nodes))
         session.testsfailed += sum(report.failed for report in reports(tests, result))
         if most and session.testsfailed >= most:
             session.shouldfail = f"stopping after {session.testsfailed} failures"
@@ -296,8 +308,8 @@ def _report(runner: Runner, tests: NodeTests, result: NodeResult) -> None:
     if runner.live is not None:
         runner.live.progress.take(result)
     set_progress(session, runner.total)
-    for report in reports(tests, result, brief=is_brief(session.config, runner.total)):
-        session.config.hook.pytest_runtest_logreport(report=report)
+    brief = is_brief(session.config, runner.total)
+    session.config.stash[OTHER_PLUGINS].report(tests, result, brief=brief)
 
 
 def _take(config: pytest.Config, tests: NodeTests, result: NodeResult, nodes: int) -> None:
@@ -313,6 +325,7 @@ class Expansion:
     def __init__(self, session: pytest.Session) -> None:
         self.session = session
         self.live = live_line(session.config)
+        HookSwitch(session.config, "pytest_runtest_logreport", self._expand)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
@@ -323,30 +336,23 @@ class Expansion:
             if self.live is not None:
                 self.live.close()
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
-        """Emit a report per test. The report of the node itself becomes the last of them, so that none is left over."""
+    def _expand(self, log: Callable[..., object], report: pytest.TestReport) -> None:
+        """Emit a report per test in the place of the report of a node."""
         config = self.session.config
         node = unpack(report)
         if node is None:
-            return (yield)
+            log(report=report)
+            return
         _take(config, node.tests, node.result, node.nodes)
         set_progress(self.session, node.total)
         if LOG in config.stash:
             config.stash[LOG].take(node.tests, node.result)
-        *others, last = reports(node.tests, node.result, brief=is_brief(config, node.total))
-        worker = {key: value for key, value in vars(report).items() if key == "node"}  # set by xdist
-        for other in others:
-            vars(other).update(worker)
-            config.hook.pytest_runtest_logreport(report=other)
-        report.__dict__.clear()
-        report.__dict__.update(last.__dict__, **worker)
-        result = yield
+        worker = {key: value for key, value in vars(report).items() if key in ("node", "worker_id")}  # set by xdist
+        config.stash[OTHER_PLUGINS].report(node.tests, node.result, brief=is_brief(config, node.total), **worker)
         if self.live is not None:
             self.live.take(node.result, node.nodes)
         if self.session.shouldfail:
             config.pluginmanager.getplugin("dsession").shouldstop = self.session.shouldfail
-        return result
 
 
 @pytest.hookimpl(wrapper=True)

@@ -52,7 +52,9 @@ class StaleWaivers:
         self._ids.append(nodeid)
         location = (str(path), int(waiver.place.rpartition(":")[2]) - 1, waiver.place)
         log = self._session.config.hook.pytest_runtest_logreport
-        text = cast(str, DriftText(f"{waiver.place}: {waiver.message}", ()))  # pytest needs only toterminal()
+        text = cast(
+            str, DriftText(f"{waiver.place}: {waiver.message}", (), path=str(path), lineno=location[1] + 1)
+        )  # pytest needs only toterminal()
         report = pytest.TestReport(nodeid, location, {}, "failed", text, "call")
         vars(report)[_STALE] = True
         log(report=report)

@@ -16,6 +16,7 @@ from pytest_synctool.plugin.durations import durations_of_nodes
 from pytest_synctool.plugin.lock_and_log import LOG
 from pytest_synctool.plugin.node_reports import is_entry, is_fixed, letter_of
 from pytest_synctool.plugin.options import taken_names
+from pytest_synctool.plugin.ordinary_reports import is_ordinary
 from pytest_synctool.plugin.report_files import REPORT_FILES
 from pytest_synctool.plugin.stale_waivers import is_stale
 from pytest_synctool.report.summary import in_a_line, summary
@@ -157,7 +158,8 @@ def _hide_entries(terminalreporter: Any) -> dict[str, list[Any]]:
     """Remove the failures of entries from pytest's own summaries. Return the statistics to put back."""
     stats = terminalreporter.stats
     shown = {
-        word: [r for r in stats.get(word, ()) if not is_entry(r) and not is_stale(r)] for word in ("failed", "error")
+        word: [r for r in stats.get(word, ()) if not (is_entry(r) or is_ordinary(r) or is_stale(r))]
+        for word in ("failed", "error")
     }
     before = {word: stats[word] for word in shown if word in stats}
     stats.update({word: reports for word, reports in shown.items() if word in stats})

@@ -1,0 +1,208 @@
+"""Other plugins that follow tests, such as reporters: they see each test of a node as an ordinary test that runs.
+
+pytest's own plugins get the few reports that they need. Others get all hooks of a test, with an item and the reports of
+its phases. Nothing of this is done where no other plugin listens.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import pytest
+
+from pytest_synctool.model import NodeResult
+from pytest_synctool.plugin.cluster import is_worker
+from pytest_synctool.plugin.node_reports import reports
+from pytest_synctool.plugin.ordinary_reports import Phases, ordinary_tests
+from pytest_synctool.report.node_test_ids import NodeTests
+
+_OURS: Final = ("_pytest", "xdist", "testinfra", "pytest_synctool", "__channelexec__")  # the last: xdist's in a worker
+# These run tests again, or limit their time, and show no results. They do nothing to the tests of nodes.
+_RUNNING: Final = (
+    *("_hypothesis_pytestplugin", "anyio", "pytest_asyncio", "pytest_forked", "pytest_repeat"),
+    *("pytest_rerunfailures", "pytest_retry", "pytest_timeout"),
+)
+_PROTOCOL: Final = "pytest_runtest_protocol"
+_LOGSTART: Final = "pytest_runtest_logstart"
+_LOGREPORT: Final = "pytest_runtest_logreport"
+_LOGFINISH: Final = "pytest_runtest_logfinish"
+_LOGS: Final = (_LOGSTART, _LOGREPORT, _LOGFINISH)
+_MAKEREPORT: Final = "pytest_runtest_makereport"
+_PHASES: Final[dict[str | None, str]] = {phase: f"pytest_runtest_{phase}" for phase in ("setup", "call", "teardown")}
+# A plugin may run a test in these hooks, or raise. Only its wrappers around them are called.
+_WRAPPED: Final = (_PROTOCOL, _MAKEREPORT, *_PHASES.values())
+
+
+def is_foreign(impl: Any) -> bool:
+    """Return True if the implementation of a hook is neither pytest's nor of a plugin that this one needs."""
+    return _package(impl) not in _OURS
+
+
+def _package(impl: Any) -> str:
+    module: str = impl.function.__module__
+    return module.partition(".")[0]
+
+
+def _listens(impl: Any, hook: str) -> bool:
+    if not is_foreign(impl) or _package(impl) in _RUNNING:
+        return False
+    return hook in _LOGS or impl.wrapper or impl.hookwrapper
+
+
+def others_listen(config: pytest.Config) -> bool:
+    """Return True if this process shows results and a plugin or a conftest follows single tests."""
+    if is_worker(config):
+        return False
+    hooks = config.pluginmanager.hook
+    return any(_listens(impl, name) for name in (*_LOGS, *_WRAPPED) for impl in getattr(hooks, name).get_hookimpls())
+
+
+class FinishedTest(pytest.Item):
+    """A test that has run, for the hooks of other plugins. `phase` is the report of its present phase."""
+
+    phases: Phases
+    phase: pytest.TestReport
+    funcargs: Mapping[str, object]
+
+    def runtest(self) -> None:
+        """Raise AssertionError: the test has run."""
+        raise AssertionError(f"{self.nodeid} has a result already")
+
+
+class _Group(pytest.Collector):
+    """A test file, or a node below it."""
+
+    def collect(self) -> Sequence[pytest.Item]:
+        """Return nothing: tests that have run are not collected again."""
+        return ()
+
+
+class OtherPlugins:
+    """A plugin that passes results on: to pytest's own plugins as they are, to others as ordinary tests.
+
+    `groups` has the groups of each node. Create it when all plugins are registered.
+    """
+
+    def __init__(self, session: pytest.Session, groups: Mapping[str, Sequence[str]]) -> None:
+        self._session = session
+        self._groups = groups
+        self._parents: dict[str, pytest.Collector] = {}
+        self._listen = others_listen(session.config)
+        manager = session.config.pluginmanager
+        protocol, reporters = _foreign(manager, _PROTOCOL), _foreign(manager, *_LOGS)
+        self._own_protocol = manager.subset_hook_caller(_PROTOCOL, protocol)
+        self._own_logreport = manager.subset_hook_caller(_LOGREPORT, reporters)
+        self._theirs = {name: _caller(manager, name, reporters) for name in (*_LOGS, *_WRAPPED)}
+        if self._listen:
+            manager.register(self, "synctool-other-plugins")
+
+    def run(self, item: pytest.Item, nextitem: pytest.Item | None) -> object:
+        """Run a node, without what other plugins wrap around a test: it is many tests, and has limits of its own."""
+        return self._own_protocol(item=item, nextitem=nextitem)
+
+    def log(self, report: pytest.TestReport) -> None:
+        """Pass a report to pytest's own plugins, and to those that this one needs."""
+        self._own_logreport(report=report)
+
+    def report(self, tests: NodeTests, result: NodeResult, *, brief: bool, **attributes: object) -> None:
+        """Report a node's tests. `attributes` are set in each report."""
+        for report in reports(tests, result, brief=brief):
+            vars(report).update(attributes)
+            self.log(report)
+        if not self._listen:
+            return
+        for phases in ordinary_tests(tests, result, self._groups.get(tests.node, ()), time.time()):
+            for report in phases:
+                vars(report).update(attributes)
+            self._theirs[_PROTOCOL](item=self._item(phases), nextitem=None)
+
+    def _item(self, phases: Phases) -> FinishedTest:
+        nodeid = phases[0].nodeid
+        above, _, name = nodeid.rpartition("::")
+        item: FinishedTest = FinishedTest.from_parent(self._parent(above), name=name, nodeid=nodeid)
+        vars(item).update(phases=phases, funcargs={}, location=phases[0].location)
+        item.extra_keyword_matches.update(phases[0].keywords)
+        return item
+
+    def _parent(self, nodeid: str) -> pytest.Collector:
+        if not nodeid:
+            return self._session
+        if nodeid not in self._parents:
+            above, _, name = nodeid.rpartition("::")
+            self._parents[nodeid] = _Group.from_parent(self._parent(above), name=name, nodeid=nodeid)
+        return self._parents[nodeid]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        """Go through the phases of a test that has run."""
+        if not isinstance(item, FinishedTest):
+            return None
+        about = {"nodeid": item.nodeid, "location": item.location}
+        self._theirs[_LOGSTART](**about)
+        for phase in item.phases:
+            item.phase = phase
+            self._theirs[_PHASES[phase.when]](item=item, **({"nextitem": None} if phase.when == "teardown" else {}))
+            report = self._theirs[_MAKEREPORT](item=item, call=_call(phase))
+            self._theirs[_LOGREPORT](report=report)
+        self._theirs[_LOGFINISH](**about)
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> pytest.TestReport | None:
+        """Return the report of the present phase of a test that has run."""
+        return item.phase if isinstance(item, FinishedTest) else None
+
+
+def _foreign(manager: pytest.PytestPluginManager, *hooks: str) -> set[object]:
+    """Return the plugins whose implementation of one of the hooks is foreign.
+
+    A terminal reporter that replaces pytest's may inherit one hook from it, and have another of its own.
+    """
+    impls = (impl for name in hooks for impl in getattr(manager.hook, name).get_hookimpls())
+    return {impl.plugin for impl in impls if is_foreign(impl)}
+
+
+def _caller(manager: pytest.PytestPluginManager, name: str, reporters: set[object]) -> Callable[..., Any]:
+    """Return a caller of a hook for the other plugins that listen."""
+    impls = getattr(manager.hook, name).get_hookimpls()
+    listening = {i.plugin for i in impls if _listens(i, name) or (name in _LOGS and i.plugin in reporters)}
+    return manager.subset_hook_caller(name, [plugin for plugin in manager.get_plugins() if plugin not in listening])
+
+
+def _call(report: pytest.TestReport) -> pytest.CallInfo[None]:
+    """Return the call that ended as a report says."""
+
+    def run() -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            raise pytest.skip.Exception(report.longreprtext)
+        if not report.passed:
+            raise AssertionError(report.longreprtext)
+
+    when = report.when
+    assert when is not None
+    call: pytest.CallInfo[None] = pytest.CallInfo.from_call(run, when=when)
+    call.start, call.stop, call.duration = report.start, report.stop, report.duration
+    return call
+
+
+OTHER_PLUGINS = pytest.StashKey[OtherPlugins]()
+
+
+class HookSwitch:
+    """A caller in the place of a hook: `instead` gets pytest's caller and the arguments of each call."""
+
+    def __init__(self, config: pytest.Config, name: str, instead: Callable[..., Any]) -> None:
+        hooks = config.pluginmanager.hook
+        self._caller = getattr(hooks, name)
+        self._instead = instead
+        setattr(hooks, name, self)
+
+    def __call__(self, **arguments: Any) -> Any:
+        """Call the function in the place of the hook."""
+        return self._instead(self._caller, **arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of pytest's caller: plugins can still be registered."""
+        return getattr(self._caller, name)
