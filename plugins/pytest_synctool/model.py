@@ -127,6 +127,15 @@ class Skip(Enum):
     NOT_RUN = "a task in a run that runs no tasks"
     NOT_KEPT = "--restore found no old version"
     NOT_BEGUN = "the node was never contacted: an earlier batch failed"
+    MARKED = "a mark, a hook or the check itself skips the test"
+
+
+@dataclass(frozen=True, slots=True)
+class Xfail:
+    """A test that is expected to fail: the reason, and whether it must fail."""
+
+    reason: str
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +145,8 @@ class Outcome:
     `changes` are the differences. `source` is the file below the masterdir that defines the expected state, printable.
     `diff` has the difference of the contents as far as it may be shown, lines joined by newlines. `waiver` is the
     reason why drift is accepted, with the last day. `skip` is the reason of an outcome that is SKIPPED. `has_remark` is
-    True if the message contains more than the differences, such as `not fixed: No space left on device`.
+    True if the message contains more than the differences, such as `not fixed: No space left on device`. `xfail` is set
+    if the test was expected to fail: WAIVED and SKIPPED are then expected failures, OK is an unexpected pass.
     """
 
     status: Status
@@ -148,11 +158,12 @@ class Outcome:
     waiver: str = ""
     skip: Skip | None = None
     has_remark: bool = False
+    xfail: Xfail | None = None
 
     @property
     def is_missed(self) -> bool:
         """True if the entry should have been audited or repaired, and was not."""
-        return self.status is Status.SKIPPED and self.skip not in (Skip.NOT_RUN, Skip.NOT_KEPT)
+        return self.status is Status.SKIPPED and self.skip not in (Skip.NOT_RUN, Skip.NOT_KEPT, Skip.MARKED)
 
     @property
     def is_missing(self) -> bool:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_synctool.audit import owed_commands, probe
-from pytest_synctool.audit.check import Check, CheckFunction
+from pytest_synctool.audit.check import Check, CheckEndedError, CheckFunction
 from pytest_synctool.audit.drift_outcome import drift
-from pytest_synctool.common.wording import printable
+from pytest_synctool.common.wording import printable_text
 from pytest_synctool.connection.exchange import SHORT_ANSWER, Phase
 from pytest_synctool.connection.ssh import last_line
 from pytest_synctool.connection.transport import Transport
@@ -96,14 +96,18 @@ class Inspection:
 
     def outcome(self, check: Check) -> Outcome:
         """Return the outcome of one check, from the state that the last probe found."""
+        if check.settled is not None:
+            return check.settled
         if check.is_task:
             return NOT_RUN
         changes = self._changes(check)
         if isinstance(changes, list) and not changes:
-            return OK
+            return OK if check.expected is None else check.expected.of_pass(check.entry)
         outcome = changes if isinstance(changes, Outcome) else drift(check.entry, changes, self.secret(check.entry))
         if check.command is None:
             outcome = self.waivers.applied(self.node, check.entry.destination, outcome)
+        if check.expected is not None and outcome.status is Status.DRIFT:
+            outcome = check.expected.of_failure(outcome, AssertionError(outcome.message))
         more = self._not_run(check) if self.dry_run and outcome.status is Status.DRIFT else []
         if self.explain is not None:
             more += self.explain(check.entry, self.node)
@@ -134,7 +138,7 @@ class Inspection:
 
     def _requests(self, checks: Sequence[Check]) -> dict[bytes, probe.Request]:
         requests: dict[bytes, probe.Request] = {}
-        for check in (check for check in checks if not check.is_task):
+        for check in (check for check in checks if not check.is_task and check.settled is None):
             path = self._path(check)
             if check.entry.tree is Tree.DELETE or check.command is not None:
                 requests.setdefault(path, probe.Request(path))
@@ -160,9 +164,11 @@ class Inspection:
             return Outcome(Status.ERROR, f"cannot be looked at: {actual.reason}")
         try:
             changes: object = check.function(check.entry, actual)
+        except CheckEndedError as ended:
+            return _of_error(check, ended.outcome, ended.error)
         except Exception as error:  # a site's own function: whatever it raises is the result of its test
-            reason = printable(str(error).encode("utf-8", "surrogateescape"))
-            return Outcome(Status.ERROR, f"{_name(check.function)} raised {type(error).__name__}: {reason}")
+            reason = f"{_name(check.function)} raised {type(error).__name__}: {printable_text(str(error))}"
+            return _of_error(check, Outcome(Status.ERROR, reason), error)
         if isinstance(changes, list) and all(isinstance(change, Change) for change in changes):
             return changes
         return Outcome(Status.ERROR, f"{_name(check.function)} did not return a list of Change")
@@ -188,6 +194,12 @@ class Inspection:
             return [f"not running {check.command.announced}"]
         fired = entry_commands.fired_by(check.entry, self.overlay)
         return [f"not running {owned.command.announced}" for owned in fired]
+
+
+def _of_error(check: Check, outcome: Outcome, error: BaseException) -> Outcome:
+    if check.expected is None or outcome.status is not Status.ERROR:
+        return outcome
+    return check.expected.of_failure(outcome, error)
 
 
 def _name(function: CheckFunction) -> str:

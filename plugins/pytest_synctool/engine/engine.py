@@ -51,8 +51,12 @@ class Engine:
     def run(self, node: Node, checks: Sequence[Check], answered: Callable[[], None] = lambda: None) -> NodeResult:
         """Run the checks of one node and return the result. A fault of this program costs only that node's result.
 
-        `answered` is called when the node has answered for the first time.
+        `answered` is called when the node has answered for the first time. A node with nothing to look at is not
+        contacted.
         """
+        settled = [check.settled for check in checks if check.settled is not None]
+        if settled and len(settled) == len(checks):
+            return NodeResult(tuple(settled))
         try:
             with closing(self.connections.to(node)) as connection:
                 return self._session(node, checks, connection).run(answered)

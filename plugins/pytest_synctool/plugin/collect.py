@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
-from inspect import signature
+from inspect import signature, unwrap
 from pathlib import Path
 from types import FunctionType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import pytest
 
@@ -22,7 +22,9 @@ from pytest_synctool.audit.check import Check, CheckFunction
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.plugin.cluster import BY_NODE, SUITE, Cluster, cluster_of
-from pytest_synctool.plugin.other_plugins import is_foreign, others_listen
+from pytest_synctool.plugin.marks import guarded
+from pytest_synctool.plugin.other_plugins import others_listen
+from pytest_synctool.plugin.site_hooks import in_words, setup_fixtures, wants_single_tests
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.repository import entry_commands
 from pytest_synctool.repository.entry import Entry, EntryList
@@ -58,13 +60,18 @@ class CheckModule(pytest.Collector):
     """
 
     module: pytest.Module
+    hooks_of: Path  # the directory or file whose conftest files apply
+    unused_fixtures = ""  # autouse fixtures and setup functions, which checks do without
 
     @classmethod
     def from_file(cls, parent: pytest.Collector, path: Path) -> Self:
         """Return the collector of a test file. An installed suite gets the same node ids as a checkout."""
         module = pytest.Module.from_parent(parent, path=path)
-        nodeid = f"{SUITE}/{path.name}" if path.parent.name == SUITE else module.nodeid
+        here, is_suite = parent.config.invocation_params.dir, path.parent.name == SUITE
+        nodeid = f"{SUITE}/{path.name}" if is_suite else module.nodeid
         collector: Self = cls.from_parent(parent, name=path.name, path=path, nodeid=nodeid)
+        # A conftest beside the configuration applies to an installed suite too, as its node ids suggest.
+        collector.hooks_of = here if is_suite and not path.is_relative_to(here) else path
         collector.module = module
         return collector
 
@@ -74,7 +81,10 @@ class CheckModule(pytest.Collector):
             cluster = cluster_of(self.config)
         except SynctoolError as error:
             raise self.CollectError(str(error)) from error
-        for name, function in _check_functions(self.module.obj):
+        module = self.module.obj
+        self.own_markers.extend(_marks_of(module))
+        self.unused_fixtures = in_words(setup_fixtures(self, module))
+        for name, function in _check_functions(module):
             if name == "check_" + self.path.stem.removeprefix("test_"):
                 yield from nodes_of(self, function, cluster)
             else:
@@ -93,8 +103,15 @@ def _is_check(value: object) -> bool:
     return isinstance(value, FunctionType) and tuple(signature(value).parameters) == _PARAMETERS
 
 
+def _marks_of(value: object) -> list[pytest.Mark]:
+    """Return the marks of a function or a module: `pytestmark` is one mark or several."""
+    marks: Any = getattr(value, "pytestmark", [])
+    listed = marks if isinstance(marks, list | tuple) else [marks]
+    return [mark.mark if isinstance(mark, pytest.MarkDecorator) else mark for mark in listed]
+
+
 def _marks(function: CheckFunction) -> set[str]:
-    return {mark.name for mark in getattr(function, "pytestmark", ())}
+    return {mark.name for mark in _marks_of(function)}
 
 
 class CheckCollector(pytest.Collector):
@@ -126,6 +143,9 @@ class CheckBuilder:
     config: pytest.Config
     cluster: Cluster
     _built: dict[EntryList, NodeChecks] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.function = guarded(self.function)
 
     def of(self, node: Node) -> NodeChecks:
         """Return the checks of a node: one per entry of the function's tree, or one per command of an entry."""
@@ -184,16 +204,14 @@ def may_select(config: pytest.Config) -> bool:
     option = config.option
     if any(getattr(option, name, None) for name in _SELECTING) or any("::" in str(word) for word in config.args):
         return True
-    hooks = config.pluginmanager.hook
-    receivers = (hooks.pytest_collection_modifyitems, hooks.pytest_itemcollected, hooks.pytest_deselected)
-    return others_listen(config) or any(is_foreign(impl) for hook in receivers for impl in hook.get_hookimpls())
+    return others_listen(config) or wants_single_tests(config)
 
 
 class Marks:
     """The markers of nodes under a check function, for -m and -k: the markers of the function and the node's groups."""
 
     def __init__(self, function: CheckFunction) -> None:
-        self._own = list(getattr(function, "pytestmark", ()))
+        self._own = _marks_of(function)
         self._of_groups: dict[str, pytest.Mark] = {}
 
     def of(self, node: Node) -> list[pytest.Mark]:
@@ -222,7 +240,28 @@ class NodeCollector(pytest.Collector):
             yield item
 
 
-class EntryItem(pytest.Item):
+class _CheckItem(pytest.Item):
+    """A test of a check function."""
+
+    @property
+    def ihook(self) -> Any:  # a class of pluggy
+        """Return the hooks that apply to the test, without those of conftest files elsewhere."""
+        return self.session.gethookproxy(self.hooks_of)
+
+    @property
+    def hooks_of(self) -> Path:
+        """Return the path whose conftest files apply."""
+        return self.module.hooks_of
+
+    @property
+    def module(self) -> CheckModule:
+        """Return the collector of the test's file."""
+        module = self.getparent(CheckModule)
+        assert module is not None
+        return module
+
+
+class EntryItem(_CheckItem):
     """The test of one entry on one node. It is selected like any test; it runs together with the node's other tests."""
 
     check: Check
@@ -233,12 +272,17 @@ class EntryItem(pytest.Item):
         """Return the node of the test."""
         return self.parent.node
 
+    @property
+    def obj(self) -> CheckFunction:
+        """Return the check function: pytest evaluates conditions of marks with the names of its module."""
+        return cast(CheckFunction, unwrap(self.check.function))
+
     def runtest(self) -> None:
         """Raise AssertionError: a NodeItem must have replaced this item before tests run."""
         raise AssertionError(f"{self.nodeid} was not folded into its node")
 
 
-class WholeNode(pytest.Item):
+class WholeNode(_CheckItem):
     """All entries of one node under one check function.
 
     With --granularity=node it is one test. Otherwise it stands for one test per entry.
@@ -251,6 +295,17 @@ class WholeNode(pytest.Item):
         self.node = node
         self.checks = checks
         self.own_markers.extend(marks)
+
+    @property
+    def obj(self) -> CheckFunction:
+        """Return the check function, as that of an EntryItem."""
+        return cast(CheckFunction, unwrap(self.checks.checks[0].function))
+
+    def expanded(self) -> Iterator[EntryItem]:
+        """Yield one test per check instead."""
+        arguments = {"node": self.node, "checks": self.checks, "marks": self.own_markers}
+        node: NodeCollector = NodeCollector.from_parent(self.parent, name=self.name, **arguments)
+        return node.collect()
 
     def runtest(self) -> None:
         """Raise AssertionError: a NodeItem must have replaced this item before tests run."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from pytest_synctool.audit.check import AuditBinding, Check
-from pytest_synctool.model import NodeResult, Outcome, Status
+from pytest_synctool.model import NodeResult, Outcome, Skip, Status
 from pytest_synctool.plugin.cluster import cache_of, changes_nodes
 from pytest_synctool.report.node_test_ids import NodeTests
 
@@ -94,7 +94,7 @@ class LastAuditRecorder:
             unknown = [
                 nodeid
                 for nodeid, outcome in zip(tests.ids, outcomes, strict=True)
-                if outcome.status in (Status.ERROR, Status.SKIPPED)
+                if outcome.status in (Status.ERROR, Status.SKIPPED) and outcome.skip is not Skip.MARKED
             ]
             for test in tests.whole:
                 self._whole[test.nodeid] = [nodeid for nodeid in unknown if nodeid.rpartition("::")[0] == test.nodeid]

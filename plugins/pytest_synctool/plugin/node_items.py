@@ -3,42 +3,79 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
 from pytest_synctool.audit.check import Check
 from pytest_synctool.model import Node
-from pytest_synctool.plugin.cluster import BY_NODE
-from pytest_synctool.plugin.collect import EntryItem, NodeChecks, WholeNode
+from pytest_synctool.plugin.cluster import BY_NODE, changes_nodes, repair_option
+from pytest_synctool.plugin.collect import EntryItem, NodeChecks, WholeNode, may_select
+from pytest_synctool.plugin.marks import Mark, mark_of, setup_mark
 from pytest_synctool.plugin.other_plugins import others_listen
+from pytest_synctool.plugin.site_hooks import has_setup, set_up
 from pytest_synctool.report.node_test_ids import NodeTests, Whole
 
 
 class NodeItem(pytest.Item):
-    """All selected tests of one node, run as one. It keeps checks and ids instead of the items, to save memory."""
+    """All selected tests of one node, run as one. It keeps checks and ids instead of the items, to save memory.
 
-    def __init__(self, *, node: Node, by_node: bool, **arguments: Any) -> None:
+    With `is_set_up` it keeps the items too, since setup hooks of other plugins want to see them.
+    """
+
+    def __init__(self, *, node: Node, by_node: bool, is_set_up: bool = False, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.node = node
         self._by_node = by_node
         self._checks: list[Check] = []
         self._ids: list[str] = []
         self._whole: list[tuple[str, NodeChecks]] = []
+        self._marks: dict[int, Mark] = {}  # by the position of the test
+        self._items: list[EntryItem | WholeNode] | None = [] if is_set_up else None
 
-    def add(self, item: EntryItem | WholeNode) -> None:
+    def add(self, item: EntryItem | WholeNode, mark: Mark | None) -> None:
         """Add a test of the node. All tests of one run are of the same class."""
+        if mark is not None:
+            self._marks[len(self._whole or self._ids)] = mark
+        if self._items is not None:
+            self._items.append(item)
         if isinstance(item, WholeNode):
             self._whole.append((item.nodeid, item.checks))
         else:
             self._checks.append(item.check)
             self._ids.append(item.nodeid)
 
+    def set_up(self) -> None:
+        """Run the setup hooks of other plugins for each test, before the node is contacted.
+
+        A mark that a plugin has added to the node's own item holds for all tests.
+        """
+        if self.own_markers and (mark := mark_of(self, together=self._by_node)) is not None:
+            self._marks = dict.fromkeys(range(len(self._whole or self._ids)), mark)
+        for number, item in enumerate(self._items or ()):
+            mark = self._marks.get(number)
+            if mark is not None and mark.settled is not None:
+                continue
+            if (
+                mark := setup_mark(partial(set_up, item, item.hooks_of)) or mark_of(item, together=self._by_node)
+            ) is not None:
+                self._marks[number] = mark
+        self._items = None
+
+    def iter_markers_with_node(self, name: str | None = None) -> Iterator[tuple[pytest.Item, pytest.Mark]]:
+        """Yield the marks of the item itself: those of its parents are of one check only."""
+        return ((self, mark) for mark in self.own_markers if name is None or mark.name == name)
+
     @property
     def checks(self) -> Sequence[Check]:
-        """Return the checks of all tests, in order."""
-        return [check for _, checks in self._whole for check in checks.checks] if self._whole else self._checks
+        """Return the checks of all tests, in order, with their marks."""
+        if not self._marks:
+            return [check for _, checks in self._whole for check in checks.checks] if self._whole else self._checks
+        tests = [checks.checks for _, checks in self._whole] if self._whole else [(check,) for check in self._checks]
+        marked = ((self._marks.get(number), checks) for number, checks in enumerate(tests))
+        return [check if mark is None else mark.on(check) for mark, checks in marked for check in checks]
 
     @property
     def tests(self) -> NodeTests:
@@ -69,11 +106,29 @@ def tests_of(item: pytest.Item) -> NodeTests | None:
 
 
 class NodeFolding:
-    """A plugin that folds the tests of each node. It is registered late, so that it runs after all other plugins."""
+    """A plugin that folds the tests of each node, after all other plugins have changed the items."""
+
+    def __init__(self) -> None:
+        self._is_registering = False
+
+    def register(self, manager: pytest.PytestPluginManager) -> None:
+        """Register the plugin, or register it anew."""
+        self._is_registering = True  # pytest tells a new plugin of all others
+        if manager.is_registered(self):
+            manager.unregister(self)
+        manager.register(self, "synctool-folding")
+        self._is_registering = False
+
+    def pytest_plugin_registered(self, plugin: object, manager: pytest.PytestPluginManager) -> None:
+        """Stay the outermost wrapper: a conftest that is loaded while collecting may bring one too."""
+        if not self._is_registering and hasattr(plugin, "pytest_collection_modifyitems"):
+            self.register(manager)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
         """Replace the tests of each node by one item, in the place of the first of them."""
+        if config.option.synctool_granularity != BY_NODE:
+            items[:] = single_tests(config, items)
         yield
         if not (config.option.collectonly or others_listen(config)):
             self._fold(config, items)
@@ -88,17 +143,47 @@ class NodeFolding:
 
     def _fold(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         by_node = config.option.synctool_granularity == BY_NODE
-        folded = fold_items(items, by_node=by_node)
+        _check_setup(config, items)
+        folded = fold_items(items, by_node=by_node, is_set_up=has_setup(config))
         if not by_node and (reporter := config.pluginmanager.getplugin("terminalreporter")) is not None:
             # pytest counts a WholeNode as one item; "collected N items" is to show the number of tests.
             reporter._numcollected += sum(len(i.checks.names) - 1 for i in items if isinstance(i, WholeNode))
         items[:] = folded
 
 
-def fold_items(items: Iterable[pytest.Item], *, by_node: bool) -> list[pytest.Item]:
+def single_tests(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the items with a test per entry in the place of whole nodes, if a plugin that has come late wants them."""
+    whole = sum(isinstance(item, WholeNode) for item in items)
+    if not whole or not (may_select(config) or any(isinstance(item, EntryItem) for item in items)):
+        return items
+    expanded: list[pytest.Item] = []
+    for item in items:
+        expanded += item.expanded() if isinstance(item, WholeNode) else [item]
+    if (reporter := config.pluginmanager.getplugin("terminalreporter")) is not None:
+        reporter._numcollected += len(expanded) - len(items)
+    return expanded
+
+
+def _check_setup(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
+    """Refuse to repair where ordinary tests would run fixtures first: one may skip, and checks run without fixtures."""
+    modules = {item.module: None for item in items if isinstance(item, EntryItem | WholeNode)}
+    for module in modules:
+        if not module.unused_fixtures:
+            continue
+        reason = f"{module.nodeid}: checks run without these fixtures and setup functions: {module.unused_fixtures}"
+        if changes_nodes(config):
+            raise pytest.UsageError(
+                f"{repair_option(config)}: {reason}. One of them might skip tests. Skip checks by a mark or a hook "
+                "pytest_runtest_setup, and keep the fixtures in another directory"
+            )
+        module.warn(pytest.PytestWarning(reason))
+
+
+def fold_items(items: Iterable[pytest.Item], *, by_node: bool, is_set_up: bool = False) -> list[pytest.Item]:
     """Return the items of a run with one NodeItem in the place of all tests of a node; other items stay."""
     folded: list[pytest.Item] = []
     nodes: dict[str, NodeItem] = {}
+    marks = _Marks(together=by_node)
     for item in items:
         if not isinstance(item, EntryItem | WholeNode):
             folded.append(item)
@@ -109,7 +194,25 @@ def fold_items(items: Iterable[pytest.Item], *, by_node: bool) -> list[pytest.It
             # check function, so --lf finds all tests below it.
             parent = item.parent.parent if isinstance(item, EntryItem) else item.parent
             assert parent is not None
-            nodes[node.name] = NodeItem.from_parent(parent, name=node.name, node=node, by_node=by_node)
+            nodes[node.name] = NodeItem.from_parent(
+                parent, name=node.name, node=node, by_node=by_node, is_set_up=is_set_up
+            )
             folded.append(nodes[node.name])
-        nodes[node.name].add(item)
+        nodes[node.name].add(item, marks.of(item))
     return folded
+
+
+class _Marks:
+    """The marks of tests. Tests of one parent without marks of their own share its marks."""
+
+    def __init__(self, *, together: bool) -> None:
+        self._together = together
+        self._of_parents: dict[pytest.Collector, Mark | None] = {}
+
+    def of(self, item: EntryItem | WholeNode) -> Mark | None:
+        """Return the mark of a test."""
+        if item.own_markers:
+            return mark_of(item, together=self._together)
+        if item.parent not in self._of_parents:
+            self._of_parents[item.parent] = mark_of(item, together=self._together)
+        return self._of_parents[item.parent]

@@ -9,7 +9,7 @@ from typing import Final, Literal, Protocol, cast
 
 import pytest
 
-from pytest_synctool.model import OK, Change, NodeError, NodeErrorKind, NodeResult, Outcome, Skip, Status
+from pytest_synctool.model import OK, Change, NodeError, NodeErrorKind, NodeResult, Outcome, Skip, Status, Xfail
 from pytest_synctool.plugin.whole_node_outcomes import outcomes_of
 from pytest_synctool.report.ending import NodeEnding, ending_of_result
 from pytest_synctool.report.node_test_ids import NodeTests, Whole, shown_destination
@@ -32,7 +32,10 @@ _LETTERS: Final = {
     NodeEnding.SKIPPED: "s",
 }
 
-_Row = tuple[str, str, tuple[str, ...], tuple[tuple[str, str, str], ...], str, str, str, str | None, bool]
+_Row = tuple[
+    *tuple[str, str, tuple[str, ...], tuple[tuple[str, str, str], ...], str, str, str, str | None, bool],
+    tuple[str, bool] | None,
+]
 
 
 class LineWriter(Protocol):
@@ -84,7 +87,7 @@ def pack(tests: NodeTests, result: NodeResult, total: int, nodes: int) -> pytest
 
     `total` is the number of tests in the whole run, `nodes` the number of nodes.
     """
-    rows = [None if outcome.status is Status.OK else _row(outcome) for outcome in result.outcomes]
+    rows = [None if outcome == OK else _row(outcome) for outcome in result.outcomes]
     report = pytest.TestReport(
         tests.nodeid, _location(tests.nodeid), {}, "passed", None, "call", duration=result.duration
     )
@@ -108,11 +111,12 @@ def _row(outcome: Outcome) -> _Row:
     changes = tuple((change.what, change.expected, change.found) for change in outcome.changes)
     texts = (outcome.source, outcome.diff, outcome.waiver)
     skip = None if outcome.skip is None else outcome.skip.name
-    return outcome.status.value, outcome.message, outcome.details, changes, *texts, skip, outcome.has_remark
+    xfail = None if outcome.xfail is None else (outcome.xfail.reason, outcome.xfail.strict)
+    return outcome.status.value, outcome.message, outcome.details, changes, *texts, skip, outcome.has_remark, xfail
 
 
 def _outcome(row: _Row) -> Outcome:
-    status, message, details, changes, source, diff, waiver, skip, has_remark = row
+    status, message, details, changes, source, diff, waiver, skip, has_remark, xfail = row
     return Outcome(
         Status(status),
         message,
@@ -123,6 +127,7 @@ def _outcome(row: _Row) -> Outcome:
         waiver,
         None if skip is None else Skip[skip],
         has_remark,
+        None if xfail is None else Xfail(*xfail),
     )
 
 
@@ -226,17 +231,23 @@ def _outcome_reports(
 ) -> Iterator[pytest.TestReport]:
     match outcome.status:
         case Status.OK:
-            yield _report(nodeid, node, "passed", "call", None, duration)
+            report = _report(nodeid, node, "passed", "call", None, duration)
+            if outcome.xfail is not None:
+                vars(report)["wasxfail"] = outcome.xfail.reason  # pytest's mark of an xfail
+            yield report
             return
         case Status.FIXED:
             report = _report(nodeid, node, "passed", "call", None, duration)
         case Status.SKIPPED:
             reason = (_location(nodeid)[0], 0, f"Skipped: {outcome.message}")
             report = _report(nodeid, node, "skipped", "setup", reason, duration)
+            if outcome.xfail is not None:
+                vars(report)["wasxfail"] = outcome.xfail.reason
         case Status.WAIVED:
             text = DriftText(headline, outcome.details, path=_place(nodeid, outcome))
             report = _report(nodeid, node, "skipped", "call", text, duration)
-            vars(report)["wasxfail"] = f"{outcome.message}; waived: {outcome.waiver}"  # pytest's mark of an xfail
+            expected = f"waived: {outcome.waiver}" if outcome.xfail is None else f"xfail: {outcome.xfail.reason}"
+            vars(report)["wasxfail"] = f"{outcome.message}; {expected}"
         case Status.DRIFT | Status.ERROR:
             text = DriftText(headline, outcome.details, outcome.diff, path=_place(nodeid, outcome))
             when: Literal["setup", "call"] = "call" if outcome.status is Status.DRIFT else "setup"

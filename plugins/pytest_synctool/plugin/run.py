@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import takewhile
 from typing import Final
@@ -105,6 +105,7 @@ class Runner:
     order: RunOrder
     batches: Batches | None
     live: LiveLine | None
+    announced: set[NodeItem] = field(default_factory=set)
 
     @classmethod
     def for_session(cls, session: pytest.Session, cluster: Cluster) -> Runner:
@@ -175,13 +176,18 @@ class Runner:
         ahead = self.look_ahead + self.fanout.late if self.look_ahead > 1 else 1
         upcoming = self.order.upcoming(item, ahead)
         nodes = [other for other in upcoming if isinstance(other, NodeItem) and self._together(item, other)]
+        for node in nodes:
+            if node not in self.announced:
+                node.set_up()
+                self.announced.add(node)
         self.fanout.announce(nodes)
         before_others = len(list(takewhile(lambda other: isinstance(other, NodeItem), upcoming)))
         return nodes[:before_others]
 
     def _not_begun(self, item: NodeItem, reason: str) -> NodeResult:
         tests = item.tests
-        result = NodeResult((Outcome(Status.SKIPPED, reason, skip=Skip.NOT_BEGUN),) * len(tests.ids))
+        not_begun = Outcome(Status.SKIPPED, reason, skip=Skip.NOT_BEGUN)
+        result = NodeResult(tuple(check.settled or not_begun for check in item.checks))
         if (log := self.session.config.stash.get(LOG, None)) is not None:
             log.take(tests, result)
         return result
@@ -209,7 +215,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if CLUSTER in session.config.stash:
         disarm_terminal(session.config)
     plugins = session.config.pluginmanager
-    plugins.register(NodeFolding(), "synctool-folding")
+    NodeFolding().register(plugins)
     if not is_worker(session.config):
         session.config.stash[LAST_AUDIT_RECORDER] = LastAuditRecorder(session.config)
     if plugins.hasplugin("dsession"):

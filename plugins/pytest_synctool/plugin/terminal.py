@@ -69,7 +69,7 @@ def pytest_report_teststatus(
         return _category(report), letter, word
     if is_fixed(report):
         return "fixed", "+", ("FIXED", {"green": True})
-    if report.when == "call" and report.passed:
+    if report.when == "call" and report.passed and not hasattr(report, "wasxfail"):
         return "passed", ".", "PASSED"  # pytest's own words; this saves asking every other plugin for each test
     return None
 
@@ -78,7 +78,7 @@ def _category(report: pytest.TestReport) -> str:
     if is_fixed(report):
         return "fixed"
     if hasattr(report, "wasxfail"):  # pytest, too, knows an xfail by it
-        return "xfailed"
+        return "xpassed" if report.passed else "xfailed"
     return "error" if report.failed and report.when == "setup" else report.outcome
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from pytest_synctool.audit.check import unexpected_pass
 from pytest_synctool.model import OK, Outcome, Status
 from pytest_synctool.report.ending import ending_of
 from pytest_synctool.report.node_test_ids import NodeTests, shown_destination
@@ -32,7 +33,7 @@ def _folded(ids: Sequence[str], outcomes: Sequence[Outcome]) -> Outcome:
     status = ending_of(None, outcomes).status
     match status:
         case Status.OK:
-            return OK
+            return _passed(outcomes)
         case Status.FIXED:
             return Outcome(status)
         case Status.ERROR | Status.DRIFT:
@@ -40,10 +41,20 @@ def _folded(ids: Sequence[str], outcomes: Sequence[Outcome]) -> Outcome:
         case Status.WAIVED:
             waivers = dict.fromkeys(outcome.waiver for outcome in outcomes if outcome.waiver)
             details = tuple(_details(ids, outcomes))
-            return Outcome(status, _line(ids, outcomes), details, waiver="; ".join(waivers))
+            expected = next((outcome.xfail for outcome in outcomes if outcome.xfail), None)
+            return Outcome(status, _line(ids, outcomes), details, waiver="; ".join(waivers), xfail=expected)
         case Status.SKIPPED:
-            messages = dict.fromkeys(outcome.message for outcome in outcomes if outcome.status is Status.SKIPPED)
-            return Outcome(status, "; ".join(messages))
+            skipped = [outcome for outcome in outcomes if outcome.status is Status.SKIPPED]
+            messages = dict.fromkeys(outcome.message for outcome in skipped)
+            return Outcome(status, "; ".join(messages), skip=skipped[0].skip, xfail=skipped[0].xfail)
+
+
+def _passed(outcomes: Sequence[Outcome]) -> Outcome:
+    """Return the outcome of a node in sync, which may have been expected to fail."""
+    expected = next((outcome.xfail for outcome in outcomes if outcome.xfail), None)
+    if expected is None:
+        return OK
+    return unexpected_pass(expected.reason) if expected.strict else Outcome(Status.OK, xfail=expected)
 
 
 def _listed(ids: Sequence[str], outcomes: Sequence[Outcome]) -> list[tuple[str, Outcome]]:

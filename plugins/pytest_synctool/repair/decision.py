@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pytest_synctool.audit.check import AuditBinding, Check
 from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.model import ABSENT, MISSING, Absent, FileState, Kind, Outcome, Status, Unknown
+from pytest_synctool.repair.marked_entries import MarkedEntries
 from pytest_synctool.repair.plan import Plan, plan
 from pytest_synctool.repair.waiver_conflicts import behind_links, below_missing
 from pytest_synctool.repository.entry import Entry
@@ -23,16 +24,20 @@ class Decision:
     """The plan for one node, and the drift that stays.
 
     `reasons` has the line that says why a path changes, by path: `missing`. `waived` has the reason why drift stays
-    although no waiver names it, by destination.
+    although no waiver names it, by destination. `marked` are the entries and commands that marks keep.
     """
 
     plan: Plan
     reasons: Mapping[bytes, str]
     waived: Mapping[bytes, str] = field(default_factory=dict)
+    marked: MarkedEntries = field(default_factory=MarkedEntries)
 
     def left_alone(self, check: Check, outcome: Outcome) -> Outcome:
         """Return the outcome of a check whose drift the repair leaves alone, with the reason; any other unchanged."""
-        reason = self.waived.get(check.entry.destination) if check.command is None else None
+        if check.command is None:
+            reason = self.waived.get(check.entry.destination)
+        else:
+            reason = self.marked.of_command(OwnedCommand(check.entry, check.command))
         if outcome.status is Status.DRIFT and reason is not None:
             return replace(outcome, message=f"{outcome.message}, left alone: {reason}", has_remark=True)
         return _refused(check, outcome)
@@ -47,16 +52,21 @@ def decide(inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[O
     refused = {c.entry.destination for c, outcome in pairs if c.command is None and _differs_from_audit(c, outcome)}
     drifted = _drifted(inspection, checks, outcomes)
     waived = _kept_for_waivers(inspection, checks, outcomes, drifted)
+    marked = MarkedEntries.of(checks, outcomes)
     drifted = _with_hidden_by_links(
         inspection, checks, {entry: actual for entry, actual in drifted.items() if entry.destination not in waived}
     )
+    waived |= _kept_for_marks(inspection, checks, drifted, marked)
+    drifted = {entry: actual for entry, actual in drifted.items() if entry.destination not in waived}
     owed = [OwnedCommand(c.entry, c.command) for c, o in pairs if c.command is not None and o.status is Status.DRIFT]
+    owed = [command for command in owed if marked.of_command(command) is None]
     tasks = [OwnedCommand(c.entry, c.command) for c in checks if c.command is not None and c.is_task]
+    tasks = [task for task in tasks if marked.of_command(task) is None]
     changing = [(entry, actual) for entry, actual in drifted.items() if entry.destination not in refused]
     todo = plan(changing, inspection.overlay, os.fsencode(inspection.masterdir), owed, tasks)
     reasons = _missing_directories(inspection, checks, todo)
     reasons |= {c.entry.destination: o.message for c, o in pairs if o.status is Status.DRIFT and c.command is None}
-    return Decision(todo, reasons, waived)
+    return Decision(todo, reasons, waived, marked)
 
 
 def _drifted(inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[Outcome]) -> DriftedEntries:
@@ -99,6 +109,35 @@ def _kept_for_waivers(
         if (waiver := waivers.waiver(node, check.entry.destination)) is not None
     }
     return below_missing(missing, gone) | behind_links(links, waived)
+
+
+def _kept_for_marks(
+    inspection: Inspection, checks: Sequence[Check], drifted: DriftedEntries, marked: MarkedEntries
+) -> dict[bytes, str]:
+    """Return the reason why repairing an entry would change what a mark keeps, by destination."""
+    if not marked:
+        return {}
+    overlay = inspection.overlay
+    missing = [e.destination for e, actual in drifted.items() if e.tree is Tree.OVERLAY and actual is ABSENT]
+    above = {overlay[parent] for path in missing for parent in parents(path) if parent in overlay}
+    kept = {entry: reason for entry in above if (reason := marked.of_creation(entry, overlay)) is not None}
+    unprobed = [entry for entry in kept if entry.probed_path not in inspection.actual and inspection.has_source(entry)]
+    inspection.probe_unselected(unprobed, checks[0])
+    gone = {entry.destination: reason for entry, reason in kept.items() if inspection.is_absent(entry)}
+    reasons = {}
+    for entry, actual in drifted.items():
+        inside = next((gone[parent] for parent in parents(entry.destination) if parent in gone), None)
+        reason = marked.of_change(entry, overlay, moves=_moves(entry, actual)) or inside
+        if reason is not None:
+            reasons[entry.destination] = reason
+    return reasons
+
+
+def _moves(entry: Entry, actual: FileState | Absent) -> bool:
+    """Return True if a repair moves away or deletes a directory, or a link that may lead to one."""
+    if not isinstance(actual, FileState) or actual.kind not in (Kind.DIRECTORY, Kind.LINK):
+        return False
+    return entry.tree is Tree.DELETE or actual.kind is not entry.expected.kind or actual.target != entry.expected.target
 
 
 def _missing_directories(inspection: Inspection, checks: Sequence[Check], todo: Plan) -> dict[bytes, str]:

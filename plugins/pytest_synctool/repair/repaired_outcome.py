@@ -14,6 +14,8 @@ from pytest_synctool.repository.entry import Entry
 def confirmed(check: Check, before: Outcome, applied: Applied, inspection: Inspection) -> Outcome:
     """Return the outcome of a check after the repair; FIXED only where the last probe of the inspection confirms it."""
     path = check.entry.destination
+    if check.settled is not None:
+        return check.settled
     if check.command is not None and check.is_task:
         return applied.task(path, check.command)
     after = inspection.outcome(check)

@@ -9,9 +9,10 @@ from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.common.wording import printable
 from pytest_synctool.connection.exchange import Phase
-from pytest_synctool.model import NOT_KEPT, Outcome, Status
+from pytest_synctool.model import NOT_KEPT, Outcome, Skip, Status
 from pytest_synctool.repair import plan, script
 from pytest_synctool.repair.apply import Applied, NodeChanges, log_lines
+from pytest_synctool.repair.marked_entries import MarkedEntries
 from pytest_synctool.repair.repaired_outcome import shown_output
 from pytest_synctool.repository.source import Tree
 
@@ -36,12 +37,26 @@ def restore(
         for check in checks
         if check.command is None and check.entry.tree is Tree.OVERLAY and check.entry.destination in recalled
     }
+    marked = MarkedEntries.of(checks, [check.settled or NOT_KEPT for check in checks])
+    left = {}
+    for entry in list(saved) if marked else ():
+        if (reason := marked.of_change(entry, inspection.overlay, moves=True)) is not None:
+            left[entry.destination] = reason
+            del saved[entry]
     todo = plan.restore(list(saved.items()), inspection.overlay)
     origins = {entry.destination: f"from {printable(kept.path)}" for entry, kept in saved.items()}
     applied = Applied(todo, log_lines(todo, origins))
     if todo.actions:
         changes.carry_out(applied)
-    return [_outcome(check, origins, applied, inspection) for check in checks]
+    return [_kept(check, left) or _outcome(check, origins, applied, inspection) for check in checks]
+
+
+def _kept(check: Check, left: Mapping[bytes, str]) -> Outcome | None:
+    """Return the outcome of a check that a mark settles, or whose entry stays for the mark of another one."""
+    reason = left.get(check.entry.destination) if check.command is None else None
+    if check.settled is not None or reason is None:
+        return check.settled
+    return Outcome(Status.SKIPPED, f"not restored: {reason}", skip=Skip.MARKED)
 
 
 def _outcome(check: Check, origins: Mapping[bytes, str], applied: Applied, inspection: Inspection) -> Outcome:

@@ -40,6 +40,8 @@ def text_of(entry: EntryName, outcome: Outcome, below: int) -> str:
     """Return a finding without its nodes: `/etc/cron.d missing and 3 below it`."""
     more = f" and {below:,} below it" if below else ""
     waiver = f" ({waiver_in_words(outcome)})" if outcome.waiver else ""
+    if outcome.status is Status.WAIVED and outcome.xfail is not None:
+        waiver = f" (xfail: {outcome.xfail.reason})"
     return f"{entry.path} {outcome.message}{more}{waiver}"
 
 

@@ -1,0 +1,80 @@
+"""Hooks of other plugins and of conftest files that change what a test means: collection, selection and setup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from inspect import getattr_static
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import pytest
+
+from pytest_synctool.plugin.other_plugins import is_foreign
+
+_SELECTING: Final = (
+    *("pytest_collection_modifyitems", "pytest_itemcollected", "pytest_deselected"),
+    *("pytest_collectstart", "pytest_make_collect_report", "pytest_runtest_setup"),
+)
+_XUNIT: Final = ("setup_module", "setUpModule", "setup_function")
+
+
+def wants_single_tests(config: pytest.Config) -> bool:
+    """Return True if a hook of another plugin may select, mark or skip single tests."""
+    hook = config.pluginmanager.hook
+    return any(is_foreign(impl) for name in _SELECTING for impl in getattr(hook, name).get_hookimpls())
+
+
+def has_setup(config: pytest.Config) -> bool:
+    """Return True if another plugin has a hook pytest_runtest_setup."""
+    hook = config.pluginmanager.hook.pytest_runtest_setup
+    return any(is_foreign(impl) for impl in hook.get_hookimpls())
+
+
+def set_up(item: pytest.Item, hooks_of: Path) -> None:
+    """Call the hooks pytest_runtest_setup of other plugins than pytest's own. They may raise.
+
+    Of conftest files, only those apply that apply to the path `hooks_of`.
+    """
+    manager = item.config.pluginmanager
+    own = [impl.plugin for impl in manager.hook.pytest_runtest_setup.get_hookimpls() if not is_foreign(impl)]
+    conftests = set(getattr(manager, "_conftest_plugins", ()))
+    applying = getattr(manager, "_getconftestmodules", lambda path: ())(hooks_of)
+    elsewhere = conftests.difference(applying)
+    manager.subset_hook_caller("pytest_runtest_setup", [*own, *elsewhere])(item=item)
+
+
+def _package(plugin: object) -> str:
+    module = plugin.__name__ if isinstance(plugin, ModuleType) else type(plugin).__module__
+    return module.partition(".")[0]
+
+
+def setup_fixtures(collector: pytest.Collector, module: Any) -> Iterator[str]:
+    """Yield the autouse fixtures and setup functions that ordinary tests of a check module would run first.
+
+    `collector` is that of the module, which has no fixtures itself. Fixtures of installed plugins are left out.
+    """
+    manager: Any = collector.session._fixturemanager
+    plugins = collector.config.pluginmanager
+    installed = {_package(plugin) for plugin, _ in plugins.list_plugin_distinfo()}
+    for name in manager._getautousenames(collector):
+        definitions = manager.getfixturedefs(name, collector) or ()
+        functions = [definition.func for definition in definitions]
+        if not functions or any(f.__module__.partition(".")[0] not in (*installed, "_pytest") for f in functions):
+            yield name
+    for name, value in vars(module).items():
+        if name in _XUNIT or _is_autouse(value):
+            yield name
+
+
+def _is_autouse(value: object) -> bool:
+    for attribute in ("_fixture_function_marker", "_pytestfixturefunction"):
+        marker = getattr_static(value, attribute, None)
+        if marker is not None:
+            return bool(getattr(marker, "autouse", False))
+    return False
+
+
+def in_words(names: Iterable[str]) -> str:
+    """Return the names of fixtures, each once."""
+    return ", ".join(dict.fromkeys(names))
