@@ -85,6 +85,28 @@ def changes_nodes(config: pytest.Config) -> bool:
     return mode_of(config).changes_nodes
 
 
+_RUN_NO_TEST: Final = {  # --setup-plan sets --setup-only too
+    "collectonly": "--collect-only",
+    "setupplan": "--setup-plan",
+    "setuponly": "--setup-only",
+    "showfixtures": "--fixtures",
+    "show_fixtures_per_test": "--fixtures-per-test",
+    "cacheshow": "--cache-show",
+}
+_INFORM: Final = ("help", "version", "markers")
+
+
+def option_without_tests(config: pytest.Config) -> str | None:
+    """Return the option of pytest by which no test runs, as in `--setup-plan`; None in other runs."""
+    return next((name for dest, name in _RUN_NO_TEST.items() if getattr(config.option, dest, None)), None)
+
+
+def runs_tests(config: pytest.Config) -> bool:
+    """Return False if pytest only prints something: then no node is contacted, and no file is written."""
+    option = config.option
+    return option_without_tests(config) is None and not any(getattr(option, name, None) for name in _INFORM)
+
+
 def repair_option(config: pytest.Config) -> str:
     """Return the option by which the run writes on nodes: `--restore` or `--fix`."""
     return "--restore" if mode_of(config) is Mode.RESTORE else "--fix"

@@ -22,6 +22,7 @@ from pytest_synctool.plugin.cluster import (
     connections_of,
     is_url,
     is_worker,
+    runs_tests,
     today,
     wants_cluster,
 )
@@ -67,10 +68,12 @@ def pytest_configure(config: pytest.Config) -> None:
             urls = [term for term in terms(option.synctool_selection) if is_url(term)]
             option.hosts = ",".join([*(node.host_spec for node in cluster.nodes), *urls])
         # Nodes that work on themselves take no lock: they may share the masterdir, or not be able to write there.
-        if changes_nodes(config) and cluster.own is None and not is_worker(config):
+        is_running = runs_tests(config)
+        if is_running and changes_nodes(config) and cluster.own is None and not is_worker(config):
             lock(config, cluster.config.masterdir)
-        open_log(config, cluster)
-        open_reports(config, cluster)
+        if is_running:
+            open_log(config, cluster)
+            open_reports(config, cluster)
     except SynctoolError as error:
         raise pytest.UsageError("\n".join(map(shown, str(error).split("\n")))) from error
     # execnet sends SIGINT to a worker that needs long to end. This must not count as a second signal.

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from pytest_synctool.engine import batches
-from pytest_synctool.plugin.cluster import BY_ENTRY, BY_NODE, changes_nodes, repair_option
+from pytest_synctool.plugin.cluster import BY_ENTRY, BY_NODE, changes_nodes, option_without_tests, repair_option
 
 
 def _seconds(text: str) -> int:
@@ -271,8 +271,8 @@ def _conflicts_of_repairs(config: pytest.Config) -> Iterator[str]:
     name = repair_option(config)
     if config.option.synctool_lint:
         yield f"{name} does not go with --synctool-lint: it contacts no node, so nothing is changed"
-    if config.option.collectonly:
-        yield f"{name} does not go with --collect-only: nothing runs, so nothing is changed"
+    if (other := option_without_tests(config)) is not None:
+        yield f"{name} does not go with {other}: nothing runs, so nothing is changed"
 
 
 def _conflicts_of_batches(config: pytest.Config) -> Iterator[str]:

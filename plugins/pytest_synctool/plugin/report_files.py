@@ -52,11 +52,10 @@ def open_reports(config: pytest.Config, cluster: Cluster) -> None:
         directory = None
     if directory is not None and option.xmlpath is None:
         option.xmlpath = str(directory / "junit.xml")
-    if not option.collectonly:
-        config.stash[REPORT_FILES] = ReportFiles(config, cluster, directory)
-        if problem is not None:
-            message = f"WARNING {problem}; --synctool-reports=DIR names another directory"
-            config.stash[REPORT_FILES].messages.append((message, "yellow"))
+    config.stash[REPORT_FILES] = ReportFiles(config, cluster, directory)
+    if problem is not None:
+        message = f"WARNING {problem}; --synctool-reports=DIR names another directory"
+        config.stash[REPORT_FILES].messages.append((message, "yellow"))
 
 
 def _unusable(directory: Path) -> str | None:

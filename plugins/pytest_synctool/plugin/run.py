@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -16,8 +14,7 @@ import pytest
 from pytest_synctool.engine.batches import Batches, Size, split
 from pytest_synctool.engine.engine import Engine
 from pytest_synctool.engine.fanout import Fanout, Turn
-from pytest_synctool.engine.settings import Settings
-from pytest_synctool.model import NodeResult, OldVersions, Outcome, Skip, Status
+from pytest_synctool.model import NodeResult, Outcome, Skip, Status
 from pytest_synctool.plugin.cluster import (
     BY_NODE,
     CLUSTER,
@@ -28,8 +25,7 @@ from pytest_synctool.plugin.cluster import (
     cache_of,
     changes_nodes,
     is_worker,
-    mode_of,
-    waivers_of,
+    runs_tests,
 )
 from pytest_synctool.plugin.disarmed_writer import disarm_terminal
 from pytest_synctool.plugin.gc_tuning import RareGarbageCollection
@@ -42,11 +38,11 @@ from pytest_synctool.plugin.node_items import NodeFolding, NodeItem
 from pytest_synctool.plugin.node_reports import cut, pack, reports, unpack
 from pytest_synctool.plugin.other_plugins import OTHER_PLUGINS, HookSwitch, OtherPlugins
 from pytest_synctool.plugin.report_files import REPORT_FILES, groups_of
+from pytest_synctool.plugin.session_settings import settings_of
 from pytest_synctool.plugin.stale_waivers import register_stale_waivers
 from pytest_synctool.plugin.xdist.admin_machines import AdminMachines
 from pytest_synctool.report.ending import ending_of_result
 from pytest_synctool.report.node_test_ids import NodeTests
-from pytest_synctool.repository.lock import who
 
 _MOST_LETTERS: Final = 2_000  # tests; a longer run shows a letter per node
 _INTERVAL: Final = 0.25  # seconds between two checks for nodes to start and for a new text of the live line
@@ -60,35 +56,6 @@ def batches_of(session: pytest.Session) -> Batches | None:
         return None
     nodes = [item.node.name for item in session.items if isinstance(item, NodeItem)]
     return Batches(split(nodes, size.of(len(nodes))), option.synctool_max_fail_nodes or 0)
-
-
-def _old_versions(option: argparse.Namespace) -> bytes | OldVersions:
-    if option.synctool_no_saved:
-        return OldVersions.NOWHERE
-    return os.fsencode(option.synctool_saved_dir) if option.synctool_saved_dir else OldVersions.BESIDE
-
-
-def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
-    """Return the settings of the sessions of a run."""
-    option = config.option
-    explain = None
-    if option.synctool_explain:
-        from pytest_synctool.repository.explain import Explainer  # not at the top: most runs do not need it
-
-        explain = Explainer(cluster.repository).of_entry
-    return Settings(
-        cluster.config.masterdir,
-        mode_of(config),
-        deadline=float(option.synctool_node_timeout),
-        diff=option.synctool_diff or not changes_nodes(config),
-        explain=explain,
-        trigger_timeout=option.synctool_trigger_timeout,
-        who=who(),
-        waivers=waivers_of(config, cluster),
-        saved=_old_versions(option),
-        log=os.fsencode(cluster.config.logfile or ""),
-        syslog=not option.synctool_no_syslog,
-    )
 
 
 @dataclass
@@ -265,7 +232,11 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
         others = OtherPlugins(session, groups_of(config.stash[CLUSTER]))
         config.stash[OTHER_PLUGINS] = others
         HookSwitch(config, "pytest_runtest_protocol", partial(_run_alone, others))
-    if CLUSTER not in config.stash or not any(isinstance(item, NodeItem) for item in session.items):
+    if (
+        not runs_tests(config)
+        or CLUSTER not in config.stash
+        or not any(isinstance(item, NodeItem) for item in session.items)
+    ):
         return (yield)
     runner = Runner.for_session(session, config.stash[CLUSTER])
     config.stash[RUNNER] = runner
@@ -290,6 +261,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     """Run a node. A worker sends one report of the node to the controller; another process emits a report per test."""
     if not isinstance(item, NodeItem):
         return None
+    if not runs_tests(item.config):
+        _list_tests(item)
+        return True
     runner = item.config.stash[RUNNER]
     session = item.session
     done, result = runner.run(item)
@@ -305,6 +279,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     else:
         _report(runner, tests, result)
     return True
+
+
+def _list_tests(item: NodeItem) -> None:
+    """Print the tests of a node, as --setup-plan prints those that do not run."""
+    if item.config.pluginmanager.hasplugin("terminalreporter"):
+        writer = item.config.get_terminal_writer()
+        for nodeid in item.tests.tests:
+            writer.line(f"\n        {nodeid}")
 
 
 def _report(runner: Runner, tests: NodeTests, result: NodeResult) -> None:

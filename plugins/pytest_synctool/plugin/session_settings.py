@@ -1,0 +1,42 @@
+"""The settings of a run's sessions, from the options of pytest."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+import pytest
+
+from pytest_synctool.engine.settings import Settings
+from pytest_synctool.model import OldVersions
+from pytest_synctool.plugin.cluster import Cluster, changes_nodes, mode_of, waivers_of
+from pytest_synctool.repository.lock import who
+
+
+def _old_versions(option: argparse.Namespace) -> bytes | OldVersions:
+    if option.synctool_no_saved:
+        return OldVersions.NOWHERE
+    return os.fsencode(option.synctool_saved_dir) if option.synctool_saved_dir else OldVersions.BESIDE
+
+
+def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
+    """Return the settings of the sessions of a run."""
+    option = config.option
+    explain = None
+    if option.synctool_explain:
+        from pytest_synctool.repository.explain import Explainer  # not at the top: most runs do not need it
+
+        explain = Explainer(cluster.repository).of_entry
+    return Settings(
+        cluster.config.masterdir,
+        mode_of(config),
+        deadline=float(option.synctool_node_timeout),
+        diff=option.synctool_diff or not changes_nodes(config),
+        explain=explain,
+        trigger_timeout=option.synctool_trigger_timeout,
+        who=who(),
+        waivers=waivers_of(config, cluster),
+        saved=_old_versions(option),
+        log=os.fsencode(cluster.config.logfile or ""),
+        syslog=not option.synctool_no_syslog,
+    )
