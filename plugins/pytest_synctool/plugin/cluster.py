@@ -170,10 +170,15 @@ def is_url(term: str) -> bool:
     return "://" in term
 
 
+def ini_directory(config: pytest.Config) -> Path | None:
+    """Return the directory of the ini file; None if there is none, or if it is no file as with `-c /dev/null`."""
+    return config.inipath.parent if config.inipath is not None and config.inipath.is_file() else None
+
+
 def locate(config: pytest.Config) -> Path:
     """Return the path of the configuration file of this run. Raises ConfigError with the list of places searched."""
     ini = config.getini("synctool_conf")
-    base = config.inipath.parent if config.inipath else config.rootpath
+    base = ini_directory(config) or config.rootpath
     return configuration.find(
         config.option.synctool_conf, base / ini if ini else None, os.environ, config.invocation_params.dir
     )

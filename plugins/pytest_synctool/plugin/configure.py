@@ -29,6 +29,7 @@ from pytest_synctool.plugin.cluster import (
 from pytest_synctool.plugin.lock_and_log import LOG, lock, open_log
 from pytest_synctool.plugin.options import check_combinations, release_short_names
 from pytest_synctool.plugin.report_files import open_reports
+from pytest_synctool.plugin.terminal import count_fixed_as_passed
 from pytest_synctool.plugin.xdist.admin_machines import check_fingerprint, check_machines
 from pytest_synctool.report.tally import Tally
 
@@ -59,6 +60,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if not wants_cluster(config):
         check_fingerprint(config, None)
         return
+    if getattr(config.option, "dist", "no") == "each":
+        raise pytest.UsageError(
+            "--dist=each does not go with the tests of nodes: each process would work on all nodes; leave it out"
+        )
     check_machines(config)
     try:
         today(config)  # fixes the day for the whole run
@@ -85,8 +90,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{node_group}: nodes of this name or group")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Restore testinfra's ssh backend, close the log, and close the connections that do not outlive the run."""
+    count_fixed_as_passed(config)
     if LOG in config.stash:
         config.stash[LOG].ended()
     if CONNECTIONS in config.stash:  # in every process, even in one that has contacted no node

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from pytest_synctool.common.console import disarm, is_blank
+from pytest_synctool.plugin.terminal_reporter import terminal_reporter
 
 _LONGEST: Final = 200  # characters; no command is longer before the part that can be broken
 _LINE_END: Final = re.compile(r"[\r\n]")  # for GitHub, either ends a line
@@ -47,5 +48,5 @@ WRITER = pytest.StashKey[DisarmedWriter]()
 
 def disarm_terminal(config: pytest.Config) -> None:
     """Filter all that pytest writes in this process."""
-    if config.pluginmanager.hasplugin("terminalreporter") and WRITER not in config.stash:
+    if terminal_reporter(config) is not None and WRITER not in config.stash:
         config.stash[WRITER] = DisarmedWriter(config.get_terminal_writer())

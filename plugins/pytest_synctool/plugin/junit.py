@@ -13,7 +13,7 @@ from _pytest.junitxml import LogXML, bin_xml_escape, xml_key
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.plugin.cluster import CLUSTER
 from pytest_synctool.plugin.node_reports import node_of, outcome_of
-from pytest_synctool.plugin.report_files import REPORT_FILES, groups_of
+from pytest_synctool.plugin.report_files import DEFAULT_JUNIT, REPORT_FILES, groups_of
 from pytest_synctool.report import files
 from pytest_synctool.report.nodeids import decode
 
@@ -112,6 +112,7 @@ def register_junit(config: pytest.Config) -> None:
     config.pluginmanager.register(JunitTestCases(xml, groups_of(config.stash[CLUSTER])), "synctool-junit")
     config.pluginmanager.unregister(xml)
     config.stash[xml_key] = whole = JunitFile.of(xml, config.stash[REPORT_FILES].unwritten)
+    whole.keeps = DEFAULT_JUNIT in config.stash
     config.pluginmanager.register(whole)
 
 
@@ -123,6 +124,7 @@ class JunitFile(LogXML):
 
     on_error: OnError
     written = True
+    keeps = False  # True to leave an older report alone if no test has run
 
     @classmethod
     def of(cls, xml: LogXML, on_error: OnError) -> JunitFile:
@@ -135,6 +137,9 @@ class JunitFile(LogXML):
     def pytest_sessionfinish(self) -> None:
         """Write the file."""
         path = Path(self.logfile)
+        if self.keeps and not self.node_reporters_ordered:
+            self.written = False
+            return
         try:
             if path.exists() and not path.is_file():  # such as /dev/stdout
                 super().pytest_sessionfinish()

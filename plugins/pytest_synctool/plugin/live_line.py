@@ -11,6 +11,7 @@ import pytest
 
 from pytest_synctool.model import NodeResult
 from pytest_synctool.plugin.cluster import is_worker
+from pytest_synctool.plugin.terminal_reporter import terminal_reporter
 from pytest_synctool.report.progress import Progress
 
 _DELAY: Final = 1.0  # seconds; a shorter run ends before anybody could read the line
@@ -32,8 +33,7 @@ def is_watched(reporter: Any, environment: Mapping[str, str]) -> bool:
 
 def live_line(config: pytest.Config) -> LiveLine | None:
     """Return the line of a run, or None if nobody would see it."""
-    reporter = config.pluginmanager.getplugin("terminalreporter")
-    if is_worker(config) or not is_watched(reporter, os.environ):
+    if is_worker(config) or not is_watched(terminal_reporter(config), os.environ):
         return None
     return LiveLine(config.get_terminal_writer())
 

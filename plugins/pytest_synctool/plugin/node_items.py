@@ -16,6 +16,7 @@ from pytest_synctool.plugin.collect import EntryItem, NodeChecks, WholeNode, may
 from pytest_synctool.plugin.marks import Mark, mark_of, setup_mark
 from pytest_synctool.plugin.other_plugins import others_listen
 from pytest_synctool.plugin.site_hooks import has_setup, set_up
+from pytest_synctool.plugin.terminal_reporter import terminal_reporter
 from pytest_synctool.report.node_test_ids import NodeTests, Whole
 
 
@@ -145,7 +146,7 @@ class NodeFolding:
         by_node = config.option.synctool_granularity == BY_NODE
         _check_setup(config, items)
         folded = fold_items(items, by_node=by_node, is_set_up=has_setup(config))
-        if not by_node and (reporter := config.pluginmanager.getplugin("terminalreporter")) is not None:
+        if not by_node and (reporter := terminal_reporter(config)) is not None:
             # pytest counts a WholeNode as one item; "collected N items" is to show the number of tests.
             reporter._numcollected += sum(len(i.checks.names) - 1 for i in items if isinstance(i, WholeNode))
         items[:] = folded

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_synctool.common.accounts import user_name
 from pytest_synctool.engine.settings import Mode
-from pytest_synctool.plugin.cluster import Cluster, is_worker, mode_of
+from pytest_synctool.plugin.cluster import Cluster, ini_directory, is_worker, mode_of
 from pytest_synctool.report import drift_json, files
 from pytest_synctool.report.drift_json import Known, NotADocumentError, known_drift
 from pytest_synctool.report.history_values import Onsets, Past
@@ -23,13 +23,14 @@ from pytest_synctool.report.metrics import metrics
 from pytest_synctool.report.record import RESTORE, NodeRecord, RunRecord
 
 _DEFAULT: Final = "reports"
+_JUNIT: Final = "junit.xml"
 _MODES: Final = {Mode.AUDIT: "audit", Mode.FIX: "fix", Mode.RESTORE: RESTORE}
 _INCOMPLETE: Final = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
 
 
 def directory_of(config: pytest.Config) -> Path | None:
     """Return the directory of --synctool-reports, of the ini key synctool_reports, or `reports`; None to write none."""
-    base = config.inipath.parent if config.inipath else config.invocation_params.dir
+    base = ini_directory(config) or config.invocation_params.dir
     option = config.option.synctool_reports
     if option is not None:
         return (config.invocation_params.dir / option).absolute() if option else None
@@ -50,8 +51,9 @@ def open_reports(config: pytest.Config, cluster: Cluster) -> None:
         if option.synctool_reports is not None:
             raise pytest.UsageError(f"--synctool-reports: {problem}")
         directory = None
-    if directory is not None and option.xmlpath is None:
-        option.xmlpath = str(directory / "junit.xml")
+    if directory is not None and getattr(option, "xmlpath", "") is None:  # pytest's junit plugin may be switched off
+        option.xmlpath = str(directory / _JUNIT)
+        config.stash[DEFAULT_JUNIT] = True
     config.stash[REPORT_FILES] = ReportFiles(config, cluster, directory)
     if problem is not None:
         message = f"WARNING {problem}; --synctool-reports=DIR names another directory"
@@ -117,8 +119,10 @@ class ReportFiles:
         run.exit_status = int(exit_status)
         run.selected = max(run.selected, len(run.nodes))
         run.complete = exit_status not in _INCOMPLETE and len(run.nodes) == run.selected
-        onsets, past = self._remember()
-        if self._directory is not None:
+        if self._directory is not None and not run.nodes:
+            self.messages.append((f"Reports: none, as no node was looked at; older ones stay in {self._directory}", ""))
+        elif self._directory is not None:
+            onsets, past = self._remember(self._directory)
             # Not at the top: it loads Jinja2, which most runs of pytest do not need.
             from pytest_synctool.report.page import html
 
@@ -147,16 +151,16 @@ class ReportFiles:
         if os.environ.get("GITHUB_ACTIONS") == "true":
             self.commands += workflow_commands(run, self._known, workspace)
 
-    def _remember(self) -> tuple[Onsets, Sequence[Past]]:
+    def _remember(self, directory: Path) -> tuple[Onsets, Sequence[Past]]:
         """Record the run in the history. Return since when and why its drift is there, and the runs before it."""
         keep = self._config.option.synctool_history_keep
-        if self._directory is None or not keep:
+        if not keep:
             return {}, ()
         # Not at the top: it loads SQLite, which most runs of pytest do not need.
         from pytest_synctool.plugin.history_signatures import signatures_of
         from pytest_synctool.report.history.recorder import record
 
-        recorded = record(self._directory / "history.sqlite", self.run, signatures_of(self._cluster), keep)
+        recorded = record(directory / "history.sqlite", self.run, signatures_of(self._cluster), keep)
         if recorded.problem is not None:
             self.messages.append((f"WARNING {recorded.problem}", "yellow"))
         return recorded.onsets, recorded.past
@@ -197,6 +201,7 @@ class ReportFiles:
 
 
 REPORT_FILES = pytest.StashKey[ReportFiles]()
+DEFAULT_JUNIT = pytest.StashKey[bool]()  # set if the junit report is one of the report files, and not of --junitxml
 
 
 def groups_of(cluster: Cluster) -> dict[str, list[str]]:

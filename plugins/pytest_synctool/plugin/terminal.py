@@ -19,6 +19,7 @@ from pytest_synctool.plugin.options import taken_names
 from pytest_synctool.plugin.ordinary_reports import is_ordinary
 from pytest_synctool.plugin.report_files import REPORT_FILES
 from pytest_synctool.plugin.stale_waivers import is_stale
+from pytest_synctool.plugin.terminal_reporter import terminal_reporter
 from pytest_synctool.report.summary import in_a_line, summary
 from pytest_synctool.report.tally import Tally
 
@@ -68,10 +69,17 @@ def pytest_report_teststatus(
         word = (letter, {_LETTER_COLOURS[letter]: True}) if letter else ""
         return _category(report), letter, word
     if is_fixed(report):
-        return "fixed", "+", ("FIXED", {"green": True})
+        return "fixed", "+", "FIXED"
     if report.when == "call" and report.passed and not hasattr(report, "wasxfail"):
         return "passed", ".", "PASSED"  # pytest's own words; this saves asking every other plugin for each test
     return None
+
+
+def count_fixed_as_passed(config: pytest.Config) -> None:
+    """Give the terminal's statistics only pytest's own categories: other plugins make their reports of these."""
+    reporter = terminal_reporter(config)
+    if reporter is not None and "fixed" in reporter.stats:
+        reporter.stats["passed"] = [*reporter.stats.get("passed", ()), *reporter.stats.pop("fixed")]
 
 
 def _category(report: pytest.TestReport) -> str:
