@@ -52,6 +52,7 @@ class Site:
         self.top = f"/data/{zlib.crc32(os.fsencode(self.directory)):08x}"
         for tree in ("overlay", "delete"):
             (self.masterdir / tree).mkdir(parents=True)
+        self.masterdir.chmod(0o700)  # sources have the owners and modes that nodes need
         self.directory.chmod(0o755)
 
     def put(

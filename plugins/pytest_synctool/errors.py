@@ -11,6 +11,10 @@ class ConfigError(SynctoolError):
     """The configuration cannot be used. The message has one `file:line: problem` per line."""
 
 
+class TrustError(ConfigError):
+    """A file that decides what the run does can be changed by an account that is not trusted."""
+
+
 class RepositoryError(SynctoolError):
     """The masterdir cannot be used in its current state."""
 

@@ -109,11 +109,11 @@ def _conflict(arguments: Namespace) -> str | None:
 def _run(arguments: Namespace) -> int:
     from pytest_synctool import config as configuration
 
-    path = shared_options.find_configuration(arguments)
+    path, trust = shared_options.find_configuration(arguments), shared_options.trust_of(arguments)
     if arguments.to_yaml:
-        _write_utf8(configuration.as_yaml(path))
+        _write_utf8(configuration.as_yaml(path, trust))
         return command.OK
-    config = configuration.load(path)
+    config = configuration.load(path, trust)
     if arguments.scan_attributes:
         return _scan_attributes(config)
     if arguments.check:
@@ -198,10 +198,14 @@ def _write_json(config: Config) -> None:
 
 def _check(config: Config) -> int:
     """Print the findings of lint. Return DRIFT if there are any. Raise RepositoryError."""
+    from dataclasses import replace
+
+    from pytest_synctool.common.trust import EVERYBODY
     from pytest_synctool.lint import lint
     from pytest_synctool.repository import resolution
 
     status, directory = command.OK, Path.cwd()
+    config = replace(config, trust=EVERYBODY)
     for rule, findings in lint(config, resolution.load(config)).items():
         for finding in findings:
             path = Path(finding.path)
@@ -218,7 +222,7 @@ def _scan_attributes(config: Config) -> int:
     from pytest_synctool.repository.attributes.writer import scan
 
     walk = resolution.walk(
-        config.masterdir, config.known_groups, config.ignore, require_extension=config.require_extension
+        config.masterdir, config.known_groups, config.ignore, config.trust, require_extension=config.require_extension
     )
     _write_utf8(scan(source for _, source in walk.masterdir.sources()))
     sys.stdout.flush()

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from pytest_synctool.cli import command
 from pytest_synctool.cli.selection import add_selection, selected_nodes
-from pytest_synctool.cli.shared_options import add_flags, add_parallelism, find_configuration, require_program, seconds
+from pytest_synctool.cli.shared_options import (
+    add_flags,
+    add_parallelism,
+    find_configuration,
+    require_program,
+    seconds,
+    trust_of,
+)
 from pytest_synctool.errors import TransportError
 
 if TYPE_CHECKING:
@@ -81,7 +88,7 @@ def load(arguments: Namespace) -> Fleet:
     from pytest_synctool import config as configuration
     from pytest_synctool.connection.route import route_to
 
-    config = configuration.load(find_configuration(arguments))
+    config = configuration.load(find_configuration(arguments), trust_of(arguments))
     settings = ssh_settings(config, arguments)
     routes, unreachable = {}, {}
     for node in selected_nodes(config, arguments):

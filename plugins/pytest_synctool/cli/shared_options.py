@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pytest_synctool import __version__
 from pytest_synctool.cli import command
+from pytest_synctool.common.trust import HELP, OPTION, Trust
 from pytest_synctool.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,7 +44,18 @@ def configured_parser(name: str, description: str, epilog: str = "") -> Argument
         help="the configuration file; by default $SYNCTOOL_CONF, ./synctool.conf or /var/lib/synctool/synctool.conf, "
         "or synctool.yaml in one of these directories",
     )
+    add_trust(parser)
     return parser
+
+
+def add_trust(parser: ArgumentParser) -> None:
+    """Add the option that trust_of() reads."""
+    parser.add_argument(OPTION, metavar="NAME", action="append", default=[], help=HELP)
+
+
+def trust_of(arguments: Namespace) -> Trust:
+    """Return the accounts whose files the command obeys. Raise ConfigError for an unknown name."""
+    return Trust.of_caller(arguments.trust_owner)
 
 
 def add_flags(options: Options, *rows: tuple[str, ...]) -> None:

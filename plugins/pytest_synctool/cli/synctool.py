@@ -31,7 +31,7 @@ def _run(arguments: Namespace) -> int:
     from pytest_synctool import config as configuration
     from pytest_synctool.repository import resolution
 
-    config = configuration.load(shared_options.find_configuration(arguments))
+    config = configuration.load(shared_options.find_configuration(arguments), shared_options.trust_of(arguments))
     own = _own_node(config, arguments)
     everyone = config.nodes.values() if arguments.manifest else None
     nodes = [own] if own is not None else selected_nodes(config, arguments, default=everyone)

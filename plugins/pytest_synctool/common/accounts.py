@@ -44,6 +44,24 @@ def group_id(name: str) -> int | None:
         return None
 
 
+@lru_cache(maxsize=1024)
+def only_member(gid: int) -> int | None:
+    """Return the id of the account whose private group this is, or None.
+
+    A private group has the name of its account, is its primary group, and has no other members.
+    """
+    try:
+        group = grp.getgrgid(gid)
+        account = pwd.getpwnam(group.gr_name)
+    except KeyError:
+        return None
+    if account.pw_gid != gid or set(group.gr_mem) - {account.pw_name}:
+        return None
+    if any(each.pw_gid == gid and each.pw_uid != account.pw_uid for each in pwd.getpwall()):
+        return None
+    return account.pw_uid
+
+
 def user_name() -> str:
     """Return the name of the user that this process acts as, or the id if it has no name."""
     return owner_name(os.geteuid()) or str(os.geteuid())

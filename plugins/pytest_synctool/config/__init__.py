@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pytest_synctool.common.textfile import read as read_text
+from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.yaml_values import NotYamlError
 from pytest_synctool.config.builder import Builder
 from pytest_synctool.config.model import Config, OnUpdate, Place
@@ -70,18 +71,22 @@ def _existing(path: Path, origin: str) -> Path:
     return path
 
 
-def load(path: Path) -> Config:
-    """Read and check a configuration file and those it includes. Raises ConfigError with every problem, one a line."""
-    return parse(read_text(path), path)
+def load(path: Path, trust: Trust | None = None) -> Config:
+    """Read and check a configuration file and those it includes. Raises ConfigError with every problem, one a line.
+
+    Without `trust`, the files are trusted that belong to root or to the caller.
+    """
+    trust = trust or Trust.of_caller()
+    return parse(read_text(path, trust), path, trust)
 
 
-def parse(text: str, path: Path) -> Config:
+def parse(text: str, path: Path, trust: Trust | None = None) -> Config:
     """Parse and check the text of a configuration, and read the files that it includes.
 
     The name of `path` selects the spelling, conf or YAML. Messages and relative paths use `path` too. Raises
     ConfigError as load() does.
     """
-    builder = Builder(path)
+    builder = Builder(path, trust or Trust.of_caller())
     waiting = [_File(path, text)]
     seen = {os.path.realpath(path)}
     while waiting:
@@ -108,18 +113,18 @@ def _included(statement: Statement, seen: set[str], builder: Builder) -> list[_F
             continue
         seen.add(os.path.realpath(path))
         try:
-            files.append(_File(path, read_text(path)))
+            files.append(_File(path, read_text(path, builder.trust)))
         except ConfigError as error:
             builder.unreadable(statement.place, f"'include': {error}")
     return files
 
 
-def as_yaml(path: Path) -> str:
+def as_yaml(path: Path, trust: Trust | None = None) -> str:
     """Convert a valid synctool.conf to the text of a synctool.yaml. Included files stay as they are.
 
     Raises ConfigError as load() does, and for a file that is already YAML.
     """
     if is_yaml(path):
         raise ConfigError(f"{path}: is YAML already")
-    load(path)
-    return to_yaml(read(read_text(path), path, lambda place, message: None))
+    trust = load(path, trust).trust
+    return to_yaml(read(read_text(path, trust), path, lambda place, message: None))

@@ -11,6 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import TRUTHS, Hints, nearest
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.config.model import DEFAULT_NUM_PROC, IMPLICIT_GROUPS, Config, OnUpdate, Place
@@ -54,9 +55,13 @@ class _Problem(NamedTuple):
 
 @dataclass
 class Builder:
-    """A builder that takes statements and then makes a Config. `path` is the file that the user named."""
+    """A builder that takes statements and then makes a Config. `path` is the file that the user named.
+
+    `trust` says whose files may be included.
+    """
 
     path: Path
+    trust: Trust
     problems: list[_Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     nodes: dict[str, _NodeLine] = field(default_factory=dict)
@@ -224,6 +229,7 @@ class Builder:
             ignored_groups=frozenset(self.ignored_groups),
             warnings=tuple(self.warnings),
             group_places=places,
+            trust=self.trust,
         )
         config = self._with_default_nodeset(config)
         self._raise_problems()

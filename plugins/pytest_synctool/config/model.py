@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from pytest_synctool.common.trust import Trust
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.model import Node
 
@@ -47,7 +48,7 @@ class Config:
     the compound groups, to the names of its nodes. Commands are argument lists, except those of `on_update` and
     `always_run`, which are shell text. `default_nodeset` is a selection as in --hosts, or `none`. `ignored_groups` are
     the groups that ignore_group has removed from every node. `group_places` has the line that defines a compound group,
-    or the first line that mentions another group.
+    or the first line that mentions another group. `trust` says whose files the run obeys.
     """
 
     path: Path
@@ -70,6 +71,7 @@ class Config:
     ignored_groups: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = field(default=(), compare=False)
     group_places: Mapping[str, Place] = field(default_factory=dict, compare=False)
+    trust: Trust = field(default_factory=Trust.of_caller, compare=False, repr=False)
 
     @cached_property
     def known_groups(self) -> frozenset[str]:

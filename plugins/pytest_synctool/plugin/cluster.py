@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 
 from pytest_synctool import config as configuration
+from pytest_synctool.common.trust import EVERYBODY, Trust
 from pytest_synctool.config import own_node
 from pytest_synctool.config.selection import select, terms
 from pytest_synctool.connection.connections import Connections
@@ -143,8 +144,9 @@ def cluster_of(config: pytest.Config) -> Cluster:
 
 
 def _load(config: pytest.Config) -> Cluster:
-    settings = configuration.load(locate(config))
+    settings = configuration.load(locate(config), Trust.of_caller(config.option.synctool_trust_owner))
     if config.option.synctool_lint:  # lint covers all nodes, selected or not, and contacts none
+        settings = replace(settings, trust=EVERYBODY)
         return Cluster(settings, (), load_repository(settings))
     nodes, own = _selected(settings, config.option.synctool_selection, config.option.synctool_nodename)
     repository = load_repository(settings)

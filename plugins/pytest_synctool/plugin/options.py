@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from pytest_synctool.common.trust import HELP, OPTION
 from pytest_synctool.engine import batches
 from pytest_synctool.plugin.cluster import BY_ENTRY, BY_NODE, changes_nodes, option_without_tests, repair_option
 
@@ -51,6 +52,7 @@ class PluginOption:
     type: Callable[[str], object] = str
     default: object = None
     choices: tuple[str, ...] | None = None
+    repeatable: bool = False
 
     @property
     def long_name(self) -> str:
@@ -67,6 +69,8 @@ class PluginOption:
         """Return the arguments of argparse's add_argument() beside the name."""
         if self.choices is not None:
             value: dict[str, Any] = {"choices": self.choices, "default": self.default}
+        elif self.repeatable:
+            value = {"metavar": self.metavar, "action": "append", "default": []}
         elif self.metavar is not None:
             value = {"metavar": self.metavar, "type": self.type, "default": self.default}
         else:
@@ -87,6 +91,7 @@ OPTIONS: Final = (
         "/var/lib/synctool/synctool.conf)",
         metavar="FILE",
     ),
+    PluginOption(OPTION, HELP, metavar="NAME", repeatable=True),
     PluginOption("--fix", "repair drift (default: audit only, no node is changed)"),
     PluginOption(
         "--nodename",

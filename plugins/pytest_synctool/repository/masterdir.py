@@ -9,17 +9,20 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Final
 
 from pytest_synctool.common.accounts import group_name, owner_name
+from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import Hints, printable
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import FileState, Kind
 from pytest_synctool.repository.digests import DigestFile, Digests
+from pytest_synctool.repository.inspector import Inspector
 from pytest_synctool.repository.source import Destination, Source, Tree, kind_of
 
 _SEPARATOR = b"._"
@@ -105,20 +108,32 @@ def split_extension(name: bytes) -> tuple[bytes, str | None]:
 
 
 def scan(
-    path: Path, known_groups: Collection[str], ignore: IgnoreRules, *, require_extension: bool = True
+    path: Path,
+    known_groups: Collection[str],
+    ignore: IgnoreRules,
+    trust: Trust | None = None,
+    *,
+    require_extension: bool = True,
 ) -> Masterdir:
     """Walk overlay/, delete/ and tasks/ of a masterdir. Only overlay/ must exist.
 
     Files with an unknown or missing group are left out. Raises RepositoryError for missing or unreadable trees and for
-    names that no destination can have. Its message has a line for each problem.
+    names that no destination can have. Its message has a line for each problem. Raises TrustError if accounts that are
+    not trusted can change something that is read here, or in scripts/.
     """
     if not path.is_dir():
         raise RepositoryError(f"masterdir {path} is not a directory: create it, or correct 'masterdir'")
     masterdir = Masterdir(path)
-    walker = _Walker(masterdir, os.fsencode(path), known_groups, ignore, require_extension)
+    inspector = Inspector(path, trust or Trust.of_caller())
+    walker = _Walker(masterdir, os.fsencode(path), known_groups, ignore, require_extension, inspector)
     for tree in Tree:
         if tree is Tree.OVERLAY or os.path.lexists(path / tree.value):
-            walker.directory(tree, os.fsencode(tree.value), b"", ())
+            is_closed = False
+            with suppress(OSError):  # the walk reports it
+                is_closed = inspector.top(tree.value) and tree is Tree.OVERLAY
+            walker.directory(tree, os.fsencode(tree.value), b"", (), closed=is_closed)
+    inspector.scripts()
+    inspector.finish()
     if walker.errors:
         raise RepositoryError("\n".join(walker.errors))
     return masterdir
@@ -131,12 +146,15 @@ class _Walker:
     known_groups: Collection[str]
     ignore: IgnoreRules
     require_extension: bool
+    inspector: Inspector
     errors: list[str] = field(default_factory=list)
     digests: Digests = field(default_factory=lambda: Digests(DigestFile.of_user()))
     hints: Hints = field(default_factory=Hints)
 
-    def directory(self, tree: Tree, relative: bytes, destination: bytes, groups: tuple[str | None, ...]) -> None:
-        """Add everything in a directory and below it."""
+    def directory(
+        self, tree: Tree, relative: bytes, destination: bytes, groups: tuple[str | None, ...], *, closed: bool
+    ) -> None:
+        """Add everything in a directory and below it. `closed` is True if only trusted accounts can come there."""
         try:
             with os.scandir(os.path.join(self.path, relative)) as listing:
                 children = sorted(listing, key=lambda child: child.name)
@@ -145,7 +163,7 @@ class _Walker:
             return
         for child in children:
             try:
-                self._child(tree, child, relative + b"/" + child.name, destination, groups)
+                self._child(tree, child, relative + b"/" + child.name, destination, groups, closed=closed)
             except OSError as error:
                 self.errors.append(f"cannot read {printable(relative + b'/' + child.name)}: {error.strerror}")
 
@@ -156,6 +174,8 @@ class _Walker:
         relative: bytes,
         parent: bytes,
         parent_groups: tuple[str | None, ...],
+        *,
+        closed: bool,
     ) -> None:
         is_directory = child.is_dir(follow_symlinks=False)
         base, group = split_extension(child.name)
@@ -169,12 +189,15 @@ class _Walker:
         if not self._usable(relative, destination, name, group, group_needed=group_needed):
             return
         groups = (*parent_groups, group)
+        status = child.stat(follow_symlinks=False)
+        if not self.inspector.accepts(child.path, status, closed=closed and not is_trigger):
+            return
         if is_trigger:
             self.masterdir.triggers.setdefault(Destination(tree, destination), []).append(
                 Candidate(groups, relative, None)
             )
             return
-        state = _state(child)
+        state = _state(child.path, status)
         if state.kind is Kind.OTHER:
             cause = "neither a file, a directory nor a symbolic link"
             self._leave_out(relative, destination, Reason.SPECIAL_FILE, cause)
@@ -188,7 +211,8 @@ class _Walker:
                 Candidate(groups, relative, source)
             )
         if is_directory:
-            self.directory(tree, relative, destination, groups)
+            closed = closed or (tree is Tree.OVERLAY and self.inspector.is_closed(child.path, status))
+            self.directory(tree, relative, destination, groups, closed=closed)
 
     def _usable(
         self, relative: bytes, destination: bytes, base: bytes, group: str | None, *, group_needed: bool
@@ -220,8 +244,7 @@ class _Walker:
         self.masterdir.left_out.append(LeftOut(relative, destination, reason, cause))
 
 
-def _state(child: os.DirEntry[bytes]) -> FileState:
-    status = child.stat(follow_symlinks=False)
+def _state(path: bytes, status: os.stat_result) -> FileState:
     return FileState(
         kind=kind_of(status.st_mode),
         mode=stat.S_IMODE(status.st_mode),
@@ -230,5 +253,5 @@ def _state(child: os.DirEntry[bytes]) -> FileState:
         gid=status.st_gid,
         owner=owner_name(status.st_uid),
         group=group_name(status.st_gid),
-        target=os.readlink(child.path) if stat.S_ISLNK(status.st_mode) else None,
+        target=os.readlink(path) if stat.S_ISLNK(status.st_mode) else None,
     )

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import printable
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.config.model import Config
@@ -208,15 +209,17 @@ class Repository:
 def load(config: Config) -> Repository:
     """Return the repository of a cluster.
 
-    Raises RepositoryError, or ConfigError for attributes.yaml or waivers.yaml. Their message has a line per problem.
+    Raises RepositoryError, TrustError, or ConfigError for attributes.yaml or waivers.yaml. Their message has a line
+    per problem.
     """
     known = config.known_groups
-    attributes = load_attributes(config.masterdir / ATTRIBUTES_FILE, known)
-    waivers = load_waivers(config.masterdir / WAIVERS_FILE, config.nodes, known)
+    attributes = load_attributes(config.masterdir / ATTRIBUTES_FILE, known, config.trust)
+    waivers = load_waivers(config.masterdir / WAIVERS_FILE, config.nodes, known, config.trust)
     return walk(
         config.masterdir,
         known,
         config.ignore,
+        config.trust,
         require_extension=config.require_extension,
         attributes=attributes,
         on_update={rule.path: rule.command for rule in config.on_update},
@@ -228,12 +231,13 @@ def walk(
     masterdir: Path,
     known_groups: Collection[str],
     ignore: IgnoreRules,
+    trust: Trust | None = None,
     *,
     require_extension: bool = True,
     attributes: AttributeRules = NO_RULES,
     on_update: Mapping[bytes, str] | None = None,
     waivers: Waivers = NO_WAIVERS,
 ) -> Repository:
-    """Walk a masterdir and return the repository with these rules. Raises RepositoryError as scan() does."""
-    walked = scan(masterdir, known_groups, ignore, require_extension=require_extension)
+    """Walk a masterdir and return the repository with these rules. Raises what scan() raises."""
+    walked = scan(masterdir, known_groups, ignore, trust, require_extension=require_extension)
     return Repository(walked, attributes, on_update, waivers)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from pytest_synctool.common.textfile import read
+from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import Hints, nearest, printable_text
 from pytest_synctool.common.yaml_values import Items, NotYamlError, Table, Text, Value
 from pytest_synctool.errors import ConfigError
@@ -19,10 +20,10 @@ _AnyReader = TypeVar("_AnyReader", bound="RuleReader")
 _Rule = TypeVar("_Rule")
 
 
-def read_text(path: Path) -> str | None:
-    """Return the text of a file, or None if it does not exist. Raises ConfigError if it cannot be read."""
+def read_text(path: Path, trust: Trust | None = None) -> str | None:
+    """Return the text of a trusted file, or None if it does not exist. Raises ConfigError if it cannot be read."""
     try:
-        return read(path)
+        return read(path, trust)
     except ConfigError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return None

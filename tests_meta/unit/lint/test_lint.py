@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_synctool.common.trust import EVERYBODY
 from pytest_synctool.config import Config
 from pytest_synctool.lint import RULES, Finding, LintContext, lint
 from pytest_synctool.lint.dangerous_delete import vital_reason
@@ -47,7 +48,7 @@ def plant(master: Path, *lines: str) -> None:
 
 def findings_of(conf: Config) -> dict[str, list[Finding]]:
     """Return the findings for a configuration and its masterdir."""
-    return lint(conf, load(conf))
+    return lint(conf, load(replace(conf, trust=EVERYBODY)))
 
 
 @dataclass(frozen=True)
@@ -383,7 +384,7 @@ def test_shadowed_agrees_with_the_entries_of_every_node(nodes: list[list[str]], 
                 plant(conf.masterdir, line)
             except OSError:  # another type of file already exists
                 continue
-        repository = load(conf)
+        repository = load(replace(conf, trust=EVERYBODY))
         findings = {finding.subject for finding in lint(conf, repository)["shadowed"]}
         overlay_keys = {path for tree_, path in repository.masterdir.candidates if tree_ is Tree.OVERLAY}
         names = [c.relative for candidates in repository.masterdir.candidates.values() for c in candidates]
@@ -408,7 +409,7 @@ def test_shadowed_agrees_with_the_entries_of_every_node(nodes: list[list[str]], 
 def test_the_context_merges_nodes_that_agree(cluster: Config) -> None:
     """Nodes that the masterdir treats alike are examined once."""
     plant(cluster.masterdir, "overlay/f._batch", "overlay/g._node3")
-    context = LintContext(cluster, load(cluster))
+    context = LintContext(cluster, load(replace(cluster, trust=EVERYBODY)))
     assert set(context.combinations(frozenset({"batch"}))) == {("batch", "all"), ("all",)}
     assert context.combinations(frozenset({"all"})) == (("all",),)
     assert context.nodes(frozenset({"batch"}), [("batch", "all")]) == "node[1-2]"

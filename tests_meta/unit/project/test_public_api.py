@@ -42,7 +42,16 @@ def test_signatures_for_suites_of_your_own() -> None:
 
 def test_options() -> None:
     assert [option.name for option in OPTIONS] == [
-        *("--synctool-conf", "--fix", "--nodename", "--batch", "--serial", "--max-fail-nodes", "--no-syslog"),
+        *(
+            "--synctool-conf",
+            "--trust-owner",
+            "--fix",
+            "--nodename",
+            "--batch",
+            "--serial",
+            "--max-fail-nodes",
+            "--no-syslog",
+        ),
         *("--no-saved", "--saved-dir", "--restore", "--skip-rsync", "--tasks", "--no-waivers", "--diff", "--explain"),
         *("--connect-timeout", "--ssh-persist", "--node-timeout", "--trigger-timeout", "--granularity"),
         *("--synctool-lint", "--synctool-reports", "--synctool-jsonl", "--synctool-summary"),

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import TRUTHS
 from pytest_synctool.common.yaml_values import Table, Value
 from pytest_synctool.repository.attributes.rules import ATTRIBUTES, LARGEST_ID, AttributeRules, Rule, is_account
@@ -15,12 +16,12 @@ from pytest_synctool.repository.rule_file import RuleReader, RuleValues, describ
 _KEYS: Final = ("path", "source", "groups", *ATTRIBUTES)
 
 
-def load(path: Path, known_groups: Collection[str]) -> AttributeRules:
+def load(path: Path, known_groups: Collection[str], trust: Trust | None = None) -> AttributeRules:
     """Read a file of rules. A file that does not exist has no rules.
 
     Raises ConfigError if it cannot be read, or with a line for each mistake.
     """
-    text = read_text(path)
+    text = read_text(path, trust)
     return AttributeRules((), path) if text is None else parse(text, path, known_groups)
 
 

@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
+from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import printable_text
 from pytest_synctool.common.yaml_values import Table, Text, Value
 from pytest_synctool.errors import SelectionError
@@ -19,12 +20,14 @@ _KEYS: Final = ("path", "nodes", "groups", "reason", "expires")
 _NEEDED: Final = {"path": "a destination", "reason": "why", "expires": "the last day, as 2026-12-31"}
 
 
-def load(path: Path, known_nodes: Collection[str], known_groups: Collection[str]) -> Waivers:
+def load(
+    path: Path, known_nodes: Collection[str], known_groups: Collection[str], trust: Trust | None = None
+) -> Waivers:
     """Read a file of waivers. A file that does not exist has no waivers.
 
     Raises ConfigError if it cannot be read, or with a line for each mistake.
     """
-    text = read_text(path)
+    text = read_text(path, trust)
     return Waivers((), path) if text is None else parse(text, path, known_nodes, known_groups)
 
 
