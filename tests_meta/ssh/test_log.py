@@ -116,6 +116,11 @@ def _a_pipe(log: Path) -> Path:
     return log
 
 
+def _a_link(log: Path) -> Path:
+    log.symlink_to("elsewhere")
+    return log
+
+
 def _a_device(log: Path) -> Path:
     return Path("/dev/null")
 
@@ -125,8 +130,9 @@ def _a_device(log: Path) -> Path:
     [
         (_no_directory, "cannot be opened for appending: No such file or directory"),
         (_a_directory, "cannot be opened for appending: Is a directory"),
-        (_a_pipe, "cannot be opened for appending: No such device or address"),
-        (_a_device, "is not a regular file"),
+        (_a_pipe, "cannot be opened for appending: it is a named pipe, not a regular file"),
+        (_a_device, "cannot be opened for appending: it is a device, not a regular file"),
+        (_a_link, "cannot be opened for appending: it is a symbolic link, not a regular file"),
     ],
 )
 def test_no_node_is_contacted_if_it_cannot_be_logged(site: Site, make: object, said: str) -> None:

@@ -53,6 +53,7 @@ def new_parser() -> ArgumentParser:
     parser.add_argument(
         "--reports", metavar="DIR", default="reports", help="the directory of the history (default: %(default)s)"
     )
+    shared_options.add_trust(parser)
     return parser
 
 
@@ -83,7 +84,7 @@ def _print_runs(path: Path, arguments: Namespace) -> None:
     from pytest_synctool.report.history import wording
     from pytest_synctool.report.history.reader import opened
 
-    with opened(path) as history:
+    with opened(path, shared_options.trust_of(arguments)) as history:
         runs = history.runs[-(arguments.last or len(history.runs)) :]
     if arguments.json:
         _write_json({"runs": [wording.run_value(run) for run in runs]})
@@ -97,7 +98,7 @@ def _print_life(path: Path, arguments: Namespace) -> None:
     from pytest_synctool.report.history.reader import opened
 
     lives: dict[EntryName, dict[str, Life]] = {}
-    with opened(path) as history:
+    with opened(path, shared_options.trust_of(arguments)) as history:
         for entry in _entries(history, arguments.path, path):
             lives[entry] = {node: life(entry, sights) for node, sights in history.life(entry).items()}
     if arguments.node:
@@ -144,7 +145,7 @@ def _print_differences(path: Path, arguments: Namespace) -> None:
     from pytest_synctool.report.history.comparison import between
     from pytest_synctool.report.history.reader import opened
 
-    with opened(path) as history:
+    with opened(path, shared_options.trust_of(arguments)) as history:
         first, second = sorted((_find_run(history, text, path) for text in arguments.between), key=lambda run: run.seq)
         fixes = history.fixes(first, second)
         differences = between(first.started, history.nodes(first), history.nodes(second), fixes)

@@ -98,7 +98,7 @@ class ClassicRun:
             yield None
             return
         path = self.config.logfile
-        descriptor = None if path is None else append_to(path, self.config.path)
+        descriptor = None if path is None else append_to(path, self.config.path, self.config.trust)
         mode = "--restore" if self.arguments.restore else "--fix"
         log = RepairLog(path, not self.arguments.no_syslog, descriptor, mode)
         log.began(len(self.nodes))

@@ -22,6 +22,8 @@ HELP: Final = (
     "group :GROUP may write (default: only root's and your own files; $SYNCTOOL_TRUST adds names); can be repeated"
 )
 
+_NUMBER: Final = re.compile(r"[0-9]{1,10}")  # an id has 32 bits
+
 OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 """The bits of a mode that let accounts other than the owner write."""
 
@@ -45,7 +47,7 @@ class Trust:
         """
         uids, gids = {0, os.geteuid()}, set[int]()
         sudo = environment.get("SUDO_UID", "")
-        if os.geteuid() == 0 and sudo.isascii() and sudo.isdigit():
+        if os.geteuid() == 0 and _NUMBER.fullmatch(sudo):
             uids.add(int(sudo))
         for origin, name in _named(names, environment):
             account = _id(name)
@@ -99,7 +101,7 @@ def _id(name: str) -> int | None:
     """Return the id of an account, or of a group spelled `:GROUP`; None if there is none."""
     plain = name.removeprefix(":")
     account = (group_id if name.startswith(":") else user_id)(plain)
-    if account is None and plain.isascii() and plain.isdigit():
+    if account is None and _NUMBER.fullmatch(plain):
         return int(plain)
     return account
 

@@ -117,7 +117,7 @@ def read_limited(descriptor: int, limit: int) -> bytes:
 
 
 def open_regular(path: str | bytes | Path, flags: int, trust: Trust, mode: int = 0o600) -> int:
-    """Open a regular file of a trusted owner; a pipe, a device or a link is not opened. Return the descriptor.
+    """Open a regular file that only trusted accounts can change; no pipe, device or link. Return the descriptor.
 
     A new file gets `mode`. Raises OSError, whose `strerror` is the reason.
     """
@@ -133,7 +133,7 @@ def open_regular(path: str | bytes | Path, flags: int, trust: Trust, mode: int =
 
 
 def check_regular(path: str | Path, trust: Trust) -> os.stat_result | None:
-    """Return the lstat() result of a regular file of a trusted owner, or None if there is no file.
+    """Return the lstat() result of a regular file that only trusted accounts can change, or None if there is no file.
 
     Raises OSError for any other file.
     """
@@ -172,31 +172,54 @@ def check_directory(path: Path, trust: Trust) -> str:
     return place
 
 
-def open_named(path: str, flags: int, trust: Trust, mode: int) -> int:
-    """Open an output that the user has named. A pipe or a device is then wanted, such as /dev/stdout.
+def follow_named(path: str, trust: Trust) -> str:
+    """Return the place of an output that the user has named: without the links of trusted owners.
 
-    Links are followed if their owners are trusted. Raises OSError.
+    The directories may belong to anybody. A name below /proc or /dev/fd stays as it is: the kernel follows it. Raises
+    OSError for a link of another owner.
     """
     place, links = _absolute(path), 0
-    while not place.startswith(("/proc/", "/dev/fd/")):
+    while not is_descriptor(place):
         link = _first_link(place)
         if link is None:
             break
-        status = os.lstat(link)
-        if status.st_uid not in trust.uids or links > _MOST_LINKS:
+        if os.lstat(link).st_uid not in trust.uids or links > _MOST_LINKS:
             raise OSError(errno.ELOOP, f"{printable(os.fsencode(link))} is a symbolic link of another user", path)
         links += 1
-        target = os.path.join(os.path.dirname(link), os.readlink(link))
-        place = target + place[len(link) :]
-    else:
-        return os.open(path, flags | os.O_CLOEXEC, mode)
+        place = os.path.join(os.path.dirname(link), os.readlink(link)) + place[len(link) :]
+    return place
+
+
+def is_descriptor(place: str | Path) -> bool:
+    """Return True for a name of an open file, such as /dev/fd/1."""
+    return str(place).startswith(("/proc/", "/dev/fd/"))
+
+
+def open_named(path: str, flags: int, trust: Trust, mode: int) -> int:
+    """Open an output that the user has named. A pipe or a device is then wanted, such as /dev/stdout.
+
+    Only links of trusted owners are followed. Raises OSError.
+    """
+    place = follow_named(path, trust)
+    if is_descriptor(place):
+        return os.open(place, flags | os.O_CLOEXEC, mode)
     descriptor = os.open(place, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     status, above = os.fstat(descriptor), Path(place).parent.stat()
-    is_planted = stat.S_ISREG(status.st_mode) and above.st_mode & stat.S_ISVTX and status.st_uid not in trust.uids
-    if is_planted:
+    if stat.S_ISREG(status.st_mode) and above.st_mode & stat.S_ISVTX and status.st_uid not in trust.uids:
         os.close(descriptor)
         raise OSError(errno.EPERM, "it belongs to another user, in a directory where everybody may write", path)
     return descriptor
+
+
+def read_regular(path: str | Path, limit: int) -> bytes:
+    """Return at most `limit` bytes of a regular file, whoever it belongs to; links are followed. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _check_kind(path, os.fstat(descriptor))
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(limit)
+    finally:
+        os.close(descriptor)
 
 
 def _first_link(path: str) -> str | None:

@@ -15,8 +15,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from pytest_synctool.common.trust import Trust
+from pytest_synctool.common.trusted_files import read_regular, resolve
 from pytest_synctool.connection.route import Route
-from pytest_synctool.errors import TransportError
+from pytest_synctool.errors import TransportError, TrustError
 
 SYSTEM_DIRECTORY: Final = Path("/etc/ssh")
 
@@ -27,6 +29,7 @@ _LONGEST: Final = 107 - 17 - 21
 _CONTROL: Final = re.compile(r"control(master|path|persist)\b", re.IGNORECASE)
 _CONTROL_LETTERS: Final = re.compile(r"-[A-Za-z0-9]*M|-S")
 _INCLUDE: Final = re.compile(r"include[ \t=]+(.*)", re.IGNORECASE)
+_MOST_OF_CONFIG: Final = 16 << 20  # bytes
 _DEEPEST: Final = 16  # nested Include lines; ssh has the same limit
 
 
@@ -124,10 +127,10 @@ def _fits(place: str) -> bool:
 
 
 def _is_own(place: str) -> bool:
-    """Return True if a directory belongs to this user, and nobody else can replace the entries in it."""
+    """Return True if a directory belongs to this user, and nobody else can replace it or the entries in it."""
     try:
-        status = Path(place).stat()
-    except OSError:
+        _, status = resolve(Path(place), Trust.of_caller(environment={}))
+    except (OSError, TrustError):
         return False
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
@@ -169,7 +172,7 @@ def _config_files(command: Sequence[str]) -> Iterator[str]:
 def _sets_sharing(path: str | Path, base: Path, depth: int = 0) -> bool:
     """Return True if an ssh configuration, or a file that it includes, sets an option for shared connections."""
     try:
-        lines = Path(path).read_text(errors="replace").splitlines()
+        lines = read_regular(path, _MOST_OF_CONFIG).decode(errors="replace").splitlines()
     except OSError:  # ssh cannot read it either
         return False
     for line in map(str.strip, lines):

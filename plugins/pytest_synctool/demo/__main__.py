@@ -61,8 +61,11 @@ def _demonstrate(examples: Path, directory: Path) -> int:
     configuration = _copy(examples, directory)
     print("Starting four ssh nodes on this machine ...", flush=True)
     with EmbeddedCluster(directory / "cluster", 4) as cluster:
-        audit = _command(configuration, cluster.ssh_config)
-        if _pytest([*audit, "--fix"], quiet=True):
+        reports = directory / "reports"  # the checkout may belong to another user
+        audit = _command(configuration, cluster.ssh_config, reports)
+        status = _pytest([*audit, "--fix"], quiet=True)
+        _publish(reports)
+        if status:
             print("The first repair of the nodes failed: see", _REPORTS / "drift.html")
             return 1
         drift(cluster)
@@ -75,6 +78,7 @@ def _demonstrate(examples: Path, directory: Path) -> int:
             shown = shlex.join(["pytest", "--hosts=all", *options])
             print(f"\n{title}\n\n$ {shown}", flush=True)
             status = _pytest([*audit, *options], quiet=False)
+            _publish(reports)
             if status != expected:
                 print(f"This step ended with exit status {status}, but {expected} was expected.")
                 return 1
@@ -108,10 +112,18 @@ def _copy(examples: Path, directory: Path) -> Path:
     return target / "synctool.conf"
 
 
-def _command(configuration: Path, ssh_config: Path) -> list[str]:
+def _publish(reports: Path) -> None:
+    """Copy the reports of a run to reports/ in the current directory."""
+    _REPORTS.mkdir(exist_ok=True)
+    for name in ("drift.html", "drift.json", "junit.xml", "metrics.prom"):
+        if (reports / name).exists():
+            shutil.copyfile(reports / name, _REPORTS / name)
+
+
+def _command(configuration: Path, ssh_config: Path, reports: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "pytest", "--pyargs", "synctool_checks"),
-        *(f"--synctool-conf={configuration}", f"--ssh-config={ssh_config}", f"--synctool-reports={_REPORTS}"),
+        *(f"--synctool-conf={configuration}", f"--ssh-config={ssh_config}", f"--synctool-reports={reports}"),
         *("--hosts=all", "--no-header", "--tb=no", "-rN", "-p", "no:cacheprovider"),
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
@@ -10,10 +10,11 @@ from xml.etree import ElementTree
 import pytest
 from _pytest.junitxml import LogXML, bin_xml_escape, xml_key
 
+from pytest_synctool.common.trusted_files import follow_named, is_descriptor
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.plugin.cluster import CLUSTER
 from pytest_synctool.plugin.node_reports import node_of, outcome_of
-from pytest_synctool.plugin.report_files import DEFAULT_JUNIT, REPORT_FILES, groups_of
+from pytest_synctool.plugin.report_files import DEFAULT_JUNIT, REPORT_FILES, ReportFiles, groups_of
 from pytest_synctool.report import files
 from pytest_synctool.report.nodeids import decode
 
@@ -100,10 +101,6 @@ def properties(outcome: Outcome, groups: Sequence[str]) -> list[tuple[str, str]]
     return [*pairs, ("changes", kinds)] if kinds else pairs
 
 
-OnError = Callable[[str, OSError], None]
-"""A function to call with the path of a report that cannot be written, and the error."""
-
-
 def register_junit(config: pytest.Config) -> None:
     """Register the two plugins of this module: one completes test cases, the other writes the file for pytest."""
     xml = config.stash.get(xml_key, None)
@@ -111,7 +108,7 @@ def register_junit(config: pytest.Config) -> None:
         return
     config.pluginmanager.register(JunitTestCases(xml, groups_of(config.stash[CLUSTER])), "synctool-junit")
     config.pluginmanager.unregister(xml)
-    config.stash[xml_key] = whole = JunitFile.of(xml, config.stash[REPORT_FILES].unwritten)
+    config.stash[xml_key] = whole = JunitFile.of(xml, config.stash[REPORT_FILES])
     whole.keeps = DEFAULT_JUNIT in config.stash
     config.pluginmanager.register(whole)
 
@@ -122,16 +119,16 @@ class JunitFile(LogXML):
     An error is only reported: the summary and the other reports are still written.
     """
 
-    on_error: OnError
+    reports: ReportFiles
     written = True
     keeps = False  # True to leave an older report alone if no test has run
 
     @classmethod
-    def of(cls, xml: LogXML, on_error: OnError) -> JunitFile:
+    def of(cls, xml: LogXML, reports: ReportFiles) -> JunitFile:
         """Return a writer that shares all attributes with pytest's writer, so that both know the same test cases."""
         writer = cls.__new__(cls)
         writer.__dict__ = vars(xml)
-        writer.on_error = on_error
+        writer.reports = reports
         return writer
 
     def pytest_sessionfinish(self) -> None:
@@ -141,10 +138,13 @@ class JunitFile(LogXML):
             self.written = False
             return
         try:
-            if path.exists() and not path.is_file():  # such as /dev/stdout
-                super().pytest_sessionfinish()
-                return
-            with files.replacing(path) as temporary:
+            if self.reports.junit_is_named:
+                path = Path(follow_named(self.logfile, self.reports.trust))
+                if is_descriptor(path) or (path.exists() and not path.is_file()):  # such as /dev/stdout
+                    super().pytest_sessionfinish()
+                    return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with files.replacing(path, self.reports.mode) as temporary:
                 self.logfile = str(temporary)
                 try:
                     super().pytest_sessionfinish()
@@ -152,7 +152,7 @@ class JunitFile(LogXML):
                     self.logfile = str(path)
         except OSError as error:
             self.written = False
-            self.on_error(str(path), error)
+            self.reports.unwritten(str(path), error)
 
     def pytest_terminal_summary(self, terminalreporter: Any, config: Any = None) -> None:
         """Print the path of the file if it was written. `config` is there because versions of pytest differ."""

@@ -34,5 +34,5 @@ def open_log(config: pytest.Config, cluster: Cluster) -> None:
     """Open the log of a repair in the process that shows reports. Raises ConfigError if it cannot be opened."""
     if changes_nodes(config) and not is_worker(config):
         path = cluster.config.logfile
-        descriptor = None if path is None else append_to(path, cluster.config.path)
+        descriptor = None if path is None else append_to(path, cluster.config.path, cluster.config.trust)
         config.stash[LOG] = RepairLog(path, not config.option.synctool_no_syslog, descriptor, repair_option(config))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -14,7 +15,10 @@ from typing import IO, Final
 import pytest
 
 from pytest_synctool.common.accounts import user_name
+from pytest_synctool.common.trust import Trust
+from pytest_synctool.common.trusted_files import check_directory, open_named, read_limited, resolve
 from pytest_synctool.engine.settings import Mode
+from pytest_synctool.errors import TrustError
 from pytest_synctool.plugin.cluster import Cluster, ini_directory, is_worker, mode_of
 from pytest_synctool.report import drift_json, files
 from pytest_synctool.report.drift_json import Known, NotADocumentError, known_drift
@@ -24,6 +28,7 @@ from pytest_synctool.report.record import RESTORE, NodeRecord, RunRecord
 
 _DEFAULT: Final = "reports"
 _JUNIT: Final = "junit.xml"
+_MOST_OF_BASELINE: Final = 128 << 20  # bytes, of a pipe or a device
 _MODES: Final = {Mode.AUDIT: "audit", Mode.FIX: "fix", Mode.RESTORE: RESTORE}
 _INCOMPLETE: Final = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
 
@@ -47,23 +52,33 @@ def open_reports(config: pytest.Config, cluster: Cluster) -> None:
     if is_worker(config) or option.synctool_lint:
         return
     directory, problem = directory_of(config), None
-    if directory is not None and (problem := _unusable(directory)) is not None:
+    if directory is not None and (problem := _unusable(directory, cluster.config.trust)) is not None:
         if option.synctool_reports is not None:
             raise pytest.UsageError(f"--synctool-reports: {problem}")
         directory = None
-    if directory is not None and getattr(option, "xmlpath", "") is None:  # pytest's junit plugin may be switched off
+    junit_is_named = getattr(option, "xmlpath", "") is not None  # pytest's junit plugin may be switched off
+    if directory is not None and not junit_is_named:
         option.xmlpath = str(directory / _JUNIT)
         config.stash[DEFAULT_JUNIT] = True
-    config.stash[REPORT_FILES] = ReportFiles(config, cluster, directory)
+    config.stash[REPORT_FILES] = ReportFiles(config, cluster, directory, junit_is_named)
     if problem is not None:
         message = f"WARNING {problem}; --synctool-reports=DIR names another directory"
         config.stash[REPORT_FILES].messages.append((message, "yellow"))
 
 
-def _unusable(directory: Path) -> str | None:
-    """Create a directory. Return the reason if nothing can be written there, so that a run stops before it starts."""
+def _unusable(directory: Path, trust: Trust) -> str | None:
+    """Create a directory. Return the reason if nothing can be written there, so that a run stops before it starts.
+
+    Others may not be able to put a file or a link in the place of a report.
+    """
+    reason: str | None
     try:
+        with suppress(FileNotFoundError):
+            resolve(directory, trust)
         directory.mkdir(parents=True, exist_ok=True)
+        check_directory(directory, trust)
+    except TrustError as error:
+        reason = str(error)
     except OSError as error:
         reason = error.strerror
     else:
@@ -79,7 +94,7 @@ class ReportFiles:
     `messages` are lines about them for the terminal, each with its colour. `commands` are workflow commands for GitHub.
     """
 
-    def __init__(self, config: pytest.Config, cluster: Cluster, directory: Path | None) -> None:
+    def __init__(self, config: pytest.Config, cluster: Cluster, directory: Path | None, junit_is_named: bool) -> None:
         now = datetime.now().astimezone()
         self.run = RunRecord(
             f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
@@ -99,8 +114,11 @@ class ReportFiles:
         self._cluster = cluster
         self._order = {node.name: number for number, node in enumerate(cluster.nodes)}
         self._directory = directory
+        self.junit_is_named = junit_is_named
+        self.trust = cluster.config.trust
+        self.mode = files.mode_for(cluster.config.masterdir)
         self._known = _baseline(config)
-        self._jsonl = _open_jsonl(config)
+        self._jsonl = _open_jsonl(config, self.trust, self.mode)
         if self._jsonl is not None:
             self._stream(drift_json.line("run", drift_json.run_fields(self.run)))
 
@@ -145,7 +163,10 @@ class ReportFiles:
         run, option = self.run, self._config.option
         workspace = os.environ.get("GITHUB_WORKSPACE") or os.environ.get("CI_PROJECT_DIR") or str(Path.cwd())
         if option.synctool_codequality:
-            self._put(Path(option.synctool_codequality), lambda: [code_quality(run, workspace)])
+            try:
+                files.write_named(option.synctool_codequality, [code_quality(run, workspace)], self.trust, self.mode)
+            except OSError as error:
+                self.unwritten(option.synctool_codequality, error)
         if option.synctool_summary:
             self._append(option.synctool_summary, markdown(run, self._known))
         if os.environ.get("GITHUB_ACTIONS") == "true":
@@ -160,21 +181,22 @@ class ReportFiles:
         from pytest_synctool.plugin.history_signatures import signatures_of
         from pytest_synctool.report.history.recorder import record
 
-        recorded = record(directory / "history.sqlite", self.run, signatures_of(self._cluster), keep)
+        recorded = record(directory / "history.sqlite", self.run, signatures_of(self._cluster), keep, self.trust)
         if recorded.problem is not None:
             self.messages.append((f"WARNING {recorded.problem}", "yellow"))
         return recorded.onsets, recorded.past
 
     def _put(self, path: Path, chunks: Callable[[], Iterable[str]]) -> None:
         try:
-            files.write(path, chunks())
+            files.write(path, chunks(), self.mode)
         except OSError as error:
             self.unwritten(str(path), error)
 
     def _append(self, path: str, chunks: Iterator[str]) -> None:
         """Append a text to a file: earlier steps of a CI job have written their summaries into the same file."""
         try:
-            with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
+            descriptor = open_named(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, self.trust, self.mode)
+            with open(descriptor, "a", encoding="utf-8", errors="backslashreplace") as file:
                 file.writelines(chunks)
         except OSError as error:
             self.unwritten(path, error)
@@ -214,20 +236,25 @@ def _baseline(config: pytest.Config) -> Known | None:
     if not path:
         return None
     try:
-        return known_drift(Path(path).read_text(encoding="utf-8"))
+        with open(path, "rb", buffering=0) as file:  # a pipe is what the user wants
+            limit = max(_MOST_OF_BASELINE, os.fstat(file.fileno()).st_size)
+            return known_drift(read_limited(file.fileno(), limit).decode("utf-8"))
     except FileNotFoundError as error:
         raise pytest.UsageError(f"--synctool-baseline: there is no file {path}") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, OverflowError) as error:
         raise pytest.UsageError(f"--synctool-baseline: cannot read {path}: {error}") from error
     except NotADocumentError as error:
         raise pytest.UsageError(f"--synctool-baseline: {path}: {error}; expected a drift.json") from error
 
 
-def _open_jsonl(config: pytest.Config) -> IO[str] | None:
+def _open_jsonl(config: pytest.Config, trust: Trust, mode: int) -> IO[str] | None:
     path = config.option.synctool_jsonl
     if not path:
         return None
     try:
-        return open(path, "w", encoding="utf-8", errors="backslashreplace")
+        descriptor = open_named(path, os.O_WRONLY | os.O_CREAT, trust, mode)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.ftruncate(descriptor, 0)
+        return open(descriptor, "w", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise pytest.UsageError(f"--synctool-jsonl: cannot write {path}: {error.strerror}") from error

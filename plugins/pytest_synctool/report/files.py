@@ -1,32 +1,86 @@
-"""Report files: written under a temporary name and renamed, so that no reader sees half a file."""
+"""Report files: written under a temporary name and renamed, so that no reader sees half a file.
+
+A new one can be read by its owner only. If all users can read the masterdir, then all can read the reports, as far as
+the umask allows. A file that is replaced leaves its mode and group to the new one.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
+
+from pytest_synctool.common.trust import Trust
+from pytest_synctool.common.trusted_files import follow_named, is_descriptor, open_named
+
+SECRET: Final = 0o600
+_PUBLIC: Final = 0o644
+_READ_AND_ENTERED_BY_ALL: Final = stat.S_IROTH | stat.S_IXOTH
 
 
-def write(path: Path, chunks: Iterable[str]) -> None:
+def mode_for(masterdir: Path) -> int:
+    """Return the mode of new reports about a masterdir."""
+    try:
+        place = masterdir.resolve()
+        entered = all(each.stat().st_mode & stat.S_IXOTH for each in place.parents)
+        read = place.stat().st_mode & _READ_AND_ENTERED_BY_ALL == _READ_AND_ENTERED_BY_ALL
+    except OSError:
+        return SECRET
+    return _PUBLIC if entered and read else SECRET
+
+
+def write(path: Path, chunks: Iterable[str], mode: int = SECRET) -> None:
     """Replace a file by these texts and create the directories above it. Raises OSError; the old file then stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        replacing(path) as temporary,
-        open(temporary, "x", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+        replacing(path, mode) as temporary,
+        open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         file.writelines(chunks)
         file.flush()
         os.fsync(file.fileno())
 
 
+def write_named(path: str, chunks: Iterable[str], trust: Trust, mode: int) -> None:
+    """Write the file that the user has named: replace a regular one, and write into a pipe or a device.
+
+    Raises OSError.
+    """
+    place = Path(follow_named(path, trust))
+    if not is_descriptor(place) and (place.is_file() or not os.path.lexists(place)):
+        write(place, chunks, mode)
+        return
+    with open(
+        open_named(path, os.O_WRONLY, trust, mode), "w", encoding="utf-8", errors="backslashreplace", newline="\n"
+    ) as file:
+        file.writelines(chunks)
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to; rename it to `path` at the end, or remove it after an exception."""
+def replacing(path: Path, mode: int = SECRET) -> Iterator[Path]:
+    """Yield the path of a new, empty file to write to; rename it to `path` at the end, or remove it after an exception.
+
+    Raises OSError.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
+        _keep_mode(path, descriptor)
+        os.close(descriptor)
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _keep_mode(path: Path, descriptor: int) -> None:
+    """Give a new file the mode and the group of the file that it replaces, if that is ours."""
+    with suppress(OSError):
+        status = os.lstat(path)
+        if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+            os.fchown(descriptor, -1, status.st_gid)
+            os.fchmod(descriptor, status.st_mode & _PUBLIC)

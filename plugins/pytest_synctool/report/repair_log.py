@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import syslog
 import threading
 from collections import Counter
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from pytest_synctool.common.accounts import user_name
+from pytest_synctool.common.trust import Trust
+from pytest_synctool.common.trusted_files import open_regular
 from pytest_synctool.common.wording import nodes_in_words, printable_text
 from pytest_synctool.errors import ConfigError
 from pytest_synctool.model import NodeResult, Status
@@ -133,14 +134,9 @@ class RepairLog:
             self.problem = self.problem or f"{self.path} is not complete: {error.strerror}"
 
 
-def append_to(path: str, conf: Path) -> int:
+def append_to(path: str, conf: Path, trust: Trust) -> int:
     """Open the `logfile` of a configuration for appending; return its descriptor. Raises ConfigError."""
     try:
-        # With O_NONBLOCK, opening a pipe without a reader fails instead of blocking.
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o640)
+        return open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, trust, 0o640)
     except OSError as error:
         raise ConfigError(f"{conf}: 'logfile {path}' cannot be opened for appending: {error.strerror}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise ConfigError(f"{conf}: 'logfile {path}' is not a regular file")
-    return descriptor

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
+_SAFE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe in its place blocks nobody
 _READ_SIZE: Final = 1 << 20
 _LARGE: Final = 1 << 20  # bytes; reading a smaller file takes about as long as looking its digest up
 _STILL: Final = 2_000_000_000  # nanoseconds without a change
@@ -60,7 +61,7 @@ class DigestFile:
         line = f"{' '.join(map(str, version))} {md5}\n".encode()
         with suppress(OSError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _SAFE, 0o600)
             try:
                 status = os.fstat(descriptor)
                 if _is_own(status):
@@ -72,7 +73,7 @@ class DigestFile:
 
     def _read(self) -> dict[FileVersion, str]:
         known: dict[FileVersion, str] = {}
-        with suppress(OSError), open(os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+        with suppress(OSError), open(os.open(self._path, os.O_RDONLY | _SAFE), "rb") as file:
             if _is_own(os.fstat(file.fileno())):
                 for line in file.read(2 * _MOST).decode("ascii", "replace").splitlines():
                     if match := _LINE.fullmatch(line):

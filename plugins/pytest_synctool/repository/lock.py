@@ -10,6 +10,8 @@ from socket import gethostname
 from typing import Final
 
 from pytest_synctool.common.accounts import user_name
+from pytest_synctool.common.trust import EVERYBODY
+from pytest_synctool.common.trusted_files import open_regular
 from pytest_synctool.errors import LockError
 
 # A mirror ignores names that begin with `.synctool`.
@@ -51,9 +53,10 @@ class MasterdirLock:
 def _opened(masterdir: Path) -> tuple[int, bool]:
     """Return a descriptor to lock, and True if the holder can write its name into the file.
 
-    In a masterdir that is read-only for this user, the descriptor is that of the directory itself.
+    In a masterdir that is read-only for this user, the descriptor is that of the directory itself. The lock of another
+    user excludes too: only trusted users can make one in a masterdir that a run obeys.
     """
     try:
-        return os.open(masterdir / _NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), True
+        return open_regular(masterdir / _NAME, os.O_RDWR | os.O_CREAT, EVERYBODY), True
     except OSError:
         return os.open(masterdir, os.O_RDONLY), False

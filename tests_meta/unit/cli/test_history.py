@@ -308,6 +308,7 @@ class TestFile:
     def test_somebody_else_may_read(self, open_directory: Path) -> None:
         """Another user can read the history without write permission."""
         record(open_directory / PATH, run(0, {"n1": "d"}), unchanged, 10)
+        (open_directory / PATH).chmod(0o644)
         before = snapshot(open_directory)
         os.seteuid(NOBODY)
         try:

@@ -92,7 +92,9 @@ class TestCaller:
         assert {0, os.geteuid(), 77, 78, user_id("nobody"), user_id("daemon")} == trust.uids
         assert trust.gids == {0, 79}
 
-    @pytest.mark.parametrize("name", ["no-such", ":no-such", "", ":", "-1", "\u0663", "1\n", "0x0", "nobody\0", "+1"])
+    @pytest.mark.parametrize(
+        "name", ["no-such", ":no-such", "", ":", "-1", "\u0663", "1\n", "0x0", "nobody\0", "+1", "9" * 5000]
+    )
     def test_an_unknown_name(self, name: str) -> None:
         with pytest.raises(ConfigError, match=r"^--trust-owner: there is no (account|group) "):
             Trust.of_caller([name], {})
@@ -104,7 +106,8 @@ class TestCaller:
     @needs_root
     def test_the_user_behind_sudo(self) -> None:
         assert Trust.of_caller([], {"SUDO_UID": "4322"}).uids == {0, 4322}
-        assert Trust.of_caller([], {"SUDO_UID": "4322x"}).uids == {0}
+        for lie in ("4322x", "-1", "\u0663", "9" * 5000, ""):
+            assert Trust.of_caller([], {"SUDO_UID": lie}).uids == {0}
 
     def test_private_groups(self) -> None:
         assert only_member(0) in (0, None)  # None where other accounts have it as their group

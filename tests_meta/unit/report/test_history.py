@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +28,7 @@ from pytest_synctool.report.history.recorder import Recorded, record
 from pytest_synctool.report.history_values import Onset
 from pytest_synctool.report.record import EntryName, RunRecord
 
-from tests_meta.unit.helpers import IS_ROOT, snapshot
+from tests_meta.unit.helpers import IS_ROOT, NOBODY, snapshot
 from tests_meta.unit.runs import STATUSES, day, name, run, unchanged
 
 
@@ -349,6 +352,25 @@ def mounted(place: Path, options: str) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+def _put_in_place(path: Path, kind: str) -> None:
+    """Put something in the place of a file that a recorder opens."""
+    if kind == "pipe":
+        os.mkfifo(path, 0o600)
+    elif kind == "zero":
+        path.symlink_to("/dev/zero")
+    elif kind == "link":
+        victim = path.with_name("victim")
+        victim.write_bytes(b"")
+        path.symlink_to(victim)
+    else:
+        path.write_bytes(b"")
+        path.chmod(0o666 if kind == "writable" else 0o644)
+        if kind == "foreign":
+            if not IS_ROOT:
+                pytest.skip("needs root, to give files away")
+            os.chown(path, NOBODY, NOBODY)
+
+
 class TestDisks:
     @pytest.mark.skipif(not IS_ROOT, reason="needs root to mount")
     @pytest.mark.parametrize("size", [4, 16, 60, 100])
@@ -408,14 +430,72 @@ class TestDisks:
         got = record(path, run(0, {}), unchanged, 100)
         assert got.problem == f"{path} could not be written: File exists; this run is not recorded"
 
-    @pytest.mark.parametrize(("umask", "mode"), [(0o000, 0o644), (0o022, 0o644), (0o077, 0o600)])
-    def test_permissions(self, path: Path, umask: int, mode: int) -> None:
+    @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+    def test_permissions(self, path: Path, umask: int) -> None:
+        """The history is for nobody else: whoever can open it or its lock can hold up a recorder."""
         before = os.umask(umask)
         try:
             record_all(path, run(0, {"n1": "d"}))
         finally:
             os.umask(before)
-        assert stat.S_IMODE(path.stat().st_mode) == mode
+        for place in (path, path.with_name(".history.sqlite.lock"), path.with_name(".history.sqlite.key")):
+            assert stat.S_IMODE(place.stat().st_mode) == 0o600
+
+    def test_a_lock_that_others_hold_delays_nobody(self, path: Path) -> None:
+        """Whoever could open the lock may hold it for ever: the recorder makes another one."""
+        record_all(path, run(0, {"n1": "d"}))
+        lock = path.with_name(".history.sqlite.lock")
+        lock.chmod(0o644)
+        with lock.open() as held:
+            fcntl.flock(held, fcntl.LOCK_SH)
+            began = time.monotonic()
+            got = record(path, run(1, {"n1": "d"}), unchanged, 100)
+        assert time.monotonic() - began < 10
+        assert got.problem is None
+        assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+
+    def test_a_reader_that_does_not_end_delays_a_run_by_seconds(self, path: Path) -> None:
+        record_all(path, run(0, {"n1": "d"}))
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            began = time.monotonic()
+            got = record(path, run(1, {"n1": "d"}), unchanged, 100)
+        assert time.monotonic() - began < 20
+        assert got.problem is not None
+        assert "this run is not recorded" in got.problem
+
+    @pytest.mark.parametrize("name", ["", "-wal", "-shm", "-journal"])
+    @pytest.mark.parametrize("kind", ["pipe", "zero", "link", "foreign", "writable"])
+    def test_nothing_is_opened_that_is_not_a_file_of_ours(self, path: Path, name: str, kind: str) -> None:
+        """The run is not recorded, and says why."""
+        path.parent.mkdir(exist_ok=True)
+        _put_in_place(Path(f"{path}{name}"), kind)
+        began = time.monotonic()
+        got = record(path, run(0, {"n1": "d"}), unchanged, 100)
+        assert time.monotonic() - began < 10
+        assert got.problem is not None
+        assert re.search("a named pipe|a symbolic link|belongs to|may write", got.problem)
+
+    @pytest.mark.parametrize("kind", ["pipe", "zero", "link", "foreign", "writable"])
+    def test_a_lock_that_is_not_ours_delays_nobody(self, path: Path, kind: str) -> None:
+        path.parent.mkdir(exist_ok=True)
+        lock = path.with_name(".history.sqlite.lock")
+        _put_in_place(lock, kind)
+        began = time.monotonic()
+        got = record(path, run(0, {"n1": "d"}), unchanged, 100)
+        assert time.monotonic() - began < 10
+        assert got.problem is not None
+        assert not path.exists()
+
+    @pytest.mark.parametrize("kind", ["pipe", "zero", "link", "foreign", "writable"])
+    def test_a_key_that_is_not_ours_is_not_used(self, path: Path, kind: str) -> None:
+        """Digests then compare with nothing."""
+        path.parent.mkdir(exist_ok=True)
+        _put_in_place(path.with_name(".history.sqlite.key"), kind)
+        began = time.monotonic()
+        got = record(path, run(0, {"n1": "d"}), unchanged, 100)
+        assert time.monotonic() - began < 10
+        assert got.problem is None
 
     def test_reading_changes_nothing(self, path: Path) -> None:
         record_all(path, run(0, {"n1": "d"}))

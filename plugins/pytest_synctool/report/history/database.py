@@ -15,15 +15,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from pytest_synctool.errors import HistoryError
+from pytest_synctool.common.trust import Trust
+from pytest_synctool.common.trusted_files import check_regular, open_regular, resolve
+from pytest_synctool.errors import HistoryError, TrustError
 
 NAME: Final = "history.sqlite"
 VERSION: Final = 1
 
 _APPLICATION: Final = 0x73796E63
 _PATIENCE: Final = 60.0  # seconds for others at work on it; one that records is done in about one
+_PATIENCE_WITH_READERS: Final = 5.0  # seconds for those that SQLite knows; the lock has excluded other recorders
 _PAUSE: Final = 0.02
 _WITH: Final = ("", "-wal", "-shm")  # of what the file consists
+_OPENED: Final = (*_WITH, "-journal")  # by SQLite
+_MODE: Final = 0o600  # whoever can open the file or its lock can hold up a recorder
 _CODE: Final = 0xFF  # the part of an error code that says what kind it is
 # What SQLite's errors about what a file is on most likely come from; for an error of a disk it has no better word.
 _PLAIN_NUMBERS: Final = {
@@ -66,13 +71,23 @@ class DamageError(Exception):
     """The file's contents are not those of a history."""
 
 
+def check_files(path: Path, trust: Trust) -> None:
+    """Check that what SQLite opens are regular files that only trusted accounts can change. Raises OSError."""
+    for suffix in _OPENED:
+        check_regular(f"{path}{suffix}", trust)
+
+
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, trust: Trust) -> Iterator[None]:
     """Hold the lock that excludes other recorders.
 
     Raises OSError, and TimeoutError if another recorder does not end.
     """
-    descriptor = os.open(_lock(path), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    lock = _lock(path)
+    status = check_regular(lock, trust)
+    if status is not None and status.st_mode & ~_MODE & 0o777:  # others may hold it
+        lock.unlink(missing_ok=True)
+    descriptor = open_regular(lock, os.O_RDONLY | os.O_CREAT, trust, _MODE)
     try:
         limit = time.monotonic() + _PATIENCE
         while not _flock(descriptor, fcntl.LOCK_EX):
@@ -97,13 +112,15 @@ def _flock(descriptor: int, how: int) -> bool:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[sqlite3.Connection]:
+def writing(path: Path, trust: Trust) -> Iterator[sqlite3.Connection]:
     """Open a transaction on the file; create the file if it does not exist. Call this under locked().
 
-    Raises sqlite3.Error and DamageError. Raises HistoryError for a file of a newer version or of another program, which
-    stays unchanged.
+    Raises OSError, sqlite3.Error and DamageError. Raises HistoryError for a file of a newer version or of another
+    program, which stays unchanged.
     """
-    with closing(sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)) as db:
+    check_files(path, trust)
+    os.close(open_regular(path, os.O_RDWR | os.O_CREAT, trust, _MODE))  # SQLite's other files take over its mode
+    with closing(sqlite3.connect(path, timeout=_PATIENCE_WITH_READERS, isolation_level=None)) as db:
         if not path.stat().st_size:  # to say it later would be too late, or write to what is left alone
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         is_new = _is_new(db, path)
@@ -174,19 +191,23 @@ def in_words(error: Exception, path: Path) -> str:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading(path: Path, trust: Trust) -> Iterator[sqlite3.Connection]:
     """Open the file for reading; neither it nor its directory is changed.
 
-    Close it soon: recorders may have to wait. Raises HistoryError if there is no file, if it is damaged, or if this
-    version cannot read it.
+    Close it soon: recorders may have to wait. Raises HistoryError if there is no file, if accounts that are not trusted
+    can change it, if it is damaged, or if this version cannot read it.
     """
     try:
+        resolve(path.parent, trust)
+        check_files(path, trust)
         if not path.stat().st_size:
             raise HistoryError(f"{path} is empty: no run has been recorded in it")
         with _open(path) as db:
             if _is_new(db, path):
                 raise HistoryError(f"{path} is empty: no run has been recorded in it")
             yield db
+    except TrustError as error:
+        raise HistoryError(str(error)) from error
     except FileNotFoundError:
         raise HistoryError(f"{path} is not there: no run has been recorded in this directory") from None
     except OSError as error:
@@ -215,19 +236,26 @@ def _open(path: Path) -> Iterator[sqlite3.Connection]:
                 return
     # A run was killed, and this directory cannot take the file that reading what it has left would need.
     with TemporaryDirectory(prefix="synctool-history-") as directory:
-        for suffix in _WITH[:2]:
-            shutil.copyfile(f"{path}{suffix}", f"{directory}/{NAME}{suffix}")
+        shutil.copyfile(path, f"{directory}/{NAME}")
+        with suppress(FileNotFoundError):
+            shutil.copyfile(f"{path}-wal", f"{directory}/{NAME}-wal")
         with closing(_connect(Path(directory, NAME), "mode=rw")) as db:
             yield db
 
 
 @contextmanager
 def _shared(path: Path) -> Iterator[bool]:
-    """Try to exclude recorders; return True on success. Without a lock file nobody has ever recorded."""
+    """Try to exclude recorders; return True on success. Without a lock file nobody has ever recorded.
+
+    Only the user who records can open the lock.
+    """
     try:
-        descriptor = os.open(_lock(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(_lock(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         yield True
+        return
+    except PermissionError:
+        yield False
         return
     try:
         yield _flock(descriptor, fcntl.LOCK_SH)

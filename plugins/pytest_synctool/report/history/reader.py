@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pytest_synctool.common.trust import Trust
 from pytest_synctool.model import Status
 from pytest_synctool.report.history.database import DamageError, reading
 from pytest_synctool.report.history.tables import members, when
@@ -185,9 +186,9 @@ class History:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[History]:
-    """Open the history in a file. Raises HistoryError for one that cannot be read."""
-    with reading(path) as db:
+def opened(path: Path, trust: Trust | None = None) -> Iterator[History]:
+    """Open the history in a file. Raises HistoryError for one that cannot be read, or is not trusted."""
+    with reading(path, trust or Trust.of_caller()) as db:
         try:
             yield History(db)
         except (KeyError, ValueError, TypeError) as error:
