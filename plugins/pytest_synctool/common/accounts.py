@@ -48,18 +48,24 @@ def group_id(name: str) -> int | None:
 def only_member(gid: int) -> int | None:
     """Return the id of the account whose private group this is, or None.
 
-    A private group has the name of its account, is its primary group, and has no other members.
+    A private group has the name of its account, is its primary group, and has no other members. A group without a name
+    is that of the account with the same number: a container often knows neither.
     """
+    uid = _namesake(gid)
+    return None if any(each.pw_gid == gid and each.pw_uid != uid for each in pwd.getpwall()) else uid
+
+
+def _namesake(gid: int) -> int | None:
+    """Return the id of the account that has the name of a group, and no other members in it, or None."""
     try:
         group = grp.getgrgid(gid)
+    except KeyError:
+        return gid
+    try:
         account = pwd.getpwnam(group.gr_name)
     except KeyError:
         return None
-    if account.pw_gid != gid or set(group.gr_mem) - {account.pw_name}:
-        return None
-    if any(each.pw_gid == gid and each.pw_uid != account.pw_uid for each in pwd.getpwall()):
-        return None
-    return account.pw_uid
+    return account.pw_uid if account.pw_gid == gid and not set(group.gr_mem) - {account.pw_name} else None
 
 
 def user_name() -> str:

@@ -76,12 +76,12 @@ class Trust:
             return _shared(status, acl=acl)
         return None
 
-    def is_closed(self, status: os.stat_result, *, acl: bool = False) -> bool:
-        """Return True for a directory that only trusted accounts can enter: modes below it then do not matter."""
+    def is_closed(self, status: os.stat_result) -> bool:
+        """Return True for a directory that only trusted accounts can enter, by its mode: modes below do not matter."""
         mode = status.st_mode
         if not stat.S_ISDIR(mode) or status.st_uid not in self.uids or mode & (stat.S_IXOTH | stat.S_IWOTH):
             return False
-        return not mode & stat.S_IRWXG or (not acl and self._is_trusted_group(status.st_gid))
+        return not mode & stat.S_IRWXG or self._is_trusted_group(status.st_gid)
 
     def _is_trusted_group(self, gid: int) -> bool:
         return gid in self.gids or only_member(gid) in self.uids

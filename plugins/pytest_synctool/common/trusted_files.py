@@ -36,7 +36,7 @@ def fault(path: str | bytes | Path, status: os.stat_result, trust: Trust) -> str
 
 def is_closed(path: str | bytes | Path, status: os.stat_result, trust: Trust) -> bool:
     """Return True for a directory that only trusted accounts can enter."""
-    return trust.is_closed(status, acl=bool(status.st_mode & stat.S_IRWXG) and _has_acl(path))
+    return trust.is_closed(status) and not (status.st_mode & stat.S_IRWXG and _has_acl(path))
 
 
 def _has_acl(path: str | bytes | Path) -> bool:

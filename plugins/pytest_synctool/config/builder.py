@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
@@ -13,12 +12,13 @@ from typing import Final, NamedTuple
 
 from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import TRUTHS, Hints, nearest
+from pytest_synctool.config import command_line
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.config.model import DEFAULT_NUM_PROC, IMPLICIT_GROUPS, Config, OnUpdate, Place
 from pytest_synctool.config.ranges import RangeError, expand, is_name, spread
 from pytest_synctool.config.selection import NONE, select
 from pytest_synctool.config.statements import NAME_EXPECTED, Statement
-from pytest_synctool.errors import ConfigError, SelectionError
+from pytest_synctool.errors import ConfigError, SelectionError, TrustError
 from pytest_synctool.model import Node
 
 _SPECIFIERS: Final = ("interface", "ipaddress", "hostname", "connection", "rsync")
@@ -382,10 +382,12 @@ class Builder:
             return default
         setting = self.values[keyword]
         try:
-            return tuple(shlex.split(setting.text)) or default
+            return command_line.split(setting.text, self.trust) or default
+        except TrustError as error:
+            self.problem(setting.place, f"'{keyword}': {error}")
         except ValueError as error:
             self.problem(setting.place, f"'{keyword}' is not a command line: {error}")
-            return default
+        return default
 
 
 def _members(nodes: Mapping[str, Node], groups: Mapping[str, Place]) -> dict[str, tuple[str, ...]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pytest_synctool.common import trusted_files
-from pytest_synctool.common.accounts import only_member, user_id
+from pytest_synctool.common.accounts import group_id, only_member, user_id
 from pytest_synctool.common.trust import Trust
 from pytest_synctool.config import load
 from pytest_synctool.errors import ConfigError, TrustError
@@ -111,7 +112,8 @@ class TestCaller:
 
     def test_private_groups(self) -> None:
         assert only_member(0) in (0, None)  # None where other accounts have it as their group
-        assert only_member(999_999_999) is None
+        assert only_member(ALICE) == ALICE  # the number of an account in a container that knows no names
+        assert only_member(group_id("tty") or 5) is None
 
 
 class TestLook:
@@ -140,6 +142,63 @@ class TestLook:
         with pytest.raises(TrustError) as caught:
             trusted_files.read(tmp_path / "file", trust, 10)
         assert word in str(caught.value)
+
+    @needs_root
+    @pytest.mark.parametrize("change", ["owner", "pipe", "link", "gone"])
+    def test_a_file_that_is_exchanged_after_the_look_is_not_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+    ) -> None:
+        """The file that was opened is judged, too."""
+        conf = tmp_path / "synctool.conf"
+        conf.write_text("x")
+        trust = Trust.of_caller([], {})
+        looked_at = trusted_files.resolve(conf, trust)
+
+        def exchange(*_: object) -> tuple[str, os.stat_result]:
+            conf.unlink()
+            if change == "pipe":
+                os.mkfifo(conf)
+            elif change == "link":
+                conf.symlink_to("/etc/hostname")
+            elif change == "owner":
+                conf.write_text("evil")
+                os.chown(conf, BOB, BOB)
+            return looked_at
+
+        monkeypatch.setattr(trusted_files, "resolve", exchange)
+        with pytest.raises(OSError, match=r"it belongs to|named pipe|symbolic link|No such file"):
+            trusted_files.read(conf, trust, 10)
+
+    @needs_root
+    @pytest.mark.parametrize("is_directory", [False, True])
+    def test_an_access_control_list_that_lets_another_account_write(self, tmp_path: Path, is_directory: bool) -> None:
+        """root may write by the group bits of the mode, but these are the mask of the list."""
+        directory = tmp_path / "directory"
+        directory.mkdir()
+        path = directory / "file"
+        path.write_text("x")
+        path.chmod(0o660)
+        directory.chmod(0o770)
+        trust = Trust.of_caller([":root"], {})
+        assert trusted_files.read(path, trust, 10) == b"x"
+        closed = directory.stat()
+        assert trusted_files.is_closed(directory, closed, trust)
+        nobody = -1 & 0xFFFFFFFF
+        entries = (
+            (1, 7, nobody),
+            (2, 7, BOB),
+            (4, 0, nobody),
+            (16, 7, nobody),
+            (32, 0, nobody),
+        )  # tag, permissions, id
+        packed = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+        try:
+            os.setxattr(directory if is_directory else path, "system.posix_acl_access", packed)
+        except OSError:
+            pytest.skip("this file system has no access control lists")
+        with pytest.raises(TrustError, match="its access control list may let others write"):
+            trusted_files.read(path, trust, 10)
+        assert trusted_files.is_closed(directory, directory.stat(), trust) is not is_directory
 
     def test_links_in_a_circle(self, tmp_path: Path) -> None:
         (tmp_path / "one").symlink_to("two")
@@ -288,6 +347,32 @@ class TestMasterdir:
             resolution.load(load(conf))
         assert len(str(caught.value).splitlines()) == 7
         assert "and 95 more" in str(caught.value)
+
+    @needs_root
+    @pytest.mark.parametrize(
+        "command", ["ssh_cmd {}", "ssh_cmd ssh -F {}", "rsync_cmd {} -x", "diff_cmd 'bin/../{}' -u"]
+    )
+    @pytest.mark.parametrize("name", ["program", "link", "bin/program"])
+    def test_the_files_that_a_command_names_are_judged(
+        self, conf: Path, monkeypatch: pytest.MonkeyPatch, command: str, name: str
+    ) -> None:
+        monkeypatch.chdir(conf.parent)
+        (conf.parent / "bin").mkdir(mode=0o755)
+        for program in ("program", "bin/program"):
+            (conf.parent / program).write_text("#!/bin/sh")
+        (conf.parent / "link").symlink_to("program")
+        conf.write_text(CONF + command.format(f"./{name}") + "\n")
+        load(conf)
+        guilty = conf.parent / {"link": "program", "bin/program": "bin"}.get(name, name)
+        os.chown(guilty, NOBODY, NOBODY)
+        with pytest.raises(ConfigError, match=rf"^{conf}:3: '[a-z]+_cmd': {guilty}.* is not trusted: it belongs to"):
+            load(conf)
+        load(conf, Trust.of_caller(["nobody"], {}))
+
+    @pytest.mark.parametrize("command", ["ssh -F /dev/null", "/no/such/program", "ssh -o ControlPath=/tmp/x", "/tmp /"])
+    def test_other_words_of_a_command_are_no_files(self, conf: Path, command: str) -> None:
+        conf.write_text(CONF + f"ssh_cmd {command}\n")
+        load(conf)
 
     @needs_root
     def test_an_included_file_is_judged(self, conf: Path) -> None:
