@@ -36,16 +36,21 @@ put_all() { # DIRECTORY RECORDS: one of the directories whose new versions all()
       new=$base$1 side=$t/$((groups += 1))
       shift
       place "$@"
+      from=$base
       return
     fi
   fi
   shift
   put "$@"
+  from=
+}
+with_all() { # NUMBER...: of the new directories that have come from $base, and so with all below them, set $wNUMBER
+  [ -z "$from" ] || for n do eval "w$n=\$d$n"; done
 }
 together() { # the stage of the first directory is that of all; those on other file systems are done one by one
   base=$t/together
   rm -rf -- "$base"
-  e=$({ mkdir -- "$base" && all; } 2>&1) || base=-
+  { e=$({ mkdir -- "$base" && all; } 2>&1) || base=-; } 3>&1
 }
 fill() { # SOURCE...: copies in $base, each below the path that it has on the node
   e=
@@ -56,12 +61,12 @@ fill() { # SOURCE...: copies in $base, each below the path that it has on the no
       tar -C "$base" --no-same-owner --no-same-permissions -m -xf - 2>&- || : >"$base.failed"
     [ ! -e "$base.failed" ] || { rm -f -- "$base.failed"; e=1; }
   fi
-  while [ $# -gt 0 ]; do # what tar does not know or was not there for
-    x=${1#overlay}
+  for s do # what tar does not know or was not there for
+    x=${s#overlay}
     x=$base${x%._*}
-    { [ -z "$e" ] && [ -f "$x" ]; } || cp -- "$masterdir/$1" "$x" || return
-    shift
+    { [ -z "$e" ] && [ -f "$x" ]; } || cp -- "$masterdir/$s" "$x" || return
   done
+  echo >&3
 }
 put() { # (NUMBER KIND OLD SOURCE ATTRIBUTES NAME)...: make a new version in the stage, and rename it here
   while [ $# -gt 0 ]; do

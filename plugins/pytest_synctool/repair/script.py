@@ -18,13 +18,10 @@ from pytest_synctool.common.shell import quote, words
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import FileState, Kind, OldVersions
+from pytest_synctool.repair.bulk_commands import TOGETHER, make_all, make_trees, mode_text, names_and_numbers, set_all
+from pytest_synctool.repair.new_trees import NewTree, new_trees
 from pytest_synctool.repair.plan import Action, KeptVersion, NewAttributes, NewVersion, Plan, Removal
 from pytest_synctool.repair.shell_functions import PROLOGUE, RECALL
-
-# Actions that the node carries out together.
-_TOGETHER: Final = 500
-# An extension that a simple rule takes off.
-_SIMPLE_EXTENSION: Final = re.compile(rb"\._[^./]+")
 
 LONGEST_PATH: Final = 4096  # bytes; Linux has no longer ones
 MOST_REMARKS: Final = 20  # of one script
@@ -63,7 +60,7 @@ def parts(plan: Plan, context: Context, log_lines: Sequence[str], limit: int | N
     start, size = 0, empty
     for number in range(count):
         # The script may have to list every earlier number as done, and a function for several actions repeats names.
-        cost = 3 * len(b"\n".join(_lines(plan, context, log_lines, [number]))) + 8
+        cost = 4 * len(b"\n".join(_lines(plan, context, log_lines, [number]))) + 8
         if number > start and size + cost > limit:
             yield range(start, number)
             start, size = number, empty + 8 * number
@@ -123,10 +120,13 @@ def _lines(plan: Plan, context: Context, log_lines: Sequence[str], numbers: Iter
             b"l%d=%s" % (n, quote(log_lines[n].encode("utf-8", "surrogateescape"))) for n in numbers if log_lines[n]
         )
     actions = [(number, plan.actions[number]) for number in numbers if number < first]
-    for (function, _), group in groupby(actions, lambda pair: (_function(pair[1]), _is_new_directory(pair[1]))):
-        members = list(group)
-        for start in range(0, len(members), _TOGETHER):
-            yield from _together(function, members[start : start + _TOGETHER], context.masterdir)
+    trees, others = new_trees(actions)
+    # A new tree may need a change of what is above it, which is a directory.
+    above = next((n for n, (_, action) in enumerate(others) if not _is_of_directories(action)), len(others))
+    yield from _in_order(others[:above], context.masterdir)
+    if trees:
+        yield from _trees(trees, context.masterdir)
+    yield from _in_order(others[above:], context.masterdir)
     if actions:
         yield b"clean"
     for number in numbers:
@@ -153,22 +153,59 @@ def _is_new_directory(action: Action) -> bool:
     return isinstance(action.work, NewVersion) and action.work.make == "directory"
 
 
+def _is_of_directories(action: Action) -> bool:
+    """Return True for a removal, and for a change of a directory: they come first."""
+    work = action.work
+    if isinstance(work, NewVersion | NewAttributes):
+        return work.state.kind is Kind.DIRECTORY
+    return isinstance(work, Removal)
+
+
+def _in_order(actions: Sequence[tuple[int, Action]], masterdir: bytes) -> Iterator[bytes]:
+    for (function, _), group in groupby(actions, lambda pair: (_function(pair[1]), _is_new_directory(pair[1]))):
+        members = list(group)
+        for start in range(0, len(members), TOGETHER):
+            yield from _together(function, members[start : start + TOGETHER], masterdir)
+
+
+def _trees(trees: Sequence[NewTree], masterdir: bytes) -> Iterator[bytes]:
+    """Return the shell text of new directories, each renamed with all below it, and what follows if that failed."""
+    groups = [list(group) for _, group in groupby(trees, lambda tree: (tree.top.directory, tree.top.through))]
+    places = [group[0].top.directory.rstrip(b"/") for group in groups]
+    yield make_trees(places, [each for tree in trees for each in (tree.top, *(a for _, a in tree.below))], masterdir)
+    for place, group in zip(places, groups, strict=True):
+        yield _within(group[0].top.directory, group[0].top.through)
+        yield from (_comment(tree.top) for tree in group)
+        yield from _calls("put_all", place, [(tree.number, tree.top) for tree in group])
+        yield b"with_all " + b" ".join(b"%d" % tree.number for tree in group)
+    for tree in trees:
+        yield b'if [ -n "$w%d" ]; then' % tree.number
+        yield b"all_ok " + b" ".join(b"%d" % number for number, _ in tree.below)
+        yield b"else"
+        yield from _in_order(tree.below, masterdir)
+        yield b"fi"
+
+
+def _comment(action: Action) -> bytes:
+    return b"# %s %s" % (action.verb.encode(), printable(action.path).encode())
+
+
 def _together(function: str, members: Sequence[tuple[int, Action]], masterdir: bytes) -> Iterator[bytes]:
     """Return the shell text of actions of one kind: those in one directory are carried out by one call."""
     groups = [(key, list(group)) for key, group in groupby(members, lambda pair: (pair[1].directory, pair[1].through))]
     alone = function == "put_all" and len(members) == 1
-    # A new directory is renamed with all that is in it, so those of one directory have one of their own in the stage.
+    # A new directory without anything in it may be above others: those of one directory have one of their own.
     places = [
         b"/%d" % n if _is_new_directory(group[0][1]) else key[0].rstrip(b"/") for n, (key, group) in enumerate(groups)
     ]
     if function == "put_all" and not alone:
-        yield _make_all(
+        yield make_all(
             [(place, [a for _, a in group]) for place, (_, group) in zip(places, groups, strict=True)], masterdir
         )
     for place, ((directory, link), actions) in zip(places, groups, strict=True):
         yield _within(directory, link)
         for number, action in actions:
-            yield b"# %s %s" % (action.verb.encode(), printable(action.path).encode())
+            yield _comment(action)
             if isinstance(action.work, NewVersion) and action.work.validate:
                 silent = b" silent" if action.work.silent else b""
                 yield b'checked%d() { accept %s "$1"%s; }' % (number, quote(action.work.validate), silent)
@@ -185,7 +222,7 @@ def _calls(function: str, place: bytes, actions: Sequence[tuple[int, Action]]) -
     if function == "put_all":
         first.append(quote(place))
     elif function == "set_all" and len(actions) > 1:
-        yield _set_all([action for _, action in actions])
+        yield set_all([action for _, action in actions])
     elif function == "set_all":
         first = [b"set_each"]
     records = (words(*_record(number, action)) for number, action in actions)
@@ -214,98 +251,9 @@ def _differing(work: NewAttributes) -> bytes:
     return (b"o" if work.owner else b"") + (b"m" if work.mode else b"")
 
 
-def _make_all(groups: Sequence[tuple[bytes, Sequence[Action]]], masterdir: bytes) -> bytes:
-    """Return the shell function that makes new versions in $base, each group below its place."""
-    lines = [b"mkdir -p -- " + b" ".join(b'"$base"' + quote(place) for place, _ in groups if place)]
-    sources, directories, has_files = [], [], False
-    owners = _Attributes()
-    for place, actions in groups:
-        for action in actions:
-            work, path = action.work, b'"$base"' + quote(place + b"/" + action.name)
-            if not isinstance(work, NewVersion):
-                continue
-            owners.add(work.state, path, owner=True)
-            if work.make == "link":
-                lines.append(b"ln -s -- %s %s" % (quote(work.source), path))
-            elif work.make == "directory":
-                directories.append(path)
-            else:
-                has_files = True
-                if (relative := _plain(work.source, masterdir, action.path)) is not None:
-                    sources.append(relative)
-                else:
-                    lines.append(b"cp -- %s %s" % (quote(work.source), path))
-    if directories:
-        lines.append(b"mkdir -- " + b" ".join(directories))
-    if sources:
-        lines.append(words(b"fill", *sources))
-    lines += owners.lines()
-    if has_files:
-        lines.append(b'{ sync -f -- "$base" 2>&- || sync; }')
-    return b"all() {\n  " + b" &&\n  ".join(line for line in lines if line != b"mkdir -p -- ") + b"\n}\nbase="
-
-
-def _plain(source: bytes, masterdir: bytes, path: bytes) -> bytes | None:
-    """Return the source's name in the masterdir if it is `overlay`, the path on the node and a simple extension."""
-    relative = os.path.relpath(source, masterdir)
-    extension = relative.removeprefix(b"overlay" + path)
-    return relative if extension != relative and _SIMPLE_EXTENSION.fullmatch(extension) else None
-
-
-def _set_all(actions: Sequence[Action]) -> bytes:
-    """Return the shell function that sets all owners and modes in a directory where nobody else may write."""
-    lines, attributes = [], _Attributes()
-    for action in actions:
-        work = action.work
-        if isinstance(work, NewAttributes):
-            place = b"./" + quote(work.name)
-            if work.state.kind is Kind.FILE:
-                lines.append(b"[ ! -L %s ]" % place)
-            attributes.add(work.state, place, owner=work.owner)
-    return b"all() {\n  " + b" &&\n  ".join((*lines, *attributes.lines())) + b"\n}"
-
-
-class _Attributes:
-    """Owners and modes of many paths, by commands that each take all that are alike."""
-
-    def __init__(self) -> None:
-        self._by_account: dict[bytes, list[bytes]] = {}
-        self._by_mode: dict[int, list[bytes]] = {}
-
-    def add(self, state: FileState, place: bytes, *, owner: bool) -> None:
-        """Add a path as shell text; with `owner`, set owner and group too."""
-        if owner:
-            self._by_account.setdefault(_account(state), []).append(place)
-        if state.kind is not Kind.LINK:
-            self._by_mode.setdefault(state.mode, []).append(place)
-
-    def lines(self) -> Iterator[bytes]:
-        """Return the commands. chown comes before chmod, since it clears setuid and setgid."""
-        for account, places in self._by_account.items():
-            yield b"own %s %s" % (account, b" ".join(places))
-        for mode, places in self._by_mode.items():
-            yield b"chmod -- %s %s" % (_mode(mode), b" ".join(places))
-
-
-def _mode(mode: int) -> bytes:
-    """Return a mode in five digits, since with four GNU chmod does not clear setuid and setgid of a directory."""
-    return b"%05o" % mode
-
-
-def _account(state: FileState) -> bytes:
-    """Return the words of owner and group by name, then of both by number."""
-    return words(*_names_and_numbers(state))
-
-
 def _attributes(state: FileState) -> bytes:
-    mode = b"" if state.kind is Kind.LINK else _mode(state.mode)
-    return b":".join((*_names_and_numbers(state), mode))
-
-
-def _names_and_numbers(state: FileState) -> tuple[bytes, bytes, bytes, bytes]:
-    owner = str(state.uid) if state.owner is None else state.owner
-    group = str(state.gid) if state.group is None else state.group
-    return os.fsencode(owner), os.fsencode(group), b"%d" % state.uid, b"%d" % state.gid
+    mode = b"" if state.kind is Kind.LINK else mode_text(state.mode)
+    return b":".join((*names_and_numbers(state), mode))
 
 
 def _trigger(plan: Plan, context: Context, number: int) -> bytes:

@@ -16,7 +16,7 @@ PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
 umask 077
 nl='
 '
-wrong= locked= t= dev= base= stages=0 groups=0
+wrong= locked= t= dev= base= r= stages=0 groups=0
 # When the other end of the connection goes away, the repair goes on: nothing is left in the middle.
 trap : PIPE HUP
 trap 'exit 1' INT TERM
@@ -115,6 +115,7 @@ accept() { # COMMAND FILE [silent]: whether the command, in which $f is the file
   printf 'refused by its validate command with exit status %s%s\n' "$s" "$v" >&2
   return 1
 }
+all_ok() { for n do ok "$n"; done; }
 ok() { eval "d$1=1"; echo "ok $1"; say "$1"; }
 failed() { printf 'failed %s %s\n' "$1" "${2##*"$nl"}"; say "$1" ": FAILED ${2##*"$nl"}"; }
 say() { # NUMBER [RESULT]: to the log of this node

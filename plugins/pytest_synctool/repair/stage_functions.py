@@ -88,9 +88,16 @@ own() { # by name, each by number where the node does not know the name
   [ -n "$1$2$3$4" ] || return 0
   u=$1 g=$2 i=$3 j=$4
   shift 4
-  chown -h -- "$u:$g" "$@" 2>&- && return
-  chown -h -- "$u" "$@" 2>&- || chown -h -- "$i" "$@" || return
-  chown -h -- ":$g" "$@" 2>&- || chown -h -- ":$j" "$@"
+  chown $r -h -- "$u:$g" "$@" 2>&- && return
+  chown $r -h -- "$u" "$@" 2>&- || chown $r -h -- "$i" "$@" || return
+  chown $r -h -- ":$g" "$@" 2>&- || chown $r -h -- ":$j" "$@"
+}
+own_below() { # as own, for all that is in $base
+  r=-R
+  own "$@" "$base"
+  set -- "$?"
+  r=
+  return "$1"
 }
 attributes() { # OWNER:GROUP:UID:GID:MODE: set $1 to $5 of own and chmod
   IFS=:; set -f; set -- $1; set +f; unset IFS

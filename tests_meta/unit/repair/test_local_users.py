@@ -21,7 +21,7 @@ from tests_meta.unit.helpers import IS_ROOT, Shell, state
 pytestmark = pytest.mark.skipif(not IS_ROOT, reason="sets owners, needs root")
 
 TRIES: Final = 8
-NAMES: Final = ("content", "mode", "link", "changed", "directory", "type", "made", "kept")
+NAMES: Final = ("content", "mode", "link", "changed", "directory", "type", "made", "kept", "tree")
 
 
 @pytest.fixture
@@ -83,12 +83,16 @@ def drift(node: DiskNode, below: str) -> list[tuple[Entry, FileState | Absent]]:
     at["link"] = node.entry(f"{below}link", replace(state(Kind.LINK, target=b"content", **theirs)))
     at["directory"] = node.entry(f"{below}directory", replace(state(Kind.DIRECTORY, mode=0o777, **theirs)))
     at["type"] = node.entry(f"{below}type", replace(state(Kind.DIRECTORY, mode=0o777, **theirs)))
+    at["tree"] = node.entry(f"{below}tree", replace(state(Kind.DIRECTORY, mode=0o777, **theirs)))
+    at["in tree"] = node.entry(f"{below}tree/content", state(mode=0o666))
     expected = {name: one.source.expected for name, one in at.items()}
     return [
         (at["content"], replace(expected["content"], size=9)),
         (at["mode"], replace(expected["mode"], mode=0o600, uid=0, owner="root")),
         (at["changed"], replace(expected["changed"], size=9)),
         (at["made"], ABSENT),
+        (at["tree"], ABSENT),
+        (at["in tree"], ABSENT),
         (at["link"], replace(expected["link"], target=b"x")),
         (at["directory"], replace(expected["directory"], mode=0o700)),
         (at["type"], state(size=9)),
