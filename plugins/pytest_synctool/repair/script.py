@@ -23,6 +23,9 @@ from pytest_synctool.repair.new_trees import NewTree, new_trees
 from pytest_synctool.repair.plan import Action, KeptVersion, NewAttributes, NewVersion, Plan, Removal
 from pytest_synctool.repair.shell_functions import PROLOGUE, RECALL
 
+# New trees that one call of a function puts in place: it takes time for each pair of them.
+_RENAMED: Final = 100
+
 LONGEST_PATH: Final = 4096  # bytes; Linux has no longer ones
 MOST_REMARKS: Final = 20  # of one script
 # Bytes of a trigger's output with the word before each line. The node sends the last 4,000, of up to 4,000 lines.
@@ -176,8 +179,10 @@ def _trees(trees: Sequence[NewTree], masterdir: bytes) -> Iterator[bytes]:
     for place, group in zip(places, groups, strict=True):
         yield _within(group[0].top.directory, group[0].top.through)
         yield from (_comment(tree.top) for tree in group)
-        yield from _calls("put_all", place, [(tree.number, tree.top) for tree in group])
-        yield b"with_all " + b" ".join(b"%d" % tree.number for tree in group)
+        for start in range(0, len(group), _RENAMED):
+            tops = [(tree.number, tree.top) for tree in group[start : start + _RENAMED]]
+            yield from _calls("put_all", place, tops)
+            yield b"with_all " + b" ".join(b"%d" % number for number, _ in tops)
     for tree in trees:
         yield b'if [ -n "$w%d" ]; then' % tree.number
         yield b"all_ok " + b" ".join(b"%d" % number for number, _ in tree.below)
