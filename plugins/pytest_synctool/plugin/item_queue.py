@@ -75,3 +75,8 @@ class WorkerOrder:
                 return False
         worker.item_index = other_number
         return True
+
+    def send(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Send the report of an item to the controller. No other plugin of the worker can keep it from arriving."""
+        self._worker.item_index = self._numbers[item]
+        self._worker.pytest_runtest_logreport(report=report)

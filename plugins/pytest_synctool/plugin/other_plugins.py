@@ -14,6 +14,7 @@ import pytest
 
 from pytest_synctool.model import NodeResult
 from pytest_synctool.plugin.cluster import is_worker
+from pytest_synctool.plugin.hook_errors import HookErrors
 from pytest_synctool.plugin.node_reports import reports
 from pytest_synctool.plugin.ordinary_reports import Phases, ordinary_tests
 from pytest_synctool.report.node_test_ids import NodeTests
@@ -107,16 +108,19 @@ class OtherPlugins:
         self._own_logreport(report=report)
 
     def report(self, tests: NodeTests, result: NodeResult, *, brief: bool, **attributes: object) -> None:
-        """Report a node's tests. `attributes` are set in each report."""
+        """Report a node's tests. `attributes` are set in each report. Raises the first error of a hook at the end."""
+        errors = HookErrors()
         for report in reports(tests, result, brief=brief):
             vars(report).update(attributes)
-            self.log(report)
-        if not self._listen:
-            return
-        for phases in ordinary_tests(tests, result, self._groups.get(tests.node, ()), time.time()):
+            with errors.caught():
+                self.log(report)
+        every = ordinary_tests(tests, result, self._groups.get(tests.node, ()), time.time()) if self._listen else ()
+        for phases in every:
             for report in phases:
                 vars(report).update(attributes)
-            self._theirs[_PROTOCOL](item=self._item(phases), nextitem=None)
+            with errors.caught():
+                self._theirs[_PROTOCOL](item=self._item(phases), nextitem=None)
+        errors.raise_first()
 
     def _item(self, phases: Phases) -> FinishedTest:
         nodeid = phases[0].nodeid

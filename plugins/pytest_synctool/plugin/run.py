@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -16,7 +17,6 @@ from pytest_synctool.engine.engine import Engine
 from pytest_synctool.engine.fanout import Fanout, Turn
 from pytest_synctool.model import NodeResult, Outcome, Skip, Status
 from pytest_synctool.plugin.cluster import (
-    BY_NODE,
     CLUSTER,
     CONNECTIONS,
     INTERRUPTION,
@@ -29,22 +29,24 @@ from pytest_synctool.plugin.cluster import (
 )
 from pytest_synctool.plugin.disarmed_writer import disarm_terminal
 from pytest_synctool.plugin.gc_tuning import RareGarbageCollection
-from pytest_synctool.plugin.item_queue import RunOrder, run_order
+from pytest_synctool.plugin.hook_errors import HookErrors
+from pytest_synctool.plugin.item_queue import RunOrder, WorkerOrder, run_order
 from pytest_synctool.plugin.junit import register_junit
 from pytest_synctool.plugin.last_audit import LAST_AUDIT_RECORDER, LastAuditRecorder, check_granularity, last_audit
 from pytest_synctool.plugin.live_line import LiveLine, live_line
 from pytest_synctool.plugin.lock_and_log import LOG
 from pytest_synctool.plugin.node_items import NodeFolding, NodeItem
-from pytest_synctool.plugin.node_reports import cut, pack, reports, unpack
+from pytest_synctool.plugin.node_reports import cut, pack, reports
 from pytest_synctool.plugin.other_plugins import OTHER_PLUGINS, HookSwitch, OtherPlugins
+from pytest_synctool.plugin.recording import is_brief, record, set_progress
 from pytest_synctool.plugin.report_files import REPORT_FILES, groups_of
 from pytest_synctool.plugin.session_settings import settings_of
 from pytest_synctool.plugin.stale_waivers import register_stale_waivers
+from pytest_synctool.plugin.terminal import print_summary
 from pytest_synctool.plugin.xdist.admin_machines import AdminMachines
 from pytest_synctool.report.ending import ending_of_result
 from pytest_synctool.report.node_test_ids import NodeTests
 
-_MOST_LETTERS: Final = 2_000  # tests; a longer run shows a letter per node
 _INTERVAL: Final = 0.25  # seconds between two checks for nodes to start and for a new text of the live line
 
 
@@ -186,9 +188,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if not is_worker(session.config):
         session.config.stash[LAST_AUDIT_RECORDER] = LastAuditRecorder(session.config)
     if plugins.hasplugin("dsession"):
+        # Not at the top: most runs do not need it, and it loads xdist's schedulers.
+        from pytest_synctool.plugin.xdist.expansion import Expansion
+
         plugins.register(Expansion(session), "synctool-expansion")
         if CLUSTER in session.config.stash:
-            # Not at the top: it loads xdist's schedulers, which most runs do not need.
             from pytest_synctool.plugin.xdist.workers import Workers
 
             # Not in pytest_configure: xdist registers its session after all other plugins have run that hook.
@@ -201,25 +205,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         if plugins.hasplugin("nfplugin") and not session.config.option.newfirst:
             # It stores the id of every test of every run, and only --nf needs them.
             plugins.unregister(name="nfplugin")
-
-
-def is_brief(config: pytest.Config, total: int) -> bool:
-    """Return True if the terminal is to show a letter per node instead of one per test: the run has too many tests."""
-    return total > _MOST_LETTERS and config.get_verbosity() <= 0
-
-
-def set_progress(session: pytest.Session, total: int) -> None:
-    """Set the number of tests from which pytest computes its percentage: all tests, and the errors of nodes.
-
-    With a letter per node, pytest's own number is right: it counts node items.
-    """
-    if is_brief(session.config, total):
-        return
-    # The error of a node is a test more than the tests of its entries; with --granularity=node it is one of the tests.
-    errors: dict[str, list[str]] = (
-        {} if session.config.option.synctool_granularity == BY_NODE else session.config.stash[TALLY].node_errors
-    )
-    session.testscollected = total + sum(len(nodes) for nodes in errors.values())
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -245,9 +230,8 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
         return (yield)
     finally:
         runner.close()
-        if changes_nodes(config) and not is_worker(config):
-            for item, result in runner.fanout.unclaimed():  # an interrupted run still reports all changes
-                _report(runner, item.tests, result)
+        if changes_nodes(config):
+            _report_unclaimed(runner)
 
 
 def _run_alone(
@@ -271,8 +255,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     most = item.config.option.maxfail
     if most and not changes_nodes(item.config):  # a repair reports all changes
         tests, result = cut(tests, result, most - session.testsfailed)
-    if is_worker(item.config):
-        item.config.stash[OTHER_PLUGINS].log(pack(tests, result, runner.total, runner.nodes))
+    if isinstance(runner.order, WorkerOrder):
+        runner.order.send(done, pack(tests, result, runner.total, runner.nodes))
         session.testsfailed += sum(report.failed for report in reports(tests, result))
         if most and session.testsfailed >= most:
             session.shouldfail = f"stopping after {session.testsfailed} failures"
@@ -289,58 +273,40 @@ def _list_tests(item: NodeItem) -> None:
             writer.line(f"\n        {nodeid}")
 
 
+def _report_unclaimed(runner: Runner) -> None:
+    """Report all changes of a run that an interrupt or an error has ended. They are recorded before hooks are called.
+
+    Raises the first error of a hook, unless another error has ended the run.
+    """
+    config = runner.session.config
+    unclaimed = [(item, item.tests, result) for item, result in runner.fanout.unclaimed()]
+    errors = HookErrors()
+    if isinstance(runner.order, WorkerOrder):
+        for item, tests, result in unclaimed:
+            runner.order.send(item, pack(tests, result, runner.total, runner.nodes))
+        return
+    for _, tests, result in unclaimed:
+        record(config, tests, result, runner.nodes)
+    for _, tests, result in unclaimed:
+        with errors.caught():
+            _show(runner, tests, result)
+    if sys.exception() is None:
+        errors.raise_first()
+
+
 def _report(runner: Runner, tests: NodeTests, result: NodeResult) -> None:
-    """Emit the reports of a node's tests, in a process that shows reports."""
+    """Record and emit the reports of a node's tests, in a process that shows reports."""
+    record(runner.session.config, tests, result, runner.nodes)
+    _show(runner, tests, result)
+
+
+def _show(runner: Runner, tests: NodeTests, result: NodeResult) -> None:
     session = runner.session
-    _take(session.config, tests, result, runner.nodes)
     if runner.live is not None:
         runner.live.progress.take(result)
     set_progress(session, runner.total)
     brief = is_brief(session.config, runner.total)
     session.config.stash[OTHER_PLUGINS].report(tests, result, brief=brief)
-
-
-def _take(config: pytest.Config, tests: NodeTests, result: NodeResult, nodes: int) -> None:
-    record = config.stash[TALLY].add(tests, result)
-    if REPORT_FILES in config.stash:
-        config.stash[REPORT_FILES].take(record, nodes)
-    config.stash[LAST_AUDIT_RECORDER].take(tests, result)
-
-
-class Expansion:
-    """A plugin of the xdist controller that replaces the report of a node by the reports of its tests."""
-
-    def __init__(self, session: pytest.Session) -> None:
-        self.session = session
-        self.live = live_line(session.config)
-        HookSwitch(session.config, "pytest_runtest_logreport", self._expand)
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """Erase the live line at the end of the run."""
-        try:
-            return (yield)
-        finally:
-            if self.live is not None:
-                self.live.close()
-
-    def _expand(self, log: Callable[..., object], report: pytest.TestReport) -> None:
-        """Emit a report per test in the place of the report of a node."""
-        config = self.session.config
-        node = unpack(report)
-        if node is None:
-            log(report=report)
-            return
-        _take(config, node.tests, node.result, node.nodes)
-        set_progress(self.session, node.total)
-        if LOG in config.stash:
-            config.stash[LOG].take(node.tests, node.result)
-        worker = {key: value for key, value in vars(report).items() if key in ("node", "worker_id")}  # set by xdist
-        config.stash[OTHER_PLUGINS].report(node.tests, node.result, brief=is_brief(config, node.total), **worker)
-        if self.live is not None:
-            self.live.take(node.result, node.nodes)
-        if self.session.shouldfail:
-            config.pluginmanager.getplugin("dsession").shouldstop = self.session.shouldfail
 
 
 @pytest.hookimpl(wrapper=True)
@@ -349,7 +315,19 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     config = session.config
     if INTERRUPTION in config.stash:
         config.stash[INTERRUPTION].is_ending = True
-    result = yield
+    try:
+        return (yield)
+    except BaseException:
+        session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        raise
+    finally:
+        _finish(session)
+        if session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:
+            print_summary(config)  # pytest prints none
+
+
+def _finish(session: pytest.Session) -> None:
+    config = session.config
     tally = config.stash.get(TALLY, None)
     if LOG in config.stash:
         config.stash[LOG].ended()
@@ -362,7 +340,6 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
         _fail_if(session, failed=files.failed)  # before write(): the other reports hold the exit status
         files.write(session.exitstatus)
         _fail_if(session, failed=files.failed)
-    return result
 
 
 def _fail_if(session: pytest.Session, *, failed: bool) -> None:

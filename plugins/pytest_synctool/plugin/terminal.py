@@ -98,10 +98,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
     the same drift are one line. With -q the whole summary is one line.
     """
     tally = config.stash.get(TALLY, None)
-    cluster = config.stash.get(CLUSTER, None)
-    if tally is None or cluster is None or config.option.synctool_lint:
-        return (yield)
-    if not (tally.nodes or cluster.warnings):
+    if not _has_summary(config) or tally is None:
         return (yield)
     quiet = terminalreporter.verbosity < 0
     shown = terminalreporter.verbosity > 0 or config.option.synctool_explain
@@ -109,19 +106,38 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
     hidden = _hide_entries(terminalreporter) if hide else {}
     try:
         with durations_of_nodes(terminalreporter.stats, tally.durations, config.option.durations):
-            result = yield
+            return (yield)
     finally:
         terminalreporter.stats.update(hidden)
+        print_summary(config)
+        if hidden and not quiet:
+            terminalreporter.write_line("For expected and actual state test by test: -v, or the junit report")
+
+
+_PRINTED = pytest.StashKey[bool]()
+
+
+def print_summary(config: pytest.Config) -> None:
+    """Print the summary once, also of a run that ends with an error."""
+    terminalreporter = config.pluginmanager.getplugin("terminalreporter")
+    if terminalreporter is None or not _has_summary(config) or config.stash.get(_PRINTED, False):
+        return
+    config.stash[_PRINTED] = True
+    quiet = terminalreporter.verbosity < 0
     if not quiet:
         terminalreporter.section("synctool")
-    for text, colour in _lines(config, tally, cluster, quiet=quiet):
+    for text, colour in _lines(config, config.stash[TALLY], config.stash[CLUSTER], quiet=quiet):
         terminalreporter.write_line(text, **{colour: True} if colour else {})
     if REPORT_FILES in config.stash and WRITER in config.stash and not quiet:
         for command in config.stash[REPORT_FILES].commands:
             config.stash[WRITER].command(command)
-    if hidden and not quiet:
-        terminalreporter.write_line("For expected and actual state test by test: -v, or the junit report")
-    return result
+
+
+def _has_summary(config: pytest.Config) -> bool:
+    tally, cluster = config.stash.get(TALLY, None), config.stash.get(CLUSTER, None)
+    if tally is None or cluster is None or config.option.synctool_lint:
+        return False
+    return bool(tally.nodes or cluster.warnings)
 
 
 def _lines(config: pytest.Config, tally: Tally, cluster: Cluster, *, quiet: bool) -> Iterator[tuple[str, str]]:
