@@ -82,8 +82,9 @@ def test_marks_of_own_checks(local: Site, head: str, body: str, status: int, lin
     run = own_check(local, body, head=head)
     assert run.status == status, run.output
     assert line in run.output
-    whole = own_check(local, body, "--granularity=node", head=head)
-    assert whole.status == status, whole.output
+    for arguments in (("--granularity=node",), ("-n2",)):
+        run = own_check(local, body, *arguments, head=head)
+        assert run.status == status, run.output
 
 
 def test_the_reports_of_marked_tests(local: Site) -> None:

@@ -80,6 +80,14 @@ def test_xunit1_has_source_and_properties(two: Site) -> None:
     assert properties == {"groups": "batch", "status": "drift", "changes": "missing"}
 
 
+def test_xunit1_has_no_good_status_for_an_unreachable_node(two: Site) -> None:
+    two.nodes = {"node1": "batch connection:ssh://nowhere.invalid"}
+    for arguments, expected in (((), {"error", "skipped"}), (("--granularity=node", "-m", "overlay"), {"error"})):
+        two.pytest("-o", "junit_family=xunit1", *arguments)
+        root = ElementTree.parse(two.directory / "junit.xml")
+        assert {p.get("value") for p in root.iter("property") if p.get("name") == "status"} == expected
+
+
 def test_the_junit_report_is_among_the_others_by_default(two: Site) -> None:
     command = [word for word in two.command() if not word.startswith("--junitxml")]
     output = two.pytest(command=command).output

@@ -179,3 +179,47 @@ def test_a_bad_file_is_reported_before_a_node_is_contacted(two: Site) -> None:
     assert run.status == 4
     assert f"{path}:2: unknown node 'node9' (did you mean 'node" in run.output
     assert f"{path}:4: 'expires' expects a day like 2026-12-31, not 'soon'" in run.output
+
+
+OWN = "def check_own(entry, actual):\n    return []\n"
+
+
+@ALONE_AND_XDIST
+@pytest.mark.parametrize(
+    ("suite", "arguments"),
+    [
+        (False, ()),
+        (True, ("--deselect=synctool_checks/test_overlay.py",)),
+        (True, ("--deselect=test_own.py",)),
+        (True, ("-k", "not test_own")),
+        (True, ("-k", "test_own")),
+        (True, ("--deselect=test_own.py", "--granularity=node")),
+    ],
+)
+def test_a_waiver_is_not_stale_where_a_check_of_its_path_did_not_run(
+    two: Site, suite: bool, arguments: tuple[str, ...], workers: tuple[str, ...]
+) -> None:
+    """The waived drift may be one that only this check finds."""
+    two.nodes = {"node1": "batch connection:local://"}
+    two.top = str(two.directory / "real")
+    (two.directory / "real").mkdir()
+    (two.directory / "real" / "b").write_text("content\n")
+    two.put("b._all")
+    (two.masterdir / "waivers.yaml").write_text(
+        f"- path: {two.top}/b\n  nodes: node1\n  reason: waits for 7\n  expires: 2999-12-31\n"
+    )
+    (two.directory / "test_own.py").write_text(OWN)
+    command = two.command("test_own.py", *workers, *arguments)
+    if not suite:
+        command[3:5] = []
+    run = two.pytest(command=command)
+    assert "STALE" not in run.output, run.output
+    assert "STALE waivers.yaml:1" in two.pytest("test_own.py", *workers).output, "all checks have run"
+
+
+def test_an_id_alone_makes_no_waiver_stale(two: Site) -> None:
+    """Other checks of its path are not even collected."""
+    waive(two, ("/gone", "node[1-2]", "2999-12-31"))
+    command = two.command("synctool_checks/test_delete.py::node1", "synctool_checks/test_delete.py::node2")
+    command[3:5] = []
+    assert "STALE" not in two.pytest(command=command).output

@@ -5,19 +5,24 @@ from __future__ import annotations
 import gc
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from pytest_synctool.audit.check import Check
 from pytest_synctool.model import Node
-from pytest_synctool.plugin.cluster import BY_NODE, changes_nodes, repair_option
+from pytest_synctool.plugin.cluster import BY_NODE, changes_nodes, cluster_of, is_worker, repair_option, waivers_of
 from pytest_synctool.plugin.collect import EntryItem, NodeChecks, WholeNode, may_select
 from pytest_synctool.plugin.marks import Mark, mark_of, setup_mark
 from pytest_synctool.plugin.other_plugins import others_listen
 from pytest_synctool.plugin.site_hooks import has_setup, set_up
 from pytest_synctool.plugin.terminal_reporter import terminal_reporter
 from pytest_synctool.report.node_test_ids import NodeTests, Whole
+
+# The key under which a worker tells the controller why it refuses to run.
+REFUSAL: Final = "synctool_refusal"
+
+_STEPWISE: Final = ("stepwise", "stepwise_skip", "stepwise_reset")
 
 
 class NodeItem(pytest.Item):
@@ -29,6 +34,7 @@ class NodeItem(pytest.Item):
     def __init__(self, *, node: Node, by_node: bool, is_set_up: bool = False, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.node = node
+        self.left_out: frozenset[str] = frozenset()
         self._by_node = by_node
         self._checks: list[Check] = []
         self._ids: list[str] = []
@@ -82,12 +88,12 @@ class NodeItem(pytest.Item):
     def tests(self) -> NodeTests:
         """Return the node ids of the tests."""
         if not self._whole:
-            return NodeTests(self.node.name, self.nodeid, self._ids)
+            return NodeTests(self.node.name, self.nodeid, self._ids, left_out=self.left_out)
         ids = [f"{nodeid}::{name}" for nodeid, checks in self._whole for name in checks.names]
         if not self._by_node:
-            return NodeTests(self.node.name, self.nodeid, ids)
+            return NodeTests(self.node.name, self.nodeid, ids, left_out=self.left_out)
         whole = tuple(Whole(nodeid, len(checks.names)) for nodeid, checks in self._whole)
-        return NodeTests(self.node.name, self.nodeid, ids, whole)
+        return NodeTests(self.node.name, self.nodeid, ids, whole, self.left_out)
 
     @property
     def number(self) -> int:
@@ -111,6 +117,7 @@ class NodeFolding:
 
     def __init__(self) -> None:
         self._is_registering = False
+        self._collected: list[EntryItem | WholeNode] = []  # if there are waivers: none is stale if a test is left out
 
     def register(self, manager: pytest.PytestPluginManager) -> None:
         """Register the plugin, or register it anew."""
@@ -128,11 +135,15 @@ class NodeFolding:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
         """Replace the tests of each node by one item, in the place of the first of them."""
-        if config.option.synctool_granularity != BY_NODE:
-            items[:] = single_tests(config, items)
-        yield
-        if not (config.option.collectonly or others_listen(config)):
-            self._fold(config, items)
+        try:
+            self._before_selection(config, items)
+            yield
+            if not (config.option.collectonly or others_listen(config)):
+                self._fold(config, items)
+        except pytest.UsageError as error:
+            if is_worker(config):
+                config.workeroutput[REFUSAL] = str(error)  # type: ignore[attr-defined]  # xdist's
+            raise
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> Generator[None]:
@@ -142,10 +153,24 @@ class NodeFolding:
             self._fold(session.config, session.items)
             gc.collect()  # the folded items refer to themselves
 
+    def _before_selection(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        if config.option.synctool_granularity != BY_NODE:
+            items[:] = single_tests(config, items)
+        ours = [item for item in items if isinstance(item, EntryItem | WholeNode)]
+        if ours and any(getattr(config.option, name, None) for name in _STEPWISE):
+            raise pytest.UsageError(
+                "--stepwise does not go with the tests of nodes: those of a node run together, and nodes in any order, "
+                "so it would count tests as passed that never ran; use -x, and then --lf"
+            )
+        if ours and waivers_of(config, cluster_of(config)).waivers.waivers:
+            self._collected = ours
+
     def _fold(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         by_node = config.option.synctool_granularity == BY_NODE
         _check_setup(config, items)
         folded = fold_items(items, by_node=by_node, is_set_up=has_setup(config))
+        _set_left_out(self._collected, items, folded)
+        self._collected = []
         if not by_node and (reporter := terminal_reporter(config)) is not None:
             # pytest counts a WholeNode as one item; "collected N items" is to show the number of tests.
             reporter._numcollected += sum(len(i.checks.names) - 1 for i in items if isinstance(i, WholeNode))
@@ -201,6 +226,23 @@ def fold_items(items: Iterable[pytest.Item], *, by_node: bool, is_set_up: bool =
             folded.append(nodes[node.name])
         nodes[node.name].add(item, marks.of(item))
     return folded
+
+
+def _set_left_out(
+    collected: Iterable[EntryItem | WholeNode], selected: Iterable[pytest.Item], folded: Iterable[pytest.Item]
+) -> None:
+    """Set in the item of each node what was collected and not selected."""
+    kept = set(selected)
+    names: dict[str, set[str]] = {}
+    for item in collected:
+        if item not in kept:
+            own = item.checks.names if isinstance(item, WholeNode) else (item.name,)
+            names.setdefault(item.node.name, set()).update(own)
+    shared: dict[frozenset[str], frozenset[str]] = {}
+    for node in folded:
+        if isinstance(node, NodeItem) and node.node.name in names:
+            left_out = frozenset(names[node.node.name])
+            node.left_out = shared.setdefault(left_out, left_out)
 
 
 class _Marks:

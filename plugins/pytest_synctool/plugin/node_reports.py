@@ -94,6 +94,7 @@ def pack(tests: NodeTests, result: NodeResult, total: int, nodes: int) -> pytest
     payload = {
         "node": tests.node,
         "ids": list(tests.ids),
+        "left_out": sorted(tests.left_out),
         "whole": [(test.nodeid, test.checks) for test in tests.whole],
         "rows": rows,
         "error": None if result.error is None else (result.error.kind.value, result.error.reason),
@@ -148,7 +149,7 @@ def unpack(report: pytest.TestReport) -> NodeReport | None:
         return None
     outcomes = tuple(OK if row is None else _outcome(row) for row in payload["rows"])
     whole = tuple(Whole(nodeid, checks) for nodeid, checks in payload["whole"])
-    tests = NodeTests(payload["node"], report.nodeid, payload["ids"], whole)
+    tests = NodeTests(payload["node"], report.nodeid, payload["ids"], whole, frozenset(payload["left_out"]))
     error = payload["error"]
     result = NodeResult(
         outcomes,
@@ -201,19 +202,7 @@ def reports(tests: NodeTests, result: NodeResult, *, brief: bool = False) -> Ite
 
 def _reports(tests: NodeTests, result: NodeResult) -> Iterator[pytest.TestReport]:
     if result.error is not None:
-        sentence = result.error.of(tests.node)
-        yield _report(
-            tests.nodeid,
-            tests.node,
-            "failed",
-            "setup",
-            DriftText(sentence, (), path=_location(tests.nodeid)[0]),
-            result.duration,
-        )
-        # With --granularity=node, the first test has the node id of the node itself.
-        for nodeid in (nodeid for nodeid in tests.tests if nodeid != tests.nodeid):
-            location = _location(nodeid)
-            yield _report(nodeid, tests.node, "skipped", "setup", (location[0], 0, f"Skipped: {sentence}"), 0.0)
+        yield from _error_reports(tests, result.error, result.duration)
         return
     if tests.whole:
         for nodeid, outcome, share in outcomes_of(tests, result.outcomes):
@@ -224,6 +213,22 @@ def _reports(tests: NodeTests, result: NodeResult) -> Iterator[pytest.TestReport
     for nodeid, outcome in zip(tests.ids, result.outcomes, strict=True):
         headline = "" if outcome.status is Status.OK else f"{tests.node}: {shown_destination(nodeid)} {outcome.message}"
         yield from _outcome_reports(nodeid, tests.node, outcome, headline, share)
+
+
+def _error_reports(tests: NodeTests, error: NodeError, duration: float) -> Iterator[pytest.TestReport]:
+    """Yield an error for a node of which nothing is known, and a skip for each of its tests."""
+    sentence = error.of(tests.node)
+    text = DriftText(sentence, (), path=_location(tests.nodeid)[0])
+    report = _report(tests.nodeid, tests.node, "failed", "setup", text, duration)
+    vars(report)[_OUTCOME] = Outcome(Status.ERROR, error.text)
+    yield report
+    missed = Outcome(Status.SKIPPED, error.text)
+    # With --granularity=node, the first test has the node id of the node itself.
+    for nodeid in (nodeid for nodeid in tests.tests if nodeid != tests.nodeid):
+        reason = (_location(nodeid)[0], 0, f"Skipped: {sentence}")
+        report = _report(nodeid, tests.node, "skipped", "setup", reason, 0.0)
+        vars(report)[_OUTCOME] = missed
+        yield report
 
 
 def _outcome_reports(
@@ -288,8 +293,10 @@ def node_of(report: pytest.TestReport) -> str | None:
 
 
 def outcome_of(report: pytest.TestReport) -> Outcome:
-    """Return the outcome in the report of an entry; OK for any other report."""
-    outcome: Outcome = getattr(report, _OUTCOME, OK)
+    """Return the outcome in a report. Without one, only a report that has passed is OK."""
+    outcome: Outcome | None = getattr(report, _OUTCOME, None)
+    if outcome is None:
+        return OK if report.passed else Outcome(Status.ERROR)
     return outcome
 
 

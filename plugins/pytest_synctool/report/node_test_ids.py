@@ -22,12 +22,14 @@ class NodeTests:
     """The tests of one node: the node ids of its entries in order, and the node id of the node itself.
 
     With --granularity=node, `whole` are the tests; together they stand for the entries in `ids`, in this order.
+    `left_out` has the last parts of the node ids of tests that were collected and not selected, if the run needs them.
     """
 
     node: str
     nodeid: str
     ids: Sequence[str]
     whole: Sequence[Whole] = ()
+    left_out: frozenset[str] = frozenset()
 
     @property
     def tests(self) -> Sequence[str]:

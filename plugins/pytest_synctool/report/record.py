@@ -67,7 +67,8 @@ class NodeRecord:
 
     `entries` are all its tests, one object for all nodes with the same tests. `results` are the outcomes other than OK,
     each with the position of its entry. With `error`, nothing is known of the entries. `duration` is in seconds. `done`
-    are the changes and commands of a repair, `notes` are lines that people should know besides.
+    are the changes and commands of a repair, `notes` are lines that people should know besides. `left_out` has the
+    names of tests that were collected and not selected.
     """
 
     node: str
@@ -77,6 +78,7 @@ class NodeRecord:
     duration: float = 0.0
     done: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    left_out: frozenset[str] = frozenset()
 
     @property
     def ending(self) -> NodeEnding:
@@ -179,6 +181,7 @@ class Recorder:
             result.duration,
             result.done,
             result.notes,
+            tests.left_out,
         )
 
     def _entries(self, tests: NodeTests) -> SharedList[EntryName]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.shared_list import SharedList
@@ -14,6 +15,9 @@ from pytest_synctool.repository.entry import EntryList
 from pytest_synctool.repository.source import Tree
 from pytest_synctool.repository.waivers.rules import InForce, Waiver
 
+# The checks that find drift of any kind. One of the site may find another, so it must not be left out either.
+_KINDS: Final = ("overlay", "delete")
+
 
 def stale(
     in_force: InForce,
@@ -24,7 +28,8 @@ def stale(
     """Return the waivers that have not expired and waive no drift any more, in the order of the file.
 
     `nodes` are all nodes that waivers may name, `records` the results of a run on some of them. A waiver that covers an
-    entry that the run did not look at, or that is unknown, is never stale.
+    entry that the run did not look at, or that is unknown, is never stale. Nor is it if a test of the entry was
+    left out.
     """
     coverage = _Coverage(in_force, entries_of, records)
     all_nodes = list(nodes)
@@ -64,7 +69,7 @@ class _Coverage:
             if not waiver.holds_for(node) or not (names := self._names(waiver, self._entries_of(node))):
                 continue
             record = self._records.get(node.name)
-            if record is None or record.error is not None:
+            if record is None or record.error is not None or not names.isdisjoint(record.left_out):
                 return []
             tests = self._tests(record.entries, names)
             if tests is None or any(position in tests for position, _ in record.results):
@@ -85,7 +90,7 @@ class _Coverage:
         return self._covered[key]
 
     def _tests(self, entries: SharedList[EntryName], names: frozenset[str]) -> frozenset[int] | None:
-        """Return the positions of the tests with these names; None if the run did not have all of them."""
+        """Return the positions of the tests with these names; None if the suite's check did not run for all."""
         key = (entries, names)
         if key not in self._positions:
             names_by_position = {
@@ -93,5 +98,6 @@ class _Coverage:
                 for position, entry in enumerate(entries)
                 if entry.name in names and not entry.is_command
             }
-            self._positions[key] = frozenset(names_by_position) if names == set(names_by_position.values()) else None
+            compared = {entry.name for entry in entries if entry.kind in _KINDS}
+            self._positions[key] = frozenset(names_by_position) if names <= compared else None
         return self._positions[key]

@@ -14,7 +14,7 @@ from xdist.scheduler import Scheduling
 from xdist.workermanage import WorkerController, parse_tx_spec_config
 
 from pytest_synctool.model import NodeError, NodeErrorKind, NodeResult
-from pytest_synctool.plugin.node_items import tests_of
+from pytest_synctool.plugin.node_items import REFUSAL, tests_of
 from pytest_synctool.plugin.node_reports import pack
 from pytest_synctool.plugin.xdist.scheduler import NodeShares
 from pytest_synctool.report.node_test_ids import NodeTests
@@ -49,8 +49,12 @@ class Workers:
     def pytest_testnodedown(self, node: WorkerController, error: object | None) -> None:
         """Count crashes as xdist does, to know if it will start a replacement.
 
-        Raises pytest.UsageError if a worker fails before all have collected: its replacement would fail too.
+        Raises pytest.UsageError if a worker fails before all have collected: its replacement would fail too. So does
+        one that refuses to run what it has collected; xdist would end such a run without tests and with status 0.
         """
+        output = getattr(node, "workeroutput", {})
+        if output.get("exitstatus") == pytest.ExitCode.USAGE_ERROR:
+            raise pytest.UsageError(output.get(REFUSAL, f"{_name(node)} ended with a usage error"))
         if error is None:
             return
         self._crashed.append(_name(node))

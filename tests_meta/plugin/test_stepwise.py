@@ -1,0 +1,24 @@
+"""--stepwise: the tests of a node run together, so it would count tests as passed that never ran."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests_meta.markers import ALONE_AND_XDIST
+from tests_meta.site import Site
+
+
+@ALONE_AND_XDIST
+@pytest.mark.parametrize("option", ["--sw", "--stepwise-skip", "--stepwise-reset", "--sw --fix"])
+def test_it_is_refused(site: Site, option: str, workers: tuple[str, ...]) -> None:
+    site.put("one._all")
+    run = site.pytest(*option.split(), *workers)
+    assert run.status == 4, run.output
+    assert "--stepwise does not go with the tests of nodes" in run.output
+    assert "-x" in run.output
+
+
+def test_it_works_for_other_tests(site: Site) -> None:
+    (site.directory / "test_own.py").write_text("def test_own():\n    pass\n")
+    command = [*site.command()[:3], "--sw", "test_own.py"]
+    assert site.pytest(command=command).status == 0
