@@ -29,6 +29,7 @@ from pytest_synctool.plugin.cluster import (
 from pytest_synctool.plugin.lock_and_log import LOG, lock, open_log
 from pytest_synctool.plugin.options import check_combinations, release_short_names
 from pytest_synctool.plugin.report_files import open_reports
+from pytest_synctool.plugin.separate_values import check_separate_values
 from pytest_synctool.plugin.terminal import count_fixed_as_passed
 from pytest_synctool.plugin.xdist.admin_machines import check_fingerprint, check_machines
 from pytest_synctool.report.tally import Tally
@@ -50,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     option = config.option
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
+    check_separate_values(config)  # before names are released: it reads the command line again
     release_short_names(config)
     check_combinations(config)
     settle_arguments(config)
