@@ -17,36 +17,51 @@ def archive(stream: BinaryIO) -> tarfile.TarFile:
     return tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape")
 
 
-def complete(tar: tarfile.TarFile) -> None:
+def complete(tar: tarfile.TarFile, place: bytes = b"") -> None:
     """Write the last member. A stream without it is not complete."""
-    tar.addfile(tarfile.TarInfo(COMPLETE))
+    tar.addfile(_member(place, COMPLETE.encode()))
 
 
-def write(stream: BinaryIO, masterdir: bytes, files: Sequence[bytes], made: Mapping[bytes, bytes]) -> None:
+def write(
+    stream: BinaryIO,
+    masterdir: bytes,
+    files: Sequence[bytes],
+    made: Mapping[bytes, bytes],
+    place: bytes = b"",
+    present: Mapping[bytes, bytes] | None = None,
+) -> None:
     """Write files, directories and links of the masterdir, by their names in it, and all directories above them.
 
-    Skip names that do not exist any more. `made` maps the names of additional files to their contents. Raise OSError if
-    something cannot be read or written.
+    Names in the stream begin with `place`. Skip names that do not exist any more. `made` maps the names of additional
+    files to their contents. The files in `present` become hard links to the names there, which whoever unpacks has.
+    Raise OSError if something cannot be read or written.
     """
     with archive(stream) as tar:
         above = {name[:at] for name in files for at in range(len(name)) if name[at : at + 1] == b"/"}
         for name in sorted(above | {*files}, key=lambda name: name.split(b"/")):
+            member = _member(place, name)
+            if present and name in present:
+                member.type, member.linkname = tarfile.LNKTYPE, present[name].decode("utf-8", "surrogateescape")
+                tar.addfile(member)
+                continue
             try:
-                _add(tar, masterdir, name, follow=name in above)
+                _add(tar, member, os.path.join(masterdir, name), follow=name in above)
             except (FileNotFoundError, NotADirectoryError):
                 continue
         for name, content in made.items():
-            member = tarfile.TarInfo(name.decode("utf-8", "surrogateescape"))
+            member = _member(place, name)
             member.size, member.mode = len(content), 0o600
             tar.addfile(member, BytesIO(content))
-        complete(tar)
+        complete(tar, place)
 
 
-def _add(tar: tarfile.TarFile, masterdir: bytes, name: bytes, *, follow: bool) -> None:
-    path = os.path.join(masterdir, name)
+def _member(place: bytes, name: bytes) -> tarfile.TarInfo:
+    return tarfile.TarInfo((place + name).decode("utf-8", "surrogateescape"))
+
+
+def _add(tar: tarfile.TarFile, member: tarfile.TarInfo, path: bytes, *, follow: bool) -> None:
     # A symbolic link above other names becomes a directory on the node.
     status = os.lstat(os.path.realpath(path) if follow else path)
-    member = tarfile.TarInfo(name.decode("utf-8", "surrogateescape"))
     if stat.S_ISREG(status.st_mode):
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as content:
             status = os.fstat(content.fileno())

@@ -2,6 +2,7 @@
 
 A push builds a new tree beside the old one, linking unchanged files. The new tree takes the old one's place only when
 it is complete. So the node then has exactly what it may see now, and an interrupted push leaves the mirror unchanged.
+The next push uses what has come.
 
 A replaced tree is removed. That is safe only in a directory that a push found empty and marked. A directory that
 somebody else filled, or the masterdir itself on a shared file system, never has the mark; there a push removes nothing
@@ -33,16 +34,19 @@ from pytest_synctool.connection.transport import HostTransport
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Actual, FileState, Kind
 from pytest_synctool.repair.mirror_contents import Extract, extract
+from pytest_synctool.repair.mirror_reuse import PART, present
 from pytest_synctool.repository import attributes, waivers
+from pytest_synctool.repository.digests import Digests
 from pytest_synctool.repository.entry import EntryList
 
 MARK: Final = ".synctool-mirror"
+_NEW: Final = b".synctool-new/"  # the new tree during a push
 _SAYS: Final = "made by pytest --fix, which removes what else is put here"
 _MADE: Final = ".synctool-made."  # directory of the made files during a push; FINGERPRINT.NUMBER follows
 
 # --checksum: two versions of a file may have the same size and time.
 _RSYNC_OPTIONS: Final = (
-    *("-a", "--checksum", "--link-dest=.."),
+    *("-a", "--checksum", "--sparse"),
     *("-s", "--from0", "--files-from=-", "--ignore-missing-args", "--msgs2stderr"),
 )
 _VANISHED = 24  # rsync's status when a source vanished while it ran; the second probe shows the effect
@@ -52,9 +56,13 @@ _SCRIPTS: Final = b"scripts"
 # The node's side of a push: MASTERDIR FINGERPRINT.NUMBER COMMAND [WORD...] carries out COMMAND WORD... in the new tree,
 # puts that in place and tells on standard error how it went. One line without single quotes, which every login shell
 # hands on unharmed.
-# - What another push left half is removed first. A masterdir without the mark gets files, but loses none.
+# - What came of a push that was cut off is kept in .synctool-part, unless it has filled the file system. The next push
+#   links what is right of it, and rsync goes on with a file that has come in part. Only a new tree is made that way: in
+#   a masterdir without the mark, which gets files but loses none, a part of a file would take its place.
 # - attributes.yaml and waivers.yaml take their places before the sources do: none of these is ever there with the mode
 #   of a checkout.
+# - What tar was told to link is never replaced meanwhile by a part of it that another push leaves (cp without -f).
+# - A push that hung may go on when the next one has begun: it touches only the tree that it has made.
 # - A tree that is a mount point cannot be renamed, and what is mounted deeper is looked for: rm would go through it.
 # - Nothing is done below a directory in which others than root may rename: its user could put another one there.
 # - mkdir makes all but the last directory as anybody would; that one is root's.
@@ -69,6 +77,14 @@ s=$(stat -c %u:%a -- "${p:-/}") || fail "${p:-/} cannot be examined";
 case $s in "$u":[1357]???|0:[1357]???) ;; *[2367]|*[2367]?) break ;; "$u":*|0:*) ;; *) break ;; esac;
 [ -n "$p" ] || return 0; p=${p%/*}; done;
 fail "others than root may write in ${p:-/}, above the copy of the masterdir"; };
+gather() { [ -d .synctool-new ] || return 0; rm -rf ".synctool-new/$g";
+if [ -d PART ]; then cp $o .synctool-new/. PART/ 2>&-; rm -rf .synctool-new;
+else mv .synctool-new PART; fi; };
+is_ours() { [ "$(stat -c %d:%i .synctool-new 2>&-)" = "$i" ]; };
+keep() { [ -z "$why" ] && is_ours || return 0;
+if rmdir .synctool-new 2>&-; then :;
+elif head -c 4000000 /dev/zero >.synctool-new/.room 2>&-; then rm -f .synctool-new/.room; gather;
+else rm -rf .synctool-new PART; fi; rm -rf .synctool-old; };
 u=$(id -u); a=$m; while [ ! -d "$a" ]; do a=${a%/*}; [ -n "$a" ] || a=/; done;
 try cd -P -- "$a"; cd -P -- "$a"; ours;
 try above; try mkdir -p -- "$m"; try cd -P -- "$m"; cd -P -- "$m"; ours; try ls -A;
@@ -80,16 +96,20 @@ w=$(pwd -P); if [ -r /proc/self/mounts ]; then
 while read -r a b r; do case $b in "$w"/*) why=mounted ;; esac; done </proc/self/mounts;
 fi;
 d=.; if [ -z "$why" ]; then
-d=.synctool-new; try chmod 700 .; try rm -rf .synctool-new .synctool-old; try mkdir .synctool-new .synctool-old;
+d=.synctool-new; o=-Rl; [ $# = 0 ] || o=-Rlf; try chmod 700 .; try gather;
+try rm -rf .synctool-old; try mkdir .synctool-new .synctool-old;
+i=$(stat -c %d:%i .synctool-new);
+if [ $# != 0 ]; then x=$1; shift; set -- --link-dest=.. "$@";
+[ ! -d PART ] || set -- --link-dest=../PART "$@"; set -- "$x" --partial "$@"; fi;
 else echo "synctool: $why" >&2; [ $# != 0 ] || exit 1;
 fi;
 (cd $d && eval "$c \\"\\$@\\""); s=$?;
 case $s in 0|24) ;; *)
-[ $s != 127 ] || echo "synctool: missing" >&2; rm -rf "$g"; [ -n "$why" ] || rm -rf .synctool-new .synctool-old;
-exit $s ;;
+[ $s != 127 ] || echo "synctool: missing" >&2; rm -rf "$g"; keep; exit $s ;;
 esac;
 if [ -z "$why" ]; then
-[ $# != 0 ] || [ -e .synctool-new/COMPLETE ] || fail the stream broke off;
+[ $# != 0 ] || [ -e .synctool-new/COMPLETE ] || { keep; fail the stream broke off; };
+is_ours || fail another push has taken its place;
 try mkdir -p .synctool-new/overlay; [ ! -d ".synctool-new/$g" ] || try cp -R ".synctool-new/$g/." .synctool-new/;
 for t in ATTRIBUTES WAIVERS; do
 if [ -f .synctool-new/$t ]; then try mv -f .synctool-new/$t .; else try rm -f $t; fi;
@@ -99,13 +119,14 @@ if [ -e $t ] || [ -L $t ]; then try mv -f $t .synctool-old/; fi;
 if [ -e .synctool-new/$t ] || [ -L .synctool-new/$t ]; then try mv -f .synctool-new/$t .; fi;
 done;
 try sh -c "echo SAYS: $f >.synctool-new/MARK"; try mv -f .synctool-new/MARK .;
-try rm -rf .synctool-new .synctool-old;
+try rm -rf .synctool-new .synctool-old PART;
 else rm -rf "$g";
 fi;
 echo "synctool: done" >&2; exit $s
 """.replace("MARK", MARK)
     .replace("SAYS", _SAYS)
     .replace("MADE", _MADE)
+    .replace("PART", PART.decode())
     .replace("COMPLETE", COMPLETE)
     .replace("ATTRIBUTES", attributes.FILE_NAME)
     .replace("WAIVERS", waivers.FILE_NAME)
@@ -135,6 +156,7 @@ class Mirror:
         default_factory=dict, init=False, repr=False, compare=False
     )
     _versions: dict[bytes, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _digests: Digests = field(default_factory=Digests, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, masterdir: Path, rsync_cmd: Sequence[str], deadline: float) -> Mirror:
@@ -203,11 +225,12 @@ class Mirror:
     def _tar(self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str) -> Answer:
         number = f"{fingerprint}.tar"
         # BusyBox refuses links that lead out of the tree; here they are entries of the masterdir.
-        command = _node_command(route, directory, number, "EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -")
+        command = _node_command(route, directory, number, "cd .. && EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -")
         made = {os.fsencode(f"{_MADE}{number}/") + name: content for name, content in what.made.items()}
+        there = present(transport, os.fsencode(self.masterdir), what.names, self._digests, self.deadline)
         with tempfile.TemporaryFile() as stream:
             try:
-                tarball.write(stream, os.fsencode(self.masterdir), what.names, made)
+                tarball.write(stream, os.fsencode(self.masterdir), what.names, made, _NEW, there)
             except OSError as error:
                 raise TransportError(f"cannot pack the files for the node: {error.strerror or error}") from error
             stream.seek(0)
