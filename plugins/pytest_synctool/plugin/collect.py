@@ -251,10 +251,10 @@ class _CheckItem(pytest.Item):
     @property
     def hooks_of(self) -> Path:
         """Return the path whose conftest files apply."""
-        return self.module.hooks_of
+        return self.check_module.hooks_of
 
     @property
-    def module(self) -> CheckModule:
+    def check_module(self) -> CheckModule:
         """Return the collector of the test's file."""
         module = self.getparent(CheckModule)
         assert module is not None

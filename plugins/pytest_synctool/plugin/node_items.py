@@ -192,7 +192,7 @@ def single_tests(config: pytest.Config, items: list[pytest.Item]) -> list[pytest
 
 def _check_setup(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
     """Refuse to repair where ordinary tests would run fixtures first: one may skip, and checks run without fixtures."""
-    modules = {item.module: None for item in items if isinstance(item, EntryItem | WholeNode)}
+    modules = {item.check_module: None for item in items if isinstance(item, EntryItem | WholeNode)}
     for module in modules:
         if not module.unused_fixtures:
             continue
@@ -205,23 +205,20 @@ def _check_setup(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
         module.warn(pytest.PytestWarning(reason))
 
 
-def fold_items(items: Iterable[pytest.Item], *, by_node: bool, is_set_up: bool = False) -> list[pytest.Item]:
+def fold_items(items: Sequence[pytest.Item], *, by_node: bool, is_set_up: bool = False) -> list[pytest.Item]:
     """Return the items of a run with one NodeItem in the place of all tests of a node; other items stay."""
     folded: list[pytest.Item] = []
     nodes: dict[str, NodeItem] = {}
     marks = _Marks(together=by_node)
+    parents = _first_parents(items)
     for item in items:
         if not isinstance(item, EntryItem | WholeNode):
             folded.append(item)
             continue
         node = item.node
         if node.name not in nodes:
-            # An error of the node is reported under the item's id. The parent makes that the id of the node under the
-            # check function, so --lf finds all tests below it.
-            parent = item.parent.parent if isinstance(item, EntryItem) else item.parent
-            assert parent is not None
             nodes[node.name] = NodeItem.from_parent(
-                parent, name=node.name, node=node, by_node=by_node, is_set_up=is_set_up
+                parents[node.name], name=node.name, node=node, by_node=by_node, is_set_up=is_set_up
             )
             folded.append(nodes[node.name])
         nodes[node.name].add(item, marks.of(item))
@@ -243,6 +240,29 @@ def _set_left_out(
         if isinstance(node, NodeItem) and node.node.name in names:
             left_out = frozenset(names[node.node.name])
             node.left_out = shared.setdefault(left_out, left_out)
+
+
+def _first_parents(items: Sequence[pytest.Item]) -> dict[str, pytest.Collector]:
+    """Return the parent of the item of each node: whichever comes first by its id, in whatever order tests run.
+
+    An error of the node is reported under the item's id. The parent makes that the id of the node under the check
+    function, so --lf finds all tests below it.
+    """
+    parents: dict[str, pytest.Collector] = {}
+    last: pytest.Collector | None = None  # all items below it are of one node
+    for item in items:
+        if isinstance(item, EntryItem) and item.parent is not last:
+            last = item.parent
+            parent = last.parent
+        elif isinstance(item, WholeNode):
+            parent = item.parent
+        else:
+            continue
+        assert isinstance(parent, pytest.Collector)
+        known = parents.setdefault(item.node.name, parent)
+        if parent.nodeid < known.nodeid:
+            parents[item.node.name] = parent
+    return parents
 
 
 class _Marks:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -46,9 +47,20 @@ def _package(impl: Any) -> str:
     return module.partition(".")[0]
 
 
+def follows_setup(impl: Any) -> bool:
+    """Return True for a plugin's wrapper around pytest_runtest_setup: it follows tests, as reporters do.
+
+    Another implementation of this hook may skip tests, and so may the wrapper of a conftest.
+    """
+    file = getattr(impl.plugin, "__file__", None) or ""
+    return is_foreign(impl) and (impl.wrapper or impl.hookwrapper) and Path(file).name != "conftest.py"
+
+
 def _listens(impl: Any, hook: str) -> bool:
     if not is_foreign(impl) or _package(impl) in _RUNNING:
         return False
+    if hook == _PHASES["setup"]:
+        return follows_setup(impl)
     return hook in _LOGS or impl.wrapper or impl.hookwrapper
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import sysconfig
 from collections.abc import Iterable, Iterator
 from inspect import getattr_static
 from pathlib import Path
@@ -10,12 +12,13 @@ from typing import Any, Final
 
 import pytest
 
-from pytest_synctool.plugin.other_plugins import is_foreign
+from pytest_synctool.plugin.other_plugins import follows_setup, is_foreign
 
 _SELECTING: Final = (
     *("pytest_collection_modifyitems", "pytest_itemcollected", "pytest_deselected"),
     *("pytest_collectstart", "pytest_make_collect_report", "pytest_runtest_setup"),
 )
+_INSTALLED: Final = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
 _XUNIT: Final = ("setup_module", "setUpModule", "setup_function")
 
 
@@ -26,9 +29,12 @@ def wants_single_tests(config: pytest.Config) -> bool:
 
 
 def has_setup(config: pytest.Config) -> bool:
-    """Return True if another plugin has a hook pytest_runtest_setup."""
-    hook = config.pluginmanager.hook.pytest_runtest_setup
-    return any(is_foreign(impl) for impl in hook.get_hookimpls())
+    """Return True if another plugin has a hook pytest_runtest_setup that may skip tests."""
+    return any(_may_skip(impl) for impl in config.pluginmanager.hook.pytest_runtest_setup.get_hookimpls())
+
+
+def _may_skip(impl: Any) -> bool:
+    return is_foreign(impl) and not follows_setup(impl)
 
 
 def set_up(item: pytest.Item, hooks_of: Path) -> None:
@@ -37,7 +43,7 @@ def set_up(item: pytest.Item, hooks_of: Path) -> None:
     Of conftest files, only those apply that apply to the path `hooks_of`.
     """
     manager = item.config.pluginmanager
-    own = [impl.plugin for impl in manager.hook.pytest_runtest_setup.get_hookimpls() if not is_foreign(impl)]
+    own = [impl.plugin for impl in manager.hook.pytest_runtest_setup.get_hookimpls() if not _may_skip(impl)]
     conftests = set(getattr(manager, "_conftest_plugins", ()))
     applying = getattr(manager, "_getconftestmodules", lambda path: ())(hooks_of)
     elsewhere = conftests.difference(applying)
@@ -60,11 +66,17 @@ def setup_fixtures(collector: pytest.Collector, module: Any) -> Iterator[str]:
     for name in manager._getautousenames(collector):
         definitions = manager.getfixturedefs(name, collector) or ()
         functions = [definition.func for definition in definitions]
-        if not functions or any(f.__module__.partition(".")[0] not in (*installed, "_pytest") for f in functions):
+        if not functions or any(not _is_of(f.__module__, (*installed, "_pytest")) for f in functions):
             yield name
     for name, value in vars(module).items():
         if name in _XUNIT or _is_autouse(value):
             yield name
+
+
+def _is_of(module: str, packages: Iterable[str]) -> bool:
+    """Return True if a module is in one of the packages, or where pip installs packages: `-p` loads it too."""
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return module.partition(".")[0] in packages or any(Path(file).is_relative_to(place) for place in _INSTALLED)
 
 
 def _is_autouse(value: object) -> bool:
