@@ -55,9 +55,9 @@ def pytest_runtest_logreport(report, BEGAN=time.time()):
 """
 # What runs a test, or raises: not called for tests of nodes.
 RUNNING = """
-def pytest_runtest_setup(item):
+def pytest_runtest_protocol(item):
     raise AssertionError(item.nodeid)
-pytest_runtest_call = pytest_runtest_teardown = pytest_runtest_protocol = pytest_runtest_setup
+pytest_runtest_call = pytest_runtest_teardown = pytest_runtest_protocol
 """
 
 
