@@ -31,7 +31,8 @@ _KINDS: Final = (
 
 def fault(path: str | bytes | Path, status: os.stat_result, trust: Trust) -> str | None:
     """Return the reason why a path with this lstat() result must not be obeyed, or None."""
-    return trust.fault(status, acl=bool(status.st_mode & stat.S_IWGRP) and _has_acl(path))
+    may_have_acl = status.st_mode & stat.S_IWGRP and not stat.S_ISLNK(status.st_mode)
+    return trust.fault(status, acl=bool(may_have_acl) and _has_acl(path))
 
 
 def is_closed(path: str | bytes | Path, status: os.stat_result, trust: Trust) -> bool:
