@@ -185,7 +185,7 @@ def single_tests(config: pytest.Config, items: list[pytest.Item]) -> list[pytest
     expanded: list[pytest.Item] = []
     for item in items:
         expanded += item.expanded() if isinstance(item, WholeNode) else [item]
-    if (reporter := config.pluginmanager.getplugin("terminalreporter")) is not None:
+    if (reporter := terminal_reporter(config)) is not None:
         reporter._numcollected += len(expanded) - len(items)
     return expanded
 

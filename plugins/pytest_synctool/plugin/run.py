@@ -43,6 +43,7 @@ from pytest_synctool.plugin.report_files import REPORT_FILES, groups_of
 from pytest_synctool.plugin.session_settings import settings_of
 from pytest_synctool.plugin.stale_waivers import register_stale_waivers
 from pytest_synctool.plugin.terminal import print_summary
+from pytest_synctool.plugin.terminal_reporter import terminal_reporter
 from pytest_synctool.plugin.xdist.admin_machines import AdminMachines
 from pytest_synctool.report.ending import ending_of_result
 from pytest_synctool.report.node_test_ids import NodeTests
@@ -267,7 +268,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
 
 def _list_tests(item: NodeItem) -> None:
     """Print the tests of a node, as --setup-plan prints those that do not run."""
-    if item.config.pluginmanager.hasplugin("terminalreporter"):
+    if terminal_reporter(item.config) is not None:
         writer = item.config.get_terminal_writer()
         for nodeid in item.tests.tests:
             writer.line(f"\n        {nodeid}")
@@ -323,7 +324,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     finally:
         _finish(session)
         if session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:
-            print_summary(config)  # pytest prints none
+            print_summary(config, terminal_reporter(config))  # pytest prints none
 
 
 def _finish(session: pytest.Session) -> None:

@@ -109,7 +109,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
             return (yield)
     finally:
         terminalreporter.stats.update(hidden)
-        print_summary(config)
+        print_summary(config, terminalreporter)
         if hidden and not quiet:
             terminalreporter.write_line("For expected and actual state test by test: -v, or the junit report")
 
@@ -117,9 +117,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
 _PRINTED = pytest.StashKey[bool]()
 
 
-def print_summary(config: pytest.Config) -> None:
-    """Print the summary once, also of a run that ends with an error."""
-    terminalreporter = config.pluginmanager.getplugin("terminalreporter")
+def print_summary(config: pytest.Config, terminalreporter: Any) -> None:
+    """Print the summary once, also of a run that ends with an error. Without a terminal reporter print nothing."""
     if terminalreporter is None or not _has_summary(config) or config.stash.get(_PRINTED, False):
         return
     config.stash[_PRINTED] = True
