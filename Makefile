@@ -9,16 +9,18 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := $(VENV)/.bench
 OLDEST := .venv-oldest
+COMPAT := .venv-compat
 SUITES ?= bookworm trixie
 # Where sshd and chroot are is not in everybody's PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test oldest fresh lint bench share clean
+.PHONY: help demo test oldest compat fresh lint bench share clean
 
 help:
 	@echo "make demo    audit and repair a cluster of four real ssh nodes on this machine (Linux, root)"
 	@echo "make test    run all tests; ARGS='-k probe' hands options to pytest"
 	@echo "make oldest  run the tests that need no ssh nodes with the oldest versions of what this project builds on"
+	@echo "make compat  try other plugins of pytest, and write the table of docs/pytest.md (root, BusyBox; 3 minutes)"
 	@echo "make fresh   make demo and make test, each on a new Debian in a temporary folder; SUITES='$(SUITES)' (root; 30 minutes)"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   measure against clush, plain pytest and other tools, side by side (Linux, root; 20 minutes)"
@@ -53,6 +55,14 @@ oldest:
 	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint tests_meta/oldest.txt
 	$(OLDEST)/bin/python -m pytest tests_meta/unit tests_meta/plugin -rs -n 2 $(ARGS)
 
+compat:
+	@sh .ci/system-packages test
+	@sh .ci/system-packages venv $(PYTHON)
+	@$(PYTHON) -m venv --clear $(COMPAT)
+	@$(COMPAT)/bin/python -m pip install --quiet --disable-pip-version-check --editable . \
+	    --requirement tests_meta/compat/requirements.txt
+	$(COMPAT)/bin/python -m tests_meta.compat $(ARGS)
+
 fresh:
 	@sh .ci/fresh $(SUITES)
 
@@ -69,5 +79,5 @@ share: $(READY)
 	@$(BIN)/python -m tests_meta.share
 
 clean:
-	rm -rf $(VENV) $(OLDEST) .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) $(COMPAT) .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find reports -type f ! -name .gitkeep -delete

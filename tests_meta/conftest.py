@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +14,9 @@ from pytest_synctool.demo.embedded import EmbeddedCluster, missing_requirements
 
 from tests_meta.gate import Gate, MakeGate
 from tests_meta.site import Site
+
+# The other plugins are there only in the environment of `make compat`.
+collect_ignore = [] if find_spec("allure_pytest") else ["compat"]
 
 # Runs that tests start find what Python has compiled, as those of users do: without, each takes four times as long.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
