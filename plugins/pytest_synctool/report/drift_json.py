@@ -99,7 +99,7 @@ def result_fields(node: NodeRecord, onsets: Onsets, known: Known | None) -> Iter
     """Yield the fields of each entry of a node that is not in sync."""
     for position, outcome in node.results:
         entry = node.entries[position]
-        fields = {"node": node.node, **_entry(entry), **_outcome(outcome)}
+        fields = {"node": node.node, **_entry(entry), "test": entry.test_id(node.node), **_outcome(outcome)}
         if (onset := onsets.get((node.node, entry))) is not None:
             fields |= {"since": stamp(onset.since), "cause": onset.cause}
         if known is not None and outcome.status is Status.DRIFT:

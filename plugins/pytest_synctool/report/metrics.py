@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from pytest_synctool import __version__
+from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import Status
 from pytest_synctool.report.ending import NOTHING_KNOWN
-from pytest_synctool.report.record import NodeRecord, RunRecord
+from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 
 _ALL: Final = "all"
 
@@ -18,9 +19,10 @@ def metrics(run: RunRecord) -> str:
     from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
     registry = CollectorRegistry()
-    counts = {group: _counts(nodes) for group, nodes in _by_group(run).items()}
+    managed = _Managed()
+    counts = {group: _counts(nodes, managed) for group, nodes in _by_group(run).items()}
     for name, help_ in (
-        ("managed_entries", "Files, directories, links and deletions that were looked at"),
+        ("managed_entries", "Destinations that were compared, each once per node; commands are not counted"),
         ("drifted_entries", "Entries that differ from what the masterdir says"),
         ("waived_entries", "Entries that differ under a waiver"),
         ("fixed_entries", "Entries that this run has put right"),
@@ -55,10 +57,27 @@ def _by_group(run: RunRecord) -> dict[str, list[NodeRecord]]:
     return by_group
 
 
-def _counts(nodes: list[NodeRecord]) -> dict[str, float]:
+class _Managed:
+    """A counter of destinations. Nodes with the same tests share the work."""
+
+    def __init__(self) -> None:
+        self._names: dict[SharedList[EntryName], list[tuple[int, str]]] = {}
+
+    def of(self, node: NodeRecord) -> int:
+        """Return the number of destinations of a node that were compared."""
+        if node.error is not None:
+            return 0
+        if node.entries not in self._names:
+            tests = enumerate(node.entries)
+            self._names[node.entries] = [(number, test.name) for number, test in tests if not test.is_command]
+        missed = {number for number, outcome in node.results if outcome.is_missed}
+        return len({name for number, name in self._names[node.entries] if number not in missed})
+
+
+def _counts(nodes: list[NodeRecord], managed: _Managed) -> dict[str, float]:
     statuses = [outcome.status for node in nodes for _, outcome in node.results]
     return {
-        "managed_entries": sum(node.looked_at for node in nodes),
+        "managed_entries": sum(map(managed.of, nodes)),
         "drifted_entries": statuses.count(Status.DRIFT),
         "waived_entries": statuses.count(Status.WAIVED),
         "fixed_entries": statuses.count(Status.FIXED),

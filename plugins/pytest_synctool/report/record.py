@@ -55,6 +55,10 @@ class EntryName:
         """True if the test is about a command, False if it is about the state of a path."""
         return self.kind in _COMMANDS
 
+    def test_id(self, node: str) -> str:
+        """Return the id of the test of a node, for the command line."""
+        return f"{self.check}::{node}::{self.name}"
+
     @property
     def path(self) -> str:
         """The destination, printable; that of an owed command begins with its kind (`post:/etc/ntp.conf`)."""

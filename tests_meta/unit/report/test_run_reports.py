@@ -24,6 +24,7 @@ from pytest_synctool.report.drift_json import NotADocumentError, known_drift
 from pytest_synctool.report.ending import NodeEnding
 from pytest_synctool.report.grouping import grouped
 from pytest_synctool.report.metrics import metrics
+from pytest_synctool.report.node_test_ids import NodeTests
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.report.record import EntryName, NodeRecord, Recorder, RunRecord, StaleWaiver
 
@@ -173,8 +174,27 @@ class TestDocument:
         rows = [json.loads(line) for node in run.nodes for line in drift_json.lines_of(run, node)]
         assert [row["type"] for row in rows if row["node"] == "n2"] == ["node", "result", "result"]
 
+    def test_the_id_of_a_test(self) -> None:
+        assert EntryName("a/test_overlay.py", "/etc/a%5Bb").test_id("n1") == "a/test_overlay.py::n1::/etc/a%5Bb"
+
 
 class TestMetrics:
+    def test_commands_and_second_tests_of_a_destination_are_no_managed_entries(self) -> None:
+        tests = NodeTests(
+            "n1",
+            "synctool_checks/test_overlay.py::n1",
+            [
+                "synctool_checks/test_overlay.py::n1::/etc/motd",
+                "synctool_checks/test_overlay.py::n1::/etc/hosts",
+                "mine/test_own.py::n1::/etc/motd",
+                "synctool_checks/test_post.py::n1::post:/etc/motd",
+                "synctool_checks/test_tasks.py::n1::/tasks/daily",
+            ],
+        )
+        run = run_of({})
+        run.nodes.append(Recorder().take(tests, NodeResult((OK,) * 5)))
+        assert 'synctool_managed_entries{group="all"} 2.0' in metrics(run)
+
     @given(run=_runs)
     def test_a_real_parser_reads_them(self, run: RunRecord) -> None:
         samples = [s for family in text_string_to_metric_families(metrics(run)) for s in family.samples]

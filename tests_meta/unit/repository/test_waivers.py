@@ -52,6 +52,12 @@ def read(text: str) -> Waivers:
     return waivers
 
 
+def test_a_reason_may_be_a_number_for_an_editor_too() -> None:
+    """An editor reads 4711 as a number; the number of a ticket is a reason."""
+    text = "- {path: /etc/motd, groups: all, reason: 4711, expires: '2026-12-31'}"
+    VALIDATOR.validate(yaml.safe_load(text))
+
+
 def problems(text: str) -> list[str]:
     """Return the problems of a file without its path."""
     with pytest.raises(ConfigError) as caught:
