@@ -29,6 +29,7 @@ OTHERS = (
     Other("pytest-csv", ("pytest_csv._plugin",), ("--csv=out.csv",)),
     Other("pytest-env", ("pytest_env.plugin",)),
     Other("pytest-excel", ("pytest_excel.pytest_excel",), ("--excelreport=out.xlsx",)),
+    Other("pytest-forked", ("pytest_forked",), ("--forked",), "has no effect on the tests of nodes"),
     Other(
         "pytest-github-actions-annotate-failures",
         ("pytest_github_actions_annotate_failures.plugin",),

@@ -133,3 +133,20 @@ def test_ten_at_once(compat: Compat) -> None:
     assert done.status == alone.status
     assert compat.results() == expected
     assert json.loads((compat.site.directory / "out.json").read_text())["summary"]["failed"] == AUDIT["failed"]
+
+
+@pytest.mark.parametrize("option", ["--forked", "--count=2", "--reruns=2", "--retries=2", "--timeout=1"])
+def test_what_has_no_effect_is_named_once(compat: Compat, option: str) -> None:
+    other = next(other for other in OTHERS if option in other.arguments)
+    output = compat.run(option, plugins=other.modules).output
+    assert output.count(f"synctool: no effect on the tests of nodes: {option.partition('=')[0]}") == 1
+    assert "no effect" not in compat.run(plugins=other.modules).output
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n2",)], ids=["alone", "xdist"])
+def test_pytest_timeout_does_not_end_the_work_on_a_node(compat: Compat, arguments: tuple[str, ...]) -> None:
+    """The post script takes longer than a test may."""
+    compat.site.put("missing.post", "#!/bin/sh\nsleep 3\n", 0o755)
+    run = compat.run("--fix", "--no-syslog", "--timeout=1", *arguments, plugins=("pytest_timeout",))
+    assert "Timeout" not in run.output
+    assert "FIXED node[1-2]" in run.output

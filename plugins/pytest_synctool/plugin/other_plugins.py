@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import pytest
@@ -26,6 +27,14 @@ _RUNNING: Final = (
     *("_hypothesis_pytestplugin", "anyio", "pytest_asyncio", "pytest_forked", "pytest_repeat"),
     *("pytest_rerunfailures", "pytest_retry", "pytest_timeout"),
 )
+# Options of some of them: the attribute, the value that means nothing, and the name.
+_RUNNING_OPTIONS: Final = {
+    "pytest_forked": ("forked", False, "--forked"),
+    "pytest_repeat": ("count", 1, "--count"),
+    "pytest_rerunfailures": ("reruns", 0, "--reruns"),
+    "pytest_retry": ("retries", 0, "--retries"),
+    "pytest_timeout": ("timeout", 0, "--timeout"),
+}
 _PROTOCOL: Final = "pytest_runtest_protocol"
 _LOGSTART: Final = "pytest_runtest_logstart"
 _LOGREPORT: Final = "pytest_runtest_logreport"
@@ -35,6 +44,14 @@ _MAKEREPORT: Final = "pytest_runtest_makereport"
 _PHASES: Final[dict[str | None, str]] = {phase: f"pytest_runtest_{phase}" for phase in ("setup", "call", "teardown")}
 # A plugin may run a test in these hooks, or raise. Only its wrappers around them are called.
 _WRAPPED: Final = (_PROTOCOL, _MAKEREPORT, *_PHASES.values())
+
+
+def options_without_effect(config: pytest.Config) -> list[str]:
+    """Return the options of this run that other plugins have, and that do nothing to the tests of nodes."""
+    modules = (plugin.__name__ for plugin in config.pluginmanager.get_plugins() if isinstance(plugin, ModuleType))
+    packages = {module.partition(".")[0] for module in modules}
+    options = (option for package, option in _RUNNING_OPTIONS.items() if package in packages)
+    return [name for dest, nothing, name in options if getattr(config.option, dest, None) not in (None, nothing)]
 
 
 def is_foreign(impl: Any) -> bool:

@@ -17,6 +17,7 @@ from pytest_synctool.plugin.lock_and_log import LOG
 from pytest_synctool.plugin.node_reports import is_entry, is_fixed, letter_of
 from pytest_synctool.plugin.options import taken_names
 from pytest_synctool.plugin.ordinary_reports import is_ordinary
+from pytest_synctool.plugin.other_plugins import options_without_effect
 from pytest_synctool.plugin.report_files import REPORT_FILES
 from pytest_synctool.plugin.stale_waivers import is_stale
 from pytest_synctool.plugin.terminal_reporter import terminal_reporter
@@ -46,6 +47,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         names = ", ".join(taken)
         instead = ", ".join(taken.values())
         lines.append(f"synctool: {names} {many} of another plugin or a conftest here: write {instead}")
+    if ignored := options_without_effect(config):
+        limit = " (--node-timeout has)" if "--timeout" in ignored else ""
+        lines.append(f"synctool: no effect on the tests of nodes: {', '.join(ignored)}{limit}")
     if cluster.own is not None:
         lines.append(f"synctool: this machine is {cluster.own.node.name}, by {cluster.own.reason}")
     elif cluster.left_out:
