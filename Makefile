@@ -23,7 +23,7 @@ help:
 	@echo "make compat  try other plugins of pytest, and write the table of docs/pytest.md (root, BusyBox; 3 minutes)"
 	@echo "make fresh   make demo and make test, each on a new Debian in a temporary folder; SUITES='$(SUITES)' (root; 30 minutes)"
 	@echo "make lint    ruff and mypy"
-	@echo "make bench   measure against clush, plain pytest and other tools, side by side (Linux, root; 20 minutes)"
+	@echo "make bench   measure against clush, plain pytest and other tools, side by side (Linux, root; 40 minutes)"
 	@echo "make share   write the manual pages and the shell completion in docs/ anew, from the commands' own help"
 	@echo "make clean   remove the environment and what runs have written"
 

@@ -16,6 +16,7 @@ from tests_meta.bench import audit, curves, drawing, repair, report, resolve, sc
 from tests_meta.bench.growth import Curve
 from tests_meta.bench.measure import BenchError, Benchmark, Result, Sizes, race
 from tests_meta.bench.peers import race as peers
+from tests_meta.bench.peers import repair as peer_repairs
 from tests_meta.bench.simulated_nodes import ENTRIES
 
 BENCHMARKS: Final[tuple[Benchmark[Any], ...]] = (
@@ -26,6 +27,9 @@ BENCHMARKS: Final[tuple[Benchmark[Any], ...]] = (
     scale.BENCHMARK,
     scale.DRIFT,
     repair.BENCHMARK,
+    repair.LARGE,
+    repair.DRIFT,
+    peer_repairs.BENCHMARK,
     simulated.SLOW,
     simulated.MILLION,
 )
@@ -72,6 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         PAGE.write_text(report.markdown(results, described, curves.markdown(scaling)))
         drawing.draw(scaling, PAGE.with_name(curves.PICTURE))
         print(f"\nwritten to {PAGE.parent.name}/{PAGE.name}")
+    elif arguments.write:
+        alone = f"Measured alone, with {described[1]}."
+        titles = [benchmark.title(usual) for benchmark in BENCHMARKS]
+        for result in results:
+            PAGE.write_text(report.with_section(PAGE.read_text(), report.section(result, alone), titles))
     return 0
 
 
@@ -93,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests_meta.bench", description=main.__doc__)
     names = [*(benchmark.name for benchmark in BENCHMARKS), curves.NAME]
     parser.add_argument("--only", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
+    parser.add_argument("--write", action="store_true", help="write the section of --only to the page")
     parser.add_argument("--rounds", type=_positive, metavar="N", help="rounds of each (default: 5 or 3)")
     nodes = f"ssh nodes (default: {usual.audit_nodes} for audits, {usual.nodes} for repairs)"
     parser.add_argument("--nodes", type=_positive, metavar="N", help=nodes)

@@ -25,14 +25,17 @@ def audit(
     *options: str,
     tests: int,
     failed: int = 0,
+    fixed: int = 0,
     env: Mapping[str, str] | None = None,
     persist: bool = False,
 ) -> Finished:
     """`pytest --pyargs synctool_checks --hosts=all -q --junitxml=...`; all tests but `failed` ones must have passed.
 
+    Of these, `fixed` ones must be fixed, where not all are.
+
     Unless `persist`, no connection is taken over from an earlier run or left to a later one.
     """
-    return pytest(conf.parent, *_selected(conf, persist), *options, tests=tests, failed=failed, env=env)
+    return pytest(conf.parent, *_selected(conf, persist), *options, tests=tests, failed=failed, fixed=fixed, env=env)
 
 
 def drifted(conf: Path) -> set[tuple[str, str]]:
@@ -63,7 +66,7 @@ def command(conf: Path, *options: str, lines: int) -> Finished:
 
 
 def pytest(
-    directory: Path, *options: str, tests: int, failed: int = 0, env: Mapping[str, str] | None = None
+    directory: Path, *options: str, tests: int, failed: int = 0, fixed: int = 0, env: Mapping[str, str] | None = None
 ) -> Finished:
     """Run pytest with -q and a junit report in a directory of its own.
 
@@ -77,6 +80,8 @@ def pytest(
     finished = run(argv, directory, env, statuses=(1 if failed else 0,))
     said = finished.output.decode(errors="replace").strip().rpartition("\n")[2].strip("= ")
     expected = f"{failed} failed, {tests - failed} passed in " if failed else rf"{tests} (passed|fixed) in "
+    if fixed:
+        expected = f"{tests - fixed} passed, {fixed} fixed in "
     if not re.match(expected, said):
         raise BenchError(f"expected were {tests - failed} passed tests of {tests}, pytest says: {said}")
     xml = report.read_bytes()

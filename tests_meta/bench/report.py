@@ -110,12 +110,37 @@ def text(result: Result) -> str:
 
 def markdown(results: Sequence[Result], described: Sequence[str], *sections: str) -> str:
     """The page with all results, and what else there is to say."""
-    parts = [_INTRODUCTION, "\n".join(f"- {line}" for line in described if line)]
-    for result in results:
-        head, *body = rows(result)
-        lines = [head, ("---", *("---:",) * (len(head) - 1)), *body]
-        parts.append(f"## {result.title}")
-        parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
-        parts.extend(line + "." for line in (*_left_out(result), *(verdict(aim, result) for aim in result.aims)))
-        parts.append("\n".join(f"- {note}" for note in result.notes))
-    return "\n\n".join((*parts, *sections)) + "\n"
+    head = [_INTRODUCTION, "\n".join(f"- {line}" for line in described if line)]
+    return "\n\n".join((*head, *map(section, results), *sections)) + "\n"
+
+
+def section(result: Result, *notes: str) -> str:
+    """The section of a result on the page; `notes` come after its own."""
+    head, *body = rows(result)
+    lines = [head, ("---", *("---:",) * (len(head) - 1)), *body]
+    return "\n\n".join(
+        (
+            f"## {result.title}",
+            "\n".join("| " + " | ".join(line) + " |" for line in lines),
+            *(line + "." for line in (*_left_out(result), *(verdict(aim, result) for aim in result.aims))),
+            "\n".join(f"- {note}" for note in (*result.notes, *notes)),
+        )
+    )
+
+
+def with_section(page: str, new: str, titles: Sequence[str]) -> str:
+    """Return a page with a new section in the place of the old one. Sections have the order of `titles`.
+
+    A section's title begins with one of these; the rounds follow.
+    """
+    head, *old = re.split(r"\n(?=## )", page.rstrip("\n"))
+    by_title: dict[str, str] = {}
+    others = []
+    for text in (*old, new):
+        title = next((title for title in titles if text.startswith(f"## {title}, ")), None)
+        if title is None:
+            others.append(text)
+        else:
+            by_title[title] = text
+    ordered = [by_title[title] for title in titles if title in by_title]
+    return "\n\n".join(text.strip("\n") for text in (head, *ordered, *others)) + "\n"

@@ -68,13 +68,19 @@ class SshNodes:
             self.cluster.run(node, f"rm -rf /{masterdir.TOP} {shlex.quote(str(self.material.conf.parent))}")
 
     def check_complete(self) -> None:
-        """Raises BenchError unless every node has every path, and every file its content."""
-        contents = f"find {masterdir.TOP} -type f | LC_ALL=C sort | xargs cat -- | md5sum"
-        command = f"find /{masterdir.TOP} | wc -l; cd / && {contents}"
-        answers = {self.cluster.run(node, command).stdout for node in self.cluster.names}
-        digest = subprocess.run(contents, shell=True, capture_output=True, check=True, cwd=self.material.tree)  # noqa: S602
-        if answers != {b"%d\n" % len(self.material.paths) + digest.stdout}:
+        """Raises BenchError unless every node has every path and nothing else, and every file its content."""
+        self.check_contents()
+        answers = {self.cluster.run(node, f"find /{masterdir.TOP} | wc -l").stdout for node in self.cluster.names}
+        if answers != {b"%d\n" % len(self.material.paths)}:
             raise BenchError(f"not every node has got all {len(self.material.paths)} paths: {sorted(answers)}")
+
+    def check_contents(self) -> None:
+        """Raises BenchError unless on every node every file has its content; old versions may be kept there."""
+        contents = f"find {masterdir.TOP} -name '*.conf' -type f | LC_ALL=C sort | xargs cat -- | md5sum"
+        answers = {self.cluster.run(node, f"cd / && {contents}").stdout for node in self.cluster.names}
+        digest = subprocess.run(contents, shell=True, capture_output=True, check=True, cwd=self.material.tree)  # noqa: S602
+        if answers != {digest.stdout}:
+            raise BenchError(f"not every node has the contents of all files: {sorted(answers)}")
 
 
 def multiplexed(ssh_config: Path, directory: Path) -> Path:

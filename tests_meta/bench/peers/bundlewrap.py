@@ -33,7 +33,8 @@ def verify(task: Task) -> Call:
             directories[entry.path] = attributes
     (bundle / "items.py").write_text(f"files = {files!r}\ndirectories = {directories!r}\n")
     argv = [str(task.programs / "bw"), "verify", "-a", "-p", str(FANOUT), "-P", str(_ITEMS_AT_ONCE), *task.nodes]
-    env = {"BW_SSH_ARGS": shlex.join(["-F", str(task.multiplexed)]), "LC_ALL": "C.UTF-8"}
+    options = shlex.join(["-F", str(task.multiplexed)])
+    env = {"BW_SSH_ARGS": options, "BW_SCP_ARGS": options, "LC_ALL": "C.UTF-8"}
     return Call(argv, parse, env)
 
 

@@ -72,12 +72,13 @@ def arena(directory: Path, sizes: Sizes) -> Iterator[Arena]:
         work = directory / "peers"
         work.mkdir()
         python = nodes.cluster.run(nodes.cluster.names[0], "command -v python3 || :").stdout.decode().strip()
-        left_out = {peer.name: reason for peer in PEERS if (reason := _cannot_run(peer, failed, python))}
+        left_out = {peer.name: reason for peer in PEERS if (reason := cannot_run(peer, failed, python))}
         found = Arena(nodes, work, python, left_out)
         yield replace(found, left_out=left_out | control(found))
 
 
-def _cannot_run(peer: Peer, failed: frozenset[str], python: str) -> str:
+def cannot_run(peer: Peer, failed: frozenset[str], python: str) -> str:
+    """Return the reason why a peer cannot run, or an empty text."""
     if missing := failed.intersection(peer.packages):
         return f"pip could not install {environment.versions(sorted(missing))}"
     return "there is no Python on the nodes" if "ansible-core" in peer.packages and not python else ""

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests_meta.bench import report
+from tests_meta.bench import masterdir, report
 from tests_meta.bench.measure import Aim, BenchError, Benchmark, Result, Sample, Sizes, middle, order, race, run
 from tests_meta.bench.peers import ansible, bundlewrap, environment, pyinfra, testinfra
 from tests_meta.bench.peers.race import PEERS
+from tests_meta.bench.peers.repair import part
 from tests_meta.bench.peers.task import Seen, spread
 
 NOTHING = Seen(0, frozenset())
@@ -218,3 +219,19 @@ def test_a_status_that_means_drift(tmp_path: Path) -> None:
     assert run(argv, tmp_path, statuses=(0, 1)).output == b"seen\n"
     with pytest.raises(BenchError, match="ended with 1"):
         run(argv, tmp_path)
+
+
+@pytest.mark.parametrize("number", [1, 21, 41, 60, 200, 500])
+def test_a_part_has_the_directories_of_its_files(tmp_path: Path, number: int) -> None:
+    material = masterdir.write(tmp_path, ["node1"], 200)
+    paths = part(material, number)
+    assert len(paths) == len(set(paths)) == min(number, 200)
+    assert all(path.rpartition("/")[0] in {"", *paths} for path in paths)
+
+
+@pytest.mark.parametrize("old", ["", "## B, 2 rounds\n\nold\n\n"])
+def test_a_section_takes_its_place_on_the_page(old: str) -> None:
+    """Among the others in order; sections without a title of these come last."""
+    page = f"# Head\n\n## A, 1 round\n\na\n\n{old}## C, 3 rounds\n\nc\n\n## Scaling\n\ns\n"
+    new = report.with_section(page, "## B, 5 rounds\n\nnew", ["A", "B", "C"])
+    assert new == ("# Head\n\n## A, 1 round\n\na\n\n## B, 5 rounds\n\nnew\n\n## C, 3 rounds\n\nc\n\n## Scaling\n\ns\n")
