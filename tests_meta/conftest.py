@@ -1,15 +1,18 @@
-"""Fixtures of all tests: warnings are errors here, and one embedded cluster serves every test that needs nodes."""
+"""Fixtures and settings of all tests: warnings are errors, and one embedded cluster serves every test with nodes."""
 
 from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.configuration import set_hypothesis_home_dir
 from pytest_synctool.demo.embedded import EmbeddedCluster, missing_requirements
 
 from tests_meta.gate import Gate, MakeGate
@@ -21,9 +24,23 @@ collect_ignore = [] if find_spec("allure_pytest") else ["compat"]
 # Runs that tests start find what Python has compiled, as those of users do: without, each takes four times as long.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# A shell starts a background job with SIGINT ignored, and all processes of the tests would inherit that.
+# A shell starts a background job with SIGINT ignored, and nohup a command with SIGHUP. What tests start inherits it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda number, frame: None)  # still ignored here, but nobody inherits it
+
+
+# Here, before any module of tests, as @given takes the settings that it finds. The same examples in every run, so that
+# a failure is never a matter of luck. `--hypothesis-profile=explore` looks for new ones, for as long as `@settings` of
+# a test allow.
+COMMON = settings(
+    database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.register_profile("unit", COMMON, derandomize=True, max_examples=40)
+settings.register_profile("explore", COMMON, derandomize=False, max_examples=1000)
+settings.load_profile("unit")
+set_hypothesis_home_dir(os.path.join(tempfile.gettempdir(), "synctool-hypothesis"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -89,3 +89,16 @@ def test_a_run_that_looks_at_nothing_replaces_no_report(drifted: Site, arguments
     assert reports() == before
     assert "INTERNALERROR" not in output
     assert "generated xml file" not in output
+
+
+def test_a_run_that_is_interrupted_before_it_looks_at_a_node_replaces_the_reports(drifted: Site) -> None:
+    """The reports of yesterday would say that all is well this morning."""
+    drifted.pytest("--junitxml=reports/junit.xml")
+    (drifted.directory / "interrupting.py").write_text(
+        "def pytest_collection_modifyitems():\n    raise KeyboardInterrupt\n"
+    )
+    command = [word for word in drifted.command("-p", "interrupting") if not word.startswith("--junitxml")]
+    run = drifted.pytest(command=command, environment={"PYTHONPATH": "."})
+    assert run.status == 2, run.output
+    assert '"complete": false' in outcomes(drifted)
+    assert 'tests="0"' in (drifted.directory / "reports" / "junit.xml").read_text()

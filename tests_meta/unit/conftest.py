@@ -1,4 +1,4 @@
-"""Settings of hypothesis, and the shells that generated scripts have to work in."""
+"""The shells in which generated scripts have to work."""
 
 from __future__ import annotations
 
@@ -9,20 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests_meta.unit.helpers import BUSYBOX, Shell
-
-# The same examples in every run, so that a failure is never a matter of luck. `--hypothesis-profile=explore` looks for
-# new ones, for as long as `@settings` of a test allow.
-COMMON = settings(
-    database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
-settings.register_profile("unit", COMMON, derandomize=True, max_examples=40)
-settings.register_profile("explore", COMMON, derandomize=False, max_examples=1000)
-settings.load_profile("unit")
-set_hypothesis_home_dir(os.path.join(tempfile.gettempdir(), "synctool-hypothesis"))
 
 
 @pytest.fixture(scope="session")

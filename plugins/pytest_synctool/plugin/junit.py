@@ -14,7 +14,7 @@ from pytest_synctool.common.trusted_files import follow_named, is_descriptor
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.plugin.cluster import CLUSTER
 from pytest_synctool.plugin.node_reports import node_of, outcome_of
-from pytest_synctool.plugin.report_files import DEFAULT_JUNIT, REPORT_FILES, ReportFiles, groups_of
+from pytest_synctool.plugin.report_files import REPORT_FILES, ReportFiles, groups_of, is_cut_short
 from pytest_synctool.report import files
 from pytest_synctool.report.nodeids import decode
 
@@ -108,9 +108,8 @@ def register_junit(config: pytest.Config) -> None:
         return
     config.pluginmanager.register(JunitTestCases(xml, groups_of(config.stash[CLUSTER])), "synctool-junit")
     config.pluginmanager.unregister(xml)
-    config.stash[xml_key] = whole = JunitFile.of(xml, config.stash[REPORT_FILES])
-    whole.keeps = DEFAULT_JUNIT in config.stash
-    config.pluginmanager.register(whole)
+    config.stash[xml_key] = JunitFile.of(xml, config.stash[REPORT_FILES])
+    config.pluginmanager.register(config.stash[xml_key])
 
 
 class JunitFile(LogXML):
@@ -121,7 +120,6 @@ class JunitFile(LogXML):
 
     reports: ReportFiles
     written = True
-    keeps = False  # True to leave an older report alone if no test has run
 
     @classmethod
     def of(cls, xml: LogXML, reports: ReportFiles) -> JunitFile:
@@ -131,10 +129,10 @@ class JunitFile(LogXML):
         writer.reports = reports
         return writer
 
-    def pytest_sessionfinish(self) -> None:
-        """Write the file."""
+    def pytest_sessionfinish(self, exitstatus: int) -> None:  # type: ignore[override]  # no argument has a default in a hook
+        """Write the file. Without tests, an older one among the other reports stays as it is."""
         path = Path(self.logfile)
-        if self.keeps and not self.node_reporters_ordered:
+        if not (self.reports.junit_is_named or self.node_reporters_ordered or is_cut_short(exitstatus)):
             self.written = False
             return
         try:

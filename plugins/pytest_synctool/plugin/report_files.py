@@ -30,7 +30,7 @@ _DEFAULT: Final = "reports"
 _JUNIT: Final = "junit.xml"
 _MOST_OF_BASELINE: Final = 128 << 20  # bytes, of a pipe or a device
 _MODES: Final = {Mode.AUDIT: "audit", Mode.FIX: "fix", Mode.RESTORE: RESTORE}
-_INCOMPLETE: Final = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+_CUT_SHORT: Final = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
 
 
 def directory_of(config: pytest.Config) -> Path | None:
@@ -59,7 +59,6 @@ def open_reports(config: pytest.Config, cluster: Cluster) -> None:
     junit_is_named = getattr(option, "xmlpath", "") is not None  # pytest's junit plugin may be switched off
     if directory is not None and not junit_is_named:
         option.xmlpath = str(directory / _JUNIT)
-        config.stash[DEFAULT_JUNIT] = True
     config.stash[REPORT_FILES] = ReportFiles(config, cluster, directory, junit_is_named)
     if problem is not None:
         message = f"WARNING {problem}; --synctool-reports=DIR names another directory"
@@ -86,6 +85,11 @@ def _unusable(directory: Path, trust: Trust) -> str | None:
             return None
         reason = os.strerror(errno.EACCES)
     return f"no reports can be written in {directory}: {reason}"
+
+
+def is_cut_short(exit_status: int) -> bool:
+    """Return True for a run that an interrupt or an error has ended, perhaps before it looked at the first node."""
+    return exit_status in _CUT_SHORT
 
 
 class ReportFiles:
@@ -136,8 +140,8 @@ class ReportFiles:
         run.ended = datetime.now().astimezone()
         run.exit_status = int(exit_status)
         run.selected = max(run.selected, len(run.nodes))
-        run.complete = exit_status not in _INCOMPLETE and len(run.nodes) == run.selected
-        if self._directory is not None and not run.nodes:
+        run.complete = not is_cut_short(exit_status) and len(run.nodes) == run.selected
+        if self._directory is not None and not run.nodes and not is_cut_short(exit_status):
             self.messages.append((f"Reports: none, as no node was looked at; older ones stay in {self._directory}", ""))
         elif self._directory is not None:
             onsets, past = self._remember(self._directory)
@@ -223,7 +227,6 @@ class ReportFiles:
 
 
 REPORT_FILES = pytest.StashKey[ReportFiles]()
-DEFAULT_JUNIT = pytest.StashKey[bool]()  # set if the junit report is one of the report files, and not of --junitxml
 
 
 def groups_of(cluster: Cluster) -> dict[str, list[str]]:
