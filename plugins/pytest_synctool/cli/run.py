@@ -33,6 +33,7 @@ from pytest_synctool.repository.entry_commands import always
 from pytest_synctool.repository.explain import Explainer
 from pytest_synctool.repository.lock import MasterdirLock, who
 from pytest_synctool.repository.resolution import Repository
+from pytest_synctool.repository.vital_paths import check_lockouts
 from pytest_synctool.repository.waivers import NOTHING_WAIVED, InForce
 
 _DEFINITIONS_END = b"\nbegin\n"
@@ -67,6 +68,8 @@ class ClassicRun:
 
     def run(self) -> int:
         """Run the nodes and print their results; return the exit status. Raises SynctoolError before it begins."""
+        if self.arguments.fix:
+            check_lockouts((node, self.repository.entries(node)) for node in self.nodes)
         with self._locked(), closing(self._engine()) as engine, self._logged() as log:
             if self._framed:
                 print(self._headline(), flush=True)

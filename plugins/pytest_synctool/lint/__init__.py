@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from pytest_synctool.config.model import Config
-from pytest_synctool.lint import dangerous_delete, files, names, precedence, waivers
+from pytest_synctool.lint import files, names, precedence, vital, waivers
 from pytest_synctool.lint.context import Finding, LintContext
 from pytest_synctool.repository.resolution import Repository
 
@@ -35,7 +35,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "trigger-without-target": precedence.trigger_without_target,
         "trigger-not-executable": files.trigger_not_executable,
         "task-not-executable": files.task_not_executable,
-        "dangerous-delete": dangerous_delete.dangerous_delete,
+        "dangerous-delete": vital.dangerous_delete,
+        "system-directory": vital.system_directory,
         "world-writable": files.world_writable,
         "setuid": files.setuid,
         "symlink-leaves-tree": files.symlink_leaves_tree,

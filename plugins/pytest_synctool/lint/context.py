@@ -198,18 +198,33 @@ class LintContext:
 
         attributes.yaml can set different modes on different nodes.
         """
-        rules = self.repository.attributes.matching(source)
-        if not rules:
+        if not self.repository.attributes.matching(source):
             return [ExpectedMode(source.state.mode, None)]
         modes: dict[int, ExpectedMode] = {}
-        groups = self.groups_for_modes(candidate, source)
-        applying = [each for each in self.combinations(groups) if by_importance([candidate], each)]
-        for each in applying or [("all",)]:
-            attributes = self.repository.attributes.decide(source, each)
+        for each, attributes in self._attributes_by_groups(candidate, source):
             mode = Entry(source, None, attributes).with_attributes(source.state).mode
             known = modes.get(mode, ExpectedMode(mode, attributes))
-            modes[mode] = ExpectedMode(mode, known.attributes, (*known.groups, *([each] if applying else [])))
+            modes[mode] = ExpectedMode(mode, known.attributes, (*known.groups, *([] if each is None else [each])))
         return [modes[mode] for mode in sorted(modes)]
+
+    def attributes_of(self, candidate: Candidate, source: Source) -> list[Attributes | None]:
+        """Return the attributes that attributes.yaml gives to a source, which may differ on different nodes."""
+        if not self.repository.attributes.matching(source):
+            return [None]
+        return list(dict.fromkeys(attributes for _, attributes in self._attributes_by_groups(candidate, source)))
+
+    def _attributes_by_groups(
+        self, candidate: Candidate, source: Source
+    ) -> Iterator[tuple[Groups | None, Attributes | None]]:
+        """Yield the attributes of a source on each kind of its nodes; once, with None, if it has no nodes."""
+        groups = self.groups_for_modes(candidate, source)
+        decide, applies = self.repository.attributes.decide, False
+        for each in self.combinations(groups):
+            if by_importance([candidate], each):
+                applies = True
+                yield each, decide(source, each)
+        if not applies:
+            yield None, decide(source, ("all",))
 
     def groups_for_modes(self, candidate: Candidate, source: Source) -> frozenset[str]:
         """Return the groups that decide where a source applies, and with which attributes."""

@@ -26,6 +26,7 @@ from pytest_synctool.model import Node
 from pytest_synctool.report.tally import Tally
 from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.repository.resolution import load as load_repository
+from pytest_synctool.repository.vital_paths import check_lockouts
 from pytest_synctool.repository.waivers import NOTHING_WAIVED, InForce
 
 # The package of the compliance suite has this name both in a checkout and where it is installed.
@@ -150,8 +151,9 @@ def _load(config: pytest.Config) -> Cluster:
         return Cluster(settings, (), load_repository(settings))
     nodes, own = _selected(settings, config.option.synctool_selection, config.option.synctool_nodename)
     repository = load_repository(settings)
-    for node in nodes:
-        repository.entries(node)  # collects the warnings of all nodes
+    entries = [(node, repository.entries(node)) for node in nodes]  # this collects the warnings of all nodes
+    if mode_of(config) is Mode.FIX:
+        check_lockouts(entries)
     return Cluster(settings, nodes, repository, own)
 
 

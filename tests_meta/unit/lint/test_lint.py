@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from pytest_synctool.common.trust import EVERYBODY
 from pytest_synctool.config import Config
 from pytest_synctool.lint import RULES, Finding, LintContext, lint
-from pytest_synctool.lint.dangerous_delete import vital_reason
-from pytest_synctool.model import Kind
+from pytest_synctool.model import FileState, Kind
+from pytest_synctool.repository.attributes import Attributes
+from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.resolution import load
-from pytest_synctool.repository.source import Destination, Tree
+from pytest_synctool.repository.source import Destination, Source, Tree
+from pytest_synctool.repository.vital_paths import lockout, vital_reason
 
 from tests_meta.unit.helpers import config
 
@@ -87,6 +89,10 @@ UNUSED = """
 - {path: [/etc/h, /etc/*], mode: "0644"}
 - {source: overlay/etc/f._all, owner: no-such-account}
 """
+SET = """
+- {path: [/etc, /usr/lib, /tmp], mode: "0700", groups: batch}
+- {path: /var, mode: "0755", groups: batch}
+"""
 RACKS = "node node1 a, node node2 b, node node3 a b"
 SPARE = f"{NODES}, group workers batch spare, group lost spare2, node node4 workers"
 CASES = (
@@ -118,6 +124,23 @@ CASES = (
     Case("waiver-expired", "overlay/etc/f._all", waivers=USED),
     Case("attributes-unused", "delete/f._all", "/f", attributes="- {path: /f, owner: root}"),
     Case("attributes-unused", "overlay/f._none", attributes="- {path: /f, owner: root, groups: login}"),
+    Case(
+        "system-directory",
+        "overlay/etc/ 700, overlay/usr/lib/ 2711, overlay/tmp/",
+        "overlay/etc, overlay/tmp, overlay/usr/lib",
+    ),
+    Case("system-directory", "overlay/etc._batch/ 777, overlay/tmp/ 777", "overlay/etc._batch, overlay/tmp"),
+    Case("system-directory", "overlay/var/ 700", "overlay/var", attributes=SET),
+    Case(
+        "system-directory",
+        "overlay/etc._batch/ 700, overlay/usr._all/lib._node1/ 700, overlay/tmp/ 1777",
+        attributes=SET,
+    ),
+    Case(
+        "system-directory",
+        "overlay/root/ 700, overlay/opt/app/ 700, overlay/data/ 700, overlay/usr/ 555",
+    ),
+    Case("system-directory", "overlay/etc/shadow._all 600, overlay/bin._all -> x, delete/usr/, overlay/home/anna/ 700"),
     Case("shadowed", "overlay/f._all, overlay/f._batch, overlay/f._login", "overlay/f._all"),
     Case("shadowed", "overlay/f._all, overlay/f._batch, delete/f._batch"),
     Case("shadowed", "overlay/f._a, overlay/f._b", conf=RACKS),
@@ -334,6 +357,40 @@ def test_a_file_that_vanishes_meanwhile_is_no_error(cluster: Config) -> None:
         path.rmdir() if path.is_dir() else path.unlink()
     findings = lint(cluster, repository)
     assert {rule for rule, each in findings.items() if each} == {"unreadable"}
+
+
+OWN = FileState(Kind.DIRECTORY, 0o755, 0, 0, 0, "root", "root")
+
+
+@pytest.mark.parametrize(
+    ("path", "state", "problem"),
+    [
+        (b"/etc", OWN, None),
+        (b"/etc", replace(OWN, uid=1000, owner="anna"), "owner anna would own /etc"),
+        (b"/etc", replace(OWN, uid=1000, owner=None), "owner 1000 would own /etc"),
+        (b"/usr/sbin", replace(OWN, uid=-1, owner="anna"), "owner anna would own /usr/sbin"),
+        (b"/etc", replace(OWN, mode=0o775, gid=7, group="lp"), "mode 0775 would let group lp write in /etc"),
+        (b"/etc", replace(OWN, mode=0o775), None),
+        (b"/lib64", replace(OWN, mode=0o750), "mode 0750 would close /lib64 to all users"),
+        (b"/root", replace(OWN, mode=0o700), None),
+        (b"/root", replace(OWN, mode=0o707), "mode 0707 would let everybody write in /root"),
+        (
+            b"/etc/ssh/sshd_config",
+            replace(OWN, kind=Kind.FILE, uid=7, owner="lp"),
+            "owner lp would own /etc/ssh/sshd_config",
+        ),
+        (b"/etc/ssh/sshd_config", replace(OWN, kind=Kind.FILE, mode=0o600), None),
+        (b"/etc/motd", replace(OWN, kind=Kind.FILE, uid=7, owner="lp"), None),
+        (b"/data", replace(OWN, mode=0o700, uid=7), None),
+        (b"/etc", replace(OWN, kind=Kind.LINK, mode=0o777, uid=7), None),
+    ],
+)
+def test_lockout(path: bytes, state: FileState, problem: str | None) -> None:
+    source = Source(Tree.OVERLAY, b"/m", b"overlay" + path, path, state)
+    assert lockout(Entry(source), state) == problem
+    for attributes in (Attributes(owner="anna", mode=0o700), Attributes(owner="0", group="lp", mode=0o777)):
+        assert lockout(Entry(source, None, attributes), attributes.applied(state)) is None
+    assert lockout(Entry(replace(source, tree=Tree.DELETE)), state) is None
 
 
 @pytest.mark.parametrize(

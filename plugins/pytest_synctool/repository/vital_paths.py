@@ -1,0 +1,145 @@
+"""Paths without which a node does not start, accept logins or get repaired, or whose loss locks its users out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+from typing import Final
+
+from pytest_synctool.common.nodenames import fold
+from pytest_synctool.common.wording import printable
+from pytest_synctool.errors import RepositoryError
+from pytest_synctool.model import FileState, Kind, Node
+from pytest_synctool.repository.entry import Entry, EntryList
+from pytest_synctool.repository.source import Tree
+
+_KERNEL_FILE_SYSTEMS: Final = ("/dev/*", "/proc/*", "/sys/*")
+_BOOT: Final = (
+    *("/boot/vmlinu[xz]*", "/boot/kernel*", "/boot/bzImage*", "/boot/initr*", "/boot/grub*", "/boot/efi*"),
+    *("/boot/loader*", "/boot/extlinux*", "/lib/modules"),
+)
+_DIRECTORIES: Final = (
+    *("/etc/pam.d", "/etc/ssh", "/etc/ssl", "/etc/security", "/etc/systemd", "/etc/init.d", "/etc/rc.d"),
+    *("/etc/sudoers.d", "/etc/ld.so.conf.d", "/etc/network", "/etc/sysconfig", "/lib/systemd", "/lib/security"),
+    *("/usr/local", "/usr/share", "/usr/libexec", "/usr/local/bin", "/usr/local/sbin", "/usr/local/lib"),
+    *("/var/lib", "/var/log", "/var/run", "/var/spool", "/var/tmp", "/var/lock", "/run/lock", "/root/.ssh"),
+)
+_FILES: Final = (
+    *("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow", "/etc/fstab", "/etc/crypttab", "/etc/sudoers"),
+    *("/etc/inittab", "/etc/nsswitch.conf", "/etc/resolv.conf", "/etc/hosts", "/etc/shells", "/etc/login.defs"),
+    *("/etc/profile", "/etc/machine-id", "/etc/ld.so.conf", "/etc/ld.so.cache", "/etc/pam.conf", "/etc/pam.d/*"),
+    *("/etc/ssh/sshd_config", "/etc/ssh/ssh_host_*_key", "/root/.ssh/authorized_keys", "/lib/systemd/systemd"),
+)
+# Programs that start a node, that accept logins, or that an audit or a repair calls on the node.
+_PROGRAMS: Final = frozenset(
+    (
+        *("init", "systemd", "systemctl", "sh", "bash", "dash", "ash", "busybox", "coreutils", "env", "udevd"),
+        *("login", "su", "sudo", "getty", "agetty", "sshd", "ssh", "rsync", "mount", "umount", "fsck"),
+        *("modprobe", "insmod", "ldconfig", "ip", "ifconfig", "ls", "cat", "cp", "mv", "ln", "rm", "mkdir"),
+        *("mktemp", "chmod", "chown", "install", "stat", "readlink", "md5sum", "sync", "tail", "sed"),
+    )
+)
+_LIBRARIES: Final = (
+    *("ld-*.so*", "ld.so*", "libc.so*", "libc-[0-9]*.so", "libpthread*.so*", "libdl*.so*", "libcrypt.so*"),
+    *("libcrypto.so*", "libselinux.so*", "libpam*.so*", "libnss_*.so*", "libtinfo.so*"),
+)
+_SYSTEM_DIRECTORIES: Final = frozenset(
+    (
+        *("/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib32", "/lib64", "/media", "/mnt", "/opt", "/proc"),
+        *("/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/var/cache", "/etc/profile.d"),
+        *("/usr/include", "/usr/games", "/etc/cron.d", "/etc/cron.daily", "/etc/cron.hourly", "/etc/default"),
+        *("/etc/skel", "/etc/alternatives", "/etc/bash_completion.d", "/etc/modprobe.d", "/etc/sysctl.d"),
+        *(path for path in _DIRECTORIES if path != "/root/.ssh"),
+    )
+)
+_CLOSED: Final = frozenset(("/root", "/boot", "/media", "/var/log", "/var/spool", "/etc/sudoers.d", "/etc/security"))
+_OPEN_TO_ALL: Final = frozenset(("/tmp", "/var/tmp"))
+_ENTER_AND_LIST: Final = 0o005
+_STICKY_AND_OPEN: Final = 0o1007
+_GROUP_WRITES: Final = 0o020
+_OTHERS_WRITE: Final = 0o002
+_MOST_LINES: Final = 10
+
+
+def vital_reason(path: str) -> str | None:
+    """Return the reason why a node needs an absolute path, or None if it does not."""
+    # /usr/bin is /bin where /bin is a link to it, and equally important elsewhere.
+    path = re.sub(r"^/usr(?=/(?:s?bin|lib(?:32|64|x32)?)(?:/|$))", "", path)
+    if path.count("/") == 1:
+        return "a top-level directory, or a link in place of one"
+    if path in _DIRECTORIES:
+        return "a directory that the system needs"
+    if _matches(path, _KERNEL_FILE_SYSTEMS) and not path.startswith("/dev/shm/"):
+        return "which the kernel provides"
+    if _matches(path, _BOOT):
+        return "without which the node may not start"
+    directory, _, name = path.rpartition("/")
+    is_library = re.match(r"/lib(32|64|x32)?(/[^/]+)?$", directory) is not None and _matches(name, _LIBRARIES)
+    is_program = directory in ("/bin", "/sbin") and name in _PROGRAMS
+    if is_library or is_program or _matches(path, _FILES):
+        return "which a node needs to start, to accept logins or to be repaired"
+    return None
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def lockout(entry: Entry, state: FileState) -> str | None:
+    """Return what is wrong if a system directory or file is to get the owner or the mode of a checkout, else None.
+
+    `state` is the expected state of the entry, with or without a digest. Whoever sets the owner or the mode in
+    attributes.yaml means it.
+    """
+    if entry.tree is not Tree.OVERLAY or state.kind is Kind.LINK:
+        return None
+    path, attributes = printable(entry.destination), entry.attributes
+    short = re.sub(r"^/usr(?=/(?:s?bin|lib(?:32|64)?)(?:/|$))", "", path)
+    is_system = state.kind is Kind.DIRECTORY and short in _SYSTEM_DIRECTORIES
+    if not is_system and (short.count("/") == 1 or vital_reason(path) is None):
+        return None
+    if state.uid != 0 and (attributes is None or attributes.owner is None):
+        return f"owner {state.owner or state.uid} would own {path}"
+    if not is_system or (attributes is not None and attributes.mode is not None):
+        return None
+    mode = f"mode {state.mode:04o}"
+    if short in _OPEN_TO_ALL:
+        is_open = state.mode & _STICKY_AND_OPEN == _STICKY_AND_OPEN
+        return None if is_open else f"{mode} of {path} would keep users from using it, or let them remove others' files"
+    if state.mode & _OTHERS_WRITE:
+        return f"{mode} would let everybody write in {path}"
+    if state.mode & _GROUP_WRITES and state.gid != 0 and (attributes is None or attributes.group is None):
+        return f"{mode} would let group {state.group or state.gid} write in {path}"
+    if short not in _CLOSED and state.mode & _ENTER_AND_LIST != _ENTER_AND_LIST:
+        return f"{mode} would close {path} to all users"
+    return None
+
+
+REMEDY: Final = "set owner and mode in attributes.yaml, or correct them here"
+
+
+def check_lockouts(entries_of: Iterable[tuple[Node, EntryList]]) -> None:
+    """Raise RepositoryError if a repair would lock the users of nodes out, with a line for each of the first sources.
+
+    Nodes that share a list of entries are looked at once.
+    """
+    nodes: dict[str, list[str]] = {}
+    by_list: dict[int, list[str]] = {}
+    for node, entries in entries_of:
+        if id(entries) not in by_list:
+            by_list[id(entries)] = list(_lockouts(entries))
+        for line in by_list[id(entries)]:
+            nodes.setdefault(line, []).append(node.name)
+    if not nodes:
+        return
+    lines = [f"{line} on {fold(names)}" for line, names in list(nodes.items())[:_MOST_LINES]]
+    if more := len(nodes) - len(lines):
+        lines.append(f"and {more} more")
+    raise RepositoryError("\n".join((*lines, f"nothing was changed: {REMEDY}")))
+
+
+def _lockouts(entries: Iterable[Entry]) -> Iterator[str]:
+    for entry in entries:
+        if entry.tree is Tree.OVERLAY and (problem := lockout(entry, entry.with_attributes(entry.source.state))):
+            yield f"{entry.source.shown}: {problem}"
