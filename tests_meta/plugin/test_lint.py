@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -232,3 +233,44 @@ def test_without_the_option_no_lint_tests_are_collected(dirty: Site) -> None:
     run = dirty.pytest("--collect-only", "-q")
     assert run.status == 0
     assert "synctool-lint" not in run.output
+
+
+@ALONE_AND_XDIST
+def test_reports_for_ci(dirty: Site, workers: tuple[str, ...]) -> None:
+    """Each has the findings that failed, with file and line, and no finding that was left out."""
+    names = ("--synctool-codequality=quality.json", "--synctool-summary=summary.md")
+    environment = {"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(dirty.directory)}
+    run = dirty.pytest(LINT, *names, "-k", "not setuid", *workers, environment=environment)
+    assert run.status == 1
+    overlay = f"masterdir/overlay{dirty.top}"
+    issues = json.loads((dirty.directory / "quality.json").read_text())
+    places = [(each["check_name"], each["location"]["path"], each["location"]["lines"]["begin"]) for each in issues]
+    assert places == [
+        ("lint-unknown-group", f"{overlay}/typo._bacth", 1),
+        ("lint-on-update-command", "synctool.conf", 3),
+        ("lint-world-writable", f"{overlay}/open._all", 1),
+    ]
+    assert len({each["fingerprint"] for each in issues}) == 3
+    summary = (dirty.directory / "summary.md").read_text()
+    assert summary.startswith("## synctool lint: 3 findings\n")
+    assert "| unknown-group | " in summary
+    assert "setuid" not in summary
+    commands = [line for line in run.output.splitlines() if line.startswith("::error ")]
+    assert f"::error file={overlay}/typo._bacth,title=synctool::" in commands[0]
+    assert "::error file=synctool.conf,line=3,title=synctool::" in commands[1]
+    assert len(commands) == 3
+
+
+def test_reports_for_ci_without_findings(clean: Site) -> None:
+    quality, summary = clean.directory / "quality.json", clean.directory / "summary.md"
+    summary.write_text("of an earlier step\n")
+    run = clean.pytest(LINT, f"--synctool-codequality={quality}", f"--synctool-summary={summary}")
+    assert run.status == 0, run.output
+    assert json.loads(quality.read_text()) == []
+    assert summary.read_text() == "of an earlier step\n## synctool lint: no findings\n\n"
+
+
+def test_a_report_for_ci_that_cannot_be_written(clean: Site) -> None:
+    run = clean.pytest(LINT, f"--synctool-codequality={clean.masterdir}")
+    assert run.status == 1
+    assert f"ERROR the report {clean.masterdir} could not be written: Is a directory" in run.output

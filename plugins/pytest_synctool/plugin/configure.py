@@ -26,6 +26,7 @@ from pytest_synctool.plugin.cluster import (
     today,
     wants_cluster,
 )
+from pytest_synctool.plugin.lint_reports import open_lint_reports
 from pytest_synctool.plugin.lock_and_log import LOG, lock, open_log
 from pytest_synctool.plugin.options import check_combinations, release_short_names
 from pytest_synctool.plugin.report_files import open_reports
@@ -81,6 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if is_running:
             open_log(config, cluster)
             open_reports(config, cluster)
+            open_lint_reports(config)
     except SynctoolError as error:
         raise pytest.UsageError("\n".join(map(shown, str(error).split("\n")))) from error
     # execnet sends SIGINT to a worker that needs long to end. This must not count as a second signal.

@@ -57,6 +57,15 @@ def _is_of(item: pytest.Item, nodeid: str) -> bool:
     return item.nodeid == nodeid or item.nodeid.startswith(f"{nodeid}::")
 
 
+def nodeid(finding: Finding) -> str:
+    """Return the id of the test of a finding."""
+    return f"{_NAME}::{finding.rule}::{_item_name(finding)}"
+
+
+def _item_name(finding: Finding) -> str:
+    return encode(os.fsencode(finding.subject))
+
+
 class LintSuite(pytest.Collector):
     """The collector of all rules."""
 
@@ -81,7 +90,7 @@ class LintRule(pytest.Collector):
     def collect(self) -> Iterator[pytest.Item]:
         """Yield a test per finding."""
         for finding in self.findings:
-            item: LintItem = LintItem.from_parent(self, name=encode(os.fsencode(finding.subject)))
+            item: LintItem = LintItem.from_parent(self, name=_item_name(finding))
             item.finding = finding
             yield item
 

@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.trusted_files import check_directory, open_named, read_limited, resolve
 from pytest_synctool.engine.settings import Mode
 from pytest_synctool.errors import TrustError
+from pytest_synctool.plugin.ci_files import CiFiles, unwritten_in_words
 from pytest_synctool.plugin.cluster import Cluster, ini_directory, is_worker, mode_of
 from pytest_synctool.report import drift_json, files
 from pytest_synctool.report.drift_json import Known, NotADocumentError, known_drift
@@ -160,21 +161,14 @@ class ReportFiles:
             self._end_stream()
 
     def _write_for_ci(self) -> None:
-        """Write what --synctool-codequality, --synctool-summary and GitHub Actions ask for."""
         # Not at the top: most runs of pytest do not need it.
         from pytest_synctool.report.ci import code_quality, markdown, workflow_commands
 
-        run, option = self.run, self._config.option
-        workspace = os.environ.get("GITHUB_WORKSPACE") or os.environ.get("CI_PROJECT_DIR") or str(Path.cwd())
-        if option.synctool_codequality:
-            try:
-                files.write_named(option.synctool_codequality, [code_quality(run, workspace)], self.trust, self.mode)
-            except OSError as error:
-                self.unwritten(option.synctool_codequality, error)
-        if option.synctool_summary:
-            self._append(option.synctool_summary, markdown(run, self._known))
-        if os.environ.get("GITHUB_ACTIONS") == "true":
-            self.commands += workflow_commands(run, self._known, workspace)
+        run, known = self.run, self._known
+        ci = CiFiles(self._config, self.trust, self.mode, self.unwritten)
+        ci.write(lambda top: code_quality(run, top), lambda _: markdown(run, known))
+        if ci.wants_commands:
+            self.commands += workflow_commands(run, known, ci.workspace)
 
     def _remember(self, directory: Path) -> tuple[Onsets, Sequence[Past]]:
         """Record the run in the history. Return since when and why its drift is there, and the runs before it."""
@@ -196,15 +190,6 @@ class ReportFiles:
         except OSError as error:
             self.unwritten(str(path), error)
 
-    def _append(self, path: str, chunks: Iterator[str]) -> None:
-        """Append a text to a file: earlier steps of a CI job have written their summaries into the same file."""
-        try:
-            descriptor = open_named(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, self.trust, self.mode)
-            with open(descriptor, "a", encoding="utf-8", errors="backslashreplace") as file:
-                file.writelines(chunks)
-        except OSError as error:
-            self.unwritten(path, error)
-
     def _stream(self, text: str) -> None:
         assert self._jsonl is not None
         try:
@@ -223,7 +208,7 @@ class ReportFiles:
     def unwritten(self, path: str, error: OSError) -> None:
         """Take note of a report that could not be written."""
         self.failed = True
-        self.messages.append((f"ERROR the report {path} could not be written: {error.strerror}", "red"))
+        self.messages.append((unwritten_in_words(path, error), "red"))
 
 
 REPORT_FILES = pytest.StashKey[ReportFiles]()

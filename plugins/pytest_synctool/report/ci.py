@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pytest_synctool.common.console import disarm
 from pytest_synctool.common.nodenames import fold
-from pytest_synctool.common.wording import in_brackets, nodes_in_words, printable_text
+from pytest_synctool.common.wording import in_brackets, nodes_in_words
 from pytest_synctool.model import NodeErrorKind, Status
+from pytest_synctool.report.ci_format import MOST_ROWS, Notice, below, cell, document, issue, workflow_lines
 from pytest_synctool.report.drift_json import Known
 from pytest_synctool.report.grouping import WORDS, Group, grouped, node_errors
 from pytest_synctool.report.record import RunRecord
 from pytest_synctool.report.verdict import verdict
 from pytest_synctool.repository.waivers.rules import FILE_NAME as WAIVERS
 
-_MOST_ROWS: Final = 50
-_MOST_ANNOTATIONS: Final = 10  # GitHub shows no more of a step
-_LONGEST: Final = 500  # characters of a cell
 _SEVERITY: Final = {Status.ERROR: "critical", Status.DRIFT: "major", Status.WAIVED: "info"}
 
 
@@ -82,12 +77,12 @@ def markdown(run: RunRecord, known: Known | None) -> Iterator[str]:
         return
     column = "" if known is None else " New |"
     yield f"| | Nodes | Finding |{column}\n|---|---|---|{'' if known is None else '---|'}\n"
-    for row in rows[:_MOST_ROWS]:
+    for row in rows[:MOST_ROWS]:
         new = [] if known is None else [_new(row, known)]
-        cells = [row.word, _cell(_folded(row.nodes)), _cell(row.text), *new]
+        cells = [row.word, cell(_folded(row.nodes)), cell(row.text), *new]
         yield f"| {' | '.join(cells)} |\n"
-    if len(rows) > _MOST_ROWS:
-        yield f"\n... and {len(rows) - _MOST_ROWS:,} more findings, see `drift.json`\n"
+    if len(rows) > MOST_ROWS:
+        yield f"\n... and {len(rows) - MOST_ROWS:,} more findings, see `drift.json`\n"
     if any(row.status is Status.DRIFT and row.group for row in rows) and run.mode == "audit":
         yield "\nTo put right what was found: `pytest --lf --fix`\n"
 
@@ -96,22 +91,15 @@ def _new(finding: _Finding, known: Known) -> str:
     new = finding.new(known)
     if not new:
         return "" if new is None else "known"
-    return "new" if len(new) == len(finding.nodes) else f"new on {_cell(_folded(new))}"
+    return "new" if len(new) == len(finding.nodes) else f"new on {cell(_folded(new))}"
 
 
 def _folded(nodes: Sequence[str]) -> str:
     return fold(nodes) + in_brackets(nodes)
 
 
-def _cell(text: str) -> str:
-    """Return a text for a cell of a table, escaped so that neither Markdown nor HTML interprets it."""
-    text = printable_text(text)
-    text = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
-    return "".join(f"&#{ord(c)};" if c in "|`<>&*_[]\\~#!@" else c for c in text)
-
-
 def workflow_commands(run: RunRecord, known: Known | None, workspace: str) -> Iterator[str]:
-    """Yield at most ten workflow commands for GitHub Actions, the worst first; the last one counts the rest.
+    """Return at most ten workflow commands for GitHub Actions, the worst first; the last one counts the rest.
 
     GitHub shows a finding at its source if that is below `workspace`, the checkout.
     """
@@ -120,34 +108,15 @@ def workflow_commands(run: RunRecord, known: Known | None, workspace: str) -> It
         if finding.status in (Status.ERROR, Status.DRIFT):
             old = finding.new(known) == []
             text = f"{finding.line}{' (known)' if old else ''}"
-            notices.append(("warning" if old else "error", _file(run, finding.source, workspace), text))
+            notices.append(Notice("warning" if old else "error", _file(run, finding.source, workspace), text))
     if not run.complete:
-        notices.insert(0, ("error", "", "the run did not come to its end: not everything was looked at"))
-    shown = notices if len(notices) <= _MOST_ANNOTATIONS else notices[: _MOST_ANNOTATIONS - 1]
-    if len(notices) > len(shown):
-        shown = [*shown, ("error", "", f"and {len(notices) - len(shown):,} more findings, see the reports")]
-    for level, file, text in shown:
-        place = f"file={_property(file)}," if file else ""
-        yield f"::{level} {place}title=synctool::{_data(text)}"
+        notices.insert(0, Notice("error", "", "the run did not come to its end: not everything was looked at"))
+    return workflow_lines(notices)
 
 
 def _file(run: RunRecord, source: str, workspace: str) -> str:
     """Return the path of a source from the checkout on; empty if the checkout does not contain it."""
-    return _below(os.path.join(run.masterdir, source), workspace) if source else ""
-
-
-def _below(path: str, workspace: str) -> str:
-    """Return a path from the checkout on; empty if the checkout does not contain it."""
-    relative = os.path.relpath(path, workspace) if workspace else ".."
-    return "" if relative == ".." or relative.startswith("../") else relative
-
-
-def _data(text: str) -> str:
-    return disarm(printable_text(text), at_start=False).replace("%", "%25")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    return below(os.path.join(run.masterdir, source), workspace) if source else ""
 
 
 def code_quality(run: RunRecord, workspace: str) -> str:
@@ -159,28 +128,18 @@ def code_quality(run: RunRecord, workspace: str) -> str:
             continue
         file = _file(run, finding.source, workspace) or finding.source
         if group is None:
-            file = file or _below(run.configuration, workspace) or os.path.basename(run.configuration)
+            file = file or below(run.configuration, workspace) or os.path.basename(run.configuration)
             check, identity = _check_without_group(finding), finding.text
         else:
             file = file or group.entry.path.lstrip("/")
             check = f"{group.entry.kind}-{status.value}"
             # Without the nodes: a finding on one more node stays the same issue.
             identity = f"{group.entry.check} {group.entry.path} {status.value} {group.outcome.message}"
-        issues.append(_issue(finding.line, check, _SEVERITY[status], file, identity))
-    return json.dumps(issues, indent=1, ensure_ascii=False) + "\n"
+        issues.append(issue(finding.line, check, _SEVERITY[status], file, identity))
+    return document(issues)
 
 
 def _check_without_group(finding: _Finding) -> str:
     if finding.is_stale:
         return "stale-waiver"
     return "unreachable" if finding.error is NodeErrorKind.UNREACHABLE else "unknown"
-
-
-def _issue(text: str, check: str, severity: str, file: str, identity: str) -> dict[str, object]:
-    return {
-        "description": printable_text(text),
-        "check_name": check,
-        "fingerprint": hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest(),
-        "severity": severity,
-        "location": {"path": file, "lines": {"begin": 1}},
-    }

@@ -24,7 +24,7 @@ ROOMS: dict[str, str] = {
     "dsh": "common connection errors",
     "audit": "common connection errors model repository",
     "lint": "common config model repository",
-    "report": "common errors model repository",
+    "report": "common errors lint model repository",
     "upload": "audit common config errors model repository",
     "repair": "audit common connection errors model repository",
     "checks": "audit model repository",

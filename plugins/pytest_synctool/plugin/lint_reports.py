@@ -1,0 +1,79 @@
+"""The reports for CI of a run of --synctool-lint."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_synctool.plugin.ci_files import CiFiles, unwritten_in_words
+from pytest_synctool.plugin.cluster import cluster_of, is_worker, runs_tests
+from pytest_synctool.plugin.disarmed_writer import WRITER
+from pytest_synctool.plugin.lint import nodeid
+from pytest_synctool.plugin.report_files import is_cut_short
+from pytest_synctool.report import files
+
+if TYPE_CHECKING:
+    from pytest_synctool.lint import Finding
+
+
+class LintReports:
+    """The findings that failed, in the process that shows reports; with -n, other processes have the tests."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._failed: set[str] = set()
+        self._problems: list[str] = []
+        self._commands: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take note of a finding."""
+        if report.failed:
+            self._failed.add(report.nodeid)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Any:
+        """Write the reports. A report that cannot be written fails the run."""
+        result = yield
+        # Not at the top: most runs of pytest do not need it.
+        from pytest_synctool.report.ci_lint import code_quality, markdown, workflow_commands
+
+        config, findings, is_complete = self._config, self._findings(), not is_cut_short(int(session.exitstatus))
+        settings = cluster_of(config).config
+        ci = CiFiles(config, settings.trust, files.mode_for(settings.masterdir), self._unwritten)
+        ci.write(lambda top: code_quality(findings, top), lambda top: markdown(findings, top, is_complete=is_complete))
+        if ci.wants_commands:
+            self._commands += workflow_commands(findings, ci.workspace, is_complete=is_complete)
+        if self._problems and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        return result
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print what could not be written, and the commands for GitHub."""
+        for problem in self._problems:
+            terminalreporter.write_line(problem, red=True)
+        if WRITER in self._config.stash and terminalreporter.verbosity >= 0:
+            for command in self._commands:
+                self._config.stash[WRITER].command(command)
+
+    def _findings(self) -> list[Finding]:
+        if not self._failed:
+            return []
+        from pytest_synctool.lint import lint
+
+        cluster = cluster_of(self._config)
+        by_rule = lint(cluster.config, cluster.repository).values()
+        return [finding for findings in by_rule for finding in findings if nodeid(finding) in self._failed]
+
+    def _unwritten(self, path: str, error: OSError) -> None:
+        self._problems.append(unwritten_in_words(path, error))
+
+
+def open_lint_reports(config: pytest.Config) -> None:
+    """Register the reports of lint, in the process that shows reports, if somebody has asked for one."""
+    option = config.option
+    if is_worker(config) or not option.synctool_lint or not runs_tests(config):
+        return
+    if option.synctool_codequality or option.synctool_summary or os.environ.get("GITHUB_ACTIONS") == "true":
+        config.pluginmanager.register(LintReports(config), "synctool-lint-reports")
