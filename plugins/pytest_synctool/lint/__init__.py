@@ -23,6 +23,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {
         "unknown-group": names.unknown_group,
         "special-file": names.special_file,
+        "litter": names.litter,
         "empty-group": names.empty_group,
         "case-only": names.case_only,
         "attributes-unused": names.attributes_unused,

@@ -17,6 +17,7 @@ _REMEDIES: Final = {
     Reason.EMPTY_EXTENSION: "rename it",
     Reason.UNKNOWN_GROUP: "rename it, or put the group on a 'node' line",
     Reason.SPECIAL_FILE: "remove it, or name it in an 'ignore' line",
+    Reason.LITTER: "remove it, or name it in an 'ignore' line",
 }
 
 
@@ -29,6 +30,11 @@ def unknown_group(context: LintContext) -> Iterator[Finding]:
 def special_file(context: LintContext) -> Iterator[Finding]:
     """Find devices, sockets and pipes, which cannot be entries."""
     return _skipped(context, "special-file", (Reason.SPECIAL_FILE,))
+
+
+def litter(context: LintContext) -> Iterator[Finding]:
+    """Find what editors and version control have left."""
+    return _skipped(context, "litter", (Reason.LITTER,))
 
 
 def _skipped(context: LintContext, rule: str, reasons: Collection[Reason]) -> Iterator[Finding]:

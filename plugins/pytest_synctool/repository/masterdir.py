@@ -23,6 +23,7 @@ from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import FileState, Kind
 from pytest_synctool.repository.digests import DigestFile, Digests
 from pytest_synctool.repository.inspector import Inspector
+from pytest_synctool.repository.litter import is_litter
 from pytest_synctool.repository.source import Destination, Source, Tree, kind_of
 
 _SEPARATOR = b"._"
@@ -63,6 +64,7 @@ class Reason(Enum):
     EMPTY_EXTENSION = "empty group extension"
     UNKNOWN_GROUP = "unknown group"
     SPECIAL_FILE = "special file"
+    LITTER = "litter"
     IGNORED = "ignored"
 
 
@@ -184,6 +186,9 @@ class _Walker:
         destination = parent + b"/" + name
         if (rule := self.ignore.why((child.name, base), is_directory)) is not None:
             self._leave_out(relative, destination, Reason.IGNORED, rule)
+            return
+        if is_litter(tree, child.name, base):
+            self._leave_out(relative, destination, Reason.LITTER, "left by an editor or version control")
             return
         group_needed = self.require_extension and not is_directory and not is_trigger
         if not self._usable(relative, destination, name, group, group_needed=group_needed):

@@ -19,6 +19,7 @@ from pytest_synctool.config.model import Config
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import Actual, Change, FileState, Kind, Node, Unknown
 from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.litter import is_litter
 from pytest_synctool.repository.masterdir import TRIGGER, Candidate, split_extension
 from pytest_synctool.repository.resolution import Repository, by_importance
 from pytest_synctool.repository.source import Destination, Source, Tree, parents
@@ -200,6 +201,8 @@ class _Proposer:
         base, group = split_extension(component)
         if (rule := self.config.ignore.why((component, base), is_directory)) is not None:
             raise RepositoryError(f"{shown}: the name {printable(component)} is ignored by {rule}")
+        if is_litter(Tree.OVERLAY, component, base):
+            raise RepositoryError(f"{shown}: the name {printable(component)} would be left out as that of an editor")
         if not is_directory and base.endswith(TRIGGER):
             raise RepositoryError(f"{shown}: the name {printable(component)} would be that of a trigger")
         if group is not None and group not in self.config.known_groups:

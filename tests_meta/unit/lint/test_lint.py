@@ -104,6 +104,12 @@ CASES = (
     Case("unknown-group", "overlay/f", conf=f"{NODES}, require_extension no"),
     Case("special-file", "overlay/p._all |, delete/q._all |", "delete/q._all, overlay/p._all"),
     Case("special-file", "overlay/f._all, overlay/p |, overlay/l._all -> /dev/null"),
+    Case("litter", "overlay/.git/f._all, overlay/f~._all, overlay/.#g", "overlay/.#g, overlay/.git, overlay/f~._all"),
+    Case("litter", "tasks/t.rej._all, delete/.#f._all, overlay/#h#", "delete/.#f._all, overlay/#h#, tasks/t.rej._all"),
+    Case(
+        "litter", "delete/f~._all, delete/f.swp._all, overlay/original._all, overlay/.gitconfig._all, overlay/#h._all"
+    ),
+    Case("litter", "overlay/.git/config._all, overlay/f.rej._all", conf=f"{NODES}, ignore .git *.rej"),
     Case("empty-group", "", "lost, spare2", SPARE),
     Case("empty-group", conf=f"{SPARE}, node node5 lost"),
     Case("empty-group", conf=f"{NODES}, group w batch, ignore_group w login"),
