@@ -229,6 +229,7 @@ class Builder:
             ignored_groups=frozenset(self.ignored_groups),
             warnings=tuple(self.warnings),
             group_places=places,
+            command_places={word: self.values[word].place for word in _PROGRAMS if word in self.values},
             trust=self.trust,
         )
         config = self._with_default_nodeset(config)
@@ -388,6 +389,9 @@ class Builder:
         except ValueError as error:
             self.problem(setting.place, f"'{keyword}' is not a command line: {error}")
         return default
+
+
+_PROGRAMS: Final = ("ssh_cmd", "rsync_cmd", "diff_cmd")
 
 
 def _members(nodes: Mapping[str, Node], groups: Mapping[str, Place]) -> dict[str, tuple[str, ...]]:

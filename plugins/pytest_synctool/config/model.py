@@ -48,7 +48,8 @@ class Config:
     the compound groups, to the names of its nodes. Commands are argument lists, except those of `on_update` and
     `always_run`, which are shell text. `default_nodeset` is a selection as in --hosts, or `none`. `ignored_groups` are
     the groups that ignore_group has removed from every node. `group_places` has the line that defines a compound group,
-    or the first line that mentions another group. `trust` says whose files the run obeys.
+    or the first line that mentions another group; `command_places` those of commands, by keyword. `trust` says whose
+    files the run obeys.
     """
 
     path: Path
@@ -71,6 +72,7 @@ class Config:
     ignored_groups: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = field(default=(), compare=False)
     group_places: Mapping[str, Place] = field(default_factory=dict, compare=False)
+    command_places: Mapping[str, Place] = field(default_factory=dict, compare=False)
     trust: Trust = field(default_factory=Trust.of_caller, compare=False, repr=False)
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,6 +64,17 @@ def on_update_command(context: LintContext) -> Iterator[Finding]:
         if problem is not None:
             message = f"'on_update {printable(rule.path)}': scripts/{shown} {problem}"
             yield context.finding("on-update-command", f"{printable(rule.path)} {shown}", message, rule.place)
+
+
+def command_missing(context: LintContext) -> Iterator[Finding]:
+    """Find configured commands of the controller that it does not have."""
+    config = context.config
+    commands = {"ssh_cmd": config.ssh_cmd, "rsync_cmd": config.rsync_cmd, "diff_cmd": config.diff_cmd}
+    for keyword, place in config.command_places.items():
+        program = commands[keyword][0]
+        if shutil.which(program) is None:
+            message = f"'{keyword}': this machine has no program '{program}' that it can run: install or correct it"
+            yield context.finding("command-missing", keyword, message, place)
 
 
 def _first_word(command: str) -> str:

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Final
 
+from pytest_synctool.common.wording import printable
 from pytest_synctool.config.model import Place
 from pytest_synctool.lint.context import Finding, LintContext, first_of
 from pytest_synctool.lint.precedence import case_only_destinations
-from pytest_synctool.repository.masterdir import Reason
+from pytest_synctool.repository.masterdir import Reason, split_extension
 from pytest_synctool.repository.source import Tree
 
 _REMEDIES: Final = {
@@ -35,6 +36,22 @@ def special_file(context: LintContext) -> Iterator[Finding]:
 def litter(context: LintContext) -> Iterator[Finding]:
     """Find what editors and version control have left."""
     return _skipped(context, "litter", (Reason.LITTER,))
+
+
+def two_groups(context: LintContext) -> Iterator[Finding]:
+    """Find names with two groups: only the last one counts, and the other one stays in the name."""
+    known = context.config.known_groups
+    masterdir = context.repository.masterdir
+    for tables in (masterdir.candidates, masterdir.triggers):
+        for destination, candidates in tables.items():
+            group = split_extension(destination.path.rpartition(b"/")[2])[1]
+            for candidate in candidates if group in known else ():
+                if candidate.groups[-1] is not None:
+                    shown = printable(destination.path)
+                    message = (
+                        f"nodes get {shown}, since only the last group counts: rename it, or make one group of both"
+                    )
+                    yield context.source_finding("two-groups", candidate.relative, message)
 
 
 def _skipped(context: LintContext, rule: str, reasons: Collection[Reason]) -> Iterator[Finding]:

@@ -110,6 +110,24 @@ CASES = (
         "litter", "delete/f~._all, delete/f.swp._all, overlay/original._all, overlay/.gitconfig._all, overlay/#h._all"
     ),
     Case("litter", "overlay/.git/config._all, overlay/f.rej._all", conf=f"{NODES}, ignore .git *.rej"),
+    Case(
+        "two-groups",
+        "overlay/i._batch._login, overlay/i.post._none._all",
+        "overlay/i._batch._login, overlay/i.post._none._all",
+    ),
+    Case(
+        "two-groups",
+        "overlay/d._batch._login/f._all, delete/f._node1._all",
+        "delete/f._node1._all, overlay/d._batch._login",
+    ),
+    Case("two-groups", "overlay/f._x._all, overlay/f._batch.d._all, overlay/d._batch/f._all, overlay/d._x/f._batch"),
+    Case(
+        "command-missing",
+        "",
+        "diff_cmd, ssh_cmd",
+        f"{NODES}, ssh_cmd /no/such -p 2, diff_cmd /etc/group",
+    ),
+    Case("command-missing", "", conf=f"{NODES}, ssh_cmd sh -c, scp_cmd /no/such"),
     Case("empty-group", "", "lost, spare2", SPARE),
     Case("empty-group", conf=f"{SPARE}, node node5 lost"),
     Case("empty-group", conf=f"{NODES}, group w batch, ignore_group w login"),
