@@ -21,6 +21,7 @@ from pytest_synctool.engine.settings import Mode
 from pytest_synctool.errors import TrustError
 from pytest_synctool.plugin.ci_files import CiFiles, unwritten_in_words
 from pytest_synctool.plugin.cluster import Cluster, ini_directory, is_worker, mode_of
+from pytest_synctool.plugin.repair_command import repair_command
 from pytest_synctool.report import drift_json, files
 from pytest_synctool.report.drift_json import Known, NotADocumentError, known_drift
 from pytest_synctool.report.history_values import Onsets, Past
@@ -166,7 +167,10 @@ class ReportFiles:
 
         run, known = self.run, self._known
         ci = CiFiles(self._config, self.trust, self.mode, self.unwritten)
-        ci.write(lambda top: code_quality(run, top), lambda _: markdown(run, known))
+        ci.write(
+            lambda top: code_quality(run, top),
+            lambda _: markdown(run, known, repair_command(self._config, self._cluster)),
+        )
         if ci.wants_commands:
             self.commands += workflow_commands(run, known, ci.workspace)
 

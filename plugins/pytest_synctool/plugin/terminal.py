@@ -10,7 +10,7 @@ import pytest
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import nodes_in_words
 from pytest_synctool.engine.settings import Mode
-from pytest_synctool.plugin.cluster import BY_NODE, CLUSTER, TALLY, Cluster, changes_nodes, mode_of
+from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, changes_nodes, mode_of
 from pytest_synctool.plugin.disarmed_writer import WRITER
 from pytest_synctool.plugin.durations import durations_of_nodes
 from pytest_synctool.plugin.lock_and_log import LOG
@@ -18,6 +18,7 @@ from pytest_synctool.plugin.node_reports import is_entry, is_fixed, letter_of
 from pytest_synctool.plugin.options import taken_names
 from pytest_synctool.plugin.ordinary_reports import is_ordinary
 from pytest_synctool.plugin.other_plugins import options_without_effect
+from pytest_synctool.plugin.repair_command import repair_command
 from pytest_synctool.plugin.report_files import REPORT_FILES
 from pytest_synctool.plugin.stale_waivers import is_stale
 from pytest_synctool.plugin.terminal_reporter import terminal_reporter
@@ -156,20 +157,12 @@ def _lines(config: pytest.Config, tally: Tally, cluster: Cluster, *, quiet: bool
         tally,
         cluster.warnings,
         fixing=changes_nodes(config),
-        options=_repair_options(config, cluster),
-        fix=taken_names(config).get("--fix", "--fix"),
+        repair=repair_command(config, cluster),
         always=cluster.config.always_run,
         diffs=config.option.synctool_diff,
         stale=stale,
     )
     yield from further
-
-
-def _repair_options(config: pytest.Config, cluster: Cluster) -> list[str]:
-    """Return the options of this run that a repair of its drift needs too."""
-    own = [] if cluster.own is None else [cluster.own.option]
-    by_node = config.option.synctool_granularity == BY_NODE
-    return [*own, f"--granularity={BY_NODE}"] if by_node else own
 
 
 def _log_lines(config: pytest.Config) -> Iterator[tuple[str, str]]:

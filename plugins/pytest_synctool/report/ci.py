@@ -62,8 +62,11 @@ def _findings(run: RunRecord) -> Iterator[_Finding]:
     yield from (_Finding(g.outcome.status, g.nodes, g.text, g, g.outcome.source) for g in grouped(run.nodes))
 
 
-def markdown(run: RunRecord, known: Known | None) -> Iterator[str]:
-    """Yield a summary of the run in Markdown. With the `known` drift of an earlier run it marks new drift as new."""
+def markdown(run: RunRecord, known: Known | None, repair: str = "") -> Iterator[str]:
+    """Yield a summary of the run in Markdown. With the `known` drift of an earlier run it marks new drift as new.
+
+    `repair` is the command that repairs the drift of an audit.
+    """
     counts = {ending.value: number for ending, number in run.node_counts().items() if number}
     yield f"## synctool: {verdict(run).value}\n\n"
     words = ", ".join(f"{number:,} {word.replace('_', ' ')}" for word, number in counts.items())
@@ -83,8 +86,8 @@ def markdown(run: RunRecord, known: Known | None) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |\n"
     if len(rows) > MOST_ROWS:
         yield f"\n... and {len(rows) - MOST_ROWS:,} more findings, see `drift.json`\n"
-    if any(row.status is Status.DRIFT and row.group for row in rows) and run.mode == "audit":
-        yield "\nTo put right what was found: `pytest --lf --fix`\n"
+    if repair and any(row.status is Status.DRIFT and row.group for row in rows) and run.mode == "audit":
+        yield f"\nTo put right what was found: <code>{cell(repair)}</code>\n"
 
 
 def _new(finding: _Finding, known: Known) -> str:

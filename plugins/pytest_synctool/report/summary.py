@@ -25,17 +25,15 @@ def summary(
     warnings: Sequence[str],
     *,
     fixing: bool,
-    options: Sequence[str] = (),
-    fix: str = "--fix",
+    repair: str = "pytest --lf --fix",
     always: Sequence[str] = (),
     diffs: bool = False,
     stale: Sequence[StaleWaiver] = (),
 ) -> Iterator[tuple[str, str]]:
     """Yield the lines of the summary, each with its colour.
 
-    `options` are the options that a repair must repeat, besides `--lf` and `fix`, the option that repairs. `always` are
-    the commands that every repair runs. With `diffs`, the lines include the differences in contents, equal ones once.
-    `stale` are the stale waivers.
+    `repair` is the command that repairs the drift. `always` are the commands that every repair runs. With `diffs`, the
+    lines include the differences in contents, equal ones once. `stale` are the stale waivers.
     """
     for warning in warnings[:_MOST_WARNINGS]:
         yield f"WARNING {warning}", "yellow"
@@ -57,7 +55,7 @@ def summary(
     if diffs:
         yield from _differences(tally, [finding for finding, _ in ranked])
     yield from _capped([(f"SKIPPED {fold(nodes)}: {reason}", "yellow") for reason, nodes in tally.not_begun.items()])
-    yield from _closing(tally, fixing=fixing, options=[*options, "--lf", fix])
+    yield from _closing(tally, fixing=fixing, repair=repair)
     if not fixing:
         yield from _capped([(f"not running command {printable_text(text)} (always_run)", "") for text in always])
 
@@ -92,10 +90,9 @@ def _capped(lines: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         yield f"... and {len(lines) - _MOST_FINDINGS} more findings, see the reports", ""
 
 
-def _closing(tally: Tally, *, fixing: bool, options: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _closing(tally: Tally, *, fixing: bool, repair: str) -> Iterator[tuple[str, str]]:
     yield in_words(tally.endings, restoring=tally.restoring), ""
     if not fixing and any(status is Status.DRIFT for status, _ in tally.findings):
-        command = " ".join(("pytest", *options))
-        yield f"DRY RUN, nothing was changed. To put right what was found: {command}", ""
+        yield f"DRY RUN, nothing was changed. To put right what was found: {repair}", ""
     if tally.not_begun:
         yield "To go on with what failed and what was not begun: the same command with --lf", ""
