@@ -107,7 +107,7 @@ def test_nodes_killed(
 ) -> None:
     """The repair's shell, its connection, the whole node: each is a failure or an error, and nothing is torn."""
     gates = [gate(node, *place) for node, place in zip(NODES, places, strict=True)]
-    with running(fifty) as run:
+    with running(fifty, "--node-timeout=6") as run:
         for one, what in zip(gates, ("shell", "connection", "node"), strict=True):
             one.wait()
             one.kill(what)
@@ -124,17 +124,16 @@ def test_nodes_killed(
 
 
 def test_killed_when_all_is_done(fifty: Site, gate: MakeGate) -> None:
-    """Nothing is left to be repaired, so what the repair has left behind goes before the node is looked at."""
+    """Nothing is left to be repaired, so what the repair has left behind goes before the node is looked at again."""
     one = gate("node1", "mv", 150, "after")
     with running(fifty) as run:
         one.wait()
         one.kill("shell")
         ended = run.end()
     assert ended.word("node1", f"{fifty.top}/file49") == "passed"
-    assert fifty.sh("node1", "ls -d /var/lib/pytest-synctool/stage/*").count("\n") == 1
+    assert fifty.sh("node1", "ls /var/lib/pytest-synctool/stage") == ""
     one.remove()
     assert fifty.pytest().status == 0
-    assert fifty.sh("node1", "ls -d /var/lib/pytest-synctool/stage/*").count("\n") == 1, "an audit writes nothing"
     settled(fifty)
 
 

@@ -16,8 +16,9 @@ from pytest_synctool.engine.session import NodeSession
 from pytest_synctool.engine.settings import Mode, Settings
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Absent, Actual, Change, FileState, Kind, NodeResult
+from pytest_synctool.repair.kept_report import wait_for
 from pytest_synctool.repair.mirror_contents import visible
-from pytest_synctool.repair.script import Context, tidy
+from pytest_synctool.repair.script import Context, heard, tidy
 from pytest_synctool.repair.shell_functions import PROLOGUE
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.source import Tree
@@ -27,6 +28,12 @@ from tests_meta.unit.helpers import node
 
 MASTER = Path("/master")
 States = dict[bytes, FileState]
+_CONTEXT = Context(os.fsencode(MASTER))
+BEFORE_A_PROBE = (
+    tidy(_CONTEXT),
+    tidy(_CONTEXT, more=wait_for(_CONTEXT.who, 17.0)),
+    heard(_CONTEXT, [_CONTEXT.who]),
+)
 
 
 def told(requests: Sequence[probe.Request], states: States, unknown: dict[bytes, str]) -> bytes:
@@ -72,7 +79,8 @@ class FakeNode:
         assert deadline == 17.0
         assert self.script_limit is None or len(script) <= self.script_limit
         number = len(self.log)
-        script = script.removeprefix(tidy(Context(os.fsencode(MASTER))))
+        for before in BEFORE_A_PROBE:
+            script = script.removeprefix(before)
         if not script:
             return Answer(0, b"", b"")
         if script.startswith(PROLOGUE):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pytest_synctool.audit import owed_commands, probe
 from pytest_synctool.audit.check import Check, CheckEndedError, CheckFunction
@@ -39,6 +39,8 @@ from pytest_synctool.repository.waivers.rules import NOTHING_WAIVED, InForce
 if TYPE_CHECKING:
     from pytest_synctool.audit.content_diff import ContentDiffs
 
+MOST_BEFORE: Final = 5 << 20  # bytes
+
 Explain = Callable[[Entry, Node], Sequence[str]]
 
 
@@ -68,21 +70,26 @@ class Inspection:
         """All overlay entries of the node by destination."""
         return {entry.destination: entry for entry in self.entries if entry.tree is Tree.OVERLAY}
 
-    def run_probe(self, checks: Sequence[Check], before: bytes = b"", mark: probe.Request | None = None) -> None:
-        """Look at the paths of these checks, and at `mark`; `before` is shell text that runs first.
+    def run_probe(self, checks: Sequence[Check], before: bytes = b"", mark: probe.Request | None = None) -> bytes:
+        """Look at the paths of these checks, and at `mark`.
 
-        Raises TransportError, and RemoteError for an answer that is not whole.
+        `before` is shell text that runs first. Return what it prints, of which MOST_BEFORE bytes are allowed. Raises
+        TransportError, and RemoteError for an answer that is not whole.
         """
         requests = self._requests(checks) | ({mark.path: mark} if mark else {})
+        printed, more = b"", MOST_BEFORE if before else 0
         for part in probe.split(list(requests.values()), self.transport.script_limit):
             text = before + probe.script(part)
-            answer = self.transport.run(text, self.deadline, Phase.PROBE, SHORT_ANSWER + probe.largest_answer(part))
-            before = b""
+            ceiling = SHORT_ANSWER + probe.largest_answer(part) + more
+            answer = self.transport.run(text, self.deadline, Phase.PROBE, ceiling)
+            if before:
+                printed, before, more = probe.printed_before(answer.stdout), b"", 0
             try:
                 self.actual.update(probe.parse(part, answer.stdout))
             except RemoteError as error:
                 complaint = last_line(answer.stderr)
                 raise RemoteError(f"{error} ({complaint})" if complaint else str(error)) from error
+        return printed
 
     def probe_unselected(self, entries: Sequence[Entry], like: Check) -> None:
         """Look at entries that no check is about, as the check `like` does at its own. Raises as run_probe() does."""

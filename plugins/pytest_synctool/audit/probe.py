@@ -12,7 +12,7 @@ from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Unknown
 from pytest_synctool.repository.source import kind_of, parents
 
-__all__ = ["Request", "largest_answer", "parse", "script", "split"]
+__all__ = ["Request", "largest_answer", "parse", "printed_before", "script", "split"]
 
 _STATE = re.compile(rb"([0-9a-f]{1,8}):([0-9]{1,10}):([0-9]{1,19}):([0-9]{1,10}):([^:\0]{1,256}):([^:\0]{1,256})")
 _DIGEST = re.compile(rb"([0-9a-f]{32}):(.*)", re.DOTALL)
@@ -43,6 +43,11 @@ def parse(requests: Sequence[Request], answer: bytes) -> dict[bytes, Actual]:
     for line in lines[begin:end]:
         reader.line(line)
     return {request.path: reader.state(request) for request in requests}
+
+
+def printed_before(answer: bytes) -> bytes:
+    """Return what was printed before the probe began."""
+    return answer[: answer.find(b"\n" + BEGIN + b"\n") + 1]
 
 
 def _unescape(match: re.Match[bytes]) -> bytes:

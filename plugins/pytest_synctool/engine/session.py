@@ -61,7 +61,10 @@ class NodeSession:
         inspection, checks, mode = self._inspection, self.checks, self.settings.mode
         if mode is Mode.RESTORE:
             return NodeResult(tuple(self._repair.restore(inspection, checks, answered)))
-        inspection.run_probe(checks, self._repair.tidy() if mode is Mode.FIX else b"", self._mark)
+        if mode is Mode.FIX:
+            self._repair.first_probe(inspection, checks, self._mark)
+        else:
+            inspection.run_probe(checks, mark=self._mark)
         answered()
         outcomes = inspection.outcomes(checks)
         if mode is Mode.REHEARSE:
@@ -104,5 +107,6 @@ class NodeSession:
             saved=settings.saved,
             log=settings.log,
             syslog=settings.syslog,
+            silence=settings.deadline,
         )
         return NodeRepair(self.transport, context, settings.deadline, self.mirror)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from pytest_synctool.audit.probe import Request
@@ -13,7 +14,7 @@ from pytest_synctool.connection.transport import Transport
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import OK, Actual, Outcome, Status
 from pytest_synctool.repair.plan import Plan
-from pytest_synctool.repair.script import MOST_OUTPUT, Context, Result, parse, parts, remarks, script
+from pytest_synctool.repair.script import MOST_OUTPUT, Context, Result, heard, is_refused, parse, parts, remarks, script
 from pytest_synctool.repository.entry_commands import Command
 
 
@@ -35,7 +36,8 @@ class MirrorOfNode(Protocol):
 class Applied:
     """A plan and its results by number; `broken` is the reason why the script did not reach its end, if known.
 
-    `lines` are the lines of a log for each number, empty where the log gets none.
+    `was_sent` is True if the node may have begun, and `refused` if it would not. `lines` are the lines of a log for
+    each number, empty where the log gets none.
     """
 
     todo: Plan
@@ -43,6 +45,8 @@ class Applied:
     results: dict[int, Result] = field(default_factory=dict)
     broken: str | None = None
     remarks: dict[str, None] = field(default_factory=dict)
+    was_sent: bool = False
+    refused: bool = False
 
     def __post_init__(self) -> None:
         self._actions = {action.path: number for number, action in enumerate(self.todo.actions)}
@@ -62,6 +66,13 @@ class Applied:
             if text and (result := self.results.get(number)) and (number >= first or result.failure is None)
         ]
 
+    def take_over(self, report: bytes) -> None:
+        """Add the results of a report that the node has kept, of which not all was heard."""
+        results, complete = parse(self.todo, report)
+        self.results = results | self.results
+        if complete and all(number in self.results for number in range(len(self.todo.actions))):
+            self.broken = None
+
     def verb(self, path: bytes) -> str:
         """Return the log's word for the action on a path."""
         number = self._actions.get(path)
@@ -72,6 +83,8 @@ class Applied:
 
         With `right` a probe saw the path in its expected state, so only its triggers can lack a result.
         """
+        if right and self.refused:  # somebody else has put it right meanwhile
+            return None
         action = self.results.get(self._actions.get(path, -1))
         if action is not None and action.failure:
             return action.failure
@@ -119,6 +132,8 @@ class Applied:
         may be shown.
         """
         result = self.results.get(self._commands.get((path, command), -1))
+        if after.status is Status.OK and self.refused:  # somebody else has run it
+            return after
         if after.status is Status.OK:
             return Outcome(Status.FIXED, f"ran {command.shown} ({before.message})", before.details)
         if after.status is not Status.DRIFT:
@@ -131,13 +146,15 @@ class Applied:
 class NodeChanges:
     """The means to change one node. `deadline` bounds each script, in seconds. `mirror` is None for a node without one.
 
-    `done` collects the log's lines of what was done, in order; `notes` collects remarks for people.
+    `taken` names the repairs whose kept reports were taken over. `done` collects the log's lines of what was done, in
+    order; `notes` collects remarks for people.
     """
 
     transport: Transport
     context: Context
     deadline: float
     mirror: MirrorOfNode | None = None
+    taken: tuple[str, ...] = ()
     done: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -149,9 +166,14 @@ class NodeChanges:
         except TransportError as error:
             applied.broken = str(error)
             return
-        apply(applied, self.transport, self.context, self.deadline)
+        apply(applied, self.transport, replace(self.context, taken=self.taken), self.deadline)
         self.notes += applied.remarks
         self.done += applied.done()  # before the second probe, which may fail
+
+    def forget(self, *whose: str) -> None:
+        """Delete the kept reports of these repairs on the node. After a failure the next run reports them again."""
+        with suppress(TransportError):
+            self.transport.run(heard(self.context, whose), self.deadline)
 
 
 def log_lines(todo: Plan, reasons: Mapping[bytes, str]) -> list[str]:
@@ -173,11 +195,13 @@ def apply(applied: Applied, transport: Transport, context: Context, deadline: fl
         done = [number for number, result in applied.results.items() if result.failure is None]
         text = script(todo, context, applied.lines, part, done)
         ceiling = SHORT_ANSWER + len(text) + MOST_OUTPUT * len(todo.triggers)
+        applied.was_sent = True
         try:
             stdout = transport.run(text, deadline, Phase.REPAIR, ceiling).stdout
         except TransportError as error:
             stdout, applied.broken = error.stdout, str(error)
         results, complete = parse(todo, stdout)
+        applied.refused = is_refused(stdout) and not applied.results
         applied.results.update({number: result for number, result in results.items() if number in part})
         applied.remarks |= dict.fromkeys(remarks(stdout))
         if not complete and applied.broken is None:

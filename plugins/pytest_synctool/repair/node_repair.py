@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pytest_synctool.audit.check import Check
-from pytest_synctool.audit.inspection import Inspection
+from pytest_synctool.audit.inspection import MOST_BEFORE, Inspection
+from pytest_synctool.audit.probe import Request
+from pytest_synctool.connection.exchange import SHORT_ANSWER, Phase
+from pytest_synctool.errors import TransportError
 from pytest_synctool.model import NodeResult, Outcome, PlannedStep
-from pytest_synctool.repair import script
+from pytest_synctool.repair import kept_report, script
 from pytest_synctool.repair.apply import Applied, NodeChanges, log_lines
 from pytest_synctool.repair.decision import decide
 from pytest_synctool.repair.repaired_outcome import confirmed
@@ -17,16 +20,23 @@ from pytest_synctool.repair.restoration import restore
 class NodeRepair(NodeChanges):
     """The repair of one node. All methods raise TransportError and RemoteError."""
 
-    def tidy(self) -> bytes:
-        """Return the shell text that removes the remains of a killed repair, for the first probe to run before it.
+    def first_probe(self, inspection: Inspection, checks: Sequence[Check], mark: Request | None) -> None:
+        """Look at the node; remove the remains of a killed repair, take over the report of one that went on alone."""
+        for report in kept_report.parse(self._probe(inspection, checks, mark, script.tidy(self.context))):
+            self.notes += report.notes()
+            self.done += report.done()
+            self.taken += (report.by,)
 
-        A connection that carries only short scripts runs it here, by itself.
+    def _probe(self, inspection: Inspection, checks: Sequence[Check], mark: Request | None, before: bytes) -> bytes:
+        """Look at the node after the shell text `before`; return what that printed.
+
+        A connection that carries only short scripts runs it by itself.
         """
-        text = script.tidy(self.context)
         if self.transport.script_limit is None:
-            return text
-        self.transport.run(text, self.deadline)
-        return b""
+            return inspection.run_probe(checks, before, mark)
+        answer = self.transport.run(before, self.deadline, Phase.PROBE, SHORT_ANSWER + MOST_BEFORE)
+        inspection.run_probe(checks, mark=mark)
+        return answer.stdout
 
     def rehearse(self, inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[Outcome]) -> NodeResult:
         """Return the outcomes with the plan and the script that fix() would carry out."""
@@ -55,11 +65,37 @@ class NodeRepair(NodeChanges):
         todo = decision.plan
         left = [decision.left_alone(check, outcome) for check, outcome in zip(checks, before, strict=True)]
         if not todo.actions and not todo.triggers:
+            if self.taken:
+                self.forget(*self.taken)
             return left
         applied = Applied(todo, log_lines(todo, decision.reasons))
         self.carry_out(applied)
-        inspection.run_probe(checks, mark=None if self.mirror is None else self.mirror.mark)
+        self._second_probe(inspection, checks, applied)
         return [
             alone if alone is not outcome else confirmed(check, outcome, applied, inspection)
             for check, outcome, alone in zip(checks, before, left, strict=True)
         ]
+
+    def _second_probe(self, inspection: Inspection, checks: Sequence[Check], applied: Applied) -> None:
+        """Look at the node after the repair. Await one that this run has lost sight of, and take over its report."""
+        mark, who = None if self.mirror is None else self.mirror.mark, self.context.who
+        if not applied.was_sent:
+            inspection.run_probe(checks, mark=mark)
+            return
+        if applied.broken is None:
+            self._probe(inspection, checks, mark, script.heard(self.context, [who]))
+            return
+        wait = script.tidy(self.context, more=kept_report.wait_for(who, self.deadline))
+        try:
+            answer = self._probe(inspection, checks, mark, wait)
+        except TransportError:
+            self.notes.append("--fix may go on there without this run: the next --fix reports its results")
+            raise
+        for report in kept_report.parse(answer):
+            if report.by == who:
+                applied.take_over(report.text)
+                self.done += [line for line in applied.done() if line not in self.done]
+        if kept_report.is_under_way(answer):
+            applied.broken = f"{applied.broken}; the repair goes on there, and the next --fix reports its results"
+        else:
+            self.forget(who)

@@ -26,6 +26,8 @@ def confirmed(check: Check, before: Outcome, applied: Applied, inspection: Inspe
         return applied.run_late(path, check.command, before, after, output)
     failure = applied.failure(path, right=after.status is Status.OK)
     if after.status is Status.OK:
+        if applied.refused:
+            return after
         if failure is not None:
             output = shown_output(inspection, check.entry, applied.output(path))
             return replace(before, message=f"put right, but {failure}", details=output, has_remark=True)

@@ -48,6 +48,8 @@ def restore(
     applied = Applied(todo, log_lines(todo, origins))
     if todo.actions:
         changes.carry_out(applied)
+        if applied.broken is None:
+            changes.forget(changes.context.who)
     return [_kept(check, left) or _outcome(check, origins, applied, inspection) for check in checks]
 
 

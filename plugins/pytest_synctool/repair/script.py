@@ -18,6 +18,7 @@ from pytest_synctool.common.shell import quote, words
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import FileState, Kind, OldVersions
+from pytest_synctool.repair import kept_report
 from pytest_synctool.repair.bulk_commands import TOGETHER, make_all, make_trees, mode_text, names_and_numbers, set_all
 from pytest_synctool.repair.new_trees import NewTree, new_trees
 from pytest_synctool.repair.plan import Action, KeptVersion, NewAttributes, NewVersion, Plan, Removal
@@ -40,6 +41,8 @@ class Context:
     `who` names the owner of the lock to others. `trigger_timeout` bounds each trigger, in seconds. A replaced file is
     kept as `NAME.saved`, or below the directory `saved`, or nowhere. Each action is appended to the
     file `log` on the node, if set, and goes to its syslog. `state` is the node's own state directory.
+    `silence` is the longest time in which the script may print nothing, in seconds. `taken` names the repairs whose
+    kept reports were taken over.
     """
 
     masterdir: bytes
@@ -51,6 +54,8 @@ class Context:
     log: bytes = b""
     syslog: bool = False
     state: bytes = owed_commands.STATE
+    silence: float = 60
+    taken: tuple[str, ...] = ()
 
 
 def parts(plan: Plan, context: Context, log_lines: Sequence[str], limit: int | None) -> Iterator[range]:
@@ -59,11 +64,13 @@ def parts(plan: Plan, context: Context, log_lines: Sequence[str], limit: int | N
     if limit is None:
         yield range(count)
         return
-    empty = len(_header(plan, context))
+    empty = len(_header(plan, context, kept_report.begin((), context.taken)))
     start, size = 0, empty
     for number in range(count):
         # The script may have to list every earlier number as done, and a function for several actions repeats names.
         cost = 4 * len(b"\n".join(_lines(plan, context, log_lines, [number]))) + 8
+        # The text of a step may be quoted.
+        cost += 4 * len(log_lines[number]) + 16 if log_lines else 0
         if number > start and size + cost > limit:
             yield range(start, number)
             start, size = number, empty + 8 * number
@@ -84,12 +91,15 @@ def script(
     succeeded in earlier scripts. A trigger runs only if one of its causes changed.
     """
     everything = range(len(plan.actions) + len(plan.triggers))
-    lines = [_header(plan, context), b" ".join(b"d%d=1" % number for number in done)]
-    lines += _lines(plan, context, log_lines, everything if numbers is None else numbers)
-    return b"\n".join([*lines, b"clean", b"echo end"])
+    numbers = everything if numbers is None else list(numbers)
+    steps = ((number, log_lines[number]) for number in numbers if number < len(log_lines))
+    report = kept_report.begin(steps, context.taken)
+    lines = [_header(plan, context, report), b" ".join(b"d%d=1" % number for number in done)]
+    lines += _lines(plan, context, log_lines, numbers)
+    return b"\n".join([*lines, b"clean", b"noted end"])
 
 
-def _header(plan: Plan, context: Context) -> bytes:
+def _header(plan: Plan, context: Context, report: bytes) -> bytes:
     variables = {
         b"export SYNCTOOL_NODE": os.fsencode(context.node),
         b"export SYNCTOOL_NODENAME": os.fsencode(context.hostname or context.node),
@@ -100,6 +110,7 @@ def _header(plan: Plan, context: Context) -> bytes:
         b"journal": owed_commands.directory(context.masterdir, context.state),
         b"who": os.fsencode(context.who),
         b"limit": b"%d" % context.trigger_timeout,
+        b"pause": b"%d" % max(1, context.silence / 3),
         b"saved": context.saved.value if isinstance(context.saved, OldVersions) else context.saved,
         b"log": context.log,
         b"syslog": b"1" if context.syslog else b"",
@@ -110,7 +121,7 @@ def _header(plan: Plan, context: Context) -> bytes:
         for number, trigger in enumerate(plan.triggers, len(plan.actions))
         if trigger.command.follows_a_change
     )
-    begin = [b"begin", b"remember"] if plan.actions and not plan.restoring else [b"begin"]
+    begin = [b"begin", report, *([b"remember"] if plan.actions and not plan.restoring else [])]
     return b"\n".join((PROLOGUE + next(settings), *settings, *begin, *owed))
 
 
@@ -275,11 +286,18 @@ def _trigger(plan: Plan, context: Context, number: int) -> bytes:
     return b'if [ -n "%s" ]; then %s; elif [ -n "$n%d" ]; then %s; fi' % (causes, run, number, spare)
 
 
-def tidy(context: Context) -> bytes:
-    """Return the shell text that removes the remains of a killed repair. It runs before the probe."""
+def tidy(context: Context, *, more: bytes = b"") -> bytes:
+    """Return the shell text that removes the remains of a killed repair and then runs `more`, before a probe."""
     journal = owed_commands.directory(context.masterdir, context.state)
     settings = b"state=%s journal=%s log= syslog= saved=" % (quote(context.state), quote(journal))
-    return b"(\n%s\n%s\ntidy\n)\n" % (PROLOGUE, settings)
+    return b"(\n%s\n%s\ntidy\n%s\n)\n" % (PROLOGUE, settings, more or kept_report.take())
+
+
+def heard(context: Context, whose: Iterable[str]) -> bytes:
+    """Return the shell text that deletes the kept reports of these repairs, which were heard."""
+    state, journal = quote(context.state), quote(owed_commands.directory(context.masterdir, context.state))
+    text = kept_report.heard(whose)
+    return b"(\n%s\nstate=%s journal=%s\n%s\n)\n" % (kept_report.KEPT_REPORT, state, journal, text)
 
 
 def recall(context: Context) -> bytes:
@@ -333,6 +351,11 @@ class Result:
 
     failure: str | None
     output: tuple[str, ...] = ()
+
+
+def is_refused(answer: bytes) -> bool:
+    """Return True if the node refused to begin."""
+    return any(line.startswith(b"refused ") for line in BytesIO(answer))
 
 
 def parse(plan: Plan, answer: bytes) -> tuple[dict[int, Result], bool]:

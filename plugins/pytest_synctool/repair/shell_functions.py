@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from pytest_synctool.repair.change_functions import CHANGES
+from pytest_synctool.repair.kept_report import KEPT_REPORT
 from pytest_synctool.repair.stage_functions import STAGE
 
 _FRAME: Final = rb"""LC_ALL=C; export LC_ALL
@@ -16,11 +17,11 @@ PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
 umask 077
 nl='
 '
-wrong= locked= t= dev= base= r= stages=0 groups=0
+wrong= locked= beating= t= dev= base= r= stages=0 groups=0
 # When the other end of the connection goes away, the repair goes on: nothing is left in the middle.
 trap : PIPE HUP
 trap 'exit 1' INT TERM
-trap 'clean; note_time; unlock' EXIT
+trap 'quiet; clean; note_time; unlock' EXIT
 me=$(id -u) host=$(uname -n)
 clean() { # the stages go away, but for one in which an old version waits for tidy() of the next repair
   while [ "$stages" -gt 0 ]; do
@@ -109,7 +110,8 @@ within() { # DIRECTORY [LINK]: where all is done that follows; of what leads the
 }
 accept() { # COMMAND FILE [silent]: whether the command, in which $f is the file, accepts it
   f=$2
-  v=$( { if [ -c /dev/null ]; then exec </dev/null; else exec <&-; fi; cd / && eval "$1"; } 2>&1) && return
+  echo runs >&6
+  v=$( { exec 6>&-; if [ -c /dev/null ]; then exec </dev/null; else exec <&-; fi; cd / && eval "$1"; } 2>&1) && return
   s=$? v=": ${v##*"$nl"}"
   [ -z "$3" ] || v=' (what it says is not shown: sensitive)'
   printf 'refused by its validate command with exit status %s%s\n' "$s" "$v" >&2
@@ -118,10 +120,11 @@ accept() { # COMMAND FILE [silent]: whether the command, in which $f is the file
 all_ok() { # NUMBER...
   if [ -n "$log$syslog" ]; then for n do ok "$n"; done; return; fi
   printf 'ok %s\n' "$@"
+  printf 'ok %s\n' "$@" >&6
   for n do eval "d$n=1"; done
 }
-ok() { eval "d$1=1"; echo "ok $1"; say "$1"; }
-failed() { printf 'failed %s %s\n' "$1" "${2##*"$nl"}"; say "$1" ": FAILED ${2##*"$nl"}"; }
+ok() { eval "d$1=1"; noted ok "$1"; say "$1"; }
+failed() { noted failed "$1" "${2##*"$nl"}"; say "$1" ": FAILED ${2##*"$nl"}"; }
 say() { # NUMBER [RESULT]: to the log of this node
   [ -n "$log$syslog" ] || return 0
   eval "l=\$l$1"
@@ -149,8 +152,9 @@ trigger() { # NUMBER NAME, with the command in act(), here; output into a file: 
   o=$(mktemp "${TMPDIR:-/tmp}/synctool.XXXXXX") || { failed "$1" "no room for its output"; return; }
   # The file loses its name at once, so that nothing stays behind, however this ends.
   exec 4>"$o" 5<"$o"
+  echo "runs $1" >&6
   rm -f -- "$o"
-  (if [ -c /dev/null ]; then act </dev/null; else act <&-; fi) >&4 2>&1 4>&- 5<&-
+  (if [ -c /dev/null ]; then act </dev/null; else act <&-; fi) >&4 2>&1 4>&- 5<&- 6>&-
   s=$?
   note_time
   tail -c 4000 <&5 | sed 's/^/output /'
@@ -207,7 +211,7 @@ recover() { # FILE DIRECTORY: what a type change had moved there goes back, or t
   fi
 }
 """
-PROLOGUE: Final = _FRAME + STAGE + CHANGES
+PROLOGUE: Final = _FRAME + KEPT_REPORT + STAGE + CHANGES
 
 RECALL: Final = rb"""recall() { # JOURNAL: which old versions the last repair has kept, and are still there
   f=$1/kept
