@@ -47,6 +47,7 @@ noted() { # WORD...: the same to the controller and to the report
   printf '%s\n' "$*" >&6
 }
 beats() { # while something is done, the controller hears of it: the stage grows, results come, or a trigger has time
+  cd / # it keeps no file system busy
   n=0 idle=0 was=
   while :; do
     sleep 1 >&- 2>&- 6>&-
