@@ -20,7 +20,7 @@ def test_what_changed_since_the_audit_is_not_repaired(live: Site, workers: tuple
     run = live.pytest("--lf", "--fix", *workers)
     assert run.status == 1
     assert run.word("node1", f"{live.top}/file") == "passed"
-    was = "changed since the audit: was mode mismatch, is file size mismatch, mode mismatch; look again before --fix"
+    was = "changed since the audit: was mode 0600 -> 0644, is file size mismatch, mode 0600 -> 0644; look again before"
     assert was in run.message("node2", f"{live.top}/file")
     assert live.sh("node2", "cat @/file") == "mine\n"
     assert live.pytest("--lf", "--fix", *workers).status == 1

@@ -59,7 +59,7 @@ def test_only_what_the_audit_found_is_repaired(live: Site, workers: tuple[str, .
     assert list(run.results) == [(OVERLAY, "node1")]
     text = run.messages[(OVERLAY, "node1")]
     assert "2 drifted, 1 fixed of 5: " in text
-    assert f"{live.top}/two not found by the audit: mode mismatch; look again before --fix" in text
+    assert f"{live.top}/two not found by the audit: mode 0600 -> 0644; look again before --fix" in text
     assert f"{live.top}/new not found by the audit: missing; look again before --fix" in text
     assert live.sh("node1", "stat -c %a @/one @/two; ls @/new 2>&- || :") == "644\n600\n"
     assert live.sh("node2", "stat -c %a @/two") == "600\n"

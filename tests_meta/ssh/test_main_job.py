@@ -92,7 +92,7 @@ def test_audit_then_fix_over_several_nodes(live: Site) -> None:
     assert audit.status == 1
     assert audit.count("failure") == 2
     message = audit.message("node2", f"{live.top}/ntp.conf")
-    assert "file size mismatch, mode mismatch" in message
+    assert "file size mismatch, mode 0600 -> 0644" in message
     assert "file size: expected 13 bytes, found 5 bytes" in message
     assert "mode: expected 0644, found 0600" in message
     assert f"source: overlay{live.top}/ntp.conf._batch" in message

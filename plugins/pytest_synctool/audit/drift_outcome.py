@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from pytest_synctool.model import MISSING, Change, Kind, Outcome, Status
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.secrecy import without_contents
+
+_WITHOUT_VALUES: Final = (MISSING, "must not exist", "owed")
+_SHORT: Final = ("owner", "group", "mode")
+_LONGEST: Final = 40  # characters
 
 
 def drift(entry: Entry, changes: Sequence[Change], hidden: str | None = None) -> Outcome:
@@ -32,6 +37,16 @@ def drift(entry: Entry, changes: Sequence[Change], hidden: str | None = None) ->
 
 
 def finding(changes: Sequence[Change]) -> str:
-    """Return the differences in one line: `file size mismatch, mode mismatch`."""
-    plain = (MISSING, "must not exist", "owed")
-    return ", ".join(c.what if c.what in plain else f"{c.what} mismatch" for c in changes)
+    """Return the differences in one line: `file size mismatch, mode 0755 -> 0644`, from what is to what should be."""
+    return ", ".join(map(_in_words, changes))
+
+
+def _in_words(change: Change) -> str:
+    if change.what in _SHORT:
+        return f"{change.what} {_cut(change.found)} -> {_cut(change.expected)}"
+    return change.what if change.what in _WITHOUT_VALUES else f"{change.what} mismatch"
+
+
+def _cut(text: str) -> str:
+    """Shorten a name that a node has sent."""
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."

@@ -64,7 +64,7 @@ def _listed(ids: Sequence[str], outcomes: Sequence[Outcome]) -> list[tuple[str, 
 
 
 def _line(ids: Sequence[str], outcomes: Sequence[Outcome]) -> str:
-    """Return `2 drifted of 100: /etc/motd missing; /etc/ntp.conf mode mismatch`: counts and the first entries."""
+    """Return `2 drifted of 100: /etc/motd missing; /etc/ntp.conf mode 0600 -> 0644`: counts and the first entries."""
     statuses = [outcome.status for outcome in outcomes]
     words = {
         Status.ERROR: "with errors",

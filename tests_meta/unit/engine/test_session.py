@@ -155,5 +155,6 @@ def test_findings_in_words() -> None:
     changes = [Change("missing", "file", "nothing")]
     assert finding(changes) == "missing"
     assert finding([Change("must not exist", "nothing", "file")]) == "must not exist"
-    assert finding([Change("file size", "1", "2"), Change("mode", "1", "2")]) == "file size mismatch, mode mismatch"
+    assert finding([Change("file size", "1", "2"), Change("mode", "1", "2")]) == "file size mismatch, mode 2 -> 1"
+    assert finding([Change("owner", "root", "x" * 256)]) == f"owner {'x' * 40}... -> root"
     assert drift(A, changes).details == ("missing: expected file, found nothing", "source: overlay/a._all")

@@ -71,7 +71,7 @@ class TestFix:
             return b"ok 0\nend\n"
 
         (outcome,) = run(FakeNode({}, repair), A, fix=True).outcomes
-        assert (outcome.status, outcome.message) == (DRIFT, "mode mismatch")
+        assert (outcome.status, outcome.message) == (DRIFT, "mode 0000 -> 0644")
 
     def test_a_failure_is_told_with_its_reason(self) -> None:
         fake = FakeNode({}, lambda states: b"failed 0 cp: no space left\nend\n")
@@ -165,8 +165,8 @@ class TestAudited:
 
     def test_another_finding_is_not(self) -> None:
         fake = FakeNode({b"/b": state(mode=0o600)})
-        first, second = run(fake, A, B, fix=True, checks=self.checks(a="mode mismatch")).outcomes
-        message = "changed since the audit: was mode mismatch, is missing; look again before --fix"
+        first, second = run(fake, A, B, fix=True, checks=self.checks(a="mode 0600 -> 0644")).outcomes
+        message = "changed since the audit: was mode 0600 -> 0644, is missing; look again before --fix"
         assert (first.status, first.message) == (DRIFT, message)
         assert second == OK
         assert fake.log == ["probe"]
@@ -175,7 +175,7 @@ class TestAudited:
         fake = FakeNode({b"/b": state(mode=0)}, everything)
         first, second = run(fake, A, B, fix=True, checks=self.checks(a="missing", b="missing")).outcomes
         assert first.status is Status.FIXED
-        assert second.message == "changed since the audit: was missing, is mode mismatch; look again before --fix"
+        assert second.message == "changed since the audit: was missing, is mode 0000 -> 0600; look again before --fix"
         assert fake.states[b"/b"] == state(mode=0)
 
     def test_well_again_is_well(self) -> None:
@@ -183,7 +183,7 @@ class TestAudited:
         assert run(fake, A, B, fix=True, checks=self.checks(a="missing")).outcomes == (OK, OK)
 
     def test_a_path_with_two_checks_is_left_alone_if_one_of_them_found_something_else(self) -> None:
-        checks = [Check(A, same, audited="mode mismatch"), Check(A, same)]
+        checks = [Check(A, same, audited="mode 0600 -> 0644"), Check(A, same)]
         fake = FakeNode({})
         assert [o.status for o in run(fake, A, fix=True, checks=checks).outcomes] == [DRIFT, DRIFT]
         assert fake.log == ["probe"]
