@@ -7,11 +7,12 @@ import re
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pytest_synctool.cli import command, shared_options
-from pytest_synctool.errors import HistoryError
+from pytest_synctool.errors import ConfigError, HistoryError
 
 if TYPE_CHECKING:
     from pytest_synctool.report.history.periods import Life
@@ -51,10 +52,26 @@ def new_parser() -> ArgumentParser:
     )
     shared_options.add_flags(parser, ("--json", "print JSON"))
     parser.add_argument(
-        "--reports", metavar="DIR", default="reports", help="the directory of the history (default: %(default)s)"
+        "--reports",
+        metavar="DIR",
+        help="the directory of the history (default: reports, here or beside the configuration)",
     )
     shared_options.add_trust(parser)
     return parser
+
+
+def _directory(named: str | None, file: str) -> Path:
+    """Return the directory of the history: the named one, `reports` here, or that of the cluster's configuration."""
+    if named is not None:
+        return Path(named or ".")
+    here = Path("reports")
+    if not (here / file).exists():
+        from pytest_synctool.config import find
+        from pytest_synctool.report.history.database import directory_of
+
+        with suppress(ConfigError):
+            return directory_of(find(None, None, os.environ, Path.cwd()))
+    return here
 
 
 def _conflict(arguments: Namespace) -> str | None:
@@ -70,7 +87,7 @@ def _conflict(arguments: Namespace) -> str | None:
 def _run(arguments: Namespace) -> int:
     from pytest_synctool.report.history.database import NAME
 
-    path = Path(arguments.reports or ".", NAME)
+    path = _directory(arguments.reports, NAME) / NAME
     if arguments.path is not None:
         _print_life(path, arguments)
     elif arguments.between:

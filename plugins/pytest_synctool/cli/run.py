@@ -15,6 +15,7 @@ from pytest_synctool.audit.built_in_checks import checks
 from pytest_synctool.audit.check import Check
 from pytest_synctool.cli import command
 from pytest_synctool.cli.connections import connections_of
+from pytest_synctool.cli.run_history import RunHistory
 from pytest_synctool.common.console import shown
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import printable
@@ -28,6 +29,7 @@ from pytest_synctool.report.ending import NodeEnding, ending_of_result, in_words
 from pytest_synctool.report.grouping import waiver_in_words
 from pytest_synctool.report.node_test_ids import NodeTests
 from pytest_synctool.report.nodeids import encode
+from pytest_synctool.report.record import SUITE
 from pytest_synctool.report.repair_log import RepairLog, append_to
 from pytest_synctool.repository.entry_commands import always
 from pytest_synctool.repository.explain import Explainer
@@ -59,6 +61,8 @@ class ClassicRun:
         self._explainer = Explainer(self.repository)
         self._checks: dict[str, list[Check]] = {}
         self._coloured = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+        keep = 0 if self.local else self.arguments.history_keep
+        self._history = RunHistory(self.config, self.repository, self.nodes, self._mode, keep)
         self._framed = not (self.arguments.quiet or self.arguments.unix)  # with --unix, all output must be shell text
 
     @property
@@ -79,7 +83,15 @@ class ClassicRun:
             self._aggregate.write(sys.stdout.buffer)
         if self._framed and not interrupted:
             print(in_words(self.endings, restoring=self.arguments.restore))
-        return command.INTERRUPTED if interrupted else exit_status(self.endings)
+        status = command.INTERRUPTED if interrupted else exit_status(self.endings)
+        sys.stdout.flush()
+        if problem := self._history.store(status, complete=not interrupted):
+            command.print_stderr([f"WARNING {problem}"])
+        return status
+
+    @property
+    def _mode(self) -> Mode:
+        return Mode.FIX if self.arguments.fix else Mode.RESTORE if self.arguments.restore else Mode.REHEARSE
 
     def _headline(self) -> str:
         if self.arguments.restore:
@@ -116,7 +128,7 @@ class ClassicRun:
         arguments = self.arguments
         settings = Settings(
             self.config.masterdir,
-            Mode.FIX if arguments.fix else Mode.RESTORE if arguments.restore else Mode.REHEARSE,
+            self._mode,
             deadline=float(arguments.timeout),
             trigger_timeout=arguments.trigger_timeout,
             who=who(),
@@ -155,6 +167,7 @@ class ClassicRun:
             for node in self.nodes:
                 result = fanout.result(node)
                 del pending[node.name]
+                self._history.take(self._tests(node), result)
                 self._print(node, result)
         except KeyboardInterrupt:
             self._interrupt(engine, fanout, pending)
@@ -173,12 +186,13 @@ class ClassicRun:
         for node, result in fanout.unclaimed():
             if self.changing or result.error is None:  # end_all() above is what makes an audit fail
                 del pending[node.name]
+                self._history.take(self._tests(node), result)
                 self._print(node, result)
         if pending:
             command.print_stderr([f"synctool: not done: {fold(pending)}"])
 
     def _tests(self, node: Node) -> NodeTests:
-        return NodeTests(node.name, node.name, [f"::{encode(_name(check))}" for check in self._checks[node.name]])
+        return NodeTests(node.name, node.name, [_nodeid(node, check) for check in self._checks[node.name]])
 
     def _print(self, node: Node, result: NodeResult) -> None:
         self.endings[ending_of_result(result)] += 1
@@ -259,6 +273,15 @@ def _name(check: Check) -> bytes:
     if check.command is None or check.is_task:
         return check.entry.destination
     return f"{check.command.kind}:".encode() + check.entry.destination
+
+
+def _nodeid(node: Node, check: Check) -> str:
+    """Return the node id that the same check has in the suite of pytest."""
+    kind, name = check.entry.tree.value, _name(check)
+    if check.command is not None and not check.is_task:
+        kind = "always" if check.command.kind == "always" else "post"
+        name = check.entry.destination if kind == "always" else name
+    return f"{SUITE}{kind}.py::{node.name}::{encode(name)}"
 
 
 def _script(text: bytes, *, whole: bool) -> list[bytes]:

@@ -114,6 +114,14 @@ def _add_run(parser: ArgumentParser) -> None:
         ("--no-waivers", "ignore waivers.yaml"),
         ("--no-syslog", "with -f: do not log repairs to syslog"),
     )
+    parser.add_argument(
+        "--history-keep",
+        metavar="N",
+        type=shared_options.number_or_zero,
+        default=100,
+        help="keep the last N runs in the history, reports/history.sqlite beside the configuration (default: "
+        "%(default)s; 0: record nothing)",
+    )
     _add_limits(parser)
 
 

@@ -180,10 +180,11 @@ class ReportFiles:
         if not keep:
             return {}, ()
         # Not at the top: it loads SQLite, which most runs of pytest do not need.
-        from pytest_synctool.plugin.history_signatures import signatures_of
         from pytest_synctool.report.history.recorder import record
+        from pytest_synctool.report.history.signatures import signatures_of
 
-        recorded = record(directory / "history.sqlite", self.run, signatures_of(self._cluster), keep, self.trust)
+        signatures = signatures_of(self._cluster.repository, self._cluster.nodes)
+        recorded = record(directory / "history.sqlite", self.run, signatures, keep, self.trust)
         if recorded.problem is not None:
             self.messages.append((f"WARNING {recorded.problem}", "yellow"))
         return recorded.onsets, recorded.past

@@ -16,7 +16,7 @@ from pytest_synctool.report.node_test_ids import NodeTests
 from pytest_synctool.report.nodeids import decode
 
 # Test files of the built-in checks, and the kinds of entries that they are for.
-_SUITE: Final = "synctool_checks/test_"
+SUITE: Final = "synctool_checks/test_"
 _TASKS: Final = "tasks"
 _TASK: Final = "task"
 _OWN: Final = "check"
@@ -40,9 +40,9 @@ class EntryName:
     @property
     def kind(self) -> str:
         """The kind: `overlay`, `delete`, `post`, `task` or `always`; `check` for a check of the site."""
-        if not self.check.startswith(_SUITE):
+        if not self.check.startswith(SUITE):
             return _OWN
-        word = self.check.removeprefix(_SUITE).removesuffix(".py")
+        word = self.check.removeprefix(SUITE).removesuffix(".py")
         return _TASK if word == _TASKS else word
 
     @property

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from pytest_synctool.plugin.cluster import Cluster
+from collections.abc import Iterable
+
+from pytest_synctool.model import Node
 from pytest_synctool.report.expected_digest import signature
 from pytest_synctool.report.history.lifetimes import Signatures
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.report.record import EntryName
 from pytest_synctool.repository.entry import Entry, EntryList
+from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.repository.source import Tree
 
 
-def signatures_of(cluster: Cluster) -> Signatures:
+def signatures_of(repository: Repository, nodes: Iterable[Node]) -> Signatures:
     """Return a function from node and entry to the signature of the expected state; empty for commands."""
-    nodes = {node.name: node for node in cluster.nodes}
+    by_name = {node.name: node for node in nodes}
     signatures: dict[Entry, str] = {}  # different nodes share most entries
     tables: dict[tuple[EntryList, Tree], dict[str, str]] = {}  # nodes alike share one list
 
@@ -21,7 +24,7 @@ def signatures_of(cluster: Cluster) -> Signatures:
         if name.is_command:
             return ""
         tree = Tree.DELETE if name.kind == Tree.DELETE.value else Tree.OVERLAY
-        entries = cluster.repository.entries(nodes[node])
+        entries = repository.entries(by_name[node])
         table = tables.get((entries, tree))
         if table is None:
             table = tables[entries, tree] = {}
