@@ -77,8 +77,10 @@ def test_what_came_of_older_versions_is_not_used(live: Site, way: str) -> None:
         os.utime(path, (1_000_000_000, 1_000_000_000))
         live.put("file01._all", (live.masterdir / "overlay" / live.top[1:] / "file01._all").read_bytes(), 0o600)
         (live.masterdir / "overlay" / live.top[1:] / "file02._all").unlink()
-        run = cut_off(live)
-        assert run.status == 0, run.output
+        runs = [cut_off(live)]
+        while runs[-1].status and len(runs) < MOST_RUNS:
+            runs.append(cut_off(live))
+        assert runs[-1].status == 0, runs[-1].output
         assert live.cluster is not None
         assert live.cluster.run(node, f"cat {live.top}/file00").stdout == new
         here = {name: (live.masterdir / name).stat().st_mode & 0o777 for name in names(live)}

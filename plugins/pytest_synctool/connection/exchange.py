@@ -20,6 +20,7 @@ _MOST_SILENCES: Final = 30  # the longest time of a command that moves no data, 
 _SLOWEST: Final = 10_000  # bytes; this many allow a command one second more
 
 _PIECE: Final = 64 << 10  # bytes
+_LONGEST_REASON: Final = 30  # seconds
 _LOOKS: Final = 8  # at the bytes that a process moves, in the longest silence
 _SHORTEST_POLL: Final = 0.0005  # seconds
 _LONGEST_POLL: Final = 0.05
@@ -40,16 +41,17 @@ class Limits:
     """The limits of one command.
 
     `silence` is in seconds: the longest time in which the command neither prints nor takes a byte. `ceiling` is the
-    largest number of bytes on standard output. Messages name the `phase`, and the `option` that sets the silence. With
-    `counts_io`, bytes that the process reads or writes elsewhere count too: rsync talks to an ssh of its own.
-    With `holds_input`, standard input stays open until the command has ended.
+    largest number of bytes on standard output. Messages name the `phase`, and the `option` that sets the silence.
+    With `has_ssh`, the command talks to the node by an ssh of its own, as rsync does: bytes that it reads or writes
+    elsewhere count too, and that ssh ends with it. With `holds_input`, standard input stays open until the command has
+    ended.
     """
 
     silence: float
     ceiling: int = SHORT_ANSWER
     phase: Phase = Phase.PROBE
     option: str = ""
-    counts_io: bool = False
+    has_ssh: bool = False
     holds_input: bool = False
 
     def longest(self, moved: int = 0) -> float:
@@ -126,12 +128,14 @@ class Exchange:
             for descriptor in moves:
                 os.set_blocking(descriptor, False)
                 selector.register(descriptor, selectors.EVENT_WRITE if descriptor == stdin else selectors.EVENT_READ)
-            while stdout in selector.get_map() or self._process.poll() is None:
+            while stdout in selector.get_map() or status_of(self._process) is None:
                 for key, _ in selector.select(self._wait(ending=stdout not in selector.get_map())):
                     if not moves[key.fd](key.fd):
                         selector.unregister(key.fd)
                         if key.fd == stdin and not self._limits.holds_input:
                             self._close_input()
+        if self._limits.has_ssh and status_of(self._process):
+            self._await_reason(stderr)
         self._drain(stderr)
 
     def _close_input(self) -> None:
@@ -141,7 +145,7 @@ class Exchange:
     def _wait(self, *, ending: bool) -> float:
         """Return the seconds to wait for data. Raise TransportError if a time limit has passed."""
         now, limits = time.monotonic(), self._limits
-        if limits.counts_io and (moved := _moved(self._process.pid)) > self._io:
+        if limits.has_ssh and (moved := _moved(self._process.pid)) > self._io:
             self._io, self._active = moved, now
         moved = self._printed + self._stderr.size + self._taken + self._io
         left = min(self._active + limits.silence, self._began + limits.longest(moved)) - now
@@ -150,7 +154,7 @@ class Exchange:
             if self._active + limits.silence <= now:
                 raise TransportError(f"no answer within {limits.silence:g} s during {limits.phase.value}{option}")
             raise TransportError(f"{limits.phase.value} has not ended within {now - self._began:.0f} s{option}")
-        if limits.counts_io:
+        if limits.has_ssh:
             left = min(left, limits.silence / _LOOKS)
         if not ending:
             return left
@@ -196,6 +200,14 @@ class Exchange:
         self._active = time.monotonic()
         return written > 0
 
+    def _await_reason(self, descriptor: int) -> None:
+        """Give the ssh of a command that has failed some time to bring what is on its way, and to end."""
+        end = time.monotonic() + min(_LONGEST_REASON, self._limits.silence)
+        with selectors.PollSelector() as selector:
+            selector.register(descriptor, selectors.EVENT_READ)
+            while selector.select(end - time.monotonic()) and self._hear(descriptor):
+                pass
+
     def _drain(self, descriptor: int) -> None:
         """Read what the ended process has left in standard error. A process in the background may still add to it."""
         for _ in range(_MOST_STDERR // _PIECE):
@@ -204,6 +216,17 @@ class Exchange:
                     return
             except BlockingIOError:
                 return
+
+
+def status_of(process: subprocess.Popen[bytes]) -> int | None:
+    """Return the exit status or signal of a process, or None while it runs. It keeps its number, and so its group."""
+    if process.returncode is not None:
+        return process.returncode
+    try:
+        result = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:  # SIGCHLD is ignored
+        return process.poll()
+    return result.si_status if result is not None else None
 
 
 def _moved(pid: int) -> int:

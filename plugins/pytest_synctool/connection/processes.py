@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import BinaryIO
 
-from pytest_synctool.connection.exchange import Exchange, Limits
+from pytest_synctool.connection.exchange import Exchange, Limits, status_of
 from pytest_synctool.connection.interruption import END_WITH_PROCESS
 from pytest_synctool.errors import TransportError
 
@@ -56,7 +56,7 @@ class Processes:
             error.stdout = exchange.stdout
             raise
         finally:
-            _end(process)
+            _end(process, limits)
             with self._lock:
                 self._running.discard(process)
         if self._closed and process.returncode < 0:
@@ -97,9 +97,12 @@ class Processes:
                 _kill(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process if it still runs, and close its pipes: a background process of ssh may hold the other ends open."""
-    if process.returncode is None:
+def _end(process: subprocess.Popen[bytes], limits: Limits) -> None:
+    """End a process if it still runs, and close its pipes: a background process of ssh may hold the other ends open.
+
+    That one stays, for it shares a connection. The ssh of an rsync goes: rsync may have ended without it.
+    """
+    if limits.has_ssh or status_of(process) is None:
         _kill(process)
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:

@@ -219,7 +219,7 @@ class Mirror:
                 *("--", "/", rsync.place(route.remote_name, "./")),
             ]
             names = b"".join(name + b"\0" for name in files)
-            limits = replace(transport.limits(self.deadline, Phase.PUSH), counts_io=True)
+            limits = replace(transport.limits(self.deadline, Phase.PUSH), has_ssh=True)
             return transport.processes.run(argv, names, limits)
 
     def _tar(self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import sys
 import tempfile
 import threading
@@ -109,11 +110,11 @@ def test_a_command_that_prints_a_little_for_ever_is_ended(monkeypatch: pytest.Mo
 def test_bytes_that_the_process_moves_elsewhere_can_count() -> None:
     """rsync prints nothing while it sends a large file through its own ssh."""
     argv = ["/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8; do echo x >/dev/null; sleep 0.2; done"]
-    assert Processes().run(argv, b"", Limits(0.7, counts_io=True)).status == 0
+    assert Processes().run(argv, b"", Limits(0.7, has_ssh=True)).status == 0
     with pytest.raises(TransportError, match="no answer within"):
         Processes().run(argv, b"", Limits(0.7))
     with pytest.raises(TransportError, match="no answer within"):
-        Processes().run(["sleep", "30"], b"", Limits(0.5, counts_io=True))
+        Processes().run(["sleep", "30"], b"", Limits(0.5, has_ssh=True))
 
 
 def test_a_command_that_reads_nothing() -> None:
@@ -142,3 +143,16 @@ def test_nothing_stays_open() -> None:
     with pytest.raises(TransportError):
         run("sleep 30", silence=0.05)
     assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_the_ssh_of_a_failed_rsync_prints_the_reason_and_ends(tmp_path: Path) -> None:
+    """It ignores the signal with which rsync ends it, and may outlive rsync."""
+    ssh = f'echo $$ >"{tmp_path}/pid"; sleep 0.1; echo reason >&2; exec sleep 300'
+    argv = ["/bin/sh", "-c", '/bin/sh -c "$1" >/dev/null & exit 12', "sh", ssh]
+    answer = Processes().run(argv, b"", Limits(1, has_ssh=True))
+    assert (answer.status, answer.stderr) == (12, b"reason\n")
+    try:
+        with os.fdopen(os.pidfd_open(int((tmp_path / "pid").read_text()))) as watched:
+            assert select.select([watched], [], [], 30)[0]
+    except ProcessLookupError:
+        pass
