@@ -16,6 +16,8 @@ from pytest_synctool.repair.plan import Action, NewAttributes, NewVersion
 
 # Paths of one command line, and files that one tar copies: each copy is a sign of life for the controller.
 TOGETHER: Final = 500
+# Bytes of a file that is worth a program of its own: cp may share its blocks, tar does not.
+_LARGE: Final = 1 << 20
 # An extension that a simple rule takes off.
 _SIMPLE_EXTENSION: Final = re.compile(rb"\._[^./]+")
 
@@ -105,6 +107,8 @@ class _Making:
             self._directories.append(path)
         elif work.make == "link":
             self._single.append(b"ln -s -- %s %s" % (quote(work.source), path))
+        elif work.state.size >= _LARGE:
+            self._single.append(b"copy_of %s %s" % (quote(work.source), path))
         elif (relative := self._plain(work.source, action.path)) is not None:
             self._sources.append(quote(relative))
         else:

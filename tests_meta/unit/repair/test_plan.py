@@ -246,3 +246,12 @@ def test_the_script_shows_what_is_done_to_what() -> None:
     """The text is shown to people as well: one comment for each action, printable."""
     todo = plan([(entry(b"/a\x1b\xff", state()), ABSENT)], {}, b"/m")
     assert b"# created /a\\x1b\\xff" in script(todo, Context(b"/m")).split(b"\n")
+
+
+def test_a_large_file_is_not_copied_with_the_others() -> None:
+    """tar cannot let a file share blocks with its source."""
+    entries = [entry(b"/d/%d" % size, state(size=size)) for size in (1, 2, 3, 4, 2 << 20)]
+    todo = plan([(each, ABSENT) for each in entries], by_destination(*entries), b"/master")
+    lines = [line.strip() for line in script(todo, Context(b"/master")).splitlines()]
+    assert b"fill overlay/d/1._all overlay/d/2._all overlay/d/3._all overlay/d/4._all &&" in lines
+    assert b"copy_of /master/overlay/d/%d._all" % (2 << 20) in b"\n".join(lines)

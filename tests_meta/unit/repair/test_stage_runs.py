@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -209,3 +210,24 @@ def test_many_directories_of_all_kinds(node: DiskNode) -> None:
         entries.append(node.entry(f"d{number}/l", EXPECTED["link"]))
     assert set(node.fix(*entries)) == {None}
     assert [node.changes(one) for one in entries] == [[]] * len(entries)
+
+
+@pytest.mark.parametrize("number", [1, 5], ids=["alone", "among others"])
+@pytest.mark.parametrize("knows", [True, False], ids=["known", "unknown"])
+def test_large_files_ask_for_shared_blocks(node: DiskNode, tmp_path: Path, number: int, knows: bool) -> None:
+    """By a program of their own, for tar would copy them; a cp that does not know this copies."""
+    path = node.shell.env["PATH"]
+    refuse = "" if knows else 'case "$1" in --reflink*) exit 1 ;; esac;'
+    (tmp_path / "cp").write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/calls\n{refuse}\nPATH={path} exec cp "$@"\n')
+    (tmp_path / "cp").chmod(0o755)
+    node.shell = replace(node.shell, env={**node.shell.env, "PATH": f"{tmp_path}:{path}"})
+    large = b"x" * 1_100_000
+    expected = replace(EXPECTED["file"], size=len(large), md5=hashlib.md5(large).hexdigest())
+    entries = [node.entry(f"file{each}", expected, large) for each in range(number)]
+    assert node.fix(*entries) == [None] * number
+    assert (node.files / "file0").read_bytes() == large
+    if node.shell.name == "busybox":  # it prefers its own cp
+        return
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert sum(call.startswith("--reflink=auto -- ") for call in calls) == number
+    assert len(calls) == number * (1 if knows else 2)
