@@ -13,9 +13,12 @@ from typing import Final, TypedDict, Unpack
 from pytest_synctool.audit.compare import compare, compare_absent
 from pytest_synctool.common.shell import whole
 from pytest_synctool.common.wording import printable
+from pytest_synctool.connection.exchange import Phase
+from pytest_synctool.connection.processes import Answer
 from pytest_synctool.model import Absent, Change, FileState, Kind, OldVersions
+from pytest_synctool.repair.apply import Applied, apply
 from pytest_synctool.repair.plan import Plan, plan
-from pytest_synctool.repair.script import Context, Result, parse, remarks, script
+from pytest_synctool.repair.script import Context, Result
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.source import Source, Tree
 
@@ -35,6 +38,22 @@ class How(TypedDict, total=False):
     saved: bytes | OldVersions
     log: bytes
     syslog: bool
+
+
+@dataclass
+class _Transport:
+    """A shell of this machine as a user, or as the one that runs the tests."""
+
+    shell: Shell
+    user: int | None
+    directory: str
+    script_limit: int | None = None
+
+    def run(self, script: bytes, deadline: float, phase: Phase = Phase.PROBE, ceiling: int | None = None) -> Answer:
+        """Run a script."""
+        del phase, ceiling
+        done = self.shell.run(whole(script), user=self.user, timeout=deadline, cwd=self.directory)
+        return Answer(done.returncode, done.stdout, done.stderr)
 
 
 @dataclass
@@ -102,8 +121,8 @@ class DiskNode:
         finally:
             subprocess.run(["umount", "--", path], check=True)
 
-    def answer(self, todo: Plan, user: int | None = None, **how: Unpack[How]) -> subprocess.CompletedProcess[bytes]:
-        """Run the script of a plan and return its answer."""
+    def apply(self, todo: Plan, user: int | None = None, **how: Unpack[How]) -> Applied:
+        """Run the scripts of a plan."""
         context = Context(
             os.fsencode(self.master),
             "node3",
@@ -112,11 +131,11 @@ class DiskNode:
             self.trigger_timeout,
             state=os.fsencode(self.top / "state"),
         )
-        context = replace(context, **how)
-        told = [f"{printable(action.path)} {action.verb}" for action in todo.actions]
-        told += [f"running {trigger.command.announced}" for trigger in todo.triggers]
-        text = script(todo, context, told)
-        return self.shell.run(whole(text), user=user, cwd=str(self.top / "here"))
+        steps = [f"{printable(action.path)} {action.verb}" for action in todo.actions]
+        steps += [f"running {trigger.command.announced}" for trigger in todo.triggers]
+        applied = Applied(todo, steps)
+        apply(applied, _Transport(self.shell, user, str(self.top / "here")), replace(context, **how), 30)
+        return applied
 
     def carry_out(self, todo: Plan, user: int | None = None, **how: Unpack[How]) -> list[Result | None]:
         """Run a plan; the results in order, None for what did not run."""
@@ -126,15 +145,14 @@ class DiskNode:
             for action in todo.actions
             if not (path := Path("/", os.fsdecode(os.path.basename(action.path)))).exists()
         ]
-        answer = self.answer(todo, user, **how)
-        results, complete = parse(todo, answer.stdout)
-        self.remarks = remarks(answer.stdout)
-        assert complete, answer
+        applied = self.apply(todo, user, **how)
+        self.remarks = list(applied.remarks)
+        assert applied.broken is None
         assert not [*here.iterdir(), *(path for path in strays if path.exists())], "written beside the target"
         assert list((self.top / "tmp").iterdir()) == []
         assert not [path for path in snapshot(self.top) if b"/.synctool." in path]
         assert not [*(self.top / "state").glob("stage/*")]
-        return [results.get(number) for number in range(len(todo.actions) + len(todo.triggers))]
+        return [applied.results.get(number) for number in range(len(todo.actions) + len(todo.triggers))]
 
     def fix(self, *entries: Entry, of: tuple[Entry, ...] = (), **how: Unpack[How]) -> list[str | None]:
         """Repair what differs in these entries; how every step failed, None where it did not."""

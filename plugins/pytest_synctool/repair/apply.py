@@ -192,19 +192,38 @@ def apply(applied: Applied, transport: Transport, context: Context, deadline: fl
     """Run the scripts of a plan and add their results, all that came before a connection broke included."""
     todo = applied.todo
     for part in parts(todo, context, applied.lines, transport.script_limit):
-        done = [number for number, result in applied.results.items() if result.failure is None]
-        text = script(todo, context, applied.lines, part, done)
-        ceiling = SHORT_ANSWER + len(text) + MOST_OUTPUT * len(todo.triggers)
-        applied.was_sent = True
-        try:
-            stdout = transport.run(text, deadline, Phase.REPAIR, ceiling).stdout
-        except TransportError as error:
-            stdout, applied.broken = error.stdout, str(error)
-        results, complete = parse(todo, stdout)
-        applied.refused = is_refused(stdout) and not applied.results
-        applied.results.update({number: result for number, result in results.items() if number in part})
-        applied.remarks |= dict.fromkeys(remarks(stdout))
-        if not complete and applied.broken is None:
-            applied.broken = "the repair did not come to its end"
+        _run(applied, transport, context, deadline, part)
+        unplaced = [number for number in part if number < len(todo.actions) and number not in applied.results]
+        if unplaced and applied.broken is None:
+            # Somebody has made a new directory meanwhile, or it could not be made with all that belongs below it.
+            triggers = [number for number in part if number >= len(todo.actions)]
+            _run(applied, transport, context, deadline, [*unplaced, *triggers], with_trees=False)
         if applied.broken is not None:
             return
+
+
+def _run(
+    applied: Applied,
+    transport: Transport,
+    context: Context,
+    deadline: float,
+    numbers: Sequence[int],
+    *,
+    with_trees: bool = True,
+) -> None:
+    """Run one script of a plan and add its results."""
+    todo = applied.todo
+    done = [number for number, result in applied.results.items() if result.failure is None]
+    text = script(todo, context, applied.lines, numbers, done, with_trees=with_trees)
+    ceiling = SHORT_ANSWER + len(text) + MOST_OUTPUT * len(todo.triggers)
+    applied.was_sent = True
+    try:
+        stdout = transport.run(text, deadline, Phase.REPAIR, ceiling).stdout
+    except TransportError as error:
+        stdout, applied.broken = error.stdout, str(error)
+    results, complete = parse(todo, stdout)
+    applied.refused = is_refused(stdout) and not applied.results
+    applied.results.update({number: results[number] for number in numbers if number in results})
+    applied.remarks |= dict.fromkeys(remarks(stdout))
+    if not complete and applied.broken is None:
+        applied.broken = "the repair did not come to its end"

@@ -84,18 +84,23 @@ def script(
     log_lines: Sequence[str] = (),
     numbers: Iterable[int] | None = None,
     done: Iterable[int] = (),
+    *,
+    with_trees: bool = True,
 ) -> bytes:
     """Return the shell text that carries out actions and triggers of a plan: those in `numbers`, or all.
 
     `log_lines` are the lines of the node's log for each number; empty ones are left out. The numbers in `done`
     succeeded in earlier scripts. A trigger runs only if one of its causes changed.
+
+    If a new tree cannot be put in place, what belongs below it has no result, and no trigger runs. Without `with_trees`
+    the script brings everything step by step.
     """
     everything = range(len(plan.actions) + len(plan.triggers))
     numbers = everything if numbers is None else list(numbers)
     steps = ((number, log_lines[number]) for number in numbers if number < len(log_lines))
     report = kept_report.begin(steps, context.taken)
     lines = [_header(plan, context, report), b" ".join(b"d%d=1" % number for number in done)]
-    lines += _lines(plan, context, log_lines, numbers)
+    lines += _lines(plan, context, log_lines, numbers, with_trees=with_trees)
     return b"\n".join([*lines, b"clean", b"noted end"])
 
 
@@ -125,7 +130,9 @@ def _header(plan: Plan, context: Context, report: bytes) -> bytes:
     return b"\n".join((PROLOGUE + next(settings), *settings, *begin, *owed))
 
 
-def _lines(plan: Plan, context: Context, log_lines: Sequence[str], numbers: Iterable[int]) -> Iterator[bytes]:
+def _lines(
+    plan: Plan, context: Context, log_lines: Sequence[str], numbers: Iterable[int], *, with_trees: bool = True
+) -> Iterator[bytes]:
     """Return the shell text of these actions and triggers. New versions in one directory are put in place together."""
     first = len(plan.actions)
     numbers = list(numbers)
@@ -134,7 +141,7 @@ def _lines(plan: Plan, context: Context, log_lines: Sequence[str], numbers: Iter
             b"l%d=%s" % (n, quote(log_lines[n].encode("utf-8", "surrogateescape"))) for n in numbers if log_lines[n]
         )
     actions = [(number, plan.actions[number]) for number in numbers if number < first]
-    trees, others = new_trees(actions)
+    trees, others = new_trees(actions) if with_trees else ([], actions)
     # A new tree may need a change of what is above it, which is a directory.
     above = next((n for n, (_, action) in enumerate(others) if not _is_of_directories(action)), len(others))
     yield from _in_order(others[:above], context.masterdir)
@@ -143,6 +150,8 @@ def _lines(plan: Plan, context: Context, log_lines: Sequence[str], numbers: Iter
     yield from _in_order(others[above:], context.masterdir)
     if actions:
         yield b"clean"
+    if trees:
+        yield b'[ -z "$unplaced" ] || { noted end; exit; }'
     for number in numbers:
         if number >= first:
             yield _trigger(plan, context, number)
@@ -183,7 +192,7 @@ def _in_order(actions: Sequence[tuple[int, Action]], masterdir: bytes) -> Iterat
 
 
 def _trees(trees: Sequence[NewTree], masterdir: bytes) -> Iterator[bytes]:
-    """Return the shell text of new directories, each renamed with all below it, and what follows if that failed."""
+    """Return the shell text of new directories, each renamed with all below it."""
     groups = [list(group) for _, group in groupby(trees, lambda tree: (tree.top.directory, tree.top.through))]
     places = [group[0].top.directory.rstrip(b"/") for group in groups]
     yield make_trees(places, [each for tree in trees for each in (tree.top, *(a for _, a in tree.below))], masterdir)
@@ -195,11 +204,8 @@ def _trees(trees: Sequence[NewTree], masterdir: bytes) -> Iterator[bytes]:
             yield from _calls("put_all", place, tops)
             yield b"with_all " + b" ".join(b"%d" % number for number, _ in tops)
     for tree in trees:
-        yield b'if [ -n "$w%d" ]; then' % tree.number
-        yield b"all_ok " + b" ".join(b"%d" % number for number, _ in tree.below)
-        yield b"else"
-        yield from _in_order(tree.below, masterdir)
-        yield b"fi"
+        numbers = b" ".join(b"%d" % number for number, _ in tree.below)
+        yield b'if [ -n "$w%d" ]; then all_ok %s; else unplaced=1; fi' % (tree.number, numbers)
 
 
 def _comment(action: Action) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,20 @@ def test_a_tree_that_somebody_else_has_begun(node: DiskNode) -> None:
 
 
 @needs_root
+def test_triggers_wait_for_what_is_brought_step_by_step(node: DiskNode) -> None:
+    """They run once, when all of it is there."""
+    command = node.trigger("overlay/t.post", f"#!/bin/sh\nls t >>{node.top}/log\n")
+    entries = [node.entry("t", DIRECTORY), plain(node, "t/a", state())]
+    entries.append(replace(node.entry("f", state()), trigger=os.fsencode(command)))
+    todo = all_absent(node, *entries)
+    (node.files / "t").mkdir()
+    (node.files / "t/theirs").write_text("theirs")
+    results = node.carry_out(todo)
+    assert [result and result.failure for result in results[1:]] == [None] * 3
+    assert (node.top / "log").read_text() == "a\ntheirs\n"
+
+
+@needs_root
 def test_one_source_that_is_gone(node: DiskNode) -> None:
     """The others do not suffer from it."""
     entries = tree(node, "t")
@@ -103,7 +118,7 @@ def test_a_parent_that_is_not_there(node: DiskNode) -> None:
 @needs_root
 @pytest.mark.parametrize(
     "before",
-    [b"  fill ", b"  own_below ", b"  find ", b"  { sync ", b"put_all ", b"with_all ", b"all_ok "],
+    [b"  fill ", b"  own_below ", b"  find ", b"  { sync ", b"put_all ", b"with_all ", b"if "],
     ids=lambda line: line.split()[-1].decode(),
 )
 def test_a_kill_in_the_middle(node: DiskNode, before: bytes) -> None:
@@ -117,7 +132,7 @@ def test_a_kill_in_the_middle(node: DiskNode, before: bytes) -> None:
     answer = node.shell.run(whole(killed))
     assert not parse(todo, answer.stdout)[1]
     there = [node.changes(one) == [] for one in entries]
-    assert set(there) == {before in (b"with_all ", b"all_ok ")}
+    assert set(there) == {before in (b"with_all ", b"if ")}
     node.shell.run(whole(tidy(context) + b"echo looked"))
     assert not [*(node.top / "state").glob("stage/*")]
     assert set(node.fix(*entries)) <= {None}
