@@ -21,6 +21,7 @@ import pytest
 from pytest_synctool.audit.check import Check, CheckFunction
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
+from pytest_synctool.plugin.check_files import files_of
 from pytest_synctool.plugin.cluster import BY_NODE, SUITE, Cluster, cluster_of
 from pytest_synctool.plugin.marks import guarded
 from pytest_synctool.plugin.other_plugins import others_listen
@@ -69,6 +70,7 @@ class CheckModule(pytest.Collector):
         module = pytest.Module.from_parent(parent, path=path)
         here, is_suite = parent.config.invocation_params.dir, path.parent.name == SUITE
         nodeid = f"{SUITE}/{path.name}" if is_suite else module.nodeid
+        files_of(parent.config).add(nodeid, path)
         collector: Self = cls.from_parent(parent, name=path.name, path=path, nodeid=nodeid)
         # A conftest beside the configuration applies to an installed suite too, as its node ids suggest.
         collector.hooks_of = here if is_suite and not path.is_relative_to(here) else path
@@ -114,12 +116,20 @@ def _marks(function: CheckFunction) -> set[str]:
     return {mark.name for mark in _marks_of(function)}
 
 
-class CheckCollector(pytest.Collector):
-    """One check function of a file that may have several."""
+class _Level(pytest.Class):
+    """A level between a file and its tests. Editors show the classes above a test as levels of their tree."""
 
-    def __init__(self, *, function: CheckFunction, cluster: Cluster, **arguments: Any) -> None:
+    def __init__(self, *, function: CheckFunction, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.function = function
+        self.obj = unwrap(function)  # editors read the line of the definition from it
+
+
+class CheckCollector(_Level):
+    """One check function of a file that may have several."""
+
+    def __init__(self, *, cluster: Cluster, **arguments: Any) -> None:
+        super().__init__(**arguments)
         self.cluster = cluster
 
     def collect(self) -> Iterator[pytest.Collector | pytest.Item]:
@@ -194,7 +204,8 @@ def nodes_of(
     for node in cluster.nodes:
         checks = builder.of(node)
         if by_entry:
-            yield NodeCollector.from_parent(parent, name=node.name, node=node, checks=checks, marks=marks.of(node))
+            arguments = {"function": function, "node": node, "checks": checks, "marks": marks.of(node)}
+            yield NodeCollector.from_parent(parent, name=node.name, **arguments)
         elif checks.names:
             yield WholeNode.from_parent(parent, name=node.name, node=node, checks=checks, marks=marks.of(node))
 
@@ -223,7 +234,7 @@ class Marks:
         return [*self._own, *(self._of_groups[group] for group in groups)]
 
 
-class NodeCollector(pytest.Collector):
+class NodeCollector(_Level):
     """One node under one check function. It carries the markers of the node."""
 
     def __init__(self, *, node: Node, checks: NodeChecks, marks: Sequence[pytest.Mark], **arguments: Any) -> None:
@@ -242,6 +253,17 @@ class NodeCollector(pytest.Collector):
 
 class _CheckItem(pytest.Item):
     """A test of a check function."""
+
+    @property
+    def obj(self) -> CheckFunction:
+        """Return the check function: pytest evaluates conditions of marks with the names of its module."""
+        raise NotImplementedError
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Return where the check function is, and the name of the test: editors show them."""
+        code = getattr(self.obj, "__code__", None)
+        line = None if code is None else code.co_firstlineno - 1
+        return self.path, line, self.nodeid.partition("::")[2].replace("::", ": ", 1)
 
     @property
     def ihook(self) -> Any:  # a class of pluggy
@@ -303,7 +325,7 @@ class WholeNode(_CheckItem):
 
     def expanded(self) -> Iterator[EntryItem]:
         """Yield one test per check instead."""
-        arguments = {"node": self.node, "checks": self.checks, "marks": self.own_markers}
+        arguments = {"function": self.obj, "node": self.node, "checks": self.checks, "marks": self.own_markers}
         node: NodeCollector = NodeCollector.from_parent(self.parent, name=self.name, **arguments)
         return node.collect()
 

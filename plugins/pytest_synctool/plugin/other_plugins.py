@@ -7,14 +7,17 @@ its phases. Nothing of this is done where no other plugin listens.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 import pytest
 
+from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import NodeResult
+from pytest_synctool.plugin.check_files import files_of
 from pytest_synctool.plugin.cluster import is_worker
 from pytest_synctool.plugin.hook_errors import HookErrors
 from pytest_synctool.plugin.node_reports import reports
@@ -41,6 +44,8 @@ _LOGREPORT: Final = "pytest_runtest_logreport"
 _LOGFINISH: Final = "pytest_runtest_logfinish"
 _LOGS: Final = (_LOGSTART, _LOGREPORT, _LOGFINISH)
 _MAKEREPORT: Final = "pytest_runtest_makereport"
+_INTERACT: Final = "pytest_exception_interact"
+_FOLLOWING: Final = (*_LOGS, _INTERACT)  # all plugins are called
 _PHASES: Final[dict[str | None, str]] = {phase: f"pytest_runtest_{phase}" for phase in ("setup", "call", "teardown")}
 # A plugin may run a test in these hooks, or raise. Only its wrappers around them are called.
 _WRAPPED: Final = (_PROTOCOL, _MAKEREPORT, *_PHASES.values())
@@ -78,7 +83,7 @@ def _listens(impl: Any, hook: str) -> bool:
         return False
     if hook == _PHASES["setup"]:
         return follows_setup(impl)
-    return hook in _LOGS or impl.wrapper or impl.hookwrapper
+    return hook in _FOLLOWING or impl.wrapper or impl.hookwrapper
 
 
 def others_listen(config: pytest.Config) -> bool:
@@ -86,7 +91,28 @@ def others_listen(config: pytest.Config) -> bool:
     if is_worker(config):
         return False
     hooks = config.pluginmanager.hook
-    return any(_listens(impl, name) for name in (*_LOGS, *_WRAPPED) for impl in getattr(hooks, name).get_hookimpls())
+    return any(
+        _listens(impl, name) for name in (*_FOLLOWING, *_WRAPPED) for impl in getattr(hooks, name).get_hookimpls()
+    )
+
+
+class _OwnReports:
+    """The reports of a test for pytest's own plugins, which get each of them once."""
+
+    def __init__(
+        self, reports: Iterable[pytest.TestReport], log: Callable[[pytest.TestReport], None], errors: HookErrors
+    ) -> None:
+        self._left = list(reports)
+        self._log = log
+        self._errors = errors
+
+    def log(self, phase: pytest.TestReport | None = None) -> None:
+        """Pass on the reports of a phase, or all that are left. Keep the error of a hook for the end."""
+        ready = [r for r in self._left if phase is None or (r.when, r.outcome) == (phase.when, phase.outcome)]
+        self._left = [report for report in self._left if report not in ready]
+        for report in ready:
+            with self._errors.caught():
+                self._log(report)
 
 
 class FinishedTest(pytest.Item):
@@ -94,6 +120,7 @@ class FinishedTest(pytest.Item):
 
     phases: Phases
     phase: pytest.TestReport
+    own: _OwnReports
     funcargs: Mapping[str, object]
 
     def runtest(self) -> None:
@@ -119,12 +146,13 @@ class OtherPlugins:
         self._session = session
         self._groups = groups
         self._parents: dict[str, pytest.Collector] = {}
+        self._items: list[pytest.Item] = []
         self._listen = others_listen(session.config)
         manager = session.config.pluginmanager
         protocol, reporters = _foreign(manager, _PROTOCOL), _foreign(manager, *_LOGS)
         self._own_protocol = manager.subset_hook_caller(_PROTOCOL, protocol)
         self._own_logreport = manager.subset_hook_caller(_LOGREPORT, reporters)
-        self._theirs = {name: _caller(manager, name, reporters) for name in (*_LOGS, *_WRAPPED)}
+        self._theirs = {name: _caller(manager, name, reporters) for name in (*_FOLLOWING, *_WRAPPED)}
         if self._listen:
             manager.register(self, "synctool-other-plugins")
 
@@ -139,23 +167,45 @@ class OtherPlugins:
     def report(self, tests: NodeTests, result: NodeResult, *, brief: bool, **attributes: object) -> None:
         """Report a node's tests. `attributes` are set in each report. Raises the first error of a hook at the end."""
         errors = HookErrors()
-        for report in reports(tests, result, brief=brief):
-            vars(report).update(attributes)
-            with errors.caught():
-                self.log(report)
-        every = ordinary_tests(tests, result, self._groups.get(tests.node, ()), time.time()) if self._listen else ()
-        for phases in every:
-            for report in phases:
-                vars(report).update(attributes)
-            with errors.caught():
-                self._theirs[_PROTOCOL](item=self._item(phases), nextitem=None)
+        own = self._own_reports(tests, result, brief=brief, attributes=attributes)
+        if not self._listen:
+            for report in own:
+                with errors.caught():
+                    self.log(report)
+            errors.raise_first()
+            return
+        every = ordinary_tests(tests, result, self._groups.get(tests.node, ()), time.time())
+        phases = next(every, ())
+        for nodeid, group in groupby(own, key=lambda report: report.nodeid):
+            left = _OwnReports(group, self.log, errors)
+            if phases and nodeid == phases[0].nodeid:
+                for report in phases:
+                    vars(report).update(attributes)
+                self._run_finished(phases, left, errors)
+                phases = next(every, ())
+            left.log()
         errors.raise_first()
 
-    def _item(self, phases: Phases) -> FinishedTest:
+    def _run_finished(self, phases: Phases, own: _OwnReports, errors: HookErrors) -> None:
+        item = self._item(phases, own)
+        with errors.caught():
+            self._theirs[_PROTOCOL](item=item, nextitem=None)
+        item.phases = ()
+        # Items live as long as the session: a plugin may remember them by id().
+        self._items.append(item)
+
+    def _own_reports(
+        self, tests: NodeTests, result: NodeResult, *, brief: bool, attributes: Mapping[str, object]
+    ) -> Iterator[pytest.TestReport]:
+        for report in reports(tests, result, brief=brief):
+            vars(report).update(attributes)
+            yield report
+
+    def _item(self, phases: Phases, own: _OwnReports) -> FinishedTest:
         nodeid = phases[0].nodeid
         above, _, name = nodeid.rpartition("::")
         item: FinishedTest = FinishedTest.from_parent(self._parent(above), name=name, nodeid=nodeid)
-        vars(item).update(phases=phases, funcargs={}, location=phases[0].location)
+        vars(item).update(phases=phases, own=own, funcargs={}, location=phases[0].location)
         item.extra_keyword_matches.update(phases[0].keywords)
         return item
 
@@ -164,7 +214,8 @@ class OtherPlugins:
             return self._session
         if nodeid not in self._parents:
             above, _, name = nodeid.rpartition("::")
-            self._parents[nodeid] = _Group.from_parent(self._parent(above), name=name, nodeid=nodeid)
+            path = {} if above else {"path": files_of(self._session.config).path(nodeid)}
+            self._parents[nodeid] = _Group.from_parent(self._parent(above), name=name, nodeid=nodeid, **path)
         return self._parents[nodeid]
 
     @pytest.hookimpl(tryfirst=True)
@@ -177,8 +228,12 @@ class OtherPlugins:
         for phase in item.phases:
             item.phase = phase
             self._theirs[_PHASES[phase.when]](item=item, **({"nextitem": None} if phase.when == "teardown" else {}))
-            report = self._theirs[_MAKEREPORT](item=item, call=_call(phase))
+            call = _call(phase)
+            report = self._theirs[_MAKEREPORT](item=item, call=call)
+            item.own.log(phase)
             self._theirs[_LOGREPORT](report=report)
+            if phase.failed:
+                self._theirs[_INTERACT](node=item, call=call, report=report)
         self._theirs[_LOGFINISH](**about)
         return True
 
@@ -210,6 +265,8 @@ def _call(report: pytest.TestReport) -> pytest.CallInfo[None]:
     def run() -> None:
         if report.skipped and not hasattr(report, "wasxfail"):
             raise pytest.skip.Exception(report.longreprtext)
+        if report.failed and report.when == "setup":
+            raise SynctoolError(report.longreprtext)
         if not report.passed:
             raise AssertionError(report.longreprtext)
 

@@ -1,0 +1,47 @@
+"""The files of checks by their node ids, which for an installed suite are no paths."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from pytest_synctool.plugin.cluster import SUITE
+
+
+class CheckFiles:
+    """The files of a run. A process that collects no tests, as xdist's controller, looks for them."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._directories = (config.invocation_params.dir, config.rootpath)
+        self._paths: dict[str, Path] = {}
+
+    def add(self, nodeid: str, path: Path) -> None:
+        """Add a file that is collected."""
+        self._paths[nodeid] = path
+
+    def path(self, nodeid: str) -> Path:
+        """Return the path of the file with a node id: below the root directory, if there is no such file."""
+        if nodeid not in self._paths:
+            self._paths[nodeid] = self._find(nodeid)
+        return self._paths[nodeid]
+
+    def _find(self, nodeid: str) -> Path:
+        for directory in self._directories:
+            if (path := directory / nodeid).is_file():
+                return path
+        suite, _, name = nodeid.partition("/")
+        if suite == SUITE and (spec := find_spec(SUITE)) is not None:
+            return Path(next(iter(spec.submodule_search_locations or ()), ""), name)
+        return self._directories[-1] / nodeid
+
+
+_FILES = pytest.StashKey[CheckFiles]()
+
+
+def files_of(config: pytest.Config) -> CheckFiles:
+    """Return the files of this run."""
+    if _FILES not in config.stash:
+        config.stash[_FILES] = CheckFiles(config)
+    return config.stash[_FILES]
