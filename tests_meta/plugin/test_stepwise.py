@@ -1,4 +1,4 @@
-"""--stepwise: the tests of a node run together, so it would count tests as passed that never ran."""
+"""--stepwise and --looponfail: tests of nodes run together, and nodes change without a file of this machine."""
 
 from __future__ import annotations
 
@@ -22,3 +22,12 @@ def test_it_works_for_other_tests(site: Site) -> None:
     (site.directory / "test_own.py").write_text("def test_own():\n    pass\n")
     command = [*site.command()[:3], "--sw", "test_own.py"]
     assert site.pytest(command=command).status == 0
+
+
+@pytest.mark.parametrize("option", ["-f", "--looponfail --fix", "-f synctool_checks/test_overlay.py"])
+def test_looponfail_is_refused(site: Site, option: str) -> None:
+    site.put("one._all")
+    run = site.pytest(*option.split())
+    assert run.status == 4, run.output
+    assert "--looponfail does not go with the tests of nodes" in run.output
+    assert "--lf" in run.output

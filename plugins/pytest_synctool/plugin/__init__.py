@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_synctool.plugin.arguments import pytest_load_initial_conftests
 from pytest_synctool.plugin.collect import pytest_collect_file
-from pytest_synctool.plugin.configure import pytest_configure, pytest_unconfigure
+from pytest_synctool.plugin.configure import pytest_cmdline_main, pytest_configure, pytest_unconfigure
 from pytest_synctool.plugin.lint import pytest_collection
 from pytest_synctool.plugin.options import pytest_addoption
 from pytest_synctool.plugin.run import (
@@ -18,6 +18,7 @@ from pytest_synctool.plugin.testinfra_hosts import pytest_generate_tests
 
 __all__ = [
     "pytest_addoption",
+    "pytest_cmdline_main",
     "pytest_collect_file",
     "pytest_collection",
     "pytest_configure",

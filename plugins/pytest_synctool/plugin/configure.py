@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Generator
 from typing import Final
 
 import pytest
@@ -44,6 +45,19 @@ _MARKERS: Final = (
     "always: commands of always_run, with --fix",
     "lint: rules of --synctool-lint",
 )
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    """Refuse --looponfail, before xdist begins to wait for changes of files. Raises pytest.UsageError."""
+    if getattr(config.option, "looponfail", False):
+        config.option.synctool_selection = getattr(config.option, "hosts", None)
+        if wants_cluster(config):
+            raise pytest.UsageError(
+                "--looponfail does not go with the tests of nodes: it runs tests again when a file of this machine "
+                "changes, and a node may change at any time; use --lf"
+            )
+    return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)
