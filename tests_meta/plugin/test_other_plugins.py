@@ -127,3 +127,43 @@ def test_a_limit_of_time_is_not_for_a_node(seen: Site) -> None:
 def test_tb_line_names_the_source(seen: Site) -> None:
     run = seen.pytest("--tb=line")
     assert "\noverlay/missing._node2:1: node2: /missing missing\n" in run.output
+
+
+def test_a_plugin_may_count_the_tests_before_they_run(seen: Site) -> None:
+    """So a reporter prints its plan."""
+    plan = "def pytest_runtestloop(session):\n    open('plan', 'w').write(str(session.testscollected))\n"
+    (seen.directory / "plan.py").write_text(plan + "def pytest_runtest_logreport(report):\n    pass\n")
+    seen.pytest("-p", "plan", environment={"PYTHONPATH": "."})
+    assert (seen.directory / "plan").read_text() == "4"
+
+
+SETUPS = """
+import pytest
+
+def count(name, item):
+    with open("setups", "a") as file:
+        print(name, item.nodeid, file=file)
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    count(f"wrapper {__name__}", item)
+    return (yield)
+
+class More:
+    def pytest_runtest_setup(self, item):
+        count(f"hook {__name__}", item)
+
+def pytest_configure(config):
+    config.pluginmanager.register(More())
+"""
+
+
+@ALONE_AND_XDIST
+def test_each_setup_hook_is_called_once_for_a_test(seen: Site, workers: tuple[str, ...]) -> None:
+    """Hooks that may skip run before the node is contacted, wrappers of plugins when the result is there."""
+    for name in ("conftest.py", "setups.py"):
+        (seen.directory / name).write_text(SETUPS)
+    seen.pytest("-p", "setups", *workers, environment={"PYTHONPATH": "."})
+    calls = Counter((seen.directory / "setups").read_text().splitlines())
+    assert set(calls.values()) == {1}
+    assert len(calls) == 4 * 4

@@ -53,3 +53,25 @@ def test_both_spellings_mean_the_same_in_the_site_itself(site: Site, project: Pa
     assert run.status == 0, run.output
     assert "test_own" not in run.output
     assert "/one" in run.output
+
+
+@pytest.mark.parametrize("option", ["--saved-dir", "--nodename", "--synctool-saved-dir"])
+def test_no_conftest_is_loaded_from_a_value(site: Site, project: Path, option: str) -> None:
+    """The short names come later than the conftests, which may have options of these names."""
+    value = site.directory / "value"
+    value.mkdir()
+    (value / "conftest.py").write_text(f"open({str(project / 'loaded')!r}, 'w')\n")
+    site.pytest("--collect-only", option, str(value))
+    assert not (project / "loaded").exists()
+
+
+def test_a_conftest_may_have_a_switch_of_this_name_before_a_test_path(site: Site) -> None:
+    """The word is no value of our option, so it is a path, whose conftest is loaded."""
+    tests = site.directory / "tests"
+    tests.mkdir()
+    (tests / "conftest.py").write_text(
+        "def pytest_addoption(parser):\n    parser.addoption('--batch', action='store_true')\n"
+    )
+    (tests / "test_own.py").write_text("def test_own(pytestconfig):\n    assert pytestconfig.option.batch\n")
+    run = site.pytest(command=[*site.command()[:3], "-p", "no:hypothesispytest", "--batch", "tests"])
+    assert run.status == 0, run.output

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_synctool.plugin.cluster import SUITE
-from pytest_synctool.plugin.options import add_short_names
+from pytest_synctool.plugin.options import add_short_names, values_of_short_names
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -17,12 +17,17 @@ def pytest_load_initial_conftests(
 ) -> Generator[None, object, object]:
     """Add --pyargs if an argument names a file of the suite that is not in the current directory.
 
-    Add the short names of options when all conftests have been loaded, which may have options of the same names.
+    Add the short names of options when all conftests have been loaded, which may have options of the same names. pytest
+    loads no conftest for the value of such an option.
     """
     directory = early_config.invocation_params.dir
     if any(_is_elsewhere(argument, directory) for argument in args):
         args.insert(0, "--pyargs")  # pytest still accepts paths with it
         early_config.known_args_namespace.pyargs = True
+    paths = early_config.known_args_namespace.file_or_dir
+    for value in values_of_short_names(parser, args):
+        if value in paths:
+            paths.remove(value)
     try:
         return (yield)
     finally:

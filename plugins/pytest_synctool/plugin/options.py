@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -227,6 +228,20 @@ def add_short_names(parser: pytest.Parser) -> None:
         if option.name not in taken:
             group.addoption(option.name, **option.arguments)
             long[option.long_name].attrs()["help"] = argparse.SUPPRESS
+
+
+def values_of_short_names(parser: pytest.Parser, words: Sequence[str]) -> Iterator[str]:
+    """Yield the words that are values of options which add_short_names() adds later.
+
+    A word that the option refuses is none: the option may be a switch of a conftest, and the word a test path.
+    """
+    taken = set(_names_of_options(parser))
+    types = {option.name: option.type for option in OPTIONS if option.metavar and option.name not in taken}
+    for name, value in pairwise(words):
+        if name in types:
+            with suppress(argparse.ArgumentTypeError):
+                types[name](value)
+                yield value
 
 
 def _names_of_options(parser: pytest.Parser) -> Iterator[str]:
