@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -87,3 +88,50 @@ def test_mistakes_stop_the_run(checkout: Site) -> None:
         "attributes.yaml:2: 'mode' expects an octal number",
     ):
         assert words in run.output
+
+
+@pytest.fixture
+def without_games(live: Site) -> Iterator[Site]:
+    """Return a site with two nodes that have no user and no group games, whose numbers are somebody else's there."""
+    live.nodes = {"node1": "batch", "node5": "batch"}
+    for node in live.nodes:
+        live.sh(node, "cd /etc; for f in passwd group; do cp $f $f.orig; sed -i s/^games:/players:/ $f; done")
+        live.sh(node, "echo 7777:x:77:77::/:/bin/false >>/etc/passwd; echo 7777:x:77: >>/etc/group")
+    yield live
+    for node in live.nodes:
+        live.sh(node, "cd /etc; for f in passwd group; do mv $f.orig $f; done")
+
+
+@pytest.mark.parametrize("what", ["owner", "group"])
+def test_an_account_that_a_node_lacks(without_games: Site, what: str) -> None:
+    """Its number is somebody else there, who must not get a secret: the old file stays, and the test says why."""
+    site = without_games
+    site.put("secret._all", "new\n", 0o600)
+    site.put("missing._all", "new\n", 0o600)
+    site.put("mode._all", "new\n", 0o600)
+    (site.masterdir / "attributes.yaml").write_text(f"- {{path: {site.top}/*, {what}: games}}\n")
+    for node in site.nodes:
+        site.sh(node, "mkdir -p @; cd @; echo old >secret; echo new >mode; chmod 640 secret mode")
+    before = {node: site.snapshot(node) for node in site.nodes}
+    run = site.pytest("--fix")
+    assert run.status == 1
+    kind = "user" if what == "owner" else "group"
+    for node in site.nodes:
+        for name in ("secret", "missing", "mode"):
+            assert f"no {kind} games on {node}" in run.message(node, f"{site.top}/{name}")
+    assert {node: site.snapshot(node) for node in site.nodes} == before
+
+
+def test_a_number_is_a_number(without_games: Site) -> None:
+    """Even if a node has a user of that name."""
+    site = without_games
+    site.put("new._all")
+    site.put("there._all")
+    (site.masterdir / "attributes.yaml").write_text(f"- {{path: {site.top}/*, owner: '7777', group: '7777'}}\n")
+    for node in site.nodes:
+        site.sh(node, "mkdir -p @; echo content >@/there; chown 5:60 @/there")
+    run = site.pytest("--fix")
+    assert run.status == 0, run.output
+    for node in site.nodes:
+        assert site.sh(node, "cd @; stat -c %u:%g new there").split() == ["7777:7777"] * 2
+    assert site.pytest().status == 0

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.model import FileState, Kind
 from pytest_synctool.repair.plan import Action, NewAttributes, NewVersion
+from pytest_synctool.repository.attributes.rules import is_account, is_number
 
 # Paths of one command line, and files that one tar copies: each copy is a sign of life for the controller.
 TOGETHER: Final = 500
@@ -62,11 +63,14 @@ def mode_text(mode: int) -> bytes:
     return b"%05o" % mode
 
 
-def names_and_numbers(state: FileState) -> tuple[bytes, bytes, bytes, bytes]:
-    """Return owner and group by name, then both by number."""
-    owner = str(state.uid) if state.owner is None else state.owner
-    group = str(state.gid) if state.group is None else state.group
-    return os.fsencode(owner), os.fsencode(group), b"%d" % state.uid, b"%d" % state.gid
+def owner_and_group(state: FileState) -> tuple[bytes, bytes]:
+    """Return owner and group by name. One that has no name is `+` and its number, so that no name is taken for it."""
+    return _account(state.owner, state.uid), _account(state.group, state.gid)
+
+
+def _account(name: str | None, number: int) -> bytes:
+    """Return an account as chown takes it; by number, too, if chown would not take the name for one."""
+    return b"+%d" % number if name is None or is_number(name) or not is_account(name) else os.fsencode(name)
 
 
 def _function(lines: Sequence[bytes]) -> bytes:
@@ -145,7 +149,7 @@ class _Attributes:
     def add(self, state: FileState, place: bytes, *, owner: bool) -> None:
         """Add a path as shell text; with `owner`, set owner and group too."""
         if owner:
-            self._by_account.setdefault(words(*names_and_numbers(state)), []).append(place)
+            self._by_account.setdefault(words(*owner_and_group(state)), []).append(place)
         if state.kind is Kind.FILE:
             self._files_by_mode.setdefault(state.mode, []).append(place)
         elif state.kind is Kind.DIRECTORY:

@@ -13,10 +13,10 @@ make() { # KIND SOURCE ATTRIBUTES NEW: one new version; nobody else gets at the 
   attributes "$3"
   case $1 in
     file | checked*) copy_of "$2" "$4" ;;
-    link) ln -s -- "$2" "$4" && own "$owner" "$group" "$uid" "$gid" "$4"; return ;;
+    link) ln -s -- "$2" "$4" && own "$owner" "$group" "$4"; return ;;
     directory) mkdir -- "$4" ;;
     same) again "$2" "$4" ;;
-  esac && own "$owner" "$group" "$uid" "$gid" "$4" && chmod -- "$mode" "$4" || return
+  esac && own "$owner" "$group" "$4" && chmod -- "$mode" "$4" || return
   case $1 in checked*) "$1" "$4" ;; esac
 }
 copy_of() { # SOURCE NEW: where the file system can, both share their blocks; not every cp knows or tries that
@@ -192,7 +192,8 @@ narrow() { # OLD ATTRIBUTES: an old version is not more open than what replaces 
   [ ! -d "$1" ] || m=$((m | (m & 0444) >> 2))
   m=$((0$2 & m))
   # Of another owner than the new one it becomes root's; so it does with a special bit, which comes back by --restore.
-  [ "$5:$6" = "$owner:$group" ] || [ "$x" = "$uid:$gid" ] || x=0:0
+  case $owner in "$5" | "+$3") ;; *) x=0:0 ;; esac
+  case $group in "$6" | "+$4") ;; *) x=0:0 ;; esac
   [ $((0$2 & 07000)) = 0 ] || x=0:0
   if [ "$x" = "$3:$4" ] && [ "$m" = $((0$2)) ]; then was=$was:$7:$8:$9; return; fi
   m=$(printf %05o "$m")
@@ -264,7 +265,7 @@ real() { # KIND NAME: chmod follows a link, and what it leads to is nobody's bus
 differing() { # WHAT NAME...: no needless chown, which takes capabilities away; and then the mode, since it clears bits
   x=$1
   shift
-  case $x in *o*) own "$owner" "$group" "$uid" "$gid" "$@" || return ;; esac
+  case $x in *o*) own "$owner" "$group" "$@" || return ;; esac
   [ -z "$mode" ] || chmod -- "$mode" "$@"
 }
 set_directory() { # WHAT ATTRIBUTES NAME

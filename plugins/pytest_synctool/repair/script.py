@@ -19,7 +19,7 @@ from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import FileState, Kind, OldVersions
 from pytest_synctool.repair import kept_report
-from pytest_synctool.repair.bulk_commands import TOGETHER, make_all, make_trees, mode_text, names_and_numbers, set_all
+from pytest_synctool.repair.bulk_commands import TOGETHER, make_all, make_trees, mode_text, owner_and_group, set_all
 from pytest_synctool.repair.new_trees import NewTree, new_trees
 from pytest_synctool.repair.plan import Action, KeptVersion, NewAttributes, NewVersion, Plan, Removal
 from pytest_synctool.repair.shell_functions import PROLOGUE, RECALL
@@ -275,7 +275,7 @@ def _differing(work: NewAttributes) -> bytes:
 
 def _attributes(state: FileState) -> bytes:
     mode = b"" if state.kind is Kind.LINK else mode_text(state.mode)
-    return b":".join((*names_and_numbers(state), mode))
+    return b":".join((*owner_and_group(state), mode))
 
 
 def _trigger(plan: Plan, context: Context, number: int) -> bytes:

@@ -84,13 +84,25 @@ reaches() { # whether a rename leads from the stage to here: else mv would copy,
   e=$(ln -- "$t/$p" ./ 2>&1) || return
   rm -f -- "./$p"
 }
-own() { # by name, each by number where the node does not know the name
-  [ -n "$1$2$3$4" ] || return 0
-  u=$1 g=$2 i=$3 j=$4
-  shift 4
+own() { # OWNER GROUP PATH...: by name, or by number as +7777; never by the number that a name has elsewhere
+  [ -n "$1$2" ] || return 0
+  u=$1 g=$2
+  shift 2
   chown $r -h -- "$u:$g" "$@" 2>&- && return
-  chown $r -h -- "$u" "$@" 2>&- || chown $r -h -- "$i" "$@" || return
-  chown $r -h -- ":$g" "$@" 2>&- || chown $r -h -- ":$j" "$@"
+  known "$u" "$g" && chown $r -h -- "${u#+}:${g#+}" "$@" # not every chown knows the sign
+}
+known() { # OWNER GROUP
+  case $1 in
+    +*) ;;
+    *) id -u -- "$1" >/dev/null 2>&1 || { echo "no user $1 on $SYNCTOOL_NODE" >&2; return 1; } ;;
+  esac
+  case $2 in
+    +*) return ;;
+  esac
+  if command -v getent >/dev/null 2>&1; then getent group "$2" >/dev/null 2>&1 && return
+  else while IFS=: read -r l e; do [ "$l" != "$2" ] || return 0; done </etc/group; fi
+  echo "no group $2 on $SYNCTOOL_NODE" >&2
+  return 1
 }
 own_below() { # as own, for all that is in $base
   r=-R
@@ -99,8 +111,8 @@ own_below() { # as own, for all that is in $base
   r=
   return "$1"
 }
-attributes() { # OWNER:GROUP:UID:GID:MODE: set $1 to $5 of own and chmod
+attributes() { # OWNER:GROUP:MODE
   IFS=:; set -f; set -- $1; set +f; unset IFS
-  owner=$1 group=$2 uid=$3 gid=$4 mode=$5
+  owner=$1 group=$2 mode=$3
 }
 """

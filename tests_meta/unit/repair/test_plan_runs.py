@@ -157,20 +157,23 @@ def test_a_directory_gets_exactly_its_mode(node: DiskNode, exists: bool) -> None
 
 
 @pytest.mark.parametrize(
-    ("owner", "uid", "group", "gid"),
+    ("owner", "uid", "group", "gid", "reason"),
     [
-        ("daemon", 4242, "daemon", 4242),
-        ("nosuchuser", 4242, "nosuchgroup", 4243),
-        ("daemon", 4242, "nosuchgroup", 4243),
-        ("nosuchuser", 4242, "daemon", 4243),
-        ("daemon", 2, "nosuchgroup", 4243),  # number 2 is somebody else's here
-        ("nosuchuser", 4242, "daemon", 2),
+        ("daemon", 4242, "daemon", 4242, None),
+        (None, 4242, None, 4243, None),
+        (None, 1, "daemon", 4242, None),
+        ("nosuchuser", 4242, "nosuchgroup", 4243, "no user nosuchuser on node3"),
+        (None, 4242, "nosuchgroup", 4243, "no group nosuchgroup on node3"),
+        ("nosuchuser", 4242, "daemon", 4243, "no user nosuchuser on node3"),
+        ("daemon", 2, "nosuchgroup", 4243, "no group nosuchgroup on node3"),
+        ("nosuchuser", 2, "daemon", 2, "no user nosuchuser on node3"),  # number 2 is somebody else's here
+        ("4242", 4711, "a:b", 4712, None),  # chown would not take these for names
     ],
 )
-def test_owners_by_name_or_by_number_where_a_name_is_unknown(
-    node: DiskNode, owner: str, uid: int, group: str, gid: int
+def test_owners_by_name_or_by_number_where_there_is_no_name(
+    node: DiskNode, owner: str | None, uid: int, group: str | None, gid: int, reason: str | None
 ) -> None:
-    """Of owner and group each for itself; new or there already."""
+    """Of owner and group each for itself; new or there already. The number of a name may be somebody else here."""
     entries = [
         node.entry(f"{age} {kind}", replace(expected, owner=owner, uid=uid, group=group, gid=gid))
         for age in ("new", "old")
@@ -179,8 +182,13 @@ def test_owners_by_name_or_by_number_where_a_name_is_unknown(
     (node.files / "old file").write_bytes(b"new")
     (node.files / "old link").symlink_to(os.fsdecode(EXPECTED["link"].target or b""))
     (node.files / "old directory").mkdir()
-    assert set(node.fix(*entries)) == {None}
-    assert {one.destination: node.changes(one) for one in entries} == {one.destination: [] for one in entries}
+    assert set(node.fix(*entries)) == {reason}
+    if reason is None:
+        assert {one.destination: node.changes(one) for one in entries} == {one.destination: [] for one in entries}
+    else:
+        assert not any((node.files / f"new {kind}").exists() for kind in EXPECTED)
+        assert {path.lstat().st_uid for path in node.files.iterdir()} == {0}
+        assert (node.files / "old file").read_bytes() == b"new"
 
 
 def test_parents_that_are_missing_are_made_and_those_that_exist_left_alone(node: DiskNode) -> None:

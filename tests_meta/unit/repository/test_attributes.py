@@ -274,7 +274,7 @@ def test_load(tmp_path: Path) -> None:
     ("word", "name", "number"),
     [
         ("root", "root", 0),
-        ("0", "root", 0),
+        ("0", None, 0),
         ("007", None, 7),
         ("nobody", "nobody", NOBODY),
         ("stranger", "stranger", -1),
@@ -292,7 +292,7 @@ def accounts(monkeypatch: pytest.MonkeyPatch) -> None:
     names = {0: "root", NOBODY: "nobody"}
     numbers = {name: number for number, name in names.items()}
     functions: dict[str, Callable[..., object]] = {
-        "owner_name": names.get, "group_name": names.get, "user_id": numbers.get, "group_id": numbers.get
+        "user_id": numbers.get, "group_id": numbers.get
     }  # fmt: skip
     for name, function in functions.items():
         monkeypatch.setattr(rules_module, name, function)

@@ -10,7 +10,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pytest_synctool.common.accounts import group_id, group_name, owner_name, user_id
+from pytest_synctool.common.accounts import group_id, user_id
 from pytest_synctool.model import FileState, Kind
 from pytest_synctool.repository.patterns import is_pattern, regex
 from pytest_synctool.repository.source import Source, Tree
@@ -62,22 +62,23 @@ class Attributes:
         If this machine does not know an owner or group, its number is -1.
         """
         if self.owner is not None:
-            uid, owner = _account(self.owner, user_id, owner_name)
+            uid, owner = _account(self.owner, user_id)
             state = replace(state, uid=uid, owner=owner)
         if self.group is not None:
-            gid, group = _account(self.group, group_id, group_name)
+            gid, group = _account(self.group, group_id)
             state = replace(state, gid=gid, group=group)
         if self.mode is not None and state.kind is not Kind.LINK:
             state = replace(state, mode=self.mode)
         return state
 
 
-def _account(
-    word: str, number_of: Callable[[str], int | None], name_of: Callable[[int], str | None]
-) -> tuple[int, str | None]:
-    """Return the number and the name of an owner or group that a rule gives as either of them."""
+def _account(word: str, number_of: Callable[[str], int | None]) -> tuple[int, str | None]:
+    """Return the number and the name of an owner or group that a rule gives as either of them.
+
+    A number is only a number: the account that has it here may have another one on a node.
+    """
     if is_number(word):
-        return int(word), name_of(int(word))
+        return int(word), None
     number = number_of(word)
     return -1 if number is None else number, word
 
