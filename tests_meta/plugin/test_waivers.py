@@ -217,6 +217,39 @@ def test_a_waiver_is_not_stale_where_a_check_of_its_path_did_not_run(
     assert "STALE waivers.yaml:1" in two.pytest("test_own.py", *workers).output, "all checks have run"
 
 
+@ALONE_AND_XDIST
+@pytest.mark.parametrize(
+    ("place", "testpaths", "is_stale"),
+    [
+        ("test_own.py", "", False),
+        ("checks/deep/test_own.py", "", False),
+        ("checks/test_own.py", "checks", False),
+        ("other/test_own.py", "checks", True),
+        ("build/test_own.py", "", True),
+        ("masterdir/overlay/test_own.py", "", True),
+        ("own.py", "", True),
+    ],
+)
+def test_a_waiver_is_not_stale_where_a_check_file_was_not_collected(
+    two: Site, place: str, testpaths: str, is_stale: bool, workers: tuple[str, ...]
+) -> None:
+    """pytest would find the file in a run without arguments."""
+    two.nodes = {"node1": "batch connection:local://"}
+    two.top = str(two.directory / "real")
+    (two.directory / "real").mkdir()
+    (two.directory / "real" / "b").write_text("content\n")
+    two.put("b._all")
+    (two.masterdir / "waivers.yaml").write_text(
+        f"- path: {two.top}/b\n  nodes: node1\n  reason: waits for 7\n  expires: 2999-12-31\n"
+    )
+    (two.directory / "pytest.ini").write_text(f"[pytest]\ntestpaths = {testpaths}\n")
+    file = two.directory / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(OWN)
+    run = two.pytest(*workers)
+    assert ("STALE waivers.yaml:1" in run.output) == is_stale, run.output
+
+
 def test_an_id_alone_makes_no_waiver_stale(two: Site) -> None:
     """Other checks of its path are not even collected."""
     waive(two, ("/gone", "node[1-2]", "2999-12-31"))

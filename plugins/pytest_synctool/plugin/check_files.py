@@ -1,13 +1,23 @@
-"""The files of checks by their node ids, which for an installed suite are no paths."""
+"""Test files with checks, and their node ids, which for an installed suite are no paths."""
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from pytest_synctool.plugin.cluster import SUITE
+
+# Other suites have functions named check_* too; only those whose first parameter is `entry` are checks of this plugin.
+_CHECK_DEFINITION: Final = re.compile(rb"^def check_\w+\(\s*entry\b", re.MULTILINE)
+
+
+def defines_checks(path: Path) -> bool:
+    """Return True if a file defines a check of this plugin."""
+    return _CHECK_DEFINITION.search(path.read_bytes()) is not None
 
 
 class CheckFiles:

@@ -7,7 +7,6 @@ tests of a node from the start: separate items would only be folded again.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -21,7 +20,7 @@ import pytest
 from pytest_synctool.audit.check import Check, CheckFunction
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
-from pytest_synctool.plugin.check_files import files_of
+from pytest_synctool.plugin.check_files import defines_checks, files_of
 from pytest_synctool.plugin.cluster import BY_NODE, SUITE, Cluster, cluster_of
 from pytest_synctool.plugin.marks import guarded
 from pytest_synctool.plugin.other_plugins import others_listen
@@ -31,8 +30,6 @@ from pytest_synctool.repository import entry_commands
 from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.source import Tree
 
-# Other suites have functions named check_* too; only those whose first parameter is `entry` are checks of this plugin.
-_CHECK_DEFINITION = re.compile(rb"^def check_\w+\(\s*entry\b", re.MULTILINE)
 _PARAMETERS = ("entry", "actual")
 _POST, _TASK, _ALWAYS = "post", "task", "always"
 # Options of pytest that need one item per test.
@@ -49,7 +46,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     patterns = parent.config.getini("python_files")
     if not parent.session.isinitpath(file_path) and not any(fnmatch(file_path.name, p) for p in patterns):
         return None
-    if not _CHECK_DEFINITION.search(file_path.read_bytes()):
+    if not defines_checks(file_path):
         return None
     return CheckModule.from_file(parent, file_path)
 

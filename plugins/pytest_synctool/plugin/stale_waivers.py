@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from pytest_synctool.plugin.cluster import CLUSTER, cache_of, waivers_of
 from pytest_synctool.plugin.node_reports import DriftText
 from pytest_synctool.plugin.report_files import REPORT_FILES
-from pytest_synctool.report.record import StaleWaiver
+from pytest_synctool.plugin.uncollected_checks import has_uncollected_checks
+from pytest_synctool.report.record import NodeRecord, StaleWaiver
 from pytest_synctool.report.stale_waivers import stale
 
 _STALE = "synctool_stale"
@@ -39,6 +41,8 @@ class StaleWaivers:
         records = {record.node: record for record in files.run.nodes}
         nodes = [node for node in cluster.config.nodes.values() if not node.ignored or node.name in records]
         waivers = stale(in_force, nodes, cluster.repository.entries, records)
+        if waivers and has_uncollected_checks(config, _collected(records), Path(cluster.config.masterdir)):
+            waivers = []  # such a check may find the drift
         self._session.testscollected += len(waivers)
         for waiver in waivers:
             self._report(waiver)
@@ -75,6 +79,11 @@ class StaleWaivers:
             failed = cache.get("cache/lastfailed", {})
             cache.set("cache/lastfailed", {nodeid: failed[nodeid] for nodeid in failed if nodeid not in self._ids})
         return result
+
+
+def _collected(records: Mapping[str, NodeRecord]) -> set[str]:
+    lists = {id(record.entries): record.entries for record in records.values()}
+    return {entry.check.partition("::")[0] for entries in lists.values() for entry in entries}
 
 
 def register_stale_waivers(session: pytest.Session) -> None:
