@@ -101,3 +101,77 @@ def test_commands_directories_and_owed_commands_of_a_skipped_entry(live: Site) -
     assert tree == ".\n./dir\n./gone\n./gone/fine\n./other\n", run.output
     assert f"missing, left alone: {live.top}/kept is missing, and its test is skipped" in run.output
     assert "left alone: it would run" in run.message("node1", f"{live.top}/dir/file")
+
+
+@ALONE_AND_XDIST
+def test_restore_keeps_a_skipped_file(live: Site, workers: tuple[str, ...]) -> None:
+    live.nodes = {"node1": "batch", "node2": "batch"}
+    for name in ("kept", "free"):
+        live.put(f"{name}._all")
+    for node in live.nodes:
+        live.sh(node, "mkdir -p @; echo old >@/kept; echo old >@/free")
+    assert live.pytest("--fix").status == 0
+    conftest(live, "modifyitems")
+    run = live.pytest("--restore", *workers)
+    assert run.status == 0, run.output
+    for node in live.nodes:
+        assert run.word(node, f"{live.top}/kept") == "skipped"
+        assert live.sh(node, "cat @/kept @/free") == "content\nold\n"
+        assert live.sh(node, "ls @") == "free\nkept\nkept.saved\n"
+
+
+def test_a_skipped_task_does_not_run(live: Site) -> None:
+    live.nodes = {"node1": "batch"}
+    (live.masterdir / "tasks").mkdir()
+    for name in ("kept", "free"):
+        path = live.masterdir / "tasks" / f"{name}._all"
+        path.write_text(f"#!/bin/sh\nmkdir -p {live.top}\necho {name} >>{live.top}/log\n")
+        path.chmod(0o755)
+    conftest(live, "modifyitems")
+    run = live.pytest("--tasks", "--fix")
+    assert run.status == 0, run.output
+    assert run.word("node1", "/kept", "tasks") == "skipped"
+    assert live.sh("node1", "cat @/log") == "free\n"
+
+
+def test_a_link_is_not_replaced_above_a_skipped_file(live: Site) -> None:
+    """The repair would make a directory of it, and the file would be in another place."""
+    live.nodes = {"node1": "batch"}
+    live.put("dir/kept._all")
+    live.put("dir/free._all")
+    live.sh("node1", "mkdir -p @/real; echo mine >@/real/kept; ln -s real @/dir")
+    conftest(live, "modifyitems")
+    live.pytest("--fix")
+    assert live.sh("node1", "readlink @/dir; cat @/dir/kept") == "real\nmine\n"
+
+
+def test_a_skipped_file_stays_in_a_repair_of_what_the_last_audit_found(live: Site) -> None:
+    """The mark has come after the audit, and goes before the next repair."""
+    live.nodes = {"node1": "batch"}
+    for name in ("kept", "free"):
+        live.put(f"{name}._all")
+    live.sh("node1", "mkdir -p @; echo mine >@/kept")
+    assert live.pytest().status == 1
+    conftest(live, "modifyitems")
+    run = live.pytest("--lf", "--fix")
+    assert run.status == 0, run.output
+    assert live.sh("node1", "cat @/kept @/free") == "mine\ncontent\n"
+    (live.directory / "conftest.py").unlink()
+    assert live.pytest().status == 1
+    assert live.pytest("--lf", "--fix").status == 0
+    assert live.sh("node1", "cat @/kept") == "content\n"
+
+
+def test_a_mark_goes_with_a_waiver(live: Site) -> None:
+    """Each keeps its own file, and no waiver is stale for a skipped test."""
+    live.nodes = {"node1": "batch"}
+    for name in ("kept", "waived", "free"):
+        live.put(f"{name}._all")
+    live.sh("node1", "mkdir -p @; echo mine >@/kept; echo mine >@/waived")
+    waiver = f"- path: {live.top}/{{}}\n  groups: all\n  reason: known\n  expires: 2999-01-01\n"
+    (live.masterdir / "waivers.yaml").write_text(waiver.format("waived") + waiver.format("kept"))
+    conftest(live, "modifyitems")
+    run = live.pytest("--fix")
+    assert run.status == 0, run.output
+    assert "STALE" not in run.output
+    assert live.sh("node1", "cat @/kept @/waived @/free") == "mine\nmine\ncontent\n"
