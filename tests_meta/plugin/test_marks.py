@@ -158,6 +158,18 @@ def test_fixtures_and_setup_functions(local: Site) -> None:
         assert run.status == 4, run.output
 
 
+@pytest.mark.parametrize("root", [".", ".."])
+def test_fixtures_of_a_conftest_beside_the_configuration_of_an_installed_suite(local: Site, root: str) -> None:
+    """Its hooks apply, so its fixtures count, wherever pytest has its root."""
+    (local.directory / "conftest.py").write_text(
+        "import pytest\n@pytest.fixture(autouse=True)\ndef window():\n    pytest.skip('maintenance')\n"
+    )
+    run = local.pytest("--fix", "--skip-rsync", f"--rootdir={root}")
+    assert run.status == 4, run.output
+    assert "checks run without these fixtures and setup functions: window" in run.output
+    assert not (local.directory / "real" / "absent").exists()
+
+
 def test_a_conftest_that_is_loaded_while_collecting(local: Site) -> None:
     """It sees entries, and what it deselects is not run."""
     inner = local.directory / "a" / "b"

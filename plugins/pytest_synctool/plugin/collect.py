@@ -82,7 +82,7 @@ class CheckModule(pytest.Collector):
             raise self.CollectError(str(error)) from error
         module = self.module.obj
         self.own_markers.extend(_marks_of(module))
-        self.unused_fixtures = in_words(setup_fixtures(self, module))
+        self.unused_fixtures = in_words(setup_fixtures(self, module, self.hooks_of))
         for name, function in _check_functions(module):
             if name == "check_" + self.path.stem.removeprefix("test_"):
                 yield from nodes_of(self, function, cluster)

@@ -55,10 +55,11 @@ def _package(plugin: object) -> str:
     return module.partition(".")[0]
 
 
-def setup_fixtures(collector: pytest.Collector, module: Any) -> Iterator[str]:
+def setup_fixtures(collector: pytest.Collector, module: Any, hooks_of: Path) -> Iterator[str]:
     """Yield the autouse fixtures and setup functions that ordinary tests of a check module would run first.
 
-    `collector` is that of the module, which has no fixtures itself. Fixtures of installed plugins are left out.
+    `collector` is that of the module, which has no fixtures itself. Fixtures of installed plugins are left out. If
+    conftest files of another path apply, `hooks_of`, their autouse fixtures count too.
     """
     manager: Any = collector.session._fixturemanager
     plugins = collector.config.pluginmanager
@@ -68,6 +69,9 @@ def setup_fixtures(collector: pytest.Collector, module: Any) -> Iterator[str]:
         functions = [definition.func for definition in definitions]
         if not functions or any(not _is_of(f.__module__, (*installed, "_pytest")) for f in functions):
             yield name
+    conftests = () if hooks_of == collector.path else getattr(plugins, "_getconftestmodules", lambda path: ())(hooks_of)
+    for conftest in conftests:
+        yield from (name for name, value in vars(conftest).items() if _is_autouse(value))
     for name, value in vars(module).items():
         if name in _XUNIT or _is_autouse(value):
             yield name
