@@ -20,7 +20,7 @@ help:
 	@echo "make demo    audit and repair a cluster of four real ssh nodes on this machine (Linux, root)"
 	@echo "make test    run all tests; ARGS='-k probe' hands options to pytest"
 	@echo "make oldest  run the tests that need no ssh nodes with the oldest versions of what this project builds on"
-	@echo "make compat  try other plugins of pytest, and write the table of docs/pytest.md (root, BusyBox; 3 minutes)"
+	@echo "make compat  try other plugins and options of pytest, and write the tables of docs/pytest.md (root, BusyBox; 4 minutes)"
 	@echo "make fresh   make demo and make test, each on a new Debian in a temporary folder; SUITES='$(SUITES)' (root; 30 minutes)"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   measure against clush, plain pytest and other tools, side by side (Linux, root; 40 minutes)"

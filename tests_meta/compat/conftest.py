@@ -8,19 +8,31 @@ import shutil
 import subprocess
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any, Final
 
 import pytest
 
 from tests_meta.site import Run, Site
 
-BASE = ("testinfra.plugin", "xdist.plugin", "pytest_synctool.plugin")
+BASE = ("testinfra.plugin", "xdist", "xdist.looponfail", "pytest_synctool.plugin")
+_VARYING: Final = ("duration", "since", "cause", "entry_set")  # what differs from run to run
+
+
+@dataclass(frozen=True)
+class Results:
+    """Our own results of a run: the exit status, the verdicts in junit.xml, and drift.json without times."""
+
+    status: int
+    tests: Counter[str]
+    drift: object
 
 
 @dataclass(frozen=True)
 class Compat:
-    """A site, and runs on it in which only named plugins are loaded."""
+    """A site, and runs on it in which only named plugins are loaded. `alone` has the results of runs without others."""
 
     site: Site
+    alone: dict[tuple[str, ...], Results]
 
     def run(self, *arguments: str, plugins: tuple[str, ...] = (), environment: dict[str, str] | None = None) -> Run:
         """Run pytest with these plugins beside those that this one needs."""
@@ -28,22 +40,47 @@ class Compat:
         alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **(environment or {})}
         return self.site.pytest(*loaded, *arguments, environment=alone)
 
-    def results(self) -> tuple[Counter[str], dict[str, object]]:
-        """Return the test cases of junit.xml, and drift.json without what differs from run to run."""
-        run = self.site.read(0, "")
-        document = json.loads((self.site.directory / "reports" / "drift.json").read_text())
-        return Counter(f"{word} {key} {run.messages[key]}" for key, word in run.results.items()), document["summary"]
+    def results(self, run: Run) -> Results:
+        """Return the results of the last run, the same for every site."""
+        text = (self.site.directory / "reports" / "drift.json").read_text().replace(self.site.top, "@")
+        document: dict[str, Any] = json.loads(text)
+        sets = [sorted(map(json.dumps, entries)) for entries in document["entry_sets"]]  # plugins may change the order
+        rows = [{**row, "entries": sets[row["entry_set"]]} for row in document["nodes"]] + document["results"]
+        rows = [{key: value for key, value in row.items() if key not in _VARYING} for row in rows]
+        ending = {key: document["run"][key] for key in ("mode", "complete", "exit_status")}
+        drift = (ending, document["summary"], document["stale_waivers"], sorted(map(json.dumps, rows)))
+        return Results(run.status, self.verdicts(run), drift)
+
+    def verdicts(self, run: Run) -> Counter[str]:
+        """Return what junit.xml has of each test."""
+        verdicts = (f"{word} {key} {run.messages[key]}" for key, word in run.results.items())
+        return Counter(verdict.replace(self.site.top, "@") for verdict in verdicts)
+
+    def expected(self, *arguments: str) -> Results:
+        """Return the results of a run without other plugins: they are the same in every test of this process."""
+        if arguments not in self.alone:
+            self.alone[arguments] = self.results(self.run(*arguments))
+            self.reset()
+        return self.alone[arguments]
 
     def reset(self) -> None:
-        """Undo what repairs have done to the nodes."""
+        """Undo what runs have done to the nodes, and delete what they have written."""
         for root in (self.site.directory / "roots").iterdir():
             shutil.rmtree(root / "data", ignore_errors=True)
             (root / self.site.top[1:]).mkdir(parents=True)
             (root / self.site.top[1:] / "same").write_text("content\n")
+        for name in ("reports", ".pytest_cache"):
+            shutil.rmtree(self.site.directory / name, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def alone() -> dict[tuple[str, ...], Results]:
+    """Return the results of runs without other plugins, by their arguments."""
+    return {}
 
 
 @pytest.fixture
-def compat(site: Site) -> Compat:
+def compat(site: Site, alone: dict[tuple[str, ...], Results]) -> Compat:
     """Return a site where each node but `gone` has a file in sync, one that is missing, one that is waived."""
     busybox = shutil.which("busybox")
     if busybox is None or os.geteuid():
@@ -65,6 +102,6 @@ def compat(site: Site) -> Compat:
     site.delete("absent._all")
     waiver = f"- path: {site.top}/waived\n  groups: all\n  reason: known\n  expires: 2099-01-01\n"
     (site.masterdir / "waivers.yaml").write_text(waiver)
-    made = Compat(site)
+    made = Compat(site, alone)
     made.reset()
     return made

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Other:
     """A plugin of pytest: its distribution, the modules to load, and the arguments that switch it on.
 
-    `note` is what to know of it although it works.
+    `note` is what to know of it although it works. `shows` means that it shows results in the terminal in the place
+    of pytest: two such plugins do not go together, also without pytest-synctool.
     """
 
     name: str
@@ -17,6 +18,7 @@ class Other:
     arguments: tuple[str, ...] = ()
     note: str = ""
     environment: tuple[tuple[str, str], ...] = ()
+    shows: bool = False
 
 
 _TWICE = "has no effect on the tests of nodes, which run once"
@@ -55,7 +57,7 @@ OTHERS = (
     Other("pytest-monitor", ("pytest_monitor.pytest_monitor",), note="does not measure the tests of nodes"),
     Other("pytest-nunit", ("pytest_nunit.plugin",), ("--nunitxml=nunit.xml",)),
     Other("pytest-order", ("pytest_order.plugin",)),
-    Other("pytest-pretty", ("pytest_pretty",)),
+    Other("pytest-pretty", ("pytest_pretty",), shows=True),
     Other("pytest-progress", ("pytest_progress",), ("--show-progress",)),
     Other("pytest-quarantine", ("pytest_quarantine.plugin",)),
     Other("pytest-randomly", ("pytest_randomly",), note="the tests of a node stay together"),
@@ -63,16 +65,18 @@ OTHERS = (
     Other("pytest-reportlog", ("pytest_reportlog.plugin",), ("--report-log=out.jsonl",)),
     Other("pytest-rerunfailures", ("pytest_rerunfailures",), ("--reruns=2",), _TWICE),
     Other("pytest-retry", ("pytest_retry.retry_plugin",), ("--retries=2",), _TWICE),
-    Other("pytest-rich", ("pytest_rich.plugin",), ("--rich",)),
-    Other("pytest-spec", ("pytest_spec.plugin",), ("--spec",)),
+    Other("pytest-rich", ("pytest_rich.plugin",), ("--rich",), shows=True),
+    Other("pytest-spec", ("pytest_spec.plugin",), ("--spec",), shows=True),
     Other("pytest-split", ("pytest_split.plugin",), ("--splits=1", "--group=1")),
     Other("pytest-subtests", ("pytest_subtests.plugin",)),
-    Other("pytest-sugar", ("pytest_sugar",), ("--force-sugar",), "with `-n` its bar counts nodes"),
+    Other("pytest-sugar", ("pytest_sugar",), ("--force-sugar",), "with `-n` its bar counts nodes", shows=True),
     Other(
         "pytest-timeout",
         ("pytest_timeout",),
         ("--timeout=1",),
         "its limits are not for the work on nodes: `--node-timeout` is",
     ),
-    Other("teamcity-messages", ("teamcity.pytest_plugin",), ("--teamcity",)),
+    Other("teamcity-messages", ("teamcity.pytest_plugin",), ("--teamcity",), shows=True),
 )
+# These do not start with the pytest that is tried.
+BROKEN = (Other("pytest-tap", ("pytest_tap.plugin",)),)
