@@ -140,7 +140,8 @@ class TarCopies(RsyncCopies):
 
 def _copy(copies: RsyncCopies, has_rsync: bool) -> int:
     """Copy by rsync if this machine has it, and then by tar to the nodes that have no rsync."""
-    from pytest_synctool.dsh.copying import LEFT_OUT, MISSING, NOISE, UNREACHABLE_STATUSES
+    from pytest_synctool.connection.rsync import NOISE
+    from pytest_synctool.dsh.copying import LEFT_OUT, MISSING, UNREACHABLE_STATUSES
 
     nodes, arguments = copies.nodes, copies.arguments
     output = fleet.new_output(arguments)

@@ -125,7 +125,7 @@ class Commands:
 
     def stop_line(self, call: Call) -> str | None:
         """Return the command line that ends a call's command, or None if its process group is unknown."""
-        return None if call.group is None else self.routes[call.node].stop_line(call.group)
+        return None if call.group is None else self.routes[call.node].stop_line(call.group, call.token)
 
     def done(self, node: str) -> Sequence[bytes]:
         """Return no lines: a command prints its own output."""

@@ -37,6 +37,7 @@ finish() { if [ -n "$group" ]; then kill -KILL "-$group"; else kill -KILL "$$"; 
 """
 
 _SAFE = re.compile(rb"[A-Za-z0-9@%+=:,./_-]+")
+_PLAIN: Final = frozenset(range(0x20, 0x7F)) - frozenset(b"!\"$'\\`")
 _ASCII = re.compile(rb"[\t\n\x20-\x7e]*")
 
 
@@ -50,6 +51,19 @@ def quote(word: bytes) -> bytes:
 def words(*arguments: bytes) -> bytes:
     """Return a command line of quoted words."""
     return b" ".join(quote(argument) for argument in arguments)
+
+
+def shell_line(script: bytes, *arguments: bytes) -> bytes:
+    """Return a line that runs a script with these arguments, and with the words that may follow the line.
+
+    Every login shell passes it on unchanged, also csh and fish: it has no other quotes than the two around the script,
+    no backslash before another one, and no exclamation mark.
+    """
+    script = b'set -- %s "$@"\n' % words(*arguments) + script
+    escaped = b"".join(bytes((byte,)) if byte in _PLAIN else b"\\0%03o" % byte for byte in script)
+    # The printf of mksh is a program.
+    start = b'unset -f printf; PATH=$PATH:/usr/bin:/bin; eval "$(printf %%b "%s")"' % escaped
+    return b"/bin/sh -c '%s' sh" % start
 
 
 def whole(script: bytes) -> bytes:

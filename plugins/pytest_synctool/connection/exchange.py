@@ -16,6 +16,7 @@ from pytest_synctool.errors import AnswerTooLong, TransportError
 SHORT_ANSWER: Final = 1 << 20  # bytes
 _MOST_STDERR: Final = 16 << 20  # bytes; a command that prints more is ended
 _KEPT_STDERR: Final = 64 << 10  # bytes; half of them from the beginning
+_KEPT_BEFORE: Final = 4 << 10  # bytes of what a login prints: its last line may be the reason for a failure
 _MOST_SILENCES: Final = 30  # the longest time of a command that moves no data, in times its longest silence
 _SLOWEST: Final = 10_000  # bytes; this many allow a command one second more
 
@@ -44,7 +45,7 @@ class Limits:
     largest number of bytes on standard output. Messages name the `phase`, and the `option` that sets the silence.
     With `has_ssh`, the command talks to the node by an ssh of its own, as rsync does: bytes that it reads or writes
     elsewhere count too, and that ssh ends with it. With `holds_input`, standard input stays open until the command has
-    ended.
+    ended. What comes before `begins` on standard output is what a login prints; it is no part of the output.
     """
 
     silence: float
@@ -53,6 +54,7 @@ class Limits:
     option: str = ""
     has_ssh: bool = False
     holds_input: bool = False
+    begins: bytes = b""
 
     def longest(self, moved: int = 0) -> float:
         """Return the longest time of a command that has moved so many bytes, in seconds."""
@@ -94,6 +96,7 @@ class Exchange:
     ) -> None:
         self._process, self._source, self._limits, self._output = process, source, limits, output
         self._stdout, self._stderr = bytearray(), _Ends()
+        self._before: bytearray | None = bytearray() if limits.begins else None
         self._printed = self._taken = self._io = 0
         self._pending = memoryview(b"")
         self._began = self._active = time.monotonic()
@@ -103,6 +106,11 @@ class Exchange:
     def stdout(self) -> bytes:
         """Standard output so far. It is empty if it goes to a file."""
         return bytes(self._stdout)
+
+    @property
+    def before(self) -> bytes | None:
+        """The last bytes of standard output if `begins` did not come; None if it came."""
+        return None if self._before is None else bytes(self._before)
 
     @property
     def stderr(self) -> bytes:
@@ -168,11 +176,24 @@ class Exchange:
         self._printed += len(data)
         if self._printed > self._limits.ceiling:
             raise self._too_long(self._limits.ceiling, "standard output")
+        is_open = bool(data)
+        if self._before is not None:
+            data = self._begin(self._before, data)
         if self._output is None:
             self._stdout += data
         else:
             self._output.write(data)
-        return bool(data)
+        return is_open
+
+    def _begin(self, before: bytearray, data: bytes) -> bytes:
+        """Return the bytes of the output itself: none before it begins."""
+        before += data
+        _, begins, after = before.partition(self._limits.begins)
+        if begins:
+            self._before = None
+            return bytes(after)
+        del before[:-_KEPT_BEFORE]
+        return b""
 
     def _hear(self, descriptor: int) -> bool:
         """Read from standard error. Return False at its end."""

@@ -18,11 +18,15 @@ from pytest_synctool.errors import TransportError
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The exit status and both outputs of a command, as bytes."""
+    """The exit status and both outputs of a command, as bytes.
+
+    If the output was to begin with a certain text, which did not come, `before` is the end of what came instead.
+    """
 
     status: int
     stdout: bytes
     stderr: bytes
+    before: bytes | None = None
 
 
 @dataclass(eq=False)
@@ -61,7 +65,7 @@ class Processes:
                 self._running.discard(process)
         if self._closed and process.returncode < 0:
             raise TransportError("interrupted")
-        return Answer(process.returncode, exchange.stdout, exchange.stderr)
+        return Answer(process.returncode, exchange.stdout, exchange.stderr, exchange.before)
 
     def _start(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
         with self._lock:

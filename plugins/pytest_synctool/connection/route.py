@@ -6,6 +6,7 @@ in this module contacts a node.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from enum import Enum
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from pytest_synctool.common.prologue import PROLOGUE
+from pytest_synctool.common.shell import shell_line
 from pytest_synctool.common.wording import TRUTHS
 from pytest_synctool.connection.ssh import SshSettings
 from pytest_synctool.errors import TransportError
@@ -25,12 +28,42 @@ _HOST: Final = re.compile(r"(?:\[([^\]]+)\]|([^:]*))(?::(\d+))?")
 _SHELL: Final = ("/bin/sh", "-c")
 _KUBECTL_OPTIONS: Final = ("kubeconfig", "context", "namespace", "container")
 
-# Ends all processes of a command that are still in its process group, and kills those that need more than two seconds.
-_STOP: Final = (
-    "g=-{0}; kill -TERM $g 2>/dev/null || {{ g={0}; kill -TERM $g 2>/dev/null; }} || exit 0; "
-    "n=0; while [ $n -lt 10 ]; do kill -0 $g 2>/dev/null || exit 0; sleep 0.2 || sleep 1; n=$((n+1)); done; "
-    "kill -KILL $g 2>/dev/null || :"
-)
+# GROUP TOKEN: ends all processes of a command, and kills those that need more than two seconds. They are in its process
+# group or, where the login shell gives each command a group of its own, in its session. `TOKEN ended` says that none of
+# them is left.
+_STOP: Final = rb"""
+ended() { echo "$token ended"; exit 0; }
+fields() { # FILE: sets $id, $state, $group and $session
+  read -r l 2>&- <"$1" || return
+  id=${l%% *} l="${l##*\) }"
+  set -- $l
+  state=$1 group=$3 session=$4
+}
+look() { # sets $left to the processes that are left, as kill takes them
+  left=
+  if [ -r /proc/self/stat ]; then
+    for f in /proc/[0-9]*/stat; do
+      fields "$f" 2>&- || continue
+      case $id:$state in "$$":* | *:Z | *:X) continue ;; esac
+      [ "$group" != "$g" ] && [ "$session" != "$s" ] || left="$left $id"
+    done
+  elif kill -0 "-$g" 2>&-; then left=-$g
+  elif kill -0 "$g" 2>&-; then left=$g; fi
+  [ -n "$left" ]
+}
+g=$1 s=$1 token=$2 n=0
+if [ -r "/proc/$g/stat" ] && fields "/proc/$g/stat" && [ "$session" -gt 1 ]; then s=$session; fi
+look || ended
+kill -TERM $left 2>&-
+while [ "$n" -lt 20 ]; do
+  look || ended
+  [ "$n" -lt 10 ] || kill -KILL $left 2>&-
+  sleep 0.2 2>&- || sleep 1
+  n=$((n + 1))
+done
+echo "it does not end" >&2
+exit 1
+"""
 
 
 class RouteKind(Enum):
@@ -86,11 +119,11 @@ class Route:
         """Return the argument list that runs a line of shell text on the node."""
         return [*self._words_before_shell(), *self.shell, line]
 
-    def script_argv(self) -> list[str] | None:
+    def script_argv(self, *arguments: str) -> list[str] | None:
         """Return the argument list that runs a script from standard input on the node, or None for a container."""
         if self.kind is RouteKind.CONTAINER:
             return None
-        shell = [*self.node_sudo, "/bin/sh", "-s"]
+        shell = [*self.node_sudo, "/bin/sh", "-s", *arguments]
         return self.argv(shlex.join(shell)) if self.is_ssh else [*self._words_before_shell(), *shell]
 
     def _words_before_shell(self) -> list[str]:
@@ -107,11 +140,12 @@ class Route:
         """
         if self.node_sudo:
             command = shlex.join([*self.node_sudo, *_SHELL, command])
-        return command if token is None else f"/bin/sh -c 'echo {token} $PPID >&2'\n{command}"
+        return command if token is None else f"/bin/sh -c 'unset -f echo; echo {token} $PPID >&2'\n{command}"
 
-    def stop_line(self, group: int) -> str:
-        """Return the line that ends the command of this process group."""
-        return self.line(_STOP.format(group))
+    def stop_line(self, group: int, token: str) -> str:
+        """Return the line that ends the command of this process group, and prints `TOKEN ended` when it has ended."""
+        line = os.fsdecode(shell_line(PROLOGUE + _STOP, b"%d" % group, token.encode()))
+        return " ".join([*map(shlex.quote, self.node_sudo), line])
 
     def remote_shell(self) -> tuple[str, ...]:
         """Return the words that rsync calls like ssh: the node's name and the words of a command follow them.

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
-# After an error rsync ends its connection with this signal at once, before the other end has printed the reason.
-_IGNORE_SIGNAL: Final = 'trap "" USR1; '
+# Lines that rsync prints after every failure, besides the reason.
+NOISE: Final = re.compile(rb"rsync error: |rsync: connection unexpectedly closed|rsync: \[\w+\] (?:write|read) error: ")
+
+# TOKEN COMMAND...: what a login prints on standard output would break rsync's protocol, so only what comes after the
+# line TOKEN goes on. After an error rsync ends its connection with a signal at once, before the other end has printed
+# the reason.
+_AFTER_LOGIN: Final = (
+    'trap "" USR1; t=$1; shift; exec 4>&1; '
+    's=$({ { "$@" 3>&- 4>&-; echo $? >&3; } | { exec 3>&-; while IFS= read -r l; do '
+    '[ "$l" != "$t" ] || exec cat >&4 4>&-; done; }; } 3>&1); exit "$s"'
+)
 
 
-def shell_option(shell: Sequence[str]) -> str:
-    """Return the option that makes rsync call these words, with a node's name and the words of a command after them."""
-    return "--rsh=" + " ".join(map(_word, ("sh", "-c", f'{_IGNORE_SIGNAL}exec "$@"', "sh", *shell)))
+def shell_option(shell: Sequence[str], token: str) -> str:
+    """Return the option that makes rsync call these words, with a node's name and the words of a command after them.
+
+    The command has to print `token` as a line before anything else.
+    """
+    return "--rsh=" + " ".join(map(_word, ("sh", "-c", _AFTER_LOGIN, "sh", token, *shell)))
 
 
 def _word(word: str) -> str:

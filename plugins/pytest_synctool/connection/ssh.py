@@ -78,6 +78,12 @@ def failure_reason(stderr: bytes) -> str:
     return re.sub(r"^ssh: connect to host \S+ port \d+: ", "", line).rstrip(".")
 
 
+def not_begun(status: int, *outputs: bytes) -> str:
+    """Return the reason why our first command did not run on a node, with the last line of these outputs, if any."""
+    line = next((line for line in map(last_line, outputs) if line), "")
+    return f"the login ended with status {status} before it ran /bin/sh" + (f": {line.rstrip('.')}" if line else "")
+
+
 def last_line(output: bytes) -> str:
     """Return the last line with a word in it, as text for people."""
     return node_text(output.strip().rpartition(b"\n")[2].rpartition(b"\r")[2].strip())

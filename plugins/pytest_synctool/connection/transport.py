@@ -7,7 +7,6 @@ take scripts as an argument, in parts.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,12 +15,13 @@ from typing import BinaryIO, Final, Protocol
 import testinfra.host
 from testinfra.backend.base import BaseBackend, CommandResult
 
+from pytest_synctool.common.prologue import beginning, begins, first_line, new_token
 from pytest_synctool.common.shell import ascii_command, guarded, whole
 from pytest_synctool.connection.control_sockets import is_open
 from pytest_synctool.connection.exchange import SHORT_ANSWER, Limits, Phase
 from pytest_synctool.connection.processes import Answer, Processes
 from pytest_synctool.connection.route import SCHEMES, Route, RouteKind, Sudo, route_to
-from pytest_synctool.connection.ssh import SSH_FAILED, SshSettings, failure_reason
+from pytest_synctool.connection.ssh import SSH_FAILED, SshSettings, failure_reason, not_begun
 from pytest_synctool.connection.ssh_backend import SynctoolSshBackend
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
@@ -80,8 +80,8 @@ class HostTransport:
             raise TransportError(f"files cannot be carried over a {self.host.backend.NAME} connection")
         return self.route.from_outside()
 
-    def _stdin_argv(self) -> list[str] | None:
-        return self.route.script_argv() if self.route is not None else None
+    def _stdin_argv(self, *arguments: str) -> list[str] | None:
+        return self.route.script_argv(*arguments) if self.route is not None else None
 
     def close(self) -> None:
         """End the shared connection unless it is to last."""
@@ -134,40 +134,44 @@ class HostTransport:
         return Limits(silence, ceiling, phase, self.processes.silence_option)
 
     def _run(self, script: bytes, limits: Limits, output: BinaryIO | None) -> Answer:
-        argv = self._stdin_argv()
+        token = new_token()
+        limits = replace(limits, begins=begins(token))
+        argv = self._stdin_argv(token)
         if self.route is None or argv is None:
-            return self._run_as_argument(script, limits, output)
+            return self._run_as_argument(script, token, limits, output)
         if limits.phase is not Phase.REPAIR:  # a repair goes on without us, to its end
             limits = replace(limits, holds_input=True)
             script = guarded(script, limits.longest(limits.ceiling), watches_input=True)
-        answer = self.processes.run(argv, whole(script), limits, output)
+        script = first_line(token) + whole(beginning(token) + script)
+        answer = self.processes.run(argv, script, limits, output)
         if answer.status == SSH_FAILED and self.route.is_ssh:
             raise ConnectionLost(failure_reason(answer.stderr), answer.stdout)
-        # All scripts print something, so sudo has failed.
-        if self.route.sudo and answer.status and not _has_output(answer.stdout, output):
-            raise TransportError(failure_reason(answer.stderr))
-        return answer
+        return _begun(answer)
 
-    def _run_as_argument(self, script: bytes, limits: Limits, output: BinaryIO | None) -> Answer:
+    def _run_as_argument(self, script: bytes, token: str, limits: Limits, output: BinaryIO | None) -> Answer:
         """Run a script by the backend's own run(), which knows the command lines of testinfra, with these limits."""
         backend = self.host.backend
+
+        answers: list[Answer] = []
 
         def run_local(command: str, *args: str) -> CommandResult:
             line = BaseBackend.quote(command, *args)
             answer = self.processes.run(["/bin/sh", "-c", line], b"", limits, output)
+            answers.append(answer)
             return backend.result(answer.status, line.encode(), answer.stdout, answer.stderr)
 
         backend.run_local = run_local
         if limits.phase is not Phase.REPAIR:
             script = guarded(script, limits.longest(limits.ceiling), watches_input=False)
-        result = backend.run(ascii_command(script))
-        if result.rc and not _has_output(result.stdout_bytes, output):
-            raise TransportError(failure_reason(result.stderr_bytes))
-        return Answer(result.rc, result.stdout_bytes, result.stderr_bytes)
+        backend.run(ascii_command(beginning(token) + script))
+        return _begun(answers[-1])
 
 
-def _has_output(stdout: bytes, output: BinaryIO | None) -> bool:
-    return bool(stdout) or (output is not None and os.fstat(output.fileno()).st_size > 0)
+def _begun(answer: Answer) -> Answer:
+    """Return the answer of a script that has begun. Raise TransportError for one that has not."""
+    if answer.before is None:
+        return answer
+    raise TransportError(not_begun(answer.status, answer.stderr, answer.before))
 
 
 def connect(node: Node, ssh: SshSettings, processes: Processes, sudo: Sudo | None = None) -> HostTransport:

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final
 
 from pytest_synctool.common.wording import node_text
-from pytest_synctool.connection.ssh import SSH_FAILED, failure_reason
+from pytest_synctool.connection.ssh import SSH_FAILED, failure_reason, not_begun
 
 UNREACHABLE: Final = 3
 TIMED_OUT: Final = 124  # the exit status of timeout(1), too
@@ -51,7 +51,8 @@ class Call:
     """A command on one node.
 
     The command announces itself on standard error by `TOKEN GROUP`, with the number of its process group. Earlier lines
-    come from the connection. They are held back, because they may be the reason why the node is unreachable.
+    come from the connection. They are held back, because they may be the reason why the node is unreachable. A command
+    that has not announced itself has not begun, whatever the exit status is.
     `unreachable_statuses` are the exit statuses that can mean this; for plain ssh it is 255 alone. By `TOKEN WORD` the
     command can later send one `notice` to this machine.
 
@@ -69,6 +70,7 @@ class Call:
     is_partial: bool = False
     group: int | None = None
     notice: str = ""
+    has_begun: bool = False
     outcome: CallOutcome | None = None
     _held: list[bytes] = field(default_factory=list, init=False)
     _holding: bool = field(default=True, init=False)
@@ -85,6 +87,7 @@ class Call:
         """Read a line of standard error. Return the lines to print now."""
         before, token, word = line.rpartition(f"{self.token} ".encode())
         if token and _GROUP.fullmatch(word) and self.group is None:
+            self.has_begun = True
             # No command is in the groups 0 and 1, and kill(1) takes these numbers for something else.
             self.group = int(word) if int(word) > 1 else None
             return self._release([before] if before else [])  # a line without newline came before
@@ -114,8 +117,10 @@ class Call:
         """
         if status < 0:
             return self.end_unreachable(f"its connection was ended by signal {-status} on this machine")
-        if status in self.unreachable_statuses and self._holding:
-            return self.end_unreachable(failure_reason(self._last or b"\n".join(self._noise)))
+        if status in self.unreachable_statuses and self._holding and (self._last or not self._noise):
+            return self.end_unreachable(failure_reason(self._last))
+        if not self.has_begun:
+            return self.end_unreachable(not_begun(status, self._last))
         if self.is_ssh and status in self.unreachable_statuses and _LOST.match(self._last):
             return self.end_unreachable(node_text(self._last.strip()).rstrip("."))
         self.outcome = CallOutcome(CallEnding.DONE, status or int(self.is_partial))

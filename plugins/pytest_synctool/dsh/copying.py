@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from pytest_synctool.common.shell import COMPLETE
+from pytest_synctool.common.prologue import PROLOGUE
+from pytest_synctool.common.shell import COMPLETE, shell_line
 from pytest_synctool.common.wording import printable
 from pytest_synctool.connection import rsync
 from pytest_synctool.connection.route import Route
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from tarfile import TarInfo
 
 MISSING: Final = "missing"  # the notice of a node without rsync
-# Lines that rsync prints after every failure, besides the reason.
-NOISE: Final = re.compile(rb"rsync error: |rsync: connection unexpectedly closed|rsync: \[\w+\] (?:write|read) error: ")
 # The line of rsync for sockets, pipes and devices, which it skips. It exits with 0 nevertheless.
 LEFT_OUT: Final = re.compile(rb'skipping non-regular file "')
 # With 1 to 4 rsync reports invalid options and the like. Any other exit status can mean that the connection failed.
@@ -129,13 +128,16 @@ def from_node(command: Sequence[str], route: Route, names: str, directory: str, 
 
 def _rsync(command: Sequence[str], route: Route, directory: str, token: str) -> list[str]:
     kept = [word for word in command if not word.startswith(_NOT_FOR_COPIES)]
-    path = f"{shlex.join(_node_words(route, directory, token))} {rsync.node_command(command)}"
-    return [*kept, *_OPTIONS, rsync.shell_option(route.remote_shell()), f"--rsync-path={path}"]
+    announced = f"echo; echo {token}; "
+    path = f"{_node_line(route, announced + _ON_NODE, directory, token)} {rsync.node_command(command)}"
+    return [*kept, *_OPTIONS, rsync.shell_option(route.remote_shell(), token), f"--rsync-path={path}"]
 
 
-def _node_words(route: Route, directory: str, token: str) -> list[str]:
-    """Return the words that run the words after them in a directory of the node."""
-    return [*route.node_sudo, "/bin/sh", "-c", _ON_NODE.replace("TOKEN", token), "sh", directory]
+def _node_line(route: Route, text: str, directory: str, token: str, *arguments: str) -> str:
+    """Return the line that runs these words, and the ones after it, in a directory of the node."""
+    script = PROLOGUE + text.replace("TOKEN", token).encode()
+    line = os.fsdecode(shell_line(script, os.fsencode(directory), *map(os.fsencode, arguments)))
+    return " ".join([*map(shlex.quote, route.node_sudo), line])
 
 
 def _place(route: Route, path: str) -> str:
@@ -144,7 +146,7 @@ def _place(route: Route, path: str) -> str:
 
 def tar_line(route: Route, directory: str, token: str) -> str:
     """Return the line that reads a stream of pack() and puts the files into a directory of a node."""
-    return shlex.join([*_node_words(route, directory, token), "sh", "-c", _UNPACK])
+    return _node_line(route, _ON_NODE, directory, token, "sh", "-c", _UNPACK)
 
 
 def pack(stream: BinaryIO, files: Sequence[Path]) -> list[bytes]:

@@ -354,15 +354,12 @@ class _StopHandler(EventHandler):  # type: ignore[misc]  # ClusterShell's classe
         super().__init__()
         self._call, self._report = call, report
         self._lines: deque[bytes] = deque(maxlen=_MOST_STOP_LINES)
-        self._status: int | None = None
+        self._ended = False
 
     def ev_read(self, worker: Any, node: str, sname: str, msg: bytes) -> None:
         """Keep a line: it may be the reason for a failure."""
         self._lines.append(msg)
-
-    def ev_hup(self, worker: Any, node: str, rc: int) -> None:
-        """Keep the exit status."""
-        self._status = rc
+        self._ended = self._ended or msg.endswith(f"{self._call.token} ended".encode())
 
     def end_unreachable(self, nodes: Sequence[str], reason: str) -> None:
         """Keep the reason why the gateway does not reach the node."""
@@ -371,7 +368,7 @@ class _StopHandler(EventHandler):  # type: ignore[misc]  # ClusterShell's classe
     def ev_close(self, worker: Any, timedout: bool) -> None:
         """Report the result."""
         problem = f"no answer within {_STOP_LIMIT:g} s" if timedout else failure_reason(b"\n".join(self._lines))
-        self._report(self._call, None if self._status == 0 else problem)
+        self._report(self._call, None if self._ended else problem)
 
 
 def _whole(descriptor: int) -> bytes:

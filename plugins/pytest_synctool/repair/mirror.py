@@ -24,12 +24,14 @@ from pathlib import Path
 from typing import Final
 
 from pytest_synctool.audit.probe import Request
-from pytest_synctool.common.shell import COMPLETE, words
+from pytest_synctool.common.prologue import PROLOGUE, new_token
+from pytest_synctool.common.shell import COMPLETE, shell_line, words
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.connection import rsync, tarball
 from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.connection.processes import Answer
 from pytest_synctool.connection.route import Route
+from pytest_synctool.connection.ssh import failure_reason
 from pytest_synctool.connection.transport import HostTransport
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Actual, FileState, Kind
@@ -50,12 +52,11 @@ _RSYNC_OPTIONS: Final = (
     *("-s", "--from0", "--files-from=-", "--ignore-missing-args", "--msgs2stderr"),
 )
 _VANISHED = 24  # rsync's status when a source vanished while it ran; the second probe shows the effect
-_ENDED: Final = ("connection unexpectedly closed", "Broken pipe", "Connection reset by peer")
+_ENDED: Final = (b"connection unexpectedly closed", b"Broken pipe", b"Connection reset by peer")
 _SCRIPTS: Final = b"scripts"
 
 # The node's side of a push: MASTERDIR FINGERPRINT.NUMBER COMMAND [WORD...] carries out COMMAND WORD... in the new tree,
-# puts that in place and tells on standard error how it went. One line without single quotes, which every login shell
-# hands on unharmed.
+# puts that in place and tells on standard error how it went, in lines that begin with TOKEN.
 # - What came of a push that was cut off is kept in .synctool-part, unless it has filled the file system. The next push
 #   links what is right of it, and rsync goes on with a file that has come in part. Only a new tree is made that way: in
 #   a masterdir without the mark, which gets files but loses none, a part of a file would take its place.
@@ -68,8 +69,9 @@ _SCRIPTS: Final = b"scripts"
 # - mkdir makes all but the last directory as anybody would; that one is root's.
 _NODE_SCRIPT: Final = " ".join(
     """
+echo >&2; echo "TOKEN: begun" >&2; echo; echo TOKEN;
 m=$1; g=MADE$2; f=${2%.*}; c=$3; shift 3; umask 077;
-fail() { echo "synctool: failed $*" >&2; exit 1; };
+fail() { echo "TOKEN: failed $*" >&2; exit 1; };
 try() { e=$("$@" 2>&1) || fail "$e"; };
 above() { (umask 022; mkdir -p -- "${m%/*}/"); };
 ours() { p=$(pwd -P); p=${p%/}; while :; do
@@ -101,11 +103,11 @@ try rm -rf .synctool-old; try mkdir .synctool-new .synctool-old;
 i=$(stat -c %d:%i .synctool-new);
 if [ $# != 0 ]; then x=$1; shift; set -- --link-dest=.. "$@";
 [ ! -d PART ] || set -- --link-dest=../PART "$@"; set -- "$x" --partial "$@"; fi;
-else echo "synctool: $why" >&2; [ $# != 0 ] || exit 1;
+else echo "TOKEN: $why" >&2; [ $# != 0 ] || exit 1;
 fi;
 (cd $d && eval "$c \\"\\$@\\""); s=$?;
 case $s in 0|24) ;; *)
-[ $s != 127 ] || echo "synctool: missing" >&2; rm -rf "$g"; keep; exit $s ;;
+[ $s != 127 ] || echo "TOKEN: missing" >&2; rm -rf "$g"; keep; exit $s ;;
 esac;
 if [ -z "$why" ]; then
 [ $# != 0 ] || [ -e .synctool-new/COMPLETE ] || { keep; fail the stream broke off; };
@@ -122,7 +124,7 @@ try sh -c "echo SAYS: $f >.synctool-new/MARK"; try mv -f .synctool-new/MARK .;
 try rm -rf .synctool-new .synctool-old PART;
 else rm -rf "$g";
 fi;
-echo "synctool: done" >&2; exit $s
+echo "TOKEN: done" >&2; exit $s
 """.replace("MARK", MARK)
     .replace("SAYS", _SAYS)
     .replace("MADE", _MADE)
@@ -198,34 +200,35 @@ class Mirror:
         if shutil.which(self.rsync_cmd[0]) is None:
             where = f"no {self.rsync_cmd[0]} here"
         else:
-            answer = self._rsync(transport, route, directory, what, fingerprint)
-            if "missing" not in _signals(answer):
-                return self._judge("rsync", answer)
+            push = self._rsync(transport, route, directory, what, fingerprint)
+            if "missing" not in push.signals:
+                return self._judge(push)
             where = "no rsync there"
-        notes = self._judge("tar", self._tar(transport, route, directory, what, fingerprint), where)
+        notes = self._judge(self._tar(transport, route, directory, what, fingerprint), where)
         return (f"{where}, files were brought by tar", *notes)
 
     def _rsync(
         self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str
-    ) -> Answer:
+    ) -> _Push:
+        token = new_token()
         with _written(what, fingerprint) as (number, made):
             # For rsync, the part before a `/./` is the place of a name and not part of it.
             files = (*(os.path.join(os.fsencode(self.masterdir), b".", name) for name in what.names), *made)
             argv = [
                 *self.rsync_cmd,
                 *_RSYNC_OPTIONS,
-                rsync.shell_option(route.remote_shell()),
-                "--rsync-path=" + _node_command(route, directory, number, rsync.node_command(self.rsync_cmd)),
+                rsync.shell_option(route.remote_shell(), token),
+                "--rsync-path=" + _node_command(route, token, directory, number, rsync.node_command(self.rsync_cmd)),
                 *("--", "/", rsync.place(route.remote_name, "./")),
             ]
             names = b"".join(name + b"\0" for name in files)
             limits = replace(transport.limits(self.deadline, Phase.PUSH), has_ssh=True)
-            return transport.processes.run(argv, names, limits)
+            return _Push("rsync", token, transport.processes.run(argv, names, limits))
 
-    def _tar(self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str) -> Answer:
-        number = f"{fingerprint}.tar"
+    def _tar(self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str) -> _Push:
+        number, token = f"{fingerprint}.tar", new_token()
         # BusyBox refuses links that lead out of the tree; here they are entries of the masterdir.
-        command = _node_command(route, directory, number, "cd .. && EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -")
+        command = _node_command(route, token, directory, number, "cd .. && EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -")
         made = {os.fsencode(f"{_MADE}{number}/") + name: content for name, content in what.made.items()}
         there = present(transport, os.fsencode(self.masterdir), what.names, self._digests, self.deadline)
         with tempfile.TemporaryFile() as stream:
@@ -235,12 +238,13 @@ class Mirror:
                 raise TransportError(f"cannot pack the files for the node: {error.strerror or error}") from error
             stream.seek(0)
             argv = [*route.remote_shell(), route.remote_name, command]
-            return transport.processes.run(argv, stream, transport.limits(self.deadline, Phase.PUSH))
+            limits = transport.limits(self.deadline, Phase.PUSH)
+            return _Push("tar", token, transport.processes.run(argv, stream, limits))
 
-    def _judge(self, tool: str, answer: Answer, otherwise: str = "") -> tuple[str, ...]:
+    def _judge(self, push: _Push, otherwise: str = "") -> tuple[str, ...]:
         """Return the notes of a push that succeeded. Raises TransportError for one that failed."""
-        signals = _signals(answer)
-        if answer.status in (0, _VANISHED) and "done" in signals:
+        tool, status, signals = push.tool, push.answer.status, push.signals
+        if status in (0, _VANISHED) and "done" in signals:
             return tuple(_KEPT[word].format(self.masterdir) for word in signals if word in _KEPT)
         for word in signals:
             if word.startswith("failed "):
@@ -250,10 +254,39 @@ class Mirror:
         if tool == "tar" and (kept := [word for word in signals if word in _KEPT]):
             # tar overwrites files, and these may be the masterdir's own.
             raise TransportError(f"{otherwise}, and tar is not let into it: {_KEPT[kept[0]].format(self.masterdir)}")
-        lines = [line for line in _lines(answer) if not line.startswith("synctool: ")]
+        raise TransportError(f"{tool} failed with status {status}: {push.reason or 'no reason given'}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Push:
+    """The end of a push by rsync or tar. The node's script has begun each of its lines with `token`."""
+
+    tool: str
+    token: str
+    answer: Answer
+
+    @property
+    def signals(self) -> list[str]:
+        """Return the words that the node's script printed."""
+        start = f"{self.token}: "
+        return [line.removeprefix(start) for line in self._lines() if line.startswith(start)]
+
+    @property
+    def reason(self) -> str:
+        """Return the line of standard error that most likely is the reason for a failure."""
+        _, begun, after = self.answer.stderr.partition(f"{self.token}: begun\n".encode())
+        if not begun:  # the login printed this, or ssh
+            return failure_reason(b"\n".join(line for line in self._raw_lines() if not rsync.NOISE.match(line)))
+        lines = [line for line in after.splitlines() if not line.startswith(self.token.encode())]
         # Every failure at the other end also ends the connection; the reason may stand on a later line.
         lines.sort(key=lambda line: any(words in line for words in _ENDED))
-        raise TransportError(f"{tool} failed with status {answer.status}: {lines[0] if lines else 'no reason given'}")
+        return next((node_text(line) for line in lines if line.strip()), "")
+
+    def _raw_lines(self) -> list[bytes]:
+        return self.answer.stderr.splitlines()
+
+    def _lines(self) -> list[str]:
+        return [node_text(line) for line in self._raw_lines()]
 
 
 @dataclass
@@ -339,19 +372,10 @@ def _scripts(masterdir: bytes) -> Iterable[bytes]:
         yield name
 
 
-def _lines(answer: Answer) -> list[str]:
-    return [node_text(line) for line in answer.stderr.splitlines() if line.strip()]
-
-
-def _signals(answer: Answer) -> list[str]:
-    """Return the words that the node's script printed."""
-    return [line.removeprefix("synctool: ") for line in _lines(answer) if line.startswith("synctool: ")]
-
-
-def _node_command(route: Route, directory: bytes, number: str, command: str) -> str:
-    sudo = [os.fsencode(word) for word in route.node_sudo]
-    line = words(*sudo, b"/bin/sh", b"-c", _NODE_SCRIPT.encode(), b"sh", directory, number.encode(), command.encode())
-    return os.fsdecode(line)
+def _node_command(route: Route, token: str, directory: bytes, number: str, command: str) -> str:
+    script = PROLOGUE + _NODE_SCRIPT.replace("TOKEN", token).encode()
+    line = shell_line(script, directory, number.encode(), command.encode())
+    return os.fsdecode(words(*map(os.fsencode, route.node_sudo)) + b" " + line).lstrip()
 
 
 def _inside(root: Path, masterdir: Path) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pytest_synctool.common.prologue import LOGIN
 from pytest_synctool.repair.change_functions import CHANGES
 from pytest_synctool.repair.kept_report import KEPT_REPORT
 from pytest_synctool.repair.stage_functions import STAGE
@@ -39,7 +40,7 @@ refuse() { # REASON: nothing has been changed
 }
 born() { # PID: when that process began, counted from the start of the machine; nothing where it is not known
   [ -r "/proc/$1/stat" ] && read -r l <"/proc/$1/stat" || return 0
-  l=${l##*) }
+  l="${l##*\) }"
   set -- $l
   shift 19 && echo "$1"
 }
@@ -109,9 +110,14 @@ within() { # DIRECTORY [LINK]: where all is done that follows; of what leads the
   return 0
 }
 accept() { # COMMAND FILE [silent]: whether the command, in which $f is the file, accepts it
-  f=$2
   echo runs >&6
-  v=$( { exec 6>&-; if [ -c /dev/null ]; then exec </dev/null; else exec <&-; fi; cd / && eval "$1"; } 2>&1) && return
+  v=$( {
+    exec 6>&-
+    if [ -c /dev/null ]; then exec </dev/null; else exec <&-; fi
+    as_login
+    f=$2
+    cd / && eval "$1"
+  } 2>&1) && return
   s=$? v=": ${v##*"$nl"}"
   [ -z "$3" ] || v=' (what it says is not shown: sensitive)'
   printf 'refused by its validate command with exit status %s%s\n' "$s" "$v" >&2
@@ -144,8 +150,10 @@ note_time() { # for what is said from here on
   said=
   [ -z "$log" ] || { now=$(date +%Y-%m-%dT%H:%M:%S%z) && now=${now%??}:${now#"${now%??}"}; }
 }
-limited() { # COMMAND...: bounded in time where the node can do that
-  if (timeout -k 5 5 true) 2>&-; then exec timeout -k 5 "$limit" "$@"; else exec "$@"; fi
+limited() { # COMMAND...: as the login would run it, and bounded in time where the node can do that
+  if (timeout -k 5 5 true) 2>&-; then set -- timeout -k 5 "$limit" "$@"; fi
+  as_login
+  exec "$@"
 }
 trigger() { # NUMBER NAME, with the command in act(), here; output into a file: a daemon may hold on to a pipe
   [ -z "$wrong" ] || { failed "$1" "$wrong"; return; }
@@ -211,7 +219,7 @@ recover() { # FILE DIRECTORY: what a type change had moved there goes back, or t
   fi
 }
 """
-PROLOGUE: Final = _FRAME + KEPT_REPORT + STAGE + CHANGES
+PROLOGUE: Final = LOGIN + _FRAME + KEPT_REPORT + STAGE + CHANGES
 
 RECALL: Final = rb"""recall() { # JOURNAL: which old versions the last repair has kept, and are still there
   f=$1/kept

@@ -43,13 +43,15 @@ def unreachable(reason: str) -> CallOutcome:
             [b"unreachable: Connection refused"],
         ),
         ([], 255, True, unreachable("the connection ended without a message"), None),
-        # a command that does not announce itself, such as a forced command, has ended nevertheless
-        ([b"output"], 3, True, done(3), [b"output"]),
+        # a login that does not run our command: a forced command, another shell that reads an empty input
+        ([b"output"], 3, True, unreachable("the login ended with status 3 before it ran /bin/sh: output"), None),
+        ([], 0, True, unreachable("the login ended with status 0 before it ran /bin/sh"), None),
+        ([], 0, False, unreachable("the login ended with status 0 before it ran /bin/sh"), None),
         ([b"no such container"], 1, False, unreachable("no such container"), None),
         ([b"TOKEN 42"], 1, False, done(1), []),
         ([b"TOKEN 42"], 255, False, done(255), []),
         ([b"TOKEN 42"], -9, True, unreachable("its connection was ended by signal 9 on this machine"), None),
-        ([b"TOKEN 4x"], 0, True, DONE, [b"TOKEN 4x"]),
+        ([b"TOKEN 4x"], 0, True, unreachable(f"the login ended with status 0 before it ran /bin/sh: {TOKEN} 4x"), None),
     ],
 )
 def test_endings(
