@@ -12,7 +12,8 @@ from typing import Final
 
 # `login_names` gets the names of the variables that are taken away, `login_value_NAME` their values. A word in a value
 # that looks like `NAME=` does no harm. Names that stay are read-only in some shell, or setting them has other effects.
-PROLOGUE: Final = rb"""case ${BASH_VERSION-} in
+PROLOGUE: Final = rb"""unset -v IFS login_umask login_names login_functions login_word login_name login_path
+case ${BASH_VERSION-} in
   ?*)
     set +aefkmnuvxCHPT
     set +o pipefail
@@ -23,14 +24,13 @@ PROLOGUE: Final = rb"""case ${BASH_VERSION-} in
     shopt -u dotglob extglob failglob lastpipe nocaseglob nocasematch nullglob xpg_echo ;;
   *) login_functions= ;;
 esac
-unset -v IFS
 set -f
 login_umask= login_names=
 for login_word in $(umask; export -p); do
   case $login_umask in '') login_umask=$login_word; continue ;; esac
   login_name=${login_word%%=*}
   case $login_name in
-    "$login_word" | login_* | [0123456789]*) ;;
+    "" | "$login_word" | login_* | [0123456789]*) ;;
     *[!ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_]*) ;;
     HOME | PATH | PWD | OLDPWD | IFS | OPTIND | LINENO | RANDOM | SECONDS | SHLVL | _) ;;
     PPID | UID | EUID | GID | EGID | USERNAME | PGRP | USER_ID | ARGC | HISTCMD | TTYIDLE) ;;

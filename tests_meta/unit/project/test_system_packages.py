@@ -14,8 +14,8 @@ SCRIPT: Final = Path(__file__).parents[3] / ".ci" / "system-packages"
 OWN: Final = ("sh", "cat", "grep", "mktemp", "rm", "tail")  # the programs of the script itself
 DEMO: Final = ("sshd", "ssh", "rsync", "unshare", "mount")
 TEST: Final = (
-    *("bash", "busybox", "chattr", "chromedriver", "chromium", "dash"),
-    *("groff", "ip", "python3", "setpriv", "strace", "sudo", "zsh"),
+    *("bash", "busybox", "chattr", "chromedriver", "chromium", "dash", "fish"),
+    *("groff", "ip", "ksh93", "mksh", "python3", "setpriv", "strace", "sudo", "tcsh", "zsh"),
 )
 # A package manager that knows every package but those in $UNKNOWN, and installs all of $PROGRAMS with the first call
 # that it accepts. `-Sl` asks pacman for its lists.
@@ -94,24 +94,27 @@ ZYPPER: Final = "zypper --non-interactive --quiet install --no-recommends"
 PACKAGES: Final = {
     APT: (
         "openssh-server openssh-client rsync util-linux mount",
-        "bash busybox-static e2fsprogs chromium-driver chromium dash groff-base iproute2 python3 strace sudo zsh",
+        "bash busybox-static e2fsprogs chromium-driver chromium dash fish groff-base iproute2 "
+        "ksh93u+m mksh python3 strace sudo tcsh zsh",
     ),
     DNF: (
         "openssh-server openssh-clients rsync util-linux",
-        "bash busybox e2fsprogs chromedriver chromium dash groff-base iproute python3 strace sudo zsh",
+        "bash busybox e2fsprogs chromedriver chromium dash fish groff-base iproute ksh mksh python3 "
+        "strace sudo tcsh zsh",
     ),
     APK: (
         "openssh rsync util-linux",
-        "bash busybox e2fsprogs-extra chromium-chromedriver chromium dash groff iproute2 python3 setpriv strace sudo "
-        "zsh",
+        "bash busybox e2fsprogs-extra chromium-chromedriver chromium dash fish groff iproute2 mksh "
+        "python3 setpriv strace sudo "
+        "tcsh zsh",
     ),
     PACMAN: (
         "openssh rsync util-linux",
-        "bash busybox e2fsprogs chromium dash groff iproute2 python strace sudo zsh",
+        "bash busybox e2fsprogs chromium dash fish groff iproute2 ksh mksh python strace sudo tcsh zsh",
     ),
     ZYPPER: (
         "openssh rsync util-linux",
-        "bash busybox e2fsprogs chromedriver chromium dash groff iproute2 python3 strace sudo zsh",
+        "bash busybox e2fsprogs chromedriver chromium dash fish groff iproute2 ksh mksh python3 strace sudo tcsh zsh",
     ),
 }
 
