@@ -200,4 +200,6 @@ def test_every_front_end_with_every_login(logins: dict[str, Login], site: Site) 
             path = site.directory / "from" / login / "copied"
             table.note("dcp --reverse", login, True, path.is_file() and path.read_text() == "again\n")
             table.note("the trigger", login, f"{login}\n", site.sh(login, "cat @/ran 2>&1 || :"))
+    for login, mode in (("plain", "644\n"), ("umask", "0\n")):  # the umask of the login is that of its triggers
+        table.note("the trigger's umask", login, mode, site.sh(login, "stat -c %a @/ran"))
     assert not table.wrong, "\n".join(table.wrong)
