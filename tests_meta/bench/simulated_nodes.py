@@ -86,16 +86,18 @@ def answer(entries: Iterable[Entry], drifted: int = 0) -> bytes:
     states = [entry.expected for entry in entries]
     for number in range(len(states) - drifted, len(states)):
         states[number] = replace(states[number], mode=states[number].mode ^ 0o001)
-    stats, digests = [], []
-    for entry, state in zip(entries, states, strict=True):
-        path = entry.destination
-        stats += [b"p:" + path, b"s:" + _facts(state).encode()]
-        if state.md5 is not None:
-            digests.append(b"%s  %s" % (state.md5.encode(), path))
-    text = b"\n".join((b"synctool-probe", *stats, *digests, b"synctool-probe-end", b""))
     requests = [
-        probe.Request(e.destination, e.expected.size if e.expected.kind is Kind.FILE else None) for e in entries
+        probe.Request(e.destination, e.expected.size if e.expected.kind is Kind.FILE else None, expected=e.expected)
+        for e in entries
     ]
+    by_path = {entry.destination: state for entry, state in zip(entries, states, strict=True)}
+    stats, digests = [], []
+    for number, path in enumerate(probe.layout(requests)):
+        if (known := by_path.get(path)) is not None:
+            stats += [b"i:%d" % number, _facts(known).encode()]
+            if known.md5 is not None:
+                digests += [b"i:%d" % number, b"m:" + known.md5.encode()]
+    text = b"\n".join((b"synctool-probe", *stats, *digests, b"synctool-probe-end", b""))
     read = probe.parse(requests, text)
     for entry, state in zip(entries, states, strict=True):
         actual = read[entry.destination]

@@ -15,13 +15,13 @@ from pytest_synctool.connection.processes import Answer
 from pytest_synctool.engine.session import NodeSession
 from pytest_synctool.engine.settings import Mode, Settings
 from pytest_synctool.errors import TransportError
-from pytest_synctool.model import Absent, Actual, Change, FileState, Kind, NodeResult
+from pytest_synctool.model import ABSENT, Absent, Actual, Change, FileState, Kind, NodeResult
 from pytest_synctool.repair.kept_report import wait_for
 from pytest_synctool.repair.mirror_contents import visible
 from pytest_synctool.repair.script import Context, heard, tidy
 from pytest_synctool.repair.shell_functions import PROLOGUE
 from pytest_synctool.repository.entry import Entry
-from pytest_synctool.repository.source import Tree
+from pytest_synctool.repository.source import Tree, file_type
 from pytest_synctool.repository.waivers import NOTHING_WAIVED, InForce
 
 from tests_meta.unit.helpers import node
@@ -38,20 +38,22 @@ BEFORE_A_PROBE = (
 
 def told(requests: Sequence[probe.Request], states: States, unknown: dict[bytes, str]) -> bytes:
     """A node's answer to a probe."""
-    lines = [b"synctool-probe", b"w:"]
-    for request in requests:
-        path, found = request.path, states.get(request.path)
-        if found is None:
-            lines += [b"e:" + path, b"r:" + os.fsencode(unknown[path])] if path in unknown else [b"a:" + path]
+    lines = [b"synctool-probe"]
+    asked = {request.path: request for request in requests}
+    for number, path in enumerate(probe.layout(requests)):
+        found, about = states.get(path), b"i:%d" % number
+        if path not in asked:
             continue
-        kind = {Kind.FILE: 0o100000, Kind.DIRECTORY: 0o040000, Kind.LINK: 0o120000, Kind.OTHER: 0o010000}[found.kind]
+        if found is None:
+            lines += [about, b"r:" + os.fsencode(unknown[path]) if path in unknown else b"a:"]
+            continue
         owner, group = os.fsencode(found.owner or "UNKNOWN"), os.fsencode(found.group or "UNKNOWN")
-        numbers = b"%x:%d:%d:%d" % (kind | found.mode, found.uid, found.size, found.gid)
-        lines += [b"p:" + path, b"s:%s:%s:%s" % (numbers, owner, group)]
+        numbers = b"%x:%d:%d:%d" % (file_type(found.kind) | found.mode, found.uid, found.size, found.gid)
+        lines += [about, b"%s:%s:%s" % (numbers, owner, group)]
         if found.target is not None:
-            lines += [b"l:" + path, b"t:" + found.target]
-        if found.md5 and found.size == request.size:
-            lines.append(os.fsencode(found.md5) + b"  " + path)
+            lines += [about, b"t:" + found.target]
+        if found.md5 and found.size == asked[path].size:
+            lines += [about, b"m:" + os.fsencode(found.md5)]
     return b"\n".join((*lines, b"synctool-probe-end", b""))
 
 
@@ -89,7 +91,7 @@ class FakeNode:
             answer = Answer(0, self.repair(self.states), b"")
         else:
             parts = [list(part) for part in probe.split(self.requests, self.script_limit)] + [self.later]
-            asked = [part for part in parts if probe.script(part) == script]
+            asked = [part for part in parts if probe.script(part, deadline) == script]
             assert asked, f"a script that it does not know: {script[-200:]!r}"
             self.log.append("probe")
             answer = Answer(0, told(asked[0], self.states, self.unknown), b"")
@@ -135,8 +137,9 @@ def run(
 ) -> NodeResult:
     """Run a session for these entries, each under the suite's check; the node has the `others` too."""
     for one in entries:
-        file = one.tree is Tree.OVERLAY and one.expected.kind is Kind.FILE
-        fake.requests.append(probe.Request(one.destination, one.expected.size if file else None))
+        expected = one.expected if one.tree is Tree.OVERLAY else ABSENT
+        size = expected.size if isinstance(expected, FileState) and expected.kind is Kind.FILE else None
+        fake.requests.append(probe.Request(one.destination, size, expected=expected))
     checks = checks if checks is not None else [Check(one, same) for one in entries]
     settings = Settings(MASTER, Mode.FIX if fix else Mode.AUDIT, deadline=17.0, waivers=waivers)
     fake.later += [probe.Request(other.destination) for other in others]

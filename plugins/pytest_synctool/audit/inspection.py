@@ -79,7 +79,7 @@ class Inspection:
         requests = self._requests(checks) | ({mark.path: mark} if mark else {})
         printed, more = b"", MOST_BEFORE if before else 0
         for part in probe.split(list(requests.values()), self.transport.script_limit):
-            text = before + probe.script(part)
+            text = before + probe.script(part, self.deadline)
             ceiling = SHORT_ANSWER + probe.largest_answer(part) + more
             answer = self.transport.run(text, self.deadline, Phase.PROBE, ceiling)
             if before:
@@ -148,7 +148,7 @@ class Inspection:
         for check in (check for check in checks if not check.is_task and check.settled is None):
             path = self._path(check)
             if check.entry.tree is Tree.DELETE or check.command is not None:
-                requests.setdefault(path, probe.Request(path))
+                requests.setdefault(path, probe.Request(path, expected=ABSENT))
                 continue
             try:
                 expected = check.entry.expected
@@ -156,9 +156,8 @@ class Inspection:
                 self._unreadable[path] = str(error)
                 continue
             size = expected.size if expected.kind is Kind.FILE else None
-            requests[path] = probe.Request(
-                path, size, b"" if size is None else lowest_followed(parents(path), self.overlay)
-            )
+            through = b"" if size is None else lowest_followed(parents(path), self.overlay)
+            requests[path] = probe.Request(path, size, through, expected)
         return requests
 
     def _changes(self, check: Check) -> list[Change] | Outcome:

@@ -6,23 +6,25 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from pytest_synctool.audit.probe_script import BEGIN, END, Request, largest_answer, script, split
+from pytest_synctool.audit.probe_script import BEGIN, END, Request, largest_answer, layout, script, split
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Unknown
 from pytest_synctool.repository.source import kind_of, parents
 
-__all__ = ["Request", "largest_answer", "parse", "printed_before", "script", "split"]
+__all__ = ["Request", "largest_answer", "layout", "parse", "printed_before", "script", "split"]
 
 _STATE = re.compile(rb"([0-9a-f]{1,8}):([0-9]{1,10}):([0-9]{1,19}):([0-9]{1,10}):([^:\0]{1,256}):([^:\0]{1,256})")
-_DIGEST = re.compile(rb"([0-9a-f]{32}):(.*)", re.DOTALL)
-_MD5_LINE = re.compile(rb"\\?([0-9a-f]{32}) [ *](.*)", re.DOTALL)
 # GNU md5sum begins a line with a backslash if it escaped the name.
-_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
-_ESCAPES: Final = {b"n": b"\n", b"r": b"\r"}
+_MD5_LINE = re.compile(rb"\\?([0-9a-f]{32}) [ *].*", re.DOTALL)
+_DIGEST = re.compile(rb"[0-9a-f]{32}")
+_SILENT = re.compile(rb"([0-9]{1,6}):(/.*)", re.DOTALL)
 # The repository refuses a source with such a target, so this one always differs from the expected one.
 _ODD_TARGET: Final = b"(a name with a newline in it)\n"
+# Some programs print this in the place of bytes that are not UTF-8.
+_REPLACED: Final = "\ufffd".encode()
 _LONGEST_TARGET: Final = 4096  # bytes; the kernel allows no more
+_LONGEST_NUMBER: Final = 9  # digits
 
 _CHANGED: Final = "changed while it was looked at"
 
@@ -50,10 +52,6 @@ def printed_before(answer: bytes) -> bytes:
     return answer[: answer.find(b"\n" + BEGIN + b"\n") + 1]
 
 
-def _unescape(match: re.Match[bytes]) -> bytes:
-    return _ESCAPES.get(match[1], match[1])
-
-
 def _last_line(answer: bytes) -> str:
     return node_text(answer.strip().rpartition(b"\n")[2]) or "it said nothing"
 
@@ -71,10 +69,11 @@ class _Looks(NamedTuple):
 
 
 class _Reader:
-    """The lines of an answer about requested paths. Lines about other paths are ignored."""
+    """The lines of an answer, each about a path by its number. Lines about other numbers are ignored."""
 
     def __init__(self, requests: Sequence[Request]) -> None:
-        self._wanted = {request.path for request in requests}
+        self._paths = layout(requests)
+        self._expected = {request.path: request.expected for request in requests}
         self._looks: dict[bytes, _Looks] = {}
         self._digests: dict[bytes, str] = {}
         self._targets: dict[bytes, bytes] = {}
@@ -84,21 +83,21 @@ class _Reader:
         self._links: set[bytes] = set()
         self._complaints: set[str] = set()
         self._noise = ""
-        self._stat_works = False
-        self._path = b""
+        self._numbers: list[int] = []  # the next ones, last first; those after the first of them have no end
+        self._block: list[tuple[bytes, str]] = []  # digests, until md5sum has read all files of the block
         self._kinds = {
-            b"p:": self._about,
-            b"s:": self._state,
-            b"l:": self._about,
+            b"i:": self._about,
+            b"x:": self._as_expected,
             b"t:": self._target,
             b"n:": self._odd_target,
-            b"u:": self._unread_links.add,
-            b"w:": self._working,
-            b"a:": self._absent.add,
-            b"e:": self._about,
+            b"u:": self._unread_link,
+            b"a:": self._nothing,
             b"r:": self._reason,
-            b"b:": self._links.add,
+            b"w:": self._no_stat,
+            b"h:": self._silent,
             b"m:": self._digest,
+            b"o:": self._all_read,
+            b"b:": self._links.add,
             b"c:": self._complaint,
         }
 
@@ -107,24 +106,33 @@ class _Reader:
         kind = self._kinds.get(line[:2])
         if kind is not None:
             kind(line[2:])
-        elif match := _MD5_LINE.fullmatch(line):
-            name = _ESCAPED.sub(_unescape, match[2]) if line.startswith(b"\\") else match[2]
-            self._put_digest(name, match[1])
+        elif state := _STATE.fullmatch(line):
+            self._state(state)
+        elif digest := _MD5_LINE.fullmatch(line):
+            self._block.append((self._next(), digest[1].decode("ascii")))
         elif line and not self._noise:
             self._noise = f" ({node_text(line)})"
 
-    def _about(self, path: bytes) -> None:
-        self._path = path
+    def _about(self, text: bytes) -> None:
+        words = text.split(b" ")
+        if not all(word.isdigit() and len(word) <= _LONGEST_NUMBER for word in words):
+            raise _unparsable(b"i:" + text)
+        self._numbers = [int(word) for word in reversed(words)]
+        self._block = []
 
-    def _state(self, text: bytes) -> None:
-        if self._path not in self._wanted:
-            return
-        match = _STATE.fullmatch(text)
-        if match is None or self._path in self._looks:
-            raise _unparsable(b"s:" + text)
+    def _next(self) -> bytes:
+        """Return the path that a line is about, b"" for none. The next line is about the next number."""
+        if not self._numbers:
+            return b""
+        number = self._numbers.pop()
+        if not self._numbers:
+            self._numbers = [number + 1]
+        return self._paths[number] if number < len(self._paths) else b""
+
+    def _state(self, match: re.Match[bytes]) -> None:
         mode, uid, size, gid, owner, group = match.groups()
         bits = int(mode, 16)
-        self._looks[self._path] = _Looks(
+        self._looks[self._next()] = _Looks(
             kind=kind_of(bits),
             mode=bits & 0o7777,
             size=int(size),
@@ -134,45 +142,76 @@ class _Reader:
             group=None if group == b"UNKNOWN" else group.decode("utf-8", "surrogateescape"),
         )
 
+    def _as_expected(self, text: bytes) -> None:
+        if not (text.isdigit() and len(text) <= _LONGEST_NUMBER):
+            raise _unparsable(b"x:" + text)
+        for _ in range(min(int(text), len(self._paths))):
+            path = self._next()
+            expected = self._expected.get(path)
+            if isinstance(expected, FileState):
+                self._looks[path] = _Looks(
+                    expected.kind,
+                    expected.mode,
+                    expected.size,
+                    expected.uid,
+                    expected.gid,
+                    expected.owner,
+                    expected.group,
+                )
+
     def _target(self, target: bytes) -> None:
         if len(target) > _LONGEST_TARGET or b"\0" in target:
             raise _unparsable(b"t:" + target)
-        self._targets[self._path] = target
+        self._targets[self._next()] = target
 
-    def _odd_target(self, path: bytes) -> None:
-        self._targets[path] = _ODD_TARGET
+    def _odd_target(self, _: bytes) -> None:
+        self._targets[self._next()] = _ODD_TARGET
 
-    def _working(self, _: bytes) -> None:
-        self._stat_works = True
+    def _unread_link(self, _: bytes) -> None:
+        self._unread_links.add(self._next())
+
+    def _nothing(self, _: bytes) -> None:
+        self._absent.add(self._next())
 
     def _reason(self, complaint: bytes) -> None:
-        self._reasons[self._path] = node_text(complaint.rpartition(b": ")[2])
+        self._reasons[self._next()] = node_text(complaint.rpartition(b": ")[2])
+
+    def _no_stat(self, complaint: bytes) -> None:
+        self._reasons[self._next()] = f"stat does not work there: {node_text(complaint) or 'it prints nothing'}"
+
+    def _silent(self, text: bytes) -> None:
+        match = _SILENT.fullmatch(text)
+        if match is None:
+            raise _unparsable(b"h:" + text)
+        self._reasons[self._next()] = f"{node_text(match[2])} does not answer within {int(match[1])} s"
 
     def _complaint(self, complaint: bytes) -> None:
         self._complaints.add(node_text(complaint.rpartition(b": ")[2]))
 
     def _digest(self, text: bytes) -> None:
-        match = _DIGEST.fullmatch(text)
-        if match is None:
+        if _DIGEST.fullmatch(text) is None:
             raise _unparsable(b"m:" + text)
-        self._put_digest(match[2], match[1])
+        self._digests[self._next()] = text.decode("ascii")
 
-    def _put_digest(self, path: bytes, digest: bytes) -> None:
-        if path in self._wanted:
-            self._digests[path] = digest.decode("ascii")
+    def _all_read(self, _: bytes) -> None:
+        self._digests.update(self._block)
+        self._block = []
 
     def state(self, request: Request) -> Actual:
         """Return the state of a path."""
         path = request.path
         looks = self._looks.get(path)
         if looks is None:
-            if path in self._absent and self._stat_works:
+            if path in self._absent:
                 return ABSENT
             return Unknown(self._reasons.get(path) or _CHANGED + self._noise)
         if looks.kind is Kind.LINK:
             if path not in self._targets:
                 return Unknown("its link target cannot be read" if path in self._unread_links else _CHANGED)
-            return FileState(*looks, target=self._targets[path])
+            target = self._targets[path]
+            if _REPLACED in target and len(target) != looks.size:
+                return Unknown("its link target cannot be read: readlink does not print it as it is")
+            return FileState(*looks, target=target)
         if looks.kind is not Kind.FILE or looks.size != request.size:
             return FileState(*looks)
         if path not in self._digests:

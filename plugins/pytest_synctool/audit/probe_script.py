@@ -1,29 +1,41 @@
 """The shell text of the probe: one script that looks at every managed path of a node.
 
-It needs a POSIX shell and the stat, readlink and md5sum of GNU coreutils or BusyBox. It writes nothing on the node. It
-does not use /dev/null, because an image without devices would get a file of that name. This module contacts nobody.
+It needs a POSIX shell and stat, readlink, md5sum, ls and sleep of any userland. It writes nothing on the node. It does
+not use /dev/null, because an image without devices would get a file of that name. This module contacts nobody.
 
-Each line of the answer begins with a letter for its meaning, except those of md5sum:
+A path has a number: its position in layout(). Each line of the answer begins with a letter for its meaning, except
+those that stat and md5sum print. A line is about one number, and the next line about the next one:
 
-    p:PATH, s:MODE:UID:SIZE:GID:OWNER:GROUP    lstat()
-    l:PATH, t:TARGET                           a symbolic link; n:PATH if its target has a newline, u:PATH if unreadable
-    w:                                         stat works: it knows the root directory
-    a:PATH                                     nothing is there
-    e:PATH, r:REASON                           stat cannot look at it
+    i:NUMBER...                                the next lines are about these numbers, and about those after the last
+    MODE:UID:SIZE:GID:OWNER:GROUP              lstat()
+    x:COUNT                                    so many paths are as expected
+    t:TARGET                                   of a symbolic link; n: if it has a newline, u: if it cannot be read
+    a:                                         nothing is there
+    r:REASON                                   it cannot be looked at
+    w:COMPLAINT                                it cannot be looked at, since stat does not work
+    h:SECONDS:DIRECTORY                        it cannot be looked at, since the directory (or itself) does not answer
+    MD5  NAME                                  the digest of a file; the name does not count
+    m:MD5                                      the digest of a file that somebody else than root can exchange
+
+These are about no number:
+
+    o:                                         md5sum has read all files of the block before; else it has no digest
     b:DIRECTORY                                a symbolic link above a file, or a directory that is behind one
-    m:MD5:PATH                                 the digest of a file that somebody else than root can exchange
     c:COMPLAINT                                of md5sum
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pytest_synctool.audit.probe_functions import LOOK
+from pytest_synctool.audit.probe_timing import TIMING
 from pytest_synctool.common.shell import quote, words
-from pytest_synctool.repository.source import parents
+from pytest_synctool.model import ABSENT, Absent, FileState, Kind
+from pytest_synctool.repository.source import file_type, parents
 
 # Bounds of one stat command: far below the limits of any system's command line.
 _CHUNK_PATHS: Final = 500
@@ -31,6 +43,7 @@ _CHUNK_BYTES: Final = 60_000
 
 _ANSWER_BYTES: Final = 256  # of a path, beside its name
 _ANSWER_NAMES: Final = 5  # times that an answer has the name of a path; md5sum doubles a backslash
+_ANSWER_DIRECTORY: Final = 64  # bytes of the state of a directory above a path
 
 BEGIN: Final = b"synctool-probe"
 END: Final = b"synctool-probe-end"
@@ -39,166 +52,23 @@ END: Final = b"synctool-probe-end"
 LONGEST_READ: Final = 10
 # Bytes that md5sum reads in a second of processor time, at least.
 _SLOWEST_DIGEST: Final = 10_000_000
+# Bytes that md5sum reads in a second, at least. What takes longer is asked for once more, alone.
+_SLOWEST_READ: Final = 1_000_000
+_LONGEST_TICK: Final = 5  # seconds
+_SILENCE: Final = 60.0  # seconds
+_TICKS: Final = 2  # for a look at a chunk, and at a path alone
 
 # The script sets IFS to a newline and expands no patterns: a text of lines is a list of words.
-PROLOGUE: Final = rb"""LC_ALL=C; export LC_ALL
+PROLOGUE: Final = (
+    rb"""LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/bin:/bin; exec 3>&1
 nl='
 '
-set -f; IFS=$nl open= links= none=
-same() { # NUMBER: whether $e is so many lines with the same reason, which is then in $reason
-  reason=${e##*: } n=0
-  for line in $e; do case $line in *": $reason") n=$((n + 1)) ;; *) n=-9999999 ;; esac; done
-  [ "$n" = "$1" ]
-}
-missing() { # PATH...: they are absent if stat says of them what it says of the empty name
-  e=$(stat -c w: -- / '' "$@" 2>&1 >&3)
-  if same $(($# + 1)); then printf 'a:%s\n' "$@"; return; fi
-  lost=
-  for p in "$@"; do
-    d=${p%/*}
-    while [ -n "$d" ] && [ ! -e "$d" ] && [ ! -L "$d" ]; do d=${d%/*}; done
-    if [ -n "$d" ] && [ -e "$d" ] && [ ! -d "$d" ]; then printf 'a:%s\n' "$p"; else lost=$lost$p$nl; fi
-  done
-  [ -z "$lost" ] || sort_out $lost
-}
-sort_out() { # PATH...: in parts of which stat says the same
-  e=$(stat -c : -- "$@" 2>&1 >&-)
-  if same $#; then
-    why=$reason
-    [ -n "$none" ] || { e=$(stat -c w: -- / '' 2>&1 >&3); none=-; ! same 1 || none=$reason; }
-    if [ "$why" = "$none" ]; then printf 'a:%s\n' "$@"; return; fi
-    for p in "$@"; do printf 'e:%s\nr:%s\n' "$p" "$why"; done
-  elif [ $# = 1 ]; then printf 'e:%s\nr:%s\n' "$1" "${e##*"$nl"}"
-  else
-    n=1 half=
-    while [ "$n" -le $(($# / 2)) ]; do half="$half \"\${$n}\"" n=$((n + 1)); done
-    (eval "sort_out $half")
-    shift $(($# / 2))
-    sort_out "$@"
-  fi
-}
-above() { # DIRECTORY...: notes links, and directories in which others than root can exchange names
-  for line in $(stat -c '%f:%u:%n' -- "$@" 2>&-); do
-    d=${line#*:}
-    d=${d#*:}
-    case $line in
-      a*) links=$links$d$nl; printf 'b:%s\n' "$d" ;;
-      4?[02468ace][014589cd]:0:* | 4[2367abef]??:0:*) ;;
-      *) below "$d" $open || open=$open$d$nl ;;
-    esac
-  done
-}
-below() { # PATH DIRECTORY...: whether it is below one of them
-  b=$1
-  shift
-  for o in "$@"; do case $b in "$o"/*) return 0 ;; esac; done
-  return 1
-}
-other() { # $p has $size bytes, and somebody else than root can exchange it
-  below "$p" $links || slow=$slow$size$nl/$nl.${p%/*}$nl${p##*/}$nl total=$((total + size))
-}
-link() { # PATH
-  t=$(readlink -n -- "$1" && printf x) || { printf 'u:%s\n' "$1"; return; }
-  case $t in *"$nl"*) printf 'n:%s\n' "$1" ;; *) printf 'l:%s\nt:%s\n' "$1" "${t%x}" ;; esac
-}
-look() { # SIZES PATH...: SIZES has one for each path, or "-" where no contents are to be read
-  sizes=$1 gone= fast= slow= total=0
-  shift
-  out=$(stat -c "p:%n${nl}s:%f:%u:%s:%g:%U:%G" -- "$@" 2>&-)
-  [ -n "$out" ] || out=$(stat -c w: -- / 2>&1)
-  [ -z "$out" ] || printf '%s\n' "$out"
-  for line in $out; do
-    case $line in
-      p:*)
-        p=${line#p:}
-        while [ $# -gt 0 ] && [ "$1" != "$p" ]; do gone=$gone$1$nl sizes=${sizes#* }; shift; done
-        [ $# -gt 0 ] || break
-        size=${sizes%% *} sizes=${sizes#* }
-        shift ;;
-      s:a*) link "$p" ;;
-      s:8?[02468ace][014589cd]:0:"$size":*) if below "$p" $open $links; then other; else fast=$fast$p$nl; fi ;;
-      s:8???:*:"$size":*) other ;;
-    esac
-  done
-  for p in "$@"; do gone=$gone$p$nl; done
-  lost=
-  for p in $gone; do [ -e "$p" ] || [ -L "$p" ] || lost=$lost$p$nl; done
-  [ -z "$lost" ] || missing $lost
-  if [ -n "$fast" ]; then
-    e=$(md5sum -- $fast 2>&1 >&3)
-    for line in $e; do printf 'c:%s\n' "$line"; done
-  fi
-  [ -z "$slow" ] || exchangeable "$total" $slow
-}
-clock() { # SECONDS: ends this subshell, $me, then
-  old=$!
-  (
-    trap '[ "$!" = "$old" ] || kill -KILL "$!"; exit' TERM
-    sleep "$1" & wait "$!" && kill -KILL "$me"
-  ) <&- >&- 2>&- 3>&- &
-  clock=$!
-}
-enter() { # TOP DIRECTORY: goes there; of what leads there only TOP may be a link
-  cd -P -- "$1" && where && top=${at%/} && cd -P -- "$2" && where && [ "${at%/}" = "$top${2#.}" ]
-}
-where() { # sets $at to the working directory; dash and BusyBox ask the kernel, others compute PWD from names
-  at=$PWD
-  [ -z "$BASH_VERSION$KSH_VERSION$YASH_VERSION$ZSH_VERSION" ] || at=$(env pwd -P)
-}
-exchangeable() { # TOTAL (SIZE TOP DIRECTORY NAME)...: digests of files that somebody else than root can exchange
-  (
-    # Names are not to be trusted: a file is opened, then looked at, and only then read.
-    [ -e /proc/self/stat ] || { echo "c:md5sum: it has no /proc, so nobody can tell what is read"; exit; }
-    IFS=' ' read -r me p </proc/self/stat || exit
-    seconds=$(($1 / SLOWEST + LONGEST))
-    shift
-    # A FIFO that has taken the place of a file keeps the shell waiting.
-    clock "$seconds"
-    here= n=3
-    while [ $# -gt 0 ]; do
-      if [ "$2$nl$3" != "$here" ] || [ "$n" = 8 ]; then
-        digests
-        here=$2$nl$3
-        enter "$2" "$3" 2>&- || { here=; printf 'b:%s\n' "${2%/}${3#.}"; }
-      fi
-      if [ -n "$here" ] && [ -f "./$4" ] && [ ! -L "./$4" ]; then
-        if [ -r "./$4" ]; then
-          if eval "command exec $((n + 1))<\"./\$4\""; then
-            n=$((n + 1))
-            eval "size$n=\$1 name$n=\$4 path$n=\${2%/}\${3#.}/\$4"
-          fi
-        else echo "c:md5sum: Permission denied"; fi
-      fi
-      shift 4
-    done
-    digests
-    kill "$clock"
-  )
-}
-digests() { # of the files that are open as 4 to $n
-  set --
-  i=3 files=
-  while [ "$i" -lt "$n" ]; do i=$((i + 1)); eval "set -- \"\$@\" \"./\$name$i\""; files=$files/proc/self/fd/$i$nl; done
-  [ $# = 0 ] || {
-    is=$(stat -L -c %f:%s:%d:%i -- $files) named=$(stat -c %f:%s:%d:%i -- "$@") i=3 files=
-    [ "$is" = "$named" ] && for line in $is; do
-      i=$((i + 1))
-      eval "size=\$size$i"
-      case $line in 8???:"$size":*) files=$files/proc/self/fd/$i$nl ;; esac
-    done
-    # A file that grows for ever must not be read for ever.
-    [ -z "$files" ] || for line in $(ulimit -t "$seconds"; md5sum -- $files 2>&1); do
-      i=${line##*/}
-      case $line in
-        *"  /proc/self/fd/"?) eval "printf 'm:%s:%s\n' \"\${line%% *}\" \"\$path$i\"" ;;
-        *) printf 'c:%s\n' "$line" ;;
-      esac
-    done
-  }
-  while [ "$n" -gt 3 ]; do eval "exec $n<&-"; n=$((n - 1)); done
-}
-""".replace(b"SLOWEST", b"%d" % _SLOWEST_DIGEST).replace(b"LONGEST", b"%d" % LONGEST_READ)
+set -f; IFS=$nl
+"""
+    + LOOK.replace(b"SLOWEST", b"%d" % _SLOWEST_DIGEST).replace(b"LONGEST", b"%d" % LONGEST_READ)
+    + TIMING.replace(b"TICKS", b"%d" % _TICKS).replace(b"SLOWEST", b"%d" % _SLOWEST_READ)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +76,13 @@ class Request:
     """A path to probe. Its contents are read only if it is a regular file of `size` bytes; never if that is None.
 
     They are not read behind a symbolic link, unless it is `through` that leads there: the lowest directory above the
-    path that may be a link; b"" for none.
+    path that may be a link; b"" for none. A path that is as `expected` costs the node least; None for no expectation.
     """
 
     path: bytes
     size: int | None = None
     through: bytes = b""
+    expected: FileState | Absent | None = None
 
     @property
     def place(self) -> tuple[bytes, bytes, bytes]:
@@ -225,38 +96,116 @@ class Request:
         """The directories that must not be links if the contents are to be read."""
         return [] if self.size is None or self.through else parents(self.path)
 
+    @property
+    def kind(self) -> bytes:
+        """The word for how the script looks at it: files, links and gone are those that need little if as expected."""
+        expected = self.expected
+        if expected is ABSENT:
+            return b"gone"
+        if isinstance(expected, FileState) and not self.through:
+            if expected.kind is Kind.LINK:
+                return b"links"
+            # Contents of others are read with more care, as are those that others can write.
+            if expected.kind is Kind.FILE and expected.size == self.size and not (expected.uid or expected.mode & 0o22):
+                return b"files"
+        return b"all"
 
-def script(requests: Sequence[Request]) -> bytes:
-    """Return the shell text that answers for these paths."""
-    lines = [PROLOGUE, b"echo " + BEGIN]
-    guarded: set[bytes] = set()
-    for chunk in _chunks(requests):
-        directories = {directory for request in chunk for directory in request.guarded} - guarded
-        if directories:
-            guarded |= directories
-            lines.append(words(b"above", *sorted(directories, key=lambda path: path.split(b"/"))))
-        here = [b"-" if r.size is None or r.through else b"%d" % r.size for r in chunk]
-        sizes = b" ".join(here) if any(size != b"-" for size in here) else b""
-        lines.append(words(b"look", sizes, *(r.path for r in chunk)))
-        behind = [r for r in chunk if r.size is not None and r.through]
-        if behind:
-            places = (word for r in behind for word in (b"%d" % (r.size or 0), *r.place))
-            lines.append(words(b"exchangeable", b"%d" % sum(r.size or 0 for r in behind), *places))
-    lines.append(b"echo " + END)
-    return b"\n".join(lines)
+    @property
+    def is_directory(self) -> bool:
+        """True if a directory is expected."""
+        return isinstance(self.expected, FileState) and self.expected.kind is Kind.DIRECTORY
+
+    @property
+    def line(self) -> bytes:
+        """The line that stat prints if the path is as expected. Its third field is the size to read, or `-`."""
+        size = b"-" if self.size is None or self.through else b"%d" % self.size
+        expected = self.expected
+        if not isinstance(expected, FileState) or expected.kind in (Kind.DIRECTORY, Kind.OTHER):
+            return b"-:-:%s:-" % size
+        owner, group = (os.fsencode(name or "UNKNOWN") for name in (expected.owner, expected.group))
+        bits = file_type(expected.kind) | expected.mode
+        return b"%x:%d:%d:%d:%s:%s" % (bits, expected.uid, expected.size, expected.gid, owner, group)
 
 
-def _chunks(requests: Iterable[Request]) -> Iterator[list[Request]]:
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Paths that the script looks at together, and the directories above that must be safe for files to be read."""
+
+    kind: bytes
+    directories: Sequence[bytes]
+    requests: Sequence[Request]
+
+    def command(self, first: int, tick: int) -> bytes:
+        """Return the command that looks at the paths; `first` is the number of the first directory or path."""
+        sizes = sum(request.size or 0 for request in self.requests)
+        ticks = _TICKS + sizes // (_SLOWEST_READ * tick)
+        if self.kind == b"all" and sizes:
+            ticks += -(-LONGEST_READ // tick)
+        expected = b"\n".join(request.line for request in self.requests)
+        numbers = (b"%d" % number for number in (ticks, first))
+        counts = (self.kind, b"%d" % len(self.directories), expected)
+        return words(b"part", *numbers, *counts, *self.directories, *(request.path for request in self.requests))
+
+
+def chunks(requests: Sequence[Request]) -> Iterator[Chunk]:
+    """Divide requests among chunks of one kind each. A requested directory above a file belongs to the file's chunk."""
+    above: set[bytes] = set()
+    groups: dict[bytes, list[Request]] = {b"files": [], b"all": [], b"links": [], b"gone": []}
+    for request in requests:
+        groups[request.kind].append(request)
+    for kind, group in groups.items():
+        yield from _chunks(kind, [r for r in group if r.path not in above or not r.is_directory], above)
+
+
+def _chunks(kind: bytes, requests: Sequence[Request], above: set[bytes]) -> Iterator[Chunk]:
     chunk: list[Request] = []
+    directories: dict[bytes, None] = {}
+    seen: set[bytes] = set()
     size = 0
     for request in requests:
-        if chunk and (len(chunk) == _CHUNK_PATHS or size + len(request.path) > _CHUNK_BYTES):
-            yield chunk
-            chunk, size = [], 0
+        if chunk and (len(chunk) + len(directories) >= _CHUNK_PATHS or size + len(request.path) > _CHUNK_BYTES):
+            yield Chunk(kind, [*directories], chunk)
+            chunk, directories, size = [], {}, 0
+            seen.clear()
         chunk.append(request)
         size += len(request.path) + 1
+        if request.size is not None and (directory := request.path[: request.path.rfind(b"/")]) not in seen:
+            seen.add(directory)
+            for guard in request.guarded:
+                if guard not in directories:
+                    directories[guard] = None
+                    size += len(guard) + 1
+            above.update(directories)
     if chunk:
-        yield chunk
+        yield Chunk(kind, [*directories], chunk)
+
+
+def layout(requests: Sequence[Request]) -> list[bytes]:
+    """Return the paths in the order of their numbers. A directory above files can have several."""
+    return [
+        path
+        for chunk in chunks(requests)
+        for path in (*chunk.directories, *(request.path for request in chunk.requests))
+    ]
+
+
+def script(requests: Sequence[Request], silence: float = _SILENCE) -> bytes:
+    """Return the shell text that answers for these paths. It prints something before `silence`, in seconds, is over."""
+    tick = max(1, min(_LONGEST_TICK, int(silence / 6)))
+    lines = [PROLOGUE + b"timer %d" % tick, b"echo " + BEGIN]
+    first = 0
+    for chunk in chunks(requests):
+        lines.append(chunk.command(first, tick))
+        first += len(chunk.directories)
+        behind = [(first + at, r) for at, r in enumerate(chunk.requests) if r.size is not None and r.through]
+        first += len(chunk.requests)
+        if behind:
+            places = (word for at, r in behind for word in (b"%d" % at, b"%d" % (r.size or 0), *r.place))
+            total = sum(r.size or 0 for _, r in behind)
+            ticks = _TICKS + total // (_SLOWEST_READ * tick) + -(-LONGEST_READ // tick)
+            lines.append(words(b"timed", b"%d" % ticks, b"exchangeable", b"%d" % total, *places))
+    lines += [b"end_timer", b"echo " + END]
+    return b"\n".join(lines)
 
 
 def split(requests: Sequence[Request], limit: int | None) -> Iterator[Sequence[Request]]:
@@ -267,24 +216,31 @@ def split(requests: Sequence[Request], limit: int | None) -> Iterator[Sequence[R
     if limit is None:
         yield requests
         return
-    budget = limit - len(PROLOGUE) - 200
+    budget = limit - len(PROLOGUE) - 400
     part: list[Request] = []
     guarded: set[bytes] = set()
     size = 0
     for request in requests:
         new = {*request.guarded} - guarded
-        cost = 2 * len(quote(request.path)) + 60 + sum(len(quote(directory)) + 1 for directory in new)
+        cost = _cost(request, new)
         if part and size + cost > budget:
             yield part
             part, guarded, size = [], set(), 0
-            new = {*request.guarded}
+            cost = _cost(request, {*request.guarded})
         part.append(request)
-        guarded |= new
+        guarded |= {*request.guarded}
         size += cost
     if part:
         yield part
 
 
+def _cost(request: Request, directories: set[bytes]) -> int:
+    return 2 * len(quote(request.path)) + len(request.line) + 80 + sum(len(quote(each)) + 1 for each in directories)
+
+
 def largest_answer(requests: Sequence[Request]) -> int:
     """Return the number of bytes that an honest answer has at most, but for a megabyte of link targets and messages."""
-    return sum(_ANSWER_BYTES + _ANSWER_NAMES * len(request.path) for request in requests)
+    return sum(
+        _ANSWER_BYTES + _ANSWER_NAMES * len(request.path) + _ANSWER_DIRECTORY * request.path.count(b"/")
+        for request in requests
+    )

@@ -83,6 +83,11 @@ def kind_of(mode: int) -> Kind:
     return Kind.LINK if stat.S_ISLNK(mode) else Kind.OTHER
 
 
+def file_type(kind: Kind) -> int:
+    """Return the file type of a st_mode for a kind that has one; else 0."""
+    return {Kind.FILE: stat.S_IFREG, Kind.DIRECTORY: stat.S_IFDIR, Kind.LINK: stat.S_IFLNK}.get(kind, 0)
+
+
 def parents(path: bytes) -> list[bytes]:
     """Return the directories above an absolute path, topmost first, without `/`."""
     parts = path.split(b"/")

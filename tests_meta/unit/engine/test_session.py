@@ -67,7 +67,7 @@ class TestDryRun:
 
     def test_narrow_connections_are_sent_parts(self) -> None:
         entries = [entry(b"/directory/file number %d" % n, state()) for n in range(200)]
-        fake = FakeNode({one.destination: state() for one in entries}, script_limit=8_000)
+        fake = FakeNode({one.destination: state() for one in entries}, script_limit=15_000)
         result = run(fake, *entries)
         assert result.outcomes == (OK,) * 200
         assert len(fake.log) > 2
@@ -91,7 +91,7 @@ class TestUnreachable:
                 Answer(1, b"", b"Welcome\nThis account is closed\n"),
                 "the node's answer is not whole: it said nothing (This account is closed)",
             ),
-            (Answer(0, b"synctool-probe\np:/a\ns:x\nsynctool-probe-end\n", b""), None),
+            (Answer(0, b"synctool-probe\ni:x\nsynctool-probe-end\n", b""), None),
             (Answer(0, told([probe.Request(b"/a")], {}, {})[:-12], b""), None),
         ],
     )

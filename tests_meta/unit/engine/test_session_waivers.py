@@ -10,7 +10,7 @@ import pytest
 from pytest_synctool.audit import owed_commands, probe
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.compare import compare_owed
-from pytest_synctool.model import Absent, Change, FileState, Kind, Outcome, Status
+from pytest_synctool.model import ABSENT, Absent, Change, FileState, Kind, Outcome, Status
 from pytest_synctool.report.ending import NodeEnding, ending_of_result
 from pytest_synctool.repository.attributes import Attributes
 from pytest_synctool.repository.entry import Entry
@@ -112,7 +112,7 @@ def test_an_owed_command_runs_and_is_reported_even_if_its_entry_is_left_alone() 
 
     kept = replace(D, attributes=Attributes(follow=False), trigger=b"overlay/d.post")
     fake = FakeNode({b"/d": state(Kind.LINK), b"/d/a": state(mode=0), owed: state()}, repair)
-    fake.requests.append(probe.Request(owed))
+    fake.requests.append(probe.Request(owed, expected=ABSENT))
     checks = [Check(kept, not_owed, Command("post", b"overlay/d.post")), Check(kept, same), Check(A, same)]
     command, link, _ = run(fake, kept, A, fix=True, checks=checks, waivers=in_force(waiver("/d/a", LATER))).outcomes
     assert (command.status, command.message) == (Status.FIXED, "ran overlay/d.post (owed)")

@@ -21,7 +21,7 @@ from pytest_synctool.upload.node_archive import NodeArchive, NodeFile, read, scr
 
 from tests_meta.unit.helpers import ODD_NAMES, Shell, file_names, lstat_state
 
-BEGUN = b"synctool-probe\np:/d\ns:41ed:0:1:0:root:root\nsynctool-probe-end\n"
+BEGUN = b"synctool-probe\ni:0\n41ed:0:1:0:root:root\nsynctool-probe-end\n"
 END = b"\nsynctool-tar-end\n"
 
 

@@ -1,0 +1,327 @@
+"""The shell functions with which a probe looks at paths. No program's words decide anything: see probe_script.
+
+- A line that stat prints belongs to a path by its position: it counts only if stat has printed as many lines as it got
+  paths. Else those that the shell finds are asked for again, half by half, until one that is odd is alone.
+- Nothing is there if the shell finds nothing, and the directory can be searched and lists no such name. If a listed
+  name cannot be looked at, or the directory cannot be listed any more, that is a dead mount or a broken disk.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+LOOK: Final = rb"""
+as=%f:%u:%s:%g:%U:%G works= bad= none= listed=$nl broken=$nl
+count() { n=$#; }
+refer() { # NUMBER...: sets $refs to the words for their paths, for eval
+  refs=
+  for k; do refs="$refs \"\$p$k\""; done
+}
+halve() { # FUNCTION NUMBER...: calls it with each half
+  f=$1 h=$(($# / 2)) part=
+  shift
+  for k; do
+    [ "$h" -gt 0 ] || break
+    part=$part$k$nl h=$((h - 1))
+  done
+  shift $((($# + 1) / 2))
+  set -- "$f" "$@"
+  "$f" $part
+  "$@"
+}
+look() { # TICKS FIRST KIND DIRECTORIES EXPECTED DIRECTORY... PATH...: EXPECTED has a line for each path
+  # FIRST is the number of the first directory; that of the path if KIND is alone.
+  first=$2 kind=$3 guards=$4 expected=$5 open= links=
+  shift 5
+  if [ "$kind" = gone ]; then
+    number "$first" "$@"
+    apart $ks
+    return
+  fi
+  case $kind in files | links) ! together "$@" || return 0 ;; esac
+  above "$@"
+  shift "$guards"
+  [ "$kind" = alone ] || first=$((first + guards))
+  number "$first" "$@"
+  k=$first
+  for e in $expected; do eval "e$k=\$e"; k=$((k + 1)); done
+  apart $ks
+}
+together() { # as the last words of look(): succeeds if all that is there is as expected
+  out=$(stat -c "$as" -- "$@" 2>&-)
+  compare $out || return
+  printf 'i:%s\n' "$first"
+  [ "$guards" = 0 ] || { start $out; shift "$guards"; }
+  first=$((first + guards))
+  printf 'x:%s\n' $#
+  if [ "$kind" = files ]; then digests "$first" "$@" || { number "$first" "$@"; retry $ks; }
+  elif ! targets "$first" "$@"; then number "$first" "$@"; for k in $ks; do link "$k"; done; fi
+  return 0
+}
+compare() { # LINE...: of $guards directories in which nobody but root can exchange names, and then as expected
+  [ $# -gt "$guards" ] || return 1
+  i=$guards
+  while [ "$i" -gt 0 ]; do
+    case $1 in 4?[02468ace][014589cd]:0:* | 4[2367abef]??:0:*) ;; *) return 1 ;; esac
+    shift
+    i=$((i - 1))
+  done
+  [ "$*" = "$expected" ]
+}
+start() { # LINE...: prints the first $guards
+  i=$guards
+  for line; do
+    [ "$i" -gt 0 ] || break
+    printf '%s\n' "$line"
+    i=$((i - 1))
+  done
+}
+number() { # FIRST PATH...: sets $ks to the numbers of the paths, and $p0, $p1... to the paths
+  k=$1 ks=
+  shift
+  for p in "$@"; do eval "p$k=\$p"; ks=$ks$k$nl k=$((k + 1)); done
+}
+above() { # DIRECTORY... PATH...: notes links among $guards directories, and those in which others can exchange names
+  i=$guards k=$first here= gone= symlinks=
+  for p; do
+    [ "$i" -gt 0 ] || break
+    eval "p$k=\$p"
+    if [ -e "$p" ] || [ -L "$p" ]; then here=$here$k$nl; else gone=$gone$k$nl; fi
+    i=$((i - 1)) k=$((k + 1))
+  done
+  if [ -n "$here" ]; then
+    if working; then directories $here; else unanswered $here; fi
+  fi
+  [ "$kind" != alone ] || return 0
+  for k in $symlinks; do link "$k"; done
+  [ -z "$gone" ] || missing $gone
+}
+directories() { # NUMBER...
+  refer "$@"
+  eval "out=\$(stat -c \"\$as\" -- $refs 2>&-)"
+  count $out
+  if [ "$n" = $# ]; then
+    for line in $out; do
+      [ "$kind" = alone ] || printf 'i:%s\n%s\n' "$1" "$line"
+      eval "p=\$p$1"
+      case $line in
+        a*) links=$links$p$nl symlinks=$symlinks$1$nl; printf 'b:%s\n' "$p" ;;
+        4?[02468ace][014589cd]:0:* | 4[2367abef]??:0:*) ;;
+        *) below "$p" $open || open=$open$p$nl ;;
+      esac
+      shift
+    done
+  elif [ $# = 1 ]; then
+    eval "p=\$p$1"
+    open=$open$p$nl
+    [ "$kind" = alone ] || reason "$1"
+  else halve directories "$@"; fi
+}
+apart() { # NUMBER...: finds out which are there
+  gone= here= fast= slow= total=0 symlinks=
+  for k; do
+    eval "p=\$p$k"
+    if [ -e "$p" ] || [ -L "$p" ]; then here=$here$k$nl; else gone=$gone$k$nl; fi
+  done
+  [ -z "$gone" ] || missing $gone
+  if [ -z "$here" ]; then :
+  elif working; then states $here
+  else unanswered $here; fi
+  for k in $symlinks; do link "$k"; done
+  [ -z "$fast" ] || retry $fast
+  [ -z "$slow" ] || exchangeable "$total" $slow
+}
+working() { # whether stat is
+  [ -z "$works" ] || return 0
+  words=$(stat -c w: -- / 2>&1)
+  case $nl$words$nl in *"${nl}w:$nl"*) works=1 ;; *) words=${words##*"$nl"}; return 1 ;; esac
+}
+unanswered() { for k; do printf 'i:%s\nw:%s\n' "$k" "$words"; done; }
+states() { # NUMBER...
+  refer "$@"
+  eval "out=\$(stat -c \"\$as\" -- $refs 2>&-)"
+  count $out
+  if [ "$n" = $# ]; then for line in $out; do state "$1" "$line"; shift; done
+  elif [ $# = 1 ]; then
+    eval "p=\$p$1"
+    reason "$1"
+  else halve states "$@"; fi
+}
+state() { # NUMBER LINE
+  printf 'i:%s\n%s\n' "$1" "$2"
+  eval "p=\$p$1 size=\${e$1-}"
+  size=${size#*:*:} size=${size%%:*}
+  case $2 in
+    a*) symlinks=$symlinks$1$nl ;;
+    8?[02468ace][014589cd]:0:"$size":*) if below "$p" $open $links; then other "$1"; else fast=$fast$1$nl; fi ;;
+    8???:*:"$size":*) other "$1" ;;
+  esac
+}
+reason() { # NUMBER: why $p cannot be looked at, for people
+  words=$(stat -c "$as" -- "$p" 2>&1) && words=
+  words=${words##*"$nl"}
+  printf 'i:%s\nr:%s\n' "$1" "$words"
+}
+missing() { # NUMBER...: the shell finds nothing there
+  if ! working; then unanswered "$@"; return; fi
+  many=$#
+  for k; do
+    eval "p=\$p$k"
+    if [ -n "$bad" ] && below "$p/" "${bad%/}"; then printf 'i:%s\nr:%s\n' "$k" "$words"
+    elif { [ -n "$none" ] && below "$p" "$none"; } || absent; then printf 'i:%s\na:\n' "$k"
+    else reason "$k"; fi
+  done
+}
+absent() { # whether nothing is at $p; sets $none to the highest path that is not there, or $bad if all below is unknown
+  bad= hops=0 q=$p
+  [ ${#p} -lt 4096 ] || return 1
+  while :; do
+    top=$q d=${q%/*}
+    while [ -n "$d" ] && [ ! -e "$d" ] && [ ! -L "$d" ]; do top=$d d=${d%/*}; done
+    [ ! -e "${d:-/}" ] || break
+    # A link that leads nowhere, or to what cannot be looked at.
+    hops=$((hops + 1))
+    [ "$hops" -le 8 ] && t=$(readlink -n -- "$d" 2>&- && printf x) || return 1
+    t=${t%x}
+    case $t in /*) q=$t ;; *) q=${d%/*}/$t ;; esac
+    [ ! -L "$q" ] || q=$q/.
+  done
+  [ -d "${d:-/}" ] || return 0
+  if [ ! -x "${d:-/}" ]; then bad=${d:-/}; return 1; fi
+  t=${top##*/}
+  [ ${#t} -le 255 ] && lists || return 1
+  case $broken in *"$nl$top$nl"*) bad=$top; return 1 ;; esac
+  none=$top
+}
+lists() { # whether $d answers; adds to $broken the names, $top at least, that it lists and cannot be looked at
+  case $listed in *"$nl$d/$nl"*) return 0 ;; esac
+  set +f
+  if [ "$many" -gt 8 ]; then set -- "$d"/* "$d"/.*; else set -- "$top"* "$d"/.*; fi
+  set -f
+  any=
+  for x; do
+    if [ -e "$x" ] || [ -L "$x" ]; then any=1
+    else case $x in "$d/*" | "$d/.*" | "$top*") ;; *) broken=$broken$x$nl ;; esac; fi
+  done
+  # It has nothing in it, or does not answer. One that cannot be read can still be searched.
+  [ -n "$any" ] || [ ! -r "${d:-/}" ] || x=$(ls -a -- "${d:-/}" 2>&1) || return 1
+  [ "$many" -le 8 ] || listed=$listed$d/$nl
+}
+below() { # PATH DIRECTORY...: whether it is below one of them
+  b=$1
+  shift
+  for o; do case $b in "$o"/*) return 0 ;; esac; done
+  return 1
+}
+other() { # NUMBER: of $p, which has $size bytes, and somebody else than root can exchange it
+  below "$p" $links || slow=$slow$1$nl$size$nl/$nl.${p%/*}$nl${p##*/}$nl total=$((total + size))
+}
+targets() { # FIRST PATH...: of links
+  k=$1
+  shift
+  t=$(readlink -- "$@" 2>&-) || return
+  count $t
+  [ "$n" = $# ] && printf 'i:%s\n' "$k" && printf 't:%s\n' $t
+}
+link() { # NUMBER
+  eval "p=\$p$1"
+  printf 'i:%s\n' "$1"
+  t=$(readlink -n -- "$p" 2>&- && printf x) || { echo u:; return; }
+  case $t in *"$nl"*) echo n: ;; *) printf 't:%s\n' "${t%x}" ;; esac
+}
+digests() { # FIRST PATH...
+  printf 'i:%s\n' "$1"
+  shift
+  words=$(md5sum -- "$@" 2>&1 >&3) && echo o:
+}
+retry() { # NUMBER...: digests, whichever can be read
+  readable= closed=
+  for k; do eval "if [ -r \"\$p$k\" ]; then readable=\${readable}$k\$nl; else closed=$k; fi"; done
+  if [ -n "$closed" ]; then
+    eval "words=\$(md5sum -- \"\$p$closed\" 2>&1 >&-)"
+    printf 'c:%s\n' "${words##*"$nl"}"
+  fi
+  [ -n "$readable" ] || return 0
+  if words=$(echo | md5sum 2>&1); then read_all $readable; else printf 'c:%s\n' "${words##*"$nl"}"; fi
+}
+read_all() { # NUMBER...
+  IFS=' '; ks=$*; IFS=$nl
+  refer "$@"
+  if eval "digests \"\$ks\" $refs"; then :
+  elif [ $# = 1 ]; then printf 'c:%s\n' "${words##*"$nl"}"
+  else halve read_all "$@"; fi
+}
+clock() { # SECONDS: ends this subshell, $me, then
+  old=$!
+  (
+    trap '[ "$!" = "$old" ] || kill -KILL "$!"; exit' TERM
+    sleep "$1" & wait "$!" && kill -KILL "$me"
+  ) <&- >&- 2>&- 3>&- &
+  clock=$!
+}
+enter() { # TOP DIRECTORY: goes there; of what leads there only TOP may be a link
+  cd -P -- "$1" && where && top=${at%/} && cd -P -- "$2" && where && [ "${at%/}" = "$top${2#.}" ]
+}
+where() { # sets $at to the working directory; dash and BusyBox ask the kernel, others compute PWD from names
+  at=$PWD
+  [ -z "$BASH_VERSION$KSH_VERSION$YASH_VERSION$ZSH_VERSION" ] || at=$(env pwd -P)
+}
+exchangeable() { # TOTAL (NUMBER SIZE TOP DIRECTORY NAME)...: digests of files that somebody else can exchange
+  (
+    # Names are not to be trusted: a file is opened, then looked at, and only then read.
+    [ -e /proc/self/stat ] || { echo "c:md5sum: it has no /proc, so nobody can tell what is read"; exit; }
+    IFS=' ' read -r me p </proc/self/stat || exit
+    seconds=$(($1 / SLOWEST + LONGEST))
+    shift
+    # A FIFO that has taken the place of a file keeps the shell waiting.
+    clock "$seconds"
+    here= n=3
+    while [ $# -gt 0 ]; do
+      if [ "$3$nl$4" != "$here" ] || [ "$n" = 8 ]; then
+        opened
+        here=$3$nl$4
+        enter "$3" "$4" 2>&- || { here=; printf 'b:%s\n' "${3%/}${4#.}"; }
+      fi
+      if [ -n "$here" ] && [ -f "./$5" ] && [ ! -L "./$5" ]; then
+        if [ -r "./$5" ]; then
+          if eval "command exec $((n + 1))<\"./\$5\""; then
+            n=$((n + 1))
+            eval "size$n=\$2 name$n=\$5 number$n=\$1"
+          fi
+        else echo "c:md5sum: Permission denied"; fi
+      fi
+      shift 5
+    done
+    opened
+    kill "$clock"
+  )
+}
+opened() { # digests of the files that are open as 4 to $n
+  set --
+  i=3 files= keep= # ksh passes no descriptor on that is not named
+  while [ "$i" -lt "$n" ]; do
+    i=$((i + 1))
+    keep="$keep $i<&$i"
+    eval "set -- \"\$@\" \"./\$name$i\""
+    files=$files/proc/self/fd/$i$nl
+  done
+  [ $# = 0 ] || {
+    eval "is=\$(stat -L -c %f:%s:%d:%i -- \$files $keep)"
+    named=$(stat -c %f:%s:%d:%i -- "$@") i=3 files=
+    [ "$is" = "$named" ] && for line in $is; do
+      i=$((i + 1))
+      eval "size=\$size$i"
+      case $line in 8???:"$size":*) files=$files/proc/self/fd/$i$nl ;; esac
+    done
+    # A file that grows for ever must not be read for ever.
+    [ -z "$files" ] || for line in $(ulimit -t "$seconds"; eval "md5sum -- \$files 2>&1 $keep"); do
+      i=${line##*/}
+      case $line in
+        *"  /proc/self/fd/"?) eval "printf 'i:%s\nm:%s\n' \"\$number$i\" \"\${line%% *}\"" ;;
+        *) printf 'c:%s\n' "$line" ;;
+      esac
+    done
+  }
+  while [ "$n" -gt 3 ]; do eval "exec $n<&-"; n=$((n - 1)); done
+}
+"""
