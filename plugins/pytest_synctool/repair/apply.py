@@ -10,6 +10,7 @@ from typing import Protocol
 from pytest_synctool.audit.probe import Request
 from pytest_synctool.common.wording import printable
 from pytest_synctool.connection.exchange import SHORT_ANSWER, Phase
+from pytest_synctool.connection.ssh import last_line
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import OK, Actual, Outcome, Status
@@ -218,12 +219,13 @@ def _run(
     ceiling = SHORT_ANSWER + len(text) + MOST_OUTPUT * len(todo.triggers)
     applied.was_sent = True
     try:
-        stdout = transport.run(text, deadline, Phase.REPAIR, ceiling).stdout
+        answer = transport.run(text, deadline, Phase.REPAIR, ceiling)
+        stdout, words = answer.stdout, last_line(answer.stderr)
     except TransportError as error:
-        stdout, applied.broken = error.stdout, str(error)
+        stdout, words, applied.broken = error.stdout, "", str(error)
     results, complete = parse(todo, stdout)
     applied.refused = is_refused(stdout) and not applied.results
     applied.results.update({number: results[number] for number in numbers if number in results})
     applied.remarks |= dict.fromkeys(remarks(stdout))
     if not complete and applied.broken is None:
-        applied.broken = "the repair did not come to its end"
+        applied.broken = "the repair did not come to its end" + (f": {words}" if words else "")

@@ -118,6 +118,8 @@ place() { # RECORDS whose new versions are in $new
   [ $# -le 6 ] || renamed "$@" 2>&-
   while [ $# -gt 0 ]; do # one that is still in the stage is tried once more, for the reason
     e= x=$new/$6
+    # BusyBox looks at what it replaces, and cannot where a link leads to itself, or to a name that is too long.
+    [ ! -L "./$6" ] || [ -e "./$6" ] || ! is_there "$x" || rm -f -- "./$6"
     if ! is_there "$x" || e=$(mv -f -- "$x" ./ 2>&1); then ok "$1"
     else unkeep "$1" "$6"; failed "$1" "$e"; fi
     shift 6

@@ -25,7 +25,7 @@ from typing import Final
 
 from pytest_synctool.audit.probe import Request
 from pytest_synctool.common.prologue import PROLOGUE, new_token
-from pytest_synctool.common.shell import COMPLETE, shell_line, words
+from pytest_synctool.common.shell import COMPLETE, quote, shell_line, words
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.connection import rsync, tarball
 from pytest_synctool.connection.exchange import Phase
@@ -54,6 +54,7 @@ _RSYNC_OPTIONS: Final = (
 _VANISHED = 24  # rsync's status when a source vanished while it ran; the second probe shows the effect
 _ENDED: Final = (b"connection unexpectedly closed", b"Broken pipe", b"Connection reset by peer")
 _SCRIPTS: Final = b"scripts"
+_ALL_OUT: Final = "exec 2>&1; "  # what is said on standard error can get lost on the way
 
 # The node's side of a push: MASTERDIR FINGERPRINT.NUMBER COMMAND [WORD...] carries out COMMAND WORD... in the new tree,
 # puts that in place and tells on standard error how it went, in lines that begin with TOKEN.
@@ -201,11 +202,22 @@ class Mirror:
             where = f"no {self.rsync_cmd[0]} here"
         else:
             push = self._rsync(transport, route, directory, what, fingerprint)
-            if "missing" not in push.signals:
+            if self._has_rsync(transport, push):
                 return self._judge(push)
             where = "no rsync there"
         notes = self._judge(self._tar(transport, route, directory, what, fingerprint), where)
         return (f"{where}, files were brought by tar", *notes)
+
+    def _has_rsync(self, transport: HostTransport, push: _Push) -> bool:
+        """Return True if the node has rsync, by the end of a push. Raises TransportError."""
+        if push.answer.status in (0, _VANISHED) or any(word != "begun" for word in push.signals):
+            return "missing" not in push.signals
+        # podman, docker and kubectl can lose the last words of a command that ends at once.
+        name = quote(os.fsencode(rsync.node_command(self.rsync_cmd)))
+        asked = transport.run(
+            b"if command -v -- %s >&2; then echo yes; else echo no; fi" % name, self.deadline, Phase.PUSH
+        )
+        return asked.stdout.strip().rpartition(b"\n")[2] != b"no"
 
     def _rsync(
         self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str
@@ -228,7 +240,9 @@ class Mirror:
     def _tar(self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str) -> _Push:
         number, token = f"{fingerprint}.tar", new_token()
         # BusyBox refuses links that lead out of the tree; here they are entries of the masterdir.
-        command = _node_command(route, token, directory, number, "cd .. && EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -")
+        command = _node_command(
+            route, token, directory, number, "cd .. && EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -", _ALL_OUT
+        )
         made = {os.fsencode(f"{_MADE}{number}/") + name: content for name, content in what.made.items()}
         there = present(transport, os.fsencode(self.masterdir), what.names, self._digests, self.deadline)
         with tempfile.TemporaryFile() as stream:
@@ -238,8 +252,8 @@ class Mirror:
                 raise TransportError(f"cannot pack the files for the node: {error.strerror or error}") from error
             stream.seek(0)
             argv = [*route.remote_shell(), route.remote_name, command]
-            limits = transport.limits(self.deadline, Phase.PUSH)
-            return _Push("tar", token, transport.processes.run(argv, stream, limits))
+            answer = transport.processes.run(argv, stream, transport.limits(self.deadline, Phase.PUSH))
+            return _Push("tar", token, replace(answer, stderr=answer.stdout + answer.stderr))
 
     def _judge(self, push: _Push, otherwise: str = "") -> tuple[str, ...]:
         """Return the notes of a push that succeeded. Raises TransportError for one that failed."""
@@ -372,8 +386,8 @@ def _scripts(masterdir: bytes) -> Iterable[bytes]:
         yield name
 
 
-def _node_command(route: Route, token: str, directory: bytes, number: str, command: str) -> str:
-    script = PROLOGUE + _NODE_SCRIPT.replace("TOKEN", token).encode()
+def _node_command(route: Route, token: str, directory: bytes, number: str, command: str, before: str = "") -> str:
+    script = PROLOGUE + (before + _NODE_SCRIPT.replace("TOKEN", token)).encode()
     line = shell_line(script, directory, number.encode(), command.encode())
     return os.fsdecode(words(*map(os.fsencode, route.node_sudo)) + b" " + line).lstrip()
 

@@ -40,7 +40,7 @@ refuse() { # REASON: nothing has been changed
 }
 born() { # PID: when that process began, counted from the start of the machine; nothing where it is not known
   [ -r "/proc/$1/stat" ] && read -r l <"/proc/$1/stat" || return 0
-  l="${l##*\) }"
+  l=${l##*')'} # quoted for ksh93
   set -- $l
   shift 19 && echo "$1"
 }

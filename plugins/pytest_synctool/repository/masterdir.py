@@ -133,12 +133,22 @@ def scan(
             is_closed = False
             with suppress(OSError):  # the walk reports it
                 is_closed = inspector.top(tree.value) and tree is Tree.OVERLAY
-            walker.directory(tree, os.fsencode(tree.value), b"", (), closed=is_closed)
+            walker.directory(tree, os.fsencode(tree.value), closed=is_closed)
     inspector.scripts()
     inspector.finish()
     if walker.errors:
         raise RepositoryError("\n".join(walker.errors))
     return masterdir
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A directory of the masterdir, the groups of all names that lead there, and whether only trusted accounts can."""
+
+    relative: bytes
+    destination: bytes
+    groups: tuple[str | None, ...]
+    closed: bool
 
 
 @dataclass
@@ -153,71 +163,80 @@ class _Walker:
     digests: Digests = field(default_factory=lambda: Digests(DigestFile.of_user()))
     hints: Hints = field(default_factory=Hints)
 
-    def directory(
-        self, tree: Tree, relative: bytes, destination: bytes, groups: tuple[str | None, ...], *, closed: bool
-    ) -> None:
+    def directory(self, tree: Tree, relative: bytes, *, closed: bool) -> None:
         """Add everything in a directory and below it. `closed` is True if only trusted accounts can come there."""
+        open_ = [self._opened(_Place(relative, b"", (), closed))]
+        while open_:  # however deep it is
+            place, children = open_[-1]
+            for child in children:
+                inside = place.relative + b"/" + child.name
+                try:
+                    below = self._child(tree, child, inside, place)
+                except OSError as error:
+                    self.errors.append(f"cannot read {printable(inside)}: {error.strerror}")
+                    continue
+                if below is not None:
+                    open_.append(self._opened(below))
+                    break
+            else:
+                open_.pop()
+
+    def _opened(self, place: _Place) -> tuple[_Place, Iterator[os.DirEntry[bytes]]]:
         try:
-            with os.scandir(os.path.join(self.path, relative)) as listing:
-                children = sorted(listing, key=lambda child: child.name)
+            with os.scandir(os.path.join(self.path, place.relative)) as listing:
+                return place, iter(sorted(listing, key=lambda child: child.name))
         except OSError as error:
-            self.errors.append(f"cannot read {printable(relative)}/ in the masterdir: {error.strerror}")
-            return
-        for child in children:
-            try:
-                self._child(tree, child, relative + b"/" + child.name, destination, groups, closed=closed)
-            except OSError as error:
-                self.errors.append(f"cannot read {printable(relative + b'/' + child.name)}: {error.strerror}")
+            self.errors.append(f"cannot read {printable(place.relative)}/ in the masterdir: {error.strerror}")
+            return place, iter(())
 
     def _child(
         self,
         tree: Tree,
         child: os.DirEntry[bytes],
         relative: bytes,
-        parent: bytes,
-        parent_groups: tuple[str | None, ...],
-        *,
-        closed: bool,
-    ) -> None:
+        parent: _Place,
+    ) -> _Place | None:
+        """Add what is at a name in a directory. Return the directory there, if it is one that has entries below it."""
         is_directory = child.is_dir(follow_symlinks=False)
         base, group = split_extension(child.name)
         is_trigger = base.endswith(TRIGGER) and not is_directory
         name = base.removesuffix(TRIGGER) if is_trigger else base
-        destination = parent + b"/" + name
+        destination = parent.destination + b"/" + name
         if (rule := self.ignore.why((child.name, base), is_directory)) is not None:
             self._leave_out(relative, destination, Reason.IGNORED, rule)
-            return
+            return None
         if is_litter(tree, child.name, base):
             self._leave_out(relative, destination, Reason.LITTER, "left by an editor or version control")
-            return
+            return None
         group_needed = self.require_extension and not is_directory and not is_trigger
         if not self._usable(relative, destination, name, group, group_needed=group_needed):
-            return
-        groups = (*parent_groups, group)
+            return None
+        groups = (*parent.groups, group)
         status = child.stat(follow_symlinks=False)
-        if not self.inspector.accepts(child.path, status, closed=closed and not is_trigger):
-            return
+        if not self.inspector.accepts(child.path, status, closed=parent.closed and not is_trigger):
+            return None
         if is_trigger:
             self.masterdir.triggers.setdefault(Destination(tree, destination), []).append(
                 Candidate(groups, relative, None)
             )
-            return
+            return None
         state = _state(child.path, status)
         if state.kind is Kind.OTHER:
             cause = "neither a file, a directory nor a symbolic link"
             self._leave_out(relative, destination, Reason.SPECIAL_FILE, cause)
-            return
+            return None
         if b"\n" in (state.target or b""):
             self.errors.append(f"{printable(relative)}: a newline in a link target is not supported")
-            return
+            return None
         if tree is Tree.OVERLAY or not is_directory:  # directories of delete/ and tasks/ are no entries
             source = Source(tree, self.path, relative, destination, state, self.digests)
             self.masterdir.candidates.setdefault(Destination(tree, destination), []).append(
                 Candidate(groups, relative, source)
             )
-        if is_directory:
-            closed = closed or (tree is Tree.OVERLAY and self.inspector.is_closed(child.path, status))
-            self.directory(tree, relative, destination, groups, closed=closed)
+        if not is_directory:
+            return None
+        closed = parent.closed or (tree is Tree.OVERLAY and self.inspector.is_closed(child.path, status))
+        return _Place(relative, destination, groups, closed)
 
     def _usable(
         self, relative: bytes, destination: bytes, base: bytes, group: str | None, *, group_needed: bool

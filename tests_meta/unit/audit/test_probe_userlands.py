@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import md5
 from pathlib import Path
 from typing import Final
@@ -17,14 +16,9 @@ from pytest_synctool.audit.probe import Request, parse, script
 from pytest_synctool.common.shell import whole
 from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Unknown
 
-from tests_meta.unit.helpers import BUSYBOX, IS_ROOT, NOBODY, ODD_NAMES, Shell, lstat_state
+from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, lstat_state
 
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="mounts, changes owners or the user: needs root")
-
-SHELLS: Final = {"dash": "dash", "bash": "bash", "mksh": "mksh", "ksh93": "ksh93", "zsh": "zsh"}
-PROGRAMS: Final = ["cat", "chmod", "env", "head", "ls", "md5sum", "pwd", "readlink", "sleep", "stat"]
-# The program that has all of them, and the Debian package that has it.
-USERLANDS: Final = {"uutils": ("coreutils", "rust-coreutils"), "toybox": ("toybox", "toybox"), "busybox": (BUSYBOX, "")}
 
 
 def ask(shell: Shell, requests: Sequence[Request], user: int | None = None, silence: float = 60) -> dict[bytes, Actual]:
@@ -32,26 +26,6 @@ def ask(shell: Shell, requests: Sequence[Request], user: int | None = None, sile
     answer = shell.run(whole(script(requests, silence)), user=user, timeout=60)
     assert answer.stderr == b""
     return parse(requests, answer.stdout)
-
-
-@pytest.fixture(scope="module", params=[*USERLANDS, *SHELLS])
-def userland(request: pytest.FixtureRequest) -> Iterator[Shell]:
-    """Each userland with dash, and each shell with GNU coreutils."""
-    name = request.param
-    if name in SHELLS:
-        if not (path := shutil.which(SHELLS[name])):
-            pytest.skip(f"needs {name}")
-        argv0 = ("env", "-i", "PATH=/usr/bin:/bin", "sh", "-c", 'exec "$0" "$@"', path)
-        yield Shell(name, argv0 if name != "zsh" else (path, "--emulate", "sh"), {"PATH": "/usr/bin:/bin"})
-        return
-    program, package = USERLANDS[name]
-    if not (path := shutil.which(program)):
-        pytest.skip(f"needs {program} (Debian: {package})")
-    with tempfile.TemporaryDirectory(prefix="synctool-userland-") as directory:
-        Path(directory).chmod(0o755)
-        for each in PROGRAMS:
-            Path(directory, each).symlink_to(path)
-        yield Shell(name, ("/bin/dash",), {"PATH": directory})
 
 
 @pytest.fixture

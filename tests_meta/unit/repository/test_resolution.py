@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 from pathlib import Path
 from typing import TypedDict
 
@@ -107,6 +108,26 @@ def test_parents_come_before_the_paths_in_them(cluster: Config) -> None:
     for number, destination in enumerate(overlay):
         parent = os.path.dirname(destination)
         assert parent == b"/" or parent in overlay[:number]
+
+
+def test_directories_in_each_other_have_no_greatest_depth(tmp_path: Path) -> None:
+    """Each level costs no level of calls: 1,100 of them are more than Python allows."""
+    depth = 1100
+    cluster = config(tmp_path, "node node1 a")
+    here = os.open(tmp_path / "master", os.O_RDONLY)
+    try:
+        for name in ("overlay", *["d"] * depth):
+            os.mkdir(name, dir_fd=here)
+            below = os.open(name, os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        os.close(os.open("f._all", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+        entries = load(cluster).entries(node("node1", "a"))
+        assert len(entries) == depth + 1
+        assert entries[-1].destination == b"/d" * depth + b"/f"
+    finally:
+        os.close(here)
+        subprocess.run(["rm", "-rf", tmp_path / "master"], check=True)  # Python cannot
 
 
 def test_warnings_come_once_however_many_nodes_see_them(tmp_path: Path) -> None:
