@@ -67,6 +67,7 @@ _ALL_OUT: Final = "exec 2>&1; "  # what is said on standard error can get lost o
 # - A push that hung may go on when the next one has begun: it touches only the tree that it has made.
 # - A tree that is a mount point cannot be renamed, and what is mounted deeper is looked for: rm would go through it.
 # - Nothing is done below a directory in which others than root may rename: its user could put another one there.
+# - uutils copies DIRECTORY/. to a wrong place: what is in it is copied name by name.
 # - mkdir makes all but the last directory as anybody would; that one is root's.
 _NODE_SCRIPT: Final = " ".join(
     """
@@ -80,6 +81,7 @@ s=$(stat -c %u:%a -- "${p:-/}") || fail "${p:-/} cannot be examined";
 case $s in "$u":[1357]???|0:[1357]???) ;; *[2367]|*[2367]?) break ;; "$u":*|0:*) ;; *) break ;; esac;
 [ -n "$p" ] || return 0; p=${p%/*}; done;
 fail "others than root may write in ${p:-/}, above the copy of the masterdir"; };
+merge() { cd "$1" && for f in ./* ./.[!.]*; do [ ! -e "$f" ] || cp -R "$f" .. || return; done; };
 gather() { [ -d .synctool-new ] || return 0; rm -rf ".synctool-new/$g";
 if [ -d PART ]; then cp $o .synctool-new/. PART/ 2>&-; rm -rf .synctool-new;
 else mv .synctool-new PART; fi; };
@@ -113,7 +115,7 @@ esac;
 if [ -z "$why" ]; then
 [ $# != 0 ] || [ -e .synctool-new/COMPLETE ] || { keep; fail the stream broke off; };
 is_ours || fail another push has taken its place;
-try mkdir -p .synctool-new/overlay; [ ! -d ".synctool-new/$g" ] || try cp -R ".synctool-new/$g/." .synctool-new/;
+try mkdir -p .synctool-new/overlay; [ ! -d ".synctool-new/$g" ] || try merge ".synctool-new/$g";
 for t in ATTRIBUTES WAIVERS; do
 if [ -f .synctool-new/$t ]; then try mv -f .synctool-new/$t .; else try rm -f $t; fi;
 done;
