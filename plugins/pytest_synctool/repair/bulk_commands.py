@@ -15,8 +15,8 @@ from pytest_synctool.model import FileState, Kind
 from pytest_synctool.repair.plan import Action, NewAttributes, NewVersion
 from pytest_synctool.repository.attributes.rules import is_account, is_number
 
-# Paths of one command line, and files that one tar copies: each copy is a sign of life for the controller.
-TOGETHER: Final = 500
+TOGETHER: Final = 500  # paths of one command line
+_COPIED: Final = 5000  # files that one tar copies: each copy is a sign of life for the controller
 # Bytes of a file that is worth a program of its own: cp may share its blocks, tar does not.
 _LARGE: Final = 1 << 20
 # An extension that a simple rule takes off.
@@ -77,9 +77,9 @@ def _function(lines: Sequence[bytes]) -> bytes:
     return b"all() {\n  " + b" &&\n  ".join(lines) + b"\n}"
 
 
-def _parts(command: bytes, paths: Sequence[bytes]) -> Iterator[bytes]:
-    for start in range(0, len(paths), TOGETHER):
-        yield b" ".join((command, *paths[start : start + TOGETHER]))
+def _parts(command: bytes, paths: Sequence[bytes], length: int = TOGETHER) -> Iterator[bytes]:
+    for start in range(0, len(paths), length):
+        yield b" ".join((command, *paths[start : start + length]))
 
 
 def _modes(by_mode: Mapping[int, Sequence[bytes]]) -> Iterator[bytes]:
@@ -123,7 +123,7 @@ class _Making:
         lines = [
             *_parts(b"mkdir -p --", [b'"$base"' + quote(place) for place in places if place]),
             *_parts(b"mkdir --", self._directories),
-            *_parts(b"fill", self._sources),
+            *_parts(b"fill", self._sources, _COPIED),
             *self._single,
             *owners,
         ]
