@@ -72,7 +72,7 @@ class NodeRecord:
     `entries` are all its tests, one object for all nodes with the same tests. `results` are the outcomes other than OK,
     each with the position of its entry. With `error`, nothing is known of the entries. `duration` is in seconds. `done`
     are the changes and commands of a repair, `notes` are lines that people should know besides. `left_out` has the
-    names of tests that were collected and not selected.
+    names of tests that were collected and not selected. `ending` is computed once, since every report asks for it.
     """
 
     node: str
@@ -83,12 +83,12 @@ class NodeRecord:
     done: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     left_out: frozenset[str] = frozenset()
+    ending: NodeEnding = field(init=False, repr=False, compare=False)
 
-    @property
-    def ending(self) -> NodeEnding:
-        """The ending of the node."""
+    def __post_init__(self) -> None:
         outcomes = [outcome for _, outcome in self.results]
-        return ending_of(self.error, [*outcomes, OK] if len(outcomes) < len(self.entries) else outcomes)
+        ending = ending_of(self.error, [*outcomes, OK] if len(outcomes) < len(self.entries) else outcomes)
+        object.__setattr__(self, "ending", ending)
 
     @property
     def looked_at(self) -> int:
