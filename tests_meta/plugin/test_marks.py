@@ -20,6 +20,7 @@ def local(site: Site) -> Site:
     (site.directory / "real").mkdir()
     for name in ("present", "absent"):
         site.put(f"{name}._all", CONTENT)
+    (site.masterdir / "overlay" / "tmp").chmod(0o1777)  # --fix refuses any other mode of /tmp
     (site.directory / "real" / "present").write_text(CONTENT)
     return site
 
