@@ -34,12 +34,13 @@ def reached_by(live: Site, way: str) -> Iterator[str]:
     if way == "rsync":
         yield node
         return
-    rsync = "/run/busybox/rsync" if node == "node5" else "/usr/bin/rsync"
-    live.sh(node, f"mv {rsync} {rsync}.off")
+    # /usr/bin is in the PATH of scripts on BusyBox's node, too.
+    places = ["/usr/bin/rsync", *(["/run/busybox/rsync"] if node == "node5" else [])]
+    live.sh(node, "; ".join(f"mv {rsync} {rsync}.off" for rsync in places))
     try:
         yield node
     finally:
-        live.sh(node, f"mv {rsync}.off {rsync}")
+        live.sh(node, "; ".join(f"mv {rsync}.off {rsync}" for rsync in places))
 
 
 def listing(live: Site, node: str) -> set[str]:
