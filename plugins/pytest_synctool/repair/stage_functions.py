@@ -89,20 +89,13 @@ own() { # OWNER GROUP PATH...: by name, or by number as +7777; never by the numb
   u=$1 g=$2
   shift 2
   chown $r -h -- "$u:$g" "$@" 2>&- && return
-  known "$u" "$g" && chown $r -h -- "${u#+}:${g#+}" "$@" # not every chown knows the sign
+  [ "$u" != root ] || u=0 # that is root's number everywhere
+  [ "$g" != root ] || g=0
+  known user "$u" && known group "$g" && chown $r -h -- "${u#+}:${g#+}" "$@" # not every chown knows the sign
 }
-known() { # OWNER GROUP
-  case $1 in
-    +*) ;;
-    *) id -u -- "$1" >/dev/null 2>&1 || { echo "no user $1 on $SYNCTOOL_NODE" >&2; return 1; } ;;
-  esac
-  case $2 in
-    +*) return ;;
-  esac
-  if command -v getent >/dev/null 2>&1; then getent group "$2" >/dev/null 2>&1 && return
-  else while IFS=: read -r l e; do [ "$l" != "$2" ] || return 0; done </etc/group; fi
-  echo "no group $2 on $SYNCTOOL_NODE" >&2
-  return 1
+known() { # user|group NAME: unless that cannot be found out
+  case $2 in +* | 0) return ;; esac
+  l=$(find . -prune "-$1" "$2" 2>&1) || ! l=$(find . -prune 2>&1) || { echo "no $1 $2 on $SYNCTOOL_NODE" >&2; false; }
 }
 own_below() { # as own, for all that is in $base
   r=-R

@@ -166,6 +166,7 @@ def test_a_directory_gets_exactly_its_mode(node: DiskNode, exists: bool) -> None
         (None, 4242, "nosuchgroup", 4243, "no group nosuchgroup on node3"),
         ("nosuchuser", 4242, "daemon", 4243, "no user nosuchuser on node3"),
         ("daemon", 2, "nosuchgroup", 4243, "no group nosuchgroup on node3"),
+        ("daemon.daemon", 4242, "daemon", 4242, "no user daemon.daemon on node3"),
         ("nosuchuser", 2, "daemon", 2, "no user nosuchuser on node3"),  # number 2 is somebody else's here
         ("4242", 4711, "a:b", 4712, None),  # chown would not take these for names
     ],
