@@ -119,7 +119,7 @@ def test_results_are_those_of_the_discovered_tests(editor: Site, workers: tuple[
     assert {word for key, word in words.items() if "node1" in key} == {"success"}
     assert words["node2", "/missing"] == "failure"
     [text] = [text for word, text in results.values() if word == "error"]
-    assert "gone: the node" in text
+    assert "gone unreachable: " in text
     [text] = [text for word, text in results.values() if word == "failure"]
     assert "node2: /missing missing" in text
 

@@ -136,7 +136,7 @@ def measured(site: Site, hostile_command: str, *command: str) -> tuple[int, int,
 
 def test_dsh_prints_a_line_without_end_as_it_comes(hostile: Site) -> None:
     status, megabytes, out = measured(hostile, "head -c 300000000 /dev/zero", "dsh", "echo", "hello")
-    assert status == 0
+    assert status == 3  # that node has not announced the command
     assert megabytes < 100
     assert out.stat().st_size > 300_000_000
     with out.open("rb") as lines:

@@ -39,7 +39,7 @@ def test_every_report_of_a_run(two: Site, workers: tuple[str, ...]) -> None:
     assert [(node["node"], node["outcome"]) for node in document["nodes"]] == [
         ("node.1", "drifted"),
         ("node2", "drifted"),
-        ("gone", "unknown"),
+        ("gone", "unreachable"),
     ]
     assert {row["message"] for row in document["results"]} == {"missing"}
     families = text_string_to_metric_families((two.directory / "reports/metrics.prom").read_text())
@@ -65,7 +65,7 @@ def test_the_junit_report_suits_other_readers(two: Site) -> None:
     failed = [result for case in cases for result in case.result if isinstance(result, Failure)]
     assert all(len(result.message.splitlines()) == 1 for result in failed)
     (error,) = ElementTree.parse(two.directory / "junit.xml").iter("error")
-    assert str(error.get("message")).startswith("gone: ")
+    assert str(error.get("message")).startswith("gone unreachable: ")
 
 
 def test_xunit1_has_source_and_properties(two: Site) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.compare import compare, compare_absent, compare_owed
-from pytest_synctool.model import Absent, Change, FileState
+from pytest_synctool.model import Absent, Change, FileState, Kind
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.entry_commands import OwnedCommand, commands_of, task
-from pytest_synctool.repository.source import Tree
+from pytest_synctool.repository.source import Source, Tree
 
 
 def checks(
@@ -30,6 +30,19 @@ def checks(
     if tasks:
         made += [Check(entry, _never, task(entry)) for entry in chosen if entry.tree is Tree.TASKS]
     return made + [Check(owned.owner, _never, owned.command) for owned in always]
+
+
+def answers(masterdir: bytes) -> Check:
+    """Return the check of a node for which the masterdir has nothing: it has a root directory, so it answers.
+
+    Otherwise nobody would look at the node, and a dead one would pass.
+    """
+    root = Source(Tree.OVERLAY, masterdir, b"overlay", b"/", FileState(Kind.DIRECTORY, 0o755, 0, 0, 0))
+    return Check(Entry(root), _is_there)
+
+
+def _is_there(entry: Entry, actual: FileState | Absent) -> list[Change]:
+    return [] if isinstance(actual, FileState) else compare(entry.expected, actual)
 
 
 def _same(entry: Entry, actual: FileState | Absent) -> list[Change]:

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 
-from pytest_synctool.audit.built_in_checks import checks
+from pytest_synctool.audit.built_in_checks import answers, checks
 from pytest_synctool.audit.check import Check
 from pytest_synctool.cli import command
 from pytest_synctool.cli.connections import connections_of
@@ -34,7 +34,7 @@ from pytest_synctool.report.repair_log import RepairLog, append_to
 from pytest_synctool.repository.entry_commands import always
 from pytest_synctool.repository.explain import Explainer
 from pytest_synctool.repository.lock import MasterdirLock, who
-from pytest_synctool.repository.resolution import Repository
+from pytest_synctool.repository.resolution import Repository, check_not_empty, is_idle
 from pytest_synctool.repository.vital_paths import check_lockouts
 from pytest_synctool.repository.waivers import NOTHING_WAIVED, InForce
 
@@ -72,6 +72,7 @@ class ClassicRun:
 
     def run(self) -> int:
         """Run the nodes and print their results; return the exit status. Raises SynctoolError before it begins."""
+        check_not_empty(self.config, self.repository)
         if self.arguments.fix:
             check_lockouts((node, self.repository.entries(node)) for node in self.nodes)
         with self._locked(), closing(self._engine()) as engine, self._logged() as log:
@@ -142,8 +143,10 @@ class ClassicRun:
 
     def _checks_of(self, node: Node) -> list[Check]:
         masterdir = os.fsencode(self.config.masterdir)
-        return checks(
-            self.repository.entries(node),
+        entries = self.repository.entries(node)
+        idle = [answers(masterdir)] if is_idle(entries) and not self.arguments.single else []
+        return idle + checks(
+            entries,
             single=self.arguments.single,
             tasks=self.arguments.tasks,
             always=[] if self.arguments.single else [always(text, masterdir) for text in self.config.always_run],

@@ -39,8 +39,16 @@ def _run(arguments: Namespace) -> int:
     status = _answer(config, repository, nodes, arguments, local=own is not None)
     sys.stdout.flush()  # before the warnings on standard error
     if not arguments.quiet:  # only resolving the entries of the nodes completes the warnings
-        command.print_stderr(f"WARNING {warning}" for warning in (*config.warnings, *repository.warnings))
+        command.print_stderr(
+            f"WARNING {warning}" for warning in (*config.warnings, *repository.warnings, *_idle(repository, arguments))
+        )
     return status
+
+
+def _idle(repository: Repository, arguments: Namespace) -> Sequence[str]:
+    """Return the warning about nodes without entries, for runs that compare entries."""
+    queries = (arguments.manifest, arguments.ref, arguments.diff, arguments.upload, arguments.single)
+    return [] if any(queries) else repository.idle
 
 
 def _answer(config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace, *, local: bool) -> int:

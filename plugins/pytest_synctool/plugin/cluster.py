@@ -24,7 +24,7 @@ from pytest_synctool.engine.settings import Mode
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.report.tally import Tally
-from pytest_synctool.repository.resolution import Repository
+from pytest_synctool.repository.resolution import Repository, check_not_empty
 from pytest_synctool.repository.resolution import load as load_repository
 from pytest_synctool.repository.vital_paths import check_lockouts
 from pytest_synctool.repository.waivers import NOTHING_WAIVED, InForce
@@ -52,7 +52,7 @@ class Cluster:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Return a line for each part of the configuration and the masterdir that is left out, with the reason."""
-        return (*self.config.warnings, *self.repository.warnings)
+        return (*self.config.warnings, *self.repository.warnings, *self.repository.idle)
 
     @property
     def left_out(self) -> list[str]:
@@ -151,6 +151,7 @@ def _load(config: pytest.Config) -> Cluster:
         return Cluster(settings, (), load_repository(settings))
     nodes, own = _selected(settings, config.option.synctool_selection, config.option.synctool_nodename)
     repository = load_repository(settings)
+    check_not_empty(settings, repository)
     entries = [(node, repository.entries(node)) for node in nodes]  # this collects the warnings of all nodes
     if mode_of(config) is Mode.FIX:
         check_lockouts(entries)

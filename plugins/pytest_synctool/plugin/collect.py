@@ -17,6 +17,7 @@ from typing import Any, Final, Self, cast
 
 import pytest
 
+from pytest_synctool.audit.built_in_checks import answers
 from pytest_synctool.audit.check import Check, CheckFunction
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
@@ -28,6 +29,7 @@ from pytest_synctool.plugin.site_hooks import in_words, setup_fixtures, wants_si
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.repository import entry_commands
 from pytest_synctool.repository.entry import Entry, EntryList
+from pytest_synctool.repository.resolution import is_idle
 from pytest_synctool.repository.source import Tree
 
 _PARAMETERS = ("entry", "actual")
@@ -182,6 +184,9 @@ class CheckBuilder:
                     yield owned.owner.destination, Check(owned.owner, self.function, owned.command)
             return
         tree = Tree.DELETE if Tree.DELETE.value in marks else Tree.OVERLAY
+        if Tree.OVERLAY.value in marks and is_idle(entries):
+            check = answers(os.fsencode(self.cluster.config.masterdir))
+            yield check.entry.destination, check
         for entry in entries:
             if entry.tree is tree:
                 yield entry.destination, Check(entry, self.function)

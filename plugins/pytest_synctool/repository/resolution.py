@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import printable
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.config.model import Config
+from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import Node
 from pytest_synctool.repository.attributes import FILE_NAME as ATTRIBUTES_FILE
 from pytest_synctool.repository.attributes import NO_RULES, AttributeRules
@@ -28,6 +30,8 @@ from pytest_synctool.repository.waivers import NO_WAIVERS, Waivers
 from pytest_synctool.repository.waivers import load as load_waivers
 
 Groups = tuple[str, ...]
+
+_NOTHING: Final = "nothing in overlay/ or delete/ is for it, so that an audit only sees whether it answers"
 
 
 class _Blocking(NamedTuple):
@@ -101,6 +105,11 @@ def by_importance(candidates: Sequence[Candidate], groups: Sequence[str]) -> lis
     return [candidate for _, candidate in sorted(ranked, key=lambda pair: pair[0])]
 
 
+def is_idle(entries: Sequence[Entry]) -> bool:
+    """Return True if there is nothing to compare: a node without entries, or with tasks only."""
+    return not entries or entries[0].tree is Tree.TASKS  # tasks are the last ones
+
+
 class Repository:
     """A walked masterdir with its rules. It resolves the entries of nodes."""
 
@@ -135,11 +144,17 @@ class Repository:
         self._deleted_and_kept = self._find_deleted_and_kept()
         self._blocking = self._find_blocking()
         self._resolved: dict[Groups, EntryList] = {}
+        self._idle: dict[str, None] = {}
 
     @property
     def warnings(self) -> list[str]:
         """The names that were left out, and why, a line each. Resolving the entries of a node can add lines."""
         return list(self._warnings)
+
+    @property
+    def idle(self) -> list[str]:
+        """A line about the resolved nodes for which there is nothing to compare, if there are any."""
+        return [f"{fold(self._idle)}: {_NOTHING}"] if self._idle else []
 
     def entries(self, node: Node) -> EntryList:
         """Return the entries of a node, at most one for a destination. Nodes with the same entries share one list.
@@ -149,7 +164,10 @@ class Repository:
         groups = tuple(group for group in node.groups if group in self._by_group)
         if groups not in self._resolved:
             self._resolved[groups] = self._resolve(groups)
-        return self._resolved[groups]
+        entries = self._resolved[groups]
+        if is_idle(entries):
+            self._idle.setdefault(node.name)
+        return entries
 
     def considered(self, destination: Destination, node: Node) -> tuple[list[Candidate], list[Candidate]]:
         """Return the sources of a destination that apply to a node, the most important first, and the other ones."""
@@ -204,6 +222,15 @@ class Repository:
 
     def _warn(self, message: str) -> None:
         self._warnings.setdefault(message)
+
+
+def check_not_empty(config: Config, repository: Repository) -> None:
+    """Raise RepositoryError if there is nothing in the masterdir that a run could look at or do."""
+    if not repository.masterdir.candidates and not config.always_run:
+        raise RepositoryError(
+            f"nothing to look at: overlay/, delete/ and tasks/ in {config.masterdir} have no entry for any node "
+            "(expected names like overlay/etc/motd._all); create one, or correct 'masterdir'"
+        )
 
 
 def load(config: Config) -> Repository:
