@@ -204,7 +204,8 @@ class Tables:
 
     def _finding(self, outcome: Outcome, seq: int) -> int:
         """Return the id of a result, without its differences in contents."""
-        if outcome not in self._findings:
+        number = self._findings.get(outcome)
+        if number is None:
             changes = json.dumps([[c.what, c.expected, c.found] for c in outcome.changes])
             words = (outcome.status.value, outcome.message, changes, outcome.source, outcome.waiver)
             signature = tuple(map(text, words))
@@ -214,8 +215,9 @@ class Tables:
                 "INSERT INTO finding (digest, status, message, changes, source, waiver, last) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)"
             )
-            self._findings[outcome] = int(row[0]) if row else self._inserted(insert, digest, *signature, seq)
-        return self._findings[outcome]
+            number = int(row[0]) if row else self._inserted(insert, digest, *signature, seq)
+            self._findings[outcome] = number
+        return number
 
     def _touch(self, seq: int, looks: Sequence[Look]) -> None:
         """Mark all these as used by this run."""

@@ -117,11 +117,11 @@ class _Tables:
         known = self._outcomes.get(id(outcome))
         if known is None:
             lines = _beyond(outcome)
-            plain = replace(outcome, details=())
-            if plain not in self._findings:
-                self._findings[plain] = len(self.findings)
+            plain = replace(outcome, details=()) if outcome.details else outcome
+            number = self._findings.setdefault(plain, len(self.findings))  # hashes it once
+            if number == len(self.findings):
                 self.findings.append(self._finding(plain))
-            known = (self._findings[plain], self.details.of(lines) if lines else _NOTHING)
+            known = (number, self.details.of(lines) if lines else _NOTHING)
             self._outcomes[id(outcome)] = known
         return known
 
