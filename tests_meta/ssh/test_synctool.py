@@ -336,13 +336,18 @@ def test_what_was_found_before_an_interruption(live: Site, gate: MakeGate) -> No
     assert "synctool: not done: node[1,3]\r\n" in shell.shown.decode()
 
 
-def test_a_node_that_is_lost_after_its_repair(live: Site, gate: MakeGate) -> None:
+def test_a_node_that_is_lost_after_its_repair(live: Site) -> None:
     """What was done there is told all the same."""
     live.put("etc/file._all")
     live.configure()
     live.sh("node1", "mkdir -p @/etc; chmod 755 @ @/etc")
-    gate("node1", "md5sum")  # nothing is there to be read before the repair
-    ended = synctool(live, "-qf", "-n", "node1", "--timeout=4")
+    # Nothing is there to be read before the repair.
+    md5sum = "/usr/local/sbin/md5sum"
+    live.sh("node1", f"printf '#!/bin/sh\nexec sleep 100\n' >{md5sum}; chmod 755 {md5sum}")
+    try:
+        ended = synctool(live, "-qf", "-n", "node1", "--timeout=4")
+    finally:
+        live.sh("node1", f"rm {md5sum}")
     reason = "no answer within 4 s during the probe (--timeout)"
     assert ended.lines == ["node1: /etc/file created (missing)", f"node1: unreachable: {reason}"]
     assert ended.status == 3

@@ -24,6 +24,7 @@ from pytest_synctool.dsh.aggregate import Aggregate
 from pytest_synctool.engine.engine import Engine
 from pytest_synctool.engine.fanout import Fanout, Turn
 from pytest_synctool.engine.settings import Mode, Settings
+from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import Node, NodeResult, OldVersions, Outcome, Status
 from pytest_synctool.report.ending import NodeEnding, ending_of_result, in_words
 from pytest_synctool.report.grouping import waiver_in_words
@@ -34,7 +35,7 @@ from pytest_synctool.report.repair_log import RepairLog, append_to
 from pytest_synctool.repository.entry_commands import always
 from pytest_synctool.repository.explain import Explainer
 from pytest_synctool.repository.lock import MasterdirLock, who
-from pytest_synctool.repository.resolution import Repository, check_not_empty, is_idle
+from pytest_synctool.repository.resolution import Repository, emptiness, is_idle
 from pytest_synctool.repository.vital_paths import check_lockouts
 from pytest_synctool.repository.waivers import NOTHING_WAIVED, InForce
 
@@ -72,7 +73,8 @@ class ClassicRun:
 
     def run(self) -> int:
         """Run the nodes and print their results; return the exit status. Raises SynctoolError before it begins."""
-        check_not_empty(self.config, self.repository)
+        if (reason := emptiness(self.config, self.repository)) is not None:
+            raise RepositoryError(reason)
         if self.arguments.fix:
             check_lockouts((node, self.repository.entries(node)) for node in self.nodes)
         with self._locked(), closing(self._engine()) as engine, self._logged() as log:

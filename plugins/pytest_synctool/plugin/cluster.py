@@ -24,7 +24,7 @@ from pytest_synctool.engine.settings import Mode
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.report.tally import Tally
-from pytest_synctool.repository.resolution import Repository, check_not_empty
+from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.repository.resolution import load as load_repository
 from pytest_synctool.repository.vital_paths import check_lockouts
 from pytest_synctool.repository.waivers import NOTHING_WAIVED, InForce
@@ -151,7 +151,6 @@ def _load(config: pytest.Config) -> Cluster:
         return Cluster(settings, (), load_repository(settings))
     nodes, own = _selected(settings, config.option.synctool_selection, config.option.synctool_nodename)
     repository = load_repository(settings)
-    check_not_empty(settings, repository)
     entries = [(node, repository.entries(node)) for node in nodes]  # this collects the warnings of all nodes
     if mode_of(config) is Mode.FIX:
         check_lockouts(entries)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from inspect import signature, unwrap
 from pathlib import Path
@@ -20,7 +20,7 @@ import pytest
 from pytest_synctool.audit.built_in_checks import answers
 from pytest_synctool.audit.check import Check, CheckFunction
 from pytest_synctool.errors import SynctoolError
-from pytest_synctool.model import Node
+from pytest_synctool.model import Node, Outcome, Status
 from pytest_synctool.plugin.check_files import defines_checks, files_of
 from pytest_synctool.plugin.cluster import BY_NODE, SUITE, Cluster, cluster_of
 from pytest_synctool.plugin.marks import guarded
@@ -29,7 +29,7 @@ from pytest_synctool.plugin.site_hooks import in_words, setup_fixtures, wants_si
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.repository import entry_commands
 from pytest_synctool.repository.entry import Entry, EntryList
-from pytest_synctool.repository.resolution import is_idle
+from pytest_synctool.repository.resolution import emptiness, is_idle
 from pytest_synctool.repository.source import Tree
 
 _PARAMETERS = ("entry", "actual")
@@ -164,6 +164,13 @@ class CheckBuilder:
             self._built[entries] = NodeChecks(tuple(name for name, _ in pairs), tuple(check for _, check in pairs))
         return self._built[entries]
 
+    def _of_idle_node(self) -> tuple[bytes, Check]:
+        cluster = self.cluster
+        check = answers(os.fsencode(cluster.config.masterdir))
+        if (reason := emptiness(cluster.config, cluster.repository)) is not None:
+            check = replace(check, settled=Outcome(Status.ERROR, reason))
+        return check.entry.destination, check
+
     def _each(self, entries: Sequence[Entry]) -> Iterator[tuple[bytes, Check]]:
         marks = _marks(self.function)
         if _POST in marks:
@@ -185,8 +192,7 @@ class CheckBuilder:
             return
         tree = Tree.DELETE if Tree.DELETE.value in marks else Tree.OVERLAY
         if Tree.OVERLAY.value in marks and is_idle(entries):
-            check = answers(os.fsencode(self.cluster.config.masterdir))
-            yield check.entry.destination, check
+            yield self._of_idle_node()
         for entry in entries:
             if entry.tree is tree:
                 yield entry.destination, Check(entry, self.function)

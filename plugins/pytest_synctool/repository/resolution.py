@@ -17,7 +17,6 @@ from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import printable
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.config.model import Config
-from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import Node
 from pytest_synctool.repository.attributes import FILE_NAME as ATTRIBUTES_FILE
 from pytest_synctool.repository.attributes import NO_RULES, AttributeRules
@@ -224,13 +223,14 @@ class Repository:
         self._warnings.setdefault(message)
 
 
-def check_not_empty(config: Config, repository: Repository) -> None:
-    """Raise RepositoryError if there is nothing in the masterdir that a run could look at or do."""
-    if not repository.masterdir.candidates and not config.always_run:
-        raise RepositoryError(
-            f"nothing to look at: overlay/, delete/ and tasks/ in {config.masterdir} have no entry for any node "
-            "(expected names like overlay/etc/motd._all); create one, or correct 'masterdir'"
-        )
+def emptiness(config: Config, repository: Repository) -> str | None:
+    """Return what is wrong if there is nothing in the masterdir that a run could look at or do."""
+    if repository.masterdir.candidates or config.always_run:
+        return None
+    return (
+        f"nothing to look at: overlay/, delete/ and tasks/ in {printable(os.fsencode(config.masterdir))} have no entry "
+        "for any node (expected names like overlay/etc/motd._all); create one, or correct 'masterdir'"
+    )
 
 
 def load(config: Config) -> Repository:
