@@ -44,7 +44,7 @@ def test_pytest_html(compat: Compat, arguments: tuple[str, ...], counts: dict[st
     page = (compat.site.directory / "out.html").read_text()
     for word, title in (("passed", "Passed"), ("failed", "Failed"), ("error", "Errors"), ("skipped", "Skipped")):
         assert f'class="{word}">{counts.get(word, 0)} {title}' in page
-    assert "gone: the node" in page
+    assert "gone unreachable: " in page
 
 
 @pytest.mark.parametrize(("arguments", "counts"), [((), AUDIT), (("--fix", "--no-syslog"), FIX), (("-n2",), AUDIT)])
@@ -70,7 +70,7 @@ def test_allure(compat: Compat) -> None:
     results = [json.loads(path.read_text()) for path in (compat.site.directory / "allure").glob("*-result.json")]
     assert Counter(result["status"] for result in results) == Counter(passed=8, failed=4, broken=1, skipped=8)
     messages = [result["statusDetails"]["message"] for result in results if result["status"] in ("failed", "broken")]
-    assert all("missing" in message or "gone: " in message for message in messages)
+    assert all("missing" in message or "gone unreachable: " in message for message in messages)
 
 
 def test_pytest_reportlog(compat: Compat) -> None:
