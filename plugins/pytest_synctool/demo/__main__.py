@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -62,8 +62,8 @@ def _demonstrate(examples: Path, directory: Path) -> int:
     print("Starting four ssh nodes on this machine ...", flush=True)
     with EmbeddedCluster(directory / "cluster", 4) as cluster:
         reports = directory / "reports"  # the checkout may belong to another user
-        audit = _command(configuration, cluster.ssh_config, reports)
-        status = _pytest([*audit, "--fix"], quiet=True)
+        environment = _environment(configuration, cluster.ssh_config, reports)
+        status = _pytest(["--hosts=all", "--fix"], environment, quiet=True)
         _publish(reports)
         if status:
             print("The first repair of the nodes failed: see", _REPORTS / "drift.html")
@@ -74,15 +74,15 @@ def _demonstrate(examples: Path, directory: Path) -> int:
             ("2. --fix repairs the files, runs the .post scripts and audits again (exit status 0):", ["--fix"], 0),
             ("3. Another audit finds no drift (exit status 0):", [], 0),
         )
-        for title, options, expected in steps:
-            shown = shlex.join(["pytest", "--hosts=all", *options])
-            print(f"\n{title}\n\n$ {shown}", flush=True)
-            status = _pytest([*audit, *options], quiet=False)
+        for title, more, expected in steps:
+            options = ["--hosts=all", *more]
+            print(f"\n{title}\n\n$ {shlex.join(['pytest', *options])}", flush=True)
+            status = _pytest(options, environment, quiet=False)
             _publish(reports)
             if status != expected:
                 print(f"This step ended with exit status {status}, but {expected} was expected.")
                 return 1
-            if not options and expected:
+            if not more and expected:
                 shutil.copyfile(_REPORTS / "drift.html", _FIRST_AUDIT)  # the next run replaces it
     print(f"\nThe nodes are gone again. Page with the drift of the first audit: {_FIRST_AUDIT}")
     print(f"Reports of the last run: {_REPORTS}/drift.html for people, {_REPORTS}/junit.xml for CI")
@@ -120,17 +120,20 @@ def _publish(reports: Path) -> None:
             shutil.copyfile(reports / name, _REPORTS / name)
 
 
-def _command(configuration: Path, ssh_config: Path, reports: Path) -> list[str]:
-    return [
-        *(sys.executable, "-m", "pytest", "--pyargs", "synctool_checks"),
+def _environment(configuration: Path, ssh_config: Path, reports: Path) -> dict[str, str]:
+    """Return the environment of the runs: what an administrator keeps in pytest.ini, so that commands are short."""
+    options = [
+        *("--pyargs", "synctool_checks", "--no-header", "--tb=no", "-rN", "-p", "no:cacheprovider"),
         *(f"--synctool-conf={configuration}", f"--ssh-config={ssh_config}", f"--synctool-reports={reports}"),
-        *("--hosts=all", "--no-header", "--tb=no", "-rN", "-p", "no:cacheprovider"),
     ]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return {**os.environ, "PATH": path, "PYTEST_ADDOPTS": shlex.join(options)}
 
 
-def _pytest(command: Sequence[str], *, quiet: bool) -> int:
-    done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL if quiet else None)
-    return done.returncode
+def _pytest(options: Sequence[str], environment: Mapping[str, str], *, quiet: bool) -> int:
+    program = str(Path(sys.executable).with_name("pytest"))
+    stdout = subprocess.DEVNULL if quiet else None
+    return subprocess.run([program, *options], env=environment, check=False, stdout=stdout).returncode
 
 
 if __name__ == "__main__":
