@@ -7,9 +7,12 @@ import pytest
 from tests_meta.markers import ALONE_AND_XDIST
 from tests_meta.site import Site
 
+# pytest 8.4 and later have it.
+RESET = ["--stepwise-reset"] if hasattr(pytest, "RaisesExc") else []
+
 
 @ALONE_AND_XDIST
-@pytest.mark.parametrize("option", ["--sw", "--stepwise-skip", "--stepwise-reset", "--sw --fix"])
+@pytest.mark.parametrize("option", ["--sw", "--stepwise-skip", *RESET, "--sw --fix"])
 def test_it_is_refused(site: Site, option: str, workers: tuple[str, ...]) -> None:
     site.put("one._all")
     run = site.pytest(*option.split(), *workers)
