@@ -24,8 +24,7 @@ def system_directory(context: LintContext) -> Iterator[Finding]:
     """Find system directories and files that would get the owner or the mode of a checkout."""
     for candidate, source in context.sources(Tree.OVERLAY):
         for attributes in context.attributes_of(candidate, source):
-            entry = Entry(source, None, attributes)
-            problem = lockout(entry, entry.with_attributes(source.state))
+            problem = lockout(Entry(source, None, attributes))
             if problem is not None:
                 yield context.source_finding("system-directory", candidate.relative, f"{problem}: {REMEDY}")
                 break

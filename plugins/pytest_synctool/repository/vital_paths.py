@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fnmatch import translate
 from functools import cache
 from typing import Final
@@ -47,8 +47,8 @@ _LIBRARIES: Final = (
 )
 _SYSTEM_DIRECTORIES: Final = frozenset(
     (
-        *("/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib32", "/lib64", "/media", "/mnt", "/opt", "/proc"),
-        *("/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/var/cache", "/etc/profile.d"),
+        *("/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib32", "/lib64", "/libx32", "/media", "/mnt", "/opt"),
+        *("/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/var/cache", "/etc/profile.d"),
         *("/usr/include", "/usr/games", "/etc/cron.d", "/etc/cron.daily", "/etc/cron.hourly", "/etc/default"),
         *("/etc/skel", "/etc/alternatives", "/etc/bash_completion.d", "/etc/modprobe.d", "/etc/sysctl.d"),
         *(path for path in _DIRECTORIES if path != "/root/.ssh"),
@@ -61,12 +61,13 @@ _STICKY_AND_OPEN: Final = 0o1007
 _GROUP_WRITES: Final = 0o020
 _OTHERS_WRITE: Final = 0o002
 _MOST_LINES: Final = 10
+# /usr/bin is /bin where /bin is a link to it, and equally important elsewhere.
+_MERGED_USR: Final = re.compile(r"^/usr(?=/(?:s?bin|lib(?:32|64|x32)?)(?:/|$))")
 
 
 def vital_reason(path: str) -> str | None:
     """Return the reason why a node needs an absolute path, or None if it does not."""
-    # /usr/bin is /bin where /bin is a link to it, and equally important elsewhere.
-    path = re.sub(r"^/usr(?=/(?:s?bin|lib(?:32|64|x32)?)(?:/|$))", "", path)
+    path = _MERGED_USR.sub("", path)
     if path.count("/") == 1:
         return "a top-level directory, or a link in place of one"
     if path in _DIRECTORIES:
@@ -92,30 +93,35 @@ def _one_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(translate, patterns)))
 
 
-def lockout(entry: Entry, state: FileState) -> str | None:
+def lockout(entry: Entry) -> str | None:
     """Return what is wrong if a system directory or file is to get the owner or the mode of a checkout, else None.
 
-    `state` is the expected state of the entry, with or without a digest. Whoever sets the owner or the mode in
-    attributes.yaml means it.
+    Whoever sets the owner or the mode in attributes.yaml means it.
     """
-    if entry.tree is not Tree.OVERLAY or state.kind is Kind.LINK:
+    state, attributes = entry.with_attributes(entry.source.state), entry.attributes
+    is_owned = state.uid != 0 and (attributes is None or attributes.owner is None)
+    is_directory = state.kind is Kind.DIRECTORY
+    # Most entries are files of root's: this is asked of all entries of all nodes.
+    if entry.tree is not Tree.OVERLAY or state.kind is Kind.LINK or not (is_owned or is_directory):
         return None
-    path, attributes = printable(entry.destination), entry.attributes
-    short = re.sub(r"^/usr(?=/(?:s?bin|lib(?:32|64)?)(?:/|$))", "", path)
-    is_system = state.kind is Kind.DIRECTORY and short in _SYSTEM_DIRECTORIES
-    if not is_system and (short.count("/") == 1 or vital_reason(path) is None):
-        return None
-    if state.uid != 0 and (attributes is None or attributes.owner is None):
+    path = printable(entry.destination)
+    short = _MERGED_USR.sub("", path)
+    is_system = is_directory and short in _SYSTEM_DIRECTORIES
+    if is_owned and (is_system or (short.count("/") > 1 and vital_reason(path) is not None)):
         return f"owner {state.owner or state.uid} would own {path}"
     if not is_system or (attributes is not None and attributes.mode is not None):
         return None
+    return _mode_problem(path, short, state, is_group_meant=attributes is not None and attributes.group is not None)
+
+
+def _mode_problem(path: str, short: str, state: FileState, *, is_group_meant: bool) -> str | None:
     mode = f"mode {state.mode:04o}"
     if short in _OPEN_TO_ALL:
         is_open = state.mode & _STICKY_AND_OPEN == _STICKY_AND_OPEN
         return None if is_open else f"{mode} of {path} would keep users from using it, or let them remove others' files"
     if state.mode & _OTHERS_WRITE:
         return f"{mode} would let everybody write in {path}"
-    if state.mode & _GROUP_WRITES and state.gid != 0 and (attributes is None or attributes.group is None):
+    if state.mode & _GROUP_WRITES and state.gid != 0 and not is_group_meant:
         return f"{mode} would let group {state.group or state.gid} write in {path}"
     if short not in _CLOSED and state.mode & _ENTER_AND_LIST != _ENTER_AND_LIST:
         return f"{mode} would close {path} to all users"
@@ -131,11 +137,11 @@ def check_lockouts(entries_of: Iterable[tuple[Node, EntryList]]) -> None:
     Nodes that share a list of entries are looked at once.
     """
     nodes: dict[str, list[str]] = {}
-    by_list: dict[int, list[str]] = {}
+    by_list: dict[EntryList, list[str]] = {}
     for node, entries in entries_of:
-        if id(entries) not in by_list:
-            by_list[id(entries)] = list(_lockouts(entries))
-        for line in by_list[id(entries)]:
+        if entries not in by_list:
+            by_list[entries] = [f"{entry.source.shown}: {why}" for entry in entries if (why := lockout(entry))]
+        for line in by_list[entries]:
             nodes.setdefault(line, []).append(node.name)
     if not nodes:
         return
@@ -143,9 +149,3 @@ def check_lockouts(entries_of: Iterable[tuple[Node, EntryList]]) -> None:
     if more := len(nodes) - len(lines):
         lines.append(f"and {more} more")
     raise RepositoryError("\n".join((*lines, f"nothing was changed: {REMEDY}")))
-
-
-def _lockouts(entries: Iterable[Entry]) -> Iterator[str]:
-    for entry in entries:
-        if entry.tree is Tree.OVERLAY and (problem := lockout(entry, entry.with_attributes(entry.source.state))):
-            yield f"{entry.source.shown}: {problem}"

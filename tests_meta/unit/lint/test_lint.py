@@ -411,10 +411,10 @@ OWN = FileState(Kind.DIRECTORY, 0o755, 0, 0, 0, "root", "root")
 )
 def test_lockout(path: bytes, state: FileState, problem: str | None) -> None:
     source = Source(Tree.OVERLAY, b"/m", b"overlay" + path, path, state)
-    assert lockout(Entry(source), state) == problem
+    assert lockout(Entry(source)) == problem
     for attributes in (Attributes(owner="anna", mode=0o700), Attributes(owner="0", group="lp", mode=0o777)):
-        assert lockout(Entry(source, None, attributes), attributes.applied(state)) is None
-    assert lockout(Entry(replace(source, tree=Tree.DELETE)), state) is None
+        assert lockout(Entry(source, None, attributes)) is None
+    assert lockout(Entry(replace(source, tree=Tree.DELETE))) is None
 
 
 @pytest.mark.parametrize(
