@@ -67,7 +67,7 @@ def _directory(named: str | None, file: str) -> Path:
     here = Path("reports")
     if not (here / file).exists():
         from pytest_synctool.config import find
-        from pytest_synctool.report.history.database import directory_of
+        from pytest_synctool.report.files import directory_of
 
         with suppress(ConfigError):
             return directory_of(find(None, None, os.environ, Path.cwd()))

@@ -15,7 +15,7 @@ from pytest_synctool.audit.built_in_checks import answers, checks
 from pytest_synctool.audit.check import Check
 from pytest_synctool.cli import command
 from pytest_synctool.cli.connections import connections_of
-from pytest_synctool.cli.run_history import RunHistory
+from pytest_synctool.cli.run_history import RunHistory, is_writable
 from pytest_synctool.common.console import shown
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import printable
@@ -62,8 +62,7 @@ class ClassicRun:
         self._explainer = Explainer(self.repository)
         self._checks: dict[str, list[Check]] = {}
         self._coloured = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
-        keep = 0 if self.local else self.arguments.history_keep
-        self._history = RunHistory(self.config, self.repository, self.nodes, self._mode, keep)
+        self._history = self._new_history()
         self._framed = not (self.arguments.quiet or self.arguments.unix)  # with --unix, all output must be shell text
 
     @property
@@ -88,9 +87,15 @@ class ClassicRun:
             print(in_words(self.endings, restoring=self.arguments.restore))
         status = command.INTERRUPTED if interrupted else exit_status(self.endings)
         sys.stdout.flush()
-        if problem := self._history.store(status, complete=not interrupted):
+        if self._history is not None and (problem := self._history.store(status, complete=not interrupted)):
             command.print_stderr([f"WARNING {problem}"])
         return status
+
+    def _new_history(self) -> RunHistory | None:
+        keep = self.arguments.history_keep
+        if self.local or keep < 1 or not is_writable(self.config):
+            return None
+        return RunHistory(self.config, self.repository, self.nodes, self._mode, keep)
 
     @property
     def _mode(self) -> Mode:
@@ -172,8 +177,7 @@ class ClassicRun:
             for node in self.nodes:
                 result = fanout.result(node)
                 del pending[node.name]
-                self._history.take(self._tests(node), result)
-                self._print(node, result)
+                self._take(node, result)
         except KeyboardInterrupt:
             self._interrupt(engine, fanout, pending)
             return True
@@ -191,13 +195,17 @@ class ClassicRun:
         for node, result in fanout.unclaimed():
             if self.changing or result.error is None:  # end_all() above is what makes an audit fail
                 del pending[node.name]
-                self._history.take(self._tests(node), result)
-                self._print(node, result)
+                self._take(node, result)
         if pending:
             command.print_stderr([f"synctool: not done: {fold(pending)}"])
 
     def _tests(self, node: Node) -> NodeTests:
         return NodeTests(node.name, node.name, [_nodeid(node, check) for check in self._checks[node.name]])
+
+    def _take(self, node: Node, result: NodeResult) -> None:
+        if self._history is not None:
+            self._history.take(self._tests(node), result)
+        self._print(node, result)
 
     def _print(self, node: Node, result: NodeResult) -> None:
         self.endings[ending_of_result(result)] += 1

@@ -24,6 +24,11 @@ class Mode(Enum):
         """True if the session writes on the node."""
         return self in (Mode.FIX, Mode.RESTORE)
 
+    @property
+    def recorded(self) -> str:
+        """The mode of the run's record in reports and in the history."""
+        return {Mode.FIX: "fix", Mode.RESTORE: "restore"}.get(self, "audit")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -14,10 +13,8 @@ from typing import IO, Final
 
 import pytest
 
-from pytest_synctool.common.accounts import user_name
 from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.trusted_files import check_directory, open_named, read_limited, resolve
-from pytest_synctool.engine.settings import Mode
 from pytest_synctool.errors import TrustError
 from pytest_synctool.plugin.ci_files import CiFiles, unwritten_in_words
 from pytest_synctool.plugin.cluster import Cluster, ini_directory, is_worker, mode_of
@@ -26,12 +23,11 @@ from pytest_synctool.report import drift_json, files
 from pytest_synctool.report.drift_json import Known, NotADocumentError, known_drift
 from pytest_synctool.report.history_values import Onsets, Past
 from pytest_synctool.report.metrics import metrics
-from pytest_synctool.report.record import RESTORE, NodeRecord, RunRecord
+from pytest_synctool.report.record import NodeRecord, RunRecord
 
 _DEFAULT: Final = "reports"
 _JUNIT: Final = "junit.xml"
 _MOST_OF_BASELINE: Final = 128 << 20  # bytes, of a pipe or a device
-_MODES: Final = {Mode.AUDIT: "audit", Mode.FIX: "fix", Mode.RESTORE: RESTORE}
 _CUT_SHORT: Final = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
 
 
@@ -101,18 +97,8 @@ class ReportFiles:
     """
 
     def __init__(self, config: pytest.Config, cluster: Cluster, directory: Path | None, junit_is_named: bool) -> None:
-        now = datetime.now().astimezone()
-        self.run = RunRecord(
-            f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
-            _MODES[mode_of(config)],
-            user_name(),
-            os.uname().nodename,
-            str(cluster.config.path),
-            str(cluster.config.masterdir),
-            now,
-            now,
-            groups_of(cluster),
-        )
+        settings = cluster.config
+        self.run = RunRecord.begun(mode_of(config).recorded, settings.path, settings.masterdir, groups_of(cluster))
         self.failed = False
         self.messages: list[tuple[str, str]] = []
         self.commands: list[str] = []

@@ -22,6 +22,11 @@ _PUBLIC: Final = 0o644
 _READ_AND_ENTERED_BY_ALL: Final = stat.S_IROTH | stat.S_IXOTH
 
 
+def directory_of(configuration: Path) -> Path:
+    """Return the directory of the history of a cluster where no other is named: `reports` beside its configuration."""
+    return configuration.parent / "reports"
+
+
 def mode_for(masterdir: Path) -> int:
     """Return the mode of new reports about a masterdir."""
     try:

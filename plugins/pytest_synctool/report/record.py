@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
+from pytest_synctool.common.accounts import user_name
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.common.wording import printable
 from pytest_synctool.model import OK, NodeError, NodeResult, Outcome, Status
@@ -134,6 +138,16 @@ class RunRecord:
     selected: int = 0
     nodes: list[NodeRecord] = field(default_factory=list)
     stale_waivers: Sequence[StaleWaiver] = ()
+
+    @classmethod
+    def begun(
+        cls, mode: str, configuration: Path, masterdir: Path, groups: Mapping[str, Sequence[str]], selected: int = 0
+    ) -> RunRecord:
+        """Return the record of a run that begins now, by the user of this process."""
+        now = datetime.now().astimezone()
+        number = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        places = str(configuration), str(masterdir)
+        return cls(number, mode, user_name(), os.uname().nodename, *places, now, now, groups, selected=selected)
 
     @property
     def is_restoring(self) -> bool:

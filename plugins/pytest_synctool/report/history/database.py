@@ -71,11 +71,6 @@ class DamageError(Exception):
     """The file's contents are not those of a history."""
 
 
-def directory_of(configuration: Path) -> Path:
-    """Return the directory of the history of a cluster where no other is named: `reports` beside its configuration."""
-    return configuration.parent / "reports"
-
-
 def check_files(path: Path, trust: Trust) -> None:
     """Check that what SQLite opens are regular files that only trusted accounts can change. Raises OSError."""
     for suffix in _OPENED:
