@@ -33,6 +33,12 @@ class CiFiles:
         """True if the run is a step of GitHub Actions."""
         return os.environ.get("GITHUB_ACTIONS") == "true"
 
+    @property
+    def is_wanted(self) -> bool:
+        """True if somebody has asked for anything of it."""
+        option = self.config.option
+        return bool(option.synctool_codequality or option.synctool_summary or self.wants_commands)
+
     def write(self, code_quality: Callable[[str], str], markdown: Callable[[str], Iterable[str]]) -> None:
         """Write the files that the options name. The functions make their contents from the workspace."""
         option = self.config.option

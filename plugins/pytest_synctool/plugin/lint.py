@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_synctool.lint import Finding
 
 _NAME: Final = "synctool-lint"
+_FINDINGS = pytest.StashKey[Mapping[str, Sequence["Finding"]]]()
 
 
 # Not tryfirst: pytest's terminal and xdist's worker and controller must run this hook first, because they announce the
@@ -25,11 +26,8 @@ def pytest_collection(session: pytest.Session) -> bool | None:
     config = session.config
     if not config.option.synctool_lint or config.pluginmanager.hasplugin("dsession"):
         return None
-    from pytest_synctool.lint import lint  # not at the top: an audit does not need it
-
-    cluster = cluster_of(config)
-    suite = LintSuite.from_parent(session, name=_NAME, path=cluster.config.path, nodeid=_NAME)
-    suite.findings_by_rule = lint(cluster.config, cluster.repository)
+    suite = LintSuite.from_parent(session, name=_NAME, path=cluster_of(config).config.path, nodeid=_NAME)
+    suite.findings_by_rule = findings_by_rule(config)
     session.items = []
     try:
         session.items.extend(_named(list(session.genitems(suite)), config.args))
@@ -39,6 +37,16 @@ def pytest_collection(session: pytest.Session) -> bool | None:
         config.hook.pytest_collection_finish(session=session)
     session.testscollected = len(session.items)
     return True
+
+
+def findings_by_rule(config: pytest.Config) -> Mapping[str, Sequence[Finding]]:
+    """Return the findings of every rule; the first call in a process looks for them."""
+    if _FINDINGS not in config.stash:
+        from pytest_synctool.lint import lint  # not at the top: an audit does not need it
+
+        cluster = cluster_of(config)
+        config.stash[_FINDINGS] = lint(cluster.config, cluster.repository)
+    return config.stash[_FINDINGS]
 
 
 def _named(items: Sequence[pytest.Item], arguments: Sequence[str]) -> list[pytest.Item]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from pytest_synctool.plugin.ci_files import CiFiles, unwritten_in_words
 from pytest_synctool.plugin.cluster import cluster_of, is_worker, runs_tests
 from pytest_synctool.plugin.disarmed_writer import WRITER
-from pytest_synctool.plugin.lint import nodeid
+from pytest_synctool.plugin.lint import findings_by_rule, nodeid
 from pytest_synctool.plugin.report_files import is_cut_short
 from pytest_synctool.report import files
 
@@ -22,6 +21,8 @@ class LintReports:
     """The findings that failed, in the process that shows reports; with -n, other processes have the tests."""
 
     def __init__(self, config: pytest.Config) -> None:
+        settings = cluster_of(config).config
+        self.ci = CiFiles(config, settings.trust, files.mode_for(settings.masterdir), self._unwritten)
         self._config = config
         self._failed: set[str] = set()
         self._problems: list[str] = []
@@ -39,9 +40,7 @@ class LintReports:
         # Not at the top: most runs of pytest do not need it.
         from pytest_synctool.report.ci_lint import code_quality, markdown, workflow_commands
 
-        config, findings, is_complete = self._config, self._findings(), not is_cut_short(int(session.exitstatus))
-        settings = cluster_of(config).config
-        ci = CiFiles(config, settings.trust, files.mode_for(settings.masterdir), self._unwritten)
+        ci, findings, is_complete = self.ci, self._findings(), not is_cut_short(int(session.exitstatus))
         ci.write(lambda top: code_quality(findings, top), lambda top: markdown(findings, top, is_complete=is_complete))
         if ci.wants_commands:
             self._commands += workflow_commands(findings, ci.workspace, is_complete=is_complete)
@@ -60,10 +59,7 @@ class LintReports:
     def _findings(self) -> list[Finding]:
         if not self._failed:
             return []
-        from pytest_synctool.lint import lint
-
-        cluster = cluster_of(self._config)
-        by_rule = lint(cluster.config, cluster.repository).values()
+        by_rule = findings_by_rule(self._config).values()
         return [finding for findings in by_rule for finding in findings if nodeid(finding) in self._failed]
 
     def _unwritten(self, path: str, error: OSError) -> None:
@@ -72,8 +68,8 @@ class LintReports:
 
 def open_lint_reports(config: pytest.Config) -> None:
     """Register the reports of lint, in the process that shows reports, if somebody has asked for one."""
-    option = config.option
-    if is_worker(config) or not option.synctool_lint or not runs_tests(config):
+    if is_worker(config) or not config.option.synctool_lint or not runs_tests(config):
         return
-    if option.synctool_codequality or option.synctool_summary or os.environ.get("GITHUB_ACTIONS") == "true":
-        config.pluginmanager.register(LintReports(config), "synctool-lint-reports")
+    reports = LintReports(config)
+    if reports.ci.is_wanted:
+        config.pluginmanager.register(reports, "synctool-lint-reports")

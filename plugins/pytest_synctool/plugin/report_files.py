@@ -148,11 +148,13 @@ class ReportFiles:
             self._end_stream()
 
     def _write_for_ci(self) -> None:
+        ci = CiFiles(self._config, self.trust, self.mode, self.unwritten)
+        if not ci.is_wanted:
+            return
         # Not at the top: most runs of pytest do not need it.
         from pytest_synctool.report.ci import code_quality, markdown, workflow_commands
 
         run, known = self.run, self._known
-        ci = CiFiles(self._config, self.trust, self.mode, self.unwritten)
         ci.write(
             lambda top: code_quality(run, top),
             lambda _: markdown(run, known, repair_command(self._config, self._cluster)),
