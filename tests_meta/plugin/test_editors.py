@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests_meta.markers import ALONE_AND_XDIST
+from tests_meta.plugin.test_other_plugins import three_outcomes
 from tests_meta.site import Site
 
 # Does what the plugin of VS Code does: an id is the path of the test with the rest of the node id; classes are the
@@ -68,13 +69,7 @@ OWN_CHECKS = "".join(f"def check_{name}(entry, actual): return []\n" for name in
 @pytest.fixture
 def editor(site: Site) -> Site:
     """Return a site with a node in sync, one that has drifted, and one that does not answer; and an editor's plugin."""
-    site.nodes = {
-        "node1": "batch connection:chroot:///",
-        "node2": "batch connection:chroot:///",
-        "gone": "batch connection:chroot:///nonexistent",
-    }
-    site.delete("absent._all")
-    (site.masterdir / "overlay" / "missing._node2").write_text("content\n")
+    three_outcomes(site)
     (site.masterdir / "overlay" / "odd [name]::%._gone").write_text("content\n")
     (site.directory / "editor.py").write_text(EDITOR)
     return site

@@ -61,9 +61,8 @@ pytest_runtest_call = pytest_runtest_teardown = pytest_runtest_protocol
 """
 
 
-@pytest.fixture
-def seen(site: Site) -> Site:
-    """Return a site with a node in sync with two tests, one with a drift, and one that does not answer."""
+def three_outcomes(site: Site) -> None:
+    """Give a site a node in sync, one with a drift, and one that does not answer."""
     site.nodes = {
         "node1": "batch connection:chroot:///",
         "node2": "batch connection:chroot:///",
@@ -71,6 +70,12 @@ def seen(site: Site) -> Site:
     }
     site.delete("absent._all")
     (site.masterdir / "overlay" / "missing._node2").write_text("content\n")
+
+
+@pytest.fixture
+def seen(site: Site) -> Site:
+    """Return a site with a node in sync with two tests, one with a drift, and one that does not answer."""
+    three_outcomes(site)
     (site.directory / "recorder.py").write_text(RECORDER)
     (site.directory / "running.py").write_text(RUNNING)
     return site

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from tests_meta.site import Site
+from tests_meta.terminal import run
 
 
 @pytest.fixture
@@ -33,17 +31,16 @@ REFUSAL = (
 
 
 def test_pytest(checkout: Site) -> None:
-    run = checkout.pytest("--fix")
-    assert run.status == 4
-    assert "ERROR: " + "\n".join(REFUSAL) in run.output
+    ended = checkout.pytest("--fix")
+    assert ended.status == 4
+    assert "ERROR: " + "\n".join(REFUSAL) in ended.output
 
 
 def test_synctool(checkout: Site) -> None:
-    command = [str(Path(sys.executable).with_name("synctool")), "-f", "-c", str(checkout.configure())]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 2, run
-    assert run.stderr.splitlines() == list(REFUSAL)
-    assert run.stdout == ""
+    ended = run(checkout.directory, "synctool", "-f", "-c", str(checkout.configure()))
+    assert ended.status == 2, ended
+    assert ended.err.decode().splitlines() == list(REFUSAL)
+    assert ended.out == b""
 
 
 def test_an_audit_and_what_attributes_yaml_says(checkout: Site) -> None:
@@ -51,6 +48,6 @@ def test_an_audit_and_what_attributes_yaml_says(checkout: Site) -> None:
     (checkout.masterdir / "attributes.yaml").write_text(
         "- {path: /etc, mode: 0700}\n- {path: /etc/*, owner: root, groups: batch}\n"
     )
-    run = checkout.pytest("--fix")
-    assert "owner 4711 would own /etc/ssh on node2" in run.output
-    assert "would close" not in run.output
+    ended = checkout.pytest("--fix")
+    assert "owner 4711 would own /etc/ssh on node2" in ended.output
+    assert "would close" not in ended.output

@@ -184,6 +184,18 @@ def test_a_bad_file_is_reported_before_a_node_is_contacted(two: Site) -> None:
 OWN = "def check_own(entry, actual):\n    return []\n"
 
 
+def waive_what_is_right(two: Site) -> None:
+    """Waive drift of a file of this machine that is as it should be."""
+    two.nodes = {"node1": "batch connection:local://"}
+    two.top = str(two.directory / "real")
+    (two.directory / "real").mkdir()
+    (two.directory / "real" / "b").write_text("content\n")
+    two.put("b._all")
+    (two.masterdir / "waivers.yaml").write_text(
+        f"- path: {two.top}/b\n  nodes: node1\n  reason: waits for 7\n  expires: 2999-12-31\n"
+    )
+
+
 @ALONE_AND_XDIST
 @pytest.mark.parametrize(
     ("suite", "arguments"),
@@ -200,14 +212,7 @@ def test_a_waiver_is_not_stale_where_a_check_of_its_path_did_not_run(
     two: Site, suite: bool, arguments: tuple[str, ...], workers: tuple[str, ...]
 ) -> None:
     """The waived drift may be one that only this check finds."""
-    two.nodes = {"node1": "batch connection:local://"}
-    two.top = str(two.directory / "real")
-    (two.directory / "real").mkdir()
-    (two.directory / "real" / "b").write_text("content\n")
-    two.put("b._all")
-    (two.masterdir / "waivers.yaml").write_text(
-        f"- path: {two.top}/b\n  nodes: node1\n  reason: waits for 7\n  expires: 2999-12-31\n"
-    )
+    waive_what_is_right(two)
     (two.directory / "test_own.py").write_text(OWN)
     command = two.command("test_own.py", *workers, *arguments)
     if not suite:
@@ -234,14 +239,7 @@ def test_a_waiver_is_not_stale_where_a_check_file_was_not_collected(
     two: Site, place: str, testpaths: str, is_stale: bool, workers: tuple[str, ...]
 ) -> None:
     """pytest would find the file in a run without arguments."""
-    two.nodes = {"node1": "batch connection:local://"}
-    two.top = str(two.directory / "real")
-    (two.directory / "real").mkdir()
-    (two.directory / "real" / "b").write_text("content\n")
-    two.put("b._all")
-    (two.masterdir / "waivers.yaml").write_text(
-        f"- path: {two.top}/b\n  nodes: node1\n  reason: waits for 7\n  expires: 2999-12-31\n"
-    )
+    waive_what_is_right(two)
     (two.directory / "pytest.ini").write_text(f"[pytest]\ntestpaths = {testpaths}\n")
     file = two.directory / place
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from tests_meta.markers import ALONE_AND_XDIST
 from tests_meta.site import Site
+from tests_meta.ssh.test_synctool import synctool
 
 WARNING = "nothing in overlay/ or delete/ is for it, so that an audit only sees whether it answers"
-
-
-def synctool(live: Site, *words: str) -> subprocess.CompletedProcess[str]:
-    program = str(Path(sys.executable).with_name("synctool"))
-    live.configure()
-    return subprocess.run([program, *words], cwd=live.directory, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -43,12 +34,12 @@ def test_pytest(partly: Site, workers: tuple[str, ...], more: tuple[str, ...]) -
 
 
 def test_synctool(partly: Site) -> None:
-    assert synctool(partly, "-f", "-n", "node1").returncode == 0
+    assert synctool(partly, "-f", "-n", "node1").status == 0
     ended = synctool(partly)
-    assert ended.returncode == 3
-    assert "gone: unreachable: " in ended.stdout
-    assert f"WARNING gone,node2: {WARNING}" in ended.stderr
-    assert synctool(partly, "-q", "-n", "node1,node2").returncode == 0
+    assert ended.status == 3
+    assert "gone: unreachable: " in "\n".join(ended.lines)
+    assert f"WARNING gone,node2: {WARNING}" in ended.complaints
+    assert synctool(partly, "-q", "-n", "node1,node2").status == 0
 
 
 def test_a_node_without_entries(live: Site) -> None:
@@ -61,7 +52,7 @@ def test_a_node_without_entries(live: Site) -> None:
         assert run.status == 0, run.output
         assert run.word("node1", "/") == "passed"
         assert f"WARNING node1: {WARNING}" in run.output
-    assert synctool(live, "-f").returncode == 0
+    assert synctool(live, "-f").status == 0
     assert live.sh("node1", "ls -A / /var/lib") == before
 
 
@@ -75,8 +66,8 @@ def test_an_empty_masterdir(live: Site, more: list[str]) -> None:
     assert message in run.message("node1", "/")
     assert "1 node: 1 with errors" in run.output
     ended = synctool(live, *more)
-    assert ended.returncode == 2
-    assert message in ended.stderr
+    assert ended.status == 2
+    assert message in ended.complaints
     (live.masterdir / "overlay/file").write_text("without a group\n")
     assert live.pytest(*more).status == 1
     live.lines.append("always_run true")

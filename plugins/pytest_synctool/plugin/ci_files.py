@@ -1,4 +1,4 @@
-"""What --synctool-codequality, --synctool-summary and GitHub Actions ask for, of an audit or of lint."""
+"""The reports that CI systems read, of an audit or of lint: a code-quality report, a summary, commands for GitHub."""
 
 from __future__ import annotations
 

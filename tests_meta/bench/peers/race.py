@@ -69,15 +69,19 @@ def arena(directory: Path, sizes: Sizes) -> Iterator[Arena]:
     """Compliant nodes, on which all competitors have been shown drift once."""
     failed = environment.install()
     with compliant_ssh_nodes(directory, sizes) as nodes:
-        work = directory / "peers"
-        work.mkdir()
-        python = nodes.cluster.run(nodes.cluster.names[0], "command -v python3 || :").stdout.decode().strip()
-        left_out = {peer.name: reason for peer in PEERS if (reason := cannot_run(peer, failed, python))}
-        found = Arena(nodes, work, python, left_out)
-        yield replace(found, left_out=left_out | control(found))
+        found = arena_of(nodes, directory, PEERS, failed)
+        yield replace(found, left_out={**found.left_out, **control(found)})
 
 
-def cannot_run(peer: Peer, failed: frozenset[str], python: str) -> str:
+def arena_of(nodes: SshNodes, directory: Path, peers: Sequence[Peer], failed: frozenset[str]) -> Arena:
+    """Return the arena of these nodes, with a new directory in this one, and the peers that cannot run there."""
+    work = directory / "peers"
+    work.mkdir()
+    python = nodes.cluster.run(nodes.cluster.names[0], "command -v python3 || :").stdout.decode().strip()
+    return Arena(nodes, work, python, {peer.name: why for peer in peers if (why := _cannot_run(peer, failed, python))})
+
+
+def _cannot_run(peer: Peer, failed: frozenset[str], python: str) -> str:
     """Return the reason why a peer cannot run, or an empty text."""
     if missing := failed.intersection(peer.packages):
         return f"pip could not install {environment.versions(sorted(missing))}"

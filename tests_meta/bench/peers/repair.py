@@ -14,7 +14,7 @@ from tests_meta.bench import masterdir, project
 from tests_meta.bench import repair as own
 from tests_meta.bench.measure import BenchError, Benchmark, Sample, Sizes, run
 from tests_meta.bench.peers import ansible, bundlewrap, environment, pyinfra
-from tests_meta.bench.peers.race import Arena, cannot_run
+from tests_meta.bench.peers.race import Arena, arena_of
 from tests_meta.bench.peers.task import Call, Peer, Task
 from tests_meta.bench.project import PROJECT
 from tests_meta.bench.ssh_nodes import FANOUT, SshNodes, ssh_nodes
@@ -51,10 +51,7 @@ def arena(directory: Path, sizes: Sizes) -> Iterator[Arena]:
     """Nodes that have nothing yet."""
     failed = environment.install()
     with ssh_nodes(directory, sizes) as nodes:
-        work = directory / "peers"
-        work.mkdir()
-        python = nodes.cluster.run(nodes.cluster.names[0], "command -v python3 || :").stdout.decode().strip()
-        yield Arena(nodes, work, python, {p.name: why for p in PEERS if (why := cannot_run(p, failed, python))})
+        yield arena_of(nodes, directory, PEERS, failed)
 
 
 def part(material: masterdir.Material, number: int) -> list[str]:
