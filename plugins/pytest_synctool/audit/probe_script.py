@@ -60,8 +60,7 @@ _TICKS: Final = 2  # for a look at a chunk, and at a path alone
 
 # The script sets IFS to a newline and expands no patterns: a text of lines is a list of words.
 PROLOGUE: Final = (
-    rb"""LC_ALL=C; export LC_ALL
-PATH=$PATH:/usr/bin:/bin; exec 3>&1
+    rb"""exec 3>&1
 nl='
 '
 set -f; IFS=$nl
