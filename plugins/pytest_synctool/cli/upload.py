@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import BinaryIO, Final
 
+from pytest_synctool.audit import looking
 from pytest_synctool.cli import command
 from pytest_synctool.cli.connections import connections_of
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import nearest, node_text, printable
 from pytest_synctool.config import Config
 from pytest_synctool.connection.exchange import Phase
-from pytest_synctool.connection.processes import Answer
 from pytest_synctool.engine.fanout import Fanout, Turn
 from pytest_synctool.errors import AnswerTooLong, RemoteError, RepositoryError, SelectionError, TransportError
 from pytest_synctool.model import ABSENT, Node, Unknown
@@ -24,7 +24,7 @@ from pytest_synctool.repair.mirror import MARK
 from pytest_synctool.repository.entry import lowest_followed
 from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.repository.source import Tree, parents
-from pytest_synctool.upload.node_archive import LARGEST_ANSWER, NodeArchive, read, script
+from pytest_synctool.upload.node_archive import LARGEST_ANSWER, NodeArchive, check_unchanged, read, script, second_look
 from pytest_synctool.upload.placement import propose
 from pytest_synctool.upload.upload import Upload
 
@@ -100,18 +100,22 @@ def _fetch(
     """
     connections = connections_of(config, arguments)
 
-    def work(node: Node, _: Turn) -> Answer:
+    def work(node: Node, _: Turn) -> tuple[NodeArchive, list[str]]:
         with closing(connections.to(node)) as connection:
             text = script(arguments.upload, through)
-            return connection.run(text, arguments.timeout, Phase.UPLOAD, LARGEST_ANSWER, stream)
+            answer = connection.run(text, arguments.timeout, Phase.UPLOAD, LARGEST_ANSWER, stream)
+            complaints = [node_text(line) for line in answer.stderr.splitlines() if line.strip()][-_MOST_COMPLAINTS:]
+            if answer.status != 0:
+                reason = complaints[-1] if complaints else f"the node's tar failed with status {answer.status}"
+                raise RemoteError(reason)
+            archive = read(arguments.upload, stream)
+            look = second_look(archive, through)
+            check_unchanged(archive, looking.states(connection, look, arguments.timeout, Phase.UPLOAD))
+            return archive, complaints
 
     fanout = Fanout(work, 1)  # in another thread, so that Ctrl-C can end its processes
     try:
-        answer = fanout.result(node)
+        return fanout.result(node)
     finally:
         connections.processes.end_all()
         fanout.close()
-    complaints = [node_text(line) for line in answer.stderr.splitlines() if line.strip()][-_MOST_COMPLAINTS:]
-    if answer.status != 0:
-        raise RemoteError(complaints[-1] if complaints else f"the node's tar failed with status {answer.status}")
-    return read(arguments.upload, stream), complaints

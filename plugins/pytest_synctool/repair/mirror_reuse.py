@@ -7,8 +7,8 @@ import stat
 from collections.abc import Sequence
 from typing import Final
 
-from pytest_synctool.audit import probe
-from pytest_synctool.connection.exchange import SHORT_ANSWER, Phase
+from pytest_synctool.audit import looking, probe
+from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.errors import RemoteError, TransportError
 from pytest_synctool.model import Actual, FileState, Kind
@@ -30,14 +30,10 @@ def present(
         for name in sources
         for inside in _places(name)
     ]
-    actual: dict[bytes, Actual] = {}
-    for part in probe.split(requests, transport.script_limit) if requests else ():
-        ceiling = SHORT_ANSWER + probe.largest_answer(part)
-        answer = transport.run(probe.script(part), deadline, Phase.PUSH, ceiling)
-        try:
-            actual.update(probe.parse(part, answer.stdout))
-        except RemoteError as error:
-            raise TransportError(str(error)) from error
+    try:
+        actual = looking.states(transport, requests, deadline, Phase.PUSH)
+    except RemoteError as error:
+        raise TransportError(str(error)) from error
     same: dict[bytes, bytes] = {}
     for name, source in sources.items():
         for inside in _places(name):

@@ -169,6 +169,24 @@ def read(path: bytes, stream: BinaryIO) -> NodeArchive:
     return archive
 
 
+def second_look(archive: NodeArchive, through: bytes = b"") -> list[probe.Request]:
+    """Return requests for the files of an archive, for check_unchanged(). `through` is as in script()."""
+    files = (each for each in archive.files if each.path in archive._members and each.state.kind is Kind.FILE)
+    return [probe.Request(each.path, each.state.size, through) for each in files]
+
+
+def check_unchanged(archive: NodeArchive, states: Mapping[bytes, Actual]) -> None:
+    """Raise RemoteError unless each file that was sent has the same contents in a later look at it.
+
+    Some tars open a file by a name that its owner may have exchanged for a link. A probe reads through no link, so what
+    it has read as well is the owner's own.
+    """
+    for each in archive.files:
+        state = states.get(each.path)
+        if state is not None and not (isinstance(state, FileState) and state.md5 == each.state.md5):
+            raise RemoteError(f"{printable(each.path)} changed while the node sent it")
+
+
 def _is_behind_link(archive: NodeArchive) -> bool:
     return any(isinstance(state, FileState) and state.kind is Kind.LINK for state in archive.above.values())
 

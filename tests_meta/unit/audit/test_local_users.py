@@ -140,5 +140,8 @@ def test_an_upload_brings_nothing_of_root(shell: Shell, home: Path, victim: Path
         for _ in range(3 * TRIES):
             with io.BytesIO(shell.run(quickly(node_archive.script(path))).stdout) as stream, suppress(RemoteError):
                 archive = node_archive.read(path, stream)
+                look = node_archive.second_look(archive)
+                answer = shell.run(quickly(probe.script(look))).stdout
+                node_archive.check_unchanged(archive, probe.parse(look, answer))
                 contents |= {archive.open(each).read() for each in archive.files if each.state.kind is Kind.FILE}
     assert contents <= {MINE}

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pytest_synctool.audit import probe
 from pytest_synctool.common.shell import whole
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, FileState, Kind
-from pytest_synctool.upload.node_archive import NodeArchive, NodeFile, read, script
+from pytest_synctool.upload.node_archive import NodeArchive, NodeFile, check_unchanged, read, script, second_look
 
 from tests_meta.unit.helpers import ODD_NAMES, Shell, file_names, lstat_state
 
@@ -31,6 +32,8 @@ def take(shell: Shell, path: Path) -> NodeArchive:
         stream.write(shell.run(whole(script(os.fsencode(path)))).stdout)
         archive = read(os.fsencode(path), stream)
         contents = {each.path: archive.open(each).read() for each in archive.files if each.state.kind is Kind.FILE}
+        look = second_look(archive)
+        check_unchanged(archive, probe.parse(look, shell.run(whole(probe.script(look))).stdout))
         assert contents == {path: Path(os.fsdecode(path)).read_bytes() for path in contents}
         return archive
 
@@ -56,6 +59,21 @@ def test_any_tree_arrives_complete(
         seen = lstat_state(name, size=Path(os.fsdecode(name)).lstat().st_size)
         assert isinstance(seen, FileState)
         assert states[name] == (seen if seen.kind is Kind.FILE else replace(seen, size=states[name].size))
+
+
+def test_a_file_that_changed_behind_the_tar_is_refused(shell: Shell, tmp_path: Path) -> None:
+    for change in ("other", "longer than it was", None):
+        (tmp_path / "file").write_text("first")
+        archive = take(shell, tmp_path)
+        (tmp_path / "file").unlink()
+        if change is None:
+            (tmp_path / "file").symlink_to("elsewhere")
+        else:
+            (tmp_path / "file").write_text(change)
+        look = second_look(archive)
+        states = probe.parse(look, shell.run(whole(probe.script(look))).stdout)
+        with pytest.raises(RemoteError, match="/file changed while the node sent it"):
+            check_unchanged(archive, states)
 
 
 def test_odd_names_arrive_as_they_are(shell: Shell, tmp_path: Path) -> None:
