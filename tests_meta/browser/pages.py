@@ -16,7 +16,7 @@ from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 BEGIN: Final = datetime(2026, 11, 25, 3, 14, 15, tzinfo=UTC)
 OVERLAY: Final = "synctool_checks/test_overlay.py"
 DIFF: Final = (
-    "--- overlay/etc/ntp.conf._all\n+++ /etc/ntp.conf\n@@ -1,2 +1,2 @@\n same\n-server one\n+server two\tthree"
+    "--- node/etc/ntp.conf\n+++ overlay/etc/ntp.conf._all\n@@ -1,2 +1,2 @@\n same\n-server one\n+server two\tthree"
 )
 
 REFUSED: Final = NodeError(NodeErrorKind.UNREACHABLE, "Connection refused")

@@ -148,8 +148,8 @@ class TestDetails:
             "return [...document.querySelectorAll('.diff span')].map((line) => [line.className, line.textContent])"
         )
         assert lines == [
-            ["file", "--- overlay/etc/ntp.conf._all\n"],
-            ["file", "+++ /etc/ntp.conf\n"],
+            ["file", "--- node/etc/ntp.conf\n"],
+            ["file", "+++ overlay/etc/ntp.conf._all\n"],
             ["place", "@@ -1,2 +1,2 @@\n"],
             ["", " same\n"],
             ["minus", "-server one\n"],

@@ -20,18 +20,18 @@ def test_the_diff_is_in_the_reports_and_with_an_option_on_the_terminal(live: Sit
     live.sh("node2", "echo 'server three' >@/ntp.conf")
     live.sh("node3", "seq 60000 >@/ntp.conf")
     run = live.pytest("--diff")
-    assert "-server one\n" in run.message("node1", f"{live.top}/ntp.conf")
-    assert run.output.count("+server three") == 1
+    assert "+server one\n" in run.message("node1", f"{live.top}/ntp.conf")
+    assert run.output.count("-server three") == 1
     assert f"DRIFT node[1-3]: {live.top}/ntp.conf file size mismatch (3 nodes)" in run.output
     assert f"contents: not shown, too large here; synctool --diff {live.top}/ntp.conf does" in run.message(
         "node3", f"{live.top}/ntp.conf"
     )
-    assert "+server three" not in live.pytest().output
+    assert "-server three" not in live.pytest().output
     results = json.loads((live.directory / "reports/drift.json").read_text())["results"]
     assert [bool(row["diff"]) for row in results] == [True, True, False]
     fixed = live.pytest("--fix", "--diff")
     assert fixed.status == 0
-    assert "+server three" in (live.directory / "junit.xml").read_text()
+    assert "-server three" in (live.directory / "junit.xml").read_text()
 
 
 def test_a_diff_is_told_where_contents_differ_and_nowhere_else(live: Site) -> None:

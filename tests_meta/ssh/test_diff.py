@@ -36,7 +36,7 @@ def motd(live: Site) -> Site:
 
 def changed(site: Site, node: str = "node1") -> str:
     """What -d shows if a node has `TWO` instead of `two`."""
-    lines = f"--- overlay{site.top}/motd._all\n+++ node{site.top}/motd\n@@ -1,3 +1,3 @@\n one\n-two\n+TWO\n three\n"
+    lines = f"--- node{site.top}/motd\n+++ overlay{site.top}/motd._all\n@@ -1,3 +1,3 @@\n one\n-TWO\n+two\n three\n"
     return "".join(f"{node}: {line}\n" for line in lines.splitlines())
 
 
@@ -53,8 +53,8 @@ def test_equal_differences_are_one(motd: Site) -> None:
     motd.sh("node3", "touch -t 200001010000 @/motd")
     ended = diff(motd)
     assert ended.status == 1
-    assert ended.out.decode().startswith(changed(motd, "node[2-3]") + "node1: --- overlay")
-    assert ended.out.decode().endswith("node1: +four\n")
+    assert ended.out.decode().startswith(changed(motd, "node[2-3]") + "node1: --- node")
+    assert ended.out.decode().endswith("node1: -four\n")
     assert ended.err == b""
     assert diff(motd, "-n", "node3").out.decode() == changed(motd, "node3")
     assert diff(motd, "-g", "batch", "-x", "node1").out.decode() == changed(motd, "node2")
@@ -75,7 +75,7 @@ def test_several_files(motd: Site) -> None:
     ended = run(motd.directory, *command, "-n", "node1,node3")
     assert ended.status == 1
     assert ended.out.decode().startswith(changed(motd))
-    assert b"node1: +another\n" in ended.out
+    assert b"node1: -another\n" in ended.out
     assert ended.err.decode() == f"node3: {motd.top}/other is not in the overlay tree\n"
     assert len(calls.read_text().split()) == 2
 
@@ -113,7 +113,7 @@ def test_binary_and_large(motd: Site) -> None:
     assert two == (
         f"node2: {motd.top}/motd differs; 14 bytes here, {LIMIT + 1:,} there: more than {LIMIT:,} are not shown"
     )
-    assert three[-1] == "node3: +thr\\x1bee\\r"
+    assert three[-2:] == ["node3: -thr\\x1bee\\r", "node3: +three"]
 
 
 @pytest.mark.parametrize("whose", ["rule", "source", "node"])
@@ -186,7 +186,7 @@ class TestCommand:
         motd.sh("node1", "sed -i s/two/TWO/ @/motd")
         ended = diff(motd)
         assert ended.status == 1
-        assert f"node1: *** overlay{motd.top}/motd._all\nnode1: --- node{motd.top}/motd\n" in ended.out.decode()
+        assert f"node1: *** node{motd.top}/motd\nnode1: --- overlay{motd.top}/motd._all\n" in ended.out.decode()
         assert b"node1: ! TWO" in ended.out
         assert b"diff_cmd" not in ended.err  # it is carried out, so nothing has to be said
 
@@ -197,7 +197,7 @@ class TestCommand:
         motd.lines.append(f"diff_cmd {command}")
         motd.sh("node1", "echo other >@/motd")
         *lines, directory = [line.removeprefix("node1: ") for line in diff(motd).out.decode().splitlines()]
-        assert lines[1:] == ["700 root", "600 root", "600 root", "one", "two", "three", "other"]
+        assert lines[1:] == ["700 root", "600 root", "600 root", "other", "one", "two", "three"]
         assert run(motd.directory, "ls", directory).status != 0
 
     def test_what_fails(self, motd: Site) -> None:

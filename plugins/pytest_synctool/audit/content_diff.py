@@ -89,7 +89,7 @@ class Comparer:
         return judged if not isinstance(judged, Contents) else judged.before + self.contents(entry, judged.theirs)
 
     def contents(self, entry: Entry, theirs: bytes) -> Verdict:
-        """Return the differences between the source of an entry and other contents."""
+        """Return what a repair changes: lines with `-` are those of the node, lines with `+` those of the source."""
         try:
             ours = _read(os.path.join(entry.source.masterdir, entry.source.relative))
             if is_binary(ours) or is_binary(theirs):
@@ -99,9 +99,9 @@ class Comparer:
             return Verdict(errors=(f"cannot compare {entry.source.shown}: {error.strerror}",))
 
     def _compared(self, entry: Entry, ours: bytes, theirs: bytes) -> Verdict:
-        names = [entry.source.relative, b"node" + entry.destination]
+        names = [b"node" + entry.destination, entry.source.relative]
         with tempfile.TemporaryDirectory(prefix="synctool-diff-") as directory:
-            for name, content in zip(names, (ours, theirs), strict=True):
+            for name, content in zip(names, (theirs, ours), strict=True):
                 _write(os.path.join(os.fsencode(directory), name), content)
             try:
                 done = subprocess.run(

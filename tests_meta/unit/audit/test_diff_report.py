@@ -99,8 +99,8 @@ class TestLines:
         ("output", "lines"),
         [
             (b"", []),
-            (b"--- overlay/f._all\t1970\n+++ node/f\t1970\n@@ -1 +1 @@\n-a\n+b\n",
-             ["--- overlay/f._all", "+++ node/f", "@@ -1 +1 @@", "-a", "+b"]),
+            (b"--- node/f\t1970\n+++ overlay/f._all\t1970\n@@ -1 +1 @@\n-a\n+b\n",
+             ["--- node/f", "+++ overlay/f._all", "@@ -1 +1 @@", "-a", "+b"]),
             (b"*** overlay/f._all\tThu Jan  1\n", ["*** overlay/f._all"]),
             (b"-\tindented\x1b[31m\r\n", ["-\tindented\\x1b[31m\\x0d"]),
             (b"+\xff\xc3\xbc\n\\ No newline at end of file\n", ["+\\xffü", "\\ No newline at end of file"]),
