@@ -229,17 +229,25 @@ def test_skip_rsync(documented: Site) -> None:
 
 
 def test_tasks(documented: Site) -> None:
-    """Only with -t, and run only "if you also supply '-f'..!"."""
-    task = documented.masterdir / "tasks/install._login"
-    task.parent.mkdir()
-    task.write_text("#!/bin/sh\necho installed >>/tmp/reloaded.log\n")
-    task.chmod(0o755)
+    """Only with -t, and run only "if you also supply '-f'..!". Nothing else is looked at then, nor repaired."""
+    for name in ("install", "other"):
+        task = documented.masterdir / f"tasks/{name}._login"
+        task.parent.mkdir(exist_ok=True)
+        task.write_text("#!/bin/sh\necho installed >>/tmp/reloaded.log\n")
+        task.chmod(0o755)
+    one = ("-1", "tasks/install._login")
     ran = "node3: running command $masterdir/tasks/install._login"
     assert ran not in synctool(documented, "-qf").lines
-    assert synctool(documented, "-qt") == Ended(0, [ran], "")
-    assert documented.sh("node3", "cat /tmp/reloaded.log") == "reloaded\n"
-    assert synctool(documented, "-q", "--tasks", "--fix") == Ended(0, [ran], "")
+    assert synctool(documented, "-qt", *one) == Ended(0, [ran], "")
+    assert documented.sh("node3", "cat /tmp/reloaded.log; rm @/etc/fstab") == "reloaded\n"
+    assert synctool(documented, "-q", "--tasks", "--fix", *one) == Ended(0, [ran], "")
     assert documented.sh("node3", "cat /tmp/reloaded.log") == "reloaded\ninstalled\n"
+    assert synctool(documented, "-qtf", "-1", "/install").lines == [ran]
+    assert synctool(documented, "-qtf").lines == [ran, ran.replace("install", "other")]
+    assert synctool(documented, "-tf", "-1", "/fstab").complaints.startswith(
+        "-1: no selected node has /fstab in tasks/"
+    )
+    assert synctool(documented, "-q").lines == ["node3: /etc/fstab created (missing)"]
 
 
 def test_unix(documented: Site) -> None:

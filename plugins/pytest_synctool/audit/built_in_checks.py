@@ -21,14 +21,14 @@ def checks(
 ) -> list[Check]:
     """Return the checks of a node with these entries: of all, or only of the destinations in `single`.
 
-    With `tasks` the checks of tasks are included. `always` are commands that every repair runs, each with the entry
-    that stands for it.
+    With `tasks` only those of tasks: 4.x runs nothing else with -t. `always` are commands that every repair runs, each
+    with the entry that stands for it.
     """
     chosen = [entry for entry in entries if not single or entry.destination in single]
+    if tasks:
+        return [Check(entry, _never, task(entry)) for entry in chosen if entry.tree is Tree.TASKS]
     made = [Check(entry, _same) for entry in chosen if entry.tree is not Tree.TASKS]
     made += [Check(entry, _not_owed, command) for entry in chosen for command in commands_of(entry)]
-    if tasks:
-        made += [Check(entry, _never, task(entry)) for entry in chosen if entry.tree is Tree.TASKS]
     return made + [Check(owned.owner, _never, owned.command) for owned in always]
 
 

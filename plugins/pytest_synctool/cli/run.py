@@ -151,13 +151,16 @@ class ClassicRun:
     def _checks_of(self, node: Node) -> list[Check]:
         masterdir = os.fsencode(self.config.masterdir)
         entries = self.repository.entries(node)
-        idle = [answers(masterdir)] if is_idle(entries) and not self.arguments.single else []
-        return idle + checks(
+        single, tasks = self.arguments.single, self.arguments.tasks
+        is_whole = not (single or tasks)
+        made = checks(
             entries,
-            single=self.arguments.single,
-            tasks=self.arguments.tasks,
-            always=[] if self.arguments.single else [always(text, masterdir) for text in self.config.always_run],
+            single=single,
+            tasks=tasks,
+            always=[always(text, masterdir) for text in self.config.always_run] if is_whole else [],
         )
+        is_contacted = bool(made) if tasks else not is_idle(entries)
+        return made if is_contacted or single else [answers(masterdir), *made]
 
     def _run_nodes(self, engine: Engine, log: RepairLog | None) -> bool:
         """Run all nodes, and print their results in the order of the nodes; return True if it was interrupted."""

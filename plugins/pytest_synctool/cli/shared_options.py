@@ -67,9 +67,9 @@ def add_flags(options: Options, *rows: tuple[str, ...]) -> None:
 def add_repeatable(options: Options, *rows: tuple[str, str, str], metavar: str = "LIST") -> None:
     """Add options that can be repeated; their values are collected in a list. A row: short, long, help.
 
-    With the metavar FILE, values are absolute paths on nodes.
+    With the metavar FILE, values are names of files.
     """
-    kind = destination if metavar == "FILE" else str
+    kind = file_name if metavar == "FILE" else str
     for short, long, help_ in rows:
         options.add_argument(short, long, metavar=metavar, action="append", default=[], type=kind, help=help_)
 
@@ -119,6 +119,13 @@ def destination(text: str) -> bytes:
     if not path.startswith(b"/"):
         raise ArgumentTypeError(f"expected an absolute path like /etc/fstab, not '{printable(path)}'")
     return re.sub(b"^/+", b"/", os.path.normpath(path))
+
+
+def file_name(text: str) -> bytes:
+    """Parse the name of a file. Raises ArgumentTypeError for an empty one."""
+    if not text:
+        raise ArgumentTypeError("expected a file like /etc/fstab, not an empty name")
+    return destination(text) if text.startswith("/") else os.fsencode(os.path.normpath(text))
 
 
 def find_configuration(arguments: Namespace) -> Path:

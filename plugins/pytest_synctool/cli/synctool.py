@@ -36,6 +36,7 @@ def _run(arguments: Namespace) -> int:
     everyone = config.nodes.values() if arguments.manifest else None
     nodes = [own] if own is not None else selected_nodes(config, arguments, default=everyone)
     repository = resolution.load(config)
+    _find_files(repository, nodes, arguments)
     status = _answer(config, repository, nodes, arguments, local=own is not None)
     sys.stdout.flush()  # before the warnings on standard error
     if not arguments.quiet:  # only resolving the entries of the nodes completes the warnings
@@ -71,6 +72,20 @@ def _answer(config: Config, repository: Repository, nodes: Sequence[Node], argum
     return _audit_or_repair(config, repository, nodes, arguments, local=local)
 
 
+def _find_files(repository: Repository, nodes: Sequence[Node], arguments: Namespace) -> None:
+    """Put paths on nodes in the place of the names of files. Raise SelectionError for a name that no entry has."""
+    from pytest_synctool.cli.file_names import FileNames
+    from pytest_synctool.repository.source import Tree
+
+    trees = {Tree.TASKS} if arguments.tasks else {Tree.OVERLAY, Tree.DELETE}
+    where = "tasks/" if arguments.tasks else "overlay/ or delete/"
+    if arguments.single:
+        arguments.single = FileNames.of(repository, nodes, trees).paths(arguments.single, "-1", where)
+    if arguments.diff:
+        names = FileNames.of(repository, nodes, {Tree.OVERLAY})
+        arguments.diff = names.paths(arguments.diff, "-d", "the overlay tree")
+
+
 def _own_node(config: Config, arguments: Namespace) -> Node | None:
     """Return the node that this machine is, with a local connection, or None unless the options ask for it.
 
@@ -93,33 +108,44 @@ def _audit_or_repair(
 ) -> int:
     from pytest_synctool.cli.run import ClassicRun
     from pytest_synctool.common.nodenames import natural
-    from pytest_synctool.common.wording import printable
 
-    known = {entry.destination for node in nodes for entry in repository.entries(node)} if arguments.single else set()
-    for destination in arguments.single:
-        if destination not in known:
-            raise SelectionError(f"-1: no selected node has {printable(destination)} in overlay/ or delete/ (see -r)")
     ordered = sorted(nodes, key=lambda node: natural(node.name))
     return ClassicRun(config, repository, ordered, arguments, local).run()
 
 
 def _print_sources(repository: Repository, nodes: Sequence[Node], arguments: Namespace) -> int:
-    """Print the source of each destination on each node. The status is NOT_FOUND if one is on no node."""
+    """Print the source of each file on each node. The status is NOT_FOUND if one is on no node: that is one line."""
+    from pytest_synctool.cli.file_names import FileNames
+    from pytest_synctool.common.nodenames import fold
     from pytest_synctool.common.wording import printable
     from pytest_synctool.repository.explain import Explainer
+    from pytest_synctool.repository.source import Tree
 
-    destinations: dict[bytes, None] = dict.fromkeys(arguments.ref)
-    missing = set(destinations)
+    names = FileNames.of(repository, nodes, {Tree.OVERLAY})
+    destinations: dict[bytes, None] = {}
+    missing = []
+    for name in dict.fromkeys(arguments.ref):
+        path = names.path(name, "-r")
+        if path is None:
+            missing.append(name)
+        else:
+            destinations[path] = None
     explainer = Explainer(repository)
     for node in nodes:
         sources = _overlay_sources(repository, node, destinations)
-        missing -= set(sources)
         for destination in destinations:
             source = sources.get(destination)
             lines = [f"{node.name}: {source or f'{printable(destination)} is not in the overlay tree'}"]
             if arguments.verbose or source is None:
                 lines += [f"{node.name}:     {remark}" for remark in explainer.remarks(node, {destination})]
             command.print_lines(lines)
+    for name in missing:
+        remarks: dict[tuple[str, ...], list[str]] = {}
+        for node in nodes:
+            remarks.setdefault(tuple(explainer.remarks(node, {name})), []).append(node.name)
+        for lines_of_all, alike in remarks.items():
+            first = f"{printable(name)} is not in the overlay tree{names.hint(name)}"
+            command.print_lines(f"{fold(alike)}: {line}" for line in (first, *(f"    {each}" for each in lines_of_all)))
     return command.NOT_FOUND if missing else command.OK
 
 

@@ -89,11 +89,13 @@ def new_parser() -> ArgumentParser:
 def _add_run(parser: ArgumentParser) -> None:
     add_flags(parser, ("-f", "--fix", "repair the nodes; without it nothing on them is changed"))
     add_repeatable(
-        parser, ("-1", "--single", "limit the run to FILE, an absolute path on a node; can be repeated"), metavar="FILE"
+        parser,
+        ("-1", "--single", "limit the run to FILE, a path on a node, a source or a task; can be repeated"),
+        metavar="FILE",
     )
     add_flags(
         parser,
-        ("-t", "--tasks", "include the tasks; with -f, run them"),
+        ("-t", "--tasks", "run the tasks and nothing else; without -f, list them"),
         ("--unix", "print the shell script that -f would run, and change nothing"),
         ("-a", "--aggregate", "print output that several nodes share only once"),
         ("-q", "--quiet", "print only differences, and no warnings"),
@@ -150,7 +152,9 @@ def _add_limits(parser: ArgumentParser) -> None:
 def _add_queries(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("queries", "These contact no node.")
     add_repeatable(
-        group, ("-r", "--ref", "print the source of FILE, an absolute path on a node; can be repeated"), metavar="FILE"
+        group,
+        ("-r", "--ref", "print the source of FILE, a path on a node or a source; can be repeated"),
+        metavar="FILE",
     )
     add_flags(group, ("--manifest", "print the sources for all nodes, ignored ones too, as JSON"))
 

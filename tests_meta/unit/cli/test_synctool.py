@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -156,7 +157,28 @@ class TestReference:
         ended = cluster.synctool("-r", path)
         assert (ended.status, ended.out) == (2, [])
         assert "-r" in ended.err[-1]
-        assert "expected an absolute path like /etc/fstab, not '" in ended.err[-1]
+        assert re.search("expected a (file|path) like /etc/fstab", ended.err[-1])
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("/etc/f._batch", "overlay/etc/f._batch", "overlay//etc/f._batch", "$masterdir/overlay/etc/f._batch"),
+            *("MASTER/overlay/etc/f._batch", "etc/f._batch"),
+        ],
+    )
+    def test_names_of_the_source(self, cluster: Cluster, name: str) -> None:
+        """As -r prints it, or as it is spelled in the masterdir."""
+        plant(cluster.master, "overlay/etc/f._all", "overlay/etc/f._batch", "overlay/etc/g._all")
+        name = name.replace("MASTER", str(cluster.master))
+        assert cluster.synctool("-n", "node2", "-r", name) == Ended(0, ["node2: /etc/f._batch"], [])
+        (cluster.master / "overlay/etc/f._batch").unlink()
+        assert cluster.synctool("-n", "node2", "-r", name).status in (1, 2)
+
+    def test_a_slip_is_one_line(self, cluster: Cluster) -> None:
+        """However many nodes there are."""
+        plant(cluster.master, "overlay/etc/motd._all")
+        line = "node[1-2,10]: /etc/motdd is not in the overlay tree (did you mean '/etc/motd'?)"
+        assert cluster.synctool("-r", "/etc/motdd") == Ended(1, [line], [])
 
     def test_the_root(self, cluster: Cluster) -> None:
         assert cluster.synctool("-n", "node1", "-r", "/").out == ["node1: / is not in the overlay tree"]
@@ -348,7 +370,7 @@ class TestMistakes:
                 )
                 for name in ("x", "", "/", "//", "/a/..", "/a\nb")
             ),
-            (["-1", "x"], "argument -1/--single: expected an absolute path like /etc/fstab, not 'x'"),
+            (["-1", ""], "argument -1/--single: expected a file like /etc/fstab, not an empty name"),
             (["-p", "0"], "argument -p/--numproc: expected a number from 1 to 999999, not '0'"),
             (
                 ["--check-update", "-n", "node1"],
