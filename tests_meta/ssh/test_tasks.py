@@ -44,6 +44,28 @@ def test_they_run_with_both_options_only(tasks: Site) -> None:
     assert tasks.sh("node1", f"cat {LOG}") == expected + "node1 more/c._node1 /\n"
 
 
+def test_commands_read_files_of_nobody(live: Site) -> None:
+    """Functions that tasks source, and the template of a trigger, come along. Others of that group stay away."""
+    (live.masterdir / "tasks").mkdir()
+    texts = {
+        "greet._all": f"#!/bin/sh\n. ${{0%/*}}/functions._none && greet >{live.top}/greeting\n",
+        "functions._none": "greet() { echo hello; }\n",
+    }
+    for name, text in texts.items():
+        (live.masterdir / "tasks" / name).write_text(text)
+    (live.masterdir / "tasks/greet._all").chmod(0o755)
+    live.put("my.conf._all")
+    live.put("my.conf.template._none", "node NODE\n")
+    live.put("other/secret._none", "secret\n")
+    fill_in = 'sed "s/NODE/$SYNCTOOL_NODE/" "$SYNCTOOL_MASTERDIR'
+    live.script("my.conf.post", f'#!/bin/sh\n{fill_in}/overlay{live.top}/my.conf.template._none" >{live.top}/made\n')
+    assert live.pytest("--tasks", "--fix", "--hosts=node1").status == 0
+    assert live.sh("node1", "cat @/greeting @/made") == "hello\nnode node1\n"
+    brought = live.sh("node1", f"find {live.masterdir} -name '*._none'").splitlines()
+    assert {name.rpartition("/")[2] for name in brought} == {"functions._none", "my.conf.template._none"}
+    assert "task-not-executable" not in live.pytest("--synctool-lint").output
+
+
 def test_one_that_fails_fails_its_test_alone(tasks: Site) -> None:
     """With its exit status and output; it is not owed to the next run."""
     path = tasks.masterdir / "tasks" / "b._all"

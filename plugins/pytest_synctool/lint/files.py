@@ -27,7 +27,7 @@ def trigger_not_executable(context: LintContext) -> Iterator[Finding]:
 
 def task_not_executable(context: LintContext) -> Iterator[Finding]:
     """Find tasks that cannot be run."""
-    tasks = [candidate.relative for candidate, _ in context.sources(Tree.TASKS)]
+    tasks = [candidate.relative for candidate, _ in context.sources(Tree.TASKS) if candidate.groups[-1] != "none"]
     return _not_executable(context, "task-not-executable", tasks)
 
 

@@ -185,7 +185,7 @@ class Mirror:
         """
         key = (entries, waived)
         if key not in self._extracts:
-            contents = extract(entries, self.scripts, waived)
+            contents = extract(entries, (*self.scripts, *entries.helpers), waived)
             self._extracts[key] = contents, contents.fingerprint(os.fsencode(self.masterdir), self._versions)
         return self._extracts[key]
 

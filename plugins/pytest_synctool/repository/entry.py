@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -82,6 +82,11 @@ class EntryList(SharedList[Entry]):
     """The entries of a node. Nodes with the same entries share one list.
 
     Results that depend on nothing but the entries are computed once for all these nodes, with the list as the key.
+    `helpers` are names below the masterdir of files for group none that the node's commands may read.
     """
 
-    __slots__ = ()
+    __slots__ = ("helpers",)
+
+    def __init__(self, entries: Iterable[Entry] = (), helpers: Sequence[bytes] = ()) -> None:
+        super().__init__(entries)
+        self.helpers = tuple(helpers)

@@ -33,6 +33,9 @@ Groups = tuple[str, ...]
 _NOTHING: Final = "nothing in overlay/ or delete/ is for it, so that an audit only sees whether it answers"
 
 
+_TASKS: Final = os.fsencode(Tree.TASKS.value) + b"/"
+
+
 class _Blocking(NamedTuple):
     """A destination that can block others, and those below it, as positions in the list of destinations."""
 
@@ -142,6 +145,12 @@ class Repository:
         self._base = [resolver.entry(("all",)) for resolver in self._resolvers]
         self._deleted_and_kept = self._find_deleted_and_kept()
         self._blocking = self._find_blocking()
+        self._helpers = [
+            candidate
+            for candidates in masterdir.candidates.values()
+            for candidate in candidates
+            if candidate.groups[-1] == "none" and candidate.source is not None and not candidate.source.is_directory
+        ]
         self._resolved: dict[Groups, EntryList] = {}
         self._idle: dict[str, None] = {}
 
@@ -184,7 +193,24 @@ class Repository:
             if (entry := row[deleted]) is not None and (other := row[kept]) is not None:
                 self._warn(f"{entry.source.shown}: skipped, {other.source.shown} is for the same destination")
                 row[deleted] = None
-        return EntryList(entry for entry in row if entry is not None)
+        entries = [entry for entry in row if entry is not None]
+        return EntryList(entries, self._helpers_of(entries, groups))
+
+    def _helpers_of(self, entries: Sequence[Entry], groups: Groups) -> list[bytes]:
+        """Return the names of the files for group none that commands of these entries may read.
+
+        A task sources functions from tasks/, and a trigger fills in a template beside it.
+        """
+        if not self._helpers:
+            return []
+        has_tasks = any(entry.tree is Tree.TASKS for entry in entries)
+        beside = {os.path.dirname(entry.trigger) for entry in entries if entry.trigger is not None}
+        reached = by_importance(self._helpers, (*groups, "none"))
+        return [
+            helper.relative
+            for helper in reached
+            if (has_tasks and helper.relative.startswith(_TASKS)) or os.path.dirname(helper.relative) in beside
+        ]
 
     def _find_deleted_and_kept(self) -> list[tuple[int, int]]:
         """Return the positions of the paths that are in delete/ and in overlay/, as pairs in this order."""

@@ -101,6 +101,30 @@ def test_directories_are_entries_with_the_attributes_of_the_most_important_sourc
     ]
 
 
+def test_files_of_nobody_help_the_commands_that_lie_beside_them(cluster: Config) -> None:
+    """A template for a trigger, functions for tasks; never those of another group, nor without a command."""
+    plant(
+        cluster.masterdir,
+        *("overlay/etc/a.conf._all", "overlay/etc/a.conf.post", "overlay/etc/a.template._none"),
+        *("overlay/etc/sub/b.template._none", "overlay/opt._batch/c._all", "overlay/opt._batch/c.post"),
+        *("overlay/opt._batch/c.template._none", "tasks/functions._none", "tasks/more/functions._none"),
+        *("tasks/more._batch/other._none", "tasks/run._batch"),
+    )
+    repository = walked(cluster)
+    beside = b"overlay/etc/a.template._none"
+    helpers = {
+        name: set(repository.entries(node(name, *groups)).helpers)
+        for name, groups in (("n1", ("batch",)), ("n2", ("login",)))
+    }
+    assert helpers == {
+        "n1": {
+            *(beside, b"overlay/opt._batch/c.template._none", b"tasks/functions._none"),
+            *(b"tasks/more/functions._none", b"tasks/more._batch/other._none"),
+        },
+        "n2": {beside},
+    }
+
+
 def test_parents_come_before_the_paths_in_them(cluster: Config) -> None:
     plant(cluster.masterdir, "overlay/a/b/c._all", "overlay/a-/x._all", "overlay/a/b.d/x._all", "delete/a/z._all")
     entries = walked(cluster).entries(cluster.nodes["node1"])
