@@ -57,7 +57,8 @@ def test_an_immutable_file(live: Site) -> None:
         run = live.pytest("--fix")
         assert run.status == 1
         for name, tree in (("held", "overlay"), ("owned", "overlay"), ("kept", "delete")):
-            assert "Operation not permitted" in run.message("node1", f"{live.top}/{name}", tree)
+            message = run.message("node1", f"{live.top}/{name}", tree)
+            assert "Operation not permitted (immutable: chattr -i)" in message
         assert live.sh("node1", LOOK + " | grep -v saved").split("\n")[:-1] == [
             "held 600 0:0 4",
             "kept 600 0:0 4",
@@ -144,18 +145,22 @@ def test_what_something_is_mounted_on(live: Site) -> None:
     live.nodes = {"node1": "batch"}
     live.put("file._all", NEW)
     live.delete("evil._all")
+    live.put("a \\040 b._all", NEW)
     live.delete("directory._all")
-    live.sh("node1", "mkdir -p @/directory; cd @; for name in file evil mine; do echo $name >$name; done")
-    live.sh("node1", "cd @; for name in file evil; do mount --bind mine $name; done; mount -t tmpfs none directory")
+    live.sh("node1", "mkdir -p @/directory; cd @; for name in file evil mine 'a \\040 b'; do echo x >\"$name\"; done")
+    live.sh("node1", "cd @; for name in file evil 'a \\040 b'; do mount --bind mine \"$name\"; done")
+    live.sh("node1", "mount -t tmpfs none @/directory")
     try:
         run = live.pytest("--fix")
         assert run.status == 1
-        assert "busy" in run.message("node1", f"{live.top}/file")
-        assert "busy" in run.message("node1", f"{live.top}/evil", "delete")
+        hint = "busy (something is mounted on it: mount its directory instead, or accept it by a waiver)"
+        assert hint in run.message("node1", f"{live.top}/file")
+        assert hint in run.message("node1", f"{live.top}/evil", "delete")
+        assert hint in run.message("node1", f"{live.top}/a \\040 b")
         assert "directories are never deleted" in run.message("node1", f"{live.top}/directory", "delete")
-        assert live.sh("node1", "cat @/mine @/file @/evil; mountpoint -q @/directory") == "mine\n" * 3
+        assert live.sh("node1", "cat @/mine @/file @/evil; mountpoint -q @/directory") == "x\n" * 3
     finally:
-        live.sh("node1", "umount @/file @/evil @/directory; rmdir @/directory")
+        live.sh("node1", "cd @; umount file evil directory 'a \\040 b'; rmdir directory")
     settled(live)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -69,6 +70,18 @@ class Inspection:
     def overlay(self) -> dict[bytes, Entry]:
         """All overlay entries of the node by destination."""
         return {entry.destination: entry for entry in self.entries if entry.tree is Tree.OVERLAY}
+
+    @cached_property
+    def _by_caseless_path(self) -> dict[str, list[Entry]]:
+        paths: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            paths.setdefault(_caseless(entry.destination), []).append(entry)
+        return paths
+
+    def differing_in_case(self, entry: Entry) -> list[Entry]:
+        """Return the node's other entries whose paths differ from this one's only in case or in Unicode form."""
+        same = self._by_caseless_path.get(_caseless(entry.destination), ())
+        return [other for other in same if other.destination != entry.destination]
 
     def run_probe(self, checks: Sequence[Check], before: bytes = b"", mark: probe.Request | None = None) -> bytes:
         """Look at the paths of these checks, and at `mark`.
@@ -206,6 +219,10 @@ def _of_error(check: Check, outcome: Outcome, error: BaseException) -> Outcome:
     if check.expected is None or outcome.status is not Status.ERROR:
         return outcome
     return check.expected.of_failure(outcome, error)
+
+
+def _caseless(path: bytes) -> str:
+    return unicodedata.normalize("NFD", os.fsdecode(path)).casefold()
 
 
 def _name(function: CheckFunction) -> str:

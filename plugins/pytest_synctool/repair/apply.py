@@ -74,6 +74,11 @@ class Applied:
         if complete and all(number in self.results for number in range(len(self.todo.actions))):
             self.broken = None
 
+    def has_done(self, path: bytes) -> bool:
+        """Return True if the action on a path succeeded."""
+        result = self.results.get(self._actions.get(path, -1))
+        return result is not None and result.failure is None
+
     def verb(self, path: bytes) -> str:
         """Return the log's word for the action on a path."""
         number = self._actions.get(path)

@@ -84,7 +84,7 @@ def _parts(command: bytes, paths: Sequence[bytes], length: int = TOGETHER) -> It
 
 def _modes(by_mode: Mapping[int, Sequence[bytes]]) -> Iterator[bytes]:
     for mode, paths in by_mode.items():
-        yield from _parts(b"chmod -- " + mode_text(mode), paths)
+        yield from _parts(b"change_mode " + mode_text(mode), paths)
 
 
 def _commonest(by_value: Mapping[T, Sequence[bytes]]) -> T:

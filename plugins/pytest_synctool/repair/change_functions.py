@@ -16,7 +16,7 @@ make() { # KIND SOURCE ATTRIBUTES NEW: one new version; nobody else gets at the 
     link) ln -s -- "$2" "$4" && own "$owner" "$group" "$4"; return ;;
     directory) mkdir -- "$4" ;;
     same) again "$2" "$4" ;;
-  esac && own "$owner" "$group" "$4" && chmod -- "$mode" "$4" || return
+  esac && own "$owner" "$group" "$4" && change_mode "$mode" "$4" || return
   case $1 in checked*) "$1" "$4" ;; esac
 }
 copy_of() { # SOURCE NEW: where the file system can, both share their blocks; not every cp knows or tries that
@@ -121,7 +121,7 @@ place() { # RECORDS whose new versions are in $new
     # BusyBox looks at what it replaces, and cannot where a link leads to itself, or to a name that is too long.
     [ ! -L "./$6" ] || [ -e "./$6" ] || ! is_there "$x" || rm -f -- "./$6"
     if ! is_there "$x" || e=$(mv -f -- "$x" ./ 2>&1); then ok "$1"
-    else unkeep "$1" "$6"; failed "$1" "$e"; fi
+    else unkeep "$1" "$6"; explain "$6"; failed "$1" "$e"; fi
     shift 6
   done
 }
@@ -163,7 +163,7 @@ pin() { # NUMBER NAME ATTRIBUTES: link what is about to be replaced into the sta
   e=$({ [ -d "$side.old" ] || mkdir -- "$side.old" "$side.before"; } 2>&1) || return
   if ! e=$(ln -- "./$1" "$x" 2>&1); then
     # A file system without links: a copy is made of what only we can exchange.
-    { [ -n "$own" ] && e=$(cp -pP -- "./$1" "$x" 2>&1); } || return
+    { [ -n "$own" ] && e=$(duplicate "./$1" "$x" 2>&1); } || return
   fi
   narrow "$x" "$2" || return
   case $saved in
@@ -200,12 +200,13 @@ narrow() { # OLD ATTRIBUTES: an old version is not more open than what replaces 
   if [ "$x" = "$3:$4" ] && [ "$m" = $((0$2)) ]; then was=$was:$7:$8:$9; return; fi
   m=$(printf %05o "$m")
   if [ -d "$1" ]; then
-    e=$({ chown -- "$x" "$1" && chmod -- "$m" "$1"; } 2>&1) || return
+    e=$({ own "+${x%:*}" "+${x#*:}" "$1" && change_mode "$m" "$1"; } 2>&1) || return
   else
     c=-P
     [ -f "$1" ] || c=-R # a pipe is made, not read
-    e=$({ cp "$c" -- "$1" "$1.synctool" && chown -- "$x" "$1.synctool" && chmod -- "$m" "$1.synctool" &&
-      mv -f -- "$1.synctool" "$1"; } 2>&1) || return
+    y=${1%/*}.copy
+    e=$({ cp "$c" -- "$1" "$y" && own "+${x%:*}" "+${x#*:}" "$y" && change_mode "$m" "$y" && mv -f -- "$y" "$1"
+    } 2>&1) || return
   fi
   e=$(stat -c %d:%i:%s -- "$1" 2>&1) && was=$was:$e
 }
@@ -218,7 +219,7 @@ swap() { # NUMBER OLD ATTRIBUTES NAME: what a rename cannot replace is moved awa
   if ! is_there "./$4"; then :
   elif [ "$saved" = - ] && { [ ! -d "./$4" ] || [ -L "./$4" ]; }; then s=
   elif is_there "$to$b"; then failed "$1" "$s is in the way"; return; fi
-  if e=$(exchange "$4" "$3" 2>&1); then ok "$1"; else failed "$1" "$e"; fi
+  if e=$(exchange "$4" "$3" 2>&1); then ok "$1"; else explain "$4"; failed "$1" "$e"; fi
 }
 exchange() { # NAME ATTRIBUTES, with $s, the place of the old version or nothing; $side.to is there until it is kept
   mkdir -- "$side.old" "$side.kept" || return
@@ -268,7 +269,7 @@ differing() { # WHAT NAME...: no needless chown, which takes capabilities away; 
   x=$1
   shift
   case $x in *o*) own "$owner" "$group" "$@" || return ;; esac
-  [ -z "$mode" ] || chmod -- "$mode" "$@"
+  [ -z "$mode" ] || change_mode "$mode" "$@"
 }
 set_directory() { # WHAT ATTRIBUTES NAME
   attributes "$2"
@@ -288,7 +289,7 @@ remove() { # (NUMBER NAME)...
   while [ $# -gt 0 ]; do
     if [ -n "$wrong" ]; then failed "$1" "$wrong"
     elif e=$(rm -f -- "./$2" 2>&1); then ok "$1"
-    else failed "$1" "$e"; fi
+    else explain "$2"; failed "$1" "$e"; fi
     shift 2
   done
 }
@@ -302,22 +303,27 @@ bring_back() { # SAVED UID:GID:MODE:DEVICE:INODE:SIZE NAME
   mkdir -- "$new" "$side.old" "$side.kept" || return
   case $1 in "${PWD%/}/"*) x=./${1#"${PWD%/}/"} ;; *) x=$1 ;; esac
   b=$side.old/${1##*/} k=$new/$3
+  y=$k
   if [ -d "$x" ] && [ ! -L "$x" ]; then mv -- "$x" "$side.old/" && mv -- "$b" "$k" || return; x=
-  else ln -- "$x" "$k" || { case $x in /*) cp -pP -- "$x" "$k" ;; *) false ;; esac; } || return; fi
+  elif ! ln -- "$x" "$k"; then
+    case $x in /*) ;; *) [ -n "$own" ] || return ;; esac
+    y=$x
+    duplicate "$x" "$k" || return
+  fi
   if kept_as "$2" "$k" && cleared "$3" && mv -f -- "$k" ./; then [ -z "$x" ] || rm -f -- "$x"; return; fi
   if is_there "$side.kept/$3"; then mv -f -- "$side.kept/$3" ./; fi
   if [ -z "$x" ]; then mv -- "$k" "$b" && mv -- "$b" ./
   elif [ ! -L "$k" ]; then chown -- 0:0 "$k"; chmod -- 0600 "$k"; fi
   return 1
 }
-kept_as() { # RECORD PATH: it is what was kept there; give it the owner and mode that it had then
+kept_as() { # RECORD PATH: $y, which may be that, is what was kept there; give it the owner and mode that it had then
   [ ! -L "$2" ] && [ "$1" != - ] || return 0
   is=%d:%i:%s was=${1#*:*:*:}
   [ ! -d "$2" ] || is=%d:%i was=${was%:*}
   case $1:$saved in
     *:*:*:*:*:/*) ;; # where nobody else may write
     *:*:*:*:*)
-      if [ "$was" != "$(stat -c "$is" -- "$2")" ]; then
+      if [ "$was" != "$(stat -c "$is" -- "$y")" ]; then
         echo "what is kept there was changed or replaced since" >&2
         return 1
       fi ;;
@@ -326,7 +332,12 @@ kept_as() { # RECORD PATH: it is what was kept there; give it the owner and mode
 }
 as_was() { # RECORD PATH
   IFS=:; set -f; set -- "$2" $1; set +f; unset IFS
-  chown -h -- "$2:$3" "$1" && chmod -- "0000$4" "$1"
+  own "+$2" "+$3" "$1" && change_mode "0000$4" "$1"
+}
+duplicate() { # OLD NEW: a copy with the same owner and mode, where no link can be made and nobody else may write
+  cp -pP -- "$1" "$2" 2>&- && return
+  f=$(stat -c %u:%g:%a -- "$1") && cp -P -- "$1" "$2" || return
+  [ -L "$2" ] || as_was "$f" "$2"
 }
 cleared() { # NAME: what is there must not be in the way of a rename
   if [ -d "./$1" ] && [ ! -L "./$1" ]; then rmdir -- "./$1"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.inspection import Inspection
+from pytest_synctool.common.wording import printable
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.repair.apply import Applied
 from pytest_synctool.repository.entry import Entry
@@ -34,9 +35,20 @@ def confirmed(check: Check, before: Outcome, applied: Applied, inspection: Inspe
         ran = applied.ran(path)
         message = f"{applied.verb(path)} ({before.message}){ran}"
         return replace(before, status=Status.FIXED, message=message, has_remark=bool(ran))
-    if after.status is Status.DRIFT and failure is not None:
-        return replace(after, message=f"{after.message}, not fixed: {failure}", has_remark=True)
+    reason = _undone(check.entry, after, inspection) if failure is None and applied.has_done(path) else failure
+    if after.status is Status.DRIFT and reason is not None:
+        return replace(after, message=f"{after.message}, not fixed: {reason}", has_remark=True)
     return after
+
+
+def _undone(entry: Entry, after: Outcome, inspection: Inspection) -> str | None:
+    """Return the likely reason for the drift of an entry that was repaired without a failure."""
+    if others := inspection.differing_in_case(entry):
+        shown = printable(others[0].destination)
+        return f"where upper and lower case are the same, {shown} has the same name"
+    if after.changes and {change.what for change in after.changes} <= {"owner", "group", "mode"}:
+        return "the node has set it, and its file system has not kept it: attributes.yaml can accept what is there"
+    return None
 
 
 def shown_output(inspection: Inspection, entry: Entry, output: tuple[str, ...]) -> tuple[str, ...]:

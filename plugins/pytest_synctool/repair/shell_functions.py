@@ -84,7 +84,11 @@ begin() { # what is changed from here on is known to the next run, whatever happ
   ours "$state" "no journal can be kept there"
   home=$dev mounts=
   if [ -r /proc/self/mountinfo ]; then
-    while read -r a a a a m a; do mounts=$mounts$m$nl; done </proc/self/mountinfo
+    while read -r a a a a m a; do
+      # A space is \040 there.
+      case $m in *\\*) m=$(printf %b "$(printf '%s\n' "$m" | sed 's/\\\([0-7][0-7][0-7]\)/\\0\1/g')") ;; esac
+      mounts=$mounts$m$nl
+    done </proc/self/mountinfo
   fi
   [ -z "$masterdir" ] || [ ! -d "$masterdir" ] || ours "$masterdir" "its copy of the masterdir cannot be trusted"
   lock

@@ -91,7 +91,47 @@ own() { # OWNER GROUP PATH...: by name, or by number as +7777; never by the numb
   chown $r -h -- "$u:$g" "$@" 2>&- && return
   [ "$u" != root ] || u=0 # that is root's number everywhere
   [ "$g" != root ] || g=0
-  known user "$u" && known group "$g" && chown $r -h -- "${u#+}:${g#+}" "$@" # not every chown knows the sign
+  known user "$u" && known group "$g" || return
+  l=$(chown $r -h -- "${u#+}:${g#+}" "$@" 2>&1) && return # not every chown knows the sign
+  f=%U:%G
+  case $u in +* | 0) f=%u:${f#*:} ;; esac
+  case $g in +* | 0) f=${f%:*}:%g ;; esac
+  # A file system without owners, or on another machine, may refuse even what is so already.
+  if [ -z "$r" ]; then refused "$l" "$f" "${u#+}:${g#+}" "$@"; else printf '%s\n' "$l" >&2; false; fi
+}
+change_mode() { # MODE PATH...
+  l=$(chmod -- "$@" 2>&1) && return
+  f=$(printf %o "0$1")
+  shift
+  refused "$l" %a "$f" "$@"
+}
+refused() { # WORDS FORMAT WANTED PATH...: succeeds if all are as wanted already; else prints why not
+  is=$1 f=$2 g=$3
+  shift 3
+  for p do
+    u=$(stat -c "$f" -- "$p" 2>&1) && [ "$u" = "$g" ] && continue
+    fixed_by "$p"
+    [ -n "$hint" ] || hint=$(stat -c 'there it is %U:%G %a: attributes.yaml can accept that' -- "$p")
+    [ "$me" != 0 ] || is="${is##*"$nl"} ($hint)"
+    printf '%s\n' "$is" >&2
+    return 1
+  done
+}
+explain() { # NAME: adds to $e what is special about ./NAME, for people
+  fixed_by "./$1"
+  case $nl$mounts in
+    *"$nl${PWD%/}/$1$nl"*) hint="something is mounted on it: mount its directory instead, or accept it by a waiver" ;;
+  esac
+  [ -z "$hint" ] || e="${e##*"$nl"} ($hint)"
+}
+fixed_by() { # PATH: set $hint if not even root can change it
+  hint=
+  for f in "$1" "${1%/*}"; do
+    l=$(lsattr -d -- "$f" 2>&-) || continue
+    case ${l%% *} in *i*) hint="immutable: chattr -i" ;; *a*) hint="append-only: chattr -a" ;; *) continue ;; esac
+    [ "$f" = "$1" ] || hint="its directory is $hint"
+    return
+  done
 }
 known() { # user|group NAME: unless that cannot be found out
   case $2 in +* | 0) return ;; esac

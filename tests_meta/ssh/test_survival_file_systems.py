@@ -1,0 +1,75 @@
+"""--fix on file systems that cannot do everything: each cause is told in one line, and all else is repaired."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests_meta.gate import settled
+from tests_meta.site import Site
+
+PROGRAMS = ("mkfs.exfat", "mount.exfat-fuse", "mkfs.btrfs", "btrfs", "losetup")
+MOUNT = """
+mkdir -p @/exfat @/quota; cd @; exec 2>&1
+mknod /dev/fuse c 10 229; mknod /dev/loop-control c 10 237; for n in 0 1 2 3 4 5 6 7; do mknod /dev/loop$n b 7 $n; done
+truncate -s 4M exfat.image; truncate -s 109M quota.image
+set -e
+mkfs.exfat exfat.image; mkfs.btrfs -q quota.image
+losetup -f --show exfat.image >devices; mount.exfat-fuse -o umask=022 "$(tail -n1 devices)" exfat
+losetup -f --show quota.image >>devices; mount "$(tail -n1 devices)" quota
+btrfs quota enable quota; btrfs qgroup limit 1M quota
+echo old >exfat/file; echo old >quota/big; chmod 600 quota/big
+"""
+UMOUNT = """
+cd @; for name in exfat quota; do mountpoint -q $name && umount $name; done
+for device in $(cat devices); do losetup -d $device; done
+rm -rf exfat quota *.image devices /dev/fuse /dev/loop*
+"""
+
+
+@pytest.fixture
+def odd(live: Site) -> Iterator[Site]:
+    """Return a site whose node1 has a file system without owners and modes, and one with a quota."""
+    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
+        pytest.skip(f"needs {', '.join(missing)}")
+    live.nodes = {"node1": "batch"}
+    try:
+        live.sh("node1", MOUNT)
+        yield live
+    finally:
+        live.sh("node1", UMOUNT)
+
+
+def test_what_a_file_system_cannot_do(odd: Site) -> None:
+    odd.put("exfat/file._all", "new\n", 0o755)
+    odd.put("exfat/closed._all", "new\n", 0o640)
+    odd.put("exfat/name._all", "one\n", 0o755)
+    odd.put("exfat/NAME._all", "two\n", 0o755)
+    odd.link("exfat/link._all", "file")
+    odd.put("quota/big._all", b"x" * 3_000_000)
+    odd.put("quota/small._all", "new\n")
+    run = odd.pytest("--fix")
+    top = odd.top
+    failed = [path for (_, path), word in run.results.items() if word == "failure"]
+    lines = [run.message("node1", path).partition("\n")[0] for path in failed]
+    first_lines = {
+        path.removeprefix(top): line.partition(", not fixed: ")[2] for path, line in zip(failed, lines, strict=True)
+    }
+    assert sorted(first_lines) == ["/exfat/NAME", "/exfat/closed", "/exfat/link", "/quota/big"]
+    same = f"where upper and lower case are the same, {top}/exfat/name has the same name"
+    assert first_lines["/exfat/NAME"] == same
+    assert first_lines["/exfat/closed"].endswith("has not kept it: attributes.yaml can accept what is there")
+    assert first_lines["/exfat/link"].startswith("ln: ")
+    assert first_lines["/quota/big"].endswith("Disk quota exceeded")
+    look = "cd @; cat quota/big exfat/file exfat/name quota/small; stat -c %a quota/big; find exfat quota | sort"
+    assert odd.sh("node1", look).split() == [
+        *("old", "new", "one", "new", "600"),
+        *("exfat", "exfat/closed", "exfat/file", "exfat/file.saved", "exfat/name", "exfat/name.saved"),
+        *("quota", "quota/big", "quota/small"),
+    ]
+    (odd.masterdir / "attributes.yaml").write_text(f"- path: {top}/exfat/closed\n  mode: '0755'\n")
+    for name in ("exfat/NAME", "exfat/link", "quota/big"):
+        (odd.masterdir / f"overlay{top}/{name}._all").unlink()
+    settled(odd)
