@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 
 import pytest
+from pytest_synctool.repair.kept_names import kept_name
 
 from tests_meta.gate import settled
 from tests_meta.site import Site
@@ -20,13 +22,16 @@ mkfs.exfat exfat.image; mkfs.btrfs -q quota.image
 losetup -f --show exfat.image >devices; mount.exfat-fuse -o umask=022 "$(tail -n1 devices)" exfat
 losetup -f --show quota.image >>devices; mount "$(tail -n1 devices)" quota
 btrfs quota enable quota; btrfs qgroup limit 1M quota
-echo old >exfat/file; echo old >quota/big; chmod 600 quota/big
+echo old >exfat/file; echo old >exfat/LONG; echo old >quota/big; chmod 600 quota/big
 """
 UMOUNT = """
 cd @; for name in exfat quota; do mountpoint -q $name && umount $name; done
 for device in $(cat devices); do losetup -d $device; done
 rm -rf exfat quota *.image devices /dev/fuse /dev/loop*
 """
+
+
+LONG = "n" * 250  # and .saved would be too long
 
 
 @pytest.fixture
@@ -36,7 +41,7 @@ def odd(live: Site) -> Iterator[Site]:
         pytest.skip(f"needs {', '.join(missing)}")
     live.nodes = {"node1": "batch"}
     try:
-        live.sh("node1", MOUNT)
+        live.sh("node1", MOUNT.replace("LONG", LONG))
         yield live
     finally:
         live.sh("node1", UMOUNT)
@@ -50,6 +55,7 @@ def test_what_a_file_system_cannot_do(odd: Site) -> None:
     odd.link("exfat/link._all", "file")
     odd.put("quota/big._all", b"x" * 3_000_000)
     odd.put("quota/small._all", "new\n")
+    odd.put(f"exfat/{LONG}._all", "new\n", 0o755)
     run = odd.pytest("--fix")
     top = odd.top
     failed = [path for (_, path), word in run.results.items() if word == "failure"]
@@ -63,10 +69,12 @@ def test_what_a_file_system_cannot_do(odd: Site) -> None:
     assert first_lines["/exfat/closed"].endswith("has not kept it: attributes.yaml can accept what is there")
     assert first_lines["/exfat/link"].startswith("ln: ")
     assert first_lines["/quota/big"].endswith("Disk quota exceeded")
-    look = "cd @; cat quota/big exfat/file exfat/name quota/small; stat -c %a quota/big; find exfat quota | sort"
+    look = "cd @; cat quota/big exfat/file exfat/name quota/small; stat -c %a quota/big; "
+    look += "find exfat quota | LC_ALL=C sort"
     assert odd.sh("node1", look).split() == [
         *("old", "new", "one", "new", "600"),
         *("exfat", "exfat/closed", "exfat/file", "exfat/file.saved", "exfat/name", "exfat/name.saved"),
+        *(os.fsdecode(b"exfat/" + kept_name(LONG.encode())), f"exfat/{LONG}"),
         *("quota", "quota/big", "quota/small"),
     ]
     (odd.masterdir / "attributes.yaml").write_text(f"- path: {top}/exfat/closed\n  mode: '0755'\n")

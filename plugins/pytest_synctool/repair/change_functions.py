@@ -89,9 +89,10 @@ flush() { # KIND NEW
 old_of() { # NAME: of its old version set $s to the path, $b to the name and $to to the directory, for a rename
   case $saved in
     /*) s=${saved%/}${PWD%/}/$1 b=$1 to=${saved%/}${PWD%/}/ ;;
-    *) s=${PWD%/}/$1.saved b=$1.saved to=./ ;;
+    *) kept_name "$1"; s=${PWD%/}/$b to=./ ;;
   esac
 }
+kept_name() { b=$1.saved; } # of a name that has room for that
 place() { # RECORDS whose new versions are in $new
   n=$# some=
   while [ "$n" -gt 0 ]; do
@@ -168,7 +169,7 @@ pin() { # NUMBER NAME ATTRIBUTES: link what is about to be replaced into the sta
   narrow "$x" "$2" || return
   case $saved in
     /*) e=$(room 2>&1) || return ;;
-    *) if is_there "./$1.saved"; then e=$(ln -- "./$1.saved" "$side.before/" 2>&1) || return; fi ;;
+    *) if is_there "./$b"; then e=$(ln -- "./$b" "$side.before/" 2>&1) || return; fi ;;
   esac
   e=$(printf '%s\n' "${PWD%/}/$1" "$s" "$was" 2>&1 >>"$journal/kept") || return
   some=1
@@ -178,11 +179,11 @@ unkeep() { # NUMBER NAME: it was not replaced
   eval "x=\$k$1"
   [ -n "$x" ] || return 0
   printf '%s\n' "${PWD%/}/$2" - - >>"$journal/kept"
-  x=$2.saved
   case $saved in /*) return ;; esac
-  if is_there "$side.old/$x"; then :
-  elif is_there "$side.before/$x"; then mv -f -- "$side.before/$x" ./ 2>&-
-  else rm -f -- "./$x" 2>&-; fi
+  kept_name "$2"
+  if is_there "$side.old/$b"; then :
+  elif is_there "$side.before/$b"; then mv -f -- "$side.before/$b" ./ 2>&-
+  else rm -f -- "./$b" 2>&-; fi
 }
 narrow() { # OLD ATTRIBUTES: an old version is not more open than what replaces it: if need be, a copy is kept instead
   was=-

@@ -20,6 +20,7 @@ from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import FileState, Kind, OldVersions
 from pytest_synctool.repair import kept_report
 from pytest_synctool.repair.bulk_commands import TOGETHER, make_all, make_trees, mode_text, owner_and_group, set_all
+from pytest_synctool.repair.kept_names import naming
 from pytest_synctool.repair.new_trees import NewTree, new_trees
 from pytest_synctool.repair.plan import Action, KeptVersion, NewAttributes, NewVersion, Plan, Removal
 from pytest_synctool.repair.shell_functions import PROLOGUE, RECALL
@@ -141,6 +142,7 @@ def _lines(
             b"l%d=%s" % (n, quote(log_lines[n].encode("utf-8", "surrogateescape"))) for n in numbers if log_lines[n]
         )
     actions = [(number, plan.actions[number]) for number in numbers if number < first]
+    yield from naming({action.name: None for _, action in actions})
     trees, others = new_trees(actions) if with_trees else ([], actions)
     # A new tree may need a change of what is above it, which is a directory.
     above = next((n for n, (_, action) in enumerate(others) if not _is_of_directories(action)), len(others))

@@ -106,7 +106,7 @@ def exfat(image: Path, path: Path) -> Iterator[None]:
     loop = subprocess.run(["losetup", "-f", "--show", image], check=True, capture_output=True, text=True)
     device = loop.stdout.strip()
     try:
-        mount = ["mount.exfat-fuse", "-o", "umask=022", device, path]
+        mount = ["mount.exfat-fuse", "-o", "umask=022", device, str(path)]
         subprocess.run(mount, check=True, stdout=subprocess.DEVNULL)
         try:
             yield

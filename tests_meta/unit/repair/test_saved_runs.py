@@ -245,3 +245,43 @@ def test_a_log_that_cannot_be_written_stops_nothing(node: DiskNode) -> None:
     (remark,) = node.remarks
     assert remark.startswith("its log is not complete: ")
     assert "/nowhere/at/all.log" in remark
+
+
+LONG = "d" * 250, "é" * 125, "f" * 255, "g" * 241, "$x'" * 84
+
+
+def test_of_long_names(node: DiskNode) -> None:
+    """A name that has no room for .saved gets a shorter one, which --restore finds; files and directories."""
+    for name in LONG:
+        (node.files / name).write_text(f"old {name}")
+        (node.files / name).chmod(0o666)
+    (node.files / LONG[0]).unlink()
+    (node.files / LONG[0]).mkdir()
+    (node.files / LONG[0] / "inside").write_text("kept")
+    # The source of a file has an extension, which needs room too.
+    kinds = ["file" if len(os.fsencode(name)) <= 250 else "link" for name in LONG]
+    entries = [node.entry(name, EXPECTED[kind]) for name, kind in zip(LONG, kinds, strict=True)]
+    assert set(node.fix(*entries)) == {None}
+    assert not any(map(node.changes, entries))
+    where = recalled(node)
+    assert {os.path.basename(where[name]) for name in LONG} == set(names_in(node)) - set(LONG)
+    assert [(Path(where[name]).read_text()) for name in LONG[1:]] == [f"old {name}" for name in LONG[1:]]
+    assert [result and result.failure for result in put_back(node, *entries)] == [None] * len(LONG)
+    assert sorted(names_in(node)) == sorted(LONG)
+    assert (node.files / LONG[0] / "inside").read_text() == "kept"
+    assert [(node.files / name).read_text() for name in LONG[1:]] == [f"old {name}" for name in LONG[1:]]
+
+
+def test_a_replacement_of_a_long_name_that_failed_leaves_the_old_version(node: DiskNode) -> None:
+    name = "n" * 250
+    one = node.entry(name, EXPECTED["link"])
+    (node.files / name).write_text("first")
+    assert node.fix(one) == [None]
+    (earlier,) = set(names_in(node)) - {name}
+    (node.files / name).unlink()
+    with node.unmovable(name):
+        (failure,) = node.fix(one)
+        assert failure is not None
+        assert names_in(node) == sorted((name, earlier))
+        assert (node.files / earlier).read_text() == "first"
+    assert recalled(node) == {}
