@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,3 +164,25 @@ def test_other_suites_are_left_alone(site: Site) -> None:
     run = site.pytest(command=command)
     assert run.status == 0, run.output
     assert "synctool" not in run.output.replace(str(Path.cwd()), "").split("plugins:")[0]
+
+
+def test_the_problems_of_all_files_at_once(site: Site) -> None:
+    """One run of each front end reports those of the configuration, its included files, and the files of rules."""
+    (site.directory / "more.conf").write_text("# more\nnum_proc 0\n")
+    site.lines = ["include more.conf", "ignore_node nodd1"]
+    (site.masterdir / "attributes.yaml").write_text("- path: /etc/f\n  mode: 99\n")
+    (site.masterdir / "waivers.yaml").write_text("- path: /etc/f\n  nodes: nodd1\n  reason: x\n  expires: soon\n")
+    conf = site.configure()
+    commands = Path(sys.executable).parent
+    for words in (
+        site.command(),
+        site.command("--synctool-lint"),
+        [str(commands / "synctool"), "-c", str(conf)],
+        [str(commands / "synctool-config"), "-c", str(conf), "--check"],
+    ):
+        run = site.pytest(command=words)
+        places = re.findall(r"/([^/\s]+:\d+): ", run.output)
+        expected = [f"{conf.name}:3", "more.conf:2", "attributes.yaml:2", "waivers.yaml:2", "waivers.yaml:4"]
+        assert places == expected, run.output
+        assert run.status in (2, 4)
+        assert "Traceback" not in run.output

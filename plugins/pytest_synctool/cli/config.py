@@ -15,6 +15,7 @@ from pytest_synctool.cli.shared_options import add_flags, add_repeatable
 from pytest_synctool.errors import SelectionError
 
 if TYPE_CHECKING:
+    from pytest_synctool.common.trust import Trust
     from pytest_synctool.config import Config
     from pytest_synctool.model import Node
 
@@ -113,11 +114,11 @@ def _run(arguments: Namespace) -> int:
     if arguments.to_yaml:
         _write_utf8(configuration.as_yaml(path, trust))
         return command.OK
+    if arguments.check:
+        return _check(path, trust)
     config = configuration.load(path, trust)
     if arguments.scan_attributes:
         return _scan_attributes(config)
-    if arguments.check:
-        return _check(config)
     if arguments.json:
         _write_json(config)
     else:
@@ -196,8 +197,8 @@ def _write_json(config: Config) -> None:
     print()
 
 
-def _check(config: Config) -> int:
-    """Print the findings of lint. Return DRIFT if there are any. Raise RepositoryError."""
+def _check(conf: Path, trust: Trust) -> int:
+    """Print the findings of lint. Return DRIFT if there are any. Raise ConfigError or RepositoryError."""
     from dataclasses import replace
 
     from pytest_synctool.common.trust import EVERYBODY
@@ -205,7 +206,7 @@ def _check(config: Config) -> int:
     from pytest_synctool.repository import resolution
 
     status, directory = command.OK, Path.cwd()
-    config = replace(config, trust=EVERYBODY)
+    config = replace(resolution.load_config(conf, trust, EVERYBODY), trust=EVERYBODY)
     for rule, findings in lint(config, resolution.load(config)).items():
         for finding in findings:
             path = Path(finding.path)

@@ -28,10 +28,10 @@ def _run(arguments: Namespace) -> int:
         from pytest_synctool.cli import self_update
 
         return self_update.run(arguments)
-    from pytest_synctool import config as configuration
     from pytest_synctool.repository import resolution
 
-    config = configuration.load(shared_options.find_configuration(arguments), shared_options.trust_of(arguments))
+    trust = shared_options.trust_of(arguments)
+    config = resolution.load_config(shared_options.find_configuration(arguments), trust, trust)
     own = _own_node(config, arguments)
     everyone = config.nodes.values() if arguments.manifest else None
     nodes = [own] if own is not None else selected_nodes(config, arguments, default=everyone)

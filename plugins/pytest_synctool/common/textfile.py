@@ -26,4 +26,6 @@ def read(path: Path, trust: Trust | None = None) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not a text file in UTF-8 (byte {error.start})") from error
+        line = content.count(b"\n", 0, error.start) + 1
+        message = f"{path}:{line}: not a text file in UTF-8 (byte {error.start}): convert it, or correct this line"
+        raise ConfigError(message) from error

@@ -30,8 +30,13 @@ class Hints:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'batch'?)`, or an empty text if no known word is near."""
-    close = difflib.get_close_matches(word, list(known), 1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+    close = close_match(word, known)
+    return f" (did you mean '{close}'?)" if close else ""
+
+
+def close_match(word: str, known: Iterable[str]) -> str:
+    """Return the known word that is nearest to a misspelt one, or an empty text."""
+    return next(iter(difflib.get_close_matches(word, list(known), 1)), "")
 
 
 def nodes_in_words(number: int) -> str:

@@ -15,10 +15,11 @@ from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.yaml_values import NotYamlError
 from pytest_synctool.config.builder import Builder
 from pytest_synctool.config.model import Config, OnUpdate, Place
+from pytest_synctool.config.problems import InvalidConfigError
 from pytest_synctool.config.statements import Statement, is_yaml, read, to_yaml
 from pytest_synctool.errors import ConfigError
 
-__all__ = ["Config", "OnUpdate", "Place", "as_yaml", "find", "load", "parse"]
+__all__ = ["Config", "InvalidConfigError", "OnUpdate", "Place", "as_yaml", "find", "load", "parse"]
 
 DEFAULT_DIRECTORY: Final = Path("/var/lib/synctool")
 _NAMES: Final = ("synctool.conf", "synctool.yaml")
@@ -74,7 +75,8 @@ def _existing(path: Path, origin: str) -> Path:
 def load(path: Path, trust: Trust | None = None) -> Config:
     """Read and check a configuration file and those it includes. Raises ConfigError with every problem, one a line.
 
-    Without `trust`, the files are trusted that belong to root or to the caller.
+    The error is an InvalidConfigError if the file could be read. Without `trust`, the files are trusted that belong to
+    root or to the caller.
     """
     trust = trust or Trust.of_caller()
     return parse(read_text(path, trust), path, trust)
@@ -99,7 +101,7 @@ def parse(text: str, path: Path, trust: Trust | None = None) -> Config:
                 else:
                     builder.add(statement)
         except NotYamlError as error:
-            builder.unreadable(Place(file.path, error.line), str(error))
+            builder.problems.unreadable(Place(file.path, error.line), str(error))
         waiting[:0] = included  # their statements follow those of the file that includes them
     return builder.finish()
 
@@ -109,13 +111,13 @@ def _included(statement: Statement, seen: set[str], builder: Builder) -> list[_F
     for name in statement.arguments:
         path = statement.place.path.parent / name
         if os.path.realpath(path) in seen:
-            builder.problem(statement.place, f"{path} is included already")
+            builder.problem(statement.place, f"{path} is included already: remove it here")
             continue
         seen.add(os.path.realpath(path))
         try:
             files.append(_File(path, read_text(path, builder.trust)))
         except ConfigError as error:
-            builder.unreadable(statement.place, f"'include': {error}")
+            builder.problems.unreadable(statement.place, f"'include': {error}")
     return files
 
 
@@ -127,4 +129,4 @@ def as_yaml(path: Path, trust: Trust | None = None) -> str:
     if is_yaml(path):
         raise ConfigError(f"{path}: is YAML already")
     trust = load(path, trust).trust
-    return to_yaml(read(read_text(path, trust), path, lambda place, message: None))
+    return to_yaml(read(read_text(path, trust), path, lambda place, message, *, hides_names=False: None))

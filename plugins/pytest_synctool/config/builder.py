@@ -15,10 +15,11 @@ from pytest_synctool.common.wording import TRUTHS, Hints, nearest
 from pytest_synctool.config import command_line
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.config.model import DEFAULT_NUM_PROC, IMPLICIT_GROUPS, Config, OnUpdate, Place
+from pytest_synctool.config.problems import InvalidConfigError, Problems
 from pytest_synctool.config.ranges import RangeError, expand, is_name, spread
 from pytest_synctool.config.selection import NONE, select
 from pytest_synctool.config.statements import NAME_EXPECTED, Statement
-from pytest_synctool.errors import ConfigError, SelectionError, TrustError
+from pytest_synctool.errors import SelectionError, TrustError
 from pytest_synctool.model import Node
 
 _SPECIFIERS: Final = ("interface", "ipaddress", "hostname", "connection", "rsync")
@@ -48,11 +49,6 @@ class _Specifier(NamedTuple):
     values: Sequence[str] = ()
 
 
-class _Problem(NamedTuple):
-    place: Place
-    message: str
-
-
 @dataclass
 class Builder:
     """A builder that takes statements and then makes a Config. `path` is the file that the user named.
@@ -62,7 +58,7 @@ class Builder:
 
     path: Path
     trust: Trust
-    problems: list[_Problem] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
     warnings: list[str] = field(default_factory=list)
     nodes: dict[str, _NodeLine] = field(default_factory=dict)
     compounds: dict[str, _CompoundGroup] = field(default_factory=dict)
@@ -73,30 +69,22 @@ class Builder:
     on_update: list[OnUpdate] = field(default_factory=list)
     always_run: list[str] = field(default_factory=list)
     values: dict[str, _Setting] = field(default_factory=dict)
-    _files: dict[Path, int] = field(default_factory=dict)
     _hints: Hints = field(default_factory=Hints)
-    _complete: bool = True
 
-    def problem(self, place: Place, message: str) -> None:
-        """Record a problem of a line."""
-        self._files.setdefault(place.path, len(self._files))
-        self.problems.append(_Problem(place, message))
-
-    def unreadable(self, place: Place, message: str) -> None:
-        """Record a problem that makes a whole file unusable. finish() then reports no missing statements."""
-        self.problem(place, message)
-        self._complete = False
+    def problem(self, place: Place, message: str, *, hides_names: bool = False) -> None:
+        """Record a problem of a line. With `hides_names`, the line may have nodes or groups that are now unknown."""
+        self.problems.add(place, message, hides_names=hides_names)
 
     def add(self, statement: Statement) -> None:
         """Add a statement."""
         place = statement.place
-        self._files.setdefault(place.path, len(self._files))
+        self.problems.position(place.path)
         handler = _HANDLERS.get(statement.keyword)
         if handler is not None:
             handler(self, place, statement.arguments)
         elif statement.keyword in self.values:
             first = self.values[statement.keyword].place.seen_from(place)
-            self.problem(place, f"'{statement.keyword}' is set twice, first {first}")
+            self.problem(place, f"'{statement.keyword}' is set twice, first {first}: remove one")
         else:
             self.values[statement.keyword] = _Setting(place, statement.arguments[0])
 
@@ -107,10 +95,10 @@ class Builder:
         specifiers = [self._specifier(place, w, len(names)) for w in rest if ":" in w]
         for number, name in enumerate(names):
             if name in IMPLICIT_GROUPS:
-                self.problem(place, f"node '{name}' is named like a built-in group")
+                self.problem(place, f"node '{name}' is named like a built-in group: rename it", hides_names=True)
             elif name in self.nodes:
                 first = self.nodes[name].place.seen_from(place)
-                self.problem(place, f"node '{name}' is defined twice, first {first}")
+                self.problem(place, f"node '{name}' is defined twice, first {first}: remove one", hides_names=True)
             else:
                 own = {each.key: each.values[number] for each in specifiers if each.values}
                 self.nodes[name] = _NodeLine(place, groups, own)
@@ -144,11 +132,12 @@ class Builder:
             return
         if name in self.compounds:
             first = self.compounds[name].place.seen_from(place)
-            self.problem(place, f"group '{name}' is defined twice, first {first}")
+            message = f"group '{name}' is defined twice, first {first}: join their members on one line"
+            self.problem(place, message, hides_names=True)
         elif name in IMPLICIT_GROUPS:
-            self.problem(place, f"group '{name}' is built in and cannot be defined")
+            self.problem(place, f"group '{name}' is built in and cannot be defined: rename it", hides_names=True)
         elif not members:
-            self.problem(place, f"group '{name}' has no members")
+            self.problem(place, f"group '{name}' has no members: add some, like 'group {name} batch'")
         else:
             names = tuple(member for member in members if self._is_name(place, "group", member))
             self.compounds[name] = _CompoundGroup(place, names)
@@ -185,21 +174,21 @@ class Builder:
         try:
             names = expand(word)
         except RangeError as error:
-            self.problem(place, str(error))
+            self.problem(place, str(error), hides_names=True)
             return []
         return names if self._is_name(place, kind, names[0]) else []
 
     def _is_name(self, place: Place, kind: str, name: str) -> bool:
         if is_name(name):
             return True
-        self.problem(place, f"'{name}' is not a {kind} name: {NAME_EXPECTED}")
+        self.problem(place, f"'{name}' is not a {kind} name: {NAME_EXPECTED}", hides_names=True)
         return False
 
     def finish(self) -> Config:
-        """Make the configuration. Raises ConfigError with all problems, in the order of the files and their lines."""
+        """Make the configuration. Raises InvalidConfigError with all problems, in the order of files and lines."""
         masterdir = self._masterdir()
         nodes = {name: self._resolved(name, line) for name, line in self.nodes.items()}
-        if not nodes and self._complete:
+        if not nodes and self.problems.has_all_files:
             self.problem(Place(self.path, 0), "no 'node' line: expected at least one, like 'node node1 batch'")
         places = self._group_places()
         self._check_groups(nodes, places)
@@ -233,18 +222,13 @@ class Builder:
             trust=self.trust,
         )
         config = self._with_default_nodeset(config)
-        self._raise_problems()
+        if lines := self.problems.lines(self.path):
+            raise InvalidConfigError("\n".join(lines), config, has_all_names=self.problems.has_all_names)
         return config
-
-    def _raise_problems(self) -> None:
-        if self.problems:
-            files = {**self._files, self.path: -1}
-            problems = sorted(dict.fromkeys(self.problems), key=lambda p: (files[p.place.path], p.place.line))
-            raise ConfigError("\n".join(f"{problem.place}: {problem.message}" for problem in problems))
 
     def _masterdir(self) -> Path:
         if "masterdir" not in self.values:
-            if self._complete:
+            if self.problems.has_all_files:
                 message = "no 'masterdir' line: expected one, like 'masterdir /var/lib/synctool'"
                 self.problem(Place(self.path, 0), message)
             return Path("/")
@@ -290,8 +274,8 @@ class Builder:
                 TopologicalSorter(graph).prepare()
             except CycleError as error:
                 cycle = list(reversed(error.args[1]))
-                place = min((self.compounds[name].place for name in cycle), key=lambda p: (self._files[p.path], p.line))
-                self.problem(place, f"group '{cycle[0]}' contains itself: {' > '.join(cycle)}")
+                place = min((self.compounds[name].place for name in cycle), key=self.problems.order)
+                self.problem(place, f"group '{cycle[0]}' contains itself: {' > '.join(cycle)}: remove one of them")
                 for name in cycle:
                     graph[name] = []
             else:

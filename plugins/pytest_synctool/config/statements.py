@@ -7,17 +7,21 @@ has a key for each keyword.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
-from pytest_synctool.common.wording import nearest
+from pytest_synctool.common.wording import close_match, nearest
 from pytest_synctool.common.yaml_values import Items, Table, Text, Value
 from pytest_synctool.config.model import Place
 
-Complain = Callable[[Place, str], None]
+
+class Complain(Protocol):
+    """A function that takes a problem. With `hides_names`, nodes or groups of the line may be unknown now."""
+
+    def __call__(self, place: Place, message: str, *, hides_names: bool = False) -> None: ...
 
 
 class Shape(Enum):
@@ -54,6 +58,8 @@ ALIASES: Final = {
     "ignore_host": "ignore_node",
     **dict.fromkeys(("ignore_file", "ignore_files", "ignore_dir", "ignore_dirs"), "ignore"),
 }
+# Statements that name nodes and groups, or files that may do so.
+_NAMING: Final = ("node", "host", "group", "include")
 
 
 def is_yaml(path: Path) -> bool:
@@ -74,9 +80,11 @@ def _of_conf(text: str, path: Path, complain: Complain) -> Iterator[Statement]:
         keyword = ALIASES.get(keyword, keyword)
         shape = SHAPES.get(keyword)
         if shape is None:
-            complain(place, f"unknown keyword '{word}'{nearest(keyword, (*SHAPES, *ALIASES))}")
+            known = (*SHAPES, *ALIASES)
+            hint = nearest(keyword, known) or f": expected one of {', '.join(SHAPES)}"
+            complain(place, f"unknown keyword '{word}'{hint}", hides_names=close_match(keyword, known) in _NAMING)
         elif not rest:
-            complain(place, f"'{keyword}' needs a value")
+            complain(place, f"'{keyword}' needs a value: add it, or remove this line")
         elif shape is Shape.WORD_AND_TEXT and len(rest[0].split(maxsplit=1)) < 2:
             complain(place, f"'{keyword}' needs a path and a command")
         else:
@@ -108,6 +116,8 @@ _NODE_KEYS: Final = ("groups", "interface", "ipaddress", "hostname", "connection
 # The YAML keys that differ from their keyword.
 _YAML_KEYS: Final = {"nodes": "node", "groups": "group", "ignore_nodes": "ignore_node", "ignore_groups": "ignore_group"}
 
+YAML_KEYS: Final = (*_YAML_KEYS, *(keyword for keyword in SHAPES if keyword not in _YAML_KEYS.values()))
+
 
 def _of_yaml(text: str, path: Path, complain: Complain) -> Iterator[Statement]:
     from pytest_synctool.common import yaml_parser  # slow to load, and most configurations are not YAML
@@ -124,18 +134,24 @@ class _Arguments(NamedTuple):
 class _YamlReader:
     path: Path
     complain: Complain
+    _keyword: str = ""  # of the value that is read
+
+    def _problem(self, line: int, message: str, *, hides_names: bool = False) -> None:
+        """Report a problem. Every problem below a keyword that names nodes and groups hides names."""
+        hides_names = hides_names or self._keyword in _NAMING
+        self.complain(Place(self.path, line), message, hides_names=hides_names)
 
     def statements(self, root: Value) -> Iterator[Statement]:
         """Yield the statements of a file. A list makes one statement, a table one for each row."""
-        keys = [*_YAML_KEYS, *(keyword for keyword in SHAPES if keyword not in _YAML_KEYS.values())]
-        for key, value in self._rows(root, "the file", keys):
-            keyword = _YAML_KEYS.get(key.text, key.text)
+        for key, value in self._rows(root, "the file", YAML_KEYS):
+            self._keyword = keyword = _YAML_KEYS.get(key.text, key.text)
             for arguments in self._arguments(key, keyword, value):
                 place = Place(self.path, arguments.line)
                 if all(arguments.words) and arguments.words:
                     yield Statement(place, keyword, arguments.words)
                 else:
-                    self.complain(place, f"'{key.text}' needs a value")
+                    self._problem(arguments.line, f"'{key.text}' needs a value: add it, or remove this key")
+            self._keyword = ""
 
     def _arguments(self, key: Text, keyword: str, value: Value) -> Iterable[_Arguments]:
         if key.text == "nodes":
@@ -166,7 +182,7 @@ class _YamlReader:
                 if key.text == "groups":
                     groups = self._words(detail, f"the groups of {where}", may_be_empty=True)
                     for group in (group for group in groups if ":" in group):
-                        self.complain(Place(self.path, detail.line), f"'{group}' is not a group name: {NAME_EXPECTED}")
+                        self._problem(detail.line, f"'{group}' is not a group name: {NAME_EXPECTED}")
                 else:
                     specifiers += [f"{key.text}:{word}" for word in self._word(detail, f"'{key.text}' of {where}")]
             yield _Arguments(name.line, (name.text, *groups, *specifiers))
@@ -183,7 +199,7 @@ class _YamlReader:
             if set(rows) == {"path", "command"}:
                 yield _Arguments(item.line, (*rows["path"], *rows["command"]))
             elif isinstance(item, Table):
-                self.complain(Place(self.path, item.line), "'on_update' needs a path and a command")
+                self._problem(item.line, "'on_update' needs a path and a command")
 
     def _rows(self, value: Value, where: str, known: Iterable[str] | None = None) -> Iterator[tuple[Text, Value]]:
         """Yield the rows of a table. Report rows with an unknown or repeated key and leave them out."""
@@ -193,12 +209,13 @@ class _YamlReader:
         lines: dict[str, int] = {}
         for key, cell in value.rows:
             if known is not None and key.text not in known:
-                self.complain(
-                    Place(self.path, key.line), f"unknown keyword '{key.text}' in {where}{nearest(key.text, known)}"
-                )
+                known = tuple(known)
+                hint = nearest(key.text, known) or f": expected one of {', '.join(known)}"
+                hides_names = _YAML_KEYS.get(close_match(key.text, known)) in _NAMING
+                self._problem(key.line, f"unknown keyword '{key.text}' in {where}{hint}", hides_names=hides_names)
             elif key.text in lines:
-                first = lines[key.text]
-                self.complain(Place(self.path, key.line), f"'{key.text}' appears twice, first on line {first}")
+                message = f"'{key.text}' appears twice, first on line {lines[key.text]}: remove one"
+                self._problem(key.line, message, hides_names=_YAML_KEYS.get(key.text) in _NAMING)
             else:
                 lines[key.text] = key.line
                 yield key, cell
@@ -221,7 +238,7 @@ class _YamlReader:
         actual = {Text: "a text", Items: "a list", Table: "a table"}[type(value)]
         if isinstance(value, Text) and "\n" in value.text:
             actual = "several lines"
-        self.complain(Place(self.path, value.line), f"{where}: expected {expected}, not {actual}")
+        self._problem(value.line, f"{where}: expected {expected}, not {actual}")
 
 
 def to_yaml(statements: Iterable[Statement]) -> str:

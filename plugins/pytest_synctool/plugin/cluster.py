@@ -24,7 +24,7 @@ from pytest_synctool.engine.settings import Mode
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.report.tally import Tally
-from pytest_synctool.repository.resolution import Repository
+from pytest_synctool.repository.resolution import Repository, load_config
 from pytest_synctool.repository.resolution import load as load_repository
 from pytest_synctool.repository.vital_paths import check_lockouts
 from pytest_synctool.repository.waivers import NOTHING_WAIVED, InForce
@@ -145,8 +145,10 @@ def cluster_of(config: pytest.Config) -> Cluster:
 
 
 def _load(config: pytest.Config) -> Cluster:
-    settings = configuration.load(locate(config), Trust.of_caller(config.option.synctool_trust_owner))
-    if config.option.synctool_lint:  # lint covers all nodes, selected or not, and contacts none
+    is_lint = config.option.synctool_lint
+    trust = Trust.of_caller(config.option.synctool_trust_owner)
+    settings = load_config(locate(config), trust, EVERYBODY if is_lint else trust)
+    if is_lint:  # it covers all nodes, selected or not, and contacts none
         settings = replace(settings, trust=EVERYBODY)
         return Cluster(settings, (), load_repository(settings))
     nodes, own = _selected(settings, config.option.synctool_selection, config.option.synctool_nodename)

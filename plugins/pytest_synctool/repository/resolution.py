@@ -8,15 +8,20 @@ of the most important group wins (documentation, "The groups a node is in").
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
+from pytest_synctool import config as configuration
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.trust import Trust
+from pytest_synctool.common.trusted_files import resolve
 from pytest_synctool.common.wording import printable
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.config.model import Config
+from pytest_synctool.errors import ConfigError, SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.repository.attributes import FILE_NAME as ATTRIBUTES_FILE
 from pytest_synctool.repository.attributes import NO_RULES, AttributeRules
@@ -29,6 +34,7 @@ from pytest_synctool.repository.waivers import NO_WAIVERS, Waivers
 from pytest_synctool.repository.waivers import load as load_waivers
 
 Groups = tuple[str, ...]
+_Value = TypeVar("_Value")
 
 _NOTHING: Final = "nothing in overlay/ or delete/ is for it, so that an audit only sees whether it answers"
 
@@ -259,25 +265,86 @@ def emptiness(config: Config, repository: Repository) -> str | None:
     )
 
 
+def load_config(path: Path, trust: Trust, masterdir_trust: Trust) -> Config:
+    """Read and check a configuration. Raises ConfigError with its problems and those of the masterdir, one a line.
+
+    `masterdir_trust` says whose files in the masterdir are obeyed. It is only for the search for problems there.
+    """
+    try:
+        return configuration.load(path, trust)
+    except configuration.InvalidConfigError as error:
+        collected = _Errors([error])
+        if error.config.masterdir.is_dir() and error.config.masterdir != Path("/"):
+            _load(replace(error.config, trust=masterdir_trust), collected, knows_names=error.has_all_names)
+        raise collected.joined() from error
+
+
 def load(config: Config) -> Repository:
     """Return the repository of a cluster.
 
-    Raises RepositoryError, TrustError, or ConfigError for attributes.yaml or waivers.yaml. Their message has a line
-    per problem.
+    Raises RepositoryError, TrustError, or ConfigError for attributes.yaml or waivers.yaml. The message has a line for
+    each problem of all of them.
     """
-    known = config.known_groups
-    attributes = load_attributes(config.masterdir / ATTRIBUTES_FILE, known, config.trust)
-    waivers = load_waivers(config.masterdir / WAIVERS_FILE, config.nodes, known, config.trust)
-    return walk(
-        config.masterdir,
-        known,
-        config.ignore,
-        config.trust,
-        require_extension=config.require_extension,
-        attributes=attributes,
-        on_update={rule.path: rule.command for rule in config.on_update},
-        waivers=waivers,
+    errors = _Errors()
+    repository = _load(config, errors)
+    if errors.errors:
+        raise errors.joined()
+    return repository
+
+
+@dataclass
+class _Errors:
+    """The errors of several files, each with a line per problem."""
+
+    errors: list[SynctoolError] = field(default_factory=list)
+
+    def of(self, read: Callable[[], _Value], default: _Value) -> _Value:
+        """Return what `read` returns, or the default if it raises an error. Keep the error."""
+        try:
+            return read()
+        except SynctoolError as error:
+            self.errors.append(error)
+            return default
+
+    def joined(self) -> SynctoolError:
+        """Return the only error, or one with the lines of all."""
+        if len(self.errors) == 1:
+            return self.errors[0]
+        return ConfigError("\n".join(dict.fromkeys(line for error in self.errors for line in str(error).split("\n"))))
+
+
+def _load(config: Config, errors: _Errors, *, knows_names: bool = True) -> Repository:
+    """Return the repository of a cluster without what is wrong, and collect the errors.
+
+    With `knows_names` False, any name of a node or group in the rules is accepted.
+    """
+    nothing = Repository(Masterdir(config.masterdir), NO_RULES, {}, NO_WAIVERS)
+    if not errors.of(lambda: _is_trusted(config), False):
+        return nothing  # everything in it would be refused for the same reason
+    nodes, groups = (config.nodes, config.known_groups) if knows_names else (None, None)
+    attributes_file, waivers_file = config.masterdir / ATTRIBUTES_FILE, config.masterdir / WAIVERS_FILE
+    attributes = errors.of(lambda: load_attributes(attributes_file, groups, config.trust), NO_RULES)
+    waivers = errors.of(lambda: load_waivers(waivers_file, nodes, groups, config.trust), NO_WAIVERS)
+    return errors.of(
+        lambda: walk(
+            config.masterdir,
+            config.known_groups,
+            config.ignore,
+            config.trust,
+            require_extension=config.require_extension,
+            attributes=attributes,
+            on_update={rule.path: rule.command for rule in config.on_update},
+            waivers=waivers,
+        ),
+        nothing,
     )
+
+
+def _is_trusted(config: Config) -> bool:
+    """Return True. Raises TrustError if accounts that are not trusted can change the directory itself."""
+    with suppress(OSError):  # the walk reports it
+        resolve(config.masterdir, config.trust)
+    return True
 
 
 def walk(

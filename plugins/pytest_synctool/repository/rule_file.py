@@ -80,15 +80,15 @@ class RuleValues:
 class RuleReader:
     """A reader of the values of rules. It notes the problems by line; with a problem, the values are not to be used.
 
-    `known_groups` need not have `all` and `none`.
+    `known_groups` need not have `all` and `none`. None stands for any groups: they are not known.
     """
 
-    known_groups: Collection[str]
+    known_groups: Collection[str] | None
     problems: list[RuleProblem] = field(default_factory=list)
     hints: Hints = field(default_factory=Hints)
 
     def __post_init__(self) -> None:
-        self._groups = frozenset((*self.known_groups, *_ALWAYS_KNOWN))
+        self._groups = None if self.known_groups is None else frozenset((*self.known_groups, *_ALWAYS_KNOWN))
 
     def problem(self, line: int, message: str) -> None:
         """Note a problem on a line."""
@@ -140,7 +140,7 @@ class RuleReader:
         """Return groups or nodes of the configuration, each once."""
         words = self.words("groups", value, "a group")
         for word in words:
-            if word.text not in self._groups:
+            if self._groups is not None and word.text not in self._groups:
                 hint = (
                     self.hints.nearest("group", word.text, self._groups)
                     or ": expected a group or node of the configuration"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from pytest_synctool.config import Config, parse
+from pytest_synctool.config.statements import SHAPES
 from pytest_synctool.errors import ConfigError
 
 from tests_meta.unit.helpers import config
@@ -209,13 +210,13 @@ class TestIgnored:
     [
         ("nodes x", "unknown keyword 'nodes' (did you mean 'node'?)"),
         ("ignore_dotfile yes", "unknown keyword 'ignore_dotfile' (did you mean 'ignore_dotfiles'?)"),
-        ("zzz x", "unknown keyword 'zzz'"),
-        ("node", "'node' needs a value"),
-        ("masterdir", "'masterdir' needs a value"),
-        ("node node1", "node 'node1' is defined twice, first on line 2"),
-        ("host node1", "node 'node1' is defined twice, first on line 2"),
-        ("node all", "node 'all' is named like a built-in group"),
-        ("node none", "node 'none' is named like a built-in group"),
+        ("zzz x", f"unknown keyword 'zzz': expected one of {', '.join(SHAPES)}"),
+        ("node", "'node' needs a value: add it, or remove this line"),
+        ("masterdir", "'masterdir' needs a value: add it, or remove this line"),
+        ("node node1", "node 'node1' is defined twice, first on line 2: remove one"),
+        ("host node1", "node 'node1' is defined twice, first on line 2: remove one"),
+        ("node all", "node 'all' is named like a built-in group: rename it"),
+        ("node none", "node 'none' is named like a built-in group: rename it"),
         ("node -x", "'-x' is not a node name: expected letters, digits and . _ + -"),
         ("node n2 x/y", "'x/y' is not a group name: expected letters, digits and . _ + -"),
         ("node n2 node1", "group 'node1' is named like the node on line 2"),
@@ -225,20 +226,20 @@ class TestIgnored:
         ("node n2 interface:-oProxyCommand=x", "'interface:' needs a value that does not start with '-'"),
         ("node n2 rsync:maybe", "'rsync:' expects yes or no, not 'maybe'"),
         ("node n2 connection:web", "'connection:' expects a testinfra host like docker://web1, not 'web'"),
-        ("group all x", "group 'all' is built in and cannot be defined"),
-        ("group none x", "group 'none' is built in and cannot be defined"),
-        ("group g", "group 'g' has no members"),
+        ("group all x", "group 'all' is built in and cannot be defined: rename it"),
+        ("group none x", "group 'none' is built in and cannot be defined: rename it"),
+        ("group g", "group 'g' has no members: add some, like 'group g batch'"),
         ("group g/ x", "'g/' is not a group name: expected letters, digits and . _ + -"),
         ("group node1 x", "group 'node1' is named like the node on line 2"),
         ("group batch x y/", "'y/' is not a group name: expected letters, digits and . _ + -"),
-        ("group batch batch", "group 'batch' contains itself: batch > batch"),
+        ("group batch batch", "group 'batch' contains itself: batch > batch: remove one of them"),
         ("num_proc 0", "'num_proc' expects a number from 1, not '0'"),
         ("num_proc many", "'num_proc' expects a number from 1, not 'many'"),
         ("num_proc 1 2", "'num_proc' expects a number from 1, not '1 2'"),
         ("ignore_dotfiles perhaps", "'ignore_dotfiles' expects yes or no, not 'perhaps'"),
         ("ignore_dotdirs 2", "'ignore_dotdirs' expects yes or no, not '2'"),
         ("ssh_cmd ssh 'x", "'ssh_cmd' is not a command line: No closing quotation"),
-        ("masterdir master", "'masterdir' is set twice, first on line 1"),
+        ("masterdir master", "'masterdir' is set twice, first on line 1: remove one"),
     ],
 )  # fmt: skip
 def test_problems(conf: Path, line: str, message: str) -> None:
@@ -270,7 +271,7 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(conf: Path) 
         f"1: masterdir {conf.parent / 'missing'} is not a directory: create it, or correct this line",
         "2: unknown keyword 'nod' (did you mean 'node'?)",
         "3: 'num_proc' expects a number from 1, not '0'",
-        "4: 'node' needs a value",
+        "4: 'node' needs a value: add it, or remove this line",
         "5: no such node 'nobody'",
     ]
 

@@ -118,7 +118,7 @@ def test_a_node_line_with_ranges(tmp_path: Path) -> None:
         ("default_nodeset bacth", "'default_nodeset': no such node or group 'bacth' (did you mean 'batch'?)"),
         ("default_nodeset none node1", "'default_nodeset none' does not go with other nodes"),
         ("include nowhere.conf", "'include': {}/nowhere.conf: cannot be read: No such file or directory"),
-        ("include synctool.conf", "{}/synctool.conf is included already"),
+        ("include synctool.conf", "{}/synctool.conf is included already: remove it here"),
         ("on_update /etc/x", "'on_update' needs a path and a command"),
         ("on_update etc/x cmd", "'on_update' expects an absolute path, not 'etc/x'"),
         ("on_update /etc/../x cmd", "'on_update' expects an absolute path, not '/etc/../x'"),
@@ -168,8 +168,8 @@ class TestIncluded:
         assert str(caught.value).split("\n") == [
             f"{conf}:3: unknown keyword 'nod' (did you mean 'node'?)",
             f"{tmp_path}/d/a.conf:1: unknown keyword 'nod' (did you mean 'node'?)",
-            f"{tmp_path}/d/a.conf:2: node 'x' is defined twice, first in {conf}:4",
-            f"{tmp_path}/d/a.conf:3: {tmp_path}/d/a.conf is included already",
+            f"{tmp_path}/d/a.conf:2: node 'x' is defined twice, first in {conf}:4: remove one",
+            f"{tmp_path}/d/a.conf:3: {tmp_path}/d/a.conf is included already: remove it here",
         ]
 
     def test_an_unreadable_file_is_a_problem_of_the_line_that_includes_it(self, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.config import Config, as_yaml, parse
-from pytest_synctool.config.statements import SHAPES, Statement, read, to_yaml
+from pytest_synctool.config import Config, Place, as_yaml, parse
+from pytest_synctool.config.statements import SHAPES, YAML_KEYS, Statement, read, to_yaml
 from pytest_synctool.errors import ConfigError
 
 from tests_meta.unit.config.test_config_files import assert_is_consistent
@@ -179,7 +179,7 @@ def test_both_spellings_mean_the_same(lines: list[str], place: Path, schema: Any
     text = "\n".join(lines)
     path = place / "synctool.conf"
     classic = parse(text, path)
-    converted = to_yaml(read(text, path, lambda where, message: pytest.fail(message)))
+    converted = to_yaml(read(text, path, _no_problem))
     modern = parse(converted, place / "synctool.yaml")
     assert same(classic, modern)
     schema.validate(yaml.safe_load(converted))
@@ -189,12 +189,16 @@ def test_both_spellings_mean_the_same(lines: list[str], place: Path, schema: Any
 def test_words_survive_the_conversion(words: list[str], place: Path) -> None:
     """This includes words that YAML would read as a number, a truth, a date or null."""
     path = place / "synctool.yaml"
-    where = next(read("ignore x", place / "synctool.conf", lambda place, message: None)).place
+    where = next(read("ignore x", place / "synctool.conf", lambda place, message, *, hides_names=False: None)).place
     for keyword in ("ignore", "masterdir"):
         arguments = tuple(words) if keyword == "ignore" else (" ".join(words),)
         text = to_yaml([Statement(where, keyword, arguments)])
-        (statement,) = read(text, path, lambda place, message: pytest.fail(message))
+        (statement,) = read(text, path, _no_problem)
         assert (statement.keyword, statement.arguments) == (keyword, arguments)
+
+
+def _no_problem(place: Place, message: str, *, hides_names: bool = False) -> None:
+    pytest.fail(message)
 
 
 QUOTES = {"'", '"'}
@@ -206,18 +210,18 @@ HEAD = "masterdir: master\nnodes: {node1: [batch]}\n"
     [
         ("nod: x", "3: unknown keyword 'nod' in the file (did you mean 'nodes'?)"),
         ("node: x", "3: unknown keyword 'node' in the file (did you mean 'nodes'?)"),
-        ("num_proc: 1\nnum_proc: 2", "4: 'num_proc' appears twice, first on line 3"),
+        ("num_proc: 1\nnum_proc: 2", "4: 'num_proc' appears twice, first on line 3: remove one"),
         ("num_proc: many", "3: 'num_proc' expects a number from 1, not 'many'"),
         ("num_proc: [1, 2]", "3: 'num_proc': expected a text on one line, not a list"),
-        ("num_proc:", "3: 'num_proc' needs a value"),
+        ("num_proc:", "3: 'num_proc' needs a value: add it, or remove this key"),
         ("num_proc: []", "3: 'num_proc': expected a text on one line, not a list"),
-        ("ignore: []", "3: 'ignore' needs a value"),
-        ("ignore:\n  - a\n  -", "4: 'ignore' needs a value"),
+        ("ignore: []", "3: 'ignore' needs a value: add it, or remove this key"),
+        ("ignore:\n  - a\n  -", "4: 'ignore' needs a value: add it, or remove this key"),
         ("ignore:\n  - a\n  - [b]", "5: 'ignore': expected a text on one line, not a list"),
         ("ssh_cmd: |\n  a\n  b", "3: 'ssh_cmd': expected a text on one line, not several lines"),
         ("groups: [a]", "3: 'groups': expected a table, not a list"),
-        ("groups: {g: }", "3: 'groups' needs a value"),
-        ("groups: {g: []}", "3: group 'g' has no members"),
+        ("groups: {g: }", "3: 'groups' needs a value: add it, or remove this key"),
+        ("groups: {g: []}", "3: group 'g' has no members: add some, like 'group g batch'"),
         ("groups: {batch: {a: b}}", "3: group 'batch': expected a text on one line, not a table"),
         ("ignore_nodes: nodd1", "3: no such node 'nodd1' (did you mean 'node1'?)"),
         ("on_update: x", "3: 'on_update': expected a list of tables with path and command, not a text"),
@@ -225,7 +229,7 @@ HEAD = "masterdir: master\nnodes: {node1: [batch]}\n"
         ("on_update:\n- path: x\n  command: y", "4: 'on_update' expects an absolute path, not 'x'"),
         ("on_update:\n- {path: /x, comand: y}", "4: unknown keyword 'comand' in 'on_update' (did you mean 'command'?)"),
         ("on_update:\n- a", "4: 'on_update': expected a table, not a text"),
-        ("<<: {num_proc: 2}", "3: unknown keyword '<<' in the file"),
+        ("<<: {num_proc: 2}", f"3: unknown keyword '<<' in the file: expected one of {', '.join(YAML_KEYS)}"),
         ("a: 1\n---\nb: 2", "4: a second document: expected one"),
         ("x: *nothing", "3: '*nothing' refers to no anchor, or to a value that contains it"),
         ("? [a]\n: b", "3: a key must be a plain word"),
@@ -252,9 +256,9 @@ def test_a_file_that_is_not_yaml_has_one_problem(place: Path) -> None:
         ("{node1: {grups: [a]}}", "2: unknown keyword 'grups' in node 'node1' (did you mean 'groups'?)"),
         ("{node1: {rsync: perhaps}}", "2: 'rsync:' expects yes or no, not 'perhaps'"),
         ("{node1: {interface: }}", "2: 'interface:' needs a value that does not start with '-'"),
-        ("{node1: a, node1: b}", "2: 'node1' appears twice, first on line 2"),
+        ("{node1: a, node1: b}", "2: 'node1' appears twice, first on line 2: remove one"),
         ("[node1]", "2: 'nodes': expected a table, not a list"),
-        ("{all: [a]}", "2: node 'all' is named like a built-in group"),
+        ("{all: [a]}", "2: node 'all' is named like a built-in group: rename it"),
     ],
 )  # fmt: skip
 def test_problems_of_nodes(place: Path, nodes: str, message: str) -> None:

@@ -261,7 +261,7 @@ def test_load(tmp_path: Path) -> None:
     path.write_bytes(b"- path: /\xff")
     with pytest.raises(ConfigError) as caught:
         load(path, KNOWN)
-    assert str(caught.value) == f"{path}: not a text file in UTF-8 (byte 9)"
+    assert str(caught.value) == f"{path}:1: not a text file in UTF-8 (byte 9): convert it, or correct this line"
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, KNOWN)
     assert str(caught.value) == f"{tmp_path}: cannot be read: Is a directory"

@@ -16,8 +16,8 @@ from pytest_synctool.repository.rule_file import RuleReader, RuleValues, describ
 _KEYS: Final = ("path", "source", "groups", *ATTRIBUTES)
 
 
-def load(path: Path, known_groups: Collection[str], trust: Trust | None = None) -> AttributeRules:
-    """Read a file of rules. A file that does not exist has no rules.
+def load(path: Path, known_groups: Collection[str] | None, trust: Trust | None = None) -> AttributeRules:
+    """Read a file of rules. A file that does not exist has no rules. With `known_groups` None, any group is accepted.
 
     Raises ConfigError if it cannot be read, or with a line for each mistake.
     """
@@ -25,7 +25,7 @@ def load(path: Path, known_groups: Collection[str], trust: Trust | None = None) 
     return AttributeRules((), path) if text is None else parse(text, path, known_groups)
 
 
-def parse(text: str, path: Path, known_groups: Collection[str]) -> AttributeRules:
+def parse(text: str, path: Path, known_groups: Collection[str] | None) -> AttributeRules:
     """Return the rules in a text. `path` is for messages. `known_groups` need not have `all` and `none`.
 
     Raises ConfigError with a line for each mistake.

@@ -21,9 +21,9 @@ _NEEDED: Final = {"path": "a destination", "reason": "why", "expires": "the last
 
 
 def load(
-    path: Path, known_nodes: Collection[str], known_groups: Collection[str], trust: Trust | None = None
+    path: Path, known_nodes: Collection[str] | None, known_groups: Collection[str] | None, trust: Trust | None = None
 ) -> Waivers:
-    """Read a file of waivers. A file that does not exist has no waivers.
+    """Read a file of waivers. A file that does not exist has no waivers. None stands for any nodes, or any groups.
 
     Raises ConfigError if it cannot be read, or with a line for each mistake.
     """
@@ -31,18 +31,18 @@ def load(
     return Waivers((), path) if text is None else parse(text, path, known_nodes, known_groups)
 
 
-def parse(text: str, path: Path, known_nodes: Collection[str], known_groups: Collection[str]) -> Waivers:
+def parse(text: str, path: Path, known_nodes: Collection[str] | None, known_groups: Collection[str] | None) -> Waivers:
     """Return the waivers in a text. `path` is for messages. `known_groups` need not have `all` and `none`.
 
     Raises ConfigError with a line for each mistake.
     """
-    reader = _WaiverReader(known_groups, known_nodes=frozenset(known_nodes))
+    reader = _WaiverReader(known_groups, known_nodes=None if known_nodes is None else frozenset(known_nodes))
     return Waivers(parse_rules(text, path, reader, _WaiverReader.waiver), path)
 
 
 @dataclass
 class _WaiverReader(RuleReader):
-    known_nodes: frozenset[str] = frozenset()
+    known_nodes: frozenset[str] | None = frozenset()
     _lines: set[int] = field(default_factory=set)
 
     def waiver(self, table: Table) -> Waiver:
@@ -71,23 +71,24 @@ class _WaiverReader(RuleReader):
         names: set[str] = set()
         for word in self.words("nodes", value, "a node or a node set like node[1-3]"):
             for name in self._unfolded(word.line, word.text):
-                if name in self.known_nodes:
+                if self.known_nodes is None or name in self.known_nodes:
                     names.add(name)
                 else:
-                    self.problem(word.line, f"unknown node '{printable_text(name)}'{self._hint(name)}")
+                    hint = self._hint(name, self.known_nodes)
+                    self.problem(word.line, f"unknown node '{printable_text(name)}'{hint}")
                     break  # the others of the same range are probably unknown too
         return frozenset(names)
 
-    def _hint(self, name: str) -> str:
-        if name.removeprefix("@") in self.known_groups:
+    def _hint(self, name: str, known_nodes: Collection[str]) -> str:
+        if name.removeprefix("@") in (self.known_groups or ()):
             return ": it is a group, and they are for 'groups'"
-        return self.hints.nearest("node", name, self.known_nodes) or ": expected one of the configuration"
+        return self.hints.nearest("node", name, known_nodes) or ": expected one of the configuration"
 
     def _unfolded(self, line: int, text: str) -> list[str]:
         from pytest_synctool.common.nodenames import unfold  # importing ClusterShell takes a while
 
         try:
-            return [text] if text in self.known_nodes else unfold(text, origin="'nodes'")
+            return [text] if text in (self.known_nodes or ()) else unfold(text, origin="'nodes'")
         except SelectionError as error:
             self.problem(line, printable_text(str(error)))
             return []
