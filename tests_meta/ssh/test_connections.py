@@ -46,7 +46,7 @@ def test_chroot(site: Site) -> None:
     site.put("file._batch", "content\n")
     site.put("it's odd\\._all", "x\n")
     site.link("link._all", "/etc/passwd")
-    site.script("file.post", "#!/bin/sh\necho done >/tmp/post\n")
+    site.script("file.post", "echo done >/tmp/post\n")  # there is no /proc either, by which BusyBox starts itself
     site.delete("evil._all")
     (root / site.top[1:]).mkdir(parents=True)
     (root / site.top[1:] / "evil").touch()

@@ -30,7 +30,7 @@ _RENAMED: Final = 100
 
 LONGEST_PATH: Final = 4096  # bytes; Linux has no longer ones
 MOST_REMARKS: Final = 20  # of one script
-# Bytes of a trigger's output with the word before each line. The node sends the last 4,000, of up to 4,000 lines.
+# Bytes of a trigger's output with the word before each line. The node sends the last 4,100, of up to 4,100 lines.
 MOST_OUTPUT: Final = 40_000
 
 

@@ -1,7 +1,7 @@
 """Shell functions for the script of a repair: POSIX shell, GNU coreutils or BusyBox.
 
 A script starts with PROLOGUE, sets `state`, `journal`, `who` and `limit`, and then calls `begin`. This module has the
-frame: lock, journal, log, triggers, and the remains of killed repairs.
+frame: lock, journal, log, and the remains of killed repairs.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pytest_synctool.common.prologue import LOGIN
 from pytest_synctool.repair.change_functions import CHANGES
 from pytest_synctool.repair.kept_report import KEPT_REPORT
 from pytest_synctool.repair.stage_functions import STAGE
+from pytest_synctool.repair.trigger_functions import TRIGGERS
 
 _FRAME: Final = rb"""LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
@@ -115,16 +116,15 @@ within() { # DIRECTORY [LINK]: where all is done that follows; of what leads the
 }
 accept() { # COMMAND FILE [silent]: whether the command, in which $f is the file, accepts it
   echo runs >&6
-  v=$( {
-    exec 6>&-
-    if [ -c /dev/null ]; then exec </dev/null; else exec <&-; fi
-    as_login
-    f=$2
-    cd / && eval "$1"
-  } 2>&1) && return
-  s=$? v=": ${v##*"$nl"}"
-  [ -z "$3" ] || v=' (what it says is not shown: sensitive)'
-  printf 'refused by its validate command with exit status %s%s\n' "$s" "$v" >&2
+  x=$1 p=$2
+  act() { cd / && limited /bin/sh -c 'f=$1; eval "$2"' sh "$p" "$x"; }
+  bounded
+  [ "$s" != 0 ] || return 0
+  outcome
+  case $e in exit*) e="with $e" ;; *) e="since $e" ;; esac
+  if [ -n "$3" ]; then v=' (what it says is not shown: sensitive)'; else v=$nl$v v=${v##*"${nl}output "}; fi
+  case $v in '' | "$nl") v= ;; ' ('*) ;; *) v=": $v" ;; esac
+  printf 'refused by its validate command %s%s\n' "$e" "$v" >&2
   return 1
 }
 all_ok() { # NUMBER...
@@ -153,41 +153,6 @@ note_time() { # for what is said from here on
   [ -z "$said" ] || printf '%s' "$said" | logger -t synctool 2>&-
   said=
   [ -z "$log" ] || { now=$(date +%Y-%m-%dT%H:%M:%S%z) && now=${now%??}:${now#"${now%??}"}; }
-}
-limited() { # COMMAND...: as the login would run it, and bounded in time where the node can do that
-  if (timeout -k 5 5 true) 2>&-; then set -- timeout -k 5 "$limit" "$@"; fi
-  as_login
-  exec "$@"
-}
-trigger() { # NUMBER NAME, with the command in act(), here; output into a file: a daemon may hold on to a pipe
-  [ -z "$wrong" ] || { failed "$1" "$wrong"; return; }
-  o=$(mktemp "${TMPDIR:-/tmp}/synctool.XXXXXX") || { failed "$1" "no room for its output"; return; }
-  # The file loses its name at once, so that nothing stays behind, however this ends.
-  exec 4>"$o" 5<"$o"
-  echo "runs $1" >&6
-  rm -f -- "$o"
-  (if [ -c /dev/null ]; then act </dev/null; else act <&-; fi) >&4 2>&1 4>&- 5<&- 6>&-
-  s=$?
-  note_time
-  tail -c 4000 <&5 | sed 's/^/output /'
-  echo
-  exec 4>&- 5<&-
-  case $s in
-    0) paid "$2"; ok "$1" ;;
-    124) failed "$1" "it did not end within $limit s" ;;
-    143) failed "$1" "it was terminated (it has $limit s)" ;; # by BusyBox's timeout, or by somebody else
-    *) failed "$1" "exit status $s" ;;
-  esac
-}
-script() { # NUMBER NAME SCRIPT
-  p=$3
-  act() { limited /bin/sh -c 'exec "$0"' "$p"; }
-  if [ -x "$3" ]; then trigger "$1" "$2"; else failed "$1" "it is not an executable file"; fi
-}
-on_update() { # NUMBER NAME TEXT
-  p=$3
-  act() { PATH=$SYNCTOOL_MASTERDIR/scripts:$PATH; limited /bin/sh -c "$p"; }
-  trigger "$1" "$2"
 }
 tidy() { # what repairs that were killed have left on this node; what they had moved away comes back
   for d in "$state/stage/$host."*.??????; do tidied "$d"; done
@@ -223,7 +188,7 @@ recover() { # FILE DIRECTORY: what a type change had moved there goes back, or t
   fi
 }
 """
-PROLOGUE: Final = LOGIN + _FRAME + KEPT_REPORT + STAGE + CHANGES
+PROLOGUE: Final = LOGIN + _FRAME + KEPT_REPORT + STAGE + TRIGGERS + CHANGES
 
 RECALL: Final = rb"""recall() { # JOURNAL: which old versions the last repair has kept, and are still there
   f=$1/kept

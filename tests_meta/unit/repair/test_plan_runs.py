@@ -306,8 +306,8 @@ class TestValidate:
         ("command", "reason"),
         [
             ("echo first; echo 'line 3: syntax error' >&2; false %s", "exit status 1: line 3: syntax error"),
-            ("exit 7 # %s", "exit status 7: "),
-            ("no-such-command %s", "exit status 127: "),
+            ("exit 7 # %s", "exit status 7"),
+            ("no-such-command %s", "exit status 127: a program was not found: "),
         ],
     )
     def test_what_is_refused_changes_nothing(self, node: DiskNode, command: str, reason: str) -> None:
