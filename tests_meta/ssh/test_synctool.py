@@ -62,6 +62,7 @@ def documented(live: Site) -> Site:
     return live
 
 
+DRY_RUN = "DRY RUN, not doing any updates\n"
 UPDATED = [
     "node3: /etc/xinetd.d/identd updated (file size mismatch)",
     "node3: running command $masterdir/overlayTOP/etc/xinetd.d/identd.post",
@@ -75,7 +76,7 @@ def updated(live: Site) -> list[str]:
 
 def test_a_dry_run_then_a_repair(documented: Site) -> None:
     """`synctool -q` and `synctool -qf`; afterwards there is nothing to tell."""
-    assert synctool(documented, "-q") == Ended(1, updated(documented), "")
+    assert synctool(documented, "-q") == Ended(1, updated(documented), DRY_RUN)
     assert documented.sh("node3", "cat /tmp/reloaded.log 2>&- || :") == ""
     found = synctool(documented)
     assert found.lines == ["DRY RUN, not doing any updates", *updated(documented), "3 nodes: 2 in sync, 1 drifted"]
@@ -91,7 +92,7 @@ def test_the_same_size(documented: Site) -> None:
     """Then "synctool will calculate an MD5 checksum"."""
     documented.sh("node3", "tr a-z b-za <@/etc/fstab >/tmp/x; cat /tmp/x >@/etc/fstab; rm /tmp/x")
     assert synctool(documented, "-q", "-1", f"{documented.top}/etc/fstab") == Ended(
-        1, ["node3: /etc/fstab updated (MD5 mismatch)"], ""
+        1, ["node3: /etc/fstab updated (MD5 mismatch)"], DRY_RUN
     )
 
 
@@ -238,7 +239,7 @@ def test_tasks(documented: Site) -> None:
     one = ("-1", "tasks/install._login")
     ran = "node3: running command $masterdir/tasks/install._login"
     assert ran not in synctool(documented, "-qf").lines
-    assert synctool(documented, "-qt", *one) == Ended(0, [ran], "")
+    assert synctool(documented, "-qt", *one) == Ended(0, [ran], DRY_RUN)
     assert documented.sh("node3", "cat /tmp/reloaded.log; rm @/etc/fstab") == "reloaded\n"
     assert synctool(documented, "-q", "--tasks", "--fix", *one) == Ended(0, [ran], "")
     assert documented.sh("node3", "cat /tmp/reloaded.log") == "reloaded\ninstalled\n"
@@ -281,10 +282,10 @@ def test_colours(documented: Site) -> None:
     """Only on a terminal that has them, for somebody who wants them: red is what differs, green what was put right."""
     fstab = f"{documented.top}/etc/fstab"
     documented.sh("node3", "rm @/etc/fstab")
-    line = f"{fstab} created (missing)"
+    line, dry_run = f"{fstab} created (missing)", DRY_RUN.replace("\n", "\r\n")
     for options, more, shown in (
-        (("-qa",), {"TERM": "xterm"}, f"node3:\r\n    \x1b[31m{line}\x1b[0m\r\n"),
-        (("-q",), {"TERM": "xterm", "NO_COLOR": "1"}, f"node3: {line}\r\n"),
+        (("-qa",), {"TERM": "xterm"}, f"{dry_run}node3:\r\n    \x1b[31m{line}\x1b[0m\r\n"),
+        (("-q",), {"TERM": "xterm", "NO_COLOR": "1"}, f"{dry_run}node3: {line}\r\n"),
         (("-qf",), {"TERM": "xterm"}, f"node3: \x1b[32m{line}\x1b[0m\r\n"),
     ):
         with terminal(documented.directory, "synctool", *options, "-n", "node3", "-1", fstab, **more) as shell:

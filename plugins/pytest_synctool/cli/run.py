@@ -64,6 +64,7 @@ class ClassicRun:
         self._coloured = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
         self._history = self._new_history()
         self._framed = not (self.arguments.quiet or self.arguments.unix)  # with --unix, all output must be shell text
+        self._owes_headline = self.arguments.quiet and not (self.changing or self.arguments.unix)
 
     @property
     def changing(self) -> bool:
@@ -212,6 +213,9 @@ class ClassicRun:
 
     def _print(self, node: Node, result: NodeResult) -> None:
         self.endings[ending_of_result(result)] += 1
+        if self._owes_headline and result.planned:  # not among the lines, which scripts read
+            self._owes_headline = False
+            command.print_stderr([self._headline()])
         out = sys.stdout.buffer
         sys.stdout.flush()
         for line in self._lines(node, result):

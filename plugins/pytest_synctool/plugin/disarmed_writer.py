@@ -15,14 +15,21 @@ _LINE_END: Final = re.compile(r"[\r\n]")  # for GitHub, either ends a line
 
 
 class DisarmedWriter:
-    """A filter in front of the `write` of a terminal writer. Workflow commands of our own go past it by command()."""
+    """A filter in front of the `write` of a terminal writer. Workflow commands of our own go past it by command().
 
-    def __init__(self, writer: Any) -> None:  # pytest's TerminalWriter
+    With `terse` it drops empty lines before the first text.
+    """
+
+    def __init__(self, writer: Any, *, terse: bool = False) -> None:  # pytest's TerminalWriter
+        self._terse = terse
         self._write = writer.write
         self._line = ""  # the beginning of the line that is being written
         writer.write = self._disarm_and_write
 
     def _disarm_and_write(self, msg: str, **options: Any) -> None:
+        if self._terse and not msg.strip():
+            return
+        self._terse = False
         text = disarm(self._line + msg)
         # A command that has begun in an earlier piece can only be broken here.
         text = text[len(self._line) :] if text.startswith(self._line) else "\\" + disarm(msg, at_start=False)
@@ -49,4 +56,4 @@ WRITER = pytest.StashKey[DisarmedWriter]()
 def disarm_terminal(config: pytest.Config) -> None:
     """Filter all that pytest writes in this process."""
     if terminal_reporter(config) is not None and WRITER not in config.stash:
-        config.stash[WRITER] = DisarmedWriter(config.get_terminal_writer())
+        config.stash[WRITER] = DisarmedWriter(config.get_terminal_writer(), terse=config.get_verbosity() < -1)

@@ -22,7 +22,7 @@ from pytest_synctool.plugin.repair_command import repair_command
 from pytest_synctool.plugin.report_files import REPORT_FILES
 from pytest_synctool.plugin.stale_waivers import is_stale
 from pytest_synctool.plugin.terminal_reporter import terminal_reporter
-from pytest_synctool.report.summary import in_a_line, summary
+from pytest_synctool.report.summary import quiet_summary, summary
 from pytest_synctool.report.tally import Tally
 
 _MODES: Final = {
@@ -60,16 +60,18 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(
-    report: pytest.TestReport,
+    report: pytest.TestReport, config: pytest.Config
 ) -> tuple[str | None, str, str | tuple[str, dict[str, bool]]] | None:
     """Return category, letter and word of an entry's report.
 
-    A teardown has no category: pytest would search all teardowns for each failure.
+    A teardown has no category: pytest would search all teardowns for each failure. With -qq there are no letters.
     """
     if not is_entry(report):
         return None
     if report.when == "teardown":
         return None, "", ""
+    if config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) < -1:
+        return _category(report), "", ""
     if (letter := letter_of(report)) is not None:
         word = (letter, {_LETTER_COLOURS[letter]: True}) if letter else ""
         return _category(report), letter, word
@@ -100,7 +102,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
     """Print the summary: parts of the masterdir that are left out, results grouped by their text, counts of nodes.
 
     The grouped results replace more than a few single failures, unless -v or --explain is given: a thousand nodes with
-    the same drift are one line. With -q the whole summary is one line.
+    the same drift are one line. With -q there is nothing else, and nothing at all if every entry is in sync.
     """
     tally = config.stash.get(TALLY, None)
     if not _has_summary(config) or tally is None:
@@ -145,12 +147,14 @@ def _has_summary(config: pytest.Config) -> bool:
 
 
 def _lines(config: pytest.Config, tally: Tally, cluster: Cluster, *, quiet: bool) -> Iterator[tuple[str, str]]:
-    """Yield the lines of the summary, each with its colour. With `quiet` it is one line, and one per problem."""
+    """Yield the lines of the summary, each with its colour. With `quiet` there are none if all is well."""
     files = config.stash.get(REPORT_FILES, None)
     stale, messages = ((), []) if files is None else (files.run.stale_waivers, files.messages)
     further = [*_log_lines(config), *messages]
     if quiet:
-        yield in_a_line(tally, cluster.warnings, stale), ""
+        warnings = cluster.warnings if config.get_verbosity() == -1 else ()
+        diffs = config.option.synctool_diff
+        yield from quiet_summary(tally, warnings, fixing=changes_nodes(config), diffs=diffs, stale=stale)
         yield from ((text, colour) for text, colour in further if colour)  # warnings and errors have a colour
         return
     yield from summary(

@@ -8,7 +8,7 @@ from typing import Final
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import in_brackets, printable_text
 from pytest_synctool.model import Status
-from pytest_synctool.report.ending import in_words
+from pytest_synctool.report.ending import NodeEnding, in_words
 from pytest_synctool.report.grouping import RANKS, WORDS, of_most_nodes_first
 from pytest_synctool.report.record import StaleWaiver
 from pytest_synctool.report.tally import Tally
@@ -17,6 +17,7 @@ _MOST_FINDINGS: Final = 40
 _MOST_WARNINGS: Final = 10
 _MOST_DIFF_LINES: Final = 400
 _DIFF_COLOURS: Final = {"+": "green", "-": "red"}
+_DRY_RUN: Final = "DRY RUN, nothing was changed"
 _COLOURS: Final = {Status.ERROR: "red", Status.DRIFT: "red", Status.WAIVED: "yellow", Status.FIXED: "green"}
 
 
@@ -41,35 +42,52 @@ def summary(
         yield f"... and {len(warnings) - _MOST_WARNINGS} more warnings", "yellow"
     if not tally.nodes:
         return
-    yield from _capped([(f"WARNING {fold(nodes)}: {note}", "yellow") for note, nodes in sorted(tally.notes.items())])
-    yield from _capped([(f"STALE {each.place}: {each.message}", "red") for each in stale])
-    errors = of_most_nodes_first(tally.node_errors)
-    yield from _capped([(f"ERROR {fold(nodes)}: {text}", "red") for text, nodes in errors])
-    ranked = sorted(tally.findings.items(), key=lambda f: (RANKS.index(f[0][0]), -len(f[1]), f[0][1]))
-    yield from _capped(
-        [
-            (f"{WORDS[status]} {fold(nodes)}: {text}{in_brackets(nodes)}", _COLOURS[status])
-            for (status, text), nodes in ranked
-        ]
-    )
-    if diffs:
-        yield from _differences(tally, [finding for finding, _ in ranked])
-    yield from _capped([(f"SKIPPED {fold(nodes)}: {reason}", "yellow") for reason, nodes in tally.not_begun.items()])
+    yield from _findings(tally, stale, diffs=diffs, most=_MOST_FINDINGS)
     yield from _closing(tally, fixing=fixing, repair=repair)
     if not fixing:
         yield from _capped([(f"not running command {printable_text(text)} (always_run)", "") for text in always])
 
 
-def in_a_line(tally: Tally, warnings: Sequence[str], stale: Sequence[StaleWaiver]) -> str:
-    """Return the summary as one line: `9 nodes: 7 in sync, 2 drifted; 3 findings, 1 warning`."""
-    numbers = {
-        "finding": len(tally.findings) + len(tally.node_errors),
-        "stale waiver": len(stale),
-        "warning": len(warnings) + len(tally.notes),
-    }
-    more = ", ".join(f"{number:,} {word}{'' if number == 1 else 's'}" for word, number in numbers.items() if number)
+def quiet_summary(
+    tally: Tally, warnings: Sequence[str], *, fixing: bool, diffs: bool = False, stale: Sequence[StaleWaiver] = ()
+) -> Iterator[tuple[str, str]]:
+    """Yield the lines for -q, each with its colour: every finding once, and a line of counts; nothing if all is well.
+
+    The arguments are those of summary().
+    """
+    yield from _findings(tally, stale, diffs=diffs)
+    if set(tally.endings) - {NodeEnding.IN_SYNC} or warnings or tally.notes or stale:
+        yield in_a_line(tally, warnings, fixing=fixing), ""
+
+
+def in_a_line(tally: Tally, warnings: Sequence[str], *, fixing: bool) -> str:
+    """Return the counts as one line: `9 nodes: 7 in sync, 2 drifted; 1 warning; DRY RUN, nothing was changed`."""
     counts = in_words(tally.endings, restoring=tally.restoring) if tally.nodes else ""
-    return "; ".join(text for text in (counts, more) if text)
+    number = f"{len(warnings):,} warning{'' if len(warnings) == 1 else 's'}" if warnings else ""
+    return "; ".join(text for text in (counts, number, _DRY_RUN if _is_rehearsal(tally, fixing) else "") if text)
+
+
+def _findings(
+    tally: Tally, stale: Sequence[StaleWaiver], *, diffs: bool, most: int | None = None
+) -> Iterator[tuple[str, str]]:
+    """Yield the lines of all findings, at most `most` of each kind. The nodes that were not begun come last."""
+    notes = [(f"WARNING {fold(nodes)}: {note}", "yellow") for note, nodes in sorted(tally.notes.items())]
+    yield from _capped(notes, most)
+    yield from _capped([(f"STALE {each.place}: {each.message}", "red") for each in stale], most)
+    errors = of_most_nodes_first(tally.node_errors)
+    yield from _capped([(f"ERROR {fold(nodes)}: {text}", "red") for text, nodes in errors], most)
+    ranked = sorted(tally.findings.items(), key=lambda f: (RANKS.index(f[0][0]), -len(f[1]), f[0][1]))
+    yield from _capped(
+        [
+            (f"{WORDS[status]} {fold(nodes)}: {text}{in_brackets(nodes)}", _COLOURS[status])
+            for (status, text), nodes in ranked
+        ],
+        most,
+    )
+    if diffs:
+        yield from _differences(tally, [finding for finding, _ in ranked])
+    not_begun = [(f"SKIPPED {fold(nodes)}: {reason}", "yellow") for reason, nodes in tally.not_begun.items()]
+    yield from _capped(not_begun, most)
 
 
 def _differences(tally: Tally, findings: Sequence[tuple[Status, str]]) -> Iterator[tuple[str, str]]:
@@ -84,15 +102,20 @@ def _differences(tally: Tally, findings: Sequence[tuple[Status, str]]) -> Iterat
         yield f"... and {len(lines) - _MOST_DIFF_LINES:,} more lines, see drift.json", ""
 
 
-def _capped(lines: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    yield from lines[:_MOST_FINDINGS]
-    if len(lines) > _MOST_FINDINGS:
-        yield f"... and {len(lines) - _MOST_FINDINGS} more findings, see the reports", ""
+def _is_rehearsal(tally: Tally, fixing: bool) -> bool:
+    """Return True if a repair would change something that the run did not."""
+    return not fixing and any(status is Status.DRIFT for status, _ in tally.findings)
+
+
+def _capped(lines: Sequence[tuple[str, str]], most: int | None = _MOST_FINDINGS) -> Iterator[tuple[str, str]]:
+    yield from lines[:most]
+    if most is not None and len(lines) > most:
+        yield f"... and {len(lines) - most} more findings, see the reports", ""
 
 
 def _closing(tally: Tally, *, fixing: bool, repair: str) -> Iterator[tuple[str, str]]:
     yield in_words(tally.endings, restoring=tally.restoring), ""
-    if not fixing and any(status is Status.DRIFT for status, _ in tally.findings):
-        yield f"DRY RUN, nothing was changed. To put right what was found: {repair}", ""
+    if _is_rehearsal(tally, fixing):
+        yield f"{_DRY_RUN}. To put right what was found: {repair}", ""
     if tally.not_begun:
         yield "To go on with what failed and what was not begun: the same command with --lf", ""

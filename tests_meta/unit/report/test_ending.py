@@ -152,7 +152,7 @@ def check_peoples_reports(run: RunRecord, results: Sequence[NodeResult], endings
         log.add(result)
     whole = next(text for text, _ in summary(tally, (), fixing=True) if re.match(r"\d+ nodes?: ", text))
     assert numbers(whole.partition(": ")[2]) == line
-    assert numbers(in_a_line(tally, (), ()).partition(";")[0].partition(": ")[2]) == line
+    assert numbers(in_a_line(tally, (), fixing=True).partition(";")[0].partition(": ")[2]) == line
     assert numbers(in_words(Counter(map(ending_of_result, results))).partition(": ")[2]) == line
     shown = numbers(progress.line(0, 1000).partition(", ")[2])
     assert shown == {word: endings[ending] for word, ending in PROGRESS_WORDS.items() if endings[ending]}
