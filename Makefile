@@ -81,4 +81,4 @@ share: $(READY)
 
 clean:
 	rm -rf $(VENV) $(OLDEST) $(COMPAT) .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find reports -type f ! -name .gitkeep -delete
+	find reports -mindepth 1 ! -name .gitkeep -delete

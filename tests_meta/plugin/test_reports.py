@@ -92,22 +92,22 @@ def test_the_junit_report_is_among_the_others_by_default(two: Site) -> None:
     command = [word for word in two.command() if not word.startswith("--junitxml")]
     output = two.pytest(command=command).output
     names = {path.name for path in (two.directory / "reports").iterdir() if not path.name.startswith(".")}
-    assert names == {"drift.html", "drift.json", "history.sqlite", "junit.xml", "metrics.prom"}
+    assert names == {"drift.html", "drift.json", "history.sqlite", "junit.xml", "metrics.prom", "runs"}
     assert f"generated xml file: {two.directory}/reports/junit.xml" in output
     two.pytest(command=[*command, "--synctool-reports="])
     assert not (two.directory / "junit.xml").exists()
 
 
 def test_the_page_shows_this_run_and_the_ones_before(two: Site) -> None:
-    """Every run replaces the page. Without a history it shows no earlier runs."""
+    """Every run replaces the page if no runs are kept. Without a history it shows no earlier runs."""
     page = two.directory / "reports/drift.html"
-    two.pytest("--history-keep=0")
+    two.pytest("--history-keep=0", "--runs-keep=0")
     text = page.read_text()
     assert '<h1 id="headline">Not everything could be looked at</h1>' in text
     assert "No earlier runs are known." in text
-    two.pytest("--hosts=node2")
+    two.pytest("--hosts=node2", "--runs-keep=0")
     assert "No earlier runs are known." in page.read_text()
-    two.pytest("--hosts=node2")
+    two.pytest("--hosts=node2", "--runs-keep=0")
     text = page.read_text()
     assert '<h1 id="headline">Drift on 1 of 1 node</h1>' in text
     assert "Nodes of the last 2 runs, by how they ended" in text

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -69,6 +70,17 @@ def select(config: Nodes, expression: str | None, *, origin: str = "--hosts") ->
     for term in terms(expression):
         chosen |= selection.term(term)
     return [node for name, node in config.nodes.items() if name in chosen]
+
+
+def are_usual(config: Nodes, nodes: Iterable[Node]) -> bool:
+    """Return True if these are at least the nodes that are selected without an expression.
+
+    With `default_nodeset none`, these are all nodes that are not ignored.
+    """
+    names = {node.name for node in nodes}
+    with suppress(SelectionError):
+        return all(node.name in names for node in select(config, None))
+    return all(node.ignored or node.name in names for node in config.nodes.values())
 
 
 def terms(expression: str) -> list[str]:

@@ -14,7 +14,7 @@ from pytest_synctool.common.trusted_files import follow_named, is_descriptor
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.plugin.cluster import CLUSTER
 from pytest_synctool.plugin.node_reports import node_of, outcome_of
-from pytest_synctool.plugin.report_files import REPORT_FILES, ReportFiles, groups_of, is_cut_short
+from pytest_synctool.plugin.report_files import JUNIT, REPORT_FILES, ReportFiles, groups_of, is_cut_short
 from pytest_synctool.report import files
 from pytest_synctool.report.nodeids import decode
 
@@ -131,26 +131,36 @@ class JunitFile(LogXML):
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:  # type: ignore[override]  # no argument has a default in a hook
         """Write the file. Without tests, an older one among the other reports stays as it is."""
-        path = Path(self.logfile)
         if not (self.reports.junit_is_named or self.node_reporters_ordered or is_cut_short(exitstatus)):
             self.written = False
             return
         try:
             if self.reports.junit_is_named:
-                path = Path(follow_named(self.logfile, self.reports.trust))
-                if is_descriptor(path) or (path.exists() and not path.is_file()):  # such as /dev/stdout
-                    super().pytest_sessionfinish()
-                    return
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with files.replacing(path, self.reports.mode) as temporary:
-                self.logfile = str(temporary)
-                try:
-                    super().pytest_sessionfinish()
-                finally:
-                    self.logfile = str(path)
+                self._write_named()
+            else:
+                places = self.reports.places
+                with places.writing(JUNIT) as path:
+                    self._replace(path, places.like(JUNIT))
+                self.logfile = str(places.shown / JUNIT)
         except OSError as error:
             self.written = False
-            self.reports.unwritten(str(path), error)
+            self.reports.unwritten(self.logfile, error)
+
+    def _write_named(self) -> None:
+        path = Path(follow_named(self.logfile, self.reports.trust))
+        if is_descriptor(path) or (path.exists() and not path.is_file()):  # such as /dev/stdout
+            super().pytest_sessionfinish()
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._replace(path)
+
+    def _replace(self, path: Path, like: Path | None = None) -> None:
+        with files.replacing(path, self.reports.mode, like) as temporary:
+            self.logfile = str(temporary)
+            try:
+                super().pytest_sessionfinish()
+            finally:
+                self.logfile = str(path)
 
     def pytest_terminal_summary(self, terminalreporter: Any, config: Any = None) -> None:
         """Print the path of the file if it was written. `config` is there because versions of pytest differ."""

@@ -198,6 +198,21 @@ OPTIONS: Final = (
         type=_count,
         default=100,
     ),
+    PluginOption(
+        "--runs-keep",
+        "keep the reports of the last N runs of the whole cluster, and of N others, in runs/ID below the reports; 0 "
+        "keeps none, and every run replaces the reports (default: %(default)s)",
+        metavar="N",
+        type=_count,
+        default=30,
+    ),
+    PluginOption(
+        "--runs-days",
+        "delete the kept reports of a run after N days; 0 sets no age (default: %(default)s)",
+        metavar="N",
+        type=_count,
+        default=90,
+    ),
 )
 
 

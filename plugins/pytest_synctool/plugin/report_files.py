@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Final
 
@@ -15,19 +16,23 @@ import pytest
 
 from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.trusted_files import check_directory, open_named, read_limited, resolve
+from pytest_synctool.config.selection import are_usual
 from pytest_synctool.errors import TrustError
 from pytest_synctool.plugin.ci_files import CiFiles, unwritten_in_words
-from pytest_synctool.plugin.cluster import Cluster, ini_directory, is_worker, mode_of
+from pytest_synctool.plugin.cluster import SUITE, Cluster, ini_directory, is_worker, mode_of
 from pytest_synctool.plugin.repair_command import repair_command
 from pytest_synctool.report import drift_json, files
+from pytest_synctool.report.coverage import has_all_entries
 from pytest_synctool.report.drift_json import Known, NotADocumentError, known_drift
 from pytest_synctool.report.history_values import Onsets, Past
+from pytest_synctool.report.kept_runs import Keeping, ReportPlaces
 from pytest_synctool.report.metrics import metrics
 from pytest_synctool.report.record import NodeRecord, RunRecord
 
 _DEFAULT: Final = "reports"
-_JUNIT: Final = "junit.xml"
+JUNIT: Final = "junit.xml"
 _MOST_OF_BASELINE: Final = 128 << 20  # bytes, of a pipe or a device
+_SELECTING: Final = ("keyword", "markexpr", "lf", "deselect")
 _CUT_SHORT: Final = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
 
 
@@ -56,7 +61,7 @@ def open_reports(config: pytest.Config, cluster: Cluster) -> None:
         directory = None
     junit_is_named = getattr(option, "xmlpath", "") is not None  # pytest's junit plugin may be switched off
     if directory is not None and not junit_is_named:
-        option.xmlpath = str(directory / _JUNIT)
+        option.xmlpath = str(directory / JUNIT)
     config.stash[REPORT_FILES] = ReportFiles(config, cluster, directory, junit_is_named)
     if problem is not None:
         message = f"WARNING {problem}; --synctool-reports=DIR names another directory"
@@ -121,6 +126,23 @@ class ReportFiles:
         if self._jsonl is not None:
             self._stream("".join(drift_json.lines_of(self.run, record)))
 
+    @cached_property
+    def places(self) -> ReportPlaces:
+        """The places of the reports of this run. Ask at its end, and only if it writes any."""
+        assert self._directory is not None
+        keeping = Keeping(self._config.option.synctool_runs_keep, self._config.option.synctool_runs_days)
+        self.run.is_whole = self._is_whole()
+        return ReportPlaces(self._directory, self.run, keeping, self.trust, self.mode)
+
+    def _is_whole(self) -> bool:
+        """Return True if the run was asked to look at every entry of every node, as far as its results show."""
+        cluster, records = self._cluster, self.run.nodes
+        if cluster.own is not None or not are_usual(cluster.config, cluster.nodes):
+            return False
+        if not records:
+            return not _selects_tests(self._config)
+        return has_all_entries(cluster.repository, cluster.nodes, records)
+
     def write(self, exit_status: int) -> None:
         """Write all files. An error becomes one of the `messages` and sets `failed`."""
         run = self.run
@@ -132,20 +154,27 @@ class ReportFiles:
         if self._directory is not None and not run.nodes and not is_cut_short(exit_status):
             self.messages.append((f"Reports: none, as no node was looked at; older ones stay in {self._directory}", ""))
         elif self._directory is not None:
-            onsets, past = self._remember(self._directory)
-            # Not at the top: it loads Jinja2, which most runs of pytest do not need.
-            from pytest_synctool.report.page import html
-
-            self._put(self._directory / "drift.json", lambda: drift_json.document(run, onsets, self._known))
-            self._put(self._directory / "drift.html", lambda: html(run, onsets, past))
-            self._put(self._directory / "metrics.prom", lambda: [metrics(run)])
-            if not self.failed:
-                self.messages.append((f"Reports: {self._directory}", ""))
+            self._write_reports(self._directory)
         self._write_for_ci()
         if self._jsonl is not None:
             end = {"run": drift_json.run_fields(run), "summary": drift_json.summary_fields(run)}
             self._stream(drift_json.line("end", {**end, "stale_waivers": drift_json.stale_fields(run)}))
             self._end_stream()
+
+    def _write_reports(self, directory: Path) -> None:
+        run, places = self.run, self.places
+        onsets, past = self._remember(directory)
+        # Not at the top: it loads Jinja2, which most runs of pytest do not need.
+        from pytest_synctool.report.page import html
+
+        self._put("drift.json", lambda: drift_json.document(run, onsets, self._known))
+        self._put("drift.html", lambda: html(run, onsets, past))
+        self._put("metrics.prom", lambda: [metrics(run)])
+        if self.failed:
+            return
+        places.prune()
+        aside = "" if places.replaces else f" (of a part of the cluster; {directory} has those of the whole)"
+        self.messages.append((f"Reports: {places.shown}{aside}", ""))
 
     def _write_for_ci(self) -> None:
         ci = CiFiles(self._config, self.trust, self.mode, self.unwritten)
@@ -177,11 +206,11 @@ class ReportFiles:
             self.messages.append((f"WARNING {recorded.problem}", "yellow"))
         return recorded.onsets, recorded.past
 
-    def _put(self, path: Path, chunks: Callable[[], Iterable[str]]) -> None:
+    def _put(self, name: str, chunks: Callable[[], Iterable[str]]) -> None:
         try:
-            files.write(path, chunks(), self.mode)
+            self.places.put(name, chunks())
         except OSError as error:
-            self.unwritten(str(path), error)
+            self.unwritten(str(self.places.reports / name), error)
 
     def _stream(self, text: str) -> None:
         assert self._jsonl is not None
@@ -202,6 +231,12 @@ class ReportFiles:
         """Take note of a report that could not be written."""
         self.failed = True
         self.messages.append((unwritten_in_words(path, error), "red"))
+
+
+def _selects_tests(config: pytest.Config) -> bool:
+    """Return True if the command line asks for some tests only: by an option, an id, or a file."""
+    files = (arg for arg in config.args if arg != SUITE and not (config.invocation_params.dir / arg).is_dir())
+    return any(getattr(config.option, name, None) for name in _SELECTING) or any(files)
 
 
 REPORT_FILES = pytest.StashKey[ReportFiles]()

@@ -67,6 +67,7 @@ def run_fields(run: RunRecord) -> dict[str, Any]:
         "ended": stamp(run.ended),
         "duration": round((run.ended - run.started).total_seconds(), 3),
         "complete": run.complete,
+        "whole": run.is_whole,
         "exit_status": run.exit_status,
     }
 

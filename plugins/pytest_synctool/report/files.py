@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -38,11 +39,14 @@ def mode_for(masterdir: Path) -> int:
     return _PUBLIC if entered and read else SECRET
 
 
-def write(path: Path, chunks: Iterable[str], mode: int = SECRET) -> None:
-    """Replace a file by these texts and create the directories above it. Raises OSError; the old file then stays."""
+def write(path: Path, chunks: Iterable[str], mode: int = SECRET, like: Path | None = None) -> None:
+    """Replace a file by these texts and create the directories above it. Raises OSError; the old file then stays.
+
+    The file takes over the mode and group of `like`, by default those of the file that it replaces.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        replacing(path, mode) as temporary,
+        replacing(path, mode, like) as temporary,
         open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         file.writelines(chunks)
@@ -65,21 +69,41 @@ def write_named(path: str, chunks: Iterable[str], trust: Trust, mode: int) -> No
         file.writelines(chunks)
 
 
+def publish(path: Path, place: Path) -> None:
+    """Replace `place` by a file that stays where it is: by a second name of it, or by a copy. Raises OSError."""
+    temporary = _temporary(place)
+    try:
+        os.link(path, temporary, follow_symlinks=False)
+    except OSError:  # a file system without hard links
+        with replacing(place) as copy:
+            shutil.copyfile(path, copy)
+            shutil.copymode(path, copy)
+        return
+    try:
+        temporary.replace(place)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 @contextmanager
-def replacing(path: Path, mode: int = SECRET) -> Iterator[Path]:
+def replacing(path: Path, mode: int = SECRET, like: Path | None = None) -> Iterator[Path]:
     """Yield the path of a new, empty file to write to; rename it to `path` at the end, or remove it after an exception.
 
-    Raises OSError.
+    The file takes over the mode and group of `like`, by default those of the file that it replaces. Raises OSError.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    temporary = _temporary(path)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        _keep_mode(path, descriptor)
+        _keep_mode(like or path, descriptor)
         os.close(descriptor)
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}")
 
 
 def _keep_mode(path: Path, descriptor: int) -> None:

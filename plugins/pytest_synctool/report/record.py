@@ -121,7 +121,8 @@ class RunRecord:
     """A run. `nodes` are the nodes with a result; at the end of the run they are in the order of the configuration.
 
     `mode` is `audit`, `fix` or `restore`. `selected` is the number of selected nodes. `complete` is False if the run
-    was interrupted. `groups` has the groups of each node, the most important first, without its own name and `all`.
+    was interrupted. `is_whole` is True for a run of the whole cluster, and None until that is known. `groups` has the
+    groups of each node, the most important first, without its own name and `all`.
     """
 
     id: str
@@ -134,6 +135,7 @@ class RunRecord:
     ended: datetime
     groups: Mapping[str, Sequence[str]]
     complete: bool = True
+    is_whole: bool | None = None
     exit_status: int = 0
     selected: int = 0
     nodes: list[NodeRecord] = field(default_factory=list)
