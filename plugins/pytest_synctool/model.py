@@ -234,3 +234,16 @@ class NodeResult:
     notes: tuple[str, ...] = ()
     planned: tuple[PlannedStep, ...] = ()
     script: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """The state of a masterdir that is kept in git: a commit, and True if something differs from it."""
+
+    commit: str
+    is_dirty: bool
+
+    @property
+    def text(self) -> str:
+        """The revision for people: the first 12 digits of the commit, and a mark if something differs."""
+        return self.commit[:12] + (" (dirty)" if self.is_dirty else "")

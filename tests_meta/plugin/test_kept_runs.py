@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,13 @@ def run_of(site: Site, *arguments: str) -> Run:
     return site.pytest(command=command_of(site, *arguments))
 
 
+def new_repository(directory: Path) -> None:
+    """Put the masterdir under version control."""
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    for words in (["init", "-q"], ["add", "masterdir"], ["commit", "-qm", "one"]):
+        subprocess.run(["git", *who, *words], cwd=directory, check=True, timeout=60)
+
+
 def run_id(directory: Path) -> str:
     """Return the id of the run whose reports are in a directory."""
     text: str = json.loads((directory / "drift.json").read_text())["run"]["id"]
@@ -58,10 +66,16 @@ def test_a_part_of_the_cluster_replaces_no_report_of_the_whole(two: Site) -> Non
     narrow = run_id(reports)
     assert run_of(two, "-k", "one").status == 1
     assert run_id(reports) != narrow  # one part replaces another
-    whole = run_of(two)
+    new_repository(two.directory)
+    whole = run_of(two, "--synctool-summary=s.md")
     assert f"Reports: {reports}\n" in whole.output
     shown = {name: (reports / name).read_bytes() for name in NAMES}
-    assert json.loads(shown["drift.json"])["run"]["whole"] is True
+    run = json.loads(shown["drift.json"])["run"]
+    assert (run["whole"], run["revision"]["dirty"]) == (True, False)
+    commit = run["revision"]["commit"]
+    assert f'commit="{commit}",dirty="false"'.encode() in shown["metrics.prom"]
+    texts = (shown["drift.html"], shown["junit.xml"], (two.directory / "s.md").read_bytes())
+    assert all(commit[:12].encode() in text for text in texts)
     for arguments in NARROWER:
         before = set((reports / "runs").iterdir())
         run = run_of(two, *arguments)
@@ -70,11 +84,14 @@ def test_a_part_of_the_cluster_replaces_no_report_of_the_whole(two: Site) -> Non
         assert {name: (reports / name).read_bytes() for name in NAMES} == shown, arguments
         assert f"Reports: {own} (of a part of the cluster; {reports} has those of the whole)\n" in run.output
         assert f"generated xml file: {own}/junit.xml" in run.output
+        two.put("d/two._all")
         document = json.loads((own / "drift.json").read_text())
         assert (document["run"]["id"], document["run"]["whole"]) == (own.name, False)
     again = run_of(two, "--hosts=all", "-n1")
     assert f"Reports: {reports}\n" in again.output
     assert (reports / "drift.json").read_bytes() != shown["drift.json"]
+    run = json.loads((reports / "drift.json").read_text())["run"]
+    assert run["revision"] == {"commit": commit, "dirty": True}
     assert (reports / "runs" / run_id(reports) / "junit.xml").read_bytes() == (reports / "junit.xml").read_bytes()
 
 

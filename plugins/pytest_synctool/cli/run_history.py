@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from pytest_synctool.config import Config
+from pytest_synctool.config.selection import are_usual
 from pytest_synctool.engine.settings import Mode
 from pytest_synctool.model import Node, NodeResult
+from pytest_synctool.report.coverage import has_all_entries
 from pytest_synctool.report.files import directory_of
 from pytest_synctool.report.node_test_ids import NodeTests
 from pytest_synctool.report.record import Recorder, RunRecord
 from pytest_synctool.repository.resolution import Repository
+from pytest_synctool.repository.revision import RevisionLook
 
 
 class RunHistory:
@@ -22,6 +25,7 @@ class RunHistory:
         self._config, self._repository, self._nodes, self._keep = config, repository, nodes, keep
         self._recorder = Recorder()
         self._run = RunRecord.begun(mode.recorded, config.path, config.masterdir, {}, len(nodes))
+        self._revision = RevisionLook(config.masterdir, config.trust)
 
     def take(self, tests: NodeTests, result: NodeResult) -> None:
         """Add the result of a node."""
@@ -35,6 +39,10 @@ class RunHistory:
         from pytest_synctool.report.history.signatures import signatures_of
 
         run, path = self._run, directory_of(self._config.path) / NAME
+        run.revision = self._revision.result()
+        run.is_whole = are_usual(self._config, self._nodes) and has_all_entries(
+            self._repository, self._nodes, run.nodes
+        )
         run.ended, run.exit_status, run.complete = datetime.now().astimezone(), exit_status, complete
         signatures = signatures_of(self._repository, self._nodes)
         return record(path, run, signatures, self._keep, self._config.trust).problem

@@ -131,6 +131,9 @@ class JunitFile(LogXML):
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:  # type: ignore[override]  # no argument has a default in a hook
         """Write the file. Without tests, an older one among the other reports stays as it is."""
+        self.reports.conclude()
+        if (revision := self.reports.run.revision) is not None:
+            self.add_global_property("masterdir revision", revision.text)
         if not (self.reports.junit_is_named or self.node_reporters_ordered or is_cut_short(exitstatus)):
             self.written = False
             return

@@ -28,6 +28,7 @@ from pytest_synctool.report.history_values import Onsets, Past
 from pytest_synctool.report.kept_runs import Keeping, ReportPlaces
 from pytest_synctool.report.metrics import metrics
 from pytest_synctool.report.record import NodeRecord, RunRecord
+from pytest_synctool.repository.revision import RevisionLook
 
 _DEFAULT: Final = "reports"
 JUNIT: Final = "junit.xml"
@@ -114,6 +115,7 @@ class ReportFiles:
         self.junit_is_named = junit_is_named
         self.trust = cluster.config.trust
         self.mode = files.mode_for(cluster.config.masterdir)
+        self._revision = RevisionLook(settings.masterdir, self.trust)
         self._known = _baseline(config)
         self._jsonl = _open_jsonl(config, self.trust, self.mode)
         if self._jsonl is not None:
@@ -128,10 +130,9 @@ class ReportFiles:
 
     @cached_property
     def places(self) -> ReportPlaces:
-        """The places of the reports of this run. Ask at its end, and only if it writes any."""
+        """The places of the reports of this run, if it writes any. Call conclude() before."""
         assert self._directory is not None
         keeping = Keeping(self._config.option.synctool_runs_keep, self._config.option.synctool_runs_days)
-        self.run.is_whole = self._is_whole()
         return ReportPlaces(self._directory, self.run, keeping, self.trust, self.mode)
 
     def _is_whole(self) -> bool:
@@ -143,9 +144,16 @@ class ReportFiles:
             return not _selects_tests(self._config)
         return has_all_entries(cluster.repository, cluster.nodes, records)
 
+    def conclude(self) -> None:
+        """Complete the record at the end of a run; only the first call does."""
+        if self.run.is_whole is None:
+            self.run.is_whole = self._is_whole()
+            self.run.revision = self._revision.result()
+
     def write(self, exit_status: int) -> None:
         """Write all files. An error becomes one of the `messages` and sets `failed`."""
         run = self.run
+        self.conclude()
         run.nodes.sort(key=lambda node: self._order.get(node.node, len(self._order)))
         run.ended = datetime.now().astimezone()
         run.exit_status = int(exit_status)

@@ -73,6 +73,8 @@ def markdown(run: RunRecord, known: Known | None, repair: str = "") -> Iterator[
     yield f"{nodes_in_words(run.selected)}: {words or 'none looked at'}. "
     entries = {word: number for word, number in run.entry_counts().items() if number}
     yield f"Entries: {', '.join(f'{number:,} {word}' for word, number in entries.items()) or 'none'}.\n\n"
+    if run.revision is not None:
+        yield f"Revision of the masterdir: {run.revision.text}.\n\n"
     if not run.complete:
         yield "**The run did not come to its end: what is not listed was not looked at.**\n\n"
     rows = list(_findings(run))

@@ -68,6 +68,7 @@ def run_fields(run: RunRecord) -> dict[str, Any]:
         "duration": round((run.ended - run.started).total_seconds(), 3),
         "complete": run.complete,
         "whole": run.is_whole,
+        "revision": None if run.revision is None else {"commit": run.revision.commit, "dirty": run.revision.is_dirty},
         "exit_status": run.exit_status,
     }
 

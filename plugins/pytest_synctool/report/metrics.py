@@ -43,8 +43,10 @@ def metrics(run: RunRecord) -> str:
         ("last_run_exit_status", "The exit status of the run", float(run.exit_status)),
     ):
         Gauge(f"synctool_{name}", help_, registry=registry).set(value)
-    info = Gauge("synctool_run_info", "What the run was", ["version", "mode"], registry=registry)
-    info.labels(__version__, run.mode).set(1)
+    labels = {"version": __version__, "mode": run.mode, "commit": "", "dirty": ""}
+    if run.revision is not None:
+        labels |= {"commit": run.revision.commit, "dirty": str(run.revision.is_dirty).lower()}
+    Gauge("synctool_run_info", "What the run was", list(labels), registry=registry).labels(**labels).set(1)
     text: str = generate_latest(registry).decode("utf-8")
     return text
 

@@ -14,7 +14,7 @@ from typing import Final
 from pytest_synctool.common.accounts import user_name
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.common.wording import printable
-from pytest_synctool.model import OK, NodeError, NodeResult, Outcome, Status
+from pytest_synctool.model import OK, NodeError, NodeResult, Outcome, Revision, Status
 from pytest_synctool.report.ending import NOTHING_KNOWN, NodeEnding, ending_of
 from pytest_synctool.report.node_test_ids import NodeTests
 from pytest_synctool.report.nodeids import decode
@@ -121,8 +121,9 @@ class RunRecord:
     """A run. `nodes` are the nodes with a result; at the end of the run they are in the order of the configuration.
 
     `mode` is `audit`, `fix` or `restore`. `selected` is the number of selected nodes. `complete` is False if the run
-    was interrupted. `is_whole` is True for a run of the whole cluster, and None until that is known. `groups` has the
-    groups of each node, the most important first, without its own name and `all`.
+    was interrupted. `is_whole` is True for a run of the whole cluster, and None until that is known. `revision` is that
+    of the masterdir, None if it is unknown. `groups` has the groups of each node, the most important first, without its
+    own name and `all`.
     """
 
     id: str
@@ -136,6 +137,7 @@ class RunRecord:
     groups: Mapping[str, Sequence[str]]
     complete: bool = True
     is_whole: bool | None = None
+    revision: Revision | None = None
     exit_status: int = 0
     selected: int = 0
     nodes: list[NodeRecord] = field(default_factory=list)

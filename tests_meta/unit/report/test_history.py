@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.errors import HistoryError
-from pytest_synctool.model import Status
+from pytest_synctool.model import Revision, Status
 from pytest_synctool.report.history.reader import opened
 from pytest_synctool.report.history.recorder import Recorded, record
 from pytest_synctool.report.history_values import Onset
@@ -319,7 +319,7 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("statement", "problem"),
         [
-            ("PRAGMA user_version = 2", "was written by a newer version of synctool"),
+            ("PRAGMA user_version = 3", "was written by a newer version of synctool"),
             ("PRAGMA application_id = 7", "is a database of something else"),
         ],
     )
@@ -334,6 +334,22 @@ class TestDamage:
         assert path.read_bytes() == before
         with pytest.raises(HistoryError, match=problem), opened(path):
             pass
+
+    def test_a_file_of_version_1(self, path: Path) -> None:
+        """It is read as it is. The next run adds the columns."""
+        record_all(path, run(0, {"n1": "d"}))
+        with closing(sqlite3.connect(path)) as db:
+            for column in ("whole", "revision", "dirty"):
+                db.execute(f"ALTER TABLE run DROP COLUMN {column}")
+            db.execute("PRAGMA user_version = 1")
+        before = path.read_bytes()
+        with opened(path) as history:
+            assert [(one.is_whole, one.revision) for one in history.runs] == [(None, None)]
+        assert path.read_bytes() == before
+        revision = Revision("ab" * 20, is_dirty=True)
+        assert record_all(path, run(1, {"n1": "d"}, is_whole=True, revision=revision)).onsets["n1", name("a")].known
+        with opened(path) as history:
+            assert [(one.is_whole, one.revision) for one in history.runs] == [(None, None), (True, revision)]
 
     def test_the_same_run_twice(self, path: Path) -> None:
         record_all(path, run(0, {"n1": "d"}))

@@ -20,7 +20,7 @@ from pytest_synctool.common.trusted_files import check_regular, open_regular, re
 from pytest_synctool.errors import HistoryError, TrustError
 
 NAME: Final = "history.sqlite"
-VERSION: Final = 1
+VERSION: Final = 2
 
 _APPLICATION: Final = 0x73796E63
 _PATIENCE: Final = 60.0  # seconds for others at work on it; one that records is done in about one
@@ -63,6 +63,12 @@ _SCHEMA: Final = (
     " finding INTEGER NOT NULL, since INTEGER NOT NULL, cause TEXT NOT NULL, known INTEGER NOT NULL,"
     " PRIMARY KEY (run, entry, node)) WITHOUT ROWID",
     f"PRAGMA application_id = {_APPLICATION}",
+)
+# The columns that version 2 has added. A run that version 1 has recorded does not know them.
+_UPGRADE: Final = (
+    "ALTER TABLE run ADD COLUMN whole INTEGER",
+    "ALTER TABLE run ADD COLUMN revision TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE run ADD COLUMN dirty INTEGER NOT NULL DEFAULT 0",
     f"PRAGMA user_version = {VERSION}",
 )
 
@@ -132,6 +138,9 @@ def writing(path: Path, trust: Trust) -> Iterator[sqlite3.Connection]:
         if is_new:
             for statement in _SCHEMA:
                 db.execute(statement)
+        if version_of(db) < VERSION:
+            for statement in _UPGRADE:
+                db.execute(statement)
         yield db
         db.execute("COMMIT")
         with suppress(sqlite3.Error):  # all is in the file already
@@ -140,12 +149,15 @@ def writing(path: Path, trust: Trust) -> Iterator[sqlite3.Connection]:
                 db.executescript("PRAGMA incremental_vacuum")  # execute() would free a single page
 
 
+def version_of(db: sqlite3.Connection) -> int:
+    """Return the version of the tables; 0 for those of an empty file."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
 def _is_new(db: sqlite3.Connection, path: Path) -> bool:
-    """Return True for an empty file. Raises HistoryError unless it is empty or a history of this version."""
-    application, version = (
-        int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version")
-    )
-    if application == _APPLICATION and version == VERSION:
+    """Return True for an empty file. Raises HistoryError unless it is empty or a history of a version until this."""
+    application, version = int(db.execute("PRAGMA application_id").fetchone()[0]), version_of(db)
+    if application == _APPLICATION and 1 <= version <= VERSION:
         return False
     if application == _APPLICATION and version > VERSION:
         raise HistoryError(

@@ -11,15 +11,18 @@ from datetime import datetime
 from pathlib import Path
 
 from pytest_synctool.common.trust import Trust
-from pytest_synctool.model import Status
-from pytest_synctool.report.history.database import DamageError, reading
+from pytest_synctool.model import Revision, Status
+from pytest_synctool.report.history.database import DamageError, reading, version_of
 from pytest_synctool.report.history.tables import members, when
 from pytest_synctool.report.record import RESTORE, EntryName
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A stored run. `seq` orders runs by their ends; the counts are those of a Past."""
+    """A stored run. `seq` orders runs by their ends; the counts are those of a Past.
+
+    `is_whole` is True for a run of the whole cluster, None if that was not recorded; so is `revision` without git.
+    """
 
     seq: int
     id: str
@@ -36,6 +39,8 @@ class Run:
     errors: int
     waived: int
     entries: int
+    is_whole: bool | None = None
+    revision: Revision | None = None
 
     @property
     def who(self) -> str:
@@ -115,11 +120,7 @@ class History:
         }
         self._nodes = dict(db.execute("SELECT id, name FROM node").fetchall())
         self._sets: dict[int, dict[int, str]] = {}
-        rows = db.execute(f"SELECT {_RUN} FROM run ORDER BY seq").fetchall()
-        self.runs: Sequence[Run] = [
-            Run(seq, id_, when(started), when(ended), mode, user, host, bool(complete), *counts)
-            for seq, id_, started, ended, mode, user, host, complete, *counts in rows
-        ]
+        self.runs: Sequence[Run] = list(_runs(db))
 
     @property
     def entries(self) -> Sequence[EntryName]:
@@ -193,6 +194,17 @@ def opened(path: Path, trust: Trust | None = None) -> Iterator[History]:
             yield History(db)
         except (KeyError, ValueError, TypeError) as error:
             raise DamageError from error
+
+
+def _runs(db: sqlite3.Connection) -> Iterator[Run]:
+    """Yield the stored runs, the oldest first."""
+    extent = "whole, revision, dirty" if version_of(db) > 1 else "NULL, '', 0"
+    rows = db.execute(f"SELECT {extent}, {_RUN} FROM run ORDER BY seq").fetchall()
+    for whole, commit, dirty, seq, id_, started, ended, mode, user, host, complete, *counts in rows:
+        revision = Revision(commit, bool(dirty)) if commit else None
+        is_whole = None if whole is None else bool(whole)
+        times = when(started), when(ended)
+        yield Run(seq, id_, *times, mode, user, host, bool(complete), *counts, is_whole, revision)
 
 
 def _result(row: Sequence[object]) -> StoredResult:

@@ -154,6 +154,8 @@ def run_value(run: Run) -> dict[str, object]:
             "errors": run.errors,
         },
         "drifted_entries": run.entries,
+        "whole": run.is_whole,
+        "revision": None if run.revision is None else {"commit": run.revision.commit, "dirty": run.revision.is_dirty},
     }
 
 
