@@ -72,7 +72,7 @@ def test_configuration_is_found_in_order(site: Site) -> None:
         (["node node1 again"], "node 'node1' is defined twice, first on line"),
         (["node n2 node1"], "group 'node1' is named like the node on line"),
         (["group node1 a b"], "group 'node1' is named like the node on line"),
-        (["ignore_node nodd1"], "no such node 'nodd1' (did you mean 'node1'?)"),
+        (["ignore_node all"], "'ignore_node all': nothing would be left"),
         (["group a b", "group b a", "node x a"], "contains itself"),
         (["node x interfac:1.2.3.4"], "unknown node specifier 'interfac:' (did you mean 'interface'?)"),
         (["masterdir elsewhere"], "'masterdir' is set twice"),

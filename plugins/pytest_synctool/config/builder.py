@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import TRUTHS, Hints, nearest
-from pytest_synctool.config import command_line
+from pytest_synctool.config import command_line, ignored
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.config.model import DEFAULT_NUM_PROC, IMPLICIT_GROUPS, Config, OnUpdate, Place
 from pytest_synctool.config.problems import InvalidConfigError, Problems
@@ -62,8 +62,8 @@ class Builder:
     warnings: list[str] = field(default_factory=list)
     nodes: dict[str, _NodeLine] = field(default_factory=dict)
     compounds: dict[str, _CompoundGroup] = field(default_factory=dict)
-    ignored_nodes: dict[str, Place] = field(default_factory=dict)
-    ignored_groups: dict[str, Place] = field(default_factory=dict)
+    ignored_nodes: list[ignored.IgnoreLine] = field(default_factory=list)
+    ignored_groups: list[ignored.IgnoreLine] = field(default_factory=list)
     patterns: dict[str, Place] = field(default_factory=dict)
     selection: dict[str, Place] = field(default_factory=dict)
     on_update: list[OnUpdate] = field(default_factory=list)
@@ -143,11 +143,12 @@ class Builder:
             self.compounds[name] = _CompoundGroup(place, names)
 
     def _ignore_node(self, place: Place, words: Sequence[str]) -> None:
-        for word in words:
-            self.ignored_nodes.update(dict.fromkeys(self._names(place, "node", word), place))
+        names = tuple(name for word in words for name in self._names(place, "node", word))
+        self.ignored_nodes.append(ignored.IgnoreLine(place, names))
 
     def _ignore_group(self, place: Place, words: Sequence[str]) -> None:
-        self.ignored_groups.update(dict.fromkeys(words, place))
+        names = tuple(name for word in words for name in self._names(place, "group", word))
+        self.ignored_groups.append(ignored.IgnoreLine(place, names))
 
     def _ignore(self, place: Place, words: Sequence[str]) -> None:
         for word in words:
@@ -187,11 +188,18 @@ class Builder:
     def finish(self) -> Config:
         """Make the configuration. Raises InvalidConfigError with all problems, in the order of files and lines."""
         masterdir = self._masterdir()
-        nodes = {name: self._resolved(name, line) for name, line in self.nodes.items()}
+        places = self._group_places()
+        left_out = ignored.resolve(self.ignored_nodes, self.ignored_groups, self.nodes, places, self.problem)
+        expanded = {name: self._expanded([name, *line.groups]) for name, line in self.nodes.items()}
+        of_none: dict[Place, list[str]] = {}
+        for name in (name for name, groups in expanded.items() if NONE in groups):
+            of_none.setdefault(self.nodes[name].place, []).append(name)
+        left_out.add_nodes_of_none(of_none)
+        nodes = {name: self._resolved(name, line, expanded[name], left_out) for name, line in self.nodes.items()}
         if not nodes and self.problems.has_all_files:
             self.problem(Place(self.path, 0), "no 'node' line: expected at least one, like 'node node1 batch'")
-        places = self._group_places()
-        self._check_groups(nodes, places)
+        self._check_groups(nodes, places, left_out.groups)
+        places.update({name: place for name, place in left_out.groups.items() if name not in places})
         self._check_cycles()
         config = Config(
             path=self.path,
@@ -215,8 +223,9 @@ class Builder:
             logfile=self._matching("logfile", "/.*", "an absolute path"),
             on_update=tuple(self.on_update),
             always_run=tuple(self.always_run),
-            ignored_groups=frozenset(self.ignored_groups),
-            warnings=tuple(self.warnings),
+            ignored_groups=frozenset(left_out.groups),
+            warnings=(*self.warnings, *(f"{notice.place}: {notice.message}" for notice in left_out.notices)),
+            notices=tuple(left_out.notices),
             group_places=places,
             command_places={word: self.values[word].place for word in _PROGRAMS if word in self.values},
             trust=self.trust,
@@ -238,10 +247,9 @@ class Builder:
             self.problem(setting.place, f"masterdir {masterdir} is not a directory: create it, or correct this line")
         return masterdir
 
-    def _resolved(self, name: str, line: _NodeLine) -> Node:
-        expanded = [g for g in self._expanded([name, *line.groups]) if g not in IMPLICIT_GROUPS]
-        ignored = name in self.ignored_nodes or any(group in self.ignored_groups for group in expanded)
-        groups = (*(group for group in expanded if group not in self.ignored_groups), "all")
+    def _resolved(self, name: str, line: _NodeLine, expanded: Sequence[str], left_out: ignored.Ignored) -> Node:
+        is_ignored = name in left_out.nodes or any(group in left_out.groups for group in expanded)
+        groups = (*(g for g in expanded if g not in left_out.groups and g not in IMPLICIT_GROUPS), "all")
         specifiers = line.specifiers
         return Node(
             name=name,
@@ -251,7 +259,7 @@ class Builder:
             ipaddress=specifiers.get("ipaddress"),
             connection=specifiers.get("connection"),
             rsync=TRUTHS[specifiers.get("rsync", "yes").lower()],
-            ignored=ignored,
+            ignored=is_ignored,
         )
 
     def _expanded(self, groups: Sequence[str]) -> list[str]:
@@ -294,24 +302,18 @@ class Builder:
         places.setdefault("all", Place(self.path, 0))
         return {name: place for name, place in places.items() if name not in self.nodes and name != "none"}
 
-    def _check_groups(self, nodes: Mapping[str, Node], places: Mapping[str, Place]) -> None:
+    def _check_groups(
+        self, nodes: Mapping[str, Node], places: Mapping[str, Place], left_out: Mapping[str, Place]
+    ) -> None:
         used = {group for node in nodes.values() for group in node.groups}
         for name, compound in self.compounds.items():
             self._check_not_nodes(compound.place, (name, *compound.members))
-            if name not in self.ignored_groups and name not in used:
+            if name not in left_out and name not in used:
                 hint = self._hints.nearest("group", name, [group for group in places if group not in self.compounds])
                 place = compound.place
                 self.warnings.append(f"{place}: group '{name}' applies to no node{hint}: put it on a 'node' line")
         for line in self.nodes.values():
             self._check_not_nodes(line.place, line.groups)
-        for name, place in self.ignored_nodes.items():
-            if name not in self.nodes:
-                self.problem(place, f"no such node '{name}'{self._hints.nearest('node', name, self.nodes)}")
-        for name, place in self.ignored_groups.items():
-            if name in IMPLICIT_GROUPS:
-                self.problem(place, f"'ignore_group {name}': a built-in group cannot be ignored")
-            elif name not in places:
-                self.problem(place, f"no such group '{name}'{self._hints.nearest('group', name, places)}")
 
     def _check_not_nodes(self, place: Place, groups: Sequence[str]) -> None:
         for group in groups:

@@ -40,6 +40,19 @@ class OnUpdate:
     place: Place = field(compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigNotice:
+    """A probable mistake in a configuration that is obeyed all the same. `rule` is the lint rule that reports it.
+
+    `subject` distinguishes the notices of a rule.
+    """
+
+    rule: str
+    place: Place
+    subject: str
+    message: str
+
+
 @dataclass(frozen=True)
 class Config:
     """A configuration without problems.
@@ -49,7 +62,7 @@ class Config:
     `always_run`, which are shell text. `default_nodeset` is a selection as in --hosts, or `none`. `ignored_groups` are
     the groups that ignore_group has removed from every node. `group_places` has the line that defines a compound group,
     or the first line that mentions another group; `command_places` those of commands, by keyword. `trust` says whose
-    files the run obeys.
+    files the run obeys. Every notice is in `warnings` too.
     """
 
     path: Path
@@ -71,6 +84,7 @@ class Config:
     always_run: tuple[str, ...] = ()
     ignored_groups: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    notices: tuple[ConfigNotice, ...] = field(default=(), compare=False)
     group_places: Mapping[str, Place] = field(default_factory=dict, compare=False)
     command_places: Mapping[str, Place] = field(default_factory=dict, compare=False)
     trust: Trust = field(default_factory=Trust.of_caller, compare=False, repr=False)

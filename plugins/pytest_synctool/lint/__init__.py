@@ -26,6 +26,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "litter": names.litter,
         "two-groups": names.two_groups,
         "empty-group": names.empty_group,
+        "ignored-name": names.ignored_name,
         "case-only": names.case_only,
         "attributes-unused": names.attributes_unused,
         "waiver-unused": waivers.waiver_unused,

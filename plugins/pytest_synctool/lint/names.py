@@ -79,6 +79,17 @@ def empty_group(context: LintContext) -> Iterator[Finding]:
         yield context.finding("empty-group", group, message, place)
 
 
+def ignored_name(context: LintContext) -> Iterator[Finding]:
+    """Find names in ignore_node and ignore_group that no node or group has."""
+    return _notices(context, "ignored-name")
+
+
+def _notices(context: LintContext, rule: str) -> Iterator[Finding]:
+    for notice in context.config.notices:
+        if notice.rule == rule:
+            yield context.finding(rule, notice.subject, notice.message, notice.place)
+
+
 def case_only(context: LintContext) -> Iterator[Finding]:
     """Find names that differ only in case: of groups and nodes, and of destinations in one directory of a node."""
     config = context.config

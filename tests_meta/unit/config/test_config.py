@@ -139,7 +139,7 @@ def test_a_problem_in_a_continued_line_is_on_the_line_where_it_starts(conf: Path
         (["node n wn x", "group wn b s"], ("n", "wn", "b", "s", "x", "all")),
         (["node n x wn b", "group wn b s"], ("n", "x", "wn", "b", "s", "all")),
         (["group wn b s", "group s t u", "node n wn x"], ("n", "wn", "b", "s", "t", "u", "x", "all")),
-        (["node n wn x", "group wn all none x"], ("n", "wn", "x", "all")),
+        (["node n wn x", "group wn all x"], ("n", "wn", "x", "all")),
         (["node n wn", "group wn b", "group b c"], ("n", "wn", "b", "c", "all")),
     ],
 )
@@ -194,14 +194,53 @@ class TestIgnored:
         assert not [warning for warning in cluster.warnings if "'node' line" in warning]
 
     @pytest.mark.parametrize(
+        ("lines", "ignored", "notices"),
+        [
+            (["ignore_node node2"], [], ["4: no such node 'node2' (did you mean 'node1'?), which 'ignore_node' leaves "
+             "out: correct it, or remove it"]),
+            (["ignore_group bach"], [], ["4: 'ignore_group bach': no node has this group (did you mean 'batch'?): "
+             "correct it, or remove it"]),
+            (["ignore_host node9 teras batch"], [], ["4: no such nodes 'node9', 'teras', 'batch', which "
+             "'ignore_node' leaves out: correct it, or remove it"]),
+            (["ignore_node node1 batch x"], ["node1"], ["4: no such nodes 'batch', 'x', which 'ignore_node' leaves "
+             "out: correct it, or remove it"]),
+            (["ignore_node batch"], ["node1"], ["4: 'batch' is a group, whose nodes are ignored: write "
+             "'ignore_group batch'"]),
+            (["ignore_group login"], ["login"], ["4: 'login' is a node, which is ignored: write 'ignore_node login'"]),
+            (["ignore_group none"], [], ["4: 'ignore_group none' has no effect, since no run has a node of this group: "
+             "remove it"]),
+            (["ignore_group rack[1-2]", "group w rack1"], [], ["4: 'ignore_group rack2': no node has this group (did "
+             "you mean 'rack1'?): correct it, or remove it"]),
+            (["node old[1-2] none batch"], ["old1", "old2"], ["4: node old1 and 1 more is in the group 'none', and so "
+             "ignored: write 'ignore_node' instead"]),
+            (["node old w", "group w none"], ["old"], ["4: node old is in the group 'none', and so ignored: write "
+             "'ignore_node' instead"]),
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_what_4_x_took_is_a_notice(
+        self, conf: Path, lines: list[str], ignored: list[str], notices: list[str]
+    ) -> None:
+        cluster = parse("\n".join(("masterdir master", "node node1 batch", "node login", *lines)), conf)
+        assert [name for name, node in cluster.nodes.items() if node.ignored] == ignored
+        assert [f"{notice.place}: {notice.message}" for notice in cluster.notices] == [f"{conf}:{n}" for n in notices]
+        assert set(cluster.warnings) >= {f"{conf}:{notice}" for notice in notices}
+
+    def test_files_of_a_group_that_is_ignored_and_gone_are_known(self, conf: Path) -> None:
+        cluster = parse("masterdir master\nnode node1\nignore_group old\n", conf)
+        assert "old" in cluster.known_groups
+        assert cluster.groups["old"] == ()
+        assert cluster.ignored_groups == {"old"}
+
+    @pytest.mark.parametrize(
         ("line", "message"),
         [
-            ("ignore_node node2", "3: no such node 'node2' (did you mean 'node1'?)"),
-            ("ignore_group bach", "3: no such group 'bach' (did you mean 'batch'?)"),
-            ("ignore_node batch", "3: no such node 'batch'"),
+            ("ignore_node all", "3: 'ignore_node all': nothing would be left: name the nodes"),
+            ("ignore_group all", "3: 'ignore_group all': a built-in group cannot be ignored"),
+            ("ignore_group x/y", "3: 'x/y' is not a group name: expected letters, digits and . _ + -"),
         ],
     )
-    def test_an_unknown_node_or_group_cannot_be_ignored(self, conf: Path, line: str, message: str) -> None:
+    def test_what_cannot_be_meant_stops(self, conf: Path, line: str, message: str) -> None:
         assert problems(conf, line) == [message]
 
 
@@ -266,13 +305,13 @@ def test_a_member_of_a_group_named_like_a_node_is_an_error(conf: Path) -> None:
 
 
 def test_all_problems_are_reported_at_once_in_the_order_of_the_file(conf: Path) -> None:
-    assert problems(conf, "nod x", "num_proc 0", "node", "ignore_node nobody", head=("masterdir missing",)) == [
+    assert problems(conf, "nod x", "num_proc 0", "node", "ignore_node all", head=("masterdir missing",)) == [
         " no 'node' line: expected at least one, like 'node node1 batch'",
         f"1: masterdir {conf.parent / 'missing'} is not a directory: create it, or correct this line",
         "2: unknown keyword 'nod' (did you mean 'node'?)",
         "3: 'num_proc' expects a number from 1, not '0'",
         "4: 'node' needs a value: add it, or remove this line",
-        "5: no such node 'nobody'",
+        "5: 'ignore_node all': nothing would be left: name the nodes",
     ]
 
 

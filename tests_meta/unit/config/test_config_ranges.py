@@ -113,7 +113,6 @@ def test_a_node_line_with_ranges(tmp_path: Path) -> None:
         ("node n[1-300] ipaddress:10.0.0.[1]", "'ipaddress:' '10.0.0.[1]' counts up to '10.0.0.256'"),
         ("node n[3-1] a", "'n[3-1]': '3-1' goes backwards"),
         ("node node[1-2]", "node 'node1' is defined twice, first on line 2"),
-        ("ignore_node node[1-2]", "no such node 'node2' (did you mean 'node1'?)"),
         ("default_nodeset node2", "'default_nodeset': no such node or group 'node2' (did you mean 'node1'?)"),
         ("default_nodeset bacth", "'default_nodeset': no such node or group 'bacth' (did you mean 'batch'?)"),
         ("default_nodeset none node1", "'default_nodeset none' does not go with other nodes"),

@@ -223,7 +223,7 @@ HEAD = "masterdir: master\nnodes: {node1: [batch]}\n"
         ("groups: {g: }", "3: 'groups' needs a value: add it, or remove this key"),
         ("groups: {g: []}", "3: group 'g' has no members: add some, like 'group g batch'"),
         ("groups: {batch: {a: b}}", "3: group 'batch': expected a text on one line, not a table"),
-        ("ignore_nodes: nodd1", "3: no such node 'nodd1' (did you mean 'node1'?)"),
+        ("ignore_nodes: all", "3: 'ignore_node all': nothing would be left: name the nodes"),
         ("on_update: x", "3: 'on_update': expected a list of tables with path and command, not a text"),
         ("on_update:\n- path: /x", "4: 'on_update' needs a path and a command"),
         ("on_update:\n- path: x\n  command: y", "4: 'on_update' expects an absolute path, not 'x'"),
