@@ -81,6 +81,8 @@ def test_runs(site: Path) -> None:
                 "complete": True,
                 "nodes": {"selected": 4, "in_sync": 1, "drifted": 2, "fixed": 0, "waived": 0, "errors": 1},
                 "drifted_entries": 2,
+                "whole": None,
+                "revision": None,
             }
         ],
     }

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -203,8 +203,8 @@ def _runs(db: sqlite3.Connection) -> Iterator[Run]:
     for whole, commit, dirty, seq, id_, started, ended, mode, user, host, complete, *counts in rows:
         revision = Revision(commit, bool(dirty)) if commit else None
         is_whole = None if whole is None else bool(whole)
-        times = when(started), when(ended)
-        yield Run(seq, id_, *times, mode, user, host, bool(complete), *counts, is_whole, revision)
+        run = Run(seq, id_, when(started), when(ended), mode, user, host, bool(complete), *counts)
+        yield replace(run, is_whole=is_whole, revision=revision)
 
 
 def _result(row: Sequence[object]) -> StoredResult:
