@@ -33,7 +33,7 @@ def _run(arguments: Namespace) -> int:
     trust = shared_options.trust_of(arguments)
     config = resolution.load_config(shared_options.find_configuration(arguments), trust, trust)
     own = _own_node(config, arguments)
-    everyone = config.nodes.values() if arguments.manifest else None
+    everyone = config.nodes.values() if arguments.manifest or arguments.changes is not None else None
     nodes = [own] if own is not None else selected_nodes(config, arguments, default=everyone)
     repository = resolution.load(config)
     _find_files(repository, nodes, arguments)
@@ -48,17 +48,20 @@ def _run(arguments: Namespace) -> int:
 
 def _idle(repository: Repository, arguments: Namespace) -> Sequence[str]:
     """Return the warning about nodes without entries, for runs that compare entries."""
-    queries = (arguments.manifest, arguments.ref, arguments.diff, arguments.upload, arguments.single)
+    queries = (arguments.manifest, arguments.changes, arguments.ref, arguments.diff, arguments.upload, arguments.single)
     return [] if any(queries) else repository.idle
 
 
 def _answer(config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace, *, local: bool) -> int:
     """Answer the query, or audit or repair the nodes. Return the exit status."""
     if arguments.manifest:
-        from pytest_synctool.repository import manifest
+        from pytest_synctool.cli import changes
 
-        manifest.write(repository, nodes, sys.stdout)
-        return command.OK
+        return changes.write_manifest(config, repository, nodes)
+    if arguments.changes is not None:
+        from pytest_synctool.cli import changes
+
+        return changes.run(config, repository, nodes, arguments)
     if arguments.ref:
         return _print_sources(repository, nodes, arguments)
     if arguments.diff:

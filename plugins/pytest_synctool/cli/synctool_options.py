@@ -19,7 +19,14 @@ _STATUSES: Final = (
 _SELECTION: Final = "-n, -g, -x and -X"
 _FIELDS: Final = {
     **{"-d": ("diff",), "-u": ("upload",), "--check-update": ("check_update",), "--download": ("download",)},
-    **{"--manifest": ("manifest",), "-r": ("ref",), "-f": ("fix",), "--restore": ("restore",), "-t": ("tasks",)},
+    **{
+        "--manifest": ("manifest",),
+        "--changes": ("changes",),
+        "-r": ("ref",),
+        "-f": ("fix",),
+        "--restore": ("restore",),
+        "-t": ("tasks",),
+    },
     **{"-1": ("single",), "--unix": ("unix",), "-a": ("aggregate",), "--skip-rsync": ("skip_rsync",)},
     **{"--nodename": ("nodename",), "--no-saved": ("no_saved",), "--saved-dir": ("saved_dir",)},
     **{"-q": ("quiet",), "-v": ("verbose",), "-s": ("suffix",), "--show-sensitive": ("show_sensitive",)},
@@ -28,18 +35,20 @@ _FIELDS: Final = {
 _OF_RUNS: Final = ("-f", "--restore", "-t", "-1", "--unix", "-a", "--skip-rsync", "--nodename")
 # The options that are no run of their own kind, with the options of runs that they accept.
 _ACTIONS: Final = {"-d": ("--nodename", "-a"), "-u": ("--nodename", "-f"), "--check-update": (), "--download": ()}
-_NOT_WITH_ACTIONS: Final = (*_ACTIONS, "--manifest", "-r", *_OF_RUNS, "--no-saved", "--saved-dir")
+_NOT_WITH_ACTIONS: Final = (*_ACTIONS, "--manifest", "--changes", "-r", *_OF_RUNS, "--no-saved", "--saved-dir")
 # No option of the first column goes with the second.
 _EXCLUSIONS: Final = (
     (("-q",), "-v", ": one asks for less, the other for more"),
     (("--manifest",), "-r", ": a manifest has every destination"),
     (("--manifest",), "-v", ": remarks are not JSON"),
+    (("--manifest", "-r", "-v"), "--changes", ": one thing at a time"),
     *(
         ([option for option in _NOT_WITH_ACTIONS if option not in (action, *accepted)], action, ": one thing at a time")
         for action, accepted in _ACTIONS.items()
     ),
     (("--check-update", "--download"), _SELECTION, ": it is about no node"),
     (_OF_RUNS, "--manifest", ", which contacts no node"),
+    (_OF_RUNS, "--changes", ", which contacts no node"),
     (_OF_RUNS, "-r", ", which contacts no node"),
     (("-f", "-t", "--unix"), "--restore", ", which puts back what -f has changed"),
     (("-f",), "--unix", ", which shows what -f would do"),
@@ -156,7 +165,13 @@ def _add_queries(parser: ArgumentParser) -> None:
         ("-r", "--ref", "print the source of FILE, a path on a node or a source; can be repeated"),
         metavar="FILE",
     )
-    add_flags(group, ("--manifest", "print the sources for all nodes, ignored ones too, as JSON"))
+    add_flags(group, ("--manifest", "print the expected state of all nodes, ignored ones too, as JSON"))
+    group.add_argument(
+        "--changes",
+        metavar="REVISION",
+        help="print what has changed for which nodes since a revision of the masterdir in git, or since a saved "
+        "manifest",
+    )
 
 
 def _add_diff(parser: ArgumentParser) -> None:

@@ -1,15 +1,19 @@
-"""The manifest: the entries of every node as JSON in a fixed order, so that two manifests can be compared."""
+"""The manifest: the expected state of every node as JSON in a fixed order, so that two manifests can be compared."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NotRequired, Protocol, TypedDict
 
-from pytest_synctool.model import Node
-from pytest_synctool.repository.entry import Entry
+from pytest_synctool.common.wording import printable
+from pytest_synctool.errors import RepositoryError
+from pytest_synctool.model import ABSENT, FileState, Kind, Node
+from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.resolution import Repository
-from pytest_synctool.repository.source import Tree
+from pytest_synctool.repository.secrecy import secret
+from pytest_synctool.repository.source import Source, Tree, parents
 
 _TREES: Final = (Tree.OVERLAY, Tree.DELETE, Tree.TASKS)
 
@@ -21,65 +25,175 @@ class TextTarget(Protocol):
         """Write a text."""
 
 
-class NodeManifest(TypedDict):
-    """The entries of one node.
+class EntryManifest(TypedDict, total=False):
+    """The source of an entry below the masterdir, and the state that a node should have.
 
-    `overlay`, `delete` and `tasks` map destinations to sources below the masterdir. `post` maps destinations in
-    overlay/ or delete/ to triggers. Bytes that are not UTF-8 are surrogate escapes.
+    `owner` and `group` are names, or numbers where there is no name. `md5` is that of public contents. Of non-public
+    ones, and of the targets of links that are `sensitive`, there is a keyed `digest`. `error` is the reason why the
+    contents are unknown. An entry of delete/ has only a source, a task or a trigger no owner and mode.
     """
 
+    source: str
+    type: str
+    mode: str
+    owner: str | int
+    group: str | int
+    size: int
+    md5: str
+    digest: str
+    target: str
+    validate: str
+    sensitive: bool
+    follow: bool
+    error: str
+
+
+Entries = Mapping[str, EntryManifest]
+"""Entries by destination. Bytes that are not UTF-8 are surrogate escapes."""
+
+
+class NodeManifest(TypedDict):
+    """The expected state of one node. `post` and `on_update` have triggers, by destination in overlay/ or delete/."""
+
     groups: list[str]
-    overlay: dict[str, str]
-    delete: dict[str, str]
-    tasks: dict[str, str]
-    post: dict[str, str]
+    overlay: Entries
+    delete: Entries
+    tasks: Entries
+    post: Entries
+    on_update: Mapping[str, str]
     ignored: NotRequired[bool]
 
 
-def of_node(repository: Repository, node: Node) -> NodeManifest:
-    """Return the manifest of a node, each part sorted by destination."""
-    entries = sorted(repository.entries(node), key=lambda entry: entry.destination)
-    overlay, delete, tasks = (_sources(entry for entry in entries if entry.tree is tree) for tree in _TREES)
-    manifest = NodeManifest(
-        groups=list(node.groups),
-        overlay=overlay,
-        delete=delete,
-        tasks=tasks,
-        post={
-            _text(entry.destination): _text(entry.trigger)
-            for entry in entries
-            if entry.trigger is not None and entry.tree is not Tree.TASKS
-        },
-    )
-    if node.ignored:
-        manifest["ignored"] = True
-    return manifest
+def expected_state(source: Source) -> FileState:
+    """Return the state that a source has on the controller, with size and MD5. Raises RepositoryError."""
+    return source.expected
 
 
-def write(repository: Repository, nodes: Iterable[Node], stream: TextTarget) -> None:
-    """Write the manifests of nodes, in this order, as one JSON object in ASCII.
+class Manifests:
+    """The manifests of the nodes of a repository.
 
-    Each node is written before the next one is resolved. Errors of the stream are not caught.
+    `keep` returns the keyed digest of a text. `state_of` returns the state of a source before attributes.yaml.
     """
-    before = "{\n"
-    for node in nodes:
-        parts = (f"  {json.dumps(key)}: {_value(value)}" for key, value in of_node(repository, node).items())
-        stream.write(f"{before} {json.dumps(node.name)}: {{\n" + ",\n".join(parts) + "\n }")
-        before = ",\n"
-    stream.write("{}\n" if before == "{\n" else "\n}\n")
+
+    def __init__(
+        self,
+        repository: Repository,
+        keep: Callable[[str], str],
+        state_of: Callable[[Source], FileState] = expected_state,
+    ) -> None:
+        self._repository, self._keep, self._state_of = repository, keep, state_of
+        self._of_list: dict[EntryList, NodeManifest] = {}  # nodes alike share one list
+
+    def of_node(self, node: Node) -> NodeManifest:
+        """Return the manifest of a node, each part sorted by destination. The parts are shared with nodes alike."""
+        entries = self._repository.entries(node)
+        if entries not in self._of_list:
+            self._of_list[entries] = self._of(entries)
+        manifest = NodeManifest(**{**self._of_list[entries], "groups": list(node.groups)})
+        if node.ignored:
+            manifest["ignored"] = True
+        return manifest
+
+    def _of(self, entries: EntryList) -> NodeManifest:
+        ordered = sorted(entries, key=lambda entry: entry.destination)
+        modes = {
+            entry.destination: entry.with_attributes(entry.source.state)
+            for entry in ordered
+            if entry.tree is Tree.OVERLAY
+        }
+        trees: dict[Tree, dict[str, EntryManifest]] = {tree: {} for tree in _TREES}
+        post: dict[str, EntryManifest] = {}
+        on_update: dict[str, str] = {}
+        for entry in ordered:
+            name, above = text_of(entry.destination), [modes[d] for d in parents(entry.destination) if d in modes]
+            trees[entry.tree][name] = self._entry(entry, above)
+            if entry.trigger is not None and entry.tree is not Tree.TASKS:
+                post[name] = self._trigger(entry, entry.trigger, above)
+            if entry.on_update is not None:
+                on_update[name] = text_of(entry.on_update)
+        overlay, delete, tasks = trees.values()
+        return NodeManifest(groups=[], overlay=overlay, delete=delete, tasks=tasks, post=post, on_update=on_update)
+
+    def _entry(self, entry: Entry, above: Sequence[FileState]) -> EntryManifest:
+        manifest = EntryManifest(source=text_of(entry.source.relative))
+        if entry.tree is Tree.DELETE:
+            return manifest
+        try:
+            state = entry.with_attributes(self._state_of(entry.source))
+        except RepositoryError as error:
+            return {**manifest, "error": str(error)}
+        if entry.tree is Tree.OVERLAY:
+            manifest["type"] = state.kind.value
+            if state.kind is not Kind.LINK:
+                manifest["mode"] = f"{state.mode:04o}"
+            manifest["owner"] = state.uid if state.owner is None else state.owner
+            manifest["group"] = state.gid if state.group is None else state.group
+        is_secret = secret(entry, state, ABSENT, above) is not None
+        self._add_contents(manifest, state, is_secret=is_secret)
+        if entry.attributes is not None and entry.tree is Tree.OVERLAY:
+            _add_rules(manifest, entry)
+        return manifest
+
+    def _add_contents(self, manifest: EntryManifest, state: FileState, *, is_secret: bool) -> None:
+        if state.kind is Kind.FILE:
+            manifest["size"] = state.size
+        if state.md5 is not None and is_secret:
+            manifest["digest"] = self._keep(state.md5)
+        elif state.md5 is not None:
+            manifest["md5"] = state.md5
+        if state.target is not None and is_secret:
+            manifest["digest"] = self._keep(text_of(state.target))
+        elif state.target is not None:
+            manifest["target"] = text_of(state.target)
+
+    def _trigger(self, entry: Entry, trigger: bytes, above: Sequence[FileState]) -> EntryManifest:
+        manifest = EntryManifest(source=text_of(trigger))
+        try:
+            size, md5 = entry.source.digests.of(os.path.join(entry.source.masterdir, trigger))
+        except OSError as error:
+            return {**manifest, "error": f"cannot read {printable(trigger)}: {error.strerror}"}
+        state = entry.with_attributes(entry.source.state)
+        manifest["size"] = size
+        if entry.tree is Tree.OVERLAY and secret(entry, state, ABSENT, above) is not None:
+            return {**manifest, "digest": self._keep(md5)}
+        return {**manifest, "md5": md5}
+
+    def write(self, nodes: Iterable[Node], stream: TextTarget) -> None:
+        """Write the manifests of nodes, in this order, as one JSON object in ASCII.
+
+        Each node is written before the next one is resolved. Errors of the stream are not caught.
+        """
+        before = "{\n"
+        texts: dict[int, str] = {}  # by the identity of a part, which nodes alike share
+        for node in nodes:
+            lines = []
+            for key, value in self.of_node(node).items():
+                if isinstance(value, Mapping) and id(value) not in texts:
+                    texts[id(value)] = _value(value)
+                lines.append(f"  {json.dumps(key)}: {texts.get(id(value)) or json.dumps(value)}")
+            stream.write(f"{before} {json.dumps(node.name)}: {{\n" + ",\n".join(lines) + "\n }")
+            before = ",\n"
+        stream.write("{}\n" if before == "{\n" else "\n}\n")
 
 
-def _value(value: object) -> str:
-    """Return a value as JSON, a mapping with a line for each key. The `indent` of json takes four times as long."""
-    if not isinstance(value, Mapping) or not value:
-        return json.dumps(value)
-    return "{\n   " + json.dumps(value, separators=(",\n   ", ": "))[1:-1] + "\n  }"
+def _add_rules(manifest: EntryManifest, entry: Entry) -> None:
+    """Add what attributes.yaml says beside owner, group and mode."""
+    attributes = entry.attributes
+    assert attributes is not None
+    if attributes.validate is not None:
+        manifest["validate"] = attributes.validate
+    if attributes.sensitive:
+        manifest["sensitive"] = True
+    if attributes.follow is not None:
+        manifest["follow"] = attributes.follow
 
 
-def _sources(entries: Iterable[Entry]) -> dict[str, str]:
-    return {_text(entry.destination): _text(entry.source.relative) for entry in entries}
+def _value(value: Mapping[str, object]) -> str:
+    """Return a mapping as JSON, with a line for each key."""
+    lines = [f"   {json.dumps(key)}: {json.dumps(each)}" for key, each in value.items()]
+    return "{\n" + ",\n".join(lines) + "\n  }" if lines else "{}"
 
 
-def _text(name: bytes) -> str:
+def text_of(name: bytes) -> str:
     """Return a name as os.fsdecode() does in a UTF-8 locale."""
     return name.decode("utf-8", "surrogateescape")

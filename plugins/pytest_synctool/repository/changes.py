@@ -1,0 +1,204 @@
+"""The effect of a change of the masterdir on nodes, in words: two manifests compared. No input or output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pytest_synctool.common.wording import printable
+from pytest_synctool.model import Kind
+from pytest_synctool.repository.manifest import EntryManifest, NodeManifest
+
+Manifest = Mapping[str, NodeManifest]
+"""The manifests of nodes by name."""
+
+Keep = Callable[[str], str]
+"""A function that returns the keyed digest of a text: `KEY:DIGEST`."""
+
+
+class Effect(NamedTuple):
+    """An effect on one destination: `text` is one line about it. `path` is empty for the node itself."""
+
+    path: bytes
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """The effects of a change, each with the names of its nodes, by destination. `unchanged` are all other nodes."""
+
+    nodes_of: Mapping[Effect, list[str]]
+    unchanged: list[str]
+
+
+def effects(old: Manifest, new: Manifest, keep: Keep) -> Effects:
+    """Return the effects of a change from the old manifest to the new one."""
+    nodes_of: dict[Effect, list[str]] = {}
+    unchanged = []
+    for name in dict.fromkeys((*new, *old)):
+        before, after = old.get(name), new.get(name)
+        lines = list(_of_node(before, after, keep))
+        for line in lines:
+            nodes_of.setdefault(line, []).append(name)
+        if not lines:
+            unchanged.append(name)
+    ordered = dict(sorted(nodes_of.items(), key=lambda item: item[0].path))
+    return Effects(ordered, unchanged)
+
+
+def _of_node(old: NodeManifest | None, new: NodeManifest | None, keep: Keep) -> Iterator[Effect]:
+    was_used, is_used = (each is not None and not each.get("ignored", False) for each in (old, new))
+    if new is None or (was_used and not is_used):
+        if was_used:
+            yield Effect(b"", f"{'no longer a node' if new is None else 'ignored from now on'}, stays as it is")
+        return
+    if not was_used or old is None:
+        if is_used:
+            number = len(new["overlay"]) + len(new["delete"])
+            plural = "y" if number == 1 else "ies"
+            yield Effect(b"", f"{'a new node' if old is None else 'no longer ignored'}, with {number} entr{plural}")
+        return
+    if old["groups"] != new["groups"]:
+        yield Effect(b"", f"groups {' '.join(map(_shown, old['groups']))} -> {' '.join(map(_shown, new['groups']))}")
+    for path in dict.fromkeys((*old["overlay"], *old["delete"], *new["overlay"], *new["delete"])):
+        if text := _of_path(path, old, new, keep):
+            yield Effect(_bytes(path), f"{_shown(path)} {text}")
+    yield from _of_commands(old, new, keep)
+
+
+def _of_path(path: str, old: NodeManifest, new: NodeManifest, keep: Keep) -> str:
+    """Return the effect on one destination, or an empty text."""
+    before, after = old["overlay"].get(path), new["overlay"].get(path)
+    was_deleted, deleted = path in old["delete"], new["delete"].get(path)
+    if after is None and deleted is None:
+        return "may exist again" if was_deleted else "no longer managed, stays as it is"
+    if deleted is not None:
+        return "" if was_deleted else f"must not exist any more ({_shown(deleted['source'])}){_runs(path, new)}"
+    assert after is not None
+    if before is None:
+        how = "must exist again" if was_deleted else "is new"
+        return f"{how}: {_in_words(after)}, from {_shown(after['source'])}{_runs(path, new)}"
+    differences = list(_differences(before, after, keep))
+    remarks = [
+        f"{name} {_value(before.get(name))} -> {_value(after.get(name))}"
+        for name in ("validate", "sensitive", "follow")
+        if before.get(name) != after.get(name)
+    ]
+    if differences and before["source"] != after["source"]:
+        remarks.append(f"from {_shown(after['source'])}")
+    return ", ".join((*differences, *remarks)) + (_runs(path, new) if differences else "")
+
+
+def _differences(before: EntryManifest, after: EntryManifest, keep: Keep) -> Iterator[str]:
+    """Yield what changes on a node."""
+    if "error" in before or "error" in after:
+        if before != after:
+            yield f"is unknown: {_shown(after.get('error') or before.get('error', ''))}"
+        return
+    if before.get("type") != after.get("type"):
+        yield f"type {_value(before.get('type'))} -> {_in_words(after)}"
+        return
+    if after.get("type") == Kind.LINK.value:
+        yield from _targets(before, after)
+    else:
+        yield from _contents(before, after, keep)
+    yield from (
+        f"{name} {_value(before.get(name))} -> {_value(after.get(name))}"
+        for name in ("mode", "owner", "group")
+        if before.get(name) != after.get(name)
+    )
+
+
+def _contents(before: EntryManifest, after: EntryManifest, keep: Keep) -> Iterator[str]:
+    if before.get("size") != after.get("size"):
+        yield f"contents, {before.get('size')} -> {after.get('size')} bytes"
+    elif (same := _same_contents(before, after, keep)) is not True:
+        yield "contents, of the same size" if same is False else "contents may differ, by digests of another key"
+
+
+def _same_contents(before: EntryManifest, after: EntryManifest, keep: Keep) -> bool | None:
+    """Return True or False, or None if the digests cannot be compared. A digest is made from the MD5."""
+    if "md5" in before and "md5" in after:
+        return before["md5"] == after["md5"]
+    digests = [keep(each["md5"]) if "md5" in each else each.get("digest", "") for each in (before, after)]
+    keys = {digest.partition(":")[0] for digest in digests}
+    return digests[0] == digests[1] if len(keys) == 1 else None
+
+
+def _targets(before: EntryManifest, after: EntryManifest) -> Iterator[str]:
+    if "target" in before and "target" in after:
+        if before["target"] != after["target"]:
+            yield f"link target {_shown(before['target'])} -> {_shown(after['target'])}"
+    elif before.get("digest") != after.get("digest"):
+        yield "link target"
+
+
+def _of_commands(old: NodeManifest, new: NodeManifest, keep: Keep) -> Iterator[Effect]:
+    """Yield the effects on commands, which nothing runs by itself."""
+    for path in dict.fromkeys((*old["post"], *new["post"])):
+        if text := _of_command(old["post"].get(path), new["post"].get(path), keep):
+            yield Effect(_bytes(path), f"{_shown(path)} {text}")
+    for path in dict.fromkeys((*old["on_update"], *new["on_update"])):
+        commands = [each["on_update"].get(path) for each in (old, new)]
+        if commands[0] != commands[1]:
+            yield Effect(_bytes(path), f"{_shown(path)} on_update {_value(commands[0])} -> {_value(commands[1])}")
+    for path in dict.fromkeys((*old["tasks"], *new["tasks"])):
+        before, after = old["tasks"].get(path), new["tasks"].get(path)
+        if before is None or after is None:
+            yield Effect(_bytes(path), f"task {_shown(path)} {'is new' if before is None else 'is gone'}")
+        elif list(_contents(before, after, keep)):
+            yield Effect(_bytes(path), f"task {_shown(path)} has other contents")
+
+
+def _of_command(before: EntryManifest | None, after: EntryManifest | None, keep: Keep) -> str:
+    if after is None:
+        return f"loses the trigger {_shown(before['source'])}" if before is not None else ""
+    if before is None:
+        return f"gets the trigger {_shown(after['source'])}"
+    if "error" in before or "error" in after or list(_contents(before, after, keep)):
+        return (
+            f"has another trigger: {_shown(after['source'])}, which runs after the next change"
+            if before != after
+            else ""
+        )
+    return ""
+
+
+def _runs(path: str, new: NodeManifest) -> str:
+    """Return `; runs TRIGGER` if a change of the destination runs commands: its own, and those of its directory."""
+    above = path.rpartition("/")[0]
+    commands = [
+        command
+        for each in (path, above)[: 1 + (above in new["overlay"])]
+        for command in (new["post"].get(each, {}).get("source"), new["on_update"].get(each))
+        if command is not None
+    ]
+    return f"; runs {', '.join(map(_shown, commands))}" if commands else ""
+
+
+def _in_words(entry: EntryManifest) -> str:
+    """Return `file 0644 root:root, 12 bytes`."""
+    if "error" in entry:
+        return _shown(entry["error"])
+    owners = f"{_value(entry.get('owner'))}:{_value(entry.get('group'))}"
+    if entry.get("type") == Kind.LINK.value:
+        target = f" to {_shown(entry['target'])}" if "target" in entry else ""
+        return f"{entry.get('type')}{target} {owners}"
+    size = entry.get("size")
+    length = "" if size is None else f", {size} byte{'' if size == 1 else 's'}"
+    return f"{entry.get('type')} {entry.get('mode')} {owners}{length}"
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "none"
+    return ("yes" if value else "no") if isinstance(value, bool) else _shown(str(value))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _shown(text: str) -> str:
+    return printable(_bytes(text))
