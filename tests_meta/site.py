@@ -14,6 +14,11 @@ from xml.etree import ElementTree
 
 from pytest_synctool.demo.embedded import EmbeddedCluster
 
+# Of the directory `links` on a node makes a link that leads there, by more links than the kernel follows.
+TOO_MANY_LINKS = """
+mv links 41; for n in $(seq 0 40); do ln -s $((n + 1)) $n; done; ln -s 0 links
+"""
+
 
 @dataclass(frozen=True)
 class Run:

@@ -8,7 +8,7 @@ import pytest
 from lxml import etree
 from pytest_synctool.demo.embedded import EmbeddedCluster
 
-from tests_meta.site import Site
+from tests_meta.site import TOO_MANY_LINKS, Site
 from tests_meta.ssh.test_main_job import SCHEMA
 
 BY_NODE = "--granularity=node"
@@ -71,10 +71,10 @@ def test_only_what_the_audit_found_is_repaired(live: Site, workers: tuple[str, .
 def test_what_no_audit_has_seen_is_repaired(live: Site, cluster: EmbeddedCluster) -> None:
     """A node that was down, and an entry that could not be looked at."""
     live.nodes = {"node1": "batch", "node2": "batch"}
-    live.put("loop/file._all")
+    live.put("links/file._all")
     live.put("one._all")
     assert live.pytest(BY_NODE, "--fix").status == 0
-    live.sh("node1", "rm -r @/loop; ln -s loop @/loop")
+    live.sh("node1", f"cd @; {TOO_MANY_LINKS}")
     live.sh("node2", "chmod 600 @/one")
     cluster.freeze("node2")
     try:
@@ -87,7 +87,7 @@ def test_what_no_audit_has_seen_is_repaired(live: Site, cluster: EmbeddedCluster
     run = live.pytest(BY_NODE, "--lf", "--fix")
     assert run.status == 0, run.output
     assert live.sh("node2", "stat -c %a @/one") == "644\n"
-    assert live.sh("node1", "cat @/loop/file") == "content\n"
+    assert live.sh("node1", "cat @/links/file") == "content\n"
 
 
 def test_batches_and_tasks(live: Site) -> None:

@@ -70,22 +70,30 @@ def test_an_immutable_file(live: Site) -> None:
 
 
 def test_directories_above_that_are_something_else(live: Site) -> None:
-    """A dangling link, a file, a link that is to give way, nothing at all: what was there is kept beside it."""
+    """A dangling link, a file, a link that is to give way, links in a loop, nothing: what was there is kept beside it."""
     live.nodes = {"node1": "batch"}
-    rule = f"- path: {live.top}/elsewhere\n  follow: no\n"
-    (live.masterdir / "attributes.yaml").write_text(rule)
-    for name in ("dangling", "plain", "elsewhere", "none/deep"):
+    rules = f"- path: {live.top}/elsewhere\n  follow: no\n- path: {live.top}/round/deep\n  follow: yes\n"
+    (live.masterdir / "attributes.yaml").write_text(rules)
+    for name in ("dangling", "plain", "elsewhere", "none/deep", "loop", "back", "round/deep"):
         live.put(f"{name}/file._all", NEW)
+    live.delete("loop/evil._all")
     live.sh(
         "node1",
-        "mkdir -p @/real; cd @; ln -s nowhere dangling; echo mine >plain; ln -s real elsewhere; echo old >real/file",
+        "mkdir -p @/real @/round; cd @; ln -s nowhere dangling; echo mine >plain; ln -s real elsewhere;"
+        "echo old >real/file; ln -s ./loop loop; ln -s forth/x back; ln -s back forth; ln -s deep round/deep",
     )
+    audit = live.pytest()
+    words = {path.removeprefix(live.top): word for (_, path), word in audit.results.items()}
+    assert "error" not in words.values()
+    assert {words[f"/{name}/file"] for name in ("loop", "back", "round/deep")} == {"failure"}
+    assert words["/loop/evil"] == "passed"
     run = live.pytest("--fix")
     assert run.status == 0, run.output
     assert live.sh("node1", "cd @; readlink dangling.saved elsewhere.saved; cat plain.saved real/file").split() == [
         "nowhere", "real", "mine", "old",
     ]  # fmt: skip
-    assert live.sh("node1", LOOK + " | grep -c '/file 644 0:0 8000'") == "4\n"
+    assert live.sh("node1", LOOK + " | grep -c '/file 644 0:0 8000'") == "7\n"
+    assert live.sh("node1", "cd @; readlink loop.saved back.saved forth").split() == ["./loop", "forth/x", "back"]
     settled(live)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pytest_synctool.demo.embedded import EmbeddedCluster
 
-from tests_meta.site import Site
+from tests_meta.site import TOO_MANY_LINKS, Site
 
 OVERLAY = "synctool_checks.test_overlay"
 
@@ -93,16 +93,16 @@ def test_all_dead_nodes_are_tried_at_once(live: Site) -> None:
 
 
 def test_a_file_that_cannot_be_looked_at_is_an_error(live: Site) -> None:
-    """A loop of links above it, an unreadable source: an error for that entry, the rest is audited."""
+    """More links above it than the system follows: an error for that entry, the rest is audited."""
     live.nodes = {"node1": "batch"}
     live.put("good._all")
-    live.put("loop/file._all")
+    live.put("links/file._all")
     assert live.pytest("--fix").status == 0
-    live.sh("node1", "rm -r @/loop; ln -s loop @/loop")
+    live.sh("node1", f"cd @; {TOO_MANY_LINKS}")
     run = live.pytest()
-    assert run.word("node1", f"{live.top}/loop/file") == "error"
-    assert "cannot be looked at: Too many levels of symbolic links" in run.message("node1", f"{live.top}/loop/file")
-    assert run.word("node1", f"{live.top}/loop") == "failure"
+    assert run.word("node1", f"{live.top}/links/file") == "error"
+    assert "cannot be looked at: Too many levels of symbolic links" in run.message("node1", f"{live.top}/links/file")
+    assert run.word("node1", f"{live.top}/links") == "failure"
     assert run.word("node1", f"{live.top}/good") == "passed"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -93,8 +94,10 @@ def lstat_state(path: bytes, *, size: int | None = None) -> FileState | Absent:
     """The state of a path as Python sees it; the digest only of a regular file of `size` bytes."""
     try:
         found = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return ABSENT
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return ABSENT
+        raise
     md5 = None
     if stat.S_ISREG(found.st_mode) and found.st_size == size:
         md5 = hashlib.md5(Path(os.fsdecode(path)).read_bytes()).hexdigest()
@@ -109,6 +112,17 @@ def lstat_state(path: bytes, *, size: int | None = None) -> FileState | Absent:
         md5=md5,
         target=os.readlink(path) if stat.S_ISLNK(found.st_mode) else None,
     )
+
+
+def too_many_links(path: Path) -> None:
+    """Make a link that leads to a directory with a file, by more links than the kernel follows."""
+    place = path.with_name(f"{path.name} links")
+    place.mkdir()
+    for number in range(41):
+        (place / f"{number}").symlink_to(f"{number + 1}")
+    (place / "41").mkdir()
+    (place / "41/file").write_text("abc")
+    path.symlink_to(f"{place.name}/0")
 
 
 def snapshot(top: Path) -> dict[bytes, tuple[int, ...]]:

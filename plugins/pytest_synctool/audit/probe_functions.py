@@ -172,18 +172,24 @@ missing() { # NUMBER...: the shell finds nothing there
     else reason "$k"; fi
   done
 }
-absent() { # whether nothing is at $p; sets $none to the highest path that is not there, or $bad if all below is unknown
-  bad= hops=0 q=$p
+absent() { # whether nothing is at $p; sets $none to a path below which nothing is, or $bad if all below is unknown
+  bad= hops=0 q=$p link= passed=$nl
   [ ${#p} -lt 4096 ] || return 1
   while :; do
     top=$q d=${q%/*}
     while [ -n "$d" ] && [ ! -e "$d" ] && [ ! -L "$d" ]; do top=$d d=${d%/*}; done
     [ ! -e "${d:-/}" ] || break
-    # A link that leads nowhere, or to what cannot be looked at.
-    hops=$((hops + 1))
-    [ "$hops" -le 8 ] && t=$(readlink -n -- "$d" 2>&- && printf x) || return 1
+    # A link that leads nowhere, back to itself, or to what cannot be looked at. The kernel follows 40 of them.
+    hops=$((hops + 1)) link=${link:-$d}
+    t=$(cd -P -- "${d%/*}/" 2>&- && printf '%s/%sx' "${PWD%/}" "${d##*/}") || return 1
+    d=${t%x}
+    case $passed in *"$nl$d$nl"*) none=$link; return 0 ;; esac
+    passed=$passed$d$nl
+    [ "$hops" -le 40 ] && t=$(readlink -n -- "$d" 2>&- && printf x) || return 1
     t=${t%x}
-    case $t in /*) q=$t ;; *) q=${d%/*}/$t ;; esac
+    case $t in *"$nl"*) return 1 ;; /*) q=$t ;; *) q=${d%/*}/$t ;; esac
+    # There are more links than the kernel follows, or it was exchanged meanwhile.
+    [ ! -e "$q" ] || return 1
     [ ! -L "$q" ] || q=$q/.
   done
   [ -d "${d:-/}" ] || return 0
@@ -191,7 +197,7 @@ absent() { # whether nothing is at $p; sets $none to the highest path that is no
   t=${top##*/}
   [ ${#t} -le 255 ] && lists || return 1
   case $broken in *"$nl$top$nl"*) bad=$top; return 1 ;; esac
-  none=$top
+  none=${link:-$top}
 }
 lists() { # whether $d answers; adds to $broken the names, $top at least, that it lists and cannot be looked at
   case $listed in *"$nl$d/$nl"*) return 0 ;; esac

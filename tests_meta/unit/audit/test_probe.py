@@ -18,7 +18,7 @@ from pytest_synctool.audit.probe import Request, parse, script
 from pytest_synctool.common.shell import whole
 from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Unknown
 
-from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, file_names, lstat_state, snapshot
+from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, file_names, lstat_state, snapshot, too_many_links
 
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="changes the user or the root directory, needs root")
 
@@ -156,16 +156,17 @@ class TestAbsentAndUnknown:
     def test_absent(self, shell: Shell, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         (tmp_path / "dangling").symlink_to("nowhere")
-        paths = [tmp_path / "gone", tmp_path / "gone/below", tmp_path / "file/below", tmp_path / "dangling/below"]
-        requests = [Request(os.fsencode(path), 0) for path in paths]
+        (tmp_path / "loop").symlink_to("./loop")
+        names = ("gone", "gone/below", "file/below", "dangling/below", "loop/below", "loop/.")
+        requests = [Request(os.fsencode(f"{tmp_path}/{name}"), 0) for name in names]
         assert ask(shell, requests) == dict.fromkeys([r.path for r in requests], ABSENT)
 
     def test_unknown(self, shell: Shell, tmp_path: Path) -> None:
-        (tmp_path / "loop").symlink_to("loop")
-        requests = [Request(os.fsencode(tmp_path / name), 0) for name in ("loop/below", "n" * 300, "gone", "loop")]
-        loop, long, gone, link = ask(shell, requests).values()
-        assert isinstance(loop, Unknown)
-        assert "symbolic links" in loop.reason
+        too_many_links(tmp_path / "links")
+        requests = [Request(os.fsencode(tmp_path / name), 0) for name in ("links/file", "n" * 300, "gone", "links")]
+        links, long, gone, link = ask(shell, requests).values()
+        assert isinstance(links, Unknown)
+        assert "symbolic links" in links.reason
         assert isinstance(long, Unknown)
         assert "name too long" in long.reason.lower()
         assert gone is ABSENT
@@ -198,8 +199,8 @@ class TestAbsentAndUnknown:
         assert gone is ABSENT
 
     def test_names_that_look_like_complaints(self, shell: Shell, tmp_path: Path) -> None:
-        (tmp_path / "loop").symlink_to("loop")
-        names = ["x: No such file or directory", "loop/x: No such file or directory", "loop/y': Not a directory"]
+        too_many_links(tmp_path / "links")
+        names = ["x: No such file or directory", "links/x: No such file or directory", "links/y': Not a directory"]
         (tmp_path / names[0]).touch()
         requests = [Request(os.fsencode(tmp_path / name), 0) for name in names]
         found = [*ask(shell, requests).values()]
@@ -346,13 +347,13 @@ class TestNamesThatOthersExchange:
     def test_reasons_do_not_mix(self, shell: Shell, home: Path) -> None:
         """Each path has its own reason, however many kinds of failures lie side by side."""
         (home / "file").touch()
-        (home / "loop").symlink_to("loop")
+        too_many_links(home / "links")
         (home / "dangling").symlink_to("nowhere")
         paths, kinds = [], []
         for number in range(30):
             name, kind = [
                 (f"gone{number}", "absent"),
-                (f"loop/{number}", "symbolic links"),
+                (f"links/{number}", "symbolic links"),
                 (f"file/{number}", "absent"),
                 ("n" * (300 + number), "too long"),
                 (f"dangling/{number}", "absent"),

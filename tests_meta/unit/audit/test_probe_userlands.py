@@ -16,7 +16,7 @@ from pytest_synctool.audit.probe import Request, parse, script
 from pytest_synctool.common.shell import whole
 from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Unknown
 
-from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, lstat_state
+from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, lstat_state, too_many_links
 
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="mounts, changes owners or the user: needs root")
 
@@ -34,6 +34,9 @@ def tree(open_directory: Path) -> Path:
     (open_directory / "file").write_text("abc")
     (open_directory / "link").symlink_to("file")
     (open_directory / "loop").symlink_to("loop")
+    too_many_links(open_directory / "long")
+    for one, other in (("one", "./other"), ("other", f"../{open_directory.name}/one")):
+        (open_directory / one).symlink_to(other)
     (open_directory / "dangling").symlink_to("nowhere")
     (open_directory / "chain").symlink_to("dangling")
     (open_directory / "empty").mkdir()
@@ -49,8 +52,11 @@ def tree(open_directory: Path) -> Path:
 
 
 PRESENT: Final = ("file", "link", "loop", "dangling", "empty", "chain", "closed", "shared", "yours")
-GONE: Final = ("gone", "gone/below", "file/below", "dangling/below", "chain/below", "empty/gone", "empty/*", "*", "fil")
-UNKNOWN: Final = ("loop/below", "n" * 300)
+GONE: Final = (
+    *("gone", "gone/below", "file/below", "dangling/below", "chain/below", "empty/gone", "empty/*", "*", "fil"),
+    *("loop/below", "loop/below/more", "one/below", "other/file"),
+)
+UNKNOWN: Final = ("long/file", "n" * 300)
 
 
 def requests_for(top: Path, names: Sequence[str], *, expected: bool = False) -> list[Request]:
@@ -143,7 +149,7 @@ def test_the_words_of_a_program_decide_nothing(
     directory.parent.chmod(0o755)
     directory.chmod(0o755)
     body = 'exec 3>&1; $REAL/NAME "$@" ' + WORDS[words] + '; exec $REAL/NAME "$@" >&- 2>&-'
-    names = ("file", "gone", "closed/file", "closed/gone", "loop/below", "secret", "n" * 300)
+    names = ("file", "gone", "closed/file", "closed/gone", "long/file", "secret", "n" * 300)
     shell = wrapped(directory / "bin", {name: body.replace("NAME", name) for name in ("stat", "md5sum")})
     (directory / "bin").chmod(0o755)
     answer = [*ask(shell, requests_for(tree, names), NOBODY).values()]

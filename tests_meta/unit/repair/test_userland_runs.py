@@ -29,6 +29,8 @@ DRIFT = (
     "rm -rf *; ln -s file file; ln -s link link; ln -s directory directory; ln -s delete delete",
     "rm -rf file; ln -s $(printf %0255d 0)/x file",
     "rm -rf *; mkfifo file link delete",
+    "rm -rf *; ln -s above above",
+    "rm -rf *; ln -s ./elsewhere above; ln -s above elsewhere",
 )
 
 
@@ -61,7 +63,10 @@ def test_a_cycle_of_every_kind_of_drift(userland: Shell, open_directory: Path) -
         node.entry("file", file),
         node.entry("link", EXPECTED["link"]),
         node.entry("directory", EXPECTED["directory"]),
+        node.entry("above", state(Kind.DIRECTORY, mode=0o755)),
+        node.entry("above/file", file),
         node.delete("delete"),
+        node.delete("above/delete"),
     ]
     overlay = {entry.destination: entry for entry in entries if entry.tree is Tree.OVERLAY}
     for drift in DRIFT:
