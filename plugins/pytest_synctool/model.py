@@ -41,7 +41,8 @@ class Node:
         """The testinfra host specification of the node."""
         if self.connection:
             return self.connection
-        return f"ssh://[{self.address}]" if ":" in self.address else f"ssh://{self.address}"
+        host = self.address.replace("%", "%25", 1)  # before the zone of an IPv6 address
+        return f"ssh://[{host}]" if ":" in host else f"ssh://{host}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,7 +169,7 @@ def test_other_suites_are_left_alone(site: Site) -> None:
 def test_the_problems_of_all_files_at_once(site: Site) -> None:
     """One run of each front end reports those of the configuration, its included files, and the files of rules."""
     (site.directory / "more.conf").write_text("# more\nnum_proc 0\n")
-    site.lines = ["include more.conf", "ignore_node nodd1"]
+    site.lines = ["include more.conf", "symlink_mode x"]
     (site.masterdir / "attributes.yaml").write_text("- path: /etc/f\n  mode: 99\n")
     (site.masterdir / "waivers.yaml").write_text("- path: /etc/f\n  nodes: nodd1\n  reason: x\n  expires: soon\n")
     conf = site.configure()

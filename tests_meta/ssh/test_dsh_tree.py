@@ -150,6 +150,15 @@ def test_a_gateway_that_does_not_serve(tree: Tree) -> None:
         assert line.endswith("/no/such/python: No such file or directory")
 
 
+def test_a_gateway_with_an_address_of_its_own(live: Site, python: str) -> None:
+    """The configuration names its address, whether it is selected or not."""
+    assert live.cluster is not None
+    live.nodes["gate"] = f"login ipaddress:root@{live.cluster.addresses['node1']}:{live.cluster.port}"
+    live.configure()
+    ended = run(live.directory, "dsh", "-n", "node2", "hostname", more=topology(live, python, "gate: node2"))
+    assert (ended.status, ended.err, ended.lines()) == (0, b"", ["node2: node2"])
+
+
 def test_another_gateway_takes_over(live: Site, python: str) -> None:
     """node5 has no ClusterShell; what it should have gone to is gone to from node1."""
     assert live.cluster is not None

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_synctool.connection.route import Route
     from pytest_synctool.connection.ssh import SshSettings
     from pytest_synctool.dsh.calls import Call
+    from pytest_synctool.model import Node
 
 _WORDS: Final = ("check", "stop", "exit")
 
@@ -98,17 +99,19 @@ def _run(arguments: Namespace) -> int:
 
 @dataclass(frozen=True)
 class Commands:
-    """The same command line for all nodes. `settings` are for gateways, which need not be nodes."""
+    """The same command line for all nodes. `nodes` and `settings` are for gateways, which need not be nodes."""
 
     routes: Mapping[str, Route]
     command: str
     token: str
+    nodes: Mapping[str, Node]
     settings: SshSettings
 
     @classmethod
     def of(cls, nodes: fleet.Fleet, line: str, arguments: Namespace) -> Commands:
         """Return the command line for these nodes."""
-        return cls(nodes.routes, line, nodes.token, fleet.ssh_settings(nodes.config, arguments))
+        settings = fleet.ssh_settings(nodes.config, arguments)
+        return cls(nodes.routes, line, nodes.token, nodes.config.nodes, settings)
 
     def line(self, node: str) -> str:
         """Return the command line for a node. It announces itself first."""
@@ -121,7 +124,7 @@ class Commands:
         from pytest_synctool.connection.route import route_to
         from pytest_synctool.model import Node
 
-        return route_to(Node(node, (node, "all"), node), self.settings).argv(line)
+        return route_to(self.nodes.get(node) or Node(node, (node, "all"), node), self.settings).argv(line)
 
     def stop_line(self, call: Call) -> str | None:
         """Return the command line that ends a call's command, or None if its process group is unknown."""

@@ -10,9 +10,11 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pytest_synctool.common.ssh_address import AddressError
 from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import TRUTHS, Hints, nearest
 from pytest_synctool.config import command_line, ignored
+from pytest_synctool.config.addresses import ADDRESSES, CONNECTION, node_address, normalized
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.config.model import DEFAULT_NUM_PROC, IMPLICIT_GROUPS, Config, OnUpdate, Place
 from pytest_synctool.config.problems import InvalidConfigError, Problems
@@ -22,7 +24,7 @@ from pytest_synctool.config.statements import NAME_EXPECTED, Statement
 from pytest_synctool.errors import SelectionError, TrustError
 from pytest_synctool.model import Node
 
-_SPECIFIERS: Final = ("interface", "ipaddress", "hostname", "connection", "rsync")
+_SPECIFIERS: Final = (*ADDRESSES, "hostname", CONNECTION, "rsync")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +117,12 @@ class Builder:
             self.problem(place, f"'{key}:' needs a value that does not start with '-'")
         elif key == "rsync" and value.lower() not in TRUTHS:
             self.problem(place, f"'rsync:' expects yes or no, not '{value}'")
-        elif key == "connection" and "://" not in value:
-            self.problem(place, f"'connection:' expects a testinfra host like docker://web1, not '{value}'")
         elif key == "rsync":
             return _Specifier(key, [value] * count)
         elif count:
             try:
-                return _Specifier(key, spread(value, count))
-            except RangeError as error:
+                return _Specifier(key, [normalized(key, each) for each in spread(value, count)])
+            except (RangeError, AddressError) as error:
                 self.problem(place, f"'{key}:' {error}")
         return _Specifier(key)
 
@@ -251,13 +251,14 @@ class Builder:
         is_ignored = name in left_out.nodes or any(group in left_out.groups for group in expanded)
         groups = (*(g for g in expanded if g not in left_out.groups and g not in IMPLICIT_GROUPS), "all")
         specifiers = line.specifiers
+        own = node_address(name, specifiers)
         return Node(
             name=name,
             groups=groups,
-            address=specifiers.get("interface") or specifiers.get("ipaddress") or name,
+            address=own.address,
             hostname=specifiers.get("hostname"),
-            ipaddress=specifiers.get("ipaddress"),
-            connection=specifiers.get("connection"),
+            ipaddress=own.ipaddress,
+            connection=own.connection,
             rsync=TRUTHS[specifiers.get("rsync", "yes").lower()],
             ignored=is_ignored,
         )

@@ -15,6 +15,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,254}")
 _BRACKETS: Final = re.compile(r"\[([^\]]*)\]")
 _PART: Final = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?(?:/\d{1,9})?")
 _COUNTED: Final = re.compile(r"([^\[\]]*)\[(\d{1,9})\]([^\[\]]*)")
+# An IPv6 address in brackets: something with a colon that is not in brackets of its own.
+_IPV6: Final = re.compile(r"((?:.*@|\w+://)?)\[([0-9A-Fa-f]*:(?:[^\[\]]|\[[^\[\]]*\])*)\](.*)")
 _DOTTED: Final = re.compile(r"\d+(?:\.\d+){3}")
 
 
@@ -64,8 +66,13 @@ def spread(value: str, count: int) -> list[str]:
     """Expand a value to one value for each of `count` nodes.
 
     A single number in brackets is the first of `count` numbers; a range has one number per node. Leading zeros stay.
-    Raises RangeError if the numbers of values and nodes differ.
+    The brackets of an IPv6 address, as in `[fe80::[20]]:22`, are no range. Raises RangeError if the numbers of values
+    and nodes differ.
     """
+    if (address := _IPV6.fullmatch(value)) is not None:
+        before, inside, after = address.groups()
+        if "[" not in after:
+            return [f"{before}[{each}]{after}" for each in spread(inside, count)]
     match = _COUNTED.fullmatch(value)
     if match is not None:
         start, width = int(match[2]), len(match[2])

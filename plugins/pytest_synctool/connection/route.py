@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pytest_synctool.common.prologue import PROLOGUE
 from pytest_synctool.common.shell import shell_line
+from pytest_synctool.common.ssh_address import AddressError
+from pytest_synctool.common.ssh_address import parse as parse_address
 from pytest_synctool.common.wording import TRUTHS
 from pytest_synctool.connection.ssh import SshSettings
 from pytest_synctool.errors import TransportError
@@ -24,7 +26,7 @@ from pytest_synctool.model import Node
 
 SCHEMES: Final = ("ssh", "docker", "podman", "kubectl", "chroot", "local")
 
-_HOST: Final = re.compile(r"(?:\[([^\]]+)\]|([^:]*))(?::(\d+))?")
+_CONTAINER: Final = re.compile(r"[^:\[\]]+")
 _SHELL: Final = ("/bin/sh", "-c")
 _KUBECTL_OPTIONS: Final = ("kubeconfig", "context", "namespace", "container")
 
@@ -199,6 +201,12 @@ def route_to(node: Node, settings: SshSettings, sudo: Sudo | None = None) -> Rou
         raise TransportError(f"connection {node.connection}: {error}") from error
     options = dict(reversed(parse_qsl(url.query)))  # as in testinfra, the first of several counts
     words = _sudo_words(options, sudo)
+    if url.scheme == "ssh":
+        try:
+            address = parse_address(node.connection.partition("?")[0])
+        except AddressError as error:
+            raise TransportError(f"connection {node.connection}: {error}") from error
+        return ssh_route(address.host, settings, address.user, address.port, words)
     if url.scheme == "local":
         return Route(RouteKind.LOCAL, sudo=words)
     if url.scheme == "chroot":
@@ -207,12 +215,8 @@ def route_to(node: Node, settings: SshSettings, sudo: Sudo | None = None) -> Rou
             raise TransportError(f"connection {node.connection}: '{root}' is no directory")
         return Route(RouteKind.CHROOT, ("chroot",), root, sudo=words, root=root)
     user, _, place = url.netloc.rpartition("@")
-    match = _HOST.fullmatch(place)
-    if match is None or not place or place.startswith("-") or user.startswith("-"):
+    if not _CONTAINER.fullmatch(place) or place.startswith("-") or user.startswith("-"):
         raise TransportError(f"connection {node.connection}: '{url.netloc}' is no host")
-    if url.scheme == "ssh":
-        user = unquote(user.partition(":")[0])
-        return ssh_route(unquote(match[1] or match[2]), settings, user, match[3], words)
     if url.scheme in ("docker", "podman"):
         program = (url.scheme, "exec", "-i", *(("-u", user) if user else ()))
         return Route(RouteKind.CONTAINER, program, place, sudo=words)

@@ -264,7 +264,11 @@ class TestIgnored:
         ("node n2 hostname:", "'hostname:' needs a value that does not start with '-'"),
         ("node n2 interface:-oProxyCommand=x", "'interface:' needs a value that does not start with '-'"),
         ("node n2 rsync:maybe", "'rsync:' expects yes or no, not 'maybe'"),
-        ("node n2 connection:web", "'connection:' expects a testinfra host like docker://web1, not 'web'"),
+        ("node n2 connection:web:x", "'connection:' 'web:x' has no valid port: expected a number from 1 to 65535"),
+        ("node n2 ipaddress:1:2:3", "'ipaddress:' '1:2:3' has no valid IPv6 address: expected HOST, USER@HOST:PORT, "
+         "[IPV6]:PORT or ssh://USER@HOST:PORT"),
+        ("node n2 interface:me@", "'interface:' 'me@' has no valid host: expected HOST, USER@HOST:PORT, [IPV6]:PORT "
+         "or ssh://USER@HOST:PORT"),
         ("group all x", "group 'all' is built in and cannot be defined: rename it"),
         ("group none x", "group 'none' is built in and cannot be defined: rename it"),
         ("group g", "group 'g' has no members: add some, like 'group g batch'"),
@@ -320,3 +324,69 @@ def test_an_empty_file_lacks_everything(conf: Path) -> None:
         " no 'masterdir' line: expected one, like 'masterdir /var/lib/synctool'",
         " no 'node' line: expected at least one, like 'node node1 batch'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "address", "url"),
+    [
+        ("web1", "web1", None),
+        ("::1", "::1", None),
+        ("[::1]", "::1", None),
+        ("fe80::1%eth0", "fe80::1%eth0", None),
+        ("ssh://[fe80::1%25eth0]", "fe80::1%eth0", None),
+        ("me@web1", "web1", "ssh://me@web1"),
+        ("web1:22", "web1", "ssh://web1:22"),
+        ("[::1]:22", "::1", "ssh://[::1]:22"),
+        ("CORP\\a@b@[fe80::1%e0]:22", "fe80::1%e0", "ssh://CORP%5Ca%40b@[fe80::1%25e0]:22"),
+        ("ssh://a%40b@web1:22", "web1", "ssh://a%40b@web1:22"),
+    ],
+)
+@pytest.mark.parametrize("spelling", ["conf", "yaml"])
+def test_addresses(tmp_path: Path, value: str, address: str, url: str | None, spelling: str) -> None:
+    """`ipaddress:`, `interface:` and `connection:` take the same forms, in both spellings."""
+    (tmp_path / "master").mkdir()
+    for key in ("ipaddress", "interface", "connection"):
+        conf, yaml = f"node n x {key}:{value}", f"nodes: {{n: {{groups: [x], {key}: '{value}'}}}}"
+        text = f"masterdir master\n{conf}\n" if spelling == "conf" else f"masterdir: master\n{yaml}\n"
+        node = parse(text, tmp_path / f"synctool.{spelling}").nodes["n"]
+        host = f"[{address.replace('%', '%25')}]" if ":" in address else address
+        spec = url or f"ssh://{host}"
+        assert node.host_spec == spec
+        if key == "connection":
+            assert (node.address, node.connection) == ("n", spec)
+        else:
+            assert (node.address, node.connection) == (address, url)
+            assert node.ipaddress == (address if key == "ipaddress" else None)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("ssh://me@web1:22?sudo=true&sudo_user=a@b", "ssh://me@web1:22?sudo=true&sudo_user=a@b"),
+        ("docker://1000:50@web1", "docker://1000:50@web1"),
+        ("chroot:///srv/image", "chroot:///srv/image"),
+        ("local://", "local://"),
+    ],
+)
+def test_connections_with_options_and_of_other_kinds(tmp_path: Path, value: str, expected: str) -> None:
+    assert config(tmp_path, f"node n connection:{value}").nodes["n"].connection == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "hosts"),
+    [
+        ("[fe80::[20]]:22", ["ssh://[fe80::20]:22", "ssh://[fe80::21]:22"]),
+        ("fe80::[0a-0b]", None),
+        ("me@[fe80::[1-2]%eth0]", ["ssh://me@[fe80::1%25eth0]", "ssh://me@[fe80::2%25eth0]"]),
+        ("web[1]:22", ["ssh://web1:22", "ssh://web2:22"]),
+        ("fe80::[9]", ["ssh://[fe80::9]", "ssh://[fe80::10]"]),
+        ("[::1]:22", None),
+    ],
+)
+def test_addresses_of_many_nodes(conf: Path, value: str, hosts: list[str] | None) -> None:
+    line = f"node n[1-2] x ipaddress:{value}"
+    if hosts is None:
+        assert len(problems(conf, line)) == 1
+    else:
+        nodes = parse(f"masterdir master\n{line}\n", conf).nodes.values()
+        assert [node.host_spec for node in nodes] == hosts

@@ -47,7 +47,7 @@ def test_both_files_of_rules_and_the_masterdir(tmp_path: Path) -> None:
     assert "cannot be a destination" in lines[-1]
 
 
-@pytest.mark.parametrize("line", ["num_proc many", "nonsense here", "node node2 interfac:x", "ignore_node other"])
+@pytest.mark.parametrize("line", ["num_proc many", "nonsense here", "node node2 interfac:x", "on_update x y"])
 def test_the_configuration_too(tmp_path: Path, line: str) -> None:
     """Names are judged: none of these lines can hide a node or group."""
     (tmp_path / "more.conf").write_text("\nssh_cmd '\n")
