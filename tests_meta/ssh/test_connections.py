@@ -17,6 +17,7 @@ from pytest_synctool.repair.mirror import Mirror
 from pytest_synctool.repair.mirror_contents import Extract
 
 from tests_meta.site import Site
+from tests_meta.terminal import run as run_command
 
 CHECKOUT = Path(__file__).parents[2]
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can chroot and change owners")
@@ -164,10 +165,16 @@ def test_container_connections_carry_the_script_as_an_argument(site: Site) -> No
     ],
 )
 def test_files_reach_a_container_through_its_own_exec(site: Site, connection: str, call: str) -> None:
-    """rsync speaks through the container's exec: a stand-in runs the other end where the masterdir is hidden."""
+    """rsync speaks through the container's exec: a stand-in runs the other end where the masterdir is hidden.
+
+    What it prints on standard error is lost, as that of a real exec sometimes is.
+    """
     tool = site.directory / "tools" / connection.partition(":")[0]
     tool.parent.mkdir()
-    inside = 'mount -t tmpfs none "$1"; out=$2; masterdir=$1; shift 2; "$@"; s=$?; cp -a "$masterdir/." "$out"; exit $s'
+    inside = (
+        'mount -t tmpfs none "$1"; out=$2; masterdir=$1; shift 2; "$@" 2>/dev/null; s=$?; '
+        'cp -a "$masterdir/." "$out"; exit $s'
+    )
     tool.write_text(
         "#!/bin/sh\n"
         f'echo "{tool.name} $*" >{site.directory}/call\n'
@@ -185,6 +192,49 @@ def test_files_reach_a_container_through_its_own_exec(site: Site, connection: st
         assert mirror.bring(connect(node, SshSettings(), Processes()), Extract((os.fsencode(path),), {})) == ()
     assert (site.directory / "out" / path).read_text() == "content\n"
     assert (site.directory / "call").read_text().startswith(call)
+
+
+@needs_root
+def test_a_cycle_in_a_container_that_has_no_rsync_and_loses_standard_error(site: Site) -> None:
+    """No decision waits for a word there. The contents of all files that differ come by one exec."""
+    root = busybox_root(site.directory / "image")
+    for name in ("proc", "dev"):
+        (root / name).mkdir()
+    (root / "dev/null").touch()
+    tools, calls = site.directory / "tools", site.directory / "calls"
+    tools.mkdir()
+    mounts = "mount -t proc proc proc && mount --bind /dev/null dev/null"
+    inside = f'cd "$1" && shift && {mounts} && exec chroot . "$@" 2>/dev/null'
+    (tools / "podman").write_text(
+        f"#!/bin/sh\necho call >>{calls}\n"
+        'while [ "$1" != /bin/sh ]; do shift; done\n'
+        f"exec unshare --mount --propagation private sh -c '{inside}' sh {root} \"$@\"\n"
+    )
+    (tools / "podman").chmod(0o755)
+    site.nodes = {"web1": "a connection:podman://c1"}
+    (root / site.top[1:]).mkdir(parents=True)
+    for number in range(32):
+        site.put(f"file{number}._all", "new\n")
+        (root / site.top[1:] / f"file{number}").write_text("old\n")
+    site.put("secret._all", "new\n", 0o600)
+    site.script("file3.post", "echo ran >/tmp/post\n")
+    environment = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    audit = site.pytest(environment=environment)
+    assert (audit.status, audit.count("error")) == (1, 0), audit.output
+    assert "+old" in audit.message("web1", f"{site.top}/file31")
+    assert len(calls.read_text().split()) == 2
+    fixed = site.pytest("--fix", environment=environment)
+    assert fixed.status == 0, fixed.output
+    assert (root / "tmp/post").read_text() == "ran\n"
+    assert site.pytest(environment=environment).status == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", environment["PATH"])
+        ran = run_command(site.directory, "dsh", "-a", "echo out; exit 3")
+        assert (ran.status, ran.out) == (3, b"web1:\n    out\n")
+        (site.directory / "copied").write_text("copied\n")
+        copied = run_command(site.directory, "dcp", "-a", "-d", "/tmp", "copied")
+        assert copied.status == 0, copied
+    assert (root / "tmp/copied").read_text() == "copied\n"
 
 
 def test_installed_elsewhere(site: Site) -> None:

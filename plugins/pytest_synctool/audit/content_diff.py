@@ -49,8 +49,7 @@ def copies(
     requests = [_request(entry, overlay, everything=everything) for entry in entries]
     nonce = random.token_hex(16).encode("ascii")
     fetched: dict[bytes, fetch.Copy] = {}
-    parts = [requests] if transport.script_limit is None else [[request] for request in requests]
-    for part in parts:
+    for part in fetch.split(requests, nonce, transport.script_limit):
         text = fetch.script(part, nonce)
         answer = transport.run(text, deadline, Phase.FETCH, most + SHORT_ANSWER + len(text))
         fetched.update(fetch.parse(part, nonce, answer.stdout))

@@ -7,7 +7,7 @@ is sent only on request. This module contacts nobody.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,6 +97,25 @@ def script(requests: Sequence[FetchRequest], nonce: bytes) -> bytes:
         lines.append(words(b"send", *about, b"%d" % (request.size or 0), *request.look.place))
     lines.append(b"printf '\\n%s done\\n'" % nonce)
     return b"\n".join(lines)
+
+
+def split(requests: Sequence[FetchRequest], nonce: bytes, limit: int | None) -> Iterator[Sequence[FetchRequest]]:
+    """Split requests into parts whose scripts stay below `limit` bytes, or are of one path."""
+    if limit is None:
+        yield requests
+        return
+    empty = len(script((), nonce))
+    part: list[FetchRequest] = []
+    size = empty
+    for request in requests:
+        cost = len(script((request,), nonce)) - empty + 8  # later numbers are longer
+        if part and size + cost > limit:
+            yield part
+            part, size = [], empty
+        part.append(request)
+        size += cost
+    if part:
+        yield part
 
 
 def parse(requests: Sequence[FetchRequest], nonce: bytes, answer: bytes) -> Mapping[bytes, Copy]:

@@ -94,11 +94,13 @@ class RsyncCopies:
         return ""
 
     def argv_of(self, node: str, line: str) -> Sequence[str]:
-        """Return the argument list of rsync."""
-        from pytest_synctool.dsh.copying import from_node, to_node
+        """Return the argument list of rsync, or of tar for a container."""
+        from pytest_synctool.dsh.copying import from_node, tar_line, to_node
 
         route, rsync, token = self.nodes.routes[node], self.nodes.config.rsync_cmd, self.nodes.token
         if not self.arguments.reverse:
+            if route.is_container:
+                return route.argv(tar_line(route, self.arguments.dest, token))
             return to_node(rsync, route, self.files, self.arguments.dest, token)
         return from_node(rsync, route, self._list_of_names(), self.place(node), token)
 
@@ -139,7 +141,10 @@ class TarCopies(RsyncCopies):
 
 
 def _copy(copies: RsyncCopies, has_rsync: bool) -> int:
-    """Copy by rsync if this machine has it, and then by tar to the nodes that have no rsync."""
+    """Copy by rsync if this machine has it, and then by tar to the nodes that have no rsync, and to containers.
+
+    The exec of a container may lose the line by which it tells that it has no rsync.
+    """
     from pytest_synctool.connection.rsync import NOISE
     from pytest_synctool.dsh.copying import LEFT_OUT, MISSING, UNREACHABLE_STATUSES
 
@@ -148,13 +153,15 @@ def _copy(copies: RsyncCopies, has_rsync: bool) -> int:
     fleet.print_unreachable(nodes, output)
     runners: list[CallRunner] = []
     without_rsync = nodes.calls()
-    if has_rsync:
-        calls = [
-            replace(call, unreachable_statuses=UNREACHABLE_STATUSES, noise=NOISE, left_out=LEFT_OUT)
-            for call in without_rsync
-        ]
-        runners.append(fleet.run_calls("dcp", copies, calls, nodes, arguments, output, quiet=True))
-        without_rsync = [call for call in calls if call.notice == MISSING]
+    by_rsync = [
+        replace(call, unreachable_statuses=UNREACHABLE_STATUSES, noise=NOISE, left_out=LEFT_OUT, is_container=False)
+        for call in without_rsync
+        if has_rsync and (arguments.reverse or not call.is_container)
+    ]
+    if by_rsync:
+        runners.append(fleet.run_calls("dcp", copies, by_rsync, nodes, arguments, output, quiet=True))
+        tried = {call.node for call in by_rsync if call.notice != MISSING}
+        without_rsync = [call for call in without_rsync if call.node not in tried]
     if without_rsync and arguments.reverse:
         for call in without_rsync:
             output.err(call.node, [b"the node has no rsync"])

@@ -74,7 +74,10 @@ class Fleet:
 
         # A container's exec has no exit status of its own for failures before the command begins.
         statuses = {True: (SSH_FAILED,), False: range(1, 256)}
-        return [Call(name, self.token, route.is_ssh, statuses[route.is_ssh]) for name, route in self.routes.items()]
+        return [
+            Call(name, self.token, route.is_ssh, statuses[route.is_ssh], is_container=route.is_container)
+            for name, route in self.routes.items()
+        ]
 
     def with_routes(self, routes: Mapping[str, Route]) -> Fleet:
         """Return the same fleet with these routes, and without the nodes that they leave out."""

@@ -108,6 +108,11 @@ class Route:
         return self.kind is RouteKind.SSH
 
     @property
+    def is_container(self) -> bool:
+        """Return True for docker, podman and kubectl. Their `exec` may lose the last words on standard error."""
+        return self.kind is RouteKind.CONTAINER
+
+    @property
     def node_sudo(self) -> tuple[str, ...]:
         """Return the words of sudo before a command on the node. They are empty for a chroot: it has sudo outside."""
         return () if self.kind is RouteKind.CHROOT else self.sudo
@@ -123,7 +128,7 @@ class Route:
 
     def script_argv(self, *arguments: str) -> list[str] | None:
         """Return the argument list that runs a script from standard input on the node, or None for a container."""
-        if self.kind is RouteKind.CONTAINER:
+        if self.is_container:
             return None
         shell = [*self.node_sudo, "/bin/sh", "-s", *arguments]
         return self.argv(shlex.join(shell)) if self.is_ssh else [*self._words_before_shell(), *shell]
@@ -137,12 +142,14 @@ class Route:
     def line(self, command: str, token: str | None = None) -> str:
         """Return the line that runs a command, with sudo if the route has it.
 
-        With a token the shell on the node first writes `TOKEN GROUP` to standard error: GROUP is the number of its
-        process group. Every login shell understands this line.
+        With a token the shell on the node first writes `TOKEN GROUP` to standard error, in a container to standard
+        output: GROUP is the number of its process group. Every login shell understands this line.
         """
         if self.node_sudo:
             command = shlex.join([*self.node_sudo, *_SHELL, command])
-        return command if token is None else f"/bin/sh -c 'unset -f echo; echo {token} $PPID >&2'\n{command}"
+        if token is None:
+            return command
+        return f"/bin/sh -c 'unset -f echo; echo {token} $PPID{'' if self.is_container else ' >&2'}'\n{command}"
 
     def stop_line(self, group: int, token: str) -> str:
         """Return the line that ends the command of this process group, and prints `TOKEN ended` when it has ended."""

@@ -50,11 +50,11 @@ class CallOutcome:
 class Call:
     """A command on one node.
 
-    The command announces itself on standard error by `TOKEN GROUP`, with the number of its process group. Earlier lines
-    come from the connection. They are held back, because they may be the reason why the node is unreachable. A command
-    that has not announced itself has not begun, whatever the exit status is.
-    `unreachable_statuses` are the exit statuses that can mean this; for plain ssh it is 255 alone. By `TOKEN WORD` the
-    command can later send one `notice` to this machine.
+    The command announces itself by `TOKEN GROUP`, with the number of its process group: on standard error, in a
+    container on standard output. Lines on standard error before that come from the connection. They are held back,
+    because they may be the reason why the node is unreachable. A command that has not announced itself has not begun,
+    whatever the exit status is. `unreachable_statuses` are the exit statuses that can mean this; for plain ssh it is
+    255 alone. By `TOKEN WORD` the command can later send one `notice` to this machine.
 
     Lines that match `noise` only state that something failed; they are printed if there is no other line. A line on
     standard output that matches `left_out` means that the command did not do everything, although it may exit with 0:
@@ -67,6 +67,7 @@ class Call:
     unreachable_statuses: Container[int] = (SSH_FAILED,)
     noise: re.Pattern[bytes] | None = None
     left_out: re.Pattern[bytes] | None = None
+    is_container: bool = False
     is_partial: bool = False
     group: int | None = None
     notice: str = ""
@@ -76,6 +77,22 @@ class Call:
     _holding: bool = field(default=True, init=False)
     _noise: list[bytes] = field(default_factory=list, init=False)
     _last: bytes = field(default=b"", init=False)
+
+    def begin(self, line: bytes) -> list[bytes] | None:
+        """Read a line of standard output. Return None unless a command in a container announces itself by it.
+
+        Else return the lines of standard error to print now.
+        """
+        token, _, word = line.partition(b" ")
+        if not self.is_container or self.has_begun or token != self.token.encode() or not _GROUP.fullmatch(word):
+            return None
+        self._begin(word)
+        return self._release()
+
+    def _begin(self, word: bytes) -> None:
+        self.has_begun = True
+        # No command is in the groups 0 and 1, and kill(1) takes these numbers for something else.
+        self.group = int(word) if int(word) > 1 else None
 
     def add_stdout(self, line: bytes) -> bool:
         """Read a line of standard output. Return True if it matches `left_out`."""
@@ -87,9 +104,7 @@ class Call:
         """Read a line of standard error. Return the lines to print now."""
         before, token, word = line.rpartition(f"{self.token} ".encode())
         if token and _GROUP.fullmatch(word) and self.group is None:
-            self.has_begun = True
-            # No command is in the groups 0 and 1, and kill(1) takes these numbers for something else.
-            self.group = int(word) if int(word) > 1 else None
+            self._begin(word)
             return self._release([before] if before else [])  # a line without newline came before
         if token and word.isalpha() and len(word) <= _LONGEST_NOTICE:
             self.notice = word.decode("ascii")

@@ -32,7 +32,7 @@ _OPTIONS: Final = ("-rlpt", "--checksum", "--chmod=Fug-s", "-s")
 # Options of rsync_cmd that only fit a mirror: they remove files, or overwrite a file that is in use.
 _NOT_FOR_COPIES: Final = ("--del", "--remove-", "--inplace", "--append", "--write-devices", "--rsync-path=")
 
-# The command on the node: DIRECTORY COMMAND... It announces itself like every call.
+# The command on the node: DIRECTORY COMMAND... It announces itself like every call, in a container on standard output.
 _ON_NODE: Final = (
     "echo TOKEN $$ >&2; "
     'cd -- "$1" 2>/dev/null || { printf "no directory %s on the node\\n" "$1" >&2; exit 1; }; shift; '
@@ -135,6 +135,8 @@ def _rsync(command: Sequence[str], route: Route, directory: str, token: str) -> 
 
 def _node_line(route: Route, text: str, directory: str, token: str, *arguments: str) -> str:
     """Return the line that runs these words, and the ones after it, in a directory of the node."""
+    if route.is_container:
+        text = text.replace("echo TOKEN $$ >&2", "echo TOKEN $$")
     script = PROLOGUE + text.replace("TOKEN", token).encode()
     line = os.fsdecode(shell_line(script, os.fsencode(directory), *map(os.fsencode, arguments)))
     return " ".join([*map(shlex.quote, route.node_sudo), line])

@@ -294,6 +294,8 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
     def handle_lines(self, node: str, stream: str, lines: Sequence[bytes]) -> None:
         """Print lines of a node, or of a gateway that is not one of the nodes."""
         call = self.calls.get(node)
+        if stream == Worker.SNAME_STDOUT and call is not None and call.is_container and not call.has_begun:
+            lines = self._begin_in_container(call, lines)
         if stream == Worker.SNAME_STDOUT and call is not None and call.left_out is not None:
             left_out = [line for line in lines if call.add_stdout(line)]
             self._print_err(node, left_out)
@@ -307,6 +309,16 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
             self._print_err(node, [shown for line in lines for shown in call.add_stderr(line)])
             if self._ending and call.group != before and call.outcome is None:
                 self._end_one(call)
+
+    def _begin_in_container(self, call: Call, lines: Sequence[bytes]) -> Sequence[bytes]:
+        """Return the lines of standard output without the announcement, if it is among them."""
+        for number, line in enumerate(lines):
+            if (held := call.begin(line)) is not None:
+                self._print_err(call.node, held)
+                if self._ending and call.outcome is None:
+                    self._end_one(call)
+                return [*lines[:number], *lines[number + 1 :]]
+        return lines
 
     def ev_read(self, worker: Any, node: str, sname: str, msg: bytes) -> None:
         """Print a line of a node behind a gateway."""

@@ -200,25 +200,20 @@ class Mirror:
             raise TransportError(self.problem)
         route = transport.route_for_files()
         directory = os.fsencode(_inside(Path(route.root), self.masterdir) if route.root else self.masterdir)
+        where = "no rsync there"
         if shutil.which(self.rsync_cmd[0]) is None:
             where = f"no {self.rsync_cmd[0]} here"
-        else:
+        elif not route.is_container or self._has_rsync(transport):
             push = self._rsync(transport, route, directory, what, fingerprint)
-            if self._has_rsync(transport, push):
-                return self._judge(push)
-            where = "no rsync there"
+            if "missing" not in push.signals:
+                return self._judge(push, reliable=not route.is_container)
         notes = self._judge(self._tar(transport, route, directory, what, fingerprint), where)
         return (f"{where}, files were brought by tar", *notes)
 
-    def _has_rsync(self, transport: HostTransport, push: _Push) -> bool:
-        """Return True if the node has rsync, by the end of a push. Raises TransportError."""
-        if push.answer.status in (0, _VANISHED) or any(word != "begun" for word in push.signals):
-            return "missing" not in push.signals
-        # podman, docker and kubectl can lose the last words of a command that ends at once.
+    def _has_rsync(self, transport: HostTransport) -> bool:
+        """Ask a node whether it has rsync. Raises TransportError."""
         name = quote(os.fsencode(rsync.node_command(self.rsync_cmd)))
-        asked = transport.run(
-            b"if command -v -- %s >&2; then echo yes; else echo no; fi" % name, self.deadline, Phase.PUSH
-        )
+        asked = transport.run(b"p=$(command -v -- %s) && echo yes || echo no" % name, self.deadline, Phase.PUSH)
         return asked.stdout.strip().rpartition(b"\n")[2] != b"no"
 
     def _rsync(
@@ -257,10 +252,14 @@ class Mirror:
             answer = transport.processes.run(argv, stream, transport.limits(self.deadline, Phase.PUSH))
             return _Push("tar", token, replace(answer, stderr=answer.stdout + answer.stderr))
 
-    def _judge(self, push: _Push, otherwise: str = "") -> tuple[str, ...]:
-        """Return the notes of a push that succeeded. Raises TransportError for one that failed."""
+    def _judge(self, push: _Push, otherwise: str = "", *, reliable: bool = True) -> tuple[str, ...]:
+        """Return the notes of a push that succeeded. Raises TransportError for one that failed.
+
+        Without `reliable`, the words of the node may be lost. The end of its rsync, which the one here has seen, then
+        tells enough: its status is that of the node's script.
+        """
         tool, status, signals = push.tool, push.answer.status, push.signals
-        if status in (0, _VANISHED) and "done" in signals:
+        if status in (0, _VANISHED) and ("done" in signals or not reliable):
             return tuple(_KEPT[word].format(self.masterdir) for word in signals if word in _KEPT)
         for word in signals:
             if word.startswith("failed "):

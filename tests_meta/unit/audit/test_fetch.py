@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pytest_synctool.audit.fetch import LIMIT, Copy, FetchRequest, parse, script
+from pytest_synctool.audit.fetch import LIMIT, Copy, FetchRequest, parse, script, split
 from pytest_synctool.common.shell import whole
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, FileState, Kind, Unknown
@@ -139,3 +139,18 @@ def test_any_answer_is_understood_or_refused(pieces: list[bytes]) -> None:
             continue
         assert list(found) == [b"/a", b"/b"]
         assert found[b"/b"].content is None
+
+
+@given(
+    names=st.lists(st.binary(min_size=1, max_size=300).map(lambda name: b"/" + name.replace(b"\0", b"/")), max_size=60),
+    limit=st.integers(1000, 30_000),
+)
+@settings(max_examples=10)
+def test_parts_stay_below_a_limit(names: list[bytes], limit: int) -> None:
+    requests = [FetchRequest(name, 10, "0" * 32) for name in names]
+    limit += len(script((), NONCE))
+    parts = list(split(requests, NONCE, limit))
+    assert [request for part in parts for request in part] == requests
+    assert all(len(script(part, NONCE)) <= limit for part in parts if len(part) > 1)
+    assert all(parts)
+    assert list(split(requests, NONCE, None)) == [requests]

@@ -75,6 +75,20 @@ def test_groups(word: str, group: int | None) -> None:
     assert call.group == group
 
 
+def test_a_command_in_a_container_announces_itself_on_standard_output() -> None:
+    """There the last words on standard error may be lost. What it prints itself is never taken for that."""
+    call = Call("node1", TOKEN, is_ssh=False, is_container=True)
+    assert call.add_stderr(b"early") == []
+    assert [call.begin(line) for line in (b"output", f"x{TOKEN} 42".encode(), f"{TOKEN} x".encode())] == [None] * 3
+    assert (call.begin(f"{TOKEN} 42".encode()), call.group) == ([b"early"], 42)
+    assert call.begin(f"{TOKEN} 43".encode()) is None
+    assert call.end(3) == []
+    assert call.outcome == done(3)
+    other = Call("node2", TOKEN)
+    assert other.begin(f"{TOKEN} 42".encode()) is None
+    assert not other.has_begun
+
+
 def test_the_number_of_held_lines_is_limited() -> None:
     call = Call("node1", TOKEN)
     assert sum(len(call.add_stderr(b"line")) for _ in range(10_000)) == 10_000
