@@ -208,8 +208,8 @@ def wants_cluster(config: pytest.Config) -> bool:
     if option.synctool_conf or option.synctool_lint or option.synctool_nodename is not None or changes_nodes(config):
         return True
     if option.synctool_selection is not None and not all(map(is_url, terms(option.synctool_selection))):
-        return _has_configuration(config) or _collects_suite(config)
-    return _collects_suite(config)
+        return _has_configuration(config) or collects_suite(config)
+    return collects_suite(config)
 
 
 def _has_configuration(config: pytest.Config) -> bool:
@@ -220,7 +220,8 @@ def _has_configuration(config: pytest.Config) -> bool:
     return True
 
 
-def _collects_suite(config: pytest.Config) -> bool:
+def collects_suite(config: pytest.Config) -> bool:
+    """Return True if the command line names the compliance suite, or a directory that contains it."""
     for argument in config.args:
         name = argument.partition("::")[0]
         if config.option.pyargs and name.partition(".")[0] == SUITE:

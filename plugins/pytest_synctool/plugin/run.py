@@ -37,12 +37,13 @@ from pytest_synctool.plugin.live_line import LiveLine, live_line
 from pytest_synctool.plugin.lock_and_log import LOG
 from pytest_synctool.plugin.node_items import NodeFolding, NodeItem
 from pytest_synctool.plugin.node_reports import cut, pack, reports
+from pytest_synctool.plugin.nothing_selected import nothing_selected
 from pytest_synctool.plugin.other_plugins import OTHER_PLUGINS, HookSwitch, OtherPlugins
 from pytest_synctool.plugin.recording import is_brief, record, set_progress
 from pytest_synctool.plugin.report_files import REPORT_FILES, groups_of
 from pytest_synctool.plugin.session_settings import settings_of
 from pytest_synctool.plugin.stale_waivers import register_stale_waivers
-from pytest_synctool.plugin.terminal import print_summary
+from pytest_synctool.plugin.terminal import NOTHING_COMPARED, print_summary
 from pytest_synctool.plugin.terminal_reporter import terminal_reporter
 from pytest_synctool.plugin.xdist.admin_machines import AdminMachines
 from pytest_synctool.report.ending import ending_of_result
@@ -316,6 +317,10 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     config = session.config
     if INTERRUPTION in config.stash:
         config.stash[INTERRUPTION].is_ending = True
+    if (reason := nothing_selected(session)) is not None:
+        config.stash[NOTHING_COMPARED] = reason
+        if changes_nodes(config) and session.exitstatus == pytest.ExitCode.OK:  # nothing repaired is no success
+            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
     try:
         return (yield)
     except BaseException:

@@ -104,6 +104,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
     The grouped results replace more than a few single failures, unless -v or --explain is given: a thousand nodes with
     the same drift are one line. With -q there is nothing else, and nothing at all if every entry is in sync.
     """
+    try:
+        return (yield from _with_summary(terminalreporter, config))
+    finally:
+        if (reason := config.stash.get(NOTHING_COMPARED, None)) is not None:
+            terminalreporter.write_line(f"synctool: no node was compared: {reason}", yellow=True)
+
+
+def _with_summary(terminalreporter: Any, config: pytest.Config) -> Generator[None]:
     tally = config.stash.get(TALLY, None)
     if not _has_summary(config) or tally is None:
         return (yield)
@@ -121,6 +129,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
             terminalreporter.write_line("For expected and actual state test by test: -v, or the junit report")
 
 
+NOTHING_COMPARED = pytest.StashKey[str]()
 _PRINTED = pytest.StashKey[bool]()
 
 

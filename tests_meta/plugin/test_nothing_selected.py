@@ -1,0 +1,85 @@
+"""A run that compares no node says so and why, in every front end; a repair of nothing is no success."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests_meta.site import Site
+from tests_meta.terminal import run
+
+SUITE = ("--pyargs", "synctool_checks")
+NOTHING = "synctool: no node was compared: "
+
+
+@pytest.fixture
+def beside(site: Site) -> Site:
+    """Return a site with a file for two nodes, and an ordinary test beside its configuration."""
+    site.nodes = dict.fromkeys(("node1", "node2"), "batch connection:local://")
+    etc = site.masterdir / "overlay/etc"
+    etc.mkdir()
+    for name in ("motd._all", "fstab._node2"):
+        (etc / name).write_text("content\n")
+    (site.directory / "test_own.py").write_text("def test_own() -> None:\n    pass\n")
+    site.configure()
+    return site
+
+
+def ended(site: Site, *arguments: str) -> tuple[int, list[str]]:
+    """Return the exit status of a pytest run, and its lines about nodes that were not compared."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", *arguments]
+    done = site.pytest(command=command)
+    lines = done.output.splitlines()
+    return done.status, [line.removeprefix(NOTHING) for line in lines if line.startswith(NOTHING)]
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        (("-qq", "-k", "motdd"), "-k 'motdd' matches no test of a selected node (did you mean 'motd'?)"),
+        (("-k", "/etc/motdx and node1"), "-k '/etc/motdx and node1' matches no test of a selected node HINT"),
+        (("-k", "fstab", "--hosts=node1"), "-k 'fstab' matches no test of a selected node"),
+        (
+            ("-k", "motd", "-m", "overlai"),
+            "-k 'motd' with -m 'overlai' matches no test of a selected node (did you mean 'overlay'?)",
+        ),
+    ],
+)
+def test_expressions_that_match_nothing(beside: Site, expression: tuple[str, ...], reason: str) -> None:
+    assert ended(beside, *SUITE, *expression) == (5, [reason.replace("HINT", "(did you mean '/etc/motd'?)")])
+
+
+def test_beside_other_tests(beside: Site) -> None:
+    unnamed = "the command names no tests of nodes (--pyargs synctool_checks)"
+    assert ended(beside) == (0, [unnamed])
+    assert ended(beside, "--fix") == (5, [unnamed])
+    assert ended(beside, *SUITE, "test_own.py", "-k", "test_own") == (
+        0,
+        ["-k 'test_own' matches no test of a selected node"],
+    )
+    assert ended(beside, "-n2", *SUITE, "-k", "motdd")[1] == [
+        "-k 'motdd' matches no test of a selected node (did you mean 'motd'?)"
+    ]
+    assert ended(beside, *SUITE, "--collect-only", "-k", "motdd")[0] == 5
+    (beside.directory / "synctool.conf").unlink()
+    assert ended(beside) == (0, [])
+
+
+def test_synctool(beside: Site) -> None:
+    for option, where in (("-1", "overlay/ or delete/"), ("-d", "the overlay tree")):
+        done = run(beside.directory, "synctool", option, "/etc/motdd")
+        assert (done.status, done.out) == (2, b"")
+        message = f"{option}: no selected node has /etc/motdd in {where} (did you mean '/etc/motd'?)\n"
+        assert done.err.decode() == message
+    done = run(beside.directory, "synctool", "-q", "-r", "/etc/motdd", "-r", "/etc/motd", "-r", "/etc/fstab")
+    assert done.status == 1
+    assert done.out.decode().splitlines() == [
+        "node1: /etc/motd._all",
+        "node1: /etc/fstab is not in the overlay tree",
+        "node1:     checking $masterdir/overlay/etc/fstab._node2",
+        "node1:     skipping $masterdir/overlay/etc/fstab._node2, it is not one of my groups",
+        "node2: /etc/motd._all",
+        "node2: /etc/fstab._node2",
+        "node[1-2]: /etc/motdd is not in the overlay tree (did you mean '/etc/motd'?)",
+    ]
