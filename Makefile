@@ -14,7 +14,8 @@ SUITES ?= bookworm trixie
 # Where sshd and chroot are is not in everybody's PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test oldest compat fresh lint bench share clean
+.NOTPARALLEL:
+.PHONY: help demo root test oldest compat fresh lint bench share clean
 
 help:
 	@echo "make demo    audit and repair a cluster of four real ssh nodes on this machine (Linux, root)"
@@ -26,6 +27,11 @@ help:
 	@echo "make bench   measure against clush, plain pytest and other tools, side by side (Linux, root; 40 minutes)"
 	@echo "make share   write the manual pages and the shell completion in docs/ anew, from the commands' own help"
 	@echo "make clean   remove the environment and what runs have written"
+
+# Before anything is installed.
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "make demo starts ssh nodes on this machine, for which it has to be root: sudo make demo,"; \
+	    echo "or make demo as root in a container. Nothing was installed."; exit 1; }
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c '$(NEW_ENOUGH)' || \
@@ -40,7 +46,7 @@ $(BENCH): $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
-demo: $(READY)
+demo: root $(READY)
 	@sh .ci/system-packages demo
 	@$(BIN)/python -m pytest_synctool.demo examples
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,3 +51,22 @@ def test_a_node_that_cannot_be_changed_is_named_with_the_command() -> None:
         EmbeddedClusterError, match=r"^cannot change node1: echo .* >>/etc/ntp\.conf: sh: node1 is broken$"
     ):
         drift(cast(EmbeddedCluster, Broken()))
+
+
+def test_an_ordinary_user_learns_before_anything_is_installed_that_it_needs_root(tmp_path: Path) -> None:
+    """`make demo` in a checkout without an environment, as a user whose number is not 0."""
+    (tmp_path / "bin").mkdir()
+    for name, text in (("id", "echo 1000"), ("python3", "echo python >>called"), ("apt-get", "echo apt >>called")):
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    shutil.copyfile(EXAMPLES.parent / "Makefile", checkout / "Makefile")
+    shutil.copyfile(EXAMPLES.parent / "pyproject.toml", checkout / "pyproject.toml")
+    environment = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
+    done = subprocess.run(
+        ["make", "demo", "PYTHON=python3"], cwd=checkout, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "sudo make demo" in done.stdout
+    assert sorted(path.name for path in checkout.iterdir()) == ["Makefile", "pyproject.toml"]

@@ -27,6 +27,7 @@ def sudo(live: Site, cluster: EmbeddedCluster) -> Iterator[Site]:
         pytest.skip("sudo is not installed")
     cluster.run("node1", ACCOUNTS)
     cluster.write("node1", "/etc/sudoers.d/op", f"{RULE}\n".encode(), 0o440)
+    cluster.run("node1", f"umask 022; mkdir -p {live.directory}")  # else the user would own it
     live.nodes = {"node1": "batch connection:ssh://op@node1"}
     live.put("file._all", mode=0o600)
     live.script("file.post", f"#!/bin/sh\nid -un >{live.top}/who\n")
@@ -35,11 +36,19 @@ def sudo(live: Site, cluster: EmbeddedCluster) -> Iterator[Site]:
 
 
 def test_without_sudo_the_user_can_change_nothing(sudo: Site) -> None:
-    """Otherwise the tests below would say nothing."""
+    """Otherwise the tests below would say nothing. The message names the option, whichever step fails first."""
     sudo.sh("node1", "mkdir -p @")
-    run = sudo.pytest("--fix")
-    assert run.status == 1
-    assert "Permission denied" in run.message("node1", f"{sudo.top}/file")
+    for option, lines, step in (
+        ("--skip-rsync", [], "no lock can be made there: "),
+        ("--fix", [], "the mirror on the node: "),
+        ("--fix", ["rsync_cmd no-such-rsync"], "the mirror on the node: "),
+    ):
+        sudo.lines = lines
+        run = sudo.pytest("--fix", option)
+        assert run.status == 1
+        message = run.message("node1", f"{sudo.top}/file").splitlines()[0]
+        assert step in message
+        assert message.endswith("Permission denied (the login is not root: see --sudo)")
 
 
 @pytest.mark.parametrize("way", ["rsync", "tar"])
@@ -98,6 +107,8 @@ def test_dsh(sudo: Site) -> None:
     """dsh becomes root where the node's line says so, and ends what runs as root there."""
     sudo.configure()
     assert run(sudo.directory, "dsh", "id", "-un").out == b"node1: op\n"
+    assert run(sudo.directory, "dsh", "--sudo", "id", "-un").out == b"node1: root\n"
+    assert run(sudo.directory, "dsh", "--sudo", "--sudo-user=nobody", "id", "-un").out == b"node1: nobody\n"
     sudo.nodes = {"node1": "batch connection:ssh://op@node1?sudo=true"}
     sudo.configure()
     ended = run(sudo.directory, "dsh", 'id -un; echo "it\'s $0"; cat; exit 255', data=b"data\n")
@@ -108,3 +119,29 @@ def test_dsh(sudo: Site) -> None:
     ended = run(sudo.directory, "dsh", "id", "-un")
     assert (ended.status, ended.out) == (1, b"")
     assert "node1: sudo: a password is required" in ended.errors()
+
+
+def test_the_other_commands(sudo: Site) -> None:
+    """synctool audits, repairs, compares and uploads as root with --sudo; dcp copies to where only root may write."""
+    sudo.configure()
+    sudo.sh("node1", "rm -rf @; mkdir -p @; chmod 755 @ /data; echo old >@/file; chmod 600 @/file")
+
+    def synctool(*words: str) -> tuple[int, str]:
+        ended = run(sudo.directory, "synctool", *words)
+        return ended.status, (ended.out + ended.err).decode().replace(sudo.top, "@")
+
+    status, lines = synctool("-q", "--show-sensitive", "-d", f"{sudo.top}/file")
+    assert (status, "Permission denied" in lines) == (3, True)
+    status, lines = synctool("-q", "--sudo", "--show-sensitive", "-d", f"{sudo.top}/file")
+    assert (status, "-old" in lines) == (1, True)
+    assert synctool("-q", "--sudo", "-u", f"{sudo.top}/file")[0] == 0
+    assert synctool("-qf")[1].endswith("(the login is not root: see --sudo)\n")
+    status, lines = synctool("-qf", "--sudo")
+    assert status == 0, lines
+    assert sudo.sh("node1", "cat @/file @/who") == "content\nroot\n"
+    (sudo.directory / "copied").write_text("copied\n")
+    words = ("dcp", "-q", "-d", sudo.top, "copied")
+    assert run(sudo.directory, *words).status == 1
+    assert run(sudo.directory, words[0], "--sudo", *words[1:]).status == 0
+    assert sudo.sh("node1", "stat -c %U @/copied") == "root\n"
+    assert synctool("--sudo-user=nobody") == (2, "synctool: error: --sudo-user needs --sudo\n")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv`, or with the arguments of the process. Return the exit status."""
-    return command.execute("dcp", argv, new_parser, _run)
+    return command.execute("dcp", argv, new_parser, _run, shared_options.sudo_conflict)
 
 
 def new_parser() -> ArgumentParser:

@@ -84,7 +84,7 @@ def _conflict(arguments: Namespace) -> str | None:
         return "-M does not go with -O: one opens connections, the other checks or ends them"
     if not (_words(arguments) or arguments.multiplex or arguments.control):
         return "no command: expected one behind the options, like `dsh uptime`"
-    return None
+    return shared_options.sudo_conflict(arguments)
 
 
 def _run(arguments: Namespace) -> int:

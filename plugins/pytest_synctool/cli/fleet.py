@@ -14,9 +14,11 @@ from pytest_synctool.cli.selection import add_selection, selected_nodes
 from pytest_synctool.cli.shared_options import (
     add_flags,
     add_parallelism,
+    add_sudo,
     find_configuration,
     require_program,
     seconds,
+    sudo_of,
     trust_of,
 )
 from pytest_synctool.errors import TransportError
@@ -46,6 +48,7 @@ def add_options(parser: ArgumentParser, *, quiet: str) -> None:
         ("-v", "--verbose", "print the command lines before they run"),
         ("--unix", "print the command lines, and run nothing"),
     )
+    add_sudo(parser)
     add_parallelism(parser)
     parser.add_argument(
         "--timeout",
@@ -92,11 +95,11 @@ def load(arguments: Namespace) -> Fleet:
     from pytest_synctool.connection.route import route_to
 
     config = configuration.load(find_configuration(arguments), trust_of(arguments))
-    settings = ssh_settings(config, arguments)
+    settings, sudo = ssh_settings(config, arguments), sudo_of(arguments)
     routes, unreachable = {}, {}
     for node in selected_nodes(config, arguments):
         try:
-            route = route_to(node, settings)
+            route = route_to(node, settings, sudo)
             program = route.argv("")[0]
             if not route.is_ssh and shutil.which(program) is None:
                 raise TransportError(f"there is no command {program!r} on this machine")

@@ -153,7 +153,7 @@ def _adopt(stage: Path, adopted: Mapping[str, Sequence[bytes]], arguments: Names
     from pytest_synctool.repository import resolution
 
     trust = shared_options.trust_of(arguments)
-    options = Namespace(suffix=None, fix=True, quiet=True, timeout=120, connect_timeout=10, ssh_persist=60)
+    options = Namespace(suffix=None, fix=True, quiet=True, timeout=120, connect_timeout=10, ssh_persist=60, sudo=False)
     for name, paths in adopted.items():
         for path in paths:
             config = configuration.load(stage / "synctool.conf", trust)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from argparse import _ActionsContainer as Options  # a parser, or a group of its options
 
     from pytest_synctool.config import Config
+    from pytest_synctool.connection.route import Sudo
 
 
 class _Parser(ArgumentParser):
@@ -72,6 +73,29 @@ def add_repeatable(options: Options, *rows: tuple[str, str, str], metavar: str =
     kind = file_name if metavar == "FILE" else str
     for short, long, help_ in rows:
         options.add_argument(short, long, metavar=metavar, action="append", default=[], type=kind, help=help_)
+
+
+def add_sudo(parser: ArgumentParser) -> None:
+    """Add the options that sudo_of() reads. They have the names of testinfra's."""
+    add_flags(parser, ("--sudo", "become root on the nodes with sudo, which must not ask for a password"))
+    parser.add_argument("--sudo-user", metavar="USER", help="with --sudo: become this user instead of root")
+
+
+def sudo_of(arguments: Namespace) -> Sudo | None:
+    """Return the request to run all commands on nodes as another user, or None."""
+    from pytest_synctool.connection.route import Sudo
+
+    return Sudo(arguments.sudo_user) if arguments.sudo else None
+
+
+def sudo_conflict(arguments: Namespace) -> str | None:
+    """Return the reason why the options of add_sudo() cannot be combined, or None."""
+    user = arguments.sudo_user
+    if user is None:
+        return None
+    if not user or user.startswith("-"):
+        return f"--sudo-user: expected the name of a user, not {user!r}"
+    return None if arguments.sudo else "--sudo-user needs --sudo"
 
 
 def add_parallelism(parser: ArgumentParser) -> None:

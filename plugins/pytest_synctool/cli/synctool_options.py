@@ -76,7 +76,7 @@ def conflict(arguments: Namespace) -> str | None:
     for option, needed, reason in _NEEDS:
         if option in present and needed not in present:
             return f"{option} needs {needed}{reason}"
-    return None
+    return shared_options.sudo_conflict(arguments)
 
 
 def new_parser() -> ArgumentParser:
@@ -137,6 +137,7 @@ def _add_run(parser: ArgumentParser) -> None:
 
 
 def _add_limits(parser: ArgumentParser) -> None:
+    shared_options.add_sudo(parser)
     shared_options.add_parallelism(parser)
     for option, seconds, work in (
         ("--timeout", 120, "longest silence of a node"),

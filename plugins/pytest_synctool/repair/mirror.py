@@ -71,9 +71,9 @@ _ALL_OUT: Final = "exec 2>&1; "  # what is said on standard error can get lost o
 # - mkdir makes all but the last directory as anybody would; that one is root's.
 _NODE_SCRIPT: Final = " ".join(
     """
-echo >&2; echo "TOKEN: begun" >&2; echo; echo TOKEN;
+echo >&2; echo "TOKEN: begun" >&2; echo; echo TOKEN; u=$(id -u);
 m=$1; g=MADE$2; f=${2%.*}; c=$3; shift 3; umask 077;
-fail() { echo "TOKEN: failed $*" >&2; exit 1; };
+fail() { [ "$u" = 0 ] || set -- "$* (the login is not root: see --sudo)"; echo "TOKEN: failed $*" >&2; exit 1; };
 try() { e=$("$@" 2>&1) || fail "$e"; };
 above() { (umask 022; mkdir -p -- "${m%/*}/"); };
 ours() { p=$(pwd -P); p=${p%/}; while :; do
@@ -90,7 +90,7 @@ keep() { [ -z "$why" ] && is_ours || return 0;
 if rmdir .synctool-new 2>&-; then :;
 elif head -c 4000000 /dev/zero >.synctool-new/.room 2>&-; then rm -f .synctool-new/.room; gather;
 else rm -rf .synctool-new PART; fi; rm -rf .synctool-old; };
-u=$(id -u); a=$m; while [ ! -d "$a" ]; do a=${a%/*}; [ -n "$a" ] || a=/; done;
+a=$m; while [ ! -d "$a" ]; do a=${a%/*}; [ -n "$a" ] || a=/; done;
 try cd -P -- "$a"; cd -P -- "$a"; ours;
 try above; try mkdir -p -- "$m"; try cd -P -- "$m"; cd -P -- "$m"; ours; try ls -A;
 why=; if [ -L MARK ] || [ ! -f MARK ]; then

@@ -36,6 +36,7 @@ clean() { # the stages go away, but for one in which an old version waits for ti
 }
 is_there() { [ -e "$1" ] || [ -L "$1" ]; }
 refuse() { # REASON: nothing has been changed
+  [ "$me" = 0 ] || set -- "$1 (the login is not root: see --sudo)"
   printf 'refused %s\n' "$1"
   exit 0
 }

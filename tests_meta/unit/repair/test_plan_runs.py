@@ -284,7 +284,7 @@ class TestFailures:
         for result in results:
             assert result is not None
             assert result.failure is not None
-            assert result.failure.endswith(("Permission denied", "Operation not permitted"))
+            assert result.failure.endswith("Permission denied (the login is not root: see --sudo)")
 
 
 class TestValidate:
