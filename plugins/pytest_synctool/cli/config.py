@@ -223,7 +223,12 @@ def _scan_attributes(config: Config) -> int:
     from pytest_synctool.repository.attributes.writer import scan
 
     walk = resolution.walk(
-        config.masterdir, config.known_groups, config.ignore, config.trust, require_extension=config.require_extension
+        config.masterdir,
+        config.known_groups,
+        config.ignore,
+        config.trust,
+        require_extension=config.require_extension,
+        layout=config.layout,
     )
     _write_utf8(scan(source for _, source in walk.masterdir.sources()))
     sys.stdout.flush()

@@ -16,7 +16,7 @@ from pytest_synctool.common.wording import TRUTHS, Hints, nearest
 from pytest_synctool.config import command_line, ignored
 from pytest_synctool.config.addresses import ADDRESSES, CONNECTION, node_address, normalized
 from pytest_synctool.config.ignore import IgnoreRules
-from pytest_synctool.config.model import DEFAULT_NUM_PROC, IMPLICIT_GROUPS, Config, OnUpdate, Place
+from pytest_synctool.config.model import DEFAULT_NUM_PROC, IMPLICIT_GROUPS, Config, Layout, OnUpdate, Place
 from pytest_synctool.config.problems import InvalidConfigError, Problems
 from pytest_synctool.config.ranges import RangeError, expand, is_name, spread
 from pytest_synctool.config.selection import NONE, select
@@ -220,6 +220,7 @@ class Builder:
             synctool_cmd=self._command("synctool_cmd", Config.synctool_cmd),
             num_proc=int(self._matching("num_proc", "[1-9][0-9]{0,5}", "a number from 1") or DEFAULT_NUM_PROC),
             symlink_mode=self._octal("symlink_mode"),
+            layout=self._layout(),
             logfile=self._matching("logfile", "/.*", "an absolute path"),
             on_update=tuple(self.on_update),
             always_run=tuple(self.always_run),
@@ -360,6 +361,12 @@ class Builder:
             return setting.text
         self.problem(setting.place, f"'{keyword}' expects {expected}, not '{setting.text}'")
         return None
+
+    def _layout(self) -> Layout | None:
+        release = self._matching("layout", "[4567]", "4, 5, 6 or 7, the release of synctool")
+        if release is None:
+            return None
+        return Layout.GROUPS if release in "67" else Layout.PATHS
 
     def _octal(self, keyword: str) -> int | None:
         value = self._matching(keyword, "[0-7]{1,4}", "an octal number like 0755")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,13 @@ class OnUpdate:
     place: Place = field(compare=False)
 
 
+class Layout(Enum):
+    """The meaning of the directories directly in overlay/ and delete/."""
+
+    PATHS = 4  # they are paths on the nodes, as in synctool 3 to 5
+    GROUPS = 7  # each is the tree of a group, as in synctool 6 and 7
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigNotice:
     """A probable mistake in a configuration that is obeyed all the same. `rule` is the lint rule that reports it.
@@ -63,6 +71,7 @@ class Config:
     the groups that ignore_group has removed from every node. `group_places` has the line that defines a compound group,
     or the first line that mentions another group; `command_places` those of commands, by keyword. `trust` says whose
     files the run obeys. Every notice is in `warnings` too.
+    Without `layout`, the masterdir is that of synctool 4 unless it has names that later releases read otherwise.
     """
 
     path: Path
@@ -79,6 +88,7 @@ class Config:
     synctool_cmd: tuple[str, ...] = ()
     num_proc: int = DEFAULT_NUM_PROC
     symlink_mode: int | None = None
+    layout: Layout | None = None
     logfile: str | None = None
     on_update: tuple[OnUpdate, ...] = ()
     always_run: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ def settings(config: Config) -> dict[str, Setting]:
     """Return the value of every setting, by keyword. None stands for a setting without value and default."""
     return {
         "masterdir": str(config.masterdir),
+        "layout": None if config.layout is None else config.layout.value,
         "num_proc": config.num_proc,
         "default_nodeset": config.default_nodeset,
         "require_extension": config.require_extension,

@@ -46,9 +46,19 @@ SHAPES: Final = {
         ("node", "group", "ignore_node", "ignore_group", "ignore", "include", "default_nodeset"), Shape.WORDS
     ),
     **dict.fromkeys(
-        ("masterdir", "num_proc", "ignore_dotfiles", "ignore_dotdirs", "require_extension", "symlink_mode", "logfile"),
+        (
+            "masterdir",
+            "layout",
+            "num_proc",
+            "ignore_dotfiles",
+            "ignore_dotdirs",
+            "require_extension",
+            "symlink_mode",
+            "logfile",
+        ),
         Shape.TEXT,
     ),
+    **dict.fromkeys(("symlink_mode", "logfile"), Shape.TEXT),
     **dict.fromkeys(("ssh_cmd", "scp_cmd", "rsync_cmd", "diff_cmd", "synctool_cmd", "always_run"), Shape.TEXT),
     "on_update": Shape.WORD_AND_TEXT,
 }

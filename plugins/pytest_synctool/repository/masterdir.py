@@ -19,8 +19,10 @@ from pytest_synctool.common.accounts import group_name, owner_name
 from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import Hints, printable
 from pytest_synctool.config.ignore import IgnoreRules
+from pytest_synctool.config.model import Layout
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import FileState, Kind
+from pytest_synctool.repository import later_releases
 from pytest_synctool.repository.digests import DigestFile, Digests
 from pytest_synctool.repository.inspector import Inspector
 from pytest_synctool.repository.litter import is_litter
@@ -28,6 +30,7 @@ from pytest_synctool.repository.source import Destination, Source, Tree, kind_of
 
 _SEPARATOR = b"._"
 TRIGGER: Final = b".post"
+_LITTER: Final = "left by an editor or version control"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +119,14 @@ def scan(
     trust: Trust | None = None,
     *,
     require_extension: bool = True,
+    layout: Layout | None = None,
 ) -> Masterdir:
     """Walk overlay/, delete/ and tasks/ of a masterdir. Only overlay/ must exist.
 
-    Files with an unknown or missing group are left out. Raises RepositoryError for missing or unreadable trees and for
-    names that no destination can have. Its message has a line for each problem. Raises TrustError if accounts that are
-    not trusted can change something that is read here, or in scripts/.
+    Files with an unknown or missing group are left out. Raises RepositoryError for missing or unreadable trees, for
+    names that later releases read otherwise, and for names that no destination can have. Its message has a line for
+    each problem. Raises TrustError if accounts that are not trusted can change something that is read here, or in
+    scripts/.
     """
     if not path.is_dir():
         raise RepositoryError(f"masterdir {path} is not a directory: create it, or correct 'masterdir'")
@@ -133,9 +138,15 @@ def scan(
             is_closed = False
             with suppress(OSError):  # the walk reports it
                 is_closed = inspector.top(tree.value) and tree is Tree.OVERLAY
-            walker.directory(tree, os.fsencode(tree.value), closed=is_closed)
+            top = _Place(os.fsencode(tree.value), b"", (), is_closed)
+            if layout is Layout.GROUPS and tree in later_releases.GROUP_TREES:
+                walker.groups(tree, top)
+            else:
+                walker.directory(tree, top)
     inspector.scripts()
     inspector.finish()
+    if (reason := later_releases.refusal(path, layout, known_groups, ignore, walker.later)) is not None:
+        walker.errors.insert(0, reason)
     if walker.errors:
         raise RepositoryError("\n".join(walker.errors))
     return masterdir
@@ -160,12 +171,43 @@ class _Walker:
     require_extension: bool
     inspector: Inspector
     errors: list[str] = field(default_factory=list)
+    later: list[bytes] = field(default_factory=list)
     digests: Digests = field(default_factory=lambda: Digests(DigestFile.of_user()))
     hints: Hints = field(default_factory=Hints)
 
-    def directory(self, tree: Tree, relative: bytes, *, closed: bool) -> None:
-        """Add everything in a directory and below it. `closed` is True if only trusted accounts can come there."""
-        open_ = [self._opened(_Place(relative, b"", (), closed))]
+    def groups(self, tree: Tree, top: _Place) -> None:
+        """Add everything in the trees of groups, as synctool 6 and 7 have them: `overlay/GROUP/etc/...`."""
+        for child in self._opened(top)[1]:
+            relative = top.relative + b"/" + child.name
+            try:
+                place = self._group_tree(tree, child, relative, top)
+            except OSError as error:
+                self.errors.append(f"cannot read {printable(relative)}: {error.strerror}")
+                continue
+            if place is not None:
+                self.directory(tree, place)
+
+    def _group_tree(self, tree: Tree, child: os.DirEntry[bytes], relative: bytes, top: _Place) -> _Place | None:
+        """Return the tree of a group, or leave out a name that is none."""
+        group, is_directory = os.fsdecode(child.name), child.is_dir(follow_symlinks=False)
+        if (rule := self.ignore.why((child.name,), is_directory)) is not None:
+            self._leave_out(relative, b"/", Reason.IGNORED, rule)
+        elif is_litter(tree, child.name, child.name):
+            self._leave_out(relative, b"/", Reason.LITTER, _LITTER)
+        elif not is_directory:
+            self._leave_out(relative, b"/", Reason.NO_EXTENSION, "not in the directory of a group, such as all/")
+        elif group not in self.known_groups:
+            self._leave_out_group(relative, b"/", group)
+        else:
+            status = child.stat(follow_symlinks=False)
+            if self.inspector.accepts(child.path, status, closed=top.closed):
+                closed = top.closed or (tree is Tree.OVERLAY and self.inspector.is_closed(child.path, status))
+                return _Place(relative, b"", (group,), closed)
+        return None
+
+    def directory(self, tree: Tree, place: _Place) -> None:
+        """Add everything in a directory and below it."""
+        open_ = [self._opened(place)]
         while open_:  # however deep it is
             place, children = open_[-1]
             for child in children:
@@ -206,8 +248,10 @@ class _Walker:
             self._leave_out(relative, destination, Reason.IGNORED, rule)
             return None
         if is_litter(tree, child.name, base):
-            self._leave_out(relative, destination, Reason.LITTER, "left by an editor or version control")
+            self._leave_out(relative, destination, Reason.LITTER, _LITTER)
             return None
+        if tree is Tree.OVERLAY and not is_directory and later_releases.is_later(child.name, self.known_groups):
+            self.later.append(relative)
         group_needed = self.require_extension and not is_directory and not is_trigger
         if not self._usable(relative, destination, name, group, group_needed=group_needed):
             return None
@@ -259,10 +303,13 @@ class _Walker:
         if not group:
             self._leave_out(relative, destination, Reason.EMPTY_EXTENSION, "empty group extension")
         elif group not in self.known_groups:
-            hint = self.hints.nearest("group", group, self.known_groups)
-            cause = f"unknown group '{printable(os.fsencode(group))}'{hint}"
-            self._leave_out(relative, destination, Reason.UNKNOWN_GROUP, cause)
+            self._leave_out_group(relative, destination, group)
         return group in self.known_groups and bool(group)
+
+    def _leave_out_group(self, relative: bytes, destination: bytes, group: str) -> None:
+        hint = self.hints.nearest("group", group, self.known_groups)
+        cause = f"unknown group '{printable(os.fsencode(group))}'{hint}"
+        self._leave_out(relative, destination, Reason.UNKNOWN_GROUP, cause)
 
     def _leave_out(self, relative: bytes, destination: bytes, reason: Reason, cause: str) -> None:
         self.masterdir.left_out.append(LeftOut(relative, destination, reason, cause))

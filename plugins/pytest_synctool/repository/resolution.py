@@ -20,7 +20,7 @@ from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.trusted_files import resolve
 from pytest_synctool.common.wording import printable
 from pytest_synctool.config.ignore import IgnoreRules
-from pytest_synctool.config.model import Config
+from pytest_synctool.config.model import Config, Layout
 from pytest_synctool.errors import ConfigError, SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.repository.attributes import FILE_NAME as ATTRIBUTES_FILE
@@ -332,6 +332,7 @@ def _load(config: Config, errors: _Errors, *, knows_names: bool = True) -> Repos
             config.ignore,
             config.trust,
             require_extension=config.require_extension,
+            layout=config.layout,
             attributes=attributes,
             on_update={rule.path: rule.command for rule in config.on_update},
             waivers=waivers,
@@ -354,10 +355,11 @@ def walk(
     trust: Trust | None = None,
     *,
     require_extension: bool = True,
+    layout: Layout | None = None,
     attributes: AttributeRules = NO_RULES,
     on_update: Mapping[bytes, str] | None = None,
     waivers: Waivers = NO_WAIVERS,
 ) -> Repository:
     """Walk a masterdir and return the repository with these rules. Raises what scan() raises."""
-    walked = scan(masterdir, known_groups, ignore, trust, require_extension=require_extension)
+    walked = scan(masterdir, known_groups, ignore, trust, require_extension=require_extension, layout=layout)
     return Repository(walked, attributes, on_update, waivers)

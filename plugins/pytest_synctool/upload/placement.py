@@ -15,7 +15,7 @@ from typing import Final
 from pytest_synctool.audit.compare import compare
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import printable
-from pytest_synctool.config.model import Config
+from pytest_synctool.config.model import Config, Layout
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import Actual, Change, FileState, Kind, Node, Unknown
 from pytest_synctool.repository.entry import Entry
@@ -169,7 +169,7 @@ class _Proposer:
     def _directory(self, path: bytes) -> bytes:
         """Return the name in overlay/ of a directory of the node. Plan to create it if it is missing."""
         if not path:
-            return _TREE
+            return _TREE + b"/all" if self.config.layout is Layout.GROUPS else _TREE
         above, _, name = path.rpartition(b"/")
         # A directory needs the extension `all` only if its own name looks like one with an extension.
         component = name + b"._all" if split_extension(name)[1] is not None else name
@@ -232,7 +232,9 @@ class _Proposer:
     def _nodes_using(self, path: bytes, relative: bytes) -> tuple[str, ...]:
         """Return the nodes that would use a source at `relative`."""
         others = [c for c in self._candidates(path) if c.relative != relative]
-        groups = tuple(split_extension(part)[1] for part in relative.split(b"/")[1:])
+        names = relative.split(b"/")[1:]
+        first = [os.fsdecode(names.pop(0))] if self.config.layout is Layout.GROUPS else []
+        groups = (*first, *(split_extension(name)[1] for name in names))
         mine = Candidate(groups, relative, None)
         key = (groups, *((c.groups, c.relative < relative) for c in others))
         if key not in self._using:

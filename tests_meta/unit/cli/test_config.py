@@ -201,7 +201,7 @@ def test_check_of_an_unusable_repository(config: Config, tmp_path: Path) -> None
         ("-n nod1", "-n: no such node or group 'nod1' (did you mean 'node1'?)"),
         ("-g bach", "-g: no such group 'bach' (did you mean 'batch'?)"),
         ("-g rack[1-", "-g: 'rack[1-': expected ranges in brackets"),
-        ("-S numproc", "-S: no such setting 'numproc' (did you mean 'num_proc'?): masterdir, num_proc, "),
+        ("-S numproc", "-S: no such setting 'numproc' (did you mean 'num_proc'?): masterdir, layout, "),
         ("-C shs", "-C: no such setting 'shs' (did you mean 'ssh'?): ssh, scp, rsync, diff, synctool"),
     ],
 )

@@ -278,6 +278,7 @@ class TestIgnored:
         ("group batch batch", "group 'batch' contains itself: batch > batch: remove one of them"),
         ("num_proc 0", "'num_proc' expects a number from 1, not '0'"),
         ("num_proc many", "'num_proc' expects a number from 1, not 'many'"),
+        ("layout 8", "'layout' expects 4, 5, 6 or 7, the release of synctool, not '8'"),
         ("num_proc 1 2", "'num_proc' expects a number from 1, not '1 2'"),
         ("ignore_dotfiles perhaps", "'ignore_dotfiles' expects yes or no, not 'perhaps'"),
         ("ignore_dotdirs 2", "'ignore_dotdirs' expects yes or no, not '2'"),

@@ -44,6 +44,7 @@ diff_cmd diff -c
 synctool_cmd /opt/synctool.py
 logfile /var/log/synctool.log
 symlink_mode 0755
+layout 7
 on_update /etc/xinetd.d /etc/init.d/xinetd  reload
 on_update /etc/inetd.conf hupdaemon.sh inetd
 always_run /bin/rm -f '/tmp/a  b'
@@ -77,6 +78,7 @@ diff_cmd: diff -c
 synctool_cmd: /opt/synctool.py
 logfile: /var/log/synctool.log
 symlink_mode: 0755
+layout: 7
 on_update:
   - path: /etc/xinetd.d
     command: /etc/init.d/xinetd  reload

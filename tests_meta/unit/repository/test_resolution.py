@@ -282,8 +282,8 @@ class TestUnusable:
         plant(cluster.masterdir, "overlay/a/x._all", "overlay/b/x._all", "overlay/c/x._all")
         scandir = os.scandir
 
-        def refuse(path: bytes) -> object:
-            if path.endswith((b"/a", b"/c")):
+        def refuse(path: bytes | Path) -> object:
+            if os.fsencode(path).endswith((b"/a", b"/c")):
                 raise PermissionError(13, "Permission denied", path)
             return scandir(path)
 

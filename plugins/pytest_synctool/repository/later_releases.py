@@ -1,0 +1,113 @@
+"""Names in a masterdir that synctool 6 and 7 read otherwise than synctool 4: a run never guesses which one is meant.
+
+There, a directory directly in overlay/ or delete/ is the tree of a group, `x.pre` is a script to run before a change of
+x, `x._template` generates x, and purge/ has directories that nodes must have without anything else in them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from pytest_synctool.common.wording import printable
+from pytest_synctool.config.ignore import IgnoreRules
+from pytest_synctool.config.model import Layout
+from pytest_synctool.repository.source import Tree
+
+TEMPLATE: Final = "template"
+PURGE: Final = "purge"
+GROUP_TREES: Final = (Tree.OVERLAY, Tree.DELETE)  # the trees that a group can have
+
+_MOST_NAMED: Final = 5
+_SCRIPT: Final = re.compile(rb"\.(pre|_template)(?:\.post)?(?:\._[^.]*)?\Z")
+
+
+def is_later(name: bytes, known_groups: Collection[str]) -> bool:
+    """Return True for the name of a file in overlay/ that is a `.pre` script or a template in synctool 6 and 7."""
+    match = _SCRIPT.search(name)
+    return match is not None and (match[1] == b"pre" or TEMPLATE not in known_groups)
+
+
+def group_trees(masterdir: Path, known_groups: Collection[str], ignore: IgnoreRules) -> Iterator[tuple[Tree, bytes]]:
+    """Yield the directories directly in overlay/ and delete/ that have the name of a group, with their tree."""
+    for tree in GROUP_TREES:
+        with suppress(OSError), os.scandir(os.fsencode(masterdir / tree.value)) as listing:
+            for child in sorted(listing, key=lambda child: child.name):
+                if os.fsdecode(child.name) in known_groups and child.is_dir() and not ignore.why((child.name,), True):
+                    yield tree, child.name
+
+
+def purges(masterdir: Path, ignore: IgnoreRules) -> bool:
+    """Return True if purge/ has something. Empty directories of groups, as an installation makes them, are nothing."""
+    if ignore.why((os.fsencode(PURGE),), True):
+        return False
+    try:
+        with os.scandir(masterdir / PURGE) as listing:
+            return any(not child.is_dir() or _has_names(child.path) for child in listing)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # it is there, and what it has cannot be known
+        return True
+
+
+def _has_names(path: str) -> bool:
+    with os.scandir(path) as listing:
+        return any(listing)
+
+
+def refusal(
+    masterdir: Path,
+    layout: Layout | None,
+    known_groups: Collection[str],
+    ignore: IgnoreRules,
+    scripts: Sequence[bytes],
+) -> str | None:
+    """Return why a masterdir cannot be used, in one line with the next step, or None.
+
+    `scripts` are the names for which is_later() is true.
+    """
+    if layout is Layout.PATHS:
+        return None
+    pre = [name for name in scripts if b"._template" not in os.path.basename(name)]
+    templates = [name for name in scripts if name not in pre]
+    has_purge = purges(masterdir, ignore)
+    if layout is Layout.GROUPS:
+        return _unsupported(masterdir, pre, templates, has_purge=has_purge)
+    trees = [tree.value.encode() + b"/" + name for tree, name in group_trees(masterdir, known_groups, ignore)]
+    parts = [
+        *([f"{_names(trees, '/')} as trees of groups"] if trees else []),
+        *([f"{_names(pre)} to be run before a change"] if pre else []),
+        *([f"{_names(templates)} as templates"] if templates else []),
+        *([f"{PURGE}/"] if has_purge else []),
+    ]
+    if not parts:
+        return None
+    return (
+        f"{masterdir} may be a repository of synctool 6 or 7, with {', '.join(parts)}: write 'layout 7' in the "
+        "configuration if it is one (or see `synctool-config --migrate`), or 'layout 4' if nodes get these names as "
+        "they are"
+    )
+
+
+def _unsupported(masterdir: Path, pre: Sequence[bytes], templates: Sequence[bytes], *, has_purge: bool) -> str | None:
+    """Return which parts of synctool 6 and 7 cannot be done, and what to do about them, or None."""
+    steps = []
+    if pre:
+        steps.append(f"{_names(pre)} (make it a .post script, or a task)")
+    if templates:
+        steps.append(f"{_names(templates)} (write a file for each group, or generate the file in a .post script)")
+    if has_purge:
+        steps.append(f"{PURGE}/ (move its files to overlay/, and the names that must go to delete/)")
+    if not steps:
+        return None
+    reason = f"{masterdir} has what only synctool 6 and 7 can do: {', '.join(steps)}"
+    return f"{reason}; or name it in an 'ignore' line to run without it"
+
+
+def _names(names: Sequence[bytes], end: str = "") -> str:
+    shown = ", ".join(printable(name) + end for name in names[:_MOST_NAMED])
+    return shown + (f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else "")
