@@ -66,7 +66,9 @@ def test_what_a_file_system_cannot_do(odd: Site) -> None:
     assert sorted(first_lines) == ["/exfat/NAME", "/exfat/closed", "/exfat/link", "/quota/big"]
     same = f"where upper and lower case are the same, {top}/exfat/name has the same name"
     assert first_lines["/exfat/NAME"] == same
-    assert first_lines["/exfat/closed"].endswith("has not kept it: attributes.yaml can accept what is there")
+    assert first_lines["/exfat/closed"].endswith(
+        "if the file system cannot keep it, attributes.yaml can accept what is there"
+    )
     assert first_lines["/exfat/link"].startswith("ln: ")
     assert first_lines["/quota/big"].endswith("Disk quota exceeded")
     look = "cd @; cat quota/big exfat/file exfat/name quota/small; stat -c %a quota/big; "

@@ -70,7 +70,7 @@ def test_an_immutable_file(live: Site) -> None:
 
 
 def test_directories_above_that_are_something_else(live: Site) -> None:
-    """A dangling link, a file, a link that is to give way, links in a loop, nothing: what was there is kept beside it."""
+    """A dangling link, a file, a link that is to give way, a loop, nothing: what was there is kept beside it."""
     live.nodes = {"node1": "batch"}
     rules = f"- path: {live.top}/elsewhere\n  follow: no\n- path: {live.top}/round/deep\n  follow: yes\n"
     (live.masterdir / "attributes.yaml").write_text(rules)

@@ -23,7 +23,7 @@ from pytest_synctool.report.history import key
 from pytest_synctool.report.history.database import NAME
 from pytest_synctool.repository import manifest_file, resolution
 from pytest_synctool.repository.changes import Effects, Manifest, effects
-from pytest_synctool.repository.git_revision import AsCheckedOut, Revision
+from pytest_synctool.repository.git_revision import AsCheckedOut, Commit
 from pytest_synctool.repository.manifest import Manifests
 from pytest_synctool.repository.resolution import Repository
 
@@ -78,7 +78,7 @@ def _earlier(config: Config, name: str, keep: Callable[[str], str]) -> Manifest:
 
 def _of_revision(config: Config, name: str, target: Path, keep: Callable[[str], str]) -> Manifest:
     """Return the manifest of a revision, which is written to `target`. Raise SynctoolError."""
-    revision = Revision.find(config.masterdir, name)
+    revision = Commit.find(config.masterdir, name)
     masterdir = revision.write(target, config.masterdir)
     if (place := revision.place_of(config.path)) is not None:
         earlier = configuration.load(target / place, config.trust)

@@ -16,7 +16,7 @@ from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import internal_error, printable
 from pytest_synctool.config import Config
 from pytest_synctool.engine.fanout import Fanout, Turn
-from pytest_synctool.errors import AnswerTooLong, RemoteError, SelectionError, TransportError
+from pytest_synctool.errors import AnswerTooLong, RemoteError, TransportError
 from pytest_synctool.model import Node
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.resolution import Repository
@@ -58,15 +58,11 @@ def _print_verdicts(verdicts: Verdicts, wanted: Entries, nodes: Sequence[Node], 
 
 
 def _wanted_entries(repository: Repository, nodes: Iterable[Node], paths: Sequence[bytes]) -> Entries:
-    """Return the overlay entries for these paths. Raise SelectionError for a path that is on no node."""
-    wanted = {
+    """Return the overlay entries of each node for these paths."""
+    return {
         node.name: {path: entry for path, entry in _overlay(repository, node).items() if path in paths}
         for node in nodes
     }
-    for path in paths:
-        if not any(path in entries for entries in wanted.values()):
-            raise SelectionError(f"-d: no selected node has {printable(path)} in the overlay tree (see -r)")
-    return wanted
 
 
 def _overlay(repository: Repository, node: Node) -> dict[bytes, Entry]:

@@ -47,7 +47,9 @@ def _undone(entry: Entry, after: Outcome, inspection: Inspection) -> str | None:
         shown = printable(others[0].destination)
         return f"where upper and lower case are the same, {shown} has the same name"
     if after.changes and {change.what for change in after.changes} <= {"owner", "group", "mode"}:
-        return "the node has set it, and its file system has not kept it: attributes.yaml can accept what is there"
+        return (
+            "it was set and has not stayed: if the file system cannot keep it, attributes.yaml can accept what is there"
+        )
     return None
 
 

@@ -26,14 +26,14 @@ _UMASK: Final = 0o022
 
 
 @dataclass(frozen=True, slots=True)
-class Revision:
+class Commit:
     """A commit of the working tree at `top`, by its object name."""
 
     top: Path
     commit: str
 
     @classmethod
-    def find(cls, directory: Path, name: str) -> Revision:
+    def find(cls, directory: Path, name: str) -> Commit:
         """Return the commit that a name means in the working tree of a directory. Raises RepositoryError."""
         top = _git(directory, "rev-parse", "--show-toplevel").removesuffix(b"\n")
         try:

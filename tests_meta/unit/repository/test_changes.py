@@ -15,7 +15,7 @@ from pytest_synctool.common.nodenames import fold
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.repository import manifest_file
 from pytest_synctool.repository.changes import effects
-from pytest_synctool.repository.git_revision import Revision
+from pytest_synctool.repository.git_revision import Commit
 from pytest_synctool.repository.manifest import EntryManifest, NodeManifest
 
 FILE: EntryManifest = {
@@ -194,22 +194,22 @@ def test_a_submodule_is_unknown(tmp_path: Path) -> None:
         git(tmp_path / name, "commit", "-qm", "first")
     masterdir = tmp_path / "site/masterdir"
     masterdir.mkdir()
-    revision = Revision.find(masterdir, "HEAD")
+    revision = Commit.find(masterdir, "HEAD")
     git(tmp_path / "site", "submodule", "add", "-q", str(tmp_path / "other"), "masterdir/overlay")
     git(tmp_path / "site", "commit", "-qm", "second")
     assert revision.write(tmp_path / "first", masterdir) == tmp_path / "first/masterdir"
     with pytest.raises(RepositoryError, match=r"^masterdir/overlay is a submodule of git"):
-        Revision.find(masterdir, "HEAD").write(tmp_path / "second", masterdir)
+        Commit.find(masterdir, "HEAD").write(tmp_path / "second", masterdir)
 
 
 @pytest.mark.parametrize("name", ["none", "-x", "--all", "HEAD~7", "HEAD:file", "a\0b", "\udcff", "HEAD\n"])
 def test_no_revision(name: str, tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     with pytest.raises(RepositoryError) as raised:
-        Revision.find(tmp_path, name)
+        Commit.find(tmp_path, name)
     assert str(raised.value).isprintable()
 
 
 def test_no_repository(tmp_path: Path) -> None:
     with pytest.raises(RepositoryError, match=r"^git rev-parse: "):
-        Revision.find(tmp_path, "HEAD")
+        Commit.find(tmp_path, "HEAD")
