@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -224,14 +224,15 @@ class NodeResult:
     """The result of one node: one outcome per check, or the error that left nothing known of it.
 
     `duration` is in seconds. `done` has the log lines of the actions and commands that the repair carried out, in
-    their order. `notes` are further lines for people. A rehearsal fills `planned`, and `script` with the shell text
-    that would carry it out.
+    their order; `printed` has what the commands printed, by these lines. `notes` are further lines for people. A
+    rehearsal fills `planned`, and `script` with the shell text that would carry it out.
     """
 
     outcomes: tuple[Outcome, ...] = ()
     error: NodeError | None = None
     duration: float = 0.0
     done: tuple[str, ...] = ()
+    printed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     planned: tuple[PlannedStep, ...] = ()
     script: bytes = b""

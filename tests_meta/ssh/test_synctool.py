@@ -251,6 +251,32 @@ def test_tasks(documented: Site) -> None:
     assert synctool(documented, "-q").lines == ["node3: /etc/fstab created (missing)"]
 
 
+def test_what_scripts_print_is_shown(documented: Site) -> None:
+    """Behind the line that says that they run, as 4.x printed it; that of a failing one and of a task too."""
+    documented.script("etc/xinetd.d/identd.post", "#!/bin/sh\necho reloading; printf 'bad\\033[2J line\\n' >&2\n")
+    task = documented.masterdir / "tasks/install._login"
+    task.parent.mkdir()
+    task.write_text("#!/bin/sh\necho no licence server >&2; exit 3\n")
+    task.chmod(0o755)
+    running = "node3: running command $masterdir"
+    post = [f"{running}/overlay/etc/xinetd.d/identd.post", "node3: reloading", "node3: bad\\x1b[2J line"]
+    assert synctool(documented, "-qf").lines == [UPDATED[0], *post]
+    assert synctool(documented, "-qf").lines == []
+    fails = synctool(documented, "-qtf")
+    ran = [f"{running}/tasks/install._login", "node3: no licence server"]
+    assert (fails.status, fails.lines) == (1, [*ran, "node3: /install tasks/install._login failed: exit status 3"])
+    assert synctool(documented, "-tfv").lines.count("node3: no licence server") == 1
+    documented.sh("node3", "echo more >>@/etc/xinetd.d/identd; echo x >>@/etc/fstab")
+    whole = documented.pytest("--fix", "-v").output
+    assert whole.count("  reloading") == 1
+    rule = f"- path: {documented.top}/etc/xinetd.d/identd\n  sensitive: yes\n"
+    (documented.masterdir / "attributes.yaml").write_text(rule)
+    documented.sh("node3", "echo more >>@/etc/xinetd.d/identd")
+    hidden = synctool(documented, "-qf").lines
+    assert hidden[-1].startswith("node3: what it printed is not shown, since ")
+    assert "node3: reloading" not in hidden
+
+
 def test_unix(documented: Site) -> None:
     """The text that is shown, run by hand on the node, does what -f does. There is nothing else in it."""
     shown = synctool(documented, "--unix", "-n", "node3")

@@ -237,7 +237,9 @@ class ClassicRun:
     def _texts(self, node: Node, result: NodeResult) -> Iterator[str]:
         yield from map(shown, self._remarks(node))
         yield from (self._painted(step.line, _RED) for step in result.planned)
-        yield from (self._painted(line, _GREEN) for line in result.done)
+        for line in result.done:
+            yield self._painted(line, _GREEN)
+            yield from map(shown, result.printed.get(line, ()))
         yield from map(shown, (*result.notes, *self._waived(node, result)))
         yield from (self._painted(line, _RED) for line in self._problems(node, result))
 
@@ -256,6 +258,7 @@ class ClassicRun:
             yield result.error.text
             return
         planned = {step.path for step in result.planned}
+        printed = {line for lines in result.printed.values() for line in lines}
         pairs = [
             (printable(_name(check)), outcome, check.entry.destination in planned)
             for check, outcome in self._outcomes(node, result)
@@ -267,7 +270,7 @@ class ClassicRun:
             if outcome.waiver:
                 yield f"{name} {waiver_in_words(outcome)}"
             if self.arguments.verbose:
-                yield from (f"    {name} {detail}" for detail in outcome.details)
+                yield from (f"    {name} {detail}" for detail in outcome.details if detail not in printed)
 
     def _painted(self, text: str, colour: str) -> str:
         return f"{colour}{shown(text)}{_PLAIN}" if self._coloured else shown(text)

@@ -55,7 +55,8 @@ class NodeSession:
         result = replace(result, duration=time.perf_counter() - started)
         if self.settings.mode is Mode.AUDIT:
             return result
-        return replace(result, done=tuple(self._repair.done), notes=tuple(self._repair.notes))
+        repair = self._repair
+        return replace(result, done=tuple(repair.done), printed=repair.printed, notes=tuple(repair.notes))
 
     def _run(self, answered: Callable[[], None]) -> NodeResult:
         inspection, checks, mode = self._inspection, self.checks, self.settings.mode

@@ -100,6 +100,7 @@ def pack(tests: NodeTests, result: NodeResult, total: int, nodes: int) -> pytest
         "error": None if result.error is None else (result.error.kind.value, result.error.reason),
         "duration": result.duration,
         "done": list(result.done),
+        "printed": dict(result.printed),
         "notes": result.notes,
         "total": total,
         "nodes": nodes,
@@ -155,8 +156,9 @@ def unpack(report: pytest.TestReport) -> NodeReport | None:
         outcomes,
         None if error is None else NodeError(NodeErrorKind(error[0]), error[1]),
         payload["duration"],
-        tuple(payload["done"]),
-        tuple(payload["notes"]),
+        done=tuple(payload["done"]),
+        printed={line: tuple(lines) for line, lines in payload["printed"].items()},
+        notes=tuple(payload["notes"]),
     )
     return NodeReport(tests, result, payload["total"], payload["nodes"])
 

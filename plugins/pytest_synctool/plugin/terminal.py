@@ -173,6 +173,7 @@ def _lines(config: pytest.Config, tally: Tally, cluster: Cluster, *, quiet: bool
         repair=repair_command(config, cluster),
         always=cluster.config.always_run,
         diffs=config.option.synctool_diff,
+        printed=config.get_verbosity() > 0,
         stale=stale,
     )
     yield from further

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -66,6 +66,19 @@ class Applied:
             for number, text in enumerate(self.lines)
             if text and (result := self.results.get(number)) and (number >= first or result.failure is None)
         ]
+
+    def printed(self, hidden: Callable[[bytes], str | None]) -> dict[str, tuple[str, ...]]:
+        """Return the lines that each command printed, by its own line. `hidden` is as in NodeChanges.carry_out()."""
+        printed = {}
+        first = len(self.todo.actions)
+        for number, trigger in enumerate(self.todo.triggers, first):
+            result = self.results.get(number)
+            if result is None or not result.output:
+                continue
+            reason = next((reason for path in sorted(trigger.causes) if (reason := hidden(path))), None)
+            output = result.output if reason is None else (f"what it printed is not shown, since {reason}",)
+            printed[self.lines[number]] = output
+        return printed
 
     def take_over(self, report: bytes) -> None:
         """Add the results of a report that the node has kept, of which not all was heard."""
@@ -141,7 +154,7 @@ class Applied:
         if after.status is Status.OK and self.refused:  # somebody else has run it
             return after
         if after.status is Status.OK:
-            return Outcome(Status.FIXED, f"ran {command.shown} ({before.message})", before.details)
+            return Outcome(Status.FIXED, f"ran {command.shown} ({before.message})", (*before.details, *output))
         if after.status is not Status.DRIFT:
             return after
         reason = self.broken if result is None else result.failure
@@ -153,7 +166,7 @@ class NodeChanges:
     """The means to change one node. `deadline` bounds each script, in seconds. `mirror` is None for a node without one.
 
     `taken` names the repairs whose kept reports were taken over. `done` collects the log's lines of what was done, in
-    order; `notes` collects remarks for people.
+    order, `printed` what the commands among them printed; `notes` collects remarks for people.
     """
 
     transport: Transport
@@ -162,10 +175,14 @@ class NodeChanges:
     mirror: MirrorOfNode | None = None
     taken: tuple[str, ...] = ()
     done: list[str] = field(default_factory=list)
+    printed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def carry_out(self, applied: Applied) -> None:
-        """Carry out a plan, after a push to the mirror if it needs files. Failures of the connection become results."""
+    def carry_out(self, applied: Applied, hidden: Callable[[bytes], str | None]) -> None:
+        """Carry out a plan, after a push to the mirror if it needs files. Failures of the connection become results.
+
+        `hidden` returns the reason why what the commands of a path print is not shown, or None.
+        """
         try:
             if applied.todo.needs_mirror and self.mirror is not None:
                 self.notes += self.mirror.push()
@@ -175,6 +192,7 @@ class NodeChanges:
         apply(applied, self.transport, replace(self.context, taken=self.taken), self.deadline)
         self.notes += applied.remarks
         self.done += applied.done()  # before the second probe, which may fail
+        self.printed |= applied.printed(hidden)
 
     def forget(self, *whose: str) -> None:
         """Delete the kept reports of these repairs on the node. After a failure the next run reports them again."""

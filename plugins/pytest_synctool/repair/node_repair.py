@@ -13,7 +13,7 @@ from pytest_synctool.model import NodeResult, Outcome, PlannedStep
 from pytest_synctool.repair import kept_report, script
 from pytest_synctool.repair.apply import Applied, NodeChanges, log_lines
 from pytest_synctool.repair.decision import decide
-from pytest_synctool.repair.repaired_outcome import confirmed
+from pytest_synctool.repair.repaired_outcome import confirmed, hidden_by
 from pytest_synctool.repair.restoration import restore
 
 
@@ -69,7 +69,7 @@ class NodeRepair(NodeChanges):
                 self.forget(*self.taken)
             return left
         applied = Applied(todo, log_lines(todo, decision.reasons))
-        self.carry_out(applied)
+        self.carry_out(applied, hidden_by(inspection))
         self._second_probe(inspection, checks, applied)
         return [
             alone if alone is not outcome else confirmed(check, outcome, applied, inspection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from pytest_synctool.audit.check import Check
@@ -34,7 +35,8 @@ def confirmed(check: Check, before: Outcome, applied: Applied, inspection: Inspe
             return replace(before, message=f"put right, but {failure}", details=output, has_remark=True)
         ran = applied.ran(path)
         message = f"{applied.verb(path)} ({before.message}){ran}"
-        return replace(before, status=Status.FIXED, message=message, has_remark=bool(ran))
+        details = (*before.details, *shown_output(inspection, check.entry, applied.output(path)))
+        return replace(before, status=Status.FIXED, message=message, details=details, has_remark=bool(ran))
     reason = _undone(check.entry, after, inspection) if failure is None and applied.has_done(path) else failure
     if after.status is Status.DRIFT and reason is not None:
         return replace(after, message=f"{after.message}, not fixed: {reason}", has_remark=True)
@@ -51,6 +53,16 @@ def _undone(entry: Entry, after: Outcome, inspection: Inspection) -> str | None:
             "it was set and has not stayed: if the file system cannot keep it, attributes.yaml can accept what is there"
         )
     return None
+
+
+def hidden_by(inspection: Inspection) -> Callable[[bytes], str | None]:
+    """Return a function from a path to the reason why nothing that its commands print is shown, or None."""
+
+    def reason(path: bytes) -> str | None:
+        entry = inspection.overlay.get(path)
+        return None if entry is None else inspection.secret(entry)
+
+    return reason
 
 
 def shown_output(inspection: Inspection, entry: Entry, output: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from pytest_synctool.model import NOT_KEPT, Outcome, Skip, Status
 from pytest_synctool.repair import plan, script
 from pytest_synctool.repair.apply import Applied, NodeChanges, log_lines
 from pytest_synctool.repair.marked_entries import MarkedEntries
-from pytest_synctool.repair.repaired_outcome import shown_output
+from pytest_synctool.repair.repaired_outcome import hidden_by, shown_output
 from pytest_synctool.repository.source import Tree
 
 _RECALLED: Final = 16 << 20  # bytes; the last repair may have kept files that are no entries any more
@@ -47,7 +47,7 @@ def restore(
     origins = {entry.destination: f"from {printable(kept.path)}" for entry, kept in saved.items()}
     applied = Applied(todo, log_lines(todo, origins))
     if todo.actions:
-        changes.carry_out(applied)
+        changes.carry_out(applied, hidden_by(inspection))
         if applied.broken is None:
             changes.forget(changes.context.who)
     return [_kept(check, left) or _outcome(check, origins, applied, inspection) for check in checks]

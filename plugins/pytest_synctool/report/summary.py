@@ -29,12 +29,14 @@ def summary(
     repair: str = "pytest --lf --fix",
     always: Sequence[str] = (),
     diffs: bool = False,
+    printed: bool = False,
     stale: Sequence[StaleWaiver] = (),
 ) -> Iterator[tuple[str, str]]:
     """Yield the lines of the summary, each with its colour.
 
     `repair` is the command that repairs the drift. `always` are the commands that every repair runs. With `diffs`, the
-    lines include the differences in contents, equal ones once. `stale` are the stale waivers.
+    lines include the differences in contents, equal ones once; with `printed` what the commands printed that a repair
+    has run. `stale` are the stale waivers.
     """
     for warning in warnings[:_MOST_WARNINGS]:
         yield f"WARNING {warning}", "yellow"
@@ -43,6 +45,8 @@ def summary(
     if not tally.nodes:
         return
     yield from _findings(tally, stale, diffs=diffs, most=_MOST_FINDINGS)
+    if printed:
+        yield from _printed(tally)
     yield from _closing(tally, fixing=fixing, repair=repair)
     if not fixing:
         yield from _capped([(f"not running command {printable_text(text)} (always_run)", "") for text in always])
@@ -88,6 +92,14 @@ def _findings(
         yield from _differences(tally, [finding for finding, _ in ranked])
     not_begun = [(f"SKIPPED {fold(nodes)}: {reason}", "yellow") for reason, nodes in tally.not_begun.items()]
     yield from _capped(not_begun, most)
+
+
+def _printed(tally: Tally) -> Iterator[tuple[str, str]]:
+    """Yield what the commands of fixed entries printed, equal lines of many nodes once."""
+    for (_, text), outputs in tally.printed.items():
+        for lines, nodes in outputs.items():
+            yield f"{fold(nodes)}: {text}{in_brackets(nodes)}", ""
+            yield from ((f"  {line}", "") for line in lines)
 
 
 def _differences(tally: Tally, findings: Sequence[tuple[Status, str]]) -> Iterator[tuple[str, str]]:

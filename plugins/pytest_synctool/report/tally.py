@@ -19,8 +19,8 @@ class Tally:
     `node_errors` has the nodes of which nothing is known, by error, and `not_begun` the nodes that were not begun, by
     reason. `not_looked_at` has the ids of the tests of both. `notes` are lines that people should know, with the nodes
     that they are about. `durations` are in seconds. `failures` is the number of failed entries plus the number of nodes
-    of which nothing is known. `diffs` has the differences in contents of a finding, with the nodes. `restoring` is True
-    in a run that puts old versions back.
+    of which nothing is known. `diffs` has the differences in contents of a finding, with the nodes, and `printed` what
+    the commands of one that is fixed printed. `restoring` is True in a run that puts old versions back.
     """
 
     restoring: bool = False
@@ -33,6 +33,7 @@ class Tally:
     durations: dict[str, float] = field(default_factory=dict)
     failures: int = 0
     diffs: dict[tuple[Status, str], dict[str, list[str]]] = field(default_factory=dict)
+    printed: dict[tuple[Status, str], dict[tuple[str, ...], list[str]]] = field(default_factory=dict)
     _recorder: Recorder = field(default_factory=Recorder)
 
     @property
@@ -64,5 +65,7 @@ class Tally:
         for entry, outcome, below in findings_of(record):
             finding = (outcome.status, text_of(entry, outcome, below))
             self.findings.setdefault(finding, []).append(record.node)
+            if outcome.status is Status.FIXED and outcome.details:
+                self.printed.setdefault(finding, {}).setdefault(outcome.details, []).append(record.node)
             if outcome.diff:
                 self.diffs.setdefault(finding, {}).setdefault(outcome.diff, []).append(record.node)

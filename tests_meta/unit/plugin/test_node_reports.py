@@ -54,9 +54,10 @@ _outcomes = st.just(OK) | st.builds(
 )
 _errors = st.builds(NodeError, st.sampled_from(NodeErrorKind), _texts)
 _lines = st.lists(_texts, max_size=3).map(tuple)
+_printed = st.dictionaries(_texts, _lines, max_size=2)
 _results = st.builds(
-    NodeResult, st.lists(_outcomes, max_size=8).map(tuple), st.none(), st.floats(0, 100), _lines, _lines
-) | st.builds(NodeResult, st.just(()), _errors, st.floats(0, 100), _lines, _lines)
+    NodeResult, st.lists(_outcomes, max_size=8).map(tuple), st.none(), st.floats(0, 100), _lines, _printed, _lines
+) | st.builds(NodeResult, st.just(()), _errors, st.floats(0, 100), _lines, _printed, _lines)
 
 
 @pytest.mark.parametrize(
