@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from pytest_synctool.config.model import Config
-from pytest_synctool.lint import files, names, precedence, vital, waivers
+from pytest_synctool.lint import files, names, precedence, vital, waivers, windows_text
 from pytest_synctool.lint.context import Finding, LintContext
 from pytest_synctool.repository.resolution import Repository
 
@@ -39,6 +39,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "trigger-without-target": precedence.trigger_without_target,
         "trigger-not-executable": files.trigger_not_executable,
         "task-not-executable": files.task_not_executable,
+        "windows-text": windows_text.windows_text,
         "dangerous-delete": vital.dangerous_delete,
         "system-directory": vital.system_directory,
         "world-writable": files.world_writable,
@@ -52,8 +53,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
 def lint(config: Config, repository: Repository) -> dict[str, list[Finding]]:
     """Return the findings of every rule, in a fixed order. A rule without findings has an empty list.
 
-    Lint examines the file system below the masterdir but reads no file contents. A file that vanishes meanwhile is no
-    error.
+    Lint examines the file system below the masterdir. It reads only the contents of triggers, tasks and scripts. A
+    file that vanishes meanwhile is no error.
     """
     context = LintContext(config, repository)
     return {name: _with_unique_subjects(sorted(rule(context), key=_order)) for name, rule in RULES.items()}

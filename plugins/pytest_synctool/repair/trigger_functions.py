@@ -53,10 +53,19 @@ trigger() { # NUMBER NAME, with the command in act(), here
   bounded
   note_time
   [ -z "$v" ] || printf '%s\n' "$v"
-  if [ "$s" = 0 ]; then paid "$2"; ok "$1"; else outcome; failed "$1" "$e"; fi
+  if [ "$s" = 0 ]; then paid "$2"; ok "$1"; else outcome; failed "$1" "$e$(windows_line)"; fi
 }
+windows_line() { # the end of a message, if a line of the script $f that has failed ends as on Windows
+  [ -f "$f" ] || return 0
+  l=$(head -c 4 2>&- <"$f")
+  case $l in ?ELF*) return ;; esac
+  l=$(sed -n "/$cr\$/{=;q;}" 2>&- <"$f")
+  [ -z "$l" ] || echo "; its line $l ends with a carriage return, $windows"
+}
+cr=$(printf '\r')
+windows="as Windows writes it: convert it, for example with dos2unix"
 script() { # NUMBER NAME SCRIPT
-  p=$3
+  p=$3 f=$3
   act() { limited ${i:+"$i"} ${a:+"$a"} "$p"; }
   if interpreter "$p"; then trigger "$1" "$2"; else failed "$1" "${wrong:-$e}"; fi
 }
@@ -96,9 +105,9 @@ interpreter() { # FILE: set $i to the program that runs it, if any, and $a to it
     ?ELF*) ;;
     *) [ "${#l}" != $(($(head -c 4096 <"$1" | wc -c))) ] || i=/bin/sh ;; # else it has bytes that no text has
   esac
+  case $i$a in *"$cr") e="its first line ends with a carriage return, $windows"; return 1 ;; esac
   case $i in
     '') e="its file system lets no program run (noexec)"; [ -x "$1" ] || return; return 0 ;;
-    *"$(printf '\r')") e="its first line ends with a carriage return, as Windows writes it"; return 1 ;;
     */*) ;;
     *) i=./$i ;;
   esac

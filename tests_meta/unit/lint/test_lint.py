@@ -48,6 +48,33 @@ def plant(master: Path, *lines: str) -> None:
             path.chmod(int(mode, 8) if mode else 0o755 if name.endswith("/") else 0o644)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("overlay/f.post", b"#!/bin/sh\r\necho\r\n", 1),
+        ("overlay/f.post._all", b"#!/bin/sh -e\r", 1),
+        ("delete/f.post", b"#!/bin/sh\recho\r", 1),
+        ("tasks/t._all", b"#!/bin/sh\necho\n\necho\r\n", 4),
+        ("scripts/s.sh", b"echo\r\n", 1),
+        ("scripts/d/s.py", b"#!/usr/bin/env python3\r\nx\r\n", 1),
+        ("overlay/f.post", b"\xef\xbb\xbf#!/bin/sh\n", 1),
+        ("overlay/f.post", b"#!/usr/bin/env -S python3 -u\nx\r\n", None),
+        ("overlay/f.post", b"#!/bin/sh\nprintf 'a\rb'\n", None),
+        ("overlay/f.post", b"\x7fELF\0\r\n", None),
+        ("overlay/f._all", b"#!/bin/sh\r\n", None),
+        ("scripts/data.csv", b"a,b\r\n", None),
+    ],
+)
+def test_windows_text(tmp_path: Path, name: str, content: bytes, line: int | None) -> None:
+    """Programs are read. Other files may have any line ends."""
+    conf = config(tmp_path, *NODES.split(", "))
+    plant(conf.masterdir, name if name.endswith(".csv") else f"{name} 755", "overlay/link.post -> gone")
+    (conf.masterdir / name).write_bytes(content)
+    findings = findings_of(conf)["windows-text"]
+    assert [(finding.subject, finding.line) for finding in findings] == ([] if line is None else [(name, line)])
+    assert all(finding.message.endswith("convert it, for example with dos2unix") for finding in findings)
+
+
 def findings_of(conf: Config) -> dict[str, list[Finding]]:
     """Return the findings for a configuration and its masterdir."""
     return lint(conf, load(replace(conf, trust=EVERYBODY)))
@@ -286,8 +313,8 @@ def test_table(case: Case, tmp_path: Path) -> None:
 
 
 def test_every_rule_is_in_the_table() -> None:
-    """Every rule has a mistake and a near miss. `unreadable` has a test of its own."""
-    for rule in set(RULES) - {"unreadable"}:
+    """Every rule has a mistake and a near miss. `unreadable` and `windows-text` have tests of their own."""
+    for rule in set(RULES) - {"unreadable", "windows-text"}:
         assert {bool(case.subjects) for case in CASES if case.rule == rule} == {True, False}, rule
 
 

@@ -25,6 +25,7 @@ from tests_meta.unit.helpers import IS_ROOT, Shell
 pytestmark = pytest.mark.skipif(not IS_ROOT, reason="sets owners and mounts, needs root")
 
 LAST = "last line"
+WINDOWS = "as Windows writes it: convert it, for example with dos2unix"
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_where_no_program_may_be_started(node: DiskNode) -> None:
             Result(None, ("no first line",)),
             Result("exit status 1"),
             Result("its interpreter is missing or cannot be run: /no/such/interpreter"),
-            Result("its first line ends with a carriage return, as Windows writes it"),
+            Result(f"its first line ends with a carriage return, {WINDOWS}"),
             Result("its interpreter is missing or cannot be run: /etc/passwd"),
         ]
         node.trigger("scripts/note.sh", '#!/bin/sh\necho "$# $1"\n')
@@ -96,6 +97,25 @@ def test_where_no_program_may_be_started(node: DiskNode) -> None:
         assert result is not None
         assert result.failure is not None
         assert "noexec" in result.failure or result.failure == "exit status 126: a program could not be run"
+
+
+def test_a_script_from_windows_says_so_when_it_fails(node: DiskNode) -> None:
+    line = f"; its line {{}} ends with a carriage return, {WINDOWS}"
+    results = triggered(
+        node,
+        "#!/bin/sh -e\r\ntrue\r\n",
+        "#!/bin/sh\ntrue\nexit 3\r\n",
+        "true\r\nfalse\n",
+        "#!/bin/sh\nprintf 'a\rb'\nexit 4\n",
+        "#!/bin/sh\n: \r\nexit 0\n",
+    )
+    assert [result and result.failure for result in results][3:] == ["exit status 4", None]
+    failures = [str(result and result.failure) for result in results[:3]]
+    assert failures[0] == f"its first line ends with a carriage return, {WINDOWS}"
+    assert [failure.endswith(line.format(n)) for failure, n in zip(failures[1:], (3, 1), strict=True)] == [True, True]
+    node.trigger("scripts/note.sh", "#!/bin/sh\nif true; then\r\nfi\r\n")
+    result = updated(node, "note.sh x")
+    assert str(result and result.failure).endswith(line.format(2))
 
 
 def test_one_that_somebody_has_open_for_writing(node: DiskNode) -> None:
