@@ -15,13 +15,14 @@ SUITES ?= bookworm trixie
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .NOTPARALLEL:
-.PHONY: help demo root test oldest compat fresh lint bench share clean
+.PHONY: help demo root test oldest compat environments fresh lint bench share clean
 
 help:
 	@echo "make demo    audit and repair a cluster of four real ssh nodes on this machine (Linux, root)"
 	@echo "make test    run all tests; ARGS='-k probe' hands options to pytest"
 	@echo "make oldest  run the tests that need no ssh nodes with the oldest versions of what this project builds on"
 	@echo "make compat  try other plugins and options of pytest, and write the tables of docs/pytest.md (root, BusyBox; 4 minutes)"
+	@echo "make environments  try every kind of node, and write the table in docs/environments.md (Linux, root; 1 minute)"
 	@echo "make fresh   make demo and make test, each on a new Debian in a temporary folder; SUITES='$(SUITES)' (root; 30 minutes)"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   measure against clush, plain pytest and other tools, side by side (Linux, root; 40 minutes)"
@@ -69,6 +70,11 @@ compat:
 	@$(COMPAT)/bin/python -m pip install --quiet --disable-pip-version-check --editable . \
 	    --requirement tests_meta/compat/requirements.txt
 	$(COMPAT)/bin/python -m tests_meta.compat $(ARGS)
+
+environments: $(READY)
+	@sh .ci/system-packages test
+	@sh .ci/system-packages others
+	$(BIN)/python -m tests_meta.environments
 
 fresh:
 	@sh .ci/fresh $(SUITES)

@@ -228,6 +228,10 @@ class EmbeddedCluster:
         script = 'mkdir -p -- "${1%/*}/" && cat >"$1" && chmod "$2" "$1"'
         self._enter(node, ["/bin/sh", "-c", script, "sh", raw, f"{mode:o}"], data).check_returncode()
 
+    def process(self, node: str) -> int:
+        """Return the number of the first process of a node that is up, for nsenter(1)."""
+        return self._inits[node][0]
+
     def freeze(self, node: str) -> None:
         """Stop the node's processes with SIGSTOP. The kernel then accepts connections, but no process answers."""
         self.run(node, "kill -STOP -1")

@@ -191,14 +191,14 @@ narrow() { # OLD ATTRIBUTES: an old version is not more open than what replaces 
   attributes "$2"
   e=$(stat -c %a:%u:%g:%U:%G:%d:%i:%s -- "$1" 2>&1) || return
   IFS=:; set -f; set -- "$1" $e; set +f; unset IFS
-  was=$3:$4:$2 m=$((0${mode:-777} & 0777)) x=$3:$4
-  [ ! -d "$1" ] || m=$((m | (m & 0444) >> 2))
-  m=$((0$2 & m))
+  was=$3:$4:$2 m=$(($octal${mode:-777} & ${octal}777)) x=$3:$4
+  [ ! -d "$1" ] || m=$((m | (m & ${octal}444) >> 2))
+  m=$(($octal$2 & m))
   # Of another owner than the new one it becomes root's; so it does with a special bit, which comes back by --restore.
   case $owner in "$5" | "+$3") ;; *) x=0:0 ;; esac
   case $group in "$6" | "+$4") ;; *) x=0:0 ;; esac
-  [ $((0$2 & 07000)) = 0 ] || x=0:0
-  if [ "$x" = "$3:$4" ] && [ "$m" = $((0$2)) ]; then was=$was:$7:$8:$9; return; fi
+  [ $(($octal$2 & ${octal}7000)) = 0 ] || x=0:0
+  if [ "$x" = "$3:$4" ] && [ "$m" = $(($octal$2)) ]; then was=$was:$7:$8:$9; return; fi
   m=$(printf %05o "$m")
   if [ -d "$1" ]; then
     e=$({ own "+${x%:*}" "+${x#*:}" "$1" && change_mode "$m" "$1"; } 2>&1) || return

@@ -15,6 +15,8 @@ from pytest_synctool.repair.stage_functions import STAGE
 from pytest_synctool.repair.trigger_functions import TRIGGERS
 
 _FRAME: Final = rb"""LC_ALL=C; export LC_ALL
+octal=0
+[ $((010)) = 8 ] || octal=8# # 010 is ten for mksh, and for a ksh93 that is not called sh
 PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
 umask 077
 nl='

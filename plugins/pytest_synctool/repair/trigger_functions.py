@@ -11,10 +11,21 @@ from typing import Final
 # 100,000 bytes after the last line are more than a pipe and the buffer of `fold` hold: so `fold` passes that line on
 # though something that was left behind keeps the pipe open. `fold` bounds the lines that `sed` has to hold.
 TRIGGERS: Final = rb"""
+timed= # whether the node can bound a command in time: no, yes, or by the timeout of toybox, which at random gives the
+# exit status 127 to what has ended well: there a shell tells the status itself
+look_for_timeout() {
+  [ -z "$timed" ] || return 0
+  timed=no
+  [ "$(timeout -k 5 5 echo yes 2>&-)" != yes ] || timed=yes
+  case $timed:$(readlink -f -- "$(command -v timeout)") in yes:*/toybox) timed=toybox ;; esac
+}
 limited() { # COMMAND...: as the login would run it, and bounded in time where the node can do that
-  if (timeout -k 5 5 true) 2>&-; then set -- timeout -k 5 "$limit" "$@"; fi
   as_login
-  exec "$@"
+  case $timed in
+    no) exec "$@" 7>&- ;;
+    yes) exec timeout -k 5 "$limit" "$@" 7>&- ;;
+    *) exec timeout -k 5 "$limit" /bin/sh -c '"$@" 7>&-; echo "status $?" >&7' sh "$@" ;;
+  esac
 }
 # It takes what comes from 3, and drops what comes after the last line. It is a process without this shell's open files.
 gather='exec 2>&- 6>&- 7>&-
@@ -23,19 +34,25 @@ if [ -n "$(command -v fold)" ]; then fold -b -w 4000 <&3; else cat <&3; fi
 exec tail -c 1 <&3 >&-'
 bounded() { # run act() without input; set $s to its exit status, or `-` if that was not seen, and $v to the end of its
   # output, each line after the word `output`: so none is taken for the status
+  look_for_timeout
   v=$({
     {
-      (if [ -c /dev/null ]; then act </dev/null; else act <&-; fi) 2>&1 6>&- 7>&-
-      printf 'status %s\n' "$?" >&7
+      (if [ -c /dev/null ]; then act </dev/null; else act <&-; fi) 2>&1 6>&-
+      printf 'ended %s\n' "$?" >&7
       printf '\n%s\n%100000s\n' "synctool-ended-$$" ""
     } | { /bin/sh -c "$gather" & } 3<&0 | sed "/^synctool-ended-$$\$/q" | tail -c 4100 | sed 's/^/output /'
-  } 7>&1)
+  } 7>&1)$nl
   s=-
-  case $v in "status "*) s=${v#status } s=${s%%"$nl"*} ;; esac
-  v=${v#"status $s"}
-  v=${v%"${nl}output synctool-ended-$$"}
-  v=${v%"${nl}output "}
-  v=${v#"$nl"}
+  case $v in "status "*) s=${v%%"$nl"*} v=${v#*"$nl"} s=${s#* } ;; esac
+  case $timed:$s:$v in
+    toybox:-:"ended 127$nl"*) s=124 v=${v#*"$nl"} ;;
+    *:-:"ended "*) s=${v%%"$nl"*} v=${v#*"$nl"} s=${s#* } ;;
+    *:*:"ended "*) v=${v#*"$nl"} ;;
+    *) s=- ;;
+  esac
+  v=${v%"output synctool-ended-$$$nl"}
+  v=${v%"output $nl"}
+  v=${v%"$nl"}
 }
 outcome() { # set $e to what $s means
   case $s in

@@ -226,3 +226,18 @@ def test_other_userlands(userland: Shell, open_directory: Path) -> None:
     finally:
         os.kill(int((node.top / "pid").read_text()), signal.SIGKILL)
     assert results == [Result("exit status 3", ("one", LAST)), Result(None, (LAST,)), Result(None, ("x",))]
+
+
+def test_the_timeout_of_toybox_may_lose_the_exit_status(tmp_path: Path, open_directory: Path) -> None:
+    """At random it ends with 127."""
+    toybox = tmp_path / "toybox"
+    toybox.write_text('#!/bin/sh\nshift 3\n"$@"\nexit 127\n')
+    toybox.chmod(0o755)
+    (tmp_path / "timeout").symlink_to(toybox)
+    path = f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"
+    node = DiskNode.make(Shell("dash", ("/bin/dash",), {"PATH": path}), open_directory)
+    assert triggered(node, "#!/bin/sh\necho x\n", "exit 5\n") == [Result(None, ("x",)), Result("exit status 5")]
+    toybox.write_text('#!/bin/sh\n[ "$4" != echo ] || echo yes\nexit 127\n')
+    (node.files / "f0").unlink()
+    (node.files / "f1").unlink()
+    assert triggered(node, "#!/bin/sh\n") == [Result("it did not end within 60 s")]

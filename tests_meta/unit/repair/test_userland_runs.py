@@ -82,3 +82,5 @@ def test_a_cycle_of_every_kind_of_drift(userland: Shell, open_directory: Path) -
         ]
         assert failures == [None] * len(failures), (drift, failures)
         assert drifted(node, *entries) == [], drift
+        if "chmod 600 file" in drift:
+            assert (node.files / "file.saved").stat().st_mode & 0o7777 == 0o600
