@@ -147,7 +147,8 @@ class Outcome:
     `diff` has the difference of the contents as far as it may be shown, lines joined by newlines. `waiver` is the
     reason why drift is accepted, with the last day. `skip` is the reason of an outcome that is SKIPPED. `has_remark` is
     True if the message contains more than the differences, such as `not fixed: No space left on device`. `xfail` is set
-    if the test was expected to fail: WAIVED and SKIPPED are then expected failures, OK is an unexpected pass.
+    if the test was expected to fail: WAIVED and SKIPPED are then expected failures, OK is an unexpected pass. `was_set`
+    is True if the run has changed the path as it should, and only a command after that failed.
     """
 
     status: Status
@@ -160,6 +161,12 @@ class Outcome:
     skip: Skip | None = None
     has_remark: bool = False
     xfail: Xfail | None = None
+    was_set: bool = False
+
+    @property
+    def is_repaired(self) -> bool:
+        """True if the run has changed the path as it should, whatever became of the commands after that."""
+        return self.status is Status.FIXED or self.was_set
 
     @property
     def is_missed(self) -> bool:

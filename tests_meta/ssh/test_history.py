@@ -58,10 +58,30 @@ def test_a_drift_that_synctool_has_seen(drifted: Site) -> None:
 def test_restore_and_tasks(drifted: Site) -> None:
     drifted.put("hello._all", "#!/bin/sh\n", 0o755, tree="tasks")
     (drifted.masterdir / "tasks").chmod(0o755)
+    drifted.sh("node1", "echo more >>@/file")
     assert run(drifted, "synctool", "-t", "-f").status == 0
     assert run(drifted, "synctool", "--restore").status == 0
     assert [mode for mode, _, _ in runs(drifted)] == ["fix", "fix", "restore"]
+    assert run(drifted, "synctool").status == 1
+    shown = run(drifted, "synctool-history", f"{drifted.top}/file").out.decode()
+    assert ": --restore put back an old version, by " in shown
+    assert "--restore put back an old version; still so" in shown
+    assert "the node was changed" not in shown.partition("--restore put back")[2]
     assert "ran" in run(drifted, "synctool-history", f"{drifted.top}/hello").out.decode()
+
+
+def test_a_post_script_that_fails(drifted: Site) -> None:
+    """Our own command is the cause of what is owed, and the file was repaired by us."""
+    drifted.script("file.post", "#!/bin/sh\nexit 3\n")
+    assert run(drifted, "synctool", "-f").status == 1
+    assert drifted.pytest("--hosts=node1").status == 1
+    file, owed = (
+        run(drifted, "synctool-history", f"{prefix}{drifted.top}/file").out.decode() for prefix in ("", "post:")
+    )
+    assert "fixed by " in file
+    assert "gone without" not in file
+    assert "a command, which repairs run; still so" in owed
+    assert "the node was changed" not in owed
 
 
 def test_from_elsewhere(drifted: Site, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ _LETTERS: Final = {
 
 _Row = tuple[
     *tuple[str, str, tuple[str, ...], tuple[tuple[str, str, str], ...], str, str, str, str | None, bool],
-    tuple[str, bool] | None,
+    *tuple[tuple[str, bool] | None, bool],
 ]
 
 
@@ -114,11 +114,21 @@ def _row(outcome: Outcome) -> _Row:
     texts = (outcome.source, outcome.diff, outcome.waiver)
     skip = None if outcome.skip is None else outcome.skip.name
     xfail = None if outcome.xfail is None else (outcome.xfail.reason, outcome.xfail.strict)
-    return outcome.status.value, outcome.message, outcome.details, changes, *texts, skip, outcome.has_remark, xfail
+    return (
+        outcome.status.value,
+        outcome.message,
+        outcome.details,
+        changes,
+        *texts,
+        skip,
+        outcome.has_remark,
+        xfail,
+        outcome.was_set,
+    )
 
 
 def _outcome(row: _Row) -> Outcome:
-    status, message, details, changes, source, diff, waiver, skip, has_remark, xfail = row
+    status, message, details, changes, source, diff, waiver, skip, has_remark, xfail, was_set = row
     return Outcome(
         Status(status),
         message,
@@ -130,6 +140,7 @@ def _outcome(row: _Row) -> Outcome:
         None if skip is None else Skip[skip],
         has_remark,
         None if xfail is None else Xfail(*xfail),
+        was_set,
     )
 
 

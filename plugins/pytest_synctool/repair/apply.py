@@ -113,6 +113,11 @@ class Applied:
         settled = right and all(number in self.results for number in self._fired.get(path, ()))
         return None if settled else self.broken
 
+    def succeeded(self, path: bytes) -> bool:
+        """Return True if the action on a path is known to have succeeded, whatever became of its triggers."""
+        action = self.results.get(self._actions.get(path, -1))
+        return action is not None and not action.failure
+
     def ran(self, path: bytes) -> str:
         """Return the triggers that a path has fired, as the end of a sentence: `, ran overlay/etc/motd.post`."""
         return "".join(f", ran {command.shown}" for command, _ in self._ran(path))

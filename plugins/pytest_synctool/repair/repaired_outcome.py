@@ -32,7 +32,7 @@ def confirmed(check: Check, before: Outcome, applied: Applied, inspection: Inspe
             return after
         if failure is not None:
             output = shown_output(inspection, check.entry, applied.output(path))
-            return replace(before, message=f"put right, but {failure}", details=output, has_remark=True)
+            return replace(before, message=f"put right, but {failure}", details=output, has_remark=True, was_set=True)
         ran = applied.ran(path)
         message = f"{applied.verb(path)} ({before.message}){ran}"
         details = (*before.details, *shown_output(inspection, check.entry, applied.output(path)))

@@ -68,5 +68,7 @@ def _outcome(check: Check, origins: Mapping[bytes, str], applied: Applied, inspe
     failure = applied.failure(path, right=False)
     if failure is not None:
         output = shown_output(inspection, check.entry, applied.output(path))
+        if applied.succeeded(path):
+            return Outcome(Status.DRIFT, f"restored ({origins[path]}), but {failure}", output, was_set=True)
         return Outcome(Status.DRIFT, f"not restored {origins[path]}: {failure}", output)
     return Outcome(Status.FIXED, f"restored ({origins[path]}){applied.ran(path)}")

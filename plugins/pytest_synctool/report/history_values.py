@@ -13,7 +13,16 @@ from pytest_synctool.report.record import EntryName
 NODE: Final = "node"
 MASTERDIR: Final = "masterdir"
 FIRST: Final = "first"
-CAUSES: Final = {NODE: "the node was changed", MASTERDIR: "the masterdir was changed"}
+COMMAND: Final = "command"
+RESTORE: Final = "restore"
+UNKNOWN: Final = "unknown"
+CAUSES: Final = {
+    NODE: "the node was changed",
+    MASTERDIR: "the masterdir was changed",
+    COMMAND: "a command, which repairs run",
+    RESTORE: "--restore put back an old version",
+    UNKNOWN: "cause not known",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +30,9 @@ class Onset:
     """The beginning of the drift or error that an entry has.
 
     `since` is the start of the first run that saw it; no run since then has seen the entry in sync. `cause` is `node`
-    if the node changed, `masterdir` if the expected state did, `first` if no earlier run looked at the entry. `known`
-    is True if an earlier run saw it.
+    if the node changed, `masterdir` if the expected state did, `first` if no earlier run looked at the entry, `command`
+    if the entry is a command, `restore` if a run put back an old version, else `unknown`. `known` is True if an earlier
+    run saw it.
     """
 
     since: datetime

@@ -59,6 +59,11 @@ class EntryName:
         """True if the test is about a command, False if it is about the state of a path."""
         return self.kind in _COMMANDS
 
+    @property
+    def is_own(self) -> bool:
+        """True for a check of the site."""
+        return self.kind == _OWN
+
     def test_id(self, node: str) -> str:
         """Return the id of the test of a node, for the command line."""
         return f"{self.check}::{node}::{self.name}"

@@ -146,7 +146,7 @@ class TestLife:
         lines = command(site, "/etc/c").splitlines()
         assert lines[3:5] == [
             "    2026-01-02 00:00:00 to 2026-01-03 00:00:00, for 1 day: size mismatch",
-            "        the node was changed; gone without a repair, outside of synctool",
+            "        the node was changed; gone without a recorded repair",
         ]
         assert lines[7:9] == ["    since 2026-01-03 00:00:00, for 1 day: error: error", "        still so"]
         assert lines[12] == "        the node was changed; waived: for a test, until 2030-01-01"
@@ -178,6 +178,7 @@ class TestLife:
                             "waiver": None,
                         }
                     ],
+                    "restored": [],
                     "asked_for_changed": [],
                 }
             ],
@@ -240,7 +241,7 @@ class TestBetween:
             "  n3: unreachable: no answer",
         ]
         lines = command(site, "--between", "-3", "-2").splitlines()[1:]
-        at = lines.index("drift that is gone without a repair:")
+        at = lines.index("drift that is gone without a recorded repair:")
         assert lines[at + 1] == "  n1: /etc/c size mismatch (the node was changed)"
         assert lines[lines.index("could be looked at again:") + 1] == "  n3"
         record(site / PATH, run(5, {"n1": None, "n3": " ."}), unchanged, 100)

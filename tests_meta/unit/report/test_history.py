@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,12 +21,14 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.errors import HistoryError
-from pytest_synctool.model import Revision, Status
+from pytest_synctool.model import Outcome, Revision, Status
+from pytest_synctool.report.history.periods import End, life
 from pytest_synctool.report.history.reader import opened
 from pytest_synctool.report.history.recorder import Recorded, record
 from pytest_synctool.report.history_values import Onset
-from pytest_synctool.report.record import EntryName, RunRecord
+from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 
 from tests_meta.unit.helpers import IS_ROOT, NOBODY, snapshot
 from tests_meta.unit.runs import STATUSES, day, name, run, unchanged
@@ -63,14 +65,53 @@ class TestLives:
             last = record_all(path, run(number, {"n1": found}))
         assert last.onsets == {("n1", name("a")): Onset(day(1), "node", True)}
         restored = record_all(path, run(8, {"n1": "f"}, mode="restore"))
-        assert restored.onsets == {("n1", name("a")): Onset(day(8), "node", False)}
-        assert record_all(path, run(9, {"n1": "d"})).onsets == last.onsets
+        assert restored.onsets == {("n1", name("a")): Onset(day(8), "restore", False)}
+        after = record_all(path, run(9, {"n1": "d"}))
+        assert after.onsets == {("n1", name("a")): Onset(day(1), "restore", True)}
+
+    def test_the_cause_is_ours(self, path: Path) -> None:
+        """The node was not changed by others where we put back an old version, or where our own command failed."""
+        record_all(path, run(0, {"n1": "...."}), run(1, {"n1": "fd.s"}, mode="restore"))
+        after = record_all(path, run(2, {"n1": "dddd"}))
+        assert after.onsets == {
+            ("n1", name("a")): Onset(day(1), "restore", True),
+            ("n1", name("b")): Onset(day(1), "unknown", True),
+            ("n1", name("c")): Onset(day(2), "node", False),
+            ("n1", name("d")): Onset(day(2), "node", False),
+        }
+        for check, cause in (
+            ("synctool_checks/test_post.py", "command"),
+            ("synctool_checks/test_tasks.py", "command"),
+            ("synctool_checks/test_always.py", "command"),
+            ("test_own.py", "unknown"),
+        ):
+            entry = EntryName(check, "/x")
+            for number, status in enumerate((Status.OK, Status.DRIFT)):
+                one = run(len(ids(path)), {})
+                results = ((0, Outcome(Status.DRIFT, "differs")),) if status is Status.DRIFT else ()
+                one.nodes = [NodeRecord("n1", SharedList([entry]), results)]
+                onsets = record_all(path, one).onsets
+                assert [onset.cause for onset in onsets.values()] == [cause] * number
+
+    def test_a_repair_whose_post_failed_is_a_repair(self, path: Path) -> None:
+        record_all(path, run(0, {"n1": "."}), run(1, {"n1": "d"}))
+        repair = run(2, {"n1": "d"}, mode="fix")
+        set_and_failed = Outcome(Status.DRIFT, "put right, but x.post failed", was_set=True)
+        repair.nodes = [replace(repair.nodes[0], results=((0, set_and_failed),))]
+        assert record_all(path, repair).onsets == {("n1", name("a")): Onset(day(1), "node", True)}
+        assert record_all(path, run(3, {"n1": "d"})).onsets == {("n1", name("a")): Onset(day(3), "node", False)}
+        record_all(path, run(4, {"n1": "f"}), run(5, {"n1": "."}))
+        with opened(path) as history:
+            sights = history.life(name("a"))["n1"]
+        first, second = life(name("a"), sights).periods
+        assert (first.end, first.by, first.action) == (End.FIXED, "root@admin1", "put right, but x.post failed")
+        assert (second.since, second.end) == (day(3), End.FIXED)
 
     def test_errors_have_a_life_of_their_own(self, path: Path) -> None:
         last = record_all(path, run(0, {"n1": "d"}), run(1, {"n1": "e"}), run(2, {"n1": None}), run(3, {"n1": "e"}))
-        assert last.onsets == {("n1", name("a")): Onset(day(1), "first", True)}
+        assert last.onsets == {("n1", name("a")): Onset(day(1), "unknown", True)}
         last = record_all(path, run(4, {"n1": "d"}), run(5, {"n1": "e"}))
-        assert last.onsets == {("n1", name("a")): Onset(day(5), "first", False)}
+        assert last.onsets == {("n1", name("a")): Onset(day(5), "unknown", False)}
 
     def test_what_is_fixed_has_the_life_of_the_drift(self, path: Path) -> None:
         last = record_all(path, run(0, {"n1": "."}), run(1, {"n1": "d"}), run(2, {"n1": "f"}, "fix"))
@@ -87,7 +128,7 @@ class TestLives:
         onsets = [one.onsets.get(("n1", name("a"))) for one in found]
         assert onsets[1:] == [
             Onset(day(1), "masterdir", False),
-            Onset(day(2), "masterdir", False),
+            Onset(day(2), "unknown", False),
             Onset(day(1), "masterdir", True),
             Onset(day(1), "masterdir", True),
         ]
@@ -120,7 +161,7 @@ class TestLives:
         onsets = record_all(path, run(1, {"n1": "dd"})).onsets
         assert onsets == {
             ("n1", name("a")): Onset(day(0), "first", True),
-            ("n1", name("b")): Onset(day(1), "first", False),
+            ("n1", name("b")): Onset(day(1), "unknown", False),
         }
         assert record_all(path, run(2, {"n1": "..d"}), run(3, {"n1": "d.d"})).onsets["n1", name("a")].cause == "node"
 
@@ -148,7 +189,7 @@ class Model:
             cause = "masterdir"
         if status is Status.ERROR:
             known, self.error = self.error is not None, self.error or now
-            return Onset(self.error, cause, known)
+            return Onset(self.error, "unknown", known)
         life = Onset(self.drift[0] if self.drift else now, cause, self.drift is not None)
         self.said, self.error = said, None
         self.drift = (life.since, cause) if status in (Status.DRIFT, Status.WAIVED) else None

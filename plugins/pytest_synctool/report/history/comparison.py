@@ -25,7 +25,7 @@ class What(Enum):
     UNKNOWN = "drift that was not looked at again"
     FIXED = "fixed"
     RAN = "ran"
-    GONE = "drift that is gone without a repair"
+    GONE = "drift that is gone without a recorded repair"
     WAIVED = "newly waived"
     UNWAIVED = "no longer waived"
     ASKED = "something else is asked for (the masterdir was changed)"
@@ -47,7 +47,7 @@ class Difference:
 
     @property
     def kind(self) -> str:
-        """Return `corrective` or `intentional` for a fixed entry; else an empty string."""
+        """Return `corrective` or `intentional` for a fixed entry if that is known; else an empty string."""
         return kind(self.cause) if self.what is What.FIXED else ""
 
     @property

@@ -1,7 +1,7 @@
 """The age and the cause of drift, from the runs before. Pure.
 
-Only a probe shows something. A node that could not be looked at, an entry that was skipped or unknown, and a run that
-restores old versions begin or end no drift.
+Only a probe shows something. A node that could not be looked at and an entry that was skipped or unknown begin or end
+no drift. A run that restores old versions ends none; it is the cause of the drift that later runs see.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.report.ending import NodeEnding
 from pytest_synctool.report.expected_digest import UNREADABLE
-from pytest_synctool.report.history_values import FIRST, MASTERDIR, NODE, Onset
+from pytest_synctool.report.history_values import COMMAND, FIRST, MASTERDIR, NODE, RESTORE, UNKNOWN, Onset
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 
 Signatures = Callable[[str, EntryName], str]
@@ -31,7 +31,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The beginning of a state and its cause: `node`, `masterdir` or `first`."""
+    """The beginning of a state and its cause, as in an Onset."""
 
     since: datetime
     cause: str
@@ -130,42 +130,61 @@ def _look(run: RunRecord, node: Asked, before: Standing, sharing: _Sharing) -> L
     skipped = frozenset(p for p, outcome in record.results if outcome.status is Status.SKIPPED)
     unread = frozenset(p for p, outcome in record.results if outcome.status is Status.ERROR)
     wanted = sharing.looked(node, skipped)
-    restoring = run.is_restoring
     results = [
-        (entry := record.entries[p], outcome, _onset(run, entry, node.signatures[p], outcome.status, before))
+        (entry := record.entries[p], outcome, _onset(run, entry, node.signatures[p], outcome, before))
         for p, outcome in record.results
         if outcome.status not in (Status.SKIPPED, Status.OK)
     ]
-    after = before
-    if not restoring:
+    if run.is_restoring:
+        after = Standing(before.wanted, {**before.drifts, **_restored(results, before)}, before.errors)
+    else:
         seen = sharing.looked(node, skipped | unread)
         drifts = {entry: begun for entry, begun in before.drifts.items() if entry not in seen.signatures}
         errors = {entry: begun for entry, begun in before.errors.items() if entry not in wanted.signatures}
         for entry, outcome, onset in results:
             if outcome.status is Status.ERROR:
                 errors[entry] = Begun(onset.since, onset.cause)
-            elif outcome.status is not Status.FIXED:
+            elif not outcome.is_repaired:
                 drifts[entry] = Begun(onset.since, onset.cause)
         after = Standing(sharing.known(before.wanted, seen), drifts, errors)
     return Look(record.node, record.ending, None, wanted, results, before, after)
 
 
-def _onset(run: RunRecord, entry: EntryName, signature: str, status: Status, before: Standing) -> Onset:
+def _restored(results: Sequence[tuple[EntryName, Outcome, Onset]], before: Standing) -> dict[EntryName, Begun]:
+    """Return the drift that a run of --restore leaves. Where a restoration failed, nobody knows how far it came."""
+    begun: dict[EntryName, Begun] = {}
+    for entry, outcome, onset in results:
+        if outcome.status in (Status.FIXED, Status.DRIFT):
+            earlier = before.drifts.get(entry, Begun(onset.since, onset.cause))
+            begun[entry] = Begun(earlier.since, onset.cause if outcome.is_repaired else earlier.cause)
+    return begun
+
+
+def _onset(run: RunRecord, entry: EntryName, signature: str, outcome: Outcome, before: Standing) -> Onset:
     """Return the onset of an entry's state. A fixed entry has the onset of the drift that it was."""
-    restored = run.is_restoring and status is Status.FIXED
-    earlier = None if restored else (before.errors if status is Status.ERROR else before.drifts).get(entry)
-    cause = _cause(entry, signature, before)
+    if run.is_restoring:
+        return Onset(run.started, RESTORE if outcome.is_repaired else UNKNOWN, False)
+    if outcome.status is Status.ERROR:
+        earlier, cause = before.errors.get(entry), UNKNOWN
+    else:
+        earlier, cause = before.drifts.get(entry), _cause(entry, signature, before)
     return Onset(run.started if earlier is None else earlier.since, cause, earlier is not None)
 
 
 def _cause(entry: EntryName, signature: str, before: Standing) -> str:
+    """Return the cause of a drift, as far as it is known: a new check of the site, for one, leaves no trace."""
     drift = before.drifts.get(entry)
     previous = before.wanted.signatures.get(entry)
+    if entry.is_command:
+        return COMMAND
     if previous is not None and is_other(previous, signature):
         return MASTERDIR
     if drift is not None:
         return drift.cause
-    return FIRST if previous is None or not _comparable(previous, signature) else NODE
+    if previous is None:
+        return FIRST
+    is_same = previous == signature != UNREADABLE
+    return NODE if is_same and not entry.is_own else UNKNOWN
 
 
 def is_other(before: str, after: str) -> bool:

@@ -12,7 +12,7 @@ from pytest_synctool.model import Status
 from pytest_synctool.report.expected_digest import UNREADABLE
 from pytest_synctool.report.history.lifetimes import is_other
 from pytest_synctool.report.history.reader import Run, Sight, StoredResult
-from pytest_synctool.report.history_values import CAUSES, NODE
+from pytest_synctool.report.history_values import CAUSES, MASTERDIR, NODE
 from pytest_synctool.report.record import EntryName
 
 
@@ -21,7 +21,8 @@ class End(Enum):
 
     FIXED = "fixed"
     RAN = "ran"  # what was asked for: nothing was wrong, or it has failed before
-    GONE = "gone"  # without a repair of ours
+    GONE = "gone"  # without a recorded repair
+    CHANGED = "changed"  # the masterdir, so that it was in sync
     WAIVED = "waived"
     STILL = "still there"
 
@@ -46,23 +47,27 @@ class Period:
 
     @property
     def kind(self) -> str:
-        """Return `corrective` for a fixed entry whose node had been changed, else `intentional`; empty if not fixed."""
+        """Return `corrective` if a fixed entry's node was changed, `intentional` if the masterdir was; else empty."""
         return kind(self.cause) if self.end is End.FIXED else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """An entry on a node: its periods, the times at which its expected state changed, and the last sight of it."""
+    """An entry on a node: its periods, the times at which its expected state changed, and the first and last sight.
+
+    `restored` are the times at which --restore put back an old version, each with who did it.
+    """
 
     periods: tuple[Period, ...]
     changed: tuple[datetime, ...]
+    restored: tuple[tuple[datetime, str], ...]
     first: datetime
     last: datetime
 
 
 def kind(cause: str) -> str:
-    """Return the kind of a repair of a drift with this cause."""
-    return "corrective" if cause == NODE else "intentional"
+    """Return the kind of a repair of a drift with this cause; empty if that is not known."""
+    return {NODE: "corrective", MASTERDIR: "intentional"}.get(cause, "")
 
 
 def life(entry: EntryName, sights: Sequence[Sight]) -> Life:
@@ -70,7 +75,11 @@ def life(entry: EntryName, sights: Sequence[Sight]) -> Life:
     looks = [sight for sight in sights if not sight.run.is_restoring]
     periods = [*_drifts(looks, End.RAN if entry.is_run else End.FIXED), *_errors(looks)]
     periods.sort(key=lambda period: period.since)
-    return Life(tuple(periods), _changed(looks), sights[0].run.started, sights[-1].run.started)
+    return Life(tuple(periods), _changed(looks), _restored(sights), sights[0].run.started, sights[-1].run.started)
+
+
+def _restored(sights: Sequence[Sight]) -> tuple[tuple[datetime, str], ...]:
+    return tuple((s.run.started, s.run.who) for s in sights if s.run.is_restoring and s.result and s.result.is_fixed)
 
 
 def _changed(sights: Sequence[Sight]) -> tuple[datetime, ...]:
@@ -85,17 +94,19 @@ def _drifts(sights: Sequence[Sight], end: End) -> list[Period]:
     """
     periods: list[Period] = []
     current: Period | None = None
+    asked = UNREADABLE
     for sight in sights:
         result = sight.result
         if result is not None and result.status is Status.ERROR:
             continue
         if result is not None and result.is_drift:
-            current = _going_on(result)
+            current, asked = _going_on(result), sight.signature
         elif result is not None:  # fixed, and perhaps found by the same run
             periods.append(_fixed(current, result, sight.run, end))
             current = None
         elif current is not None:
-            periods.append(replace(current, until=sight.run.started, end=End.GONE))
+            end_without_repair = End.CHANGED if is_other(asked, sight.signature) else End.GONE
+            periods.append(replace(current, until=sight.run.started, end=end_without_repair))
             current = None
     return periods if current is None else [*periods, current]
 

@@ -71,6 +71,11 @@ class StoredResult:
         """True if the entry differs, waived or not."""
         return self.status in (Status.DRIFT, Status.WAIVED)
 
+    @property
+    def is_fixed(self) -> bool:
+        """True if the run has changed the entry as it should."""
+        return self.status is Status.FIXED
+
 
 @dataclass(frozen=True, slots=True)
 class Sight:

@@ -213,7 +213,8 @@ class Tables:
         number = self._findings.get(outcome)
         if number is None:
             changes = json.dumps([[c.what, c.expected, c.found] for c in outcome.changes])
-            words = (outcome.status.value, outcome.message, changes, outcome.source, outcome.waiver)
+            status = Status.FIXED if outcome.was_set else outcome.status  # the drift itself has ended
+            words = (status.value, outcome.message, changes, outcome.source, outcome.waiver)
             signature = tuple(map(text, words))
             digest = _digest("\0".join(signature))
             row = self._db.execute("SELECT id FROM finding WHERE digest = ?", (digest,)).fetchone()

@@ -11,6 +11,7 @@ from pytest_synctool.common.nodenames import fold, natural
 from pytest_synctool.report.history.comparison import Difference
 from pytest_synctool.report.history.periods import End, Life, Period, cause_in_words
 from pytest_synctool.report.history.reader import Run
+from pytest_synctool.report.history_values import CAUSES, RESTORE
 from pytest_synctool.report.record import EntryName
 
 FORMAT: Final = 1  # of the JSON; it changes when something in it changes its meaning
@@ -34,13 +35,13 @@ def shared(lives: Mapping[str, Life]) -> list[Shared]:
     for node in sorted(lives, key=natural):
         life = lives[node]
         is_open = any(period.until is None for period in life.periods)
-        groups.setdefault((life.periods, life.changed, life.last if is_open else None), []).append(node)
+        groups.setdefault((life.periods, life.changed, life.restored, life.last if is_open else None), []).append(node)
     return [Shared(nodes, _together([lives[node] for node in nodes])) for nodes in groups.values()]
 
 
 def _together(lives: Sequence[Life]) -> Life:
     first, last = min(life.first for life in lives), max(life.last for life in lives)
-    return Life(lives[0].periods, lives[0].changed, first, last)
+    return Life(lives[0].periods, lives[0].changed, lives[0].restored, first, last)
 
 
 def moment(when: datetime) -> str:
@@ -89,9 +90,10 @@ def _life(life: Life) -> Iterator[str]:
     looked = f"looked at from {moment(life.first)} to {moment(life.last)}"
     if life.first == life.last:
         looked = f"looked at once, {moment(life.last)}"
-    yield looked if life.periods else f"always in order: {looked}"
+    yield looked if life.periods or life.restored else f"always in order: {looked}"
     news = "something else is asked for (the masterdir was changed)"
     events = [(when, [f"{moment(when)}: {news}"]) for when in life.changed]
+    events += [(when, [f"{moment(when)}: {CAUSES[RESTORE]}, by {who}"]) for when, who in life.restored]
     events += [(period.since, list(_period(period, life.last))) for period in life.periods]
     for _, lines in sorted(events, key=lambda pair: pair[0]):
         yield from lines
@@ -110,9 +112,10 @@ def _period(period: Period, last: datetime) -> Iterator[str]:
     yield f"{span}: {'error: ' if period.is_error else ''}{period.message}"
     action = f": {period.action}" if period.action != period.message else ""  # the run that found it has fixed it
     end = {
-        End.FIXED: f"{period.kind} change, fixed by {period.by}{action}",
+        End.FIXED: f"{f'{period.kind} change, ' if period.kind else ''}fixed by {period.by}{action}",
         End.RAN: f"{period.action}, by {period.by}",
-        End.GONE: "could be looked at again" if period.is_error else "gone without a repair, outside of synctool",
+        End.GONE: "could be looked at again" if period.is_error else "gone without a recorded repair",
+        End.CHANGED: "gone, as the masterdir was changed",
         End.WAIVED: f"waived: {period.waiver}",
         End.STILL: "still so",
     }[period.end]
@@ -170,6 +173,7 @@ def life_value(entry: EntryName, group: Shared) -> dict[str, object]:
         "first_looked_at": group.life.first.isoformat(),
         "last_looked_at": group.life.last.isoformat(),
         "periods": [_period_value(period) for period in group.life.periods],
+        "restored": [{"at": when.isoformat(), "by": who} for when, who in group.life.restored],
         "asked_for_changed": [when.isoformat() for when in group.life.changed],
     }
 

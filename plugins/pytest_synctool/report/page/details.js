@@ -6,6 +6,9 @@ const CAUSES = {
   node: 'the node was changed',
   masterdir: 'the masterdir was changed',
   first: 'it has been so since it was first looked at',
+  command: 'a command, which repairs run',
+  restore: '--restore put back an old version',
+  unknown: 'cause not known',
 };
 const NO_DIFF = -1;
 
