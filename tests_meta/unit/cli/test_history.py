@@ -6,15 +6,16 @@ import json
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 from pytest_synctool.common.shared_list import SharedList
-from pytest_synctool.model import Outcome, Status
+from pytest_synctool.model import Outcome, Revision, Status
 from pytest_synctool.report.history.reader import opened
 from pytest_synctool.report.history.recorder import record
+from pytest_synctool.report.history.since import beginning
 from pytest_synctool.report.history.wording import lasting
 from pytest_synctool.report.record import EntryName, NodeRecord
 
@@ -52,19 +53,24 @@ def site(tmp_path: Path) -> Path:
         ("audit", {"n1": "...", "n2": "..e", "n3": "d.w", "new": "d.."}),
     ]
     for number, (mode, nodes) in enumerate(steps):
-        one = run(number, nodes, mode, complete=number != 1)
+        one = run(number, nodes, mode, complete=number != 1, is_whole=number != 1)
         assert record(tmp_path / PATH, one, partial(signature, number), 100).problem is None
     return tmp_path
 
 
 def test_runs(site: Path) -> None:
     assert command(site) == (
-        "    run       began                took       mode   by           nodes  in sync  drifted  fixed  errors\n"
-        "-4  run-0000  2026-01-01 00:00:00  2 minutes  audit  root@admin1      4        4        0      0       0\n"
-        "-3  run-0001  2026-01-02 00:00:00  2 minutes  audit  root@admin1      3        0        2      0       1"
-        "  not complete\n"
-        "-2  run-0002  2026-01-03 00:00:00  2 minutes  fix    root@admin1      3        0        1      1       1\n"
-        "-1  run-0003  2026-01-04 00:00:00  2 minutes  audit  root@admin1      4        1        2      0       1\n"
+        "    run       began                took       mode   by         "
+        "  nodes  in sync  drifted  waived  fixed  errors\n"
+        "-4  run-0000  2026-01-01 00:00:00  2 minutes  audit  root@admin1"
+        "      4        4        0       0      0       0\n"
+        "-3  run-0001  2026-01-02 00:00:00  2 minutes  audit  root@admin1"
+        "      3        0        2       0      0       1"
+        "  of a part  not complete\n"
+        "-2  run-0002  2026-01-03 00:00:00  2 minutes  fix    root@admin1"
+        "      3        0        1       0      1       1\n"
+        "-1  run-0003  2026-01-04 00:00:00  2 minutes  audit  root@admin1"
+        "      4        1        2       0      0       1\n"
     )
     assert [line.split()[0] for line in command(site, "-N2").splitlines()[1:]] == ["-2", "-1"]
     value = json.loads(command(site, "--json", "--last", "1"))
@@ -81,7 +87,7 @@ def test_runs(site: Path) -> None:
                 "complete": True,
                 "nodes": {"selected": 4, "in_sync": 1, "drifted": 2, "fixed": 0, "waived": 0, "errors": 1},
                 "drifted_entries": 2,
-                "whole": None,
+                "whole": True,
                 "revision": None,
             }
         ],
@@ -191,8 +197,13 @@ class TestLife:
             (["/etc/a", "-n", "n9"], "-n: no run in reports/history.sqlite has looked at /etc/a on 'n9'"),
             (["/etc/a", "-n", "n["], "-n: 'n[' is not a node set"),
             ([""], "no run that is kept has looked at "),
-            (["-n", "n1"], "-n goes with PATH only"),
-            (["/etc/a", "-N", "1"], "-N goes with the list of runs only"),
+            (["-n", "n9"], "-n: no run in reports/history.sqlite was for 'n9'"),
+            (["/etc/a", "-N", "1"], "-N goes with the list of runs and with -n only"),
+            (["/etc/a", "--since", "2026-01-05"], "no run that is kept has looked at /etc/a since then"),
+            (["--since", "soon"], "expected a day like 2026-11-29"),
+            (["-1", "--since", "1d"], "--since does not go with RUN"),
+            (["-5"], "RUN: -5: reports/history.sqlite has only 4 runs"),
+            (["run-000"], "RUN: 'run-000' could be 4 runs"),
             (["/etc/a", "--between", "-1", "-2"], "give one of them"),
         ],
     )
@@ -209,6 +220,89 @@ class TestLife:
         assert out.startswith("/etc/a\\n\\xff (overlay)\n")
         assert "miss\\x1bing" in out
         assert command(tmp_path, "/x").startswith("/x (checks/test_own.py)\n")
+
+
+class TestRun:
+    def test_a_run(self, site: Path) -> None:
+        lines = command(site, "-2").splitlines()
+        assert command(site, "run-0002").splitlines() == lines
+        assert lines == [
+            "run run-0002 (2026-01-03 00:00:00, fix by root@admin1, took 2 minutes)",
+            "fix of the whole cluster",
+            "3 nodes: 1 drifted, 1 fixed, 1 with errors",
+            "errors:",
+            "  n2: /etc/c error",
+            "drift:",
+            "  n3: /etc/a size mismatch (the node was changed)",
+            "waived drift:",
+            "  n3: /etc/c size mismatch (the node was changed, for a test, until 2030-01-01)",
+            "fixed:",
+            "  n[1-2]: /etc/a replaced (size mismatch) (the node was changed, since 2026-01-02 00:00:00)",
+            "  n[1-2]: /etc/b replaced (size mismatch) (the masterdir was changed)",
+        ]
+
+    def test_what_was_not_looked_at(self, site: Path) -> None:
+        lines = command(site, "run-0001", "-n", "n[2-3]").splitlines()
+        assert lines[1:5] == [
+            "audit of a part of the cluster, not complete",
+            "2 nodes: 1 drifted, 1 with errors",
+            "not looked at:",
+            "  n3: unreachable: no answer",
+        ]
+
+    def test_json(self, site: Path) -> None:
+        value = json.loads(command(site, "--json", "-1", "-n", "n3"))
+        assert (value["run"]["id"], [node["node"] for node in value["nodes"]]) == ("run-0003", ["n3"])
+        assert [(one["path"], one["outcome"]) for one in value["nodes"][0]["results"]] == [
+            ("/etc/a", "drift"),
+            ("/etc/c", "waived"),
+        ]
+
+    def test_the_revision(self, tmp_path: Path) -> None:
+        record(tmp_path / PATH, run(0, {"n1": "."}, revision=Revision("ab" * 20, is_dirty=True)), unchanged, 10)
+        assert "masterdir: abababababab (dirty)" in command(tmp_path, "-1").splitlines()
+
+
+class TestNodes:
+    def test_over_time(self, site: Path) -> None:
+        assert command(site, "-n", "n3,old").splitlines() == [
+            "n3:",
+            "  -4  run-0000  2026-01-01 00:00:00  audit    in sync",
+            "  -3  run-0001  2026-01-02 00:00:00  audit    not looked at: unreachable: no answer",
+            "  -2  run-0002  2026-01-03 00:00:00  fix      drifted: /etc/a size mismatch; /etc/c size mismatch",
+            "  -1  run-0003  2026-01-04 00:00:00  audit    drifted: /etc/a size mismatch; /etc/c size mismatch",
+            "old:",
+            "  -4  run-0000  2026-01-01 00:00:00  audit    in sync",
+        ]
+        assert len(command(site, "-n", "n3", "-N2").splitlines()) == 3
+        value = json.loads(command(site, "-n", "n3", "--json"))
+        assert [one["outcome"] for one in value["nodes"][0]["runs"]] == ["ok", "error", "drift", "drift"]
+
+
+class TestSince:
+    def test_runs_and_lives(self, site: Path) -> None:
+        assert [line.split()[0] for line in command(site, "--since", "2026-01-03").splitlines()[1:]] == ["-2", "-1"]
+        assert len(command(site, "--since", "2026-01-03T00:00:01").splitlines()) == 2
+        lines = command(site, "/etc/a", "--since", "2026-01-03", "-n", "n1").splitlines()
+        assert lines[2] == "    looked at from 2026-01-03 00:00:00 to 2026-01-04 00:00:00"
+        assert command(site, "--between", "-1", "-2", "-n", "n3").splitlines()[2:] == ["nothing has changed"]
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            *(("today", "2026-11-29T00:00"), ("yesterday", "2026-11-28T00:00"), ("12h", "2026-11-28T15:30")),
+            *(("3d", "2026-11-26T03:30"), ("2w", "2026-11-15T03:30"), ("2026-11-01", "2026-11-01T00:00")),
+            *(("2026-11-01 04:05", "2026-11-01T04:05"), ("soon", None), ("", None), ("2026-13-01", None)),
+            *(("99999999d", None), ("2026-1-1", None), ("\u0663d", None), ("0001-01-01", None)),
+        ],
+    )
+    def test_beginnings(self, text: str, expected: str | None) -> None:
+        now = datetime.fromisoformat("2026-11-29T03:30").astimezone()
+        if expected is None:
+            with pytest.raises(ValueError, match="expected a day"):
+                beginning(text, now)
+        else:
+            assert beginning(text, now) == datetime.fromisoformat(expected).astimezone()
 
 
 class TestBetween:

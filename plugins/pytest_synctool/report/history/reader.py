@@ -128,6 +128,11 @@ class History:
         self.runs: Sequence[Run] = list(_runs(db))
 
     @property
+    def node_names(self) -> Sequence[str]:
+        """Return the names of all stored nodes."""
+        return list(self._nodes.values())
+
+    @property
     def entries(self) -> Sequence[EntryName]:
         """Return all stored entries."""
         return list(self._names.values())
@@ -166,6 +171,21 @@ class History:
                 wanted[set_] = {self._names[entry]: digest for entry, digest in self._set(set_).items()}
             seen[self._nodes[node]] = NodeSight(Status(status), error, wanted[set_], results.get(node, {}))
         return seen
+
+    def of_node(self, name: str, runs: Sequence[Run]) -> list[tuple[Run, NodeSight]]:
+        """Return the sights of a node in these runs; those that were not for it are left out."""
+        node = next((id_ for id_, other in self._nodes.items() if other == name), None)
+        sights = []
+        for run in runs if node is not None else ():
+            looked = "SELECT entry_set, status, error FROM looked WHERE run = ? AND node = ?"
+            row = self._db.execute(looked, (run.seq, node)).fetchone()
+            if row is None:
+                continue
+            wanted = {} if row[0] is None else {self._names[e]: digest for e, digest in self._set(row[0]).items()}
+            found = f"SELECT r.entry, {_FOUND} FROM {_RESULT} WHERE r.run = ? AND r.node = ?"
+            results = {self._names[entry]: _result(r) for entry, *r in self._db.execute(found, (run.seq, node))}
+            sights.append((run, NodeSight(Status(row[1]), row[2], wanted, results)))
+        return sights
 
     def fixes(self, after: Run, until: Run) -> list[Fix]:
         """Return the fixes of the runs after one up to another, in order."""

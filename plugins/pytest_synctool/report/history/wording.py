@@ -16,8 +16,9 @@ from pytest_synctool.report.record import EntryName
 
 FORMAT: Final = 1  # of the JSON; it changes when something in it changes its meaning
 
-_HEADINGS: Final = ("", "run", "began", "took", "mode", "by", "nodes", "in sync", "drifted", "fixed", "errors")
-_NUMBERS: Final = 6  # the first column of numbers, which stand to the right
+_TEXTS: Final = ("", "run", "began", "took", "mode", "by")
+_HEADINGS: Final = (*_TEXTS, "nodes", "in sync", "drifted", "waived", "fixed", "errors")
+_NUMBERS: Final = len(_TEXTS)  # the first column of numbers, which stand to the right
 _UNITS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
@@ -63,10 +64,10 @@ def lasting(duration: timedelta) -> str:
 
 
 def runs(stored_runs: Sequence[Run]) -> Iterator[str]:
-    """Return a table of runs, the latest one last and numbered -1."""
+    """Return a table of the last runs, the latest one last and numbered -1."""
     rows: list[tuple[str, ...]] = [_HEADINGS]
     for number, run in enumerate(stored_runs, -len(stored_runs)):
-        counts = map(str, (run.selected, run.in_sync, run.drifted, run.fixed, run.errors))
+        counts = map(str, (run.selected, run.in_sync, run.drifted, run.waived, run.fixed, run.errors))
         took = lasting(run.ended - run.started)
         rows.append((str(number), run.id, moment(run.started), took, run.mode, run.who, *counts))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
@@ -75,7 +76,14 @@ def runs(stored_runs: Sequence[Run]) -> Iterator[str]:
             cell.rjust(width) if column >= _NUMBERS or not column else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        yield "  ".join(cells).rstrip() + ("" if one is None or one.complete else "  not complete")
+        yield "  ".join(cells).rstrip() + ("" if one is None else "".join(f"  {note}" for note in _notes(one)))
+
+
+def _notes(run: Run) -> Iterator[str]:
+    if run.is_whole is False:
+        yield "of a part"
+    if not run.complete:
+        yield "not complete"
 
 
 def entry_life(entry: EntryName, groups: Sequence[Shared]) -> Iterator[str]:
@@ -162,13 +170,14 @@ def run_value(run: Run) -> dict[str, object]:
     }
 
 
-def _entry_value(entry: EntryName) -> dict[str, object]:
+def entry_value(entry: EntryName) -> dict[str, object]:
+    """Return the name of an entry for JSON."""
     return {"check": entry.check, "kind": entry.kind, "name": entry.name, "path": entry.path}
 
 
 def life_value(entry: EntryName, group: Shared) -> dict[str, object]:
     """Return the life of an entry on nodes for JSON."""
-    return _entry_value(entry) | {
+    return entry_value(entry) | {
         "nodes": list(group.nodes),
         "first_looked_at": group.life.first.isoformat(),
         "last_looked_at": group.life.last.isoformat(),
@@ -198,7 +207,7 @@ def difference_value(difference: Difference, nodes: Sequence[str]) -> dict[str, 
     return {
         "what": difference.what.name.lower(),
         "nodes": list(nodes),
-        "entry": None if difference.entry is None else _entry_value(difference.entry),
+        "entry": None if difference.entry is None else entry_value(difference.entry),
         "message": difference.message,
         "cause": difference.cause or None,
         "kind": difference.kind or None,
