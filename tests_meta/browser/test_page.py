@@ -7,22 +7,30 @@ import shlex
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from pytest_synctool.common.nodenames import unfold
 from pytest_synctool.common.shared_list import SharedList
+from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import printable_text
 from pytest_synctool.model import NOT_KEPT
+from pytest_synctool.report.history.recorder import record
 from pytest_synctool.report.history_values import Past
-from pytest_synctool.report.record import NodeRecord
+from pytest_synctool.report.links import Links
+from pytest_synctool.report.page import html
+from pytest_synctool.report.page.index import write as write_index
+from pytest_synctool.report.record import EntryName, NodeRecord
 from selenium.webdriver.common.keys import Keys
 
 from tests_meta.browser import pages
 from tests_meta.browser.conftest import OpenRun
 from tests_meta.browser.window import Window
 from tests_meta.site import Site
+from tests_meta.unit.runs import run as history_run
+from tests_meta.unit.runs import unchanged
 
 # In the order in which the page has them: the worst first.
 ROWS = ["web3", "node3", "node1", "node2", "web1", "web2"]
@@ -457,6 +465,145 @@ def test_a_narrow_screen(open_run: OpenRun) -> None:
     window.cell("node1", "/etc/ntp.conf").click()
     assert window.find("#details").rect["width"] <= 400
     assert window.js(widths) == [400, 400, 400]
+
+
+# Places where a name is broken, as the characters before and after the break; and texts that are cut off.
+_BROKEN = """
+const broken = [];
+for (const root of document.querySelectorAll(arguments[0])) {
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  let last = null, before = '';
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    for (let at = 0; at < node.data.length; at += 1) {
+      const range = document.createRange();
+      range.setStart(node, at);
+      range.setEnd(node, at + 1);
+      const [rect] = range.getClientRects();
+      if (!rect || !rect.width) { before = ' '; continue; }
+      if (last !== null && rect.top > last + 4 && !'/, '.includes(before)) broken.push(before + node.data[at]);
+      [last, before] = [rect.top, node.data[at]];
+    }
+    if (!node.parentElement.closest('.part')) before = ' ';
+  }
+}
+return broken;
+"""
+_CUT_OFF = """
+return [...document.querySelectorAll('main *, header *, dialog *')].filter((element) => {
+  if (!element.checkVisibility() || element.closest('#grid, svg')) return false;
+  if (element.closest('.scroll')?.querySelector('svg')) return false;
+  const { left, right, width } = element.getBoundingClientRect();
+  return width && (left < 0 || right > innerWidth + 1);
+}).map((element) => `${element.tagName}.${element.className} ${element.textContent.trim().slice(0, 60)}`);
+"""
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_names_are_broken_after_slashes_and_commas(open_run: OpenRun, width: int) -> None:
+    """Nothing is cut off, unless a single part of a name is longer than a line."""
+    path = "/srv/a-directory-with-hyphens/of-some-length/" + "sub-directory/" * 8 + "file-name.conf"
+    names = [f"rack-{number % 7}-node{number}-left" for number in range(60)]
+    entries = SharedList([EntryName("synctool_checks/test_overlay.py", path)])
+    nodes = [NodeRecord(name, entries, ((0, replace(pages.NTP, source=f"overlay{path}._all")),)) for name in names]
+    window = open_run(pages.run_of(nodes, {}))
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width == 400}
+    window.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    window.driver.refresh()
+    for fold in window.all("#findings details"):
+        fold.find_element("css selector", "summary").click()
+    assert window.js(_CUT_OFF) == []
+    assert window.js(_BROKEN, "#findings td.nodes, #findings td.text, .facts dd") == []
+    window.cell(names[0], path).click()
+    assert window.js(_CUT_OFF) == []
+    assert window.js(_BROKEN, "#details h2, #details dd, #details .nodes") == []
+
+
+class TestFindings:
+    def test_they_come_before_the_matrix(self, small: Window) -> None:
+        ids = "return [...document.querySelectorAll('section[id]')].map((one) => one.id)"
+        assert small.js(ids) == ["findings", "explorer"]
+
+    def test_long_lists_of_nodes_are_folded(self, open_run: OpenRun) -> None:
+        names = [f"n{number}x{number * 7919 % 1000}" for number in range(100)]
+        entries = SharedList(pages.ENTRIES[:1])
+        window = open_run(pages.run_of([NodeRecord(name, entries, ((0, pages.NTP),)) for name in names], {}))
+        assert window.find("#findings td.nodes").text == "100 nodes"
+        window.find("#findings td.nodes summary").click()
+        assert "n7x433" in window.find("#findings td.nodes").text
+
+    def test_they_can_be_sorted(self, small: Window) -> None:
+        def column(number: int) -> list[str]:
+            return small.texts(f"#findings tbody td:nth-child({number})")
+
+        first = column(4)
+        small.find("#findings th:nth-child(3) button").click()
+        assert [int(text) for text in column(3)] == sorted(int(text) for text in column(3))
+        small.find("#findings th:nth-child(4) button").click()
+        assert column(4) == sorted(first)
+        small.find("#findings th:nth-child(4) button").click()
+        assert column(4) == sorted(first, reverse=True)
+        assert small.find("#findings th:nth-child(4)").get_attribute("aria-sort") == "descending"
+        small.find("#findings th:nth-child(1) button").click()
+        assert column(4) == first
+
+    def test_they_can_be_copied(self, small: Window) -> None:
+        small.js("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+        small.find("#findings tbody tr td:last-child button").click()
+        small.until(lambda: small.js("return window.copied") is not None)
+        assert small.js("return window.copied").startswith(small.texts("#findings tbody td .word")[0])
+        small.cell("node1", "/etc/ntp.conf").click()
+        small.find("#details .copy").click()
+        small.until(lambda: small.js("return window.copied").startswith("pytest --synctool-conf="))
+
+
+def test_links_lead_to_other_runs_from_both_places(window: Window, tmp_path: Path) -> None:
+    """The page of a run of the whole cluster is among the reports, and in the directory of its run."""
+    run, onsets = pages.small()
+    run.id = "20261125T031415-abcdef"
+    before = "20261124T031415-abcdef"
+    past = [Past(id_, run.started, "audit", 4, 1, 0, 1, 2, True) for id_ in ("20261123T0-gone", before, run.id)]
+    links = Links(kept=frozenset((before, run.id)), has_index=True)
+    own = tmp_path / "runs" / run.id / "drift.html"
+    own.parent.mkdir(parents=True)
+    text = "".join(html(run, onsets, past, links))
+    for path in (tmp_path / "drift.html", own):
+        path.write_text(text)
+        window.open(path)
+        assert window.texts("nav a") == ["The run before", "All runs"]
+        addresses = window.js("return [...document.querySelectorAll('nav a')].map((one) => one.href)")
+        assert addresses == [f"file://{tmp_path}/runs/{before}/drift.html", f"file://{tmp_path}/index.html"]
+        bars = "return [...document.querySelectorAll('svg a')].map((one) => one.href.baseVal)"
+        assert len(window.js(bars)) == 2
+    assert window.texts("svg .axis")[:5] == ["0", "2", "4", "6", "2026-11-25"]
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_the_page_of_all_runs(window: Window, tmp_path: Path, width: int) -> None:
+    """Each node and each path leads to the page of a run with a filter."""
+    for number in range(12):
+        one = history_run(number, {"n1": "d.", "rack-1-node-2": ".e", "n3": None, "n4": ".."})
+        one.id = f"202601{number + 1:02}T000000-abcdef"
+        record(tmp_path / "history.sqlite", one, unchanged, 100)
+    own = tmp_path / "runs" / one.id / "drift.html"
+    own.parent.mkdir(parents=True)
+    own.write_text("".join(html(one, {}, (), Links(kept=frozenset((one.id,)), has_index=True))))
+    write_index(tmp_path, Trust.of_caller(), 0o600)
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width == 400}
+    window.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    window.open(tmp_path / "index.html")
+    widths = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    assert len(set(window.js(widths))) == 1
+    assert window.js(_BROKEN, "td.text, th.nodes, th.text") == []
+    assert window.js("return [...document.querySelectorAll('.scroll')].every((one) => one.clientWidth <= innerWidth)")
+    window.find("a.cell.drift[href*='#node=n1']").click()
+    window.until(lambda: window.rows == ["n1"])
+    assert window.find("nav a").get_attribute("href") == f"file://{tmp_path}/index.html"
+    window.find("nav a").click()
+    window.find("a.cell.error[href*='#text=']").click()
+    window.until(lambda: window.find("#f-text").get_attribute("value") == "/etc/b")
+    window.open(tmp_path / "index.html")
+    window.find("svg a").click()
+    window.until(lambda: window.find("#headline"))
 
 
 @pytest.mark.parametrize(("size", "matrix"), [("small", True), ("large", False)])

@@ -92,6 +92,8 @@ def test_a_part_of_the_cluster_replaces_no_report_of_the_whole(two: Site) -> Non
     assert (reports / "drift.json").read_bytes() != shown["drift.json"]
     run = json.loads((reports / "drift.json").read_text())["run"]
     assert run["revision"] == {"commit": commit, "dirty": True}
+    index = (reports / "index.html").read_text()
+    assert all(f'<a href="runs/{path.name}/drift.html">' in index for path in (reports / "runs").iterdir())
     assert (reports / "runs" / run_id(reports) / "junit.xml").read_bytes() == (reports / "junit.xml").read_bytes()
 
 

@@ -92,7 +92,7 @@ def test_the_junit_report_is_among_the_others_by_default(two: Site) -> None:
     command = [word for word in two.command() if not word.startswith("--junitxml")]
     output = two.pytest(command=command).output
     names = {path.name for path in (two.directory / "reports").iterdir() if not path.name.startswith(".")}
-    assert names == {"drift.html", "drift.json", "history.sqlite", "junit.xml", "metrics.prom", "runs"}
+    assert names == {"drift.html", "drift.json", "history.sqlite", "index.html", "junit.xml", "metrics.prom", "runs"}
     assert f"generated xml file: {two.directory}/reports/junit.xml" in output
     two.pytest(command=[*command, "--synctool-reports="])
     assert not (two.directory / "junit.xml").exists()

@@ -177,8 +177,8 @@ OPTIONS: Final = (
     PluginOption("--synctool-lint", "check the configuration and the masterdir, a test per rule; contact no node"),
     PluginOption(
         "--synctool-reports",
-        "write drift.html, drift.json, junit.xml, metrics.prom and history.sqlite to DIR; an empty DIR writes none "
-        "(default: ini key synctool_reports, or reports/ beside the ini file or in the current directory)",
+        "write drift.html, index.html, drift.json, junit.xml, metrics.prom and history.sqlite to DIR; an empty DIR "
+        "writes none (default: ini key synctool_reports, or reports/ beside the ini file or in the current directory)",
         metavar="DIR",
     ),
     PluginOption("--synctool-jsonl", "write results to FILE as lines of JSON during the run", metavar="FILE"),

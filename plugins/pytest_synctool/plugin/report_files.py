@@ -26,6 +26,7 @@ from pytest_synctool.report.coverage import has_all_entries
 from pytest_synctool.report.drift_json import Known, NotADocumentError, known_drift
 from pytest_synctool.report.history_values import Onsets, Past
 from pytest_synctool.report.kept_runs import Keeping, ReportPlaces
+from pytest_synctool.report.links import INDEX, Links
 from pytest_synctool.report.metrics import metrics
 from pytest_synctool.report.record import NodeRecord, RunRecord
 from pytest_synctool.repository.revision import RevisionLook
@@ -175,14 +176,28 @@ class ReportFiles:
         # Not at the top: it loads Jinja2, which most runs of pytest do not need.
         from pytest_synctool.report.page import html
 
+        kept = frozenset((run.id, *places.kept)) if places.keeping.number else frozenset()
+        has_index = bool(self._config.option.synctool_history_keep)
+        links = Links("" if places.replaces else "../../", kept, has_index)
         self._put("drift.json", lambda: drift_json.document(run, onsets, self._known))
-        self._put("drift.html", lambda: html(run, onsets, past))
+        self._put("drift.html", lambda: html(run, onsets, past, links))
         self._put("metrics.prom", lambda: [metrics(run)])
         if self.failed:
             return
         places.prune()
+        if has_index:
+            self._write_index(directory)
         aside = "" if places.replaces else f" (of a part of the cluster; {directory} has those of the whole)"
         self.messages.append((f"Reports: {places.shown}{aside}", ""))
+
+    def _write_index(self, directory: Path) -> None:
+        """Write the page of all runs; without a readable history there is none, which _remember() has reported."""
+        from pytest_synctool.report.page.index import write
+
+        try:
+            write(directory, self.trust, self.mode)
+        except OSError as error:
+            self.unwritten(str(directory / INDEX), error)
 
     def _write_for_ci(self) -> None:
         ci = CiFiles(self._config, self.trust, self.mode, self.unwritten)

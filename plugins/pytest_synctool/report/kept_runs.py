@@ -87,7 +87,7 @@ def new_directory(reports: Path, run: str, trust: Trust) -> Path:
 def kept_runs(reports: Path, trust: Trust) -> list[KeptRun]:
     """Return the runs whose reports are kept, the latest first. Other names in the directory are not looked at."""
     runs = []
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         for entry in os.scandir(reports / RUNS):
             began = _began(entry.name)
             if began is not None and entry.is_dir(follow_symlinks=False):
@@ -145,6 +145,11 @@ class ReportPlaces:
     def own(self) -> Path:
         """The directory to write to, which exists. Raises OSError."""
         return new_directory(self.reports, self.run.id, self.trust) if self.keeping.number else self.reports
+
+    @property
+    def kept(self) -> list[str]:
+        """The ids of the runs whose reports are kept."""
+        return [run.path.name for run in kept_runs(self.reports, self.trust)]
 
     @property
     def shown(self) -> Path:

@@ -182,10 +182,42 @@ class History:
             if row is None:
                 continue
             wanted = {} if row[0] is None else {self._names[e]: digest for e, digest in self._set(row[0]).items()}
-            found = f"SELECT r.entry, {_FOUND} FROM {_RESULT} WHERE r.run = ? AND r.node = ?"
-            results = {self._names[entry]: _result(r) for entry, *r in self._db.execute(found, (run.seq, node))}
+            stored = f"SELECT r.entry, {_FOUND} FROM {_RESULT} WHERE r.run = ? AND r.node = ?"
+            results = {self._names[entry]: _result(r) for entry, *r in self._db.execute(stored, (run.seq, node))}
             sights.append((run, NodeSight(Status(row[1]), row[2], wanted, results)))
         return sights
+
+    def endings(self, runs: Sequence[Run]) -> list[tuple[dict[int, tuple[Status, bool]], list[str]]]:
+        """Return how nodes ended in these runs, by `seq`, with all nodes that ended alike in all of them.
+
+        True beside the status means that nothing is known of the node.
+        """
+        alike: dict[str, list[str]] = {}
+        if runs:
+            looked = (
+                "SELECT node, group_concat(run || ':' || status || ':' || (error IS NOT NULL), ' ') FROM "
+                "(SELECT * FROM looked WHERE run >= ? AND run <= ? ORDER BY node, run) GROUP BY node"
+            )
+            for node, text in self._db.execute(looked, (runs[0].seq, runs[-1].seq)):
+                alike.setdefault(text, []).append(self._nodes[node])
+        endings = []
+        for text, nodes in alike.items():
+            words = (word.split(":") for word in text.split(" "))
+            endings.append(({int(run): (Status(status), unseen == "1") for run, status, unseen in words}, nodes))
+        return endings
+
+    def counts(self, runs: Sequence[Run]) -> dict[EntryName, dict[int, dict[Status, int]]]:
+        """Return on how many nodes entries were not in sync in these runs, by entry, `seq` and status."""
+        by_entry: dict[EntryName, dict[int, dict[Status, int]]] = {}
+        if runs:
+            grouped = (
+                "SELECT r.entry, r.run, f.status, SUM(r.nodes) FROM (SELECT entry, run, finding, COUNT(*) AS nodes "
+                "FROM result WHERE run >= ? AND run <= ? GROUP BY run, entry, finding) r "
+                "JOIN finding f ON f.id = r.finding GROUP BY r.entry, r.run, f.status"
+            )
+            for entry, run, status, nodes in self._db.execute(grouped, (runs[0].seq, runs[-1].seq)):
+                by_entry.setdefault(self._names[entry], {}).setdefault(run, {})[Status(status)] = nodes
+        return by_entry
 
     def fixes(self, after: Run, until: Run) -> list[Fix]:
         """Return the fixes of the runs after one up to another, in order."""

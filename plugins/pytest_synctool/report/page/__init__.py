@@ -8,49 +8,74 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from pytest_synctool import __version__
 from pytest_synctool.common.wording import printable_text
 from pytest_synctool.report.history_values import Onsets, Past
+from pytest_synctool.report.links import NO_LINKS, Links
 from pytest_synctool.report.page import wording
+from pytest_synctool.report.page.breaks import breakable
 from pytest_synctool.report.page.data import data, readable
 from pytest_synctool.report.page.trend import trend
 from pytest_synctool.report.record import RunRecord
 
 # In the order in which they need each other.
-_SCRIPTS: Final = ("data.js", "filters.js", "view.js", "grid.js", "details.js", "main.js")
+_SCRIPTS: Final = ("data.js", "filters.js", "view.js", "grid.js", "details.js", "tables.js", "main.js")
 
 
-def html(run: RunRecord, onsets: Onsets, past: Sequence[Past]) -> Iterator[str]:
+def html(run: RunRecord, onsets: Onsets, past: Sequence[Past], links: Links = NO_LINKS) -> Iterator[str]:
     """Return the page as chunks of text.
 
     `past` has the ends of the last runs, the latest one last, with or without this run.
     """
-    style, script = _style(), _script()
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, finalize=_visible, trim_blocks=True, lstrip_blocks=True
+    style, script = style_sheet(), _script()
+    earlier = (links.run(one.id) for one in reversed(past) if one.id != run.id)
+    yield from (
+        environment()
+        .get_template("page.html.j2")
+        .generate(
+            run=run,
+            version=__version__,
+            started=readable(run.started),
+            seconds=(run.ended - run.started).total_seconds(),
+            banner=wording.banner(run),
+            counts=wording.node_counts(run),
+            entries=wording.entry_counts(run),
+            unseen=wording.unseen(run),
+            stale=wording.stale_waivers(run),
+            notes=wording.notes(run),
+            findings=wording.findings(run, onsets),
+            trend=trend(run.id, past, links),
+            before=next(filter(None, earlier), ""),
+            index=links.index,
+            style=Markup(style),
+            script=Markup(script),
+            data=Markup(data(run, onsets, links)),
+            policy=policy(style, script),
+        )
     )
-    yield from environment.from_string(_text("page.html.j2")).generate(
-        run=run,
-        version=__version__,
-        started=readable(run.started),
-        seconds=round((run.ended - run.started).total_seconds(), 1),
-        banner=wording.banner(run),
-        counts=wording.node_counts(run),
-        entries=wording.entry_counts(run),
-        unseen=wording.unseen(run),
-        stale=wording.stale_waivers(run),
-        notes=wording.notes(run),
-        findings=wording.findings(run, onsets),
-        trend=trend(run, past),
-        style=Markup(style),
-        script=Markup(script),
-        data=Markup(data(run, onsets)),
-        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "base-uri 'none'; form-action 'none'",
+
+
+def environment() -> Environment:
+    """Return the environment of all templates: texts are escaped, and what cannot be printed is made visible."""
+    templates = Environment(
+        loader=FunctionLoader(_text),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    templates.filters["breakable"] = breakable
+    return templates
+
+
+def policy(style: str, script: str = "") -> str:
+    """Return the content security policy of a page with this style and script."""
+    scripts = f"script-src {_hash(script)}; " if script else ""
+    return f"default-src 'none'; style-src {_hash(style)}; {scripts}base-uri 'none'; form-action 'none'"
 
 
 def _visible(value: Any) -> Any:
@@ -58,7 +83,8 @@ def _visible(value: Any) -> Any:
     return value if isinstance(value, Markup) or not isinstance(value, str) else printable_text(value)
 
 
-def _style() -> str:
+def style_sheet() -> str:
+    """Return the style of all pages."""
     return "\n" + _text("page.css")
 
 

@@ -69,6 +69,7 @@ const firstGroup = (node) => node.groups[0] ?? NO_GROUP;
 
 const number = (value) => value.toLocaleString('en');
 const plural = (value, one, many) => `${number(value)} ${value === 1 ? one : many}`;
+const inSeconds = (value) => `${value.toLocaleString('en', { minimumFractionDigits: 1, maximumFractionDigits: 1 })} s`;
 const inNodes = (value) => plural(value, 'node', 'nodes');
 const inEntries = (value) => plural(value, 'entry', 'entries');
 
@@ -97,6 +98,17 @@ function fold(names) {
     }
     return `${before}[${ranges.map(([from, to]) => (from === to ? from : `${from}-${to}`)).join(',')}]${after}`;
   }).join(',');
+}
+
+// A name, a path or a list of nodes, which is broken after `/` and `,` only: breaks.py does the same.
+function breakable(text) {
+  const words = text.split(' ');
+  if (text.split(/[/,]/).length > 400) return [text];
+  return words.flatMap((word, at) => {
+    const parts = word.split(/(?<=[^/,][/,])(?=[^/,])/);
+    const whole = parts.length === 1 && !word.includes('-');
+    return [at ? ' ' : '', ...(whole ? parts : parts.map((part) => make('span', { className: 'part', textContent: part })))];
+  });
 }
 
 // An element with these properties; text is text, never markup.

@@ -13,6 +13,7 @@ from pytest_synctool.common.wording import printable_text
 from pytest_synctool.model import Outcome
 from pytest_synctool.report.grouping import waiver_in_words
 from pytest_synctool.report.history_values import Onset, Onsets
+from pytest_synctool.report.links import NO_LINKS, Links
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 
 _MOST_OF_DIFFS: Final = 8 << 20  # characters of all of them together
@@ -23,7 +24,7 @@ _ESCAPED: Final = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&"})
 _T = TypeVar("_T", bound=Hashable)
 
 
-def data(run: RunRecord, onsets: Onsets) -> str:
+def data(run: RunRecord, onsets: Onsets, links: Links = NO_LINKS) -> str:
     """Return the run as JSON in ASCII, without `<`, `>` and `&`. Contents of the arrays:
 
     - entries: [kind, path, check, name in test ids]
@@ -39,6 +40,8 @@ def data(run: RunRecord, onsets: Onsets) -> str:
     nodes = [tables.node(run, node) for node in run.nodes]
     values = {
         "mode": run.mode,
+        "run": printable_text(run.id),
+        "base": links.base,
         "configuration": printable_text(run.configuration),
         "entries": [_entry(entry) for entry in tables.entries.values],
         "sets": tables.sets,

@@ -29,7 +29,7 @@ function describeGroup(name, entry) {
 }
 
 function display(title, ...parts) {
-  document.getElementById('details-title').textContent = title;
+  document.getElementById('details-title').replaceChildren(...breakable(title));
   const body = document.getElementById('details-body');
   body.replaceChildren(...parts.filter(Boolean));
   if (!dialog.open) dialog.showModal();
@@ -67,7 +67,7 @@ function describeNode(node) {
     node.name,
     verdictOf(unseen ? 'unseen' : BY_RANK[node.rank], node.error ?? quiet),
     facts([['Groups', node.groups.join(', ') || 'none'], ['Ended', wordOf(node)],
-      ['Entries', number(node.set.list.length)], ['Took', `${node.seconds} s`]]),
+      ['Entries', number(node.set.list.length)], ['Took', inSeconds(node.seconds)]]),
     node.notes.length && part('Notes', lines(node.notes)),
     node.done.length && part('Done there', lines(node.done)),
     rows.length && part('Not in sync', list(rows, ([entry, finding]) => button(
@@ -92,7 +92,8 @@ function describeMany(title, about, these, entry) {
     make('p', { textContent: about }),
     sorted.length ? list(sorted, (one) => make('div', {},
       verdictOf(one.outcome, one.message),
-      make('p', { className: 'nodes', textContent: `${inNodes(one.nodes.length)}: ${fold(one.nodes.map((node) => node.name))}` }),
+      make('p', { className: 'nodes' }, `${inNodes(one.nodes.length)}: `,
+        ...breakable(fold(one.nodes.map((node) => node.name)))),
       button(`Details of ${one.nodes[0].name}`, () => describeCell(one.nodes[0], entry)),
     )) : make('p', { textContent: 'None of these nodes has this entry.' }),
   );
@@ -110,7 +111,7 @@ function part(title, ...children) {
 
 function facts(pairs) {
   return make('dl', {}, ...pairs.filter(([, value]) => value).map(([term, value]) => (
-    make('div', {}, make('dt', { textContent: term }), make('dd', { textContent: value })))));
+    make('div', {}, make('dt', { textContent: term }), make('dd', {}, ...breakable(value))))));
 }
 
 const lines = (texts) => make('pre', { tabIndex: 0, label: 'Lines', role: 'group', textContent: texts.join('\n') });
@@ -160,7 +161,7 @@ function alike(node, entry, finding) {
   const others = nodes.filter((one) => one.found.get(entry.index)?.finding === finding);
   if (others.length < 2) return null;
   return part(`The same on ${inNodes(others.length)}`,
-    make('p', { className: 'nodes', textContent: fold(others.map((one) => one.name)) }));
+    make('p', { className: 'nodes' }, ...breakable(fold(others.map((one) => one.name)))));
 }
 
 function commands(node, entry, outcome) {
@@ -173,7 +174,8 @@ function commands(node, entry, outcome) {
       `pytest ${of} --lf --fix --pyargs synctool_checks`],
   ] : [['To look at just this again:', `pytest ${of} ${test}`]];
   return part('What to run', make('p', { textContent: 'With what else the run was started with, such as --sudo:' }),
-    ...told.map(([about, command]) => make('p', {}, about, make('code', { textContent: command }))));
+    ...told.map(([about, command]) => make('p', {}, about,
+      make('code', { textContent: command }), copyButton(() => command))));
 }
 
 const shell = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);

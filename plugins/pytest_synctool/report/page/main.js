@@ -71,6 +71,8 @@ function theme() {
 function begin() {
   const form = document.getElementById('filters');
   theme();
+  prepareTables();
+  correctLinks();
   legend();
   fillForm();
   writeForm(fromAddress(location.hash) ?? defaults());

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from pytest_synctool.report.history_values import Past
+from pytest_synctool.report.links import NO_LINKS, Links
 from pytest_synctool.report.page.data import readable
-from pytest_synctool.report.record import RESTORE, RunRecord
+from pytest_synctool.report.record import RESTORE
 
 _HEIGHT: Final = 120
 _STEP: Final = 14
 _WIDTH: Final = 10
+_LEFT: Final = 48  # for the numbers of the axis
+_DATE: Final = 84  # for a date below the bars
+_TICKS: Final = 4
 # From the bottom up: what matters most keeps its place from bar to bar.
 _PARTS: Final = ("errors", "drifted", "fixed", "in_sync")
 
@@ -28,44 +32,72 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A run: its numbers, and the place of its bar."""
+    """A run: its numbers, the place of its bar, and the address of its page, which may be empty."""
 
     past: Past
     started: str
     x: int
     parts: Sequence[Part]
     present: bool
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A text at a place of an axis."""
+
+    at: float
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """A chart. Sizes are in its own units; `most` is the number of nodes at full height."""
+    """A chart. Sizes are in its own units. `ticks` are numbers of nodes, `dates` the days of some bars."""
 
     bars: Sequence[Bar]
     width: int
     height: int
+    left: int
     bar_width: int
-    most: int
+    ticks: Sequence[Label]
+    dates: Sequence[Label]
     earlier: int
 
 
-def trend(run: RunRecord, past: Sequence[Past]) -> Trend:
-    """Return the chart of these runs, the present one marked, without runs that only restored."""
+def trend(present: str, past: Sequence[Past], links: Links = NO_LINKS) -> Trend:
+    """Return the chart of these runs without those that only restored; `present` is the id of the run to mark."""
     past = [one for one in past if one.mode != RESTORE]
-    most = max((sum(getattr(one, word) for word in _PARTS) for one in past), default=0)
+    top, ticks = _ticks(max((sum(getattr(one, word) for word in _PARTS) for one in past), default=0))
     bars = [
-        Bar(one, readable(one.started), number * _STEP, _parts(one, most), one.id == run.id)
+        Bar(one, readable(one.started), _LEFT + number * _STEP, _parts(one, top), one.id == present, links.run(one.id))
         for number, one in enumerate(past)
     ]
     earlier = sum(not bar.present for bar in bars)
-    return Trend(bars, max(len(bars) * _STEP, 1), _HEIGHT, _WIDTH, most, earlier)
+    width = _LEFT + max(len(bars) * _STEP, _DATE)
+    return Trend(bars, width, _HEIGHT, _LEFT, _WIDTH, ticks, _dates(bars, width), earlier)
 
 
-def _parts(past: Past, most: int) -> list[Part]:
-    parts, top = [], float(_HEIGHT)
+def _ticks(most: int) -> tuple[int, list[Label]]:
+    """Return the number at full height, and labels at round numbers up to it."""
+    steps = (10**power * digit for power in range(12) for digit in (1, 2, 5))
+    step = next(step for step in steps if step * _TICKS >= most)
+    top = max(-(-most // step) * step, 1)
+    return top, [Label(round(_HEIGHT * (1 - n / top), 2), f"{n:,}") for n in range(0, top + 1, step)]
+
+
+def _dates(bars: Sequence[Bar], width: int) -> list[Label]:
+    labels: list[Label] = []
+    for bar in bars:
+        if (not labels or bar.x >= labels[-1].at + _DATE) and bar.x + _DATE <= width:
+            labels.append(Label(bar.x, bar.started[:10]))
+    return labels
+
+
+def _parts(past: Past, top: int) -> list[Part]:
+    parts, y = [], float(_HEIGHT)
     for word in _PARTS:
-        height = round(_HEIGHT * getattr(past, word) / most, 2) if most else 0.0
+        height = round(_HEIGHT * getattr(past, word) / top, 2)
         if height:
-            top = round(top - height, 2)
-            parts.append(Part(word, top, height))
+            y = round(y - height, 2)
+            parts.append(Part(word, y, height))
     return parts
