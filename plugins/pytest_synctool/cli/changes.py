@@ -78,7 +78,7 @@ def _earlier(config: Config, name: str, keep: Callable[[str], str]) -> Manifest:
 
 def _of_revision(config: Config, name: str, target: Path, keep: Callable[[str], str]) -> Manifest:
     """Return the manifest of a revision, which is written to `target`. Raise SynctoolError."""
-    revision = Commit.find(config.masterdir, name)
+    revision = Commit.find(config.masterdir, name, config.trust)
     masterdir = revision.write(target, config.masterdir)
     if (place := revision.place_of(config.path)) is not None:
         earlier = configuration.load(target / place, config.trust)

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from pytest_synctool.common.accounts import group_name, owner_name
+from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import FileState, Kind
+from pytest_synctool.repository.revision import check_trust, git_command, git_environment, repository_of
 from pytest_synctool.repository.source import Source, kind_of
 
 _EXECUTABLE: Final = 0o100
@@ -33,17 +35,28 @@ class Commit:
     commit: str
 
     @classmethod
-    def find(cls, directory: Path, name: str) -> Commit:
-        """Return the commit that a name means in the working tree of a directory. Raises RepositoryError."""
-        top = _git(directory, "rev-parse", "--show-toplevel").removesuffix(b"\n")
+    def find(cls, directory: Path, name: str, trust: Trust) -> Commit:
+        """Return the commit that a name means in the working tree of a directory.
+
+        Raises RepositoryError, and TrustError if accounts that are not trusted decide what git runs there.
+        """
+        top = repository_of(directory)
+        if top is None:
+            raise RepositoryError(
+                f"{printable(os.fsencode(name))} is no file, and {directory} is not in a git repository"
+            )
         try:
-            commit = _git(directory, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
+            check_trust(top, trust)
+        except OSError as error:
+            raise RepositoryError(f"{error.filename}: {error.strerror}") from error
+        try:
+            commit = _git(top, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
         except RepositoryError as error:
             raise RepositoryError(
                 f"{printable(os.fsencode(name))} is neither a file nor a commit that git has here; a shallow clone has "
                 f"only the last ones ({error})"
             ) from error
-        return cls(Path(os.fsdecode(top)), commit.decode("ascii", "replace").strip())
+        return cls(top, commit.decode("ascii", "replace").strip())
 
     def place_of(self, path: Path) -> Path | None:
         """Return the path below the top of a file of the working tree, or None if the revision does not have it."""
@@ -84,10 +97,10 @@ def _below(directory: Path, top: Path) -> Path | None:
     return resolved.relative_to(top) if resolved.is_relative_to(top) else None
 
 
-def _git(directory: Path, *words: str, more: Mapping[str, str] | None = None) -> bytes:
-    """Run git in a directory and return its output. Raises RepositoryError with git's own words."""
-    command = ["git", "-C", str(directory), "-c", "core.sparseCheckout=false", *words]
-    environment = {**os.environ, **(more or {})}
+def _git(top: Path, *words: str, more: Mapping[str, str] | None = None) -> bytes:
+    """Run git at the top of a working tree and return its output. Raises RepositoryError with git's own words."""
+    command = [*git_command(top, top), "-c", "core.sparseCheckout=false", *words]
+    environment = {**git_environment(), **(more or {})}
     try:
         done = subprocess.run(
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False, umask=_UMASK

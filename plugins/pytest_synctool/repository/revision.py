@@ -38,28 +38,19 @@ class RevisionLook:
         self._output: IO[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         with suppress(OSError, TrustError):
-            top = _repository(masterdir)
+            top = repository_of(masterdir)
             if top is not None:
-                for name in ("", ".git", ".git/config"):
-                    resolve(top / name, trust)
+                check_trust(top, trust)
                 self._begin(masterdir, top)
 
     def _begin(self, masterdir: Path, top: Path) -> None:
-        options = [f"safe.directory={top}", "core.fsmonitor=false", f"core.hooksPath={os.devnull}"]
-        command = [
-            "git",
-            "-C",
-            str(masterdir),
-            "--no-optional-locks",
-            *(word for option in options for word in ("-c", option)),
-        ]
+        command = git_command(masterdir, top)
         command += ["status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--", ".", _OURS]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         with ExitStack() as stack:
             output = stack.enter_context(tempfile.TemporaryFile())  # a pipe might fill before anybody reads it
             self._process = subprocess.Popen(
                 command,
-                env=environment,
+                env=git_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.DEVNULL,
@@ -83,7 +74,24 @@ class RevisionLook:
             return parsed(output.read(_MOST)) if status == 0 else None
 
 
-def _repository(masterdir: Path) -> Path | None:
+def check_trust(top: Path, trust: Trust) -> None:
+    """Raise TrustError if an account that is not trusted can decide what git runs there, and OSError."""
+    for name in ("", ".git", ".git/config"):
+        resolve(top / name, trust)
+
+
+def git_command(directory: Path, top: Path) -> list[str]:
+    """Return the words that begin a command of git in a directory of a repository whose owner is trusted."""
+    options = [f"safe.directory={top}", "core.fsmonitor=false", f"core.hooksPath={os.devnull}"]
+    return ["git", "-C", str(directory), "--no-optional-locks", *(w for each in options for w in ("-c", each))]
+
+
+def git_environment() -> dict[str, str]:
+    """Return the environment without what leads git to another repository."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+
+def repository_of(masterdir: Path) -> Path | None:
     """Return the nearest directory with a `.git`, from the masterdir up."""
     place = masterdir.resolve()
     return next((each for each in (place, *place.parents) if (each / ".git").exists()), None)

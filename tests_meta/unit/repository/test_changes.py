@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -12,11 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.common.nodenames import fold
-from pytest_synctool.errors import RepositoryError
+from pytest_synctool.common.trust import Trust
+from pytest_synctool.errors import RepositoryError, TrustError
 from pytest_synctool.repository import manifest_file
 from pytest_synctool.repository.changes import effects
 from pytest_synctool.repository.git_revision import Commit
 from pytest_synctool.repository.manifest import EntryManifest, NodeManifest
+
+from tests_meta.unit.helpers import IS_ROOT, NOBODY
 
 FILE: EntryManifest = {
     "source": "overlay/f._all", "type": "file", "mode": "0644", "owner": "root", "group": "root", "size": 2, "md5": "a",
@@ -194,22 +198,35 @@ def test_a_submodule_is_unknown(tmp_path: Path) -> None:
         git(tmp_path / name, "commit", "-qm", "first")
     masterdir = tmp_path / "site/masterdir"
     masterdir.mkdir()
-    revision = Commit.find(masterdir, "HEAD")
+    revision = Commit.find(masterdir, "HEAD", Trust.of_caller())
     git(tmp_path / "site", "submodule", "add", "-q", str(tmp_path / "other"), "masterdir/overlay")
     git(tmp_path / "site", "commit", "-qm", "second")
     assert revision.write(tmp_path / "first", masterdir) == tmp_path / "first/masterdir"
     with pytest.raises(RepositoryError, match=r"^masterdir/overlay is a submodule of git"):
-        Commit.find(masterdir, "HEAD").write(tmp_path / "second", masterdir)
+        Commit.find(masterdir, "HEAD", Trust.of_caller()).write(tmp_path / "second", masterdir)
 
 
 @pytest.mark.parametrize("name", ["none", "-x", "--all", "HEAD~7", "HEAD:file", "a\0b", "\udcff", "HEAD\n"])
 def test_no_revision(name: str, tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     with pytest.raises(RepositoryError) as raised:
-        Commit.find(tmp_path, name)
+        Commit.find(tmp_path, name, Trust.of_caller())
     assert str(raised.value).isprintable()
 
 
 def test_no_repository(tmp_path: Path) -> None:
-    with pytest.raises(RepositoryError, match=r"^git rev-parse: "):
-        Commit.find(tmp_path, "HEAD")
+    with pytest.raises(RepositoryError, match=r"^HEAD is no file, and .* is not in a git repository$"):
+        Commit.find(tmp_path, "HEAD", Trust.of_caller())
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can give files away")
+def test_a_repository_of_another_account(tmp_path: Path) -> None:
+    """What git runs there, such as a filter, is chosen by its owner: only for a trusted one."""
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "commit", "-qm", "first", "--allow-empty")
+    os.chown(tmp_path / ".git/config", NOBODY, NOBODY)
+    with pytest.raises(TrustError):
+        Commit.find(tmp_path, "HEAD", Trust.of_caller())
+    os.chown(tmp_path, NOBODY, NOBODY)
+    os.chown(tmp_path / ".git", NOBODY, NOBODY)
+    assert Commit.find(tmp_path, "HEAD", Trust.of_caller([str(NOBODY)])).top == tmp_path
