@@ -192,6 +192,12 @@ OPTIONS: Final = (
         metavar="FILE",
     ),
     PluginOption(
+        "--notify",
+        "run COMMAND with drift.json on standard input and a line in $SYNCTOOL_NEWS if there is news: a new failure, a "
+        "node that does not answer any more, or all is well again",
+        metavar="COMMAND",
+    ),
+    PluginOption(
         "--history-keep",
         "keep the last N runs in history.sqlite, for synctool-history; 0 records nothing (default: %(default)s)",
         metavar="N",

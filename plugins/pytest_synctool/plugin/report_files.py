@@ -25,7 +25,7 @@ from pytest_synctool.report import drift_json, files
 from pytest_synctool.report.coverage import has_all_entries
 from pytest_synctool.report.drift_json import Known, NotADocumentError, known_drift
 from pytest_synctool.report.history_values import Onsets, Past
-from pytest_synctool.report.kept_runs import Keeping, ReportPlaces
+from pytest_synctool.report.kept_runs import DOCUMENT, Keeping, ReportPlaces
 from pytest_synctool.report.links import INDEX, Links
 from pytest_synctool.report.metrics import metrics
 from pytest_synctool.report.record import NodeRecord, RunRecord
@@ -61,6 +61,8 @@ def open_reports(config: pytest.Config, cluster: Cluster) -> None:
         if option.synctool_reports is not None:
             raise pytest.UsageError(f"--synctool-reports: {problem}")
         directory = None
+    if directory is None and option.synctool_notify:
+        raise pytest.UsageError(f"--notify needs a directory of reports{'' if problem is None else f': {problem}'}")
     junit_is_named = getattr(option, "xmlpath", "") is not None  # pytest's junit plugin may be switched off
     if directory is not None and not junit_is_named:
         option.xmlpath = str(directory / JUNIT)
@@ -184,6 +186,7 @@ class ReportFiles:
         self._put("metrics.prom", lambda: [metrics(run)])
         if self.failed:
             return
+        self._notify(directory)
         places.prune()
         if has_index:
             self._write_index(directory)
@@ -198,6 +201,29 @@ class ReportFiles:
             write(directory, self.trust, self.mode)
         except OSError as error:
             self.unwritten(str(directory / INDEX), error)
+
+    def _notify(self, directory: Path) -> None:
+        """Run the command of --notify if this run has news. A failure is one of the run, and the news are kept."""
+        command = self._config.option.synctool_notify
+        if not command:
+            return
+        # Not at the top: most runs of pytest do not need it.
+        from pytest_synctool.plugin.notification import read_known, run_command, write_known
+        from pytest_synctool.report.news import news
+
+        known = read_known(directory, self.trust)
+        new = news(self.run, known)
+        try:
+            if new.text:
+                if reason := run_command(command, new, self.places.own / DOCUMENT, self.places.shown):
+                    self.failed = True
+                    self.messages.append((f"--notify failed: {reason}", "red"))
+                    return
+                self.messages.append((f"Notified: {new.text}", ""))
+            if new.known != known:
+                write_known(directory, new.known)
+        except OSError as error:
+            self.unwritten(str(error.filename or command), error)
 
     def _write_for_ci(self) -> None:
         ci = CiFiles(self._config, self.trust, self.mode, self.unwritten)
