@@ -31,6 +31,7 @@ MOST_WORDS: Final = 900
 FOREIGN: Final = {
     "ansible-playbook": {"--check"},  # its --diff is an option of ours, too
     "pip": {"--upgrade"},
+    "podman": {"--tag"},
     "pipx": {"--include-deps"},
     "pyinfra": {"--dry"},
     "pytest": {"--junitxml"},  # accepted for --junit-xml
