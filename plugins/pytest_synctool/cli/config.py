@@ -229,6 +229,7 @@ def _scan_attributes(config: Config) -> int:
         config.trust,
         require_extension=config.require_extension,
         layout=config.layout,
+        directories=config.directories,
     )
     _write_utf8(scan(source for _, source in walk.masterdir.sources()))
     sys.stdout.flush()

@@ -14,5 +14,5 @@ from pytest_synctool.connection.ssh import SshSettings
 def connections_of(config: Config, arguments: Namespace, *, shared: bool = False) -> Connections:
     """Return the connections of a run. With `shared`, all scripts for a node use one ssh connection."""
     ssh = SshSettings(config.ssh_cmd, connect_timeout=arguments.connect_timeout)
-    sudo = sudo_of(arguments)
-    return Connections(ssh, Processes("--timeout"), sudo, persist=arguments.ssh_persist, shared=shared)
+    sudo, persist = sudo_of(arguments), config.persist_seconds(arguments.ssh_persist)
+    return Connections(ssh, Processes("--timeout"), sudo, persist=persist, shared=shared)

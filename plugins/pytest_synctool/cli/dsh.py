@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_synctool.model import Node
 
 _WORDS: Final = ("check", "stop", "exit")
+_PERSIST: Final = "1h"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,8 +55,7 @@ def new_parser() -> ArgumentParser:
         "--persist",
         metavar="TIME",
         type=_ssh_time,
-        default="1h",
-        help="with -M: close a connection that was not used for TIME (default: %(default)s)",
+        help="with -M: close a connection that was not used for TIME (default: ssh_control_persist, or 1h)",
     )
     parser.add_argument(
         "command",
@@ -204,7 +204,8 @@ def _open_connections(nodes: fleet.Fleet, arguments: Namespace) -> int:
     connections = fleet.open_connections()
     connections.sockets.prepare()
     routes = {name: route for name, route in nodes.routes.items() if route.is_ssh}
-    opening = {name: connections.opening(route, arguments.persist) for name, route in routes.items()}
+    persist = arguments.persist or str(nodes.config.ssh_persist or _PERSIST)
+    opening = {name: connections.opening(route, persist) for name, route in routes.items()}
     arguments.no_stdin = arguments.no_tree = True
     nodes = nodes.with_routes(opening)
     return _run_commands(nodes, Commands.of(nodes, "echo open", arguments), arguments)

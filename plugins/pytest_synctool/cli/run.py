@@ -61,7 +61,12 @@ class ClassicRun:
         self._aggregate = Aggregate() if self.arguments.aggregate else None
         self._explainer = Explainer(self.repository)
         self._checks: dict[str, list[Check]] = {}
-        self._coloured = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+        self._coloured = (
+            self.config.colorize
+            and sys.stdout.isatty()
+            and os.environ.get("TERM") != "dumb"
+            and not os.environ.get("NO_COLOR")
+        )
         self._history = self._new_history()
         self._framed = not (self.arguments.quiet or self.arguments.unix)  # with --unix, all output must be shell text
         self._owes_headline = self.arguments.quiet and not (self.changing or self.arguments.unix)
@@ -124,7 +129,7 @@ class ClassicRun:
         path = self.config.logfile
         descriptor = None if path is None else append_to(path, self.config.path, self.config.trust)
         mode = "--restore" if self.arguments.restore else "--fix"
-        log = RepairLog(path, not self.arguments.no_syslog, descriptor, mode)
+        log = RepairLog(path, self.config.syslogging and not self.arguments.no_syslog, descriptor, mode)
         log.began(len(self.nodes))
         try:
             yield log
@@ -132,6 +137,12 @@ class ClassicRun:
             log.ended()
             if log.problem is not None:
                 command.print_stderr([f"WARNING the log {log.problem}"])
+
+    def _old_versions(self) -> bytes | OldVersions:
+        if self.arguments.saved_dir:
+            return bytes(self.arguments.saved_dir)
+        is_kept = self.config.backup_copies and not self.arguments.no_saved
+        return OldVersions.BESIDE if is_kept else OldVersions.NOWHERE
 
     def _engine(self) -> Engine:
         arguments = self.arguments
@@ -142,9 +153,9 @@ class ClassicRun:
             trigger_timeout=arguments.trigger_timeout,
             who=who(),
             waivers=NOTHING_WAIVED if arguments.no_waivers else InForce(self.repository.waivers, date.today()),
-            saved=OldVersions.NOWHERE if arguments.no_saved else arguments.saved_dir or OldVersions.BESIDE,
+            saved=self._old_versions(),
             log=os.fsencode(self.config.logfile or ""),
-            syslog=not arguments.no_syslog,
+            syslog=self.config.syslogging and not arguments.no_syslog,
         )
         connections = connections_of(self.config, arguments, shared=self.changing)
         return Engine(self.config, self.repository, settings, connections, mirrored=not arguments.skip_rsync)

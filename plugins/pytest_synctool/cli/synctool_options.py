@@ -154,8 +154,7 @@ def _add_limits(parser: ArgumentParser) -> None:
         "--ssh-persist",
         metavar="SECONDS",
         type=shared_options.number_or_zero,
-        default=60,
-        help="keep ssh connections open for later runs (default: %(default)s; 0: do not)",
+        help="keep ssh connections open for later runs (default: ssh_control_persist, or 60; 0: do not)",
     )
 
 

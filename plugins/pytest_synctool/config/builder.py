@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from pytest_synctool.common.ssh_address import AddressError
 from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import TRUTHS, Hints, nearest
-from pytest_synctool.config import command_line, ignored
+from pytest_synctool.config import command_line, ignored, later_keywords
 from pytest_synctool.config.addresses import ADDRESSES, CONNECTION, node_address, normalized
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.config.model import DEFAULT_NUM_PROC, IMPLICIT_GROUPS, Config, Layout, OnUpdate, Place
@@ -71,6 +71,7 @@ class Builder:
     on_update: list[OnUpdate] = field(default_factory=list)
     always_run: list[str] = field(default_factory=list)
     values: dict[str, _Setting] = field(default_factory=dict)
+    later: later_keywords.LaterKeywords = field(default_factory=later_keywords.LaterKeywords)
     _hints: Hints = field(default_factory=Hints)
 
     def problem(self, place: Place, message: str, *, hides_names: bool = False) -> None:
@@ -84,6 +85,8 @@ class Builder:
         handler = _HANDLERS.get(statement.keyword)
         if handler is not None:
             handler(self, place, statement.arguments)
+        elif statement.keyword in later_keywords.COLLECTED:
+            self.later.add(statement.keyword, place, " ".join(statement.arguments))
         elif statement.keyword in self.values:
             first = self.values[statement.keyword].place.seen_from(place)
             self.problem(place, f"'{statement.keyword}' is set twice, first {first}: remove one")
@@ -108,7 +111,9 @@ class Builder:
     def _specifier(self, place: Place, word: str, count: int) -> _Specifier:
         """Parse a specifier of a line with `count` nodes."""
         key, _, value = word.partition(":")
-        if key not in _SPECIFIERS:
+        if key == "hostid":
+            self.later.add("hostid:", place, value)
+        elif key not in _SPECIFIERS:
             expected = ", ".join(f"{specifier}:" for specifier in _SPECIFIERS)
             self.problem(
                 place, f"unknown node specifier '{key}:'{nearest(key, _SPECIFIERS)}, expected one of {expected}"
@@ -139,7 +144,7 @@ class Builder:
         elif not members:
             self.problem(place, f"group '{name}' has no members: add some, like 'group {name} batch'")
         else:
-            names = tuple(member for member in members if self._is_name(place, "group", member))
+            names = tuple(name for member in members for name in self._names(place, "group", member))
             self.compounds[name] = _CompoundGroup(place, names)
 
     def _ignore_node(self, place: Place, words: Sequence[str]) -> None:
@@ -187,7 +192,7 @@ class Builder:
 
     def finish(self) -> Config:
         """Make the configuration. Raises InvalidConfigError with all problems, in the order of files and lines."""
-        masterdir = self._masterdir()
+        masterdir, layout = self._masterdir(), self._layout()
         places = self._group_places()
         left_out = ignored.resolve(self.ignored_nodes, self.ignored_groups, self.nodes, places, self.problem)
         expanded = {name: self._expanded([name, *line.groups]) for name, line in self.nodes.items()}
@@ -201,6 +206,7 @@ class Builder:
         self._check_groups(nodes, places, left_out.groups)
         places.update({name: place for name, place in left_out.groups.items() if name not in places})
         self._check_cycles()
+        notices = (*left_out.notices, *self.later.notices())
         config = Config(
             path=self.path,
             masterdir=masterdir,
@@ -220,13 +226,19 @@ class Builder:
             synctool_cmd=self._command("synctool_cmd", Config.synctool_cmd),
             num_proc=int(self._matching("num_proc", "[1-9][0-9]{0,5}", "a number from 1") or DEFAULT_NUM_PROC),
             symlink_mode=self._octal("symlink_mode"),
-            layout=self._layout(),
+            layout=layout,
+            directories=self.later.directories(masterdir, layout, self.problem),
+            without_effect=self.later.without_effect,
+            backup_copies=self._truth("backup_copies", True),
+            syslogging=self._truth("syslogging", True),
+            colorize=self._truth("colorize", True),
+            ssh_persist=self._ssh_persist(),
             logfile=self._matching("logfile", "/.*", "an absolute path"),
             on_update=tuple(self.on_update),
             always_run=tuple(self.always_run),
             ignored_groups=frozenset(left_out.groups),
-            warnings=(*self.warnings, *(f"{notice.place}: {notice.message}" for notice in left_out.notices)),
-            notices=tuple(left_out.notices),
+            warnings=(*self.warnings, *(f"{notice.place}: {notice.message}" for notice in notices)),
+            notices=notices,
             group_places=places,
             command_places={word: self.values[word].place for word in _PROGRAMS if word in self.values},
             trust=self.trust,
@@ -238,6 +250,8 @@ class Builder:
 
     def _masterdir(self) -> Path:
         if "masterdir" not in self.values:
+            if (default := later_keywords.default_masterdir(self.path)) is not None:
+                return default
             if self.problems.has_all_files:
                 message = "no 'masterdir' line: expected one, like 'masterdir /var/lib/synctool'"
                 self.problem(Place(self.path, 0), message)
@@ -361,6 +375,17 @@ class Builder:
             return setting.text
         self.problem(setting.place, f"'{keyword}' expects {expected}, not '{setting.text}'")
         return None
+
+    def _ssh_persist(self) -> int | None:
+        if "ssh_control_persist" not in self.values:
+            return None
+        setting = self.values["ssh_control_persist"]
+        seconds = later_keywords.persist_seconds(setting.text)
+        if seconds is None:
+            self.problem(
+                setting.place, f"'ssh_control_persist' expects a time like 1h30m, yes or none, not '{setting.text}'"
+            )
+        return seconds
 
     def _layout(self) -> Layout | None:
         release = self._matching("layout", "[4567]", "4, 5, 6 or 7, the release of synctool")

@@ -85,7 +85,7 @@ def _node_notices(
     complain: Callable[[Place, str], None],
 ) -> Iterator[ConfigNotice]:
     unknown = [name for name in line.names if name not in nodes and name not in IMPLICIT_GROUPS]
-    if "all" in line.names:
+    if line.names[:1] == ("all",):
         complain(line.place, "'ignore_node all': nothing would be left: name the nodes")
     if unknown and unknown[0] == line.names[0] and unknown[0] in groups:
         group = unknown.pop(0)

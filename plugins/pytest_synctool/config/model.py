@@ -14,6 +14,7 @@ from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.model import Node
 
 DEFAULT_NUM_PROC: Final = 64
+DEFAULT_PERSIST: Final = 60  # seconds
 IMPLICIT_GROUPS: Final = ("all", "none")
 
 
@@ -70,8 +71,10 @@ class Config:
     `always_run`, which are shell text. `default_nodeset` is a selection as in --hosts, or `none`. `ignored_groups` are
     the groups that ignore_group has removed from every node. `group_places` has the line that defines a compound group,
     or the first line that mentions another group; `command_places` those of commands, by keyword. `trust` says whose
-    files the run obeys. Every notice is in `warnings` too.
-    Without `layout`, the masterdir is that of synctool 4 unless it has names that later releases read otherwise.
+    files the run obeys. Every notice is in `warnings` too. `ssh_persist` is in seconds. `directories` has the
+    directories of overlay, delete and tasks below the masterdir, if they are others. `without_effect` has the settings
+    that only later releases of synctool obey, by keyword. Without `layout`, the masterdir is that of synctool 4 unless
+    it has names that later releases read otherwise.
     """
 
     path: Path
@@ -90,6 +93,12 @@ class Config:
     symlink_mode: int | None = None
     layout: Layout | None = None
     logfile: str | None = None
+    backup_copies: bool = True
+    syslogging: bool = True
+    colorize: bool = True
+    ssh_persist: int | None = None
+    directories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    without_effect: Mapping[str, str] = field(default_factory=dict)
     on_update: tuple[OnUpdate, ...] = ()
     always_run: tuple[str, ...] = ()
     ignored_groups: frozenset[str] = frozenset()
@@ -103,3 +112,9 @@ class Config:
     def known_groups(self) -> frozenset[str]:
         """The names that can follow `._` in a file name: nodes, groups, `all` and `none`."""
         return frozenset((*self.groups, *self.nodes, *IMPLICIT_GROUPS))
+
+    def persist_seconds(self, option: int | None) -> int:
+        """Return how long connections stay open: the value of --ssh-persist, else ssh_control_persist, else 60."""
+        if option is not None:
+            return option
+        return DEFAULT_PERSIST if self.ssh_persist is None else self.ssh_persist

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 
+from pytest_synctool.config import later_keywords
 from pytest_synctool.config.model import Config
 
 # A command is a tuple of words. A list is a tuple too.
@@ -25,6 +26,11 @@ def settings(config: Config) -> dict[str, Setting]:
         "ignore_group": tuple(sorted(config.ignored_groups)),
         "symlink_mode": None if config.symlink_mode is None else f"{config.symlink_mode:04o}",
         "logfile": config.logfile,
+        "backup_copies": config.backup_copies,
+        "syslogging": config.syslogging,
+        "colorize": config.colorize,
+        "ssh_control_persist": config.ssh_persist,
+        **{keyword: config.directories.get(tree, (tree,)) for keyword, tree in later_keywords.DIRECTORIES.items()},
         "ssh_cmd": config.ssh_cmd,
         "scp_cmd": config.scp_cmd,
         "rsync_cmd": config.rsync_cmd,
@@ -32,6 +38,7 @@ def settings(config: Config) -> dict[str, Setting]:
         "synctool_cmd": config.synctool_cmd,
         "on_update": tuple(f"{os.fsdecode(each.path)} {each.command}" for each in config.on_update),
         "always_run": config.always_run,
+        **{keyword: config.without_effect.get(keyword) for keyword in later_keywords.WITHOUT_EFFECT},
     }
 
 

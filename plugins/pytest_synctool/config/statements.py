@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from pytest_synctool.common.wording import close_match, nearest
 from pytest_synctool.common.yaml_values import Items, Table, Text, Value
+from pytest_synctool.config import later_keywords
 from pytest_synctool.config.model import Place
 
 
@@ -46,19 +47,11 @@ SHAPES: Final = {
         ("node", "group", "ignore_node", "ignore_group", "ignore", "include", "default_nodeset"), Shape.WORDS
     ),
     **dict.fromkeys(
-        (
-            "masterdir",
-            "layout",
-            "num_proc",
-            "ignore_dotfiles",
-            "ignore_dotdirs",
-            "require_extension",
-            "symlink_mode",
-            "logfile",
-        ),
-        Shape.TEXT,
+        ("masterdir", "layout", "num_proc", "ignore_dotfiles", "ignore_dotdirs", "require_extension"), Shape.TEXT
     ),
     **dict.fromkeys(("symlink_mode", "logfile"), Shape.TEXT),
+    **dict.fromkeys(("backup_copies", "syslogging", "colorize", "ssh_control_persist"), Shape.TEXT),
+    **dict.fromkeys((*later_keywords.DIRECTORIES, *later_keywords.WITHOUT_EFFECT), Shape.TEXT),
     **dict.fromkeys(("ssh_cmd", "scp_cmd", "rsync_cmd", "diff_cmd", "synctool_cmd", "always_run"), Shape.TEXT),
     "on_update": Shape.WORD_AND_TEXT,
 }
@@ -122,7 +115,7 @@ def _without_comment(line: str) -> str:
     return re.sub(r"(^|\s)#.*", "", line)
 
 
-_NODE_KEYS: Final = ("groups", "interface", "ipaddress", "hostname", "connection", "rsync")
+_NODE_KEYS: Final = ("groups", "interface", "ipaddress", "hostname", "connection", "rsync", "hostid")
 # The YAML keys that differ from their keyword.
 _YAML_KEYS: Final = {"nodes": "node", "groups": "group", "ignore_nodes": "ignore_node", "ignore_groups": "ignore_group"}
 

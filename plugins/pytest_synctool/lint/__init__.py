@@ -27,6 +27,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "two-groups": names.two_groups,
         "empty-group": names.empty_group,
         "ignored-name": names.ignored_name,
+        "without-effect": names.without_effect,
         "case-only": names.case_only,
         "attributes-unused": names.attributes_unused,
         "waiver-unused": waivers.waiver_unused,

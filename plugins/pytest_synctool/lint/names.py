@@ -84,6 +84,11 @@ def ignored_name(context: LintContext) -> Iterator[Finding]:
     return _notices(context, "ignored-name")
 
 
+def without_effect(context: LintContext) -> Iterator[Finding]:
+    """Find keywords of later releases that have no effect."""
+    return _notices(context, "without-effect")
+
+
 def _notices(context: LintContext, rule: str) -> Iterator[Finding]:
     for notice in context.config.notices:
         if notice.rule == rule:

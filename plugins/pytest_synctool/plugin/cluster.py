@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -190,16 +189,19 @@ def locate(config: pytest.Config) -> Path:
     )
 
 
-def connections_of(config: pytest.Config, command: Sequence[str]) -> Connections:
-    """Return the connections of this run. `command` is `ssh_cmd` of the configuration.
+def connections_of(config: pytest.Config, cluster_config: configuration.Config) -> Connections:
+    """Return the connections of this run.
 
     testinfra's options for ssh and sudo apply here too.
     """
     option = config.option
     extra = (option.ssh_extra_args or "").split()
-    ssh = SshSettings((*command, *extra), option.ssh_config, option.ssh_identity_file, option.synctool_connect_timeout)
+    ssh = SshSettings(
+        (*cluster_config.ssh_cmd, *extra), option.ssh_config, option.ssh_identity_file, option.synctool_connect_timeout
+    )
     sudo = Sudo(option.sudo_user) if option.sudo else None
-    return Connections(ssh, Processes(), sudo, option.synctool_ssh_persist, shared=changes_nodes(config))
+    persist = cluster_config.persist_seconds(option.synctool_ssh_persist)
+    return Connections(ssh, Processes(), sudo, persist, shared=changes_nodes(config))
 
 
 def wants_cluster(config: pytest.Config) -> bool:

@@ -35,4 +35,5 @@ def open_log(config: pytest.Config, cluster: Cluster) -> None:
     if changes_nodes(config) and not is_worker(config):
         path = cluster.config.logfile
         descriptor = None if path is None else append_to(path, cluster.config.path, cluster.config.trust)
-        config.stash[LOG] = RepairLog(path, not config.option.synctool_no_syslog, descriptor, repair_option(config))
+        syslog = cluster.config.syslogging and not config.option.synctool_no_syslog
+        config.stash[LOG] = RepairLog(path, syslog, descriptor, repair_option(config))

@@ -148,10 +148,9 @@ OPTIONS: Final = (
     PluginOption(
         "--ssh-persist",
         "keep ssh connections open for later runs, this long after their last use; 0 closes them with the run "
-        "(default: %(default)s)",
+        "(default: ssh_control_persist of the configuration, or 60)",
         metavar="SECONDS",
         type=_count,
-        default=60,
     ),
     PluginOption(
         "--node-timeout",

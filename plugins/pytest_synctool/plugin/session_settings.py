@@ -13,10 +13,10 @@ from pytest_synctool.plugin.cluster import Cluster, changes_nodes, mode_of, waiv
 from pytest_synctool.repository.lock import who
 
 
-def _old_versions(option: argparse.Namespace) -> bytes | OldVersions:
-    if option.synctool_no_saved:
-        return OldVersions.NOWHERE
-    return os.fsencode(option.synctool_saved_dir) if option.synctool_saved_dir else OldVersions.BESIDE
+def _old_versions(option: argparse.Namespace, *, keeps_copies: bool) -> bytes | OldVersions:
+    if option.synctool_saved_dir:
+        return os.fsencode(option.synctool_saved_dir)
+    return OldVersions.BESIDE if keeps_copies and not option.synctool_no_saved else OldVersions.NOWHERE
 
 
 def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
@@ -36,7 +36,7 @@ def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
         trigger_timeout=option.synctool_trigger_timeout,
         who=who(),
         waivers=waivers_of(config, cluster),
-        saved=_old_versions(option),
+        saved=_old_versions(option, keeps_copies=cluster.config.backup_copies),
         log=os.fsencode(cluster.config.logfile or ""),
-        syslog=not option.synctool_no_syslog,
+        syslog=cluster.config.syslogging and not option.synctool_no_syslog,
     )

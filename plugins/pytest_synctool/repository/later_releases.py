@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -32,13 +32,15 @@ def is_later(name: bytes, known_groups: Collection[str]) -> bool:
     return match is not None and (match[1] == b"pre" or TEMPLATE not in known_groups)
 
 
-def group_trees(masterdir: Path, known_groups: Collection[str], ignore: IgnoreRules) -> Iterator[tuple[Tree, bytes]]:
-    """Yield the directories directly in overlay/ and delete/ that have the name of a group, with their tree."""
-    for tree in GROUP_TREES:
-        with suppress(OSError), os.scandir(os.fsencode(masterdir / tree.value)) as listing:
+def group_trees(
+    masterdir: Path, tops: Iterable[bytes], known_groups: Collection[str], ignore: IgnoreRules
+) -> Iterator[bytes]:
+    """Yield the directories directly in overlay/ and delete/, the `tops`, that have the name of a group."""
+    for top in tops:
+        with suppress(OSError), os.scandir(os.path.join(os.fsencode(masterdir), top)) as listing:
             for child in sorted(listing, key=lambda child: child.name):
                 if os.fsdecode(child.name) in known_groups and child.is_dir() and not ignore.why((child.name,), True):
-                    yield tree, child.name
+                    yield top + b"/" + child.name
 
 
 def purges(masterdir: Path, ignore: IgnoreRules) -> bool:
@@ -62,13 +64,14 @@ def _has_names(path: str) -> bool:
 def refusal(
     masterdir: Path,
     layout: Layout | None,
+    tops: Iterable[bytes],
     known_groups: Collection[str],
     ignore: IgnoreRules,
     scripts: Sequence[bytes],
 ) -> str | None:
     """Return why a masterdir cannot be used, in one line with the next step, or None.
 
-    `scripts` are the names for which is_later() is true.
+    `tops` are the directories of GROUP_TREES; `scripts` are the names for which is_later() is true.
     """
     if layout is Layout.PATHS:
         return None
@@ -77,7 +80,7 @@ def refusal(
     has_purge = purges(masterdir, ignore)
     if layout is Layout.GROUPS:
         return _unsupported(masterdir, pre, templates, has_purge=has_purge)
-    trees = [tree.value.encode() + b"/" + name for tree, name in group_trees(masterdir, known_groups, ignore)]
+    trees = list(group_trees(masterdir, tops, known_groups, ignore))
     parts = [
         *([f"{_names(trees, '/')} as trees of groups"] if trees else []),
         *([f"{_names(pre)} to be run before a change"] if pre else []),

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from pytest_synctool.common.accounts import group_name, owner_name
@@ -120,8 +121,9 @@ def scan(
     *,
     require_extension: bool = True,
     layout: Layout | None = None,
+    directories: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Masterdir:
-    """Walk overlay/, delete/ and tasks/ of a masterdir. Only overlay/ must exist.
+    """Walk overlay/, delete/ and tasks/ of a masterdir, or their `directories`. Only overlay/ must exist.
 
     Files with an unknown or missing group are left out. Raises RepositoryError for missing or unreadable trees, for
     names that later releases read otherwise, and for names that no destination can have. Its message has a line for
@@ -133,19 +135,12 @@ def scan(
     masterdir = Masterdir(path)
     inspector = Inspector(path, trust or Trust.of_caller())
     walker = _Walker(masterdir, os.fsencode(path), known_groups, ignore, require_extension, inspector)
-    for tree in Tree:
-        if tree is Tree.OVERLAY or os.path.lexists(path / tree.value):
-            is_closed = False
-            with suppress(OSError):  # the walk reports it
-                is_closed = inspector.top(tree.value) and tree is Tree.OVERLAY
-            top = _Place(os.fsencode(tree.value), b"", (), is_closed)
-            if layout is Layout.GROUPS and tree in later_releases.GROUP_TREES:
-                walker.groups(tree, top)
-            else:
-                walker.directory(tree, top)
+    tops = {each: [os.fsencode(name) for name in directories.get(each.value, (each.value,))] for each in Tree}
+    walker.trees(tops, layout)
     inspector.scripts()
     inspector.finish()
-    if (reason := later_releases.refusal(path, layout, known_groups, ignore, walker.later)) is not None:
+    trees = [top for tree in later_releases.GROUP_TREES for top in tops[tree]]
+    if (reason := later_releases.refusal(path, layout, trees, known_groups, ignore, walker.later)) is not None:
         walker.errors.insert(0, reason)
     if walker.errors:
         raise RepositoryError("\n".join(walker.errors))
@@ -174,6 +169,20 @@ class _Walker:
     later: list[bytes] = field(default_factory=list)
     digests: Digests = field(default_factory=lambda: Digests(DigestFile.of_user()))
     hints: Hints = field(default_factory=Hints)
+
+    def trees(self, tops: Mapping[Tree, Sequence[bytes]], layout: Layout | None) -> None:
+        """Add everything in the directories of each tree."""
+        for tree, name in ((each, name) for each, names in tops.items() for name in names):
+            if tree is not Tree.OVERLAY and not os.path.lexists(os.path.join(self.path, name)):
+                continue
+            is_closed = False
+            with suppress(OSError):  # the walk reports it
+                is_closed = self.inspector.top(os.fsdecode(name)) and tree is Tree.OVERLAY
+            place = _Place(name, b"", (), is_closed)
+            if layout is Layout.GROUPS and tree in later_releases.GROUP_TREES:
+                self.groups(tree, place)
+            else:
+                self.directory(tree, place)
 
     def groups(self, tree: Tree, top: _Place) -> None:
         """Add everything in the trees of groups, as synctool 6 and 7 have them: `overlay/GROUP/etc/...`."""

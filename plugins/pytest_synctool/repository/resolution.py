@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 
 from pytest_synctool import config as configuration
@@ -333,6 +334,7 @@ def _load(config: Config, errors: _Errors, *, knows_names: bool = True) -> Repos
             config.trust,
             require_extension=config.require_extension,
             layout=config.layout,
+            directories=config.directories,
             attributes=attributes,
             on_update={rule.path: rule.command for rule in config.on_update},
             waivers=waivers,
@@ -356,10 +358,19 @@ def walk(
     *,
     require_extension: bool = True,
     layout: Layout | None = None,
+    directories: Mapping[str, Sequence[str]] = MappingProxyType({}),
     attributes: AttributeRules = NO_RULES,
     on_update: Mapping[bytes, str] | None = None,
     waivers: Waivers = NO_WAIVERS,
 ) -> Repository:
     """Walk a masterdir and return the repository with these rules. Raises what scan() raises."""
-    walked = scan(masterdir, known_groups, ignore, trust, require_extension=require_extension, layout=layout)
+    walked = scan(
+        masterdir,
+        known_groups,
+        ignore,
+        trust,
+        require_extension=require_extension,
+        layout=layout,
+        directories=directories,
+    )
     return Repository(walked, attributes, on_update, waivers)

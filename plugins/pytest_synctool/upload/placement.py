@@ -25,7 +25,6 @@ from pytest_synctool.repository.resolution import Repository, by_importance
 from pytest_synctool.repository.source import Destination, Source, Tree, parents
 from pytest_synctool.upload.node_archive import NodeFile
 
-_TREE: Final = Tree.OVERLAY.value.encode()
 # A directory above an uploaded file is for every node, so the word of one node does not count.
 _PLAIN_DIRECTORY: Final = FileState(Kind.DIRECTORY, 0o755, 0, 0, 0, "root", "root")
 _RISKY: Final = 0o6022  # setuid, setgid, and the right to write for the group and for others
@@ -108,6 +107,11 @@ class _Proposer:
         return {e.destination: e for e in self.repository.entries(self.node) if e.tree is Tree.OVERLAY}
 
     @cached_property
+    def _tops(self) -> list[bytes]:
+        tree = Tree.OVERLAY.value
+        return [os.fsencode(name) for name in self.config.directories.get(tree, (tree,))]
+
+    @cached_property
     def _candidate_nodes(self) -> list[Node]:
         return [node for node in self.config.nodes.values() if not node.ignored or node.name == self.node.name]
 
@@ -169,7 +173,7 @@ class _Proposer:
     def _directory(self, path: bytes) -> bytes:
         """Return the name in overlay/ of a directory of the node. Plan to create it if it is missing."""
         if not path:
-            return _TREE + b"/all" if self.config.layout is Layout.GROUPS else _TREE
+            return self._tops[0] + b"/all" if self.config.layout is Layout.GROUPS else self._tops[0]
         above, _, name = path.rpartition(b"/")
         # A directory needs the extension `all` only if its own name looks like one with an extension.
         component = name + b"._all" if split_extension(name)[1] is not None else name
@@ -232,7 +236,8 @@ class _Proposer:
     def _nodes_using(self, path: bytes, relative: bytes) -> tuple[str, ...]:
         """Return the nodes that would use a source at `relative`."""
         others = [c for c in self._candidates(path) if c.relative != relative]
-        names = relative.split(b"/")[1:]
+        top = next(top for top in self._tops if relative.startswith(top + b"/"))
+        names = relative.removeprefix(top + b"/").split(b"/")
         first = [os.fsdecode(names.pop(0))] if self.config.layout is Layout.GROUPS else []
         groups = (*first, *(split_extension(name)[1] for name in names))
         mine = Candidate(groups, relative, None)

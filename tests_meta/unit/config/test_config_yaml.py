@@ -15,7 +15,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.config import Config, Place, as_yaml, parse
+from pytest_synctool.config import Config, Place, as_yaml, later_keywords, parse
 from pytest_synctool.config.statements import SHAPES, YAML_KEYS, Statement, read, to_yaml
 from pytest_synctool.errors import ConfigError
 
@@ -45,6 +45,10 @@ synctool_cmd /opt/synctool.py
 logfile /var/log/synctool.log
 symlink_mode 0755
 layout 7
+backup_copies no
+syslogging no
+colorize no
+ssh_control_persist 1h30m
 on_update /etc/xinetd.d /etc/init.d/xinetd  reload
 on_update /etc/inetd.conf hupdaemon.sh inetd
 always_run /bin/rm -f '/tmp/a  b'
@@ -79,6 +83,10 @@ synctool_cmd: /opt/synctool.py
 logfile: /var/log/synctool.log
 symlink_mode: 0755
 layout: 7
+backup_copies: no
+syslogging: off
+colorize: false
+ssh_control_persist: 1h30m
 on_update:
   - path: /etc/xinetd.d
     command: /etc/init.d/xinetd  reload
@@ -121,8 +129,27 @@ def test_every_keyword_in_both_spellings(place: Path, schema: Any) -> None:
     assert classic.always_run == ("/bin/rm -f '/tmp/a  b'",)
     assert (classic.symlink_mode, classic.logfile) == (0o755, "/var/log/synctool.log")
     keywords = {statement.split()[0] for statement in CONF.split("\n") if statement}
-    assert keywords == set(SHAPES) - {"include"}
+    assert keywords == set(SHAPES) - {"include", *later_keywords.WITHOUT_EFFECT, *later_keywords.DIRECTORIES}
     schema.validate(yaml.safe_load(YAML))
+
+
+def test_every_later_keyword_in_both_spellings(place: Path, schema: Any) -> None:
+    directories = {keyword: f"$masterdir/{tree}" for keyword, tree in later_keywords.DIRECTORIES.items()}
+    for tree in later_keywords.DIRECTORIES.values():
+        (place / "master" / tree).mkdir(exist_ok=True)
+    rows = {"masterdir": "master", **directories, **dict.fromkeys(later_keywords.WITHOUT_EFFECT, "blue")}
+    classic = parse("\n".join(f"{k} {v}" for k, v in rows.items()) + "\nnode n hostid:/x", place / "later.conf")
+    modern = {**rows, "nodes": {"n": {"hostid": "/x"}}}
+    schema.validate(modern)
+    assert same(classic, parse(yaml.safe_dump(modern), place / "later.yaml"))
+    assert list(classic.without_effect) == [*later_keywords.WITHOUT_EFFECT, "hostid:"]
+    assert as_yaml_is_same(classic, place / "later.conf", rows)
+
+
+def as_yaml_is_same(classic: Config, path: Path, rows: dict[str, str]) -> bool:
+    """Return True if the conversion of a file with these rows means the same."""
+    path.write_text("\n".join(f"{k} {v}" for k, v in rows.items()) + "\nnode n hostid:/x\n")
+    return same(classic, parse(as_yaml(path), path.with_suffix(".yaml")))
 
 
 def test_conversion(place: Path, schema: Any) -> None:

@@ -159,6 +159,8 @@ CASES = (
     Case("empty-group", conf=f"{SPARE}, node node5 lost"),
     Case("empty-group", conf=f"{NODES}, group w batch, ignore_group w login"),
     Case("empty-group", conf=f"{NODES}, group w x, node node4 w, ignore_group x"),
+    Case("without-effect", conf=f"{NODES}, colorize no, backup_copies no"),
+    Case("without-effect", "", "terse", f"{NODES}, terse no, color_info red, colorize no"),
     Case("ignored-name", "", "node9, old", f"{NODES}, ignore_node node9 batch, ignore_group login old"),
     Case("ignored-name", "overlay/f._login", conf=f"{NODES}, ignore_node node1, ignore_group login"),
     Case("case-only", "overlay/d/Motd._all, overlay/d/motd._all", "/d/motd"),

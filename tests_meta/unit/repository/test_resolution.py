@@ -71,8 +71,8 @@ def sources(entries: EntryList) -> dict[str, str]:
 @pytest.mark.parametrize("case", load_cases(), ids=lambda case: case["name"])
 def test_table(case: Case, tmp_path: Path) -> None:
     """Each case tests the sentence of the documentation in its `says`."""
+    plant(tmp_path / "master", *case["tree"])
     cluster = config(tmp_path, *case["conf"])
-    plant(cluster.masterdir, *case["tree"])
     repository = walked(cluster)
     entries = {name: repository.entries(n) for name, n in cluster.nodes.items()}
     assert {name: sources(entries[name]) for name in case["expected"]} == case["expected"]
