@@ -219,6 +219,14 @@ class NodeError:
         return f"{node}{'' if self.kind is NodeErrorKind.UNREACHABLE else ':'} {self.text}"
 
 
+class UnixOutput(Enum):
+    """The shell text that a result has of its repair: none, commands for people, or the script that runs."""
+
+    NONE = "none"
+    COMMANDS = "commands"
+    SCRIPT = "script"
+
+
 class PlannedStep(NamedTuple):
     """One action or command that a rehearsal would carry out: the path that it is for, and its line in the log."""
 
@@ -232,7 +240,7 @@ class NodeResult:
 
     `duration` is in seconds. `done` has the log lines of the actions and commands that the repair carried out, in
     their order; `printed` has what the commands printed, by these lines. `notes` are further lines for people. A
-    rehearsal fills `planned`, and `script` with the shell text that would carry it out.
+    rehearsal fills `planned`. `unix` are the lines of shell text that carry it out, where they are wanted.
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -242,7 +250,7 @@ class NodeResult:
     printed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     planned: tuple[PlannedStep, ...] = ()
-    script: bytes = b""
+    unix: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -277,20 +277,68 @@ def test_what_scripts_print_is_shown(documented: Site) -> None:
     assert "node3: reloading" not in hidden
 
 
+def by_hand(site: Site, node: str, *options: str) -> str:
+    """Run on a node, in a root shell, what --unix prints of it. Return what that says."""
+    command = f"{SYNCTOOL} --unix {' '.join(options)} -n {node} | sed 's/^{node}: //'"
+    text = subprocess.run(["sh", "-c", command], cwd=site.directory, capture_output=True, check=True).stdout
+    assert site.cluster is not None
+    site.cluster.write(node, "/run/by-hand.sh", text, 0o700)
+    return site.sh(node, "sh <&- /run/by-hand.sh 2>&1; rm /run/by-hand.sh")
+
+
 def test_unix(documented: Site) -> None:
-    """The text that is shown, run by hand on the node, does what -f does. There is nothing else in it."""
+    """What the documentation shows: the commands that a person would type."""
     shown = synctool(documented, "--unix", "-n", "node3")
-    assert shown.status == 1
-    assert "node3: # updated /etc/xinetd.d/identd" in shown.lines
-    assert 0 < len(synctool(documented, "--unix", "-q").lines) < 20 < len(shown.lines)
-    command = f"{SYNCTOOL} --unix -n node3 | sed 's/^node3: //'"
-    text = subprocess.run(["sh", "-c", command], cwd=documented.directory, capture_output=True, check=True).stdout
-    assert documented.cluster is not None
-    documented.cluster.write("node3", "/run/by-hand.sh", text, 0o700)
-    documented.sh("node3", "sh /run/by-hand.sh 2>/run/said; rm /run/by-hand.sh")
-    assert documented.sh("node3", "cat /tmp/reloaded.log /run/said") == "reloaded\n"
+    master = documented.masterdir
+    assert (shown.status, [line.removeprefix("node3: ") for line in shown.lines]) == (
+        1,
+        [
+            "# updating file /etc/xinetd.d/identd",
+            "mv /etc/xinetd.d/identd /etc/xinetd.d/identd.saved",
+            "mask=$(umask)",
+            "umask 077",
+            f"cp {master}/overlay/etc/xinetd.d/identd._all /etc/xinetd.d/identd",
+            "chown root:root /etc/xinetd.d/identd",
+            "chmod 0644 /etc/xinetd.d/identd",
+            "",
+            "# run command $masterdir/overlay/etc/xinetd.d/identd.post",
+            "umask $mask",
+            f"export SYNCTOOL_NODE=node3 SYNCTOOL_NODENAME=node3 SYNCTOOL_MASTERDIR={master} SYNCTOOL_ROOT={master}",
+            'export PATH="$SYNCTOOL_MASTERDIR/scripts:$PATH"',
+            "( cd /etc/xinetd.d || exit",
+            f"{master}/overlay/etc/xinetd.d/identd.post",
+            ")",
+            "",
+        ],
+    )
+    assert by_hand(documented, "node3") == ""
+    assert documented.sh("node3", "cat /tmp/reloaded.log") == "reloaded\n"
     assert synctool(documented, "-q") == Ended(0, [], "")
     assert synctool(documented, "--unix").lines == []
+
+
+def test_unix_by_hand_does_every_kind_of_work(documented: Site) -> None:
+    """So does the whole script, which -v prints. With -f the commands are those that were done."""
+    documented.link("etc/link._all", "where it's at")
+    documented.put("etc/dir/it's a $name._all", mode=0o4750)
+    documented.delete("etc/evil._all")
+    documented.put("etc/issue._all")
+    drift = (
+        "rm -r @/etc/link @/etc/fstab @/etc/dir; touch @/etc/evil; chmod 600 @/etc/sysctl.conf; ln -sf x @/etc/issue"
+    )
+    assert synctool(documented, "-qf").status == 0
+    for options, end in (((), ""), (("-v",), "\nend\n")):
+        for node in ("node1", "node3"):
+            documented.sh(node, drift)
+            assert synctool(documented, "-q", "-n", node).status == 1
+            printed = by_hand(documented, node, *options)
+            assert (printed.endswith(end), bool(printed)) == (True, bool(end))
+            assert synctool(documented, "-q", "-n", node) == Ended(0, [], "")
+    documented.sh("node3", drift)
+    would = synctool(documented, "--unix", "-n", "node3").lines
+    done = synctool(documented, "--unix", "-f", "-n", "node3")
+    assert (done.status, done.lines) == (0, would)
+    assert synctool(documented, "-q").status == 0
 
 
 def test_unix_of_what_cannot_be_done(documented: Site) -> None:

@@ -25,7 +25,7 @@ from pytest_synctool.engine.engine import Engine
 from pytest_synctool.engine.fanout import Fanout, Turn
 from pytest_synctool.engine.settings import Mode, Settings
 from pytest_synctool.errors import RepositoryError
-from pytest_synctool.model import Node, NodeResult, OldVersions, Outcome, Status
+from pytest_synctool.model import Node, NodeResult, OldVersions, Outcome, Status, UnixOutput
 from pytest_synctool.report.ending import NodeEnding, ending_of_result, in_words
 from pytest_synctool.report.grouping import waiver_in_words
 from pytest_synctool.report.node_test_ids import NodeTests
@@ -39,7 +39,6 @@ from pytest_synctool.repository.resolution import Repository, emptiness, is_idle
 from pytest_synctool.repository.vital_paths import check_lockouts
 from pytest_synctool.repository.waivers import NOTHING_WAIVED, InForce
 
-_DEFINITIONS_END = b"\nbegin\n"
 _RED, _GREEN, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
 
 
@@ -107,6 +106,12 @@ class ClassicRun:
     def _mode(self) -> Mode:
         return Mode.FIX if self.arguments.fix else Mode.RESTORE if self.arguments.restore else Mode.REHEARSE
 
+    @property
+    def _unix(self) -> UnixOutput:
+        if not self.arguments.unix:
+            return UnixOutput.NONE
+        return UnixOutput.SCRIPT if self.arguments.verbose and not self.changing else UnixOutput.COMMANDS
+
     def _headline(self) -> str:
         if self.arguments.restore:
             return "--restore specified, putting back what the last --fix has kept"
@@ -156,6 +161,7 @@ class ClassicRun:
             saved=self._old_versions(),
             log=os.fsencode(self.config.logfile or ""),
             syslog=self.config.syslogging and not arguments.no_syslog,
+            unix=self._unix,
         )
         connections = connections_of(self.config, arguments, shared=self.changing)
         return Engine(self.config, self.repository, settings, connections, mirrored=not arguments.skip_rsync)
@@ -238,7 +244,7 @@ class ClassicRun:
 
     def _lines(self, node: Node, result: NodeResult) -> Iterator[bytes]:
         if self.arguments.unix:
-            yield from _script(result.script, whole=not self.arguments.quiet)
+            yield from result.unix
             texts = [shown(f"# {text}") for text in (*self._waived(node, result), *self._problems(node, result))]
         else:
             texts = list(self._texts(node, result))
@@ -316,10 +322,3 @@ def _nodeid(node: Node, check: Check) -> str:
         kind = "always" if check.command.kind == "always" else "post"
         name = check.entry.destination if kind == "always" else name
     return f"{SUITE}{kind}.py::{node.name}::{encode(name)}"
-
-
-def _script(text: bytes, *, whole: bool) -> list[bytes]:
-    """Return the lines of a repair script; if not `whole`, without the definitions of its functions."""
-    if not whole:
-        text = text.partition(_DEFINITIONS_END)[2]
-    return [line for line in text.split(b"\n") if line]

@@ -51,7 +51,6 @@ _EXCLUSIONS: Final = (
     (_OF_RUNS, "--changes", ", which contacts no node"),
     (_OF_RUNS, "-r", ", which contacts no node"),
     (("-f", "-t", "--unix"), "--restore", ", which puts back what -f has changed"),
-    (("-f",), "--unix", ", which shows what -f would do"),
     (("--no-saved",), "--saved-dir", ": old versions are kept, or they are not"),
 )
 _NEEDS: Final = (
@@ -105,7 +104,7 @@ def _add_run(parser: ArgumentParser) -> None:
     add_flags(
         parser,
         ("-t", "--tasks", "run the tasks and nothing else; without -f, list them"),
-        ("--unix", "print the shell script that -f would run, and change nothing"),
+        ("--unix", "print what is to be done as shell commands; with -v the whole script that -f runs"),
         ("-a", "--aggregate", "print output that several nodes share only once"),
         ("-q", "--quiet", "print only differences, and no warnings"),
         ("-v", "--verbose", "print how the source of each entry was chosen, and details of the differences"),

@@ -56,7 +56,9 @@ class NodeSession:
         if self.settings.mode is Mode.AUDIT:
             return result
         repair = self._repair
-        return replace(result, done=tuple(repair.done), printed=repair.printed, notes=tuple(repair.notes))
+        return replace(
+            result, done=tuple(repair.done), printed=repair.printed, notes=tuple(repair.notes), unix=tuple(repair.lines)
+        )
 
     def _run(self, answered: Callable[[], None]) -> NodeResult:
         inspection, checks, mode = self._inspection, self.checks, self.settings.mode
@@ -110,4 +112,4 @@ class NodeSession:
             syslog=settings.syslog,
             silence=settings.deadline,
         )
-        return NodeRepair(self.transport, context, settings.deadline, self.mirror)
+        return NodeRepair(self.transport, context, settings.deadline, self.mirror, unix=settings.unix)

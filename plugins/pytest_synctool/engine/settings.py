@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from pytest_synctool.audit.inspection import Explain
-from pytest_synctool.model import OldVersions
+from pytest_synctool.model import OldVersions, UnixOutput
 from pytest_synctool.repository.waivers.rules import NOTHING_WAIVED, InForce
 
 
@@ -30,7 +30,7 @@ class Mode(Enum):
         return {Mode.FIX: "fix", Mode.RESTORE: "restore"}.get(self, "audit")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Settings:
     """Settings of the sessions of a run.
 
@@ -38,6 +38,7 @@ class Settings:
     that say why a node has an entry. With `diff` outcomes show differences in contents. `who` names the caller
     in locks.
     `waivers` are the drift that is accepted. `saved`, `log` and `syslog` are those of repair.script.Context.
+    `unix` is the shell text that results have.
     """
 
     masterdir: Path
@@ -51,3 +52,4 @@ class Settings:
     saved: bytes | OldVersions = OldVersions.BESIDE
     log: bytes = b""
     syslog: bool = False
+    unix: UnixOutput = UnixOutput.NONE

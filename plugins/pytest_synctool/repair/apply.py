@@ -13,7 +13,7 @@ from pytest_synctool.connection.exchange import SHORT_ANSWER, Phase
 from pytest_synctool.connection.ssh import last_line
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.errors import TransportError
-from pytest_synctool.model import OK, Actual, Outcome, Status
+from pytest_synctool.model import OK, Actual, Outcome, Status, UnixOutput
 from pytest_synctool.repair.plan import Plan
 from pytest_synctool.repair.script import MOST_OUTPUT, Context, Result, heard, is_refused, parse, parts, remarks, script
 from pytest_synctool.repository.entry_commands import Command
@@ -79,6 +79,11 @@ class Applied:
             output = result.output if reason is None else (f"what it printed is not shown, since {reason}",)
             printed[self.lines[number]] = output
         return printed
+
+    def successes(self) -> set[int]:
+        """Return the numbers of the actions that succeeded and of the triggers that ran."""
+        first = len(self.todo.actions)
+        return {number for number, result in self.results.items() if number >= first or result.failure is None}
 
     def take_over(self, report: bytes) -> None:
         """Add the results of a report that the node has kept, of which not all was heard."""
@@ -171,7 +176,8 @@ class NodeChanges:
     """The means to change one node. `deadline` bounds each script, in seconds. `mirror` is None for a node without one.
 
     `taken` names the repairs whose kept reports were taken over. `done` collects the log's lines of what was done, in
-    order, `printed` what the commands among them printed; `notes` collects remarks for people.
+    order, `printed` what the commands among them printed; `notes` collects remarks for people, and
+    `lines` the shell text that `unix` names.
     """
 
     transport: Transport
@@ -179,6 +185,8 @@ class NodeChanges:
     deadline: float
     mirror: MirrorOfNode | None = None
     taken: tuple[str, ...] = ()
+    unix: UnixOutput = UnixOutput.NONE
+    lines: list[bytes] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     printed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.inspection import MOST_BEFORE, Inspection
 from pytest_synctool.audit.probe import Request
 from pytest_synctool.connection.exchange import SHORT_ANSWER, Phase
 from pytest_synctool.errors import TransportError
-from pytest_synctool.model import NodeResult, Outcome, PlannedStep
+from pytest_synctool.model import NodeResult, Outcome, PlannedStep, UnixOutput
 from pytest_synctool.repair import kept_report, script
 from pytest_synctool.repair.apply import Applied, NodeChanges, log_lines
 from pytest_synctool.repair.decision import decide
+from pytest_synctool.repair.plain_commands import plain_commands
+from pytest_synctool.repair.plan import Plan
 from pytest_synctool.repair.repaired_outcome import confirmed, hidden_by
 from pytest_synctool.repair.restoration import restore
 
@@ -39,14 +41,28 @@ class NodeRepair(NodeChanges):
         return answer.stdout
 
     def rehearse(self, inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[Outcome]) -> NodeResult:
-        """Return the outcomes with the plan and the script that fix() would carry out."""
+        """Return the outcomes with the plan that fix() would carry out."""
         decision = decide(inspection, checks, outcomes)
         todo, lines = decision.plan, log_lines(decision.plan, decision.reasons)
-        text = script.script(todo, self.context, lines) if todo.actions or todo.triggers else b""
+        if self.unix is UnixOutput.SCRIPT and (todo.actions or todo.triggers):
+            self.lines += [line for line in script.script(todo, self.context, lines).split(b"\n") if line]
+        self._add_commands(inspection, todo, lines, range(len(todo.actions) + len(todo.triggers)))
         paths = [*(action.path for action in todo.actions), *(trigger.path for trigger in todo.triggers)]
         planned = tuple(PlannedStep(path, line) for path, line in zip(paths, lines, strict=True) if line)
         pairs = zip(checks, outcomes, strict=True)
-        return NodeResult(tuple(decision.left_alone(*pair) for pair in pairs), planned=planned, script=text)
+        return NodeResult(tuple(decision.left_alone(*pair) for pair in pairs), planned=planned)
+
+    def _add_commands(
+        self, inspection: Inspection, todo: Plan, log_lines: Sequence[str], numbers: Collection[int]
+    ) -> None:
+        """Add the commands that do what these steps do, given the states before them, if they are wanted."""
+        if self.unix is not UnixOutput.COMMANDS:
+            return
+        entries = inspection.overlay
+        absent = {
+            path for action in todo.actions if (path := action.path) in entries and inspection.is_absent(entries[path])
+        }
+        self.lines += plain_commands(todo, self.context, log_lines, absent, numbers)
 
     def fix(self, inspection: Inspection, checks: Sequence[Check], before: Sequence[Outcome]) -> list[Outcome]:
         """Repair the drift in these outcomes; return the outcomes that a second probe confirms."""
@@ -70,6 +86,7 @@ class NodeRepair(NodeChanges):
             return left
         applied = Applied(todo, log_lines(todo, decision.reasons))
         self.carry_out(applied, hidden_by(inspection))
+        self._add_commands(inspection, todo, applied.lines, applied.successes())
         self._second_probe(inspection, checks, applied)
         return [
             alone if alone is not outcome else confirmed(check, outcome, applied, inspection)

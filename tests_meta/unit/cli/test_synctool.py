@@ -359,7 +359,6 @@ class TestMistakes:
             (["-r", "/f", "-f"], "-f does not go with -r, which contacts no node"),
             (["--manifest", "-a"], "-a does not go with --manifest, which contacts no node"),
             (["--restore", "-f"], "-f does not go with --restore, which puts back what -f has changed"),
-            (["--unix", "-f"], "-f does not go with --unix, which shows what -f would do"),
             (["--no-saved"], "--no-saved needs -f: nothing else replaces files"),
             (["-s", "batch"], "-s needs -u: it is the group extension of an upload"),
             (["--show-sensitive"], "--show-sensitive needs -d"),

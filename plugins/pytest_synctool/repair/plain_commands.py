@@ -1,0 +1,119 @@
+"""A plan as the plain shell commands that a person would type on the node (documentation: "unix-style output").
+
+They do what the script of a repair does, without its guards: no lock, no check of who may rename in a directory, no
+report. Pure: this module contacts no node.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+from pytest_synctool.common.shell import quote, words
+from pytest_synctool.model import Kind, OldVersions
+from pytest_synctool.repair.bulk_commands import owner_and_group
+from pytest_synctool.repair.kept_names import kept_name
+from pytest_synctool.repair.plan import Action, NewAttributes, NewVersion, Plan, Removal, Trigger
+from pytest_synctool.repair.script import Context
+
+_SET_ID: Final = 0o6000
+
+
+def plain_commands(
+    plan: Plan, context: Context, log_lines: Sequence[str], absent: Collection[bytes], numbers: Collection[int]
+) -> list[bytes]:
+    """Return the lines for the steps of a plan that are in `numbers` and have a line in the log, in their order.
+
+    `absent` are the paths that do not exist. The lines can be typed at a prompt of root's, one after the other.
+    """
+    writer = _Writer(context, absent)
+    lines: list[bytes] = []
+    for number, action in enumerate(plan.actions):
+        if number in numbers and log_lines[number]:
+            lines += [*writer.of_action(action), b""]
+    for number, trigger in enumerate(plan.triggers, len(plan.actions)):
+        if number in numbers:
+            lines += [*writer.of_trigger(trigger), b""]
+    return lines
+
+
+class _Writer:
+    def __init__(self, context: Context, absent: Collection[bytes]) -> None:
+        self._context, self._absent = context, absent
+        self._has_mask = self._has_variables = False
+
+    def of_action(self, action: Action) -> Iterator[bytes]:
+        work, shown = action.work, _in_a_comment(action.path)
+        if isinstance(work, Removal):
+            yield b"# deleting file " + shown
+            yield words(b"rm", action.path)
+        elif isinstance(work, NewAttributes):
+            yield b"# setting owner and mode of " + shown
+            path = os.path.join(action.directory, work.name)
+            if work.owner:
+                yield self._chown(path, work)
+            if work.state.kind is not Kind.LINK and (work.mode or work.state.mode & _SET_ID):
+                yield _chmod(path, work)
+        elif isinstance(work, NewVersion):
+            yield from self._of_new_version(action.path, work)
+
+    def _of_new_version(self, path: bytes, work: NewVersion) -> Iterator[bytes]:
+        is_new = path in self._absent
+        yield b"# %s %s %s" % (b"creating" if is_new else b"updating", work.make.encode(), _in_a_comment(path))
+        if work.validate:
+            yield words(b"if", b"sh", b"-c", b"f=$1; " + work.validate, b"validate", work.source) + b"; then"
+        if not is_new:
+            yield from self._put_aside(path)
+        if work.make == "link":
+            yield words(b"ln", b"-s", work.source, path)
+            yield self._chown(path, work)
+        else:
+            if not self._has_mask:
+                yield b"mask=$(umask)"
+                self._has_mask = True
+            yield b"umask 077"
+            yield words(b"mkdir", path) if work.make == "directory" else words(b"cp", work.source, path)
+            yield self._chown(path, work)
+            yield _chmod(path, work)
+        if work.validate:
+            yield b"fi"
+
+    def _put_aside(self, path: bytes) -> Iterator[bytes]:
+        saved, (directory, name) = self._context.saved, os.path.split(path)
+        if saved is OldVersions.NOWHERE:
+            yield words(b"rm", path)
+        elif isinstance(saved, OldVersions):
+            yield words(b"mv", path, os.path.join(directory, kept_name(name)))
+        else:
+            yield words(b"mkdir", b"-p", saved + directory)
+            yield words(b"mv", path, saved + path)
+
+    def _chown(self, path: bytes, work: NewVersion | NewAttributes) -> bytes:
+        follows = [b"-h"] if work.state.kind is Kind.LINK else []
+        return words(b"chown", *follows, b":".join(owner_and_group(work.state)), path)
+
+    def of_trigger(self, trigger: Trigger) -> Iterator[bytes]:
+        yield b"# run " + os.fsencode(trigger.command.announced)
+        if self._has_mask:
+            yield b"umask $mask"
+        if not self._has_variables:
+            self._has_variables = True
+            node = os.fsencode(self._context.node)
+            hostname = os.fsencode(self._context.hostname) or node
+            values = {b"NODE": node, b"NODENAME": hostname}
+            values |= dict.fromkeys((b"MASTERDIR", b"ROOT"), self._context.masterdir)
+            yield b"export " + b" ".join(b"SYNCTOOL_%s=%s" % (name, quote(value)) for name, value in values.items())
+            yield b'export PATH="$SYNCTOOL_MASTERDIR/scripts:$PATH"'
+        text = trigger.command.text
+        if not trigger.command.is_text:
+            text = quote(os.path.join(self._context.masterdir, text))
+        yield from (b"( cd %s || exit" % quote(trigger.directory), text, b")")
+
+
+def _chmod(path: bytes, work: NewVersion | NewAttributes) -> bytes:
+    return words(b"chmod", b"%04o" % work.state.mode, path)
+
+
+def _in_a_comment(path: bytes) -> bytes:
+    return path.replace(b"\n", b"?")
