@@ -382,6 +382,48 @@ def test_neither_rsync_nor_tar(one: Site) -> None:
     assert expected in run.message("node1", f"{one.top}/file")
 
 
+OLD_RSYNC = """#!/bin/sh
+case $* in --version) echo 'rsync  version 3.0.9  protocol version 30'; exit ;; esac
+echo 'rsync: unbekannte Option' >&2
+exit 1
+"""
+
+
+def test_an_old_rsync(one: Site) -> None:
+    """It does not know an option, on the node or here: tar does it, which is said, whatever the words and language."""
+    one.put("file._all")
+    one.sh("node1", "mv /usr/bin/rsync /usr/bin/rsync.off")
+    try:
+        assert one.cluster is not None
+        one.cluster.write("node1", "/usr/bin/rsync", OLD_RSYNC.encode(), 0o755)
+        run = one.pytest("--fix")
+    finally:
+        one.sh("node1", "mv -f /usr/bin/rsync.off /usr/bin/rsync")
+    assert run.status == 0, run.output
+    version = "rsync there does not do what a push needs (rsync  version 3.0.9  protocol version 30)"
+    assert f"WARNING node1: {version}, files were brought by tar" in run.output
+    old = one.directory / "old-rsync"
+    old.write_text(OLD_RSYNC)
+    old.chmod(0o755)
+    one.lines.append(f"rsync_cmd {old}")
+    one.sh("node1", "rm @/file")
+    run = one.pytest("--fix")
+    assert run.status == 0, run.output
+    reason = "rsync here does not do what a push needs (rsync: unbekannte Option)"
+    assert f"WARNING node1: {reason}, files were brought by tar" in run.output
+
+
+def test_a_node_without_a_program_that_the_mirror_needs(one: Site) -> None:
+    one.put("file._all")
+    one.sh("node1", "mv /usr/bin/head /usr/bin/head.off")
+    try:
+        run = one.pytest("--fix")
+    finally:
+        one.sh("node1", "mv /usr/bin/head.off /usr/bin/head")
+    assert run.status == 1
+    assert "not fixed: the mirror on the node: it has no program head" in run.message("node1", f"{one.top}/file")
+
+
 def test_no_rsync_here(one: Site) -> None:
     """The controller has none: tar does it, which is said."""
     one.put("file._all")

@@ -167,4 +167,4 @@ class DiskNode:
         for name, mode in (("files", 0o755), ("master", 0o755), ("here", 0o755), ("tmp", 0o1777)):
             (top / name).mkdir()
             (top / name).chmod(mode)
-        return cls(Shell(shell.name, shell.argv, {**shell.env, "TMPDIR": str(top / "tmp")}), top)
+        return cls(replace(shell, env={**shell.env, "TMPDIR": str(top / "tmp")}), top)

@@ -77,7 +77,7 @@ class _Reader:
         self._looks: dict[bytes, _Looks] = {}
         self._digests: dict[bytes, str] = {}
         self._targets: dict[bytes, bytes] = {}
-        self._unread_links: set[bytes] = set()
+        self._unread_links: dict[bytes, str] = {}
         self._absent: set[bytes] = set()
         self._reasons: dict[bytes, str] = {}
         self._links: set[bytes] = set()
@@ -167,8 +167,8 @@ class _Reader:
     def _odd_target(self, _: bytes) -> None:
         self._targets[self._next()] = _ODD_TARGET
 
-    def _unread_link(self, _: bytes) -> None:
-        self._unread_links.add(self._next())
+    def _unread_link(self, reason: bytes) -> None:
+        self._unread_links[self._next()] = node_text(reason)
 
     def _nothing(self, _: bytes) -> None:
         self._absent.add(self._next())
@@ -207,7 +207,8 @@ class _Reader:
             return Unknown(self._reasons.get(path) or _CHANGED + self._noise)
         if looks.kind is Kind.LINK:
             if path not in self._targets:
-                return Unknown("its link target cannot be read" if path in self._unread_links else _CHANGED)
+                reason = self._unread_links.get(path)
+                return Unknown(_CHANGED if reason is None else reason or "its link target cannot be read")
             target = self._targets[path]
             if _REPLACED in target and len(target) != looks.size:
                 return Unknown("its link target cannot be read: readlink does not print it as it is")

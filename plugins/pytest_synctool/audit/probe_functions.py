@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 LOOK: Final = rb"""
-as=%f:%u:%s:%g:%U:%G works= bad= none= listed=$nl broken=$nl
+as=%f:%u:%s:%g:%U:%G works= bad= none= unlisted= listed=$nl broken=$nl
 count() { n=$#; }
 refer() { # NUMBER...: sets $refs to the words for their paths, for eval
   refs=
@@ -160,6 +160,7 @@ state() { # NUMBER LINE
 reason() { # NUMBER: why $p cannot be looked at, for people
   words=$(stat -c "$as" -- "$p" 2>&1) && words=
   words=${words##*"$nl"}
+  [ -z "$unlisted" ] || lacks ls || :
   printf 'i:%s\nr:%s\n' "$1" "$words"
 }
 missing() { # NUMBER...: the shell finds nothing there
@@ -210,7 +211,7 @@ lists() { # whether $d answers; adds to $broken the names, $top at least, that i
     else case $x in "$d/*" | "$d/.*" | "$top*") ;; *) broken=$broken$x$nl ;; esac; fi
   done
   # It has nothing in it, or does not answer. One that cannot be read can still be searched.
-  [ -n "$any" ] || [ ! -r "${d:-/}" ] || x=$(ls -a -- "${d:-/}" 2>&1) || return 1
+  [ -n "$any" ] || [ ! -r "${d:-/}" ] || x=$(ls -a -- "${d:-/}" 2>&1) || { ! lacks ls || unlisted=1; return 1; }
   [ "$many" -le 8 ] || listed=$listed$d/$nl
 }
 below() { # PATH DIRECTORY...: whether it is below one of them
@@ -229,10 +230,18 @@ targets() { # FIRST PATH...: of links
   count $t
   [ "$n" = $# ] && printf 'i:%s\n' "$k" && printf 't:%s\n' $t
 }
+lacks() { # PROGRAM: whether the node has none; sets $words
+  words="the node has no program $1"
+  [ -z "$(command -v "$1")" ]
+}
 link() { # NUMBER
   eval "p=\$p$1"
   printf 'i:%s\n' "$1"
-  t=$(readlink -n -- "$p" 2>&- && printf x) || { echo u:; return; }
+  t=$(readlink -n -- "$p" 2>&- && printf x) || {
+    lacks readlink || words=
+    printf 'u:%s\n' "$words"
+    return
+  }
   case $t in *"$nl"*) echo n: ;; *) printf 't:%s\n' "${t%x}" ;; esac
 }
 digests() { # FIRST PATH...
@@ -248,7 +257,11 @@ retry() { # NUMBER...: digests, whichever can be read
     printf 'c:%s\n' "${words##*"$nl"}"
   fi
   [ -n "$readable" ] || return 0
-  if words=$(echo | md5sum 2>&1); then read_all $readable; else printf 'c:%s\n' "${words##*"$nl"}"; fi
+  if words=$(echo | md5sum 2>&1); then read_all $readable
+  else
+    lacks md5sum || words=${words##*"$nl"}
+    printf 'c:%s\n' "$words"
+  fi
 }
 read_all() { # NUMBER...
   IFS=' '; ks=$*; IFS=$nl
@@ -279,6 +292,8 @@ exchangeable() { # TOTAL (NUMBER SIZE TOP DIRECTORY NAME)...: digests of files t
     IFS=' ' read -r me p </proc/self/stat || exit
     seconds=$(($1 / SLOWEST + LONGEST))
     shift
+    where 2>&- || { lacks env || words="env pwd -P does not work there"; printf 'c:%s\n' "$words"; exit; }
+    ! lacks md5sum || { printf 'c:%s\n' "$words"; exit; }
     # A FIFO that has taken the place of a file keeps the shell waiting.
     clock "$seconds"
     here= n=3

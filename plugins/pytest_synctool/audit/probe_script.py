@@ -9,7 +9,7 @@ those that stat and md5sum print. A line is about one number, and the next line 
     i:NUMBER...                                the next lines are about these numbers, and about those after the last
     MODE:UID:SIZE:GID:OWNER:GROUP              lstat()
     x:COUNT                                    so many paths are as expected
-    t:TARGET                                   of a symbolic link; n: if it has a newline, u: if it cannot be read
+    t:TARGET                                   of a symbolic link; n: if it has a newline, u:REASON if it cannot be read
     a:                                         nothing is there
     r:REASON                                   it cannot be looked at
     w:COMPLAINT                                it cannot be looked at, since stat does not work

@@ -26,17 +26,16 @@ from typing import Final
 from pytest_synctool.audit.probe import Request
 from pytest_synctool.common.prologue import PROLOGUE, new_token
 from pytest_synctool.common.shell import COMPLETE, quote, shell_line, words
-from pytest_synctool.common.wording import node_text, printable
+from pytest_synctool.common.wording import printable
 from pytest_synctool.connection import rsync, tarball
 from pytest_synctool.connection.exchange import Phase
-from pytest_synctool.connection.processes import Answer
 from pytest_synctool.connection.route import Route
-from pytest_synctool.connection.ssh import failure_reason
 from pytest_synctool.connection.transport import HostTransport
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Actual, FileState, Kind
 from pytest_synctool.repair.mirror_contents import Extract, extract
 from pytest_synctool.repair.mirror_reuse import PART, present
+from pytest_synctool.repair.push import Push
 from pytest_synctool.repository import attributes, waivers
 from pytest_synctool.repository.digests import Digests
 from pytest_synctool.repository.entry import EntryList
@@ -52,7 +51,6 @@ _RSYNC_OPTIONS: Final = (
     *("-s", "--from0", "--files-from=-", "--ignore-missing-args", "--msgs2stderr"),
 )
 _VANISHED = 24  # rsync's status when a source vanished while it ran; the second probe shows the effect
-_ENDED: Final = (b"connection unexpectedly closed", b"Broken pipe", b"Connection reset by peer")
 _SCRIPTS: Final = b"scripts"
 _ALL_OUT: Final = "exec 2>&1; "  # what is said on standard error can get lost on the way
 
@@ -74,6 +72,8 @@ _NODE_SCRIPT: Final = " ".join(
 echo >&2; echo "TOKEN: begun" >&2; echo; echo TOKEN; u=$(id -u);
 m=$1; g=MADE$2; f=${2%.*}; c=$3; shift 3; umask 077;
 fail() { [ "$u" = 0 ] || set -- "$* (the login is not root: see --sudo)"; echo "TOKEN: failed $*" >&2; exit 1; };
+for p in chmod cp head id ls mkdir mv rm rmdir sh stat; do
+[ -n "$(command -v $p)" ] || { u=0; fail "it has no program $p"; }; done;
 try() { e=$("$@" 2>&1) || fail "$e"; };
 above() { (umask 022; mkdir -p -- "${m%/*}/"); };
 ours() { p=$(pwd -P); p=${p%/}; while :; do
@@ -110,7 +110,9 @@ else echo "TOKEN: $why" >&2; [ $# != 0 ] || exit 1;
 fi;
 (cd $d && eval "$c \\"\\$@\\""); s=$?;
 case $s in 0|24) ;; *)
-[ $s != 127 ] || echo "TOKEN: missing" >&2; rm -rf "$g"; keep; exit $s ;;
+[ $s != 127 ] || echo "TOKEN: missing" >&2;
+case $#:$s in 0:*) ;; *:[124]) echo "TOKEN: unfit $(eval "$c --version" 2>&1 | head -n 1)" >&2 ;; esac;
+rm -rf "$g"; keep; exit $s ;;
 esac;
 if [ -z "$why" ]; then
 [ $# != 0 ] || [ -e .synctool-new/COMPLETE ] || { keep; fail the stream broke off; };
@@ -205,8 +207,10 @@ class Mirror:
             where = f"no {self.rsync_cmd[0]} here"
         elif not route.is_container or self._has_rsync(transport):
             push = self._rsync(transport, route, directory, what, fingerprint)
-            if "missing" not in push.signals:
+            unfit = push.unfit
+            if unfit is None and "missing" not in push.signals:
                 return self._judge(push, reliable=not route.is_container)
+            where = unfit or where
         notes = self._judge(self._tar(transport, route, directory, what, fingerprint), where)
         return (f"{where}, files were brought by tar", *notes)
 
@@ -216,9 +220,7 @@ class Mirror:
         asked = transport.run(b"p=$(command -v -- %s) && echo yes || echo no" % name, self.deadline, Phase.PUSH)
         return asked.stdout.strip().rpartition(b"\n")[2] != b"no"
 
-    def _rsync(
-        self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str
-    ) -> _Push:
+    def _rsync(self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str) -> Push:
         token = new_token()
         with _written(what, fingerprint) as (number, made):
             # For rsync, the part before a `/./` is the place of a name and not part of it.
@@ -232,9 +234,9 @@ class Mirror:
             ]
             names = b"".join(name + b"\0" for name in files)
             limits = replace(transport.limits(self.deadline, Phase.PUSH), has_ssh=True)
-            return _Push("rsync", token, transport.processes.run(argv, names, limits))
+            return Push("rsync", token, transport.processes.run(argv, names, limits))
 
-    def _tar(self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str) -> _Push:
+    def _tar(self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str) -> Push:
         number, token = f"{fingerprint}.tar", new_token()
         # BusyBox refuses links that lead out of the tree; here they are entries of the masterdir.
         command = _node_command(
@@ -250,9 +252,9 @@ class Mirror:
             stream.seek(0)
             argv = [*route.remote_shell(), route.remote_name, command]
             answer = transport.processes.run(argv, stream, transport.limits(self.deadline, Phase.PUSH))
-            return _Push("tar", token, replace(answer, stderr=answer.stdout + answer.stderr))
+            return Push("tar", token, replace(answer, stderr=answer.stdout + answer.stderr))
 
-    def _judge(self, push: _Push, otherwise: str = "", *, reliable: bool = True) -> tuple[str, ...]:
+    def _judge(self, push: Push, otherwise: str = "", *, reliable: bool = True) -> tuple[str, ...]:
         """Return the notes of a push that succeeded. Raises TransportError for one that failed.
 
         Without `reliable`, the words of the node may be lost. The end of its rsync, which the one here has seen, then
@@ -270,38 +272,6 @@ class Mirror:
             # tar overwrites files, and these may be the masterdir's own.
             raise TransportError(f"{otherwise}, and tar is not let into it: {_KEPT[kept[0]].format(self.masterdir)}")
         raise TransportError(f"{tool} failed with status {status}: {push.reason or 'no reason given'}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Push:
-    """The end of a push by rsync or tar. The node's script has begun each of its lines with `token`."""
-
-    tool: str
-    token: str
-    answer: Answer
-
-    @property
-    def signals(self) -> list[str]:
-        """Return the words that the node's script printed."""
-        start = f"{self.token}: "
-        return [line.removeprefix(start) for line in self._lines() if line.startswith(start)]
-
-    @property
-    def reason(self) -> str:
-        """Return the line of standard error that most likely is the reason for a failure."""
-        _, begun, after = self.answer.stderr.partition(f"{self.token}: begun\n".encode())
-        if not begun:  # the login printed this, or ssh
-            return failure_reason(b"\n".join(line for line in self._raw_lines() if not rsync.NOISE.match(line)))
-        lines = [line for line in after.splitlines() if not line.startswith(self.token.encode())]
-        # Every failure at the other end also ends the connection; the reason may stand on a later line.
-        lines.sort(key=lambda line: any(words in line for words in _ENDED))
-        return next((node_text(line) for line in lines if line.strip()), "")
-
-    def _raw_lines(self) -> list[bytes]:
-        return self.answer.stderr.splitlines()
-
-    def _lines(self) -> list[str]:
-        return [node_text(line) for line in self._raw_lines()]
 
 
 @dataclass

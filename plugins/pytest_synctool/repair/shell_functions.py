@@ -82,7 +82,17 @@ unlock() { # a journal in which nothing is owed goes away
   [ -z "$locked" ] || { rm -f -- "$journal/private"; rmdir -- "$journal/owed" "$journal" 2>&-; rm -f -- "$state/lock"; }
   locked=
 }
+needed="cat chmod chown cp env head id ln md5sum mkdir mktemp mv rm rmdir sed sleep stat sync tail uname"
+lacking() { # PROGRAM...: set $e to those that are not there
+  e=
+  l=$(for p do command -v "$p" || echo "-$p"; done)
+  IFS=$nl; set -f
+  for p in $l; do case $p in -*) e="$e ${p#-}" ;; esac; done
+  set +f; unset IFS
+}
 begin() { # what is changed from here on is known to the next run, whatever happens
+  lacking $needed
+  [ -z "$e" ] || refuse "programs that --fix needs are missing there:$e"
   umask 066 # others may look whether something is owed, but see no names
   e=$(mkdir -p -- "$state" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"
   ours "$state" "no journal can be kept there"

@@ -30,7 +30,9 @@ survey() { # of this directory set $dev, $own if nobody else may write in it, an
     p=${p%/*}
   done
   # bash computes PWD from names, which somebody may have exchanged meanwhile: only a program asks the kernel.
-  [ -n "$own" ] || [ "$(env pwd -P)" = "$PWD" ] || { wrong="its directory was moved meanwhile"; return 1; }
+  [ -z "$own" ] || return 0
+  l=$(env pwd -P 2>&-) || { wrong=$(env pwd -P 2>&1); return 1; }
+  [ "$l" = "$PWD" ] || { wrong="its directory was moved meanwhile"; return 1; }
 }
 ours() { # DIRECTORY REASON: refuse unless nobody else may write in it
   wrong= dev=
