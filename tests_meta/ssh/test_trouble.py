@@ -77,6 +77,7 @@ def test_all_dead_nodes_are_tried_at_once(live: Site) -> None:
     fake_ssh = live.directory / "ssh"
     fake_ssh.write_text(
         "#!/bin/sh\n"
+        '[ "$1" != -G ] || exit 255\n'
         f"touch {started}/$$\n"
         f"all() {{ [ $(ls {started} | wc -l) = {len(dead)} ]; }}\n"
         "for try in $(seq 600); do all && break; sleep 0.1; done\n"

@@ -181,7 +181,7 @@ def _reset_if_interrupted(runner: CallRunner, calls: Iterable[Call]) -> bool:
         return False
     for call in calls:
         call.outcome = None
-        runner.begun.discard(call.node)
+        runner.begun.pop(call.node, None)
     return True
 
 

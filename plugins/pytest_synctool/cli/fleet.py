@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_synctool.connection.route import Route
     from pytest_synctool.connection.ssh import SshSettings
     from pytest_synctool.dsh.calls import Call
+    from pytest_synctool.dsh.causes import FindCause
     from pytest_synctool.dsh.multiplex import OpenConnections
     from pytest_synctool.dsh.output import Output
     from pytest_synctool.dsh.runner import CallRunner, Job
@@ -170,9 +171,19 @@ def run_calls(
         interrupted=lambda: command.print_stderr(
             [f"{name}: interrupted, ending the commands on the nodes (interrupt again to leave them running)"]
         ),
+        cause_finder=lambda: _cause_finder(fleet, arguments.connect_timeout),
     )
     runner.run(tree=tree, connect_timeout=arguments.connect_timeout)
     return runner
+
+
+def _cause_finder(fleet: Fleet, connect_timeout: int) -> FindCause:
+    """Return a function that looks for the cause of a failed login that ssh does not name."""
+    from pytest_synctool.connection.failed_login import FailedLogins
+    from pytest_synctool.connection.processes import Processes
+
+    failed_logins = FailedLogins(Processes(), connect_timeout)
+    return lambda node, reason, seconds: failed_logins.cause(fleet.routes[node], reason, seconds)
 
 
 def print_unreachable(fleet: Fleet, output: Output) -> None:

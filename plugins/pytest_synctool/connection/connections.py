@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pytest_synctool.connection.control_sockets import Sockets, is_open, is_sharing_configured
+from pytest_synctool.connection.failed_login import FailedLogins
 from pytest_synctool.connection.processes import Processes
 from pytest_synctool.connection.route import Route, Sudo, ssh_route
 from pytest_synctool.connection.ssh import SshSettings
@@ -36,6 +37,7 @@ class Connections:
     _opened: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
+        self._failed_logins = FailedLogins(self.processes, self.ssh.connect_timeout)
         is_wanted = self.persist or self.shared
         left_to_ssh = is_wanted and is_sharing_configured(self.ssh.command, self.ssh.config_file)
         self._run_sockets = Sockets.of_run() if self.shared and not left_to_ssh else None
@@ -49,6 +51,7 @@ class Connections:
     def to(self, node: Node) -> HostTransport:
         """Return a connection to a node; nothing is contacted yet. Raise TransportError for an unknown kind."""
         transport = connect(node, self.ssh, self.processes, self.sudo)
+        transport.failed_logins = self._failed_logins
         if transport.route is not None and transport.route.is_ssh:
             transport.route, transport.lasting = self._shared_route(transport.route)
         return transport

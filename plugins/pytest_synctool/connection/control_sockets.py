@@ -142,7 +142,7 @@ def is_sharing_configured(command: Sequence[str], config_file: str | None = None
     """
     if any(_CONTROL_LETTERS.match(word) or _CONTROL.search(word) for word in command[1:]):
         return True
-    files = [*_config_files(command), *([config_file] if config_file else [])]
+    files = [*config_files(command), *([config_file] if config_file else [])]
     home = user_directory()
     if files:
         return _sets_sharing(files[-1], home)
@@ -160,7 +160,7 @@ def user_directory() -> Path:
         return Path("/nonexistent")
 
 
-def _config_files(command: Sequence[str]) -> Iterator[str]:
+def config_files(command: Sequence[str]) -> Iterator[str]:
     """Return the arguments of -F in an ssh command line."""
     for word, following in pairwise((*command[1:], "")):
         if word == "-F":

@@ -7,6 +7,7 @@ take scripts as an argument, in parts.
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from pytest_synctool.common.prologue import beginning, begins, first_line, new_t
 from pytest_synctool.common.shell import ascii_command, guarded, whole
 from pytest_synctool.connection.control_sockets import is_open
 from pytest_synctool.connection.exchange import SHORT_ANSWER, Limits, Phase
+from pytest_synctool.connection.failed_login import FailedLogins
 from pytest_synctool.connection.processes import Answer, Processes
 from pytest_synctool.connection.route import SCHEMES, Route, RouteKind, Sudo, route_to
 from pytest_synctool.connection.ssh import SSH_FAILED, SshSettings, failure_reason, not_begun
@@ -62,6 +64,7 @@ class HostTransport:
     processes: Processes
     route: Route | None
     lasting: bool = False
+    failed_logins: FailedLogins | None = None
     _is_new: bool = True
 
     @property
@@ -143,9 +146,13 @@ class HostTransport:
             limits = replace(limits, holds_input=True)
             script = guarded(script, limits.longest(limits.ceiling), watches_input=True)
         script = first_line(token) + whole(beginning(token) + script)
+        began = time.monotonic()
         answer = self.processes.run(argv, script, limits, output)
         if answer.status == SSH_FAILED and self.route.is_ssh:
-            raise ConnectionLost(failure_reason(answer.stderr), answer.stdout)
+            reason = failure_reason(answer.stderr)
+            if self.failed_logins is not None and answer.before is not None:  # our first word was not heard
+                reason = self.failed_logins.cause(self.route, reason, time.monotonic() - began) or reason
+            raise ConnectionLost(reason, answer.stdout)
         return _begun(answer)
 
     def _run_as_argument(self, script: bytes, token: str, limits: Limits, output: BinaryIO | None) -> Answer:

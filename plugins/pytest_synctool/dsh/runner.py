@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,22 +16,23 @@ from ClusterShell.Task import task_self, task_terminate
 from ClusterShell.Topology import TopologyError
 from ClusterShell.Worker.Worker import FANOUT_UNLIMITED
 
-from pytest_synctool.connection.ssh import ISOLATION, NO_FORWARDINGS, SSH_FAILED, failure_reason
+from pytest_synctool.connection.ssh import ISOLATION, NO_FORWARDINGS, SSH_FAILED
 from pytest_synctool.dsh.calls import Call, CallEnding, CallOutcome
+from pytest_synctool.dsh.causes import Causes, FindCause
 from pytest_synctool.dsh.clients import Worker
 from pytest_synctool.dsh.gateways import GatewayWorker, routed, topology
 from pytest_synctool.dsh.output import Output
 from pytest_synctool.dsh.stdin import Feed
+from pytest_synctool.dsh.stop_handler import STOP_LIMIT, StopHandler
 from pytest_synctool.dsh.wakeup import Wakeup
 from pytest_synctool.errors import AnswerTooLong, ConfigError
 
-_STOP_LIMIT: Final = 6.0  # seconds for ending a command on a node; two of them pass before it is killed
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MOST_INPUT: Final = 64 << 20  # bytes
 _GRACE: Final = 3.0  # seconds for a command to announce itself; a login rarely takes longer
-_MOST_STOP_LINES: Final = 20
 _INPUT: Final = b"input"
 _SIGNAL: Final = b"signal"
+_CAUSE: Final = b"cause"
 
 
 class Job(Protocol):
@@ -63,9 +65,11 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
     At most `width` calls run at once, each for at most `limit` seconds. All of them read from `stdin`, a file
     descriptor or None. The first signal calls `interrupted`.
 
-    After run(), `signal` is the signal that ended it, or None. `begun` has the nodes whose call had begun. For commands
-    that were running then, `stopped` has the nodes where they were ended, and `problems` has the reason for each node
-    where they could not be ended.
+    `cause_finder` returns a function that finds causes of failed connections, except those of ClusterShell's gateways.
+
+    After run(), `signal` is the signal that ended it, or None. `begun` has the times at which calls had begun, by node.
+    For commands that were running then, `stopped` has the nodes where they were ended, and `problems` has the reason
+    for each node where they could not be ended.
     """
 
     def __init__(
@@ -79,11 +83,12 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
         stdin: int | None = None,
         quiet: bool = False,
         interrupted: Callable[[], None] = lambda: None,
+        cause_finder: Callable[[], FindCause] | None = None,
     ) -> None:
         super().__init__()
         self.calls = {call.node: call for call in calls}
         self.signal: int | None = None
-        self.begun: set[str] = set()
+        self.begun: dict[str, float] = {}
         self.stopped: list[str] = []
         self.problems: dict[str, str] = {}
         self._job, self._output, self._quiet, self._interrupted = job, output, quiet, interrupted
@@ -98,6 +103,7 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
         self._direct: type[Worker] = _DirectWorker
         self._task: Any = None
         self._wakeup = Wakeup()
+        self._causes = None if cause_finder is None else Causes(cause_finder, lambda: self._wakeup.send(_CAUSE))
 
     def run(self, *, tree: bool = False, connect_timeout: int = 10) -> None:
         """Run the job. With `tree`, use the gateways of ClusterShell's topology.conf for the nodes behind them.
@@ -164,7 +170,7 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
 
     def _begin(self, behind: Sequence[Call]) -> None:
         """Schedule all calls behind gateways, and the first ones of the others."""
-        self._task.schedule(self._wakeup.worker({_INPUT: self._resume, _SIGNAL: self._end}))
+        self._task.schedule(self._wakeup.worker({_INPUT: self._resume, _SIGNAL: self._end, _CAUSE: self._print_causes}))
         if self._stdin is not None and not behind:
             self._feed = Feed(self._stdin, lambda: self._wakeup.send(_INPUT))
         self._direct = self._worker_class(_DirectWorker, self._feed)
@@ -199,6 +205,8 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
                 raise
         except TopologyError as error:  # a gateway has sent nonsense
             self._end_open_calls(str(error))
+        for node, cause in () if self._causes is None else self._causes.rest(wait=not self._ending):
+            self._print_err(node, self.calls[node].end_unreachable(cause))
         if not self._ending:
             self._end_open_calls("it has not answered")
 
@@ -251,9 +259,9 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
         if (line := self._job.stop_line(call)) is None:
             self._stopped(call, None)
             return
-        stopper = _StopHandler(call, self._stopped)
+        stopper = StopHandler(call, self._stopped)
         worker = (GatewayWorker if call.node in self._routed else self._worker_class(Worker))(
-            call.node, stopper, _STOP_LIMIT, command=line, stderr=True
+            call.node, stopper, STOP_LIMIT, command=line, stderr=True
         )
         worker._fanout = FANOUT_UNLIMITED
         worker.set_write_eof()
@@ -326,7 +334,7 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
 
     def ev_pickup(self, worker: Any, node: str) -> None:
         """Note that the call of a node has begun."""
-        self.begun.add(node)
+        self.begun[node] = time.monotonic()
 
     def ev_hup(self, worker: Any, node: str, rc: int) -> None:
         """Set the outcome of a call whose process has ended."""
@@ -334,6 +342,8 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
         if call.outcome is not None or (self._ending and call.group is not None):
             return  # the outcome is known already, or this class has ended the process
         lines = call.end(rc)
+        if self._is_searched(call):
+            return
         status = call.outcome.status if call.outcome is not None else 0
         if status and not self._quiet:
             unclear = ", or ended by a signal or with its connection" if status == SSH_FAILED and call.is_ssh else ""
@@ -341,6 +351,19 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
         self._print_err(node, lines)
         if call.outcome == CallOutcome(CallEnding.DONE) and (words := self._job.done(node)):
             self._print_out(node, words)
+
+    def _is_searched(self, call: Call) -> bool:
+        """Return True if the cause of a failed connection is being looked for, and is printed later."""
+        outcome, seconds = call.outcome, time.monotonic() - self.begun.get(call.node, 0.0)
+        is_ours = call.is_ssh and call.node not in self._routed and not self._ending and self._causes is not None
+        if outcome is None or outcome.ending is not CallEnding.UNREACHABLE or not is_ours or self._causes is None:
+            return False
+        return self._causes.search(call.node, outcome.reason, seconds)
+
+    def _print_causes(self) -> None:
+        if self._causes is not None:
+            for node, cause in self._causes.known():
+                self._print_err(node, self.calls[node].end_unreachable(cause))
 
     def ev_close(self, worker: Any, timedout: bool) -> None:
         """Set the outcomes of calls whose time limit has passed, and begin the next call."""
@@ -357,30 +380,6 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
         for call in [self.calls[node] for node in nodes]:
             if call.outcome is None and not self._ending:
                 self._print_err(call.node, call.end_unreachable(reason))
-
-
-class _StopHandler(EventHandler):  # type: ignore[misc]  # ClusterShell's classes are untyped here
-    """The event handler of a stop line. It reports None if the command was ended, or else the reason."""
-
-    def __init__(self, call: Call, report: Callable[[Call, str | None], None]) -> None:
-        super().__init__()
-        self._call, self._report = call, report
-        self._lines: deque[bytes] = deque(maxlen=_MOST_STOP_LINES)
-        self._ended = False
-
-    def ev_read(self, worker: Any, node: str, sname: str, msg: bytes) -> None:
-        """Keep a line: it may be the reason for a failure."""
-        self._lines.append(msg)
-        self._ended = self._ended or msg.endswith(f"{self._call.token} ended".encode())
-
-    def end_unreachable(self, nodes: Sequence[str], reason: str) -> None:
-        """Keep the reason why the gateway does not reach the node."""
-        self._lines.append(reason.encode())
-
-    def ev_close(self, worker: Any, timedout: bool) -> None:
-        """Report the result."""
-        problem = f"no answer within {_STOP_LIMIT:g} s" if timedout else failure_reason(b"\n".join(self._lines))
-        self._report(self._call, None if self._ended else problem)
 
 
 def _whole(descriptor: int) -> bytes:

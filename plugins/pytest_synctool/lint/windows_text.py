@@ -18,7 +18,7 @@ _REMEDY: Final = "convert it, for example with dos2unix"
 _TOLERANT: Final = (b"node", b"perl", b"php", b"python", b"ruby")
 
 
-class _Problem(NamedTuple):
+class _BadLine(NamedTuple):
     line: int
     message: str
 
@@ -38,19 +38,19 @@ def windows_text(context: LintContext) -> Iterator[Finding]:
             yield context.finding("windows-text", printable(relative), f"{problem.message}: {_REMEDY}", place)
 
 
-def _problem(text: bytes) -> _Problem | None:
+def _problem(text: bytes) -> _BadLine | None:
     """Return the first problem of a program's text; None for a program that is no text."""
     if b"\0" in text:
         return None
     if text.startswith(_BOM):
-        return _Problem(1, "begins with a byte order mark, so no `#!` line is seen")
+        return _BadLine(1, "begins with a byte order mark, so no `#!` line is seen")
     first = text.partition(b"\n")[0]
     if first.startswith(b"#!") and b"\r" in first:
-        return _Problem(1, "its `#!` line has a carriage return (\\r), so its interpreter is not found")
+        return _BadLine(1, "its `#!` line has a carriage return (\\r), so its interpreter is not found")
     if first.startswith(b"#!") and any(os.path.basename(word).startswith(_TOLERANT) for word in first[2:].split()):
         return None
     at = text.find(b"\r\n")
     if at < 0:
         return None
     message = "a line ends in a carriage return (\\r), as on Windows, which shells take as a part of its last word"
-    return _Problem(text.count(b"\n", 0, at) + 1, message)
+    return _BadLine(text.count(b"\n", 0, at) + 1, message)
