@@ -204,6 +204,13 @@ OPTIONS: Final = (
         default=100,
     ),
     PluginOption(
+        "--metrics-nodes",
+        "name at most N nodes in metrics.prom, those that are not well, the worst first (default: %(default)s)",
+        metavar="N",
+        type=_count,
+        default=100,
+    ),
+    PluginOption(
         "--runs-keep",
         "keep the reports of the last N runs of the whole cluster, and of N others, in runs/ID below the reports; 0 "
         "keeps none, and every run replaces the reports (default: %(default)s)",

@@ -183,7 +183,7 @@ class ReportFiles:
         links = Links("" if places.replaces else "../../", kept, has_index)
         self._put("drift.json", lambda: drift_json.document(run, onsets, self._known))
         self._put("drift.html", lambda: html(run, onsets, past, links))
-        self._put("metrics.prom", lambda: [metrics(run)])
+        self._put("metrics.prom", lambda: [metrics(run, self._config.option.synctool_metrics_nodes)])
         if self.failed:
             return
         self._notify(directory)

@@ -55,7 +55,15 @@ def test_options() -> None:
         *("--no-saved", "--saved-dir", "--restore", "--skip-rsync", "--tasks", "--no-waivers", "--diff", "--explain"),
         *("--connect-timeout", "--ssh-persist", "--node-timeout", "--trigger-timeout", "--granularity"),
         *("--synctool-lint", "--synctool-reports", "--synctool-jsonl", "--synctool-summary"),
-        *("--synctool-codequality", "--synctool-baseline", "--notify", "--history-keep", "--runs-keep", "--runs-days"),
+        *(
+            "--synctool-codequality",
+            "--synctool-baseline",
+            "--notify",
+            "--history-keep",
+            "--metrics-nodes",
+            "--runs-keep",
+            "--runs-days",
+        ),
     ]
 
 
