@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -120,3 +121,23 @@ def test_a_directory_of_runs_that_cannot_be_used_fails_the_run(two: Site) -> Non
     run = run_of(two)
     assert "drift.json could not be written: " in run.output
     assert "Traceback" not in run.output
+
+
+def test_a_history_that_is_carried_over_with_its_key_goes_on(two: Site, tmp_path: Path) -> None:
+    """CI caches these two files. Without the key the cause of drift is not known."""
+    cached = [two.directory / "reports" / name for name in ("history.sqlite", ".history.sqlite.key")]
+    text = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()
+    assert all(text.count(f"reports/{path.name}") == 3 for path in cached)
+    run_of(two)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for path in cached:
+        shutil.copy2(path, cache)
+    shutil.rmtree(two.directory / "reports")
+    (two.directory / "reports").mkdir()
+    for path in cached:
+        shutil.copy2(cache / path.name, path)
+    two.put("d/one._all", "something else")
+    run_of(two)
+    results = json.loads((two.directory / "reports" / "drift.json").read_text())["results"]
+    assert {row["cause"] for row in results if row["path"].endswith("/one")} == {"masterdir"}
