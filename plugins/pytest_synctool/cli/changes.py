@@ -30,14 +30,14 @@ from pytest_synctool.repository.resolution import Repository
 
 def write_manifest(config: Config, repository: Repository, nodes: Sequence[Node]) -> int:
     """Write the manifests of nodes to standard output. Return the exit status."""
-    Manifests(repository, _keep(config)).write(nodes, sys.stdout)
+    Manifests(repository, _keep(config), always_run=config.always_run).write(nodes, sys.stdout)
     return command.OK
 
 
 def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace) -> int:
     """Print the effects of what has changed since a revision or a saved manifest. Raise SynctoolError."""
     keep = _keep(config)
-    after = _of_nodes(Manifests(repository, keep), nodes)
+    after = _of_nodes(Manifests(repository, keep, always_run=config.always_run), nodes)
     before = _earlier(config, arguments.changes, keep)
     if arguments.node or arguments.group or arguments.exclude or arguments.exclude_group:
         before = {name: each for name, each in before.items() if name in after}
@@ -86,7 +86,7 @@ def _of_revision(config: Config, name: str, target: Path, keep: Callable[[str], 
         earlier = config
         command.print_stderr([f"WARNING {config.path} is not in {name}: its nodes and groups of today are used"])
     repository = resolution.load(replace(earlier, masterdir=masterdir))
-    manifests = Manifests(repository, keep, AsCheckedOut(config.masterdir))
+    manifests = Manifests(repository, keep, AsCheckedOut(config.masterdir), earlier.always_run)
     return _of_nodes(manifests, list(earlier.nodes.values()))
 
 

@@ -149,6 +149,16 @@ def _of_commands(old: NodeManifest, new: NodeManifest, keep: Keep) -> Iterator[E
             yield Effect(_bytes(path), f"task {_shown(path)} {'is new' if before is None else 'is gone'}")
         elif list(_contents(before, after, keep)):
             yield Effect(_bytes(path), f"task {_shown(path)} has other contents")
+    for path in dict.fromkeys((*old["scripts"], *new["scripts"])):
+        before, after = old["scripts"].get(path), new["scripts"].get(path)
+        if before is None or after is None:
+            yield Effect(_bytes(path), f"{_shown(path)} {'is new' if before is None else 'is gone'}")
+        elif list(_contents(before, after, keep)):
+            yield Effect(_bytes(path), f"{_shown(path)} has other contents, for the next command that uses it")
+    for command in dict.fromkeys((*old["always_run"], *new["always_run"])):
+        if (command in old["always_run"]) is not (command in new["always_run"]):
+            verb = "runs" if command in new["always_run"] else "no longer runs"
+            yield Effect(b"", f"every repair {verb} {_shown(command)}")
 
 
 def _of_command(before: EntryManifest | None, after: EntryManifest | None, keep: Keep) -> str:

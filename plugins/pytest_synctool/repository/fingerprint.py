@@ -44,7 +44,7 @@ def of_masterdir(config: Config, repository: Repository, nodes: Iterable[Node]) 
         values.setdefault(entry.source.shown, []).append(_entry(entry))
     masterdir = os.fsencode(config.masterdir)
     triggers = {entry.trigger for entry in entries if entry.trigger is not None}
-    for path in (*triggers, *_scripts(config.masterdir)):
+    for path in (*triggers, *scripts(config.masterdir)):
         values.setdefault(printable(path), []).append(_content(os.path.join(masterdir, path)))
     values[repository.waivers.path.name] = [
         (waiver.line, waiver.paths, sorted(waiver.nodes), sorted(waiver.groups), waiver.reason, waiver.expires)
@@ -84,7 +84,7 @@ def state_values(state: FileState) -> tuple[object, ...]:
     return (state.kind.value, state.mode, account, size, state.md5, state.target)
 
 
-def _scripts(masterdir: Path) -> Iterator[bytes]:
+def scripts(masterdir: Path) -> Iterator[bytes]:
     """Yield the files below scripts/, which commands of the configuration may call."""
     top = os.fsencode(masterdir)
     for directory, _, names in os.walk(os.path.join(top, os.fsencode(_SCRIPTS))):

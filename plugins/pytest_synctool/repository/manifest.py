@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import Final, NotRequired, Protocol, TypedDict
 
 from pytest_synctool.common.wording import printable
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import ABSENT, FileState, Kind, Node
+from pytest_synctool.repository.digests import Digests
 from pytest_synctool.repository.entry import Entry, EntryList
+from pytest_synctool.repository.fingerprint import scripts
 from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.repository.secrecy import secret
 from pytest_synctool.repository.source import Source, Tree, parents
@@ -53,7 +58,10 @@ Entries = Mapping[str, EntryManifest]
 
 
 class NodeManifest(TypedDict):
-    """The expected state of one node. `post` and `on_update` have triggers, by destination in overlay/ or delete/."""
+    """The expected state of one node. `post` and `on_update` have triggers, by destination in overlay/ or delete/.
+
+    `scripts` are the files in scripts/ by their names in the masterdir, `always_run` the commands of each repair.
+    """
 
     groups: list[str]
     overlay: Entries
@@ -61,6 +69,8 @@ class NodeManifest(TypedDict):
     tasks: Entries
     post: Entries
     on_update: Mapping[str, str]
+    scripts: Entries
+    always_run: list[str]
     ignored: NotRequired[bool]
 
 
@@ -73,6 +83,7 @@ class Manifests:
     """The manifests of the nodes of a repository.
 
     `keep` returns the keyed digest of a text. `state_of` returns the state of a source before attributes.yaml.
+    `always_run` are the commands of the configuration that each repair runs.
     """
 
     def __init__(
@@ -80,8 +91,11 @@ class Manifests:
         repository: Repository,
         keep: Callable[[str], str],
         state_of: Callable[[Source], FileState] = expected_state,
+        always_run: Sequence[str] = (),
     ) -> None:
         self._repository, self._keep, self._state_of = repository, keep, state_of
+        self._always_run = list(always_run)
+        self._digests = Digests()
         self._of_list: dict[EntryList, NodeManifest] = {}  # nodes alike share one list
 
     def of_node(self, node: Node) -> NodeManifest:
@@ -112,7 +126,25 @@ class Manifests:
             if entry.on_update is not None:
                 on_update[name] = text_of(entry.on_update)
         overlay, delete, tasks = trees.values()
-        return NodeManifest(groups=[], overlay=overlay, delete=delete, tasks=tasks, post=post, on_update=on_update)
+        return NodeManifest(
+            groups=[],
+            overlay=overlay,
+            delete=delete,
+            tasks=tasks,
+            post=post,
+            on_update=on_update,
+            scripts=self._scripts,
+            always_run=self._always_run,
+        )
+
+    @cached_property
+    def _scripts(self) -> Entries:
+        """The files in scripts/, which are the same for all nodes."""
+        masterdir = self._repository.masterdir.path
+        return {text_of(path): self._script(os.fsencode(masterdir), path) for path in sorted(scripts(masterdir))}
+
+    def _script(self, masterdir: bytes, path: bytes) -> EntryManifest:
+        return self._command(masterdir, path, self._digests, is_secret=False)
 
     def _entry(self, entry: Entry, above: Sequence[FileState]) -> EntryManifest:
         manifest = EntryManifest(source=text_of(entry.source.relative))
@@ -147,16 +179,20 @@ class Manifests:
             manifest["target"] = text_of(state.target)
 
     def _trigger(self, entry: Entry, trigger: bytes, above: Sequence[FileState]) -> EntryManifest:
-        manifest = EntryManifest(source=text_of(trigger))
-        try:
-            size, md5 = entry.source.digests.of(os.path.join(entry.source.masterdir, trigger))
-        except OSError as error:
-            return {**manifest, "error": f"cannot read {printable(trigger)}: {error.strerror}"}
         state = entry.with_attributes(entry.source.state)
+        is_secret = entry.tree is Tree.OVERLAY and secret(entry, state, ABSENT, above) is not None
+        return self._command(entry.source.masterdir, trigger, entry.source.digests, is_secret=is_secret)
+
+    def _command(self, masterdir: bytes, path: bytes, digests: Digests, *, is_secret: bool) -> EntryManifest:
+        """Return the manifest of a file that nodes run. Its contents are secret if not everybody may read it here."""
+        manifest, place = EntryManifest(source=text_of(path)), os.path.join(masterdir, path)
+        try:
+            size, md5 = digests.of(place)
+            is_secret = is_secret or not Path(os.fsdecode(place)).stat().st_mode & stat.S_IROTH
+        except OSError as error:
+            return {**manifest, "error": f"cannot read {printable(path)}: {error.strerror}"}
         manifest["size"] = size
-        if entry.tree is Tree.OVERLAY and secret(entry, state, ABSENT, above) is not None:
-            return {**manifest, "digest": self._keep(md5)}
-        return {**manifest, "md5": md5}
+        return {**manifest, "digest": self._keep(md5)} if is_secret else {**manifest, "md5": md5}
 
     def write(self, nodes: Iterable[Node], stream: TextTarget) -> None:
         """Write the manifests of nodes, in this order, as one JSON object in ASCII.

@@ -9,7 +9,7 @@ from typing import Final, cast
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.repository.manifest import EntryManifest, NodeManifest
 
-_PARTS: Final = ("overlay", "delete", "tasks", "post")
+_PARTS: Final = ("overlay", "delete", "tasks", "post", "scripts")
 _ACCOUNT: Final = (str, int)
 _FIELDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     **dict.fromkeys(("source", "type", "mode", "md5", "digest", "target", "validate", "error"), str),
@@ -29,12 +29,15 @@ def parse(text: str, name: str) -> dict[str, NodeManifest]:
 
 
 def _node(value: Mapping[str, object], node: str) -> NodeManifest:
-    groups, ignored = value.get("groups"), value.get("ignored", False)
-    if not isinstance(groups, list) or not all(isinstance(each, str) for each in groups):
-        raise ValueError(f"{_shown(node)}: expected a list of groups")
+    ignored = value.get("ignored", False)
     if not isinstance(ignored, bool):
         raise ValueError(f"{_shown(node)}: expected ignored: true or false")
-    manifest: dict[str, object] = {"groups": groups, "ignored": ignored}
+    manifest: dict[str, object] = {"ignored": ignored}
+    for part in ("groups", "always_run"):
+        texts = value.get(part)
+        if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
+            raise ValueError(f"{_shown(node)}, {part}: expected a list of texts")
+        manifest[part] = texts
     for part in _PARTS:
         entries = _object(value.get(part), f"{node}, {part}")
         manifest[part] = {path: _entry(_object(each, path), path) for path, each in entries.items()}

@@ -37,7 +37,9 @@ def keep(text: str) -> str:
 
 
 def node(**parts: Any) -> NodeManifest:
-    manifest = NodeManifest(groups=["all"], overlay={}, delete={}, tasks={}, post={}, on_update={})
+    manifest = NodeManifest(
+        groups=["all"], overlay={}, delete={}, tasks={}, post={}, on_update={}, scripts={}, always_run=[]
+    )
     manifest.update(parts)  # type: ignore[typeddict-item]
     return manifest
 
@@ -120,6 +122,18 @@ def test_commands() -> None:
     assert told({"n": tasks[0]}, {"n": tasks[1]}) == ["n: task /t is new"]
     assert told({"n": tasks[1]}, {"n": tasks[2]}) == ["n: task /t has other contents"]
     assert told({"n": tasks[2]}, {"n": tasks[0]}) == ["n: task /t is gone"]
+
+
+def test_scripts_and_commands_of_each_repair() -> None:
+    old = node(scripts={"scripts/a": FILE, "scripts/b": FILE}, always_run=["one", "two"])
+    new = node(scripts={"scripts/b": entry(md5="b"), "scripts/c": FILE}, always_run=["two", "three"])
+    assert told({"n": old}, {"n": new}) == [
+        "n: every repair no longer runs one",
+        "n: every repair runs three",
+        "n: scripts/a is gone",
+        "n: scripts/b has other contents, for the next command that uses it",
+        "n: scripts/c is new",
+    ]
 
 
 def test_nodes_are_folded_and_come_and_go() -> None:

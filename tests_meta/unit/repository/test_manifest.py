@@ -23,6 +23,8 @@ from tests_meta.unit.helpers import ODD_NAMES, config, node
 from tests_meta.unit.repository.test_repository_properties import NODES, TreeOf, masterdir, trees, walked
 from tests_meta.unit.repository.test_resolution import plant
 
+NO_COMMANDS: Final[dict[str, object]] = {"on_update": {}, "scripts": {}, "always_run": []}
+
 
 def planted(directory: Path, *tree: str, conf: tuple[str, ...] = ("node node3 batch",)) -> tuple[Config, Repository]:
     """Return a cluster and its repository."""
@@ -32,9 +34,9 @@ def planted(directory: Path, *tree: str, conf: tuple[str, ...] = ("node node3 ba
     return cluster, load(cluster)
 
 
-def manifests(repository: Repository) -> Manifests:
+def manifests(repository: Repository, *always_run: str) -> Manifests:
     """Return the manifests of a repository. The keyed digest of a text has its first characters only."""
-    return Manifests(repository, lambda text: f"key:{text[:4]}")
+    return Manifests(repository, lambda text: f"key:{text[:4]}", always_run=always_run)
 
 
 def md5(text: str) -> str:
@@ -96,15 +98,15 @@ def test_of_node(tmp_path: Path, tree: list[str], expected: dict[str, dict[str, 
     of_node = manifests(repository).of_node(cluster.nodes["node3"])
     assert of_node["groups"] == ["node3", "batch", "all"]
     assert sources(of_node) == {**EMPTY, **expected}
-    assert list(of_node) == ["groups", "overlay", "delete", "tasks", "post", "on_update"]
+    assert list(of_node) == ["groups", "overlay", "delete", "tasks", "post", "on_update", "scripts", "always_run"]
 
 
 def test_ignored_nodes_say_so(tmp_path: Path) -> None:
     cluster, repository = planted(tmp_path, conf=("node b x", "node a x", "ignore_node b"))
     text = written(repository, tuple(cluster.nodes.values()))
     assert json.loads(text) == {
-        "b": {"groups": ["b", "x", "all"], **EMPTY, "on_update": {}, "ignored": True},
-        "a": {"groups": ["a", "x", "all"], **EMPTY, "on_update": {}},
+        "b": {"groups": ["b", "x", "all"], **EMPTY, **NO_COMMANDS, "ignored": True},
+        "a": {"groups": ["a", "x", "all"], **EMPTY, **NO_COMMANDS},
     }
     assert text.index('"b"') < text.index('"a"'), "the order of the configuration"
 
@@ -126,7 +128,9 @@ def test_text(tmp_path: Path) -> None:
         '  "delete": {},',
         '  "tasks": {},',
         '  "post": {},',
-        '  "on_update": {}',
+        '  "on_update": {},',
+        '  "scripts": {},',
+        '  "always_run": []',
         " }",
         "}",
     ]
@@ -186,18 +190,19 @@ def test_the_expected_state(tmp_path: Path) -> None:
     cluster, _ = planted(
         tmp_path,
         *("overlay/f._all", "overlay/secret._all", "overlay/l._all -> /x", "overlay/shut/in._all", "overlay/f.post"),
-        *("overlay/shut/l._all -> /y", "tasks/t._all"),
+        *("overlay/shut/l._all -> /y", "tasks/t._all", "scripts/reload", "scripts/shut"),
         conf=("node node3 batch", "on_update /f reload it"),
     )
-    for name in ("overlay/shut/in._all", "tasks/t._all"):
+    for name in ("overlay/shut/in._all", "tasks/t._all", "scripts/reload", "scripts/shut"):
         (cluster.masterdir / name).write_text("")
     for name, text in (("overlay/f._all", "public\n"), ("overlay/secret._all", SECRET), ("overlay/f.post", "#!\n")):
         (cluster.masterdir / name).write_text(text)
+    (cluster.masterdir / "scripts/shut").chmod(0o700)
     (cluster.masterdir / "attributes.yaml").write_text(
         "- {path: /**, owner: root, group: 7, mode: 0644}\n- {path: /f, mode: 0755}\n- {path: /shut, mode: 0700}\n"
         "- {path: /secret, sensitive: yes, validate: check %s}\n- {path: /shut, follow: no}\n"
     )
-    of_node = manifests(load(cluster)).of_node(cluster.nodes["node3"])
+    of_node = manifests(load(cluster), "true").of_node(cluster.nodes["node3"])
     owned = {"owner": "root", "group": 7}
     empty = {"size": 0, "digest": "key:d41d"}
     assert of_node["overlay"] == {
@@ -217,6 +222,11 @@ def test_the_expected_state(tmp_path: Path) -> None:
     assert of_node["post"] == {"/f": {"source": "overlay/f.post", "size": 3, "md5": md5("#!\n")}}
     assert of_node["on_update"] == {"/f": "reload it"}
     assert of_node["tasks"]["/t"]["size"] == 0
+    assert of_node["scripts"] == {
+        "scripts/reload": {"source": "scripts/reload", "size": 0, "md5": md5("")},
+        "scripts/shut": {**empty, "source": "scripts/shut"},
+    }
+    assert of_node["always_run"] == ["true"]
 
 
 def test_a_source_that_cannot_be_read_is_unknown(tmp_path: Path) -> None:
