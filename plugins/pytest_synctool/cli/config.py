@@ -26,7 +26,7 @@ _COLUMNS: Final[dict[str, Callable[[Node], str]]] = {
     "connection": lambda node: node.host_spec,
 }
 # The options that are not about nodes and groups; each stands alone.
-_OTHERS: Final = ("masterdir", "setting", "command", "json", "check", "to_yaml", "scan_attributes")
+_OTHERS: Final = ("masterdir", "setting", "command", "json", "check", "to_yaml", "scan_attributes", "migrate")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,8 +39,8 @@ def new_parser() -> ArgumentParser:
     parser = shared_options.configured_parser(
         "synctool-config",
         "Print what the configuration contains. No node is contacted.",
-        "Exit status: 0 if all is well, 1 if --check has findings, 2 for a mistake in the command line or the "
-        "configuration.",
+        "Exit status: 0 if all is well, 1 if --check has findings or --migrate has something to do, 2 for a mistake in "
+        "the command line or the configuration.",
     )
     nodes = parser.add_argument_group(
         "nodes and groups", "LIST is separated by commas and may contain ranges like node[1-3]."
@@ -77,6 +77,10 @@ def _add_others(parser: ArgumentParser) -> None:
         ("--json", "print all nodes, groups and settings as JSON"),
         ("--check", "print mistakes in the configuration and the masterdir"),
         ("--to-yaml", "print the configuration as synctool.yaml"),
+        (
+            "--migrate",
+            "print how to rename a masterdir of synctool 6 or 7, so that no 'layout 7' is needed; with -f rename it",
+        ),
         ("--scan-attributes", "print an attributes.yaml with the present owners, groups and modes of overlay/"),
     )
 
@@ -95,7 +99,8 @@ def _conflict(arguments: Namespace) -> str | None:
     other = _other(arguments)
     selects = bool(arguments.node or arguments.group)
     if other is not None:
-        if about_nodes or selects or arguments.list_groups or arguments.filter_ignored:
+        is_filter = arguments.filter_ignored and other != "migrate"
+        if about_nodes or selects or arguments.list_groups or is_filter:
             return f"--{other.replace('_', '-')} goes with no other option but -c"
         return None
     if arguments.list_groups and (about_nodes or selects):
@@ -117,6 +122,8 @@ def _run(arguments: Namespace) -> int:
     if arguments.check:
         return _check(path, trust)
     config = configuration.load(path, trust)
+    if arguments.migrate:
+        return _migrate(config, is_done=arguments.filter_ignored)
     if arguments.scan_attributes:
         return _scan_attributes(config)
     if arguments.json:
@@ -215,6 +222,37 @@ def _check(conf: Path, trust: Trust) -> int:
             command.print_lines([f"{shown}{line}: {finding.message} [{rule}]"])
             status = command.DRIFT
     return status
+
+
+def _migrate(config: Config, *, is_done: bool) -> int:
+    """Print what has to be renamed, or with `is_done` rename it. Return DRIFT if something is still to be done."""
+    import os
+    from contextlib import ExitStack, closing
+
+    from pytest_synctool.common.shell import quote
+    from pytest_synctool.common.wording import printable
+    from pytest_synctool.config.model import Layout
+    from pytest_synctool.repository import migration
+    from pytest_synctool.repository.lock import MasterdirLock
+
+    if config.layout is Layout.PATHS:
+        command.print_stderr([f"{config.path} says that the layout is that of synctool 4: nothing to rename"])
+        return command.OK
+    with ExitStack() as stack:
+        if is_done:
+            stack.enter_context(closing(MasterdirLock(config.masterdir)))
+        plan = migration.plan(config)
+        if plan.problems:
+            command.print_stderr(plan.problems)
+            return command.DRIFT
+        if is_done:
+            migration.apply(config.masterdir, plan)
+    for old, new in plan.renames:
+        names = [os.path.join(os.fsencode(config.masterdir), name) for name in (old, new)]
+        command.print_lines([f"mv {' '.join(printable(quote(name)) for name in names)}"])
+    if config.layout is Layout.GROUPS:
+        command.print_stderr([f"{config.path}: replace 'layout 7' by 'layout 4' after the renames"])
+    return command.OK if is_done or not plan.renames else command.DRIFT
 
 
 def _scan_attributes(config: Config) -> int:
