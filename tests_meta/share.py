@@ -21,6 +21,7 @@ from tests_meta import manual
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"
 DIRECTORIES: Final = ("completion/bash", "completion/zsh", "man/man1", "man/man5", "man/man7")
+OTHER_NAMES: Final = {"synctool-scp": "dcp", "synctool-ssh": "dsh"}
 # What some characters are to groff if nothing is said: typographic quotes and accents.
 _PLAIN: Final = str.maketrans({"`": r"\(ga", "^": r"\(ha", "~": r"\(ti"})
 
@@ -39,7 +40,7 @@ _synctool_names() {
     shift
   done
   [[ $conf != "~/"* ]] || conf=$HOME/${conf#*/}
-  synctool-config "$option" ${conf:+"--conf=$conf"} 2>/dev/null
+  synctool-config "$option" ${conf:+"--conf=$conf"} 2>/dev/null | sed 's/ (ignored)$//'
 }
 """
 _BASH: Final = """
@@ -102,8 +103,9 @@ def _complete(action: Action) -> None:
 
 
 def _scripts() -> Mapping[str, str]:
+    """The commands with their functions, without other names of the same command."""
     scripts: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
-    return scripts
+    return {name: function for name, function in scripts.items() if name not in OTHER_NAMES}
 
 
 def page(command: str) -> str:
@@ -129,6 +131,8 @@ def files() -> Iterator[tuple[str, str]]:
         yield f"man/man1/{command}.1", page(command)
         yield f"completion/bash/{command}", shtab.complete(parser(command), "bash") + "\n"
         yield f"completion/zsh/_{command}", _every_file(shtab.complete(parser(command), "zsh")) + "\n"
+    for name, command in OTHER_NAMES.items():
+        yield f"man/man1/{name}.1", f".so man1/{command}.1\n"
     for each in manual.PAGES:
         yield each.file, manual.page(each)
 

@@ -119,7 +119,7 @@ class TestBash:
         [
             ("synctool --si", "--single"),
             ("synctool --sk", "--skip-rsync"),
-            ("synctool-config --list", "--list-groups --list-nodes"),
+            ("synctool-config --list-", "--list-dirs --list-groups --list-nodes"),
             ("synctool-aggr --v", "--version"),
             ("dsh --gr", "--group"),
             ("dsh -O st", "stop"),
@@ -157,7 +157,7 @@ class TestBash:
     def test_names_are_not_expanded(self, directory: Path) -> None:
         """Whatever tells the names: none is run."""
         teller = directory / "stubs" / "synctool-config"
-        teller.write_text("#!/bin/sh\necho 'node$(touch run)'\n")
+        teller.write_text("#!/bin/sh\necho 'node$(touch run) (ignored)'\n")
         teller.chmod(0o755)
         file = share.DOCS / "completion" / "bash" / "dsh"
         script = f'PATH={teller.parent}:$PATH; COMP_WORDS=(dsh -n n); source "{file}"; _synctool_nodes n'

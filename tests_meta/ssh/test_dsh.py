@@ -132,7 +132,9 @@ class TestCommand:
         shown = subprocess.run(["sh", "-c", ended.out], capture_output=True, check=True)
         assert shown.stdout == b"it's /root\n"
         verbose = dsh(nodes, "-v", "-n", "node1", "echo it\\'s $PWD")
-        assert (verbose.out, verbose.err) == (b"node1: it's /root\n", ended.out)
+        remark, _, lines = verbose.err.partition(b"\n")
+        assert remark == f"configuration: {nodes.directory / 'synctool.conf'}".encode()
+        assert (verbose.out, lines) == (b"node1: it's /root\n", ended.out)
 
 
 class TestInput:

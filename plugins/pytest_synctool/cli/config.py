@@ -9,6 +9,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pytest_synctool import __version__
 from pytest_synctool.cli import command, shared_options
 from pytest_synctool.cli.selection import group_names
 from pytest_synctool.cli.shared_options import add_flags, add_repeatable
@@ -26,7 +27,18 @@ _COLUMNS: Final[dict[str, Callable[[Node], str]]] = {
     "connection": lambda node: node.host_spec,
 }
 # The options that are not about nodes and groups; each stands alone.
-_OTHERS: Final = ("masterdir", "setting", "command", "json", "check", "to_yaml", "scan_attributes", "migrate")
+_OTHERS: Final = (
+    *("masterdir", "setting", "command", "numproc", "logfile", "package_manager", "list_dirs", "prefix", "nodename"),
+    *("json", "check", "to_yaml", "scan_attributes", "migrate"),
+)
+# Options of 4.x that print one setting, with its keyword.
+_OF_SETTINGS: Final = {
+    "masterdir": "masterdir",
+    "numproc": "num_proc",
+    "logfile": "logfile",
+    "package_manager": "package_manager",
+}
+_IGNORED: Final = " (ignored)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,21 +69,33 @@ def new_parser() -> ArgumentParser:
     )
     add_flags(
         nodes,
-        ("-i", "--ipaddress", "print each node and the address to connect to"),
+        ("-i", "--ipaddress", "--interface", "print each node and the address to connect to"),
         ("-H", "--hostname", "print each node and its hostname"),
         ("-r", "--rsync", "print each node and `yes`, or `no` if the masterdir is not copied to it"),
         ("-s", "--connection", "print each node and its host for testinfra and `pytest --hosts`: ssh://ADDRESS"),
-        ("-f", "--filter-ignored", "leave out ignored nodes and groups"),
+        ("-f", "--filter-ignored", "leave out ignored nodes and groups, which are marked otherwise"),
     )
     _add_others(parser)
+    parser.add_argument(
+        "-v", action="version", version=f"%(prog)s {__version__} (pytest-synctool)", help="as --version"
+    )
     return parser
 
 
 def _add_others(parser: ArgumentParser) -> None:
     others = parser.add_argument_group("settings and files").add_mutually_exclusive_group()
-    add_flags(others, ("-m", "--masterdir", "print the path of the masterdir"))
+    add_flags(
+        others,
+        ("-m", "--masterdir", "print the path of the masterdir"),
+        ("-d", "--list-dirs", "print the masterdir and the directories in it"),
+        ("-p", "--numproc", "print how many nodes are contacted at once"),
+        ("-P", "--package-manager", "print package_manager, which has no effect here"),
+        ("--logfile", "print the path of the log"),
+        ("--prefix", "print the directory in which this program is installed"),
+        ("--nodename", "print the name of the node that this machine is"),
+    )
     others.add_argument("-S", "--setting", metavar="NAME", help="print a setting, by its keyword like num_proc")
-    others.add_argument("-C", "--command", metavar="NAME", help="print a command: ssh, scp, rsync, diff or synctool")
+    others.add_argument("-C", "--command", metavar="NAME", help="print commands: ssh, scp, rsync, diff or synctool")
     add_flags(
         others,
         ("--json", "print all nodes, groups and settings as JSON"),
@@ -135,13 +159,14 @@ def _run(arguments: Namespace) -> int:
 
 def _lines(config: Config, arguments: Namespace) -> Iterable[str]:
     if _other(arguments) is not None:
-        return _setting(config, arguments)
+        return _other_lines(config, arguments)
     if arguments.list_groups:
-        return (name for name in config.groups if not (arguments.filter_ignored and name in config.ignored_groups))
+        names = ((name, name in config.ignored_groups) for name in config.groups)
+        return (name + _IGNORED * ignored for name, ignored in names if not (ignored and arguments.filter_ignored))
     nodes, columns = _nodes(config, arguments), _columns(arguments)
     if arguments.node and not (arguments.list_nodes or columns):
         return dict.fromkeys(group for node in nodes for group in node.groups)
-    return (" ".join((node.name, *(column(node) for column in columns))) for node in nodes)
+    return (" ".join((node.name, *(each(node) for each in columns))) + _IGNORED * node.ignored for node in nodes)
 
 
 def _nodes(config: Config, arguments: Namespace) -> list[Node]:
@@ -167,19 +192,37 @@ def _nodes(config: Config, arguments: Namespace) -> list[Node]:
     return [node for node in nodes if not (arguments.filter_ignored and node.ignored)]
 
 
-def _setting(config: Config, arguments: Namespace) -> list[str]:
+def _other_lines(config: Config, arguments: Namespace) -> list[str]:
+    """Return the lines of an option that stands alone. Raise SelectionError for an unknown name."""
+    if arguments.prefix:
+        return [sys.prefix]
+    if arguments.nodename:
+        from pytest_synctool.config import own_node
+
+        return [own_node.own_node(config, own_node.Machine.this(), origin="--nodename").node.name]
+    if arguments.list_dirs:
+        keywords = ("masterdir", "overlaydir", "deletedir", "tasksdir", "scriptdir")
+        return [f"{word} {config.masterdir / line}" for word in keywords for line in _setting(config, word, "-d")]
+    if arguments.command:
+        names = arguments.command.split(",")
+        return [line for name in names for line in _setting(config, f"{name}_cmd", "-C")]
+    by_option = next((word for option, word in _OF_SETTINGS.items() if getattr(arguments, option)), None)
+    return _setting(config, by_option or arguments.setting, "-S")
+
+
+def _setting(config: Config, name: str, option: str) -> list[str]:
     """Return the lines of one setting. Raise SelectionError for an unknown name."""
     from pytest_synctool.common.wording import nearest
+    from pytest_synctool.config.later_keywords import WITHOUT_EFFECT
     from pytest_synctool.config.settings import lines, settings
 
     values = settings(config)
-    name = "masterdir" if arguments.masterdir else arguments.setting or f"{arguments.command}_cmd"
     if name not in values:
-        option, wrong, known = "-S", name, list(values)
-        if arguments.command:
-            option, wrong = "-C", arguments.command
-            known = [key.removesuffix("_cmd") for key in known if key.endswith("_cmd")]
-        raise SelectionError(f"{option}: no such setting '{wrong}'{nearest(wrong, known)}: {', '.join(known)}")
+        known = [word for word in values if word not in WITHOUT_EFFECT]
+        if option == "-C":
+            name = name.removesuffix("_cmd")
+            known = [word.removesuffix("_cmd") for word in known if word.endswith("_cmd")]
+        raise SelectionError(f"{option}: no such setting '{name}'{nearest(name, known)}: {', '.join(known)}")
     return lines(name, values[name])
 
 

@@ -42,7 +42,7 @@ def configured_parser(name: str, description: str, epilog: str = "") -> Argument
         "-c",
         "--conf",
         metavar="FILE",
-        help="the configuration file; by default $SYNCTOOL_CONF, ./synctool.conf or /var/lib/synctool/synctool.conf, "
+        help="the configuration file; by default $SYNCTOOL_CONF, /var/lib/synctool/synctool.conf or ./synctool.conf, "
         "or synctool.yaml in one of these directories",
     )
     add_trust(parser)
@@ -158,7 +158,10 @@ def find_configuration(arguments: Namespace) -> Path:
 
     if arguments.conf == "":  # -c "$UNSET" must not select another cluster
         raise ConfigError("-c: expected a file, not an empty name")
-    return find(arguments.conf, None, os.environ, Path.cwd(), option="-c", ini_key=None)
+    path = find(arguments.conf, None, os.environ, Path.cwd(), option="-c", ini_key=None, default_first=True)
+    if getattr(arguments, "verbose", False):
+        command.print_stderr([f"configuration: {path}"])
+    return path
 
 
 def require_program(words: Sequence[str], keyword: str, config: Config) -> None:

@@ -38,12 +38,14 @@ def find(
     *,
     option: str = "--synctool-conf",
     ini_key: str | None = "synctool_conf",
+    default_first: bool = False,
 ) -> Path:
     """Return the configuration file, from the first of five places that names one.
 
     The places are the option `explicit`, the ini key `ini`, $SYNCTOOL_CONF, the current directory `here` and the
     default directory. A file from one of the first three must exist. In a directory it is synctool.conf or
-    synctool.yaml. `option` and `ini_key` are the names of the first two places, for messages. Raises ConfigError with a
+    synctool.yaml. With `default_first`, the default directory comes before `here`: root runs dsh from
+    anywhere. `option` and `ini_key` are the names of the first two places, for messages. Raises ConfigError with a
     list of the places if none has a file, and for a directory with both files.
     """
     if explicit:
@@ -52,7 +54,8 @@ def find(
         return _existing(ini, f"{ini_key} in the ini file")
     if environment.get("SYNCTOOL_CONF"):
         return _existing(here / environment["SYNCTOOL_CONF"], "$SYNCTOOL_CONF")
-    for directory in (here, DEFAULT_DIRECTORY):
+    directories = (DEFAULT_DIRECTORY, here) if default_first else (here, DEFAULT_DIRECTORY)
+    for directory in directories:
         paths = [directory / name for name in _NAMES if os.path.exists(directory / name)]
         if len(paths) > 1:
             raise ConfigError(f"{paths[0]} and {paths[1].name} both exist: remove one, or name one explicitly")

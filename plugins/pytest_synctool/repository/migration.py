@@ -127,12 +127,12 @@ def _changes(config: Config, walked: Masterdir, renames: Iterable[Rename]) -> li
     for table in (walked.candidates, walked.triggers):
         for candidates in table.values():
             moved = {_moved(candidate, new_tops): candidate for candidate in candidates}
-            for groups, node in kinds.items():
+            for groups, name in kinds.items():
                 before, after = by_importance(candidates, groups)[:1], by_importance(list(moved), groups)[:1]
                 if before != [moved[each] for each in after]:
                     shown = printable((before or [moved[after[0]]])[0].relative)
                     other = printable(moved[after[0]].relative) if after and before else "nothing" if before else "it"
-                    lines[f"{shown}: {node} would get {other} instead: give it another group first"] = None
+                    lines[f"{shown}: {name} would get {other} instead: give it another group first"] = None
     shown_lines = list(lines)[:_MOST_CHANGED]
     return shown_lines + ([f"and {len(lines) - _MOST_CHANGED} more"] if len(lines) > _MOST_CHANGED else [])
 

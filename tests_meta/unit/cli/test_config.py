@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,18 +58,18 @@ def config(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyte
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("-l", "node1 node2 node10 node4 old1"),
+        ("-l", "node1 node2 node10 node4 (ignored) old1 (ignored)"),
         ("-l -f", "node1 node2 node10"),
-        ("-l -g batch", "node2 node10 node4"),
+        ("-l -g batch", "node2 node10 node4 (ignored)"),
         ("-l -n node10,node1", "node1 node10"),
-        ("-l -n node1 -g rack3", "node1 node4"),
+        ("-l -n node1 -g rack3", "node1 node4 (ignored)"),
         ("-n node2", "node2 compute batch rack1 all"),
         ("--node=node[1-2]", "node1 somegroup rack1 all node2 compute batch"),
         ("-n old1", "old1 rack2 all"),
-        ("-g batch", "node2 node10 node4"),
+        ("-g batch", "node2 node10 node4 (ignored)"),
         ("-g batch -f", "node2 node10"),
-        ("-g batch,somegroup --group rack3", "node1 node2 node10 node4"),
-        ("-g rack[1-2]", "node1 node2 node10 old1"),
+        ("-g batch,somegroup --group rack3", "node1 node2 node10 node4 (ignored)"),
+        ("-g rack[1-2]", "node1 node2 node10 old1 (ignored)"),
         ("-g compute,node1", "node1 node2"),
         ("-g retired", ""),
         ("-g none", ""),
@@ -76,13 +77,15 @@ def config(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyte
 )
 def test_names(config: Config, arguments: str, expected: str) -> None:
     """One name per line: nodes in the order of the configuration, groups of a node by importance."""
-    assert config(*arguments.split()) == (0, expected.split(), [])
+    status, out, err = config(*arguments.split())
+    assert (status, [line.replace(" (", "_(") for line in out], err) == (0, expected.replace(" (", "_(").split(), [])
 
 
 def test_groups(config: Config) -> None:
     groups = {"somegroup", "rack1", "compute", "batch", "rack2", "sched", "rack3", "retired", "all"}
     status, out, err = config("-L")
-    assert (status, set(out), len(out), err) == (0, groups, len(groups), [])
+    assert (status, {line.removesuffix(" (ignored)") for line in out}, len(out), err) == (0, groups, len(groups), [])
+    assert [line for line in out if " " in line] == ["retired (ignored)"]
     assert set(config("-L", "-f")[1]) == groups - {"retired"}
 
 
@@ -92,8 +95,8 @@ def test_groups(config: Config) -> None:
         ("-i -f", ["node1 10.0.0.5", "node2 fe80::1", "node10 node10"]),
         ("-l -i -n node2", ["node2 fe80::1"]),
         ("-H -n node1,node10", ["node1 host5", "node10 node10"]),
-        ("-r -g batch", ["node2 yes", "node10 no", "node4 yes"]),
-        ("-s -n node[1-2],node4", ["node1 ssh://10.0.0.5", "node2 ssh://[fe80::1]", "node4 docker://web"]),
+        ("-r -g batch", ["node2 yes", "node10 no", "node4 yes (ignored)"]),
+        ("-s -n node[1-2],node4", ["node1 ssh://10.0.0.5", "node2 ssh://[fe80::1]", "node4 docker://web (ignored)"]),
         ("-g somegroup -s -r --hostname --ipaddress", ["node1 10.0.0.5 host5 yes ssh://10.0.0.5"]),
     ],
 )
@@ -113,6 +116,21 @@ def test_columns(config: Config, arguments: str, expected: list[str]) -> None:
         ("-C ssh", ["ssh -F 'a file'"]),
         ("--command rsync", ["rsync"]),
         ("-C synctool", []),
+        ("-C ssh,rsync,ping", ["ssh -F 'a file'", "rsync"]),
+        ("-p", ["7"]),
+        ("--logfile", []),
+        ("-P", []),
+        (
+            "-d",
+            [
+                "masterdir MASTER",
+                "overlaydir MASTER/overlay",
+                "deletedir MASTER/delete",
+                "tasksdir MASTER/tasks",
+                "scriptdir MASTER/scripts",
+            ],
+        ),
+        ("--prefix", [sys.prefix]),
         ("-S logfile", []),
         ("-S require_extension", ["yes"]),
         ("-S ignore_dotfiles", ["no"]),

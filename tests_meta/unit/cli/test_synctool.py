@@ -16,7 +16,7 @@ import yaml
 from pytest_synctool import __version__
 from pytest_synctool.cli import config as config_command
 from pytest_synctool.cli import synctool as synctool_command
-from pytest_synctool.config import load
+from pytest_synctool.config import find, load
 from pytest_synctool.repository import attributes
 
 from tests_meta.unit.helpers import ODD_NAMES
@@ -66,7 +66,12 @@ class Cluster:
     def _ended(self, status: int) -> Ended:
         out, err = self.capsys.readouterr()
         assert "Traceback" not in out + err
-        return Ended(status, out.splitlines(), err.splitlines())
+        return Ended(status, out.splitlines(), [each for each in err.splitlines() if each not in self.remark])
+
+    @property
+    def remark(self) -> list[str]:
+        """The lines in which -v may name the configuration. What they are is tested once."""
+        return [f"configuration: {self.directory / name}.conf" for name in ("synctool", "bad")]
 
 
 @pytest.fixture
@@ -404,6 +409,19 @@ class TestMistakes:
         assert ended.status == 2
         assert str(cluster.directory / "synctool.conf") in ended.err[0]
 
+    def test_the_default_directory_comes_before_the_current_one(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        """Root runs commands from anywhere. -v tells which file was used; pytest begins with its directory."""
+        default = tmp_path_factory.mktemp("default")
+        (default / "master/overlay").mkdir(parents=True)
+        (default / "synctool.conf").write_text("masterdir master\nnode installed\n")
+        monkeypatch.setattr("pytest_synctool.config.DEFAULT_DIRECTORY", default)
+        assert cluster.config("-l").out == ["installed"]
+        assert cluster.synctool("-v", "-r", "/f").err == [f"configuration: {default / 'synctool.conf'}"]
+        assert cluster.config("-l", "-c", "synctool.conf").out[0] == "node1"
+        assert find(None, None, {}, cluster.directory) == cluster.directory / "synctool.conf"
+
     def test_the_variable_and_the_option_name_a_configuration(
         self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -443,9 +461,9 @@ class TestConfig:
     """`synctool-config`."""
 
     def test_lists(self, cluster: Cluster) -> None:
-        nodes = Ended(0, ["node1", "node2", "node10", "node4", "old1"], [])
+        nodes = Ended(0, ["node1", "node2", "node10", "node4 (ignored)", "old1 (ignored)"], [])
         assert cluster.config("-l") == cluster.config("--list-nodes") == nodes
-        groups = ["somegroup", "rack1", "compute", "batch", "rack2", "sched", "rack3", "retired", "all"]
+        groups = ["somegroup", "rack1", "compute", "batch", "rack2", "sched", "rack3", "retired (ignored)", "all"]
         ended = cluster.config("-L")
         assert ended == cluster.config("--list-groups")
         assert (ended.status, sorted(ended.out), ended.err) == (0, sorted(groups), [])
@@ -519,7 +537,8 @@ class TestInstalled:
             (directory / f"master/overlay/{'x' * 200}{number}._all").touch()
         command = f'set -o pipefail; "{SCRIPTS}/synctool" {options} | true'
         done = self.run(directory, "bash", "-c", command)
-        assert (done.returncode, done.stderr) == (141, b"")
+        remark = f"configuration: {directory / 'synctool.conf'}\n" if options == "-v" else ""
+        assert (done.returncode, done.stderr.decode()) == (141, remark)
 
     @pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
     def test_closed_streams(self, directory: Path, streams: str) -> None:
