@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pytest_synctool.cli import command, shared_options
@@ -63,7 +63,9 @@ def _answer(config: Config, repository: Repository, nodes: Sequence[Node], argum
 
         return changes.run(config, repository, nodes, arguments)
     if arguments.ref:
-        return _print_sources(repository, nodes, arguments)
+        from pytest_synctool.cli import reference
+
+        return reference.run(repository, nodes, arguments)
     if arguments.diff:
         from pytest_synctool.cli import diff
 
@@ -114,53 +116,6 @@ def _audit_or_repair(
 
     ordered = sorted(nodes, key=lambda node: natural(node.name))
     return ClassicRun(config, repository, ordered, arguments, local).run()
-
-
-def _print_sources(repository: Repository, nodes: Sequence[Node], arguments: Namespace) -> int:
-    """Print the source of each file on each node. The status is NOT_FOUND if one is on no node: that is one line."""
-    from pytest_synctool.cli.file_names import FileNames
-    from pytest_synctool.common.nodenames import fold
-    from pytest_synctool.common.wording import printable
-    from pytest_synctool.repository.explain import Explainer
-    from pytest_synctool.repository.source import Tree
-
-    names = FileNames.of(repository, nodes, {Tree.OVERLAY})
-    destinations: dict[bytes, None] = {}
-    missing = []
-    for name in dict.fromkeys(arguments.ref):
-        path = names.path(name, "-r")
-        if path is None:
-            missing.append(name)
-        else:
-            destinations[path] = None
-    explainer = Explainer(repository)
-    for node in nodes:
-        sources = _overlay_sources(repository, node, destinations)
-        for destination in destinations:
-            source = sources.get(destination)
-            lines = [f"{node.name}: {source or f'{printable(destination)} is not in the overlay tree'}"]
-            if arguments.verbose or source is None:
-                lines += [f"{node.name}:     {remark}" for remark in explainer.remarks(node, {destination})]
-            command.print_lines(lines)
-    for name in missing:
-        remarks: dict[tuple[str, ...], list[str]] = {}
-        for node in nodes:
-            remarks.setdefault(tuple(explainer.remarks(node, {name})), []).append(node.name)
-        for lines_of_all, alike in remarks.items():
-            first = f"{printable(name)} is not in the overlay tree{names.hint(name)}"
-            command.print_lines(f"{fold(alike)}: {line}" for line in (first, *(f"    {each}" for each in lines_of_all)))
-    return command.NOT_FOUND if missing else command.OK
-
-
-def _overlay_sources(repository: Repository, node: Node, destinations: Collection[bytes]) -> dict[bytes, str]:
-    """Return the sources of destinations, by destination, spelled from overlay/ on: `/etc/resolv.conf._somegroup`."""
-    from pytest_synctool.repository.source import Tree
-
-    return {
-        entry.destination: entry.source.shown.removeprefix(Tree.OVERLAY.value)
-        for entry in repository.entries(node)
-        if entry.destination in destinations and entry.tree is Tree.OVERLAY
-    }
 
 
 if __name__ == "__main__":

@@ -38,7 +38,6 @@ _ACTIONS: Final = {"-d": ("--nodename", "-a"), "-u": ("--nodename", "-f"), "--ch
 _NOT_WITH_ACTIONS: Final = (*_ACTIONS, "--manifest", "--changes", "-r", *_OF_RUNS, "--no-saved", "--saved-dir")
 # No option of the first column goes with the second.
 _EXCLUSIONS: Final = (
-    (("-q",), "-v", ": one asks for less, the other for more"),
     (("--manifest",), "-r", ": a manifest has every destination"),
     (("--manifest",), "-v", ": remarks are not JSON"),
     (("--manifest", "-r", "-v"), "--changes", ": one thing at a time"),
@@ -49,7 +48,7 @@ _EXCLUSIONS: Final = (
     (("--check-update", "--download"), _SELECTION, ": it is about no node"),
     (_OF_RUNS, "--manifest", ", which contacts no node"),
     (_OF_RUNS, "--changes", ", which contacts no node"),
-    (_OF_RUNS, "-r", ", which contacts no node"),
+    ([option for option in _OF_RUNS if option != "-a"], "-r", ", which contacts no node"),
     (("-f", "-t", "--unix"), "--restore", ", which puts back what -f has changed"),
     (("--no-saved",), "--saved-dir", ": old versions are kept, or they are not"),
 )

@@ -179,6 +179,11 @@ class TestReference:
         (cluster.master / "overlay/etc/f._batch").unlink()
         assert cluster.synctool("-n", "node2", "-r", name).status in (1, 2)
 
+    def test_the_same_source_once(self, cluster: Cluster) -> None:
+        plant(cluster.master, "overlay/etc/f._all", "overlay/etc/f._node2")
+        ended = cluster.synctool("-a", "-r", "/etc/f")
+        assert ended == Ended(0, ["node[1,10]:", "    /etc/f._all", "node2:", "    /etc/f._node2"], [])
+
     def test_a_slip_is_one_line(self, cluster: Cluster) -> None:
         """However many nodes there are."""
         plant(cluster.master, "overlay/etc/motd._all")
@@ -360,7 +365,6 @@ class TestMistakes:
         [
             (["--manifest", "-r", "/f"], "--manifest does not go with -r: a manifest has every destination"),
             (["--manifest", "-v"], "--manifest does not go with -v: remarks are not JSON"),
-            (["-q", "-v"], "-q does not go with -v: one asks for less, the other for more"),
             (["-r", "/f", "-f"], "-f does not go with -r, which contacts no node"),
             (["--manifest", "-a"], "-a does not go with --manifest, which contacts no node"),
             (["--restore", "-f"], "-f does not go with --restore, which puts back what -f has changed"),
