@@ -92,7 +92,7 @@ lacking() { # PROGRAM...: set $e to those that are not there
 }
 begin() { # what is changed from here on is known to the next run, whatever happens
   lacking $needed
-  [ -z "$e" ] || refuse "programs that --fix needs are missing there:$e"
+  [ -z "$e" ] || { me=0; refuse "programs that --fix needs are missing there:$e"; } # also without id
   umask 066 # others may look whether something is owed, but see no names
   e=$(mkdir -p -- "$state" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"
   ours "$state" "no journal can be kept there"
