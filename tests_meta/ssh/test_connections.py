@@ -47,7 +47,7 @@ def test_chroot(site: Site) -> None:
     site.put("file._batch", "content\n")
     site.put("it's odd\\._all", "x\n")
     site.link("link._all", "/etc/passwd")
-    site.script("file.post", "echo done >/tmp/post\n")  # there is no /proc either, by which BusyBox starts itself
+    site.script("file.post", "busybox seq 20000 && echo done >/tmp/post\n")  # there is no /proc either, by which BusyBox starts itself
     site.delete("evil._all")
     (root / site.top[1:]).mkdir(parents=True)
     (root / site.top[1:] / "evil").touch()
@@ -60,6 +60,9 @@ def test_chroot(site: Site) -> None:
     assert (root / "tmp" / "post").read_text() == "done\n"
     assert not (root / site.top[1:] / "evil").exists()
     assert site.pytest("-n2").status == 0
+    copied = run_command(site.directory, "dcp", "-d", "/tmp", "synctool.conf")
+    assert (copied.status, (root / "tmp/synctool.conf").exists()) == (0, True), copied
+    assert list(root.glob("dev/*")) == []
 
 
 @needs_root

@@ -35,8 +35,8 @@ _NOT_FOR_COPIES: Final = ("--del", "--remove-", "--inplace", "--append", "--writ
 # The command on the node: DIRECTORY COMMAND... It announces itself like every call, in a container on standard output.
 _ON_NODE: Final = (
     "echo TOKEN $$ >&2; "
-    'cd -- "$1" 2>/dev/null || { printf "no directory %s on the node\\n" "$1" >&2; exit 1; }; shift; '
-    'command -v "$1" >/dev/null 2>&1 || { echo TOKEN MISSING >&2; exit 127; }; exec "$@"'
+    'cd -- "$1" 2>&- || { printf "no directory %s on the node\\n" "$1" >&2; exit 1; }; shift; '
+    'p=$(command -v "$1" 2>&-) || { echo TOKEN MISSING >&2; exit 127; }; exec "$@"'
 ).replace("MISSING", MISSING)
 
 # Unpacks a tar stream into a temporary directory, then moves each file to its name. The last member of the stream tells
@@ -56,7 +56,7 @@ done' sh {} + || exit 1
 find . ! -type d -exec sh -c '
 s=0; for f; do
 if [ -d "../$f" ] && [ ! -L "../$f" ]; then echo "$f: a directory with this name exists" >&2; s=1; continue; fi
-mv -fT "$f" "../$f" 2>/dev/null && continue
+mv -fT "$f" "../$f" 2>&- && continue
 [ ! -d "../$f" ] || rm "../$f"; mv -f "$f" "../$f" || s=1
 done; exit $s' sh {} +
 s=$?; cd ..; exit $s

@@ -35,12 +35,14 @@ exec tail -c 1 <&3 >&-'
 bounded() { # run act() without input; set $s to its exit status, or `-` if that was not seen, and $v to the end of its
   # output, each line after the word `output`: so none is taken for the status
   look_for_timeout
+  last="/^synctool-ended-$$\$/q"
   v=$({
     {
       (if [ -c /dev/null ]; then act </dev/null; else act <&-; fi) 2>&1 6>&-
       printf 'ended %s\n' "$?" >&7
       printf '\n%s\n%100000s\n' "synctool-ended-$$" ""
-    } | { /bin/sh -c "$gather" & } 3<&0 | sed "/^synctool-ended-$$\$/q" | tail -c 4100 | sed 's/^/output /'
+    } | if [ -c /dev/null ]; then { /bin/sh -c "$gather" & } 3<&0; else sed "$last"; fi | # no background without it
+      sed "$last" | tail -c 4100 | sed 's/^/output /'
   } 7>&1)$nl
   s=-
   case $v in "status "*) s=${v%%"$nl"*} v=${v#*"$nl"} s=${s#* } ;; esac
