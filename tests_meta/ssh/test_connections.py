@@ -47,7 +47,8 @@ def test_chroot(site: Site) -> None:
     site.put("file._batch", "content\n")
     site.put("it's odd\\._all", "x\n")
     site.link("link._all", "/etc/passwd")
-    site.script("file.post", "busybox seq 20000 && echo done >/tmp/post\n")  # there is no /proc either, by which BusyBox starts itself
+    # There is neither /proc, by which BusyBox starts itself, nor /dev/null, so nothing runs in the background.
+    site.script("file.post", "busybox seq 20000 && echo done >/tmp/post\n")
     site.delete("evil._all")
     (root / site.top[1:]).mkdir(parents=True)
     (root / site.top[1:] / "evil").touch()
