@@ -127,8 +127,12 @@ class Skip(Enum):
 
     NOT_RUN = "a task in a run that runs no tasks"
     NOT_KEPT = "--restore found no old version"
+    NOT_RESTORED = "an old version in a run that only lists them"
     NOT_BEGUN = "the node was never contacted: an earlier batch failed"
     MARKED = "a mark, a hook or the check itself skips the test"
+
+
+_ON_PURPOSE: Final = (Skip.NOT_RUN, Skip.NOT_KEPT, Skip.NOT_RESTORED, Skip.MARKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,7 @@ class Outcome:
     @property
     def is_missed(self) -> bool:
         """True if the entry should have been audited or repaired, and was not."""
-        return self.status is Status.SKIPPED and self.skip not in (Skip.NOT_RUN, Skip.NOT_KEPT, Skip.MARKED)
+        return self.status is Status.SKIPPED and self.skip not in _ON_PURPOSE
 
     @property
     def is_missing(self) -> bool:
@@ -184,9 +188,7 @@ OK = Outcome(Status.OK)
 # The outcome of a task in a dry run.
 NOT_RUN: Final = Outcome(Status.SKIPPED, "dry run, not running", skip=Skip.NOT_RUN)
 # The outcome of an entry that --restore has no old version of.
-NOT_KEPT: Final = Outcome(
-    Status.SKIPPED, "nothing to restore: the last --fix has kept no old version of it", skip=Skip.NOT_KEPT
-)
+NOT_KEPT: Final = Outcome(Status.SKIPPED, "nothing to restore: no old version of it is kept", skip=Skip.NOT_KEPT)
 
 
 class NodeErrorKind(Enum):

@@ -64,7 +64,9 @@ def test_an_audit_and_a_repair_in_ci(hostile: Site, workers: tuple[str, ...]) ->
 
 
 @pytest.mark.parametrize(
-    "options", [("-v",), ("-a", "-v"), ("-d", "differs"), ("-u", "differs"), ("-f", "-v"), ("--restore",)], ids=str
+    "options",
+    [("-v",), ("-a", "-v"), ("-d", "differs"), ("-u", "differs"), ("-f", "-v"), ("--restore", "-gall")],
+    ids=str,
 )
 def test_classic_commands(hostile: Site, options: tuple[str, ...]) -> None:
     hostile.configure()

@@ -60,8 +60,9 @@ def test_restore_and_tasks(drifted: Site) -> None:
     (drifted.masterdir / "tasks").chmod(0o755)
     drifted.sh("node1", "echo more >>@/file")
     assert run(drifted, "synctool", "-t", "-f").status == 0
-    assert run(drifted, "synctool", "--restore").status == 0
-    assert [mode for mode, _, _ in runs(drifted)] == ["fix", "fix", "restore"]
+    assert run(drifted, "synctool", "-f").status == 0
+    assert run(drifted, "synctool", "--restore", "-f", "-g", "all").status == 0
+    assert [mode for mode, _, _ in runs(drifted)] == ["fix", "fix", "fix", "restore"]
     assert run(drifted, "synctool").status == 1
     shown = run(drifted, "synctool-history", f"{drifted.top}/file").out.decode()
     assert ": --restore put back an old version, by " in shown

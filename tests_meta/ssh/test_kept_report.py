@@ -106,5 +106,5 @@ def test_a_killed_repair_leaves_no_process(three: Site, node: str, gate: MakeGat
 def test_a_restore_is_heard(three: Site, node: str) -> None:
     three.script("b.post", "#!/bin/sh\n")
     assert three.pytest("--fix").status == 0
-    assert three.pytest("--restore").status == 0
+    assert three.pytest("--restore", "--fix", "--hosts=all").status == 0
     assert reports(three, node) == ""

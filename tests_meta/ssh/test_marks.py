@@ -112,7 +112,7 @@ def test_restore_keeps_a_skipped_file(live: Site, workers: tuple[str, ...]) -> N
         live.sh(node, "mkdir -p @; echo old >@/kept; echo old >@/free")
     assert live.pytest("--fix").status == 0
     conftest(live, "modifyitems")
-    run = live.pytest("--restore", *workers)
+    run = live.pytest("--restore", "--fix", "--hosts=all", *workers)
     assert run.status == 0, run.output
     for node in live.nodes:
         assert run.word(node, f"{live.top}/kept") == "skipped"

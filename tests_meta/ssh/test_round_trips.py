@@ -42,4 +42,4 @@ def _round_trips(live: Site, persist: bool) -> None:
     assert counted(live, "node1", "--fix", *options) == (again, 1)
     live.sh("node1", "chmod 600 @/d0/file3")
     assert counted(live, "node1", "--fix", *options) == (again, 3)  # nothing has to be brought
-    assert counted(live, "node1", "--restore", *options) == (again, 1)
+    assert counted(live, "node1", "--restore", "--fix", *options) == (again, 1)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests_meta.gate import settled
 from tests_meta.site import Site
+from tests_meta.ssh.test_synctool import synctool
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def old(live: Site) -> Site:
 def test_restore(old: Site, workers: tuple[str, ...]) -> None:
     """What was replaced is as it was, and its trigger runs again; what was new or deleted is left alone."""
     assert old.pytest("--fix", *workers).status == 0
-    run = old.pytest("--restore", *workers)
+    run = old.pytest("--restore", "--fix", "--hosts=all", *workers)
     assert run.status == 0, run.output
     assert "restoring" in run.output
     assert f"FIXED node[1-2]: {old.top}/conf.d/file restored (from {old.top}/conf.d/file.saved), ran " in run.output
@@ -44,17 +47,44 @@ def test_restore(old: Site, workers: tuple[str, ...]) -> None:
             *("conf.d:", "file"),
         ]
         assert old.sh(node, "cat /tmp/restore.log") == "new\nold\n"
-    again = old.pytest("--restore")
+    again = old.pytest("--restore", "--fix", "--hosts=all")
     assert again.status == 0
     assert again.count("skipped") == len(again.results)
     assert old.sh("node1", "cat /tmp/restore.log") == "new\nold\n"
     settled(old)
 
 
+def test_a_dry_run_and_an_earlier_run(old: Site) -> None:
+    """Without --fix nothing changes; a file that is named comes back from an earlier run; a list has all of them."""
+    assert old.pytest("--fix").status == 0
+    live = old.snapshot("node1")
+    listed = old.pytest("--restore", "--hosts=all")
+    assert listed.status == 0, listed.output
+    for name in ("conf.d/file", "link", "way"):
+        assert f"node[1-2]: {old.top}/{name} would be restored (from {old.top}/{name}.saved, kept by " in re.sub(
+            r"node[12]: (.*)process \d+", r"node[1-2]: \1process N", listed.output
+        )
+    assert "DRY RUN, nothing was changed. To restore these: " in listed.output
+    assert old.snapshot("node1") == live
+    old.sh("node1", "echo mine >@/made")
+    assert old.pytest("--fix", "--hosts=node1").status == 0  # from here on that is the last run
+    last = synctool(old, "--restore", "-n", "node1")
+    assert [line.partition(" (")[0] for line in last.lines if line.startswith("node1")] == [
+        f"node1: {old.top}/made would be restored"
+    ]
+    every = synctool(old, "--restore", "--list", "-n", "node1", "-q")
+    assert (len(every.lines), every.complaints) == (4, "DRY RUN, not doing any updates\n")
+    ended = synctool(old, "--restore", "-f", "-n", "node1", "-1", f"{old.top}/conf.d/file")
+    assert ended.status == 0, ended
+    assert ended.lines[-1] == "The next audit reports restored files as drift."
+    assert old.sh("node1", "cat @/conf.d/file @/made") == "old\nnew\n"
+    settled(old)
+
+
 def test_restore_of_some(old: Site) -> None:
     """Only what is selected comes back."""
     assert old.pytest("--fix").status == 0
-    assert old.pytest("--restore", "--hosts=node2", "-k", "conf.d/file").status == 0
+    assert old.pytest("--restore", "--fix", "--hosts=node2", "-k", "conf.d/file").status == 0
     assert [old.sh(node, "cat @/conf.d/file @/way") for node in old.nodes] == ["new\nnew\n", "old\nnew\n"]
     settled(old)
 
@@ -64,7 +94,7 @@ def test_a_node_that_cannot_be_restored(old: Site) -> None:
     old.nodes = {"node1": "batch", "dead1": "batch interface:127.0.0.1"}
     old.pytest("--fix")
     old.sh("node1", "rm @/link; mkdir @/link; touch @/link/inside")
-    run = old.pytest("--restore")
+    run = old.pytest("--restore", "--fix", "--hosts=all")
     assert run.status == 1
     assert "not restored from" in run.message("node1", f"{old.top}/link")
     assert "not empty" in run.message("node1", f"{old.top}/link")
@@ -80,7 +110,7 @@ def test_a_directory_of_their_own(old: Site) -> None:
         f"{old.top}:", "conf.d", "link", "made", "way", f"{old.top}/conf.d:", "file", "old", "nowhere",
     ]  # fmt: skip
     assert old.sh("node1", "stat -c %a /srv/saved") == "700\n"
-    assert old.pytest("--restore").status == 0
+    assert old.pytest("--restore", "--fix", "--hosts=all").status == 0
     assert old.sh("node1", "cat @/conf.d/file @/way/inside; readlink @/link") == "old\nmine\nnowhere\n"
     settled(old)
 
@@ -102,10 +132,10 @@ def test_none_are_kept(old: Site) -> None:
         (("--fix", "--no-saved", "--saved-dir=/x"), "--no-saved does not go with --saved-dir"),
         (("--fix", "--saved-dir=x"), "expected a directory on the nodes"),
         (("--fix", "--saved-dir=/"), "expected a directory on the nodes"),
-        (("--fix", "--restore"), "--fix does not go with --restore"),
+        (("--fix", "--restore"), "--restore needs the names of nodes: --hosts=NODES (--hosts=all: every node)"),
         (("--restore", "--tasks"), "--tasks does not go with --restore"),
-        (("--restore", "--collect-only"), "--restore does not go with --collect-only"),
-        (("--restore", "--synctool-lint"), "--restore does not go with --synctool-lint"),
+        (("--restore", "--hosts=all", "--collect-only"), "--restore does not go with --collect-only"),
+        (("--restore", "--hosts=all", "--synctool-lint"), "--restore does not go with --synctool-lint"),
     ],
 )
 def test_options_that_do_not_go_together(site: Site, options: tuple[str, ...], message: str) -> None:

@@ -110,7 +110,7 @@ def test_restore(alone: Inside) -> None:
     for is_own in (True, False):
         fixed = alone.pytest("--hosts=localhost", "--fix") if is_own else site.pytest("--fix", "--skip-rsync")
         assert fixed.status == 0
-        run = alone.pytest("--hosts=localhost", "--restore")
+        run = alone.pytest("--hosts=localhost", "--restore", "--fix")
         assert run.status == 0, run.output
         assert site.sh("node2", "cat @/file") == "old\n"
 

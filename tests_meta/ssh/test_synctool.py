@@ -457,7 +457,7 @@ def test_trouble(documented: Site) -> None:
 def test_restore(documented: Site) -> None:
     """What -f has replaced comes back."""
     synctool(documented, "-qf")
-    assert synctool(documented, "--restore", "-q") == Ended(
+    assert synctool(documented, "--restore", "-qf", "-g", "all") == Ended(
         0,
         [
             "node3: /etc/xinetd.d/identd restored (from /etc/xinetd.d/identd.saved)",

@@ -25,8 +25,8 @@ from pytest_synctool.engine.engine import Engine
 from pytest_synctool.engine.fanout import Fanout, Turn
 from pytest_synctool.engine.settings import Mode, Settings
 from pytest_synctool.errors import RepositoryError
-from pytest_synctool.model import Node, NodeResult, OldVersions, Outcome, Status, UnixOutput
-from pytest_synctool.report.ending import NodeEnding, ending_of_result, in_words
+from pytest_synctool.model import Node, NodeResult, OldVersions, Outcome, Skip, Status, UnixOutput
+from pytest_synctool.report.ending import AFTER_RESTORE, NodeEnding, ending_of_result, in_words
 from pytest_synctool.report.grouping import waiver_in_words
 from pytest_synctool.report.node_test_ids import NodeTests
 from pytest_synctool.report.nodeids import encode
@@ -73,13 +73,13 @@ class ClassicRun:
     @property
     def changing(self) -> bool:
         """True if the run changes nodes."""
-        return bool(self.arguments.fix or self.arguments.restore)
+        return bool(self.arguments.fix)
 
     def run(self) -> int:
         """Run the nodes and print their results; return the exit status. Raises SynctoolError before it begins."""
         if (reason := emptiness(self.config, self.repository)) is not None:
             raise RepositoryError(reason)
-        if self.arguments.fix:
+        if self._mode is Mode.FIX:
             check_lockouts((node, self.repository.entries(node)) for node in self.nodes)
         with self._locked(), closing(self._engine()) as engine, self._logged() as log:
             if self._framed:
@@ -89,7 +89,9 @@ class ClassicRun:
             sys.stdout.flush()
             self._aggregate.write(sys.stdout.buffer)
         if self._framed and not interrupted:
-            print(in_words(self.endings, restoring=self.arguments.restore))
+            print(in_words(self.endings, restoring=self.arguments.restore, changing=self.changing))
+            if self._mode is Mode.RESTORE and self.endings[NodeEnding.FIXED]:
+                print(AFTER_RESTORE)
         status = command.INTERRUPTED if interrupted else exit_status(self.endings)
         sys.stdout.flush()
         if self._history is not None and (problem := self._history.store(status, complete=not interrupted)):
@@ -104,7 +106,9 @@ class ClassicRun:
 
     @property
     def _mode(self) -> Mode:
-        return Mode.FIX if self.arguments.fix else Mode.RESTORE if self.arguments.restore else Mode.REHEARSE
+        if self.arguments.restore:
+            return Mode.RESTORE if self.arguments.fix else Mode.RECALL
+        return Mode.FIX if self.arguments.fix else Mode.REHEARSE
 
     @property
     def _unix(self) -> UnixOutput:
@@ -113,8 +117,8 @@ class ClassicRun:
         return UnixOutput.SCRIPT if self.arguments.verbose and not self.changing else UnixOutput.COMMANDS
 
     def _headline(self) -> str:
-        if self.arguments.restore:
-            return "--restore specified, putting back what the last --fix has kept"
+        if self._mode is Mode.RESTORE:
+            return "--restore specified, putting back what --fix has kept"
         return "--fix specified, applying changes" if self.arguments.fix else "DRY RUN, not doing any updates"
 
     @contextmanager
@@ -162,6 +166,7 @@ class ClassicRun:
             log=os.fsencode(self.config.logfile or ""),
             syslog=self.config.syslogging and not arguments.no_syslog,
             unix=self._unix,
+            earlier=bool(arguments.list or arguments.single),
         )
         connections = connections_of(self.config, arguments, shared=self.changing)
         return Engine(self.config, self.repository, settings, connections, mirrored=not arguments.skip_rsync)
@@ -230,7 +235,9 @@ class ClassicRun:
 
     def _print(self, node: Node, result: NodeResult) -> None:
         self.endings[ending_of_result(result)] += 1
-        if self._owes_headline and result.planned:  # not among the lines, which scripts read
+        if self._owes_headline and (
+            result.planned or any(o.skip is Skip.NOT_RESTORED for o in result.outcomes)
+        ):  # not among the lines, which scripts read
             self._owes_headline = False
             command.print_stderr([self._headline()])
         out = sys.stdout.buffer
@@ -257,6 +264,9 @@ class ClassicRun:
         for line in result.done:
             yield self._painted(line, _GREEN)
             yield from map(shown, result.printed.get(line, ()))
+        for check, outcome in self._outcomes(node, result):
+            if outcome.skip is Skip.NOT_RESTORED:
+                yield shown(f"{printable(_name(check))} {outcome.message}")
         yield from map(shown, (*result.notes, *self._waived(node, result)))
         yield from (self._painted(line, _RED) for line in self._problems(node, result))
 

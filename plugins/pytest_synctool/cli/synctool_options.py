@@ -28,7 +28,7 @@ _FIELDS: Final = {
         "-t": ("tasks",),
     },
     **{"-1": ("single",), "--unix": ("unix",), "-a": ("aggregate",), "--skip-rsync": ("skip_rsync",)},
-    **{"--nodename": ("nodename",), "--no-saved": ("no_saved",), "--saved-dir": ("saved_dir",)},
+    **{"--list": ("list",), "--nodename": ("nodename",), "--no-saved": ("no_saved",), "--saved-dir": ("saved_dir",)},
     **{"-q": ("quiet",), "-v": ("verbose",), "-s": ("suffix",), "--show-sensitive": ("show_sensitive",)},
     _SELECTION: ("node", "group", "exclude", "exclude_group"),
 }
@@ -49,12 +49,14 @@ _EXCLUSIONS: Final = (
     (_OF_RUNS, "--manifest", ", which contacts no node"),
     (_OF_RUNS, "--changes", ", which contacts no node"),
     ([option for option in _OF_RUNS if option != "-a"], "-r", ", which contacts no node"),
-    (("-f", "-t", "--unix"), "--restore", ", which puts back what -f has changed"),
+    (("-t", "--unix"), "--restore", ", which puts back what -f has changed"),
+    (("-f",), "--list", ": a list changes nothing"),
     (("--no-saved",), "--saved-dir", ": old versions are kept, or they are not"),
 )
 _NEEDS: Final = (
     ("--show-sensitive", "-d", ""),
     ("-s", "-u", ": it is the group extension of an upload"),
+    ("--list", "--restore", ": it lists old versions"),
     ("--no-saved", "-f", ": nothing else replaces files"),
     ("--saved-dir", "-f", ": nothing else replaces files"),
 )
@@ -71,6 +73,8 @@ def conflict(arguments: Namespace) -> str | None:
         for option in options:
             if {option, other} <= present:
                 return f"{option} does not go with {other}{reason}"
+    if arguments.restore and not (arguments.node or arguments.group or arguments.nodename):
+        return "--restore needs the names of nodes: -n or -g (-g all: every node)"
     for option, needed, reason in _NEEDS:
         if option in present and needed not in present:
             return f"{option} needs {needed}{reason}"
@@ -112,7 +116,12 @@ def _add_run(parser: ArgumentParser) -> None:
     parser.add_argument("--nodename", metavar="NAME", help="work only on this machine, as node NAME")
     add_flags(
         parser,
-        ("--restore", "restore the files that the last -f kept on the nodes"),
+        (
+            "--restore",
+            "restore the files that the last -f kept on the nodes of -n or -g, or those of -1 from an earlier run; "
+            "without -f only print them",
+        ),
+        ("--list", "with --restore: print the old versions of earlier runs too, as far as they are still there"),
         ("--no-saved", "with -f: do not keep replaced files as NAME.saved"),
     )
     parser.add_argument(

@@ -62,8 +62,9 @@ class NodeSession:
 
     def _run(self, answered: Callable[[], None]) -> NodeResult:
         inspection, checks, mode = self._inspection, self.checks, self.settings.mode
-        if mode is Mode.RESTORE:
-            return NodeResult(tuple(self._repair.restore(inspection, checks, answered)))
+        if mode.is_about_old_versions:
+            options = {"earlier": self.settings.earlier, "changing": mode is Mode.RESTORE}
+            return NodeResult(tuple(self._repair.restore(inspection, checks, answered, **options)))
         if mode is Mode.FIX:
             self._repair.first_probe(inspection, checks, self._mark)
         else:

@@ -17,6 +17,7 @@ class Mode(Enum):
     AUDIT = "compare"
     REHEARSE = "compare, and plan the repair without doing it"
     FIX = "compare and repair"
+    RECALL = "list the old versions that could be put back"
     RESTORE = "put back the old versions that the last repair kept"
 
     @property
@@ -27,7 +28,12 @@ class Mode(Enum):
     @property
     def recorded(self) -> str:
         """The mode of the run's record in reports and in the history."""
-        return {Mode.FIX: "fix", Mode.RESTORE: "restore"}.get(self, "audit")
+        return {Mode.FIX: "fix", Mode.RECALL: "restore", Mode.RESTORE: "restore"}.get(self, "audit")
+
+    @property
+    def is_about_old_versions(self) -> bool:
+        """True if the session compares nothing, and is about what earlier repairs kept."""
+        return self in (Mode.RECALL, Mode.RESTORE)
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Settings:
     `deadline` bounds each command on a node, `trigger_timeout` each trigger, in seconds. `explain` returns the lines
     that say why a node has an entry. With `diff` outcomes show differences in contents. `who` names the caller
     in locks.
+    With `earlier`, old versions are those of all repairs, not only of the last one.
     `waivers` are the drift that is accepted. `saved`, `log` and `syslog` are those of repair.script.Context.
     `unix` is the shell text that results have.
     """
@@ -53,3 +60,4 @@ class Settings:
     log: bytes = b""
     syslog: bool = False
     unix: UnixOutput = UnixOutput.NONE
+    earlier: bool = False

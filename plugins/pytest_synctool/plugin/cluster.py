@@ -76,13 +76,15 @@ def is_worker(config: pytest.Config) -> bool:
 
 
 def mode_of(config: pytest.Config) -> Mode:
-    """Return the mode of the run: an audit, or that of --fix or --restore."""
+    """Return the mode of the run: an audit, or that of --fix or --restore, or both."""
     option = config.option
-    return Mode.RESTORE if option.synctool_restore else Mode.FIX if option.synctool_fix else Mode.AUDIT
+    if option.synctool_restore:
+        return Mode.RESTORE if option.synctool_fix else Mode.RECALL
+    return Mode.FIX if option.synctool_fix else Mode.AUDIT
 
 
 def changes_nodes(config: pytest.Config) -> bool:
-    """Return True if the run writes on nodes: with --fix or --restore."""
+    """Return True if the run writes on nodes: with --fix."""
     return mode_of(config).changes_nodes
 
 
@@ -110,7 +112,7 @@ def runs_tests(config: pytest.Config) -> bool:
 
 def repair_option(config: pytest.Config) -> str:
     """Return the option by which the run writes on nodes: `--restore` or `--fix`."""
-    return "--restore" if mode_of(config) is Mode.RESTORE else "--fix"
+    return "--restore" if config.option.synctool_restore else "--fix"
 
 
 def cache_of(config: pytest.Config) -> Any:
@@ -207,7 +209,12 @@ def connections_of(config: pytest.Config, cluster_config: configuration.Config) 
 def wants_cluster(config: pytest.Config) -> bool:
     """Return True if the command line asks for the cluster: by an option of ours, or by naming the compliance suite."""
     option = config.option
-    if option.synctool_conf or option.synctool_lint or option.synctool_nodename is not None or changes_nodes(config):
+    if (
+        option.synctool_conf
+        or option.synctool_lint
+        or option.synctool_nodename is not None
+        or mode_of(config) is not Mode.AUDIT
+    ):
         return True
     if option.synctool_selection is not None and not all(map(is_url, terms(option.synctool_selection))):
         return _has_configuration(config) or collects_suite(config)

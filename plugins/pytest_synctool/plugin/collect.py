@@ -19,10 +19,11 @@ import pytest
 
 from pytest_synctool.audit.built_in_checks import answers
 from pytest_synctool.audit.check import Check, CheckFunction
+from pytest_synctool.engine.settings import Mode
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node, Outcome, Status
 from pytest_synctool.plugin.check_files import defines_checks, files_of
-from pytest_synctool.plugin.cluster import BY_NODE, SUITE, Cluster, cluster_of
+from pytest_synctool.plugin.cluster import BY_NODE, SUITE, Cluster, cluster_of, mode_of
 from pytest_synctool.plugin.marks import guarded
 from pytest_synctool.plugin.other_plugins import others_listen
 from pytest_synctool.plugin.site_hooks import in_words, setup_fixtures, wants_single_tests
@@ -184,7 +185,7 @@ class CheckBuilder:
                     yield entry.destination, Check(entry, self.function, entry_commands.task(entry))
             return
         if _ALWAYS in marks:
-            if self.config.option.synctool_fix:
+            if mode_of(self.config) is Mode.FIX:
                 config = self.cluster.config
                 for text in config.always_run:
                     owned = entry_commands.always(text, os.fsencode(config.masterdir))

@@ -10,8 +10,9 @@ from typing import Any, Final
 import pytest
 
 from pytest_synctool.audit.check import AuditBinding, Check
+from pytest_synctool.engine.settings import Mode
 from pytest_synctool.model import NodeResult, Outcome, Skip, Status
-from pytest_synctool.plugin.cluster import cache_of, changes_nodes
+from pytest_synctool.plugin.cluster import cache_of, changes_nodes, mode_of
 from pytest_synctool.report.node_test_ids import NodeTests
 
 _DRIFT: Final = "synctool/findings"
@@ -42,7 +43,7 @@ class LastAudit:
 
 def last_audit(config: pytest.Config) -> LastAudit | None:
     """Return the audit to which a repair with --lf is limited; None in every other run."""
-    if not (config.option.synctool_fix and getattr(config.option, "lf", False)):
+    if not (mode_of(config) is Mode.FIX and getattr(config.option, "lf", False)):
         return None
     cache = cache_of(config)
     return LastAudit(_stored(cache, _DRIFT), _stored(cache, _WHOLE))
@@ -69,7 +70,7 @@ class LastAuditRecorder:
 
     def __init__(self, config: pytest.Config) -> None:
         self._cache = cache_of(config)
-        self._fixing = config.option.synctool_fix
+        self._fixing = mode_of(config) is not Mode.AUDIT
         self._granularity = config.option.synctool_granularity
         self._drift: dict[str, str] | None = None
         self._whole: dict[str, Collection[str]] = {}

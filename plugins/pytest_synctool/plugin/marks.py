@@ -12,7 +12,6 @@ from _pytest.skipping import evaluate_skip_marks, evaluate_xfail_marks
 
 from pytest_synctool.audit.check import Check, CheckEndedError, CheckFunction, ExpectedFailure
 from pytest_synctool.common.wording import printable_text
-from pytest_synctool.engine.settings import Mode
 from pytest_synctool.model import Absent, Change, FileState, Outcome, Skip, Status, Xfail
 from pytest_synctool.plugin.cluster import mode_of
 from pytest_synctool.repository.entry import Entry
@@ -62,7 +61,7 @@ def _mark(item: pytest.Item, *, together: bool) -> Mark | None:
     ignored = item.config.option.runxfail
     if not xfail.run and not ignored:
         return Mark(_xfailed(f"[NOTRUN] {xfail.reason}"))
-    if mode_of(item.config) is Mode.RESTORE:  # nothing is compared
+    if mode_of(item.config).is_about_old_versions:  # nothing is compared
         return Mark(_xfailed(xfail.reason))
     reason = printable_text(str(xfail.reason))
     return Mark(None, ExpectedFailure(reason, bool(xfail.strict), _accepting(xfail.raises), together, ignored))

@@ -127,7 +127,9 @@ OPTIONS: Final = (
         type=_directory,
     ),
     PluginOption(
-        "--restore", "put back the old versions that the last --fix kept on the nodes, and run their .post scripts"
+        "--restore",
+        "list the old versions that the last --fix kept on the nodes of --hosts, or with -k or ids an earlier one; "
+        "with --fix, put them back and run their .post scripts",
     ),
     PluginOption(
         "--skip-rsync",
@@ -307,19 +309,20 @@ def _conflicts_of_saved(option: argparse.Namespace) -> Iterator[str]:
             yield f"{name} needs --fix: nothing else replaces files"
     if option.synctool_no_saved and option.synctool_saved_dir:
         yield "--no-saved does not go with --saved-dir: old versions are kept, or they are not"
-    for name, value in (("--fix", option.synctool_fix), ("--tasks", option.synctool_tasks)):
-        if value and option.synctool_restore:
-            yield f"{name} does not go with --restore, which puts back what --fix has changed"
+    if option.synctool_restore and option.synctool_tasks:
+        yield "--tasks does not go with --restore, which puts back what --fix has changed"
 
 
 def _conflicts_of_repairs(config: pytest.Config) -> Iterator[str]:
-    if not changes_nodes(config):
+    if not changes_nodes(config) and not config.option.synctool_restore:
         return
     name = repair_option(config)
     if config.option.synctool_lint:
         yield f"{name} does not go with --synctool-lint: it contacts no node, so nothing is changed"
     if (other := option_without_tests(config)) is not None:
         yield f"{name} does not go with {other}: nothing runs, so nothing is changed"
+    if config.option.synctool_restore and not config.option.hosts and config.option.synctool_nodename is None:
+        yield "--restore needs the names of nodes: --hosts=NODES (--hosts=all: every node)"
 
 
 def _conflicts_of_batches(config: pytest.Config) -> Iterator[str]:

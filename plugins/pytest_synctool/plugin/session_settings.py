@@ -39,4 +39,5 @@ def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
         saved=_old_versions(option, keeps_copies=cluster.config.backup_copies),
         log=os.fsencode(cluster.config.logfile or ""),
         syslog=cluster.config.syslogging and not option.synctool_no_syslog,
+        earlier=bool(option.keyword) or any("::" in str(argument) for argument in config.args),
     )

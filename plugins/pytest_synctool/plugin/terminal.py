@@ -28,6 +28,7 @@ from pytest_synctool.report.tally import Tally
 _MODES: Final = {
     Mode.AUDIT: "dry run, nothing is changed on any node",
     Mode.FIX: "fixing",
+    Mode.RECALL: "dry run, nothing is restored",
     Mode.RESTORE: "restoring",
 }
 _MOST_SHOWN: Final = 10

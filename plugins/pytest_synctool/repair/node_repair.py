@@ -72,9 +72,17 @@ class NodeRepair(NodeChanges):
             self.notes += self.mirror.refresh(inspection.actual[mark.path])
         return after
 
-    def restore(self, inspection: Inspection, checks: Sequence[Check], answered: Callable[[], None]) -> list[Outcome]:
+    def restore(
+        self,
+        inspection: Inspection,
+        checks: Sequence[Check],
+        answered: Callable[[], None],
+        *,
+        earlier: bool,
+        changing: bool,
+    ) -> list[Outcome]:
         """Put back the old versions of the selected entries; `answered` is called before anything is changed."""
-        return restore(self, inspection, checks, answered)
+        return restore(self, inspection, checks, answered, earlier=earlier, changing=changing)
 
     def _fix(self, inspection: Inspection, checks: Sequence[Check], before: Sequence[Outcome]) -> list[Outcome]:
         decision = decide(inspection, checks, before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pytest_synctool.audit import owed_commands
@@ -57,10 +57,11 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class KeptVersion:
-    """An old version on a node: its path, and the script's record of its owner, mode and identity."""
+    """An old version on a node: its path, the script's record of its owner, mode and identity, and who kept it."""
 
     path: bytes
     record: bytes
+    by: bytes = field(default=b"", compare=False)
 
 
 Work = NewVersion | NewAttributes | Removal | KeptVersion

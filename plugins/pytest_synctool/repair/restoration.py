@@ -7,13 +7,15 @@ from typing import Final
 
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.inspection import Inspection
-from pytest_synctool.common.wording import printable
+from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.model import NOT_KEPT, Outcome, Skip, Status
 from pytest_synctool.repair import plan, script
 from pytest_synctool.repair.apply import Applied, NodeChanges, log_lines
 from pytest_synctool.repair.marked_entries import MarkedEntries
+from pytest_synctool.repair.plan import KeptVersion
 from pytest_synctool.repair.repaired_outcome import hidden_by, shown_output
+from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.source import Tree
 
 _RECALLED: Final = 16 << 20  # bytes; the last repair may have kept files that are no entries any more
@@ -21,15 +23,26 @@ _RECALLED_OF_ENTRY: Final = 512
 
 
 def restore(
-    changes: NodeChanges, inspection: Inspection, checks: Sequence[Check], answered: Callable[[], None]
+    changes: NodeChanges,
+    inspection: Inspection,
+    checks: Sequence[Check],
+    answered: Callable[[], None],
+    *,
+    earlier: bool = False,
+    changing: bool = True,
 ) -> list[Outcome]:
     """Put back the kept versions of the selected entries; return the outcome of each check.
+
+    With `earlier`, these are the versions that any repair kept, not only the last one. Without `changing`, nothing is
+    put back, and the outcomes name what would be.
 
     `answered` is called when the node has answered, before anything is changed. Nothing is compared, before or after.
     Raises TransportError and RemoteError.
     """
     ceiling = _RECALLED + _RECALLED_OF_ENTRY * len(inspection.entries)
-    answer = changes.transport.run(script.recall(changes.context), changes.deadline, Phase.PROBE, ceiling)
+    answer = changes.transport.run(
+        script.recall(changes.context, earlier=earlier), changes.deadline, Phase.PROBE, ceiling
+    )
     answered()
     recalled = script.parse_recalled(answer.stdout)
     saved = {
@@ -43,6 +56,8 @@ def restore(
         if (reason := marked.of_change(entry, inspection.overlay, moves=True)) is not None:
             left[entry.destination] = reason
             del saved[entry]
+    if not changing:
+        return [_kept(check, left) or _would(check, saved) for check in checks]
     todo = plan.restore(list(saved.items()), inspection.overlay)
     origins = {entry.destination: f"from {printable(kept.path)}" for entry, kept in saved.items()}
     applied = Applied(todo, log_lines(todo, origins))
@@ -59,6 +74,15 @@ def _kept(check: Check, left: Mapping[bytes, str]) -> Outcome | None:
     if check.settled is not None or reason is None:
         return check.settled
     return Outcome(Status.SKIPPED, f"not restored: {reason}", skip=Skip.MARKED)
+
+
+def _would(check: Check, saved: Mapping[Entry, KeptVersion]) -> Outcome:
+    kept = saved.get(check.entry) if check.command is None else None
+    if kept is None:
+        return NOT_KEPT
+    by = f", kept by {node_text(kept.by)}" if kept.by else ""
+    message = f"would be restored (from {printable(kept.path)}{by})"
+    return Outcome(Status.SKIPPED, message, skip=Skip.NOT_RESTORED)
 
 
 def _outcome(check: Check, origins: Mapping[bytes, str], applied: Applied, inspection: Inspection) -> Outcome:

@@ -308,9 +308,14 @@ def heard(context: Context, whose: Iterable[str]) -> bytes:
     return b"(\n%s\nstate=%s journal=%s\n%s\n)\n" % (kept_report.KEPT_REPORT, state, journal, text)
 
 
-def recall(context: Context) -> bytes:
-    """Return the shell text that lists the old versions of the last repair, for parse_recalled()."""
-    return RECALL + b"\nrecall %s" % quote(owed_commands.directory(context.masterdir, context.state))
+def recall(context: Context, *, earlier: bool = False) -> bytes:
+    """Return the shell text that lists the old versions of the last repair, for parse_recalled().
+
+    With `earlier` they are those of all repairs of which records are left.
+    """
+    journal = owed_commands.directory(context.masterdir, context.state)
+    more = (b"/earlier.older", b"/earlier") if earlier else ()
+    return RECALL + b"\n" + words(b"recall", journal, *(journal + name for name in more))
 
 
 # OWNER:GROUP:MODE[:DEVICE:INODE:SIZE...]; of a link there is nothing to record.
@@ -318,16 +323,17 @@ _RECORD: Final = re.compile(rb"-|[0-9]{1,10}:[0-9]{1,10}:[0-7]{1,4}(:[0-9]{1,20}
 
 
 def parse_recalled(answer: bytes) -> dict[bytes, KeptVersion]:
-    """Parse the old versions, by destination, as far as the last repair kept them and they still exist.
+    """Parse the old versions, by destination, as far as they still exist.
 
     Raises RemoteError if the answer is incomplete or malformed, or if the node could not read the journal.
     """
     lines = answer.split(b"\n")
     reason = next((node_text(line[8:]) for line in lines if line.startswith(b"refused ")), "its answer is not whole")
     if b"recalled" in lines and b"end" in lines:
-        words = lines[lines.index(b"recalled") + 1 : lines.index(b"end")]
-        versions = dict(zip(words[::3], map(KeptVersion, words[1::3], words[2::3]), strict=False))
-        if len(words) % 3 == 0 and all(_is_path(path) and _is_kept(version) for path, version in versions.items()):
+        fields = lines[lines.index(b"recalled") + 1 : lines.index(b"end")]
+        kept = map(KeptVersion, fields[1::4], fields[2::4], fields[3::4])
+        versions = dict(zip(fields[::4], kept, strict=False))
+        if len(fields) % 4 == 0 and all(_is_path(path) and _is_kept(version) for path, version in versions.items()):
             return {path: version for path, version in versions.items() if version.path != b"-"}
     raise RemoteError(f"what the last --fix has kept there cannot be told: {reason}")
 

@@ -76,7 +76,12 @@ lock() {
 remember() { # from here on, the old versions that are kept are those of this run
   f=$journal/kept
   if [ -e "$f" ] && IFS= read -r l <"$f" && [ "$l" = "$who" ]; then return; fi
+  [ ! -s "$f" ] || e=$(put_away "$f" "$journal/earlier" 2>&1) || refuse "its journal cannot be written: ${e##*"$nl"}"
   e=$( (printf '%s\n' "$who" >"$f") 2>&1) || refuse "its journal cannot be written: ${e##*"$nl"}"
+}
+put_away() { # KEPT EARLIER: the records of earlier runs stay, the oldest ones as long as there are not too many
+  if [ -e "$2" ] && x=$(wc -c <"$2") && [ "$x" -gt 2000000 ]; then mv -f -- "$2" "$2.older" || return; fi
+  { cat -- "$1" && echo; } >>"$2"
 }
 unlock() { # a journal in which nothing is owed goes away
   [ -z "$locked" ] || { rm -f -- "$journal/private"; rmdir -- "$journal/owed" "$journal" 2>&-; rm -f -- "$state/lock"; }
@@ -203,16 +208,21 @@ recover() { # FILE DIRECTORY: what a type change had moved there goes back, or t
 """
 PROLOGUE: Final = LOGIN + _FRAME + KEPT_REPORT + STAGE + TRIGGERS + CHANGES
 
-RECALL: Final = rb"""recall() { # JOURNAL: which old versions the last repair has kept, and are still there
+RECALL: Final = rb"""recall() { # JOURNAL [EARLIER...]: which old versions the last repair has kept, and earlier ones
   f=$1/kept
-  if [ -e "$f" ] && [ ! -r "$f" ]; then echo "refused $f cannot be read"; return; fi
+  for x in "$@"; do
+    [ "$x" != "$1" ] || x=$f
+    if [ -e "$x" ] && [ ! -r "$x" ]; then echo "refused $x cannot be read"; return; fi
+  done
+  shift
   echo recalled
-  [ ! -e "$f" ] || {
-    IFS= read -r who
-    while IFS= read -r p && IFS= read -r s && IFS= read -r r; do
-      # A later line counts: `-` takes back an earlier one.
-      if [ "$s" = - ] || [ -e "$s" ] || [ -L "$s" ]; then printf '%s\n%s\n%s\n' "$p" "$s" "$r"; fi
-    done
-  } <"$f"
+  for x in "$@" "$f"; do
+    [ ! -e "$x" ] || while IFS= read -r l; do # who; the records end with an empty line
+      while IFS= read -r p && [ -n "$p" ] && IFS= read -r s && IFS= read -r r; do still; done
+    done <"$x"
+  done
   echo end
+}
+still() { # a later record counts: `-` takes back an earlier one
+  if [ "$s" = - ] || [ -e "$s" ] || [ -L "$s" ]; then printf '%s\n%s\n%s\n%s\n' "$p" "$s" "$r" "$l"; fi
 }"""

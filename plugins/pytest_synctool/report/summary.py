@@ -8,7 +8,7 @@ from typing import Final
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import in_brackets, printable_text
 from pytest_synctool.model import Status
-from pytest_synctool.report.ending import NodeEnding, in_words
+from pytest_synctool.report.ending import AFTER_RESTORE, NodeEnding, in_words
 from pytest_synctool.report.grouping import RANKS, WORDS, of_most_nodes_first
 from pytest_synctool.report.record import StaleWaiver
 from pytest_synctool.report.tally import Tally
@@ -48,7 +48,7 @@ def summary(
     if printed:
         yield from _printed(tally)
     yield from _closing(tally, fixing=fixing, repair=repair)
-    if not fixing:
+    if not (fixing or tally.restoring):
         yield from _capped([(f"not running command {printable_text(text)} (always_run)", "") for text in always])
 
 
@@ -66,7 +66,7 @@ def quiet_summary(
 
 def in_a_line(tally: Tally, warnings: Sequence[str], *, fixing: bool) -> str:
     """Return the counts as one line: `9 nodes: 7 in sync, 2 drifted; 1 warning; DRY RUN, nothing was changed`."""
-    counts = in_words(tally.endings, restoring=tally.restoring) if tally.nodes else ""
+    counts = in_words(tally.endings, restoring=tally.restoring, changing=fixing) if tally.nodes else ""
     number = f"{len(warnings):,} warning{'' if len(warnings) == 1 else 's'}" if warnings else ""
     return "; ".join(text for text in (counts, number, _DRY_RUN if _is_rehearsal(tally, fixing) else "") if text)
 
@@ -88,6 +88,8 @@ def _findings(
         ],
         most,
     )
+    listed = [(f"{fold(nodes)}: {text}", "") for text, nodes in sorted(tally.restorable.items())]
+    yield from _capped(listed, most)
     if diffs:
         yield from _differences(tally, [finding for finding, _ in ranked])
     not_begun = [(f"SKIPPED {fold(nodes)}: {reason}", "yellow") for reason, nodes in tally.not_begun.items()]
@@ -116,7 +118,7 @@ def _differences(tally: Tally, findings: Sequence[tuple[Status, str]]) -> Iterat
 
 def _is_rehearsal(tally: Tally, fixing: bool) -> bool:
     """Return True if a repair would change something that the run did not."""
-    return not fixing and any(status is Status.DRIFT for status, _ in tally.findings)
+    return not fixing and (bool(tally.restorable) or any(status is Status.DRIFT for status, _ in tally.findings))
 
 
 def _capped(lines: Sequence[tuple[str, str]], most: int | None = _MOST_FINDINGS) -> Iterator[tuple[str, str]]:
@@ -126,8 +128,10 @@ def _capped(lines: Sequence[tuple[str, str]], most: int | None = _MOST_FINDINGS)
 
 
 def _closing(tally: Tally, *, fixing: bool, repair: str) -> Iterator[tuple[str, str]]:
-    yield in_words(tally.endings, restoring=tally.restoring), ""
+    yield in_words(tally.endings, restoring=tally.restoring, changing=fixing), ""
+    if tally.restoring and tally.endings[NodeEnding.FIXED]:
+        yield AFTER_RESTORE, ""
     if _is_rehearsal(tally, fixing):
-        yield f"{_DRY_RUN}. To put right what was found: {repair}", ""
+        yield f"{_DRY_RUN}. To {'restore these' if tally.restoring else 'put right what was found'}: {repair}", ""
     if tally.not_begun:
         yield "To go on with what failed and what was not begun: the same command with --lf", ""

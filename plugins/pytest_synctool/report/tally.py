@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from pytest_synctool.model import NodeResult, Status
+from pytest_synctool.model import NodeResult, Skip, Status
 from pytest_synctool.report.ending import NodeEnding
 from pytest_synctool.report.grouping import findings_of, text_of
 from pytest_synctool.report.node_test_ids import NodeTests
@@ -20,7 +20,8 @@ class Tally:
     reason. `not_looked_at` has the ids of the tests of both. `notes` are lines that people should know, with the nodes
     that they are about. `durations` are in seconds. `failures` is the number of failed entries plus the number of nodes
     of which nothing is known. `diffs` has the differences in contents of a finding, with the nodes, and `printed` what
-    the commands of one that is fixed printed. `restoring` is True in a run that puts old versions back.
+    the commands of one that is fixed printed. `restoring` is True in a run that puts old
+    versions back, or that lists them in `restorable`: texts, each with its nodes.
     """
 
     restoring: bool = False
@@ -34,6 +35,7 @@ class Tally:
     failures: int = 0
     diffs: dict[tuple[Status, str], dict[str, list[str]]] = field(default_factory=dict)
     printed: dict[tuple[Status, str], dict[tuple[str, ...], list[str]]] = field(default_factory=dict)
+    restorable: dict[str, list[str]] = field(default_factory=dict)
     _recorder: Recorder = field(default_factory=Recorder)
 
     @property
@@ -62,6 +64,10 @@ class Tally:
 
     def _add_findings(self, record: NodeRecord) -> None:
         self.failures += sum(outcome.status in (Status.DRIFT, Status.ERROR) for _, outcome in record.results)
+        for position, outcome in record.results if self.restoring else ():
+            if outcome.skip is Skip.NOT_RESTORED:
+                text = text_of(record.entries[position], outcome, 0)
+                self.restorable.setdefault(text, []).append(record.node)
         for entry, outcome, below in findings_of(record):
             finding = (outcome.status, text_of(entry, outcome, below))
             self.findings.setdefault(finding, []).append(record.node)

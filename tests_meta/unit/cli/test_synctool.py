@@ -367,7 +367,7 @@ class TestMistakes:
             (["--manifest", "-v"], "--manifest does not go with -v: remarks are not JSON"),
             (["-r", "/f", "-f"], "-f does not go with -r, which contacts no node"),
             (["--manifest", "-a"], "-a does not go with --manifest, which contacts no node"),
-            (["--restore", "-f"], "-f does not go with --restore, which puts back what -f has changed"),
+            (["--restore", "-f"], "--restore needs the names of nodes: -n or -g (-g all: every node)"),
             (["--no-saved"], "--no-saved needs -f: nothing else replaces files"),
             (["-s", "batch"], "-s needs -u: it is the group extension of an upload"),
             (["--show-sensitive"], "--show-sensitive needs -d"),

@@ -32,10 +32,10 @@ def names_in(node: DiskNode) -> list[str]:
     return sorted(path.name for path in node.files.iterdir())
 
 
-def kept(node: DiskNode) -> dict[str, KeptVersion]:
-    """Return the old versions of the last repair, by name below the node's files."""
+def kept(node: DiskNode, *, earlier: bool = False) -> dict[str, KeptVersion]:
+    """Return the old versions of the last repair, or of all, by name below the node's files."""
     context = Context(os.fsencode(node.master), state=os.fsencode(node.top / "state"))
-    answer = node.shell.run(whole(recall(context))).stdout
+    answer = node.shell.run(whole(recall(context, earlier=earlier))).stdout
     return {os.path.relpath(os.fsdecode(path), node.files): old for path, old in parse_recalled(answer).items()}
 
 
@@ -201,6 +201,28 @@ def test_only_of_the_last_repair(node: DiskNode) -> None:
     assert set(recalled(node)) == {"a"}
     assert node.fix(two, who="another run") == [None]
     assert set(recalled(node)) == {"b"}
+    found = kept(node, earlier=True)
+    assert {name: (old.path, old.by) for name, old in found.items()} == {
+        "a": (os.fsencode(node.files / "a.saved"), b"me"),
+        "b": (os.fsencode(node.files / "b.saved"), b"another run"),
+    }
+    assert node.carry_out(restore([(one, found["a"])], {one.destination: one}))[0] == Result(None)
+    assert (node.files / "a").read_text() == "old a"
+    assert set(kept(node, earlier=True)) == {"b"}
+
+
+def test_records_of_earlier_repairs_have_a_bound(node: DiskNode) -> None:
+    one = node.entry("a", EXPECTED["file"])
+    journal = None
+    for number in range(6):
+        (node.files / "a").write_text(f"old {number}")
+        assert node.fix(one, who=f"run {number}") == [None]
+        (journal,) = (node.top / "state").glob("*/kept")
+        with journal.with_name("kept").open("ab") as file:
+            file.writelines(b"/gone/%d\n/gone/%d.saved\n-\n" % (n, n) for n in range(20_000))
+    assert journal is not None
+    assert sum(path.stat().st_size for path in journal.parent.iterdir()) < 4_000_000
+    assert kept(node, earlier=True)["a"].by == b"run 5"
 
 
 def test_a_directory_that_is_in_use_stays(node: DiskNode) -> None:
