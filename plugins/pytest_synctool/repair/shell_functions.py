@@ -140,10 +140,28 @@ accept() { # COMMAND FILE [silent]: whether the command, in which $f is the file
   [ "$s" != 0 ] || return 0
   outcome
   case $e in exit*) e="with $e" ;; *) e="since $e" ;; esac
-  if [ -n "$3" ]; then v=' (what it says is not shown: sensitive)'; else v=$nl$v v=${v##*"${nl}output "}; fi
+  if [ -n "$3" ]; then hint "$p"; else v=$nl$v v=${v##*"${nl}output "}; fi
   case $v in '' | "$nl") v= ;; ' ('*) ;; *) v=": $v" ;; esac
   printf 'refused by its validate command %s%s\n' "$e" "$v" >&2
   return 1
+}
+hint() { # FILE: of $v, what was said of a secret file, keep the place in it and words that are not in it
+  l=${v#*"$1"} c=$(wc -c <"$1")
+  if [ "$l" = "$v" ] || [ "${c:-9000000}" -gt 1000000 ]; then v=' (what it says is not shown: sensitive)'; return; fi
+  c=$(tr A-Z a-z <"$1") v= b=0
+  l=$(printf %s "${l%%"$nl"*}" | tr A-Z a-z | tr -c 'a-z0-9_' ' ')
+  set -f
+  for x in $l; do
+    b=$((b + 1))
+    case $b-$x in
+      [12]-*[!0-9]*) ;;
+      [12]-*) v="$v $x"; continue ;; # a number right behind the name
+      1[3-9]-* | *-?????????????????????*) continue ;;
+    esac
+    case $c in *"$x"*) ;; *) v="$v $x" ;; esac
+  done
+  set +f
+  case $v in '') v=' (what it says is not shown: sensitive)' ;; *) v=" (sensitive, so that only this is shown: line$v)" ;; esac
 }
 all_ok() { # NUMBER...
   if [ -n "$log$syslog" ]; then for n do ok "$n"; done; return; fi

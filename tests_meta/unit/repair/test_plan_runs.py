@@ -331,6 +331,25 @@ class TestValidate:
         (failure,) = node.fix(entry)
         assert failure == "refused by its validate command with exit status 1 (what it says is not shown: sensitive)"
 
+    @pytest.mark.parametrize(
+        ("command", "shown"),
+        [
+            ("echo %s':3:17: syntax error'; echo ' top-secret = 42'; echo '  ^'", ": line 3 17 syntax error"),
+            ("echo %s' line 2: Bad option: TOP-SECRET 42 \"secret\"'", ": line line 2 bad option"),
+            ("echo top-secret near line 3 of %s", None),
+            ("echo %s; cat %s", None),
+            ("od -c %s", None),
+        ],
+    )
+    def test_where_a_secret_is_wrong(self, node: DiskNode, command: str, shown: str | None) -> None:
+        """As visudo and sshd say it: the line of the new file and the reason, without any word that is in the file."""
+        entry = self.gated(node, "f", f"{{ {command}; }} >&2; false", b"top-secret = 42\n", mode=0o440)
+        (failure,) = node.fix(entry)
+        why = (
+            "what it says is not shown: sensitive" if shown is None else f"sensitive, so that only this is shown{shown}"
+        )
+        assert failure == f"refused by its validate command with exit status 1 ({why})"
+
     def test_where_only_the_mode_differs_there_is_nothing_to_accept(self, node: DiskNode) -> None:
         entry = self.gated(node, "f", "false %s")
         (node.files / "f").write_bytes(b"new")
