@@ -28,7 +28,8 @@ def with_ssh(site: Site, path: Path) -> dict[str, str]:
 
 def test_adopted_files_are_in_sync(live: Site, tmp_path: Path) -> None:
     """A file and a directory of two nodes, one with BusyBox, with owners and modes that no checkout keeps."""
-    environment = with_ssh(live, tmp_path / "programs")
+    # As on a controller that has a cluster already: no printed command may work on that one.
+    environment = {**with_ssh(live, tmp_path / "programs"), "SYNCTOOL_CONF": "/nonexistent/synctool.conf"}
     for node in ("node1", "node5"):
         live.sh(
             node, "mkdir -p @/sub; chmod 750 @/sub; echo hello >@/sub/file; chown 1:1 @/sub/file; ln -s file @/sub/link"
@@ -58,7 +59,7 @@ def test_adopted_files_are_in_sync(live: Site, tmp_path: Path) -> None:
     assert not list((tmp_path / "a site").rglob(".synctool-*"))
     audits = printed(ended.out.decode())
     assert [shlex.split(line, comments=True)[3:] for line in audits] == [
-        ["pytest"], ["pytest", "--fix"], ["synctool"], ["pytest", "--synctool-lint"],
+        ["pytest"], ["pytest", "--fix"], ["synctool", "-c", "synctool.conf"], ["pytest", "--synctool-lint"],
     ]  # fmt: skip
     for line in audits[1:3]:  # a repair is an audit, too, and has nothing to do here
         done = run(tmp_path, "sh", "-c", line, more=environment)

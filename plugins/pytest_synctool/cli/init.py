@@ -181,7 +181,8 @@ def _report(site: NewSite, files: Sequence[str], adopted: Mapping[str, Sequence[
     commands = [
         ([_spelled("pytest")], f"audit; {finding}"),
         ([_spelled("pytest"), "--fix"], "repair"),
-        ([_spelled("synctool")], "the audit in the words of synctool 4.x"),
+        # The commands would look into /var/lib/synctool first, where another cluster may be.
+        ([_spelled("synctool"), "-c", "synctool.conf"], "the audit in the words of synctool 4.x"),
         ([_spelled("pytest"), "--synctool-lint"], "mistakes in the configuration and the masterdir"),
     ]
     width = max(len(shlex.join(words)) for words, _ in commands)
