@@ -134,6 +134,8 @@ def test_the_other_commands(sudo: Site) -> None:
     assert (status, "Permission denied" in lines) == (3, True)
     status, lines = synctool("-q", "--sudo", "--show-sensitive", "-d", f"{sudo.top}/file")
     assert (status, "-old" in lines) == (1, True)
+    status, lines = synctool("-q", "-u", f"{sudo.top}/file")  # GNU tar gives the reason before its last line
+    assert (status, "Permission denied" in lines) == (3, True), lines
     assert synctool("-q", "--sudo", "-u", f"{sudo.top}/file")[0] == 0
     assert synctool("-qf")[1].endswith("(the login is not root: see --sudo)\n")
     status, lines = synctool("-qf", "--sudo")

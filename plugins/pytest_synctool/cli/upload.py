@@ -106,7 +106,7 @@ def _fetch(
             answer = connection.run(text, arguments.timeout, Phase.UPLOAD, LARGEST_ANSWER, stream)
             complaints = [node_text(line) for line in answer.stderr.splitlines() if line.strip()][-_MOST_COMPLAINTS:]
             if answer.status != 0:
-                reason = complaints[-1] if complaints else f"the node's tar failed with status {answer.status}"
+                reason = "; ".join(complaints[-2:]) or f"the node's tar failed with status {answer.status}"
                 raise RemoteError(reason)
             archive = read(arguments.upload, stream)
             look = second_look(archive, through)
