@@ -161,7 +161,10 @@ hint() { # FILE: of $v, what was said of a secret file, keep the place in it and
     case $c in *"$x"*) ;; *) v="$v $x" ;; esac
   done
   set +f
-  case $v in '') v=' (what it says is not shown: sensitive)' ;; *) v=" (sensitive, so that only this is shown: line$v)" ;; esac
+  case $v in
+    '') v=' (what it says is not shown: sensitive)' ;;
+    *) v=" (sensitive, so that only this is shown: line$v)" ;;
+  esac
 }
 all_ok() { # NUMBER...
   if [ -n "$log$syslog" ]; then for n do ok "$n"; done; return; fi
