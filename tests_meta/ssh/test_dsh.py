@@ -69,6 +69,19 @@ class TestDocumented:
         ended = run(nodes.directory, "sh", "-c", f"dsh {options} hostname")
         assert ended.lines() == [f"{name}: {name}" for name in expected.split()]
 
+    def test_options_of_pdsh_and_clush(self, nodes: Site) -> None:
+        ended = dsh(nodes, "-w", "node[1-2]", "-f", "1", "-N", "hostname; hostname >&2")
+        assert (ended.lines(), sorted(ended.err.split(b"\n"))) == (
+            ["node1", "node2"],
+            [b"", b"node1: node1", b"node2: node2"],
+        )
+        shown = dsh(nodes, "-n", "node1", "--unix", "-lnobody", "-oSendEnv=A B", "--options=-4 -q", "true").out.decode()
+        assert " -l nobody -o 'SendEnv=A B' -4 -q " in shown
+        assert dsh(nodes, "-n", "node1", "-l", "no such user", "true").status == 3
+        assert dsh(nodes, "-n", "node1", "-o", "User=root", "hostname").lines() == ["node1: node1"]
+        wrong = dsh(nodes, "--options", "it's", "true")
+        assert (wrong.status, b"expected words for ssh like '-p 2222', not \"it's\"" in wrong.err) == (2, True)
+
 
 class TestCommand:
     """What reaches the node."""

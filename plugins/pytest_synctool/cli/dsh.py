@@ -38,6 +38,7 @@ def new_parser() -> ArgumentParser:
     fleet.add_options(parser, quiet="do not print exit statuses")
     shared_options.add_flags(
         parser,
+        ("-N", "--no-nodename", "print the lines of standard output without the name of their node"),
         ("--no-stdin", "do not pass standard input to the command"),
         ("--no-tree", "ignore ClusterShell's topology.conf"),
         ("--skip-rsync", "accepted for compatibility, ignored: dsh copies no files"),
@@ -82,6 +83,8 @@ def _conflict(arguments: Namespace) -> str | None:
         return f"{'-M' if arguments.multiplex else '-O'} takes no command"
     if arguments.multiplex and arguments.control:
         return "-M does not go with -O: one opens connections, the other checks or ends them"
+    if arguments.no_nodename and arguments.aggregate:
+        return "-N does not go with -a, which prints names only"
     if not (_words(arguments) or arguments.multiplex or arguments.control):
         return "no command: expected one behind the options, like `dsh uptime`"
     return shared_options.sudo_conflict(arguments)

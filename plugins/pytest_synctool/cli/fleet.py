@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TextIO
@@ -16,6 +16,7 @@ from pytest_synctool.cli.shared_options import (
     add_parallelism,
     add_sudo,
     find_configuration,
+    number,
     require_program,
     seconds,
     sudo_of,
@@ -41,6 +42,7 @@ STATUSES: Final = (
 
 def add_options(parser: ArgumentParser, *, quiet: str) -> None:
     """Add the options that dsh and dcp have. `quiet` is the help of -q."""
+    parser.set_defaults(no_nodename=False)  # only dsh can leave the names out
     add_selection(parser)
     add_flags(
         parser,
@@ -51,12 +53,31 @@ def add_options(parser: ArgumentParser, *, quiet: str) -> None:
     )
     add_sudo(parser)
     add_parallelism(parser)
+    parser.add_argument("-w", dest="node", metavar="LIST", action="append", default=[], help="as -n")
+    parser.add_argument("-f", dest="numproc", metavar="N", type=number, help="as -p")
+    parser.add_argument("-l", "--login", metavar="USER", help="log in as USER where the configuration names nobody")
+    parser.add_argument(
+        "-o", dest="ssh_options", metavar="KEY=VALUE", action="append", default=[], help="an option as for ssh -o"
+    )
+    parser.add_argument(
+        "--options", metavar="WORDS", default=(), type=_words, help="further words for ssh: --options='-4 -p 2222'"
+    )
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=seconds,
         help="time limit for each node, connection included (default: none)",
     )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Parse the words of a text, which may be quoted as for a shell."""
+    import shlex
+
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise ArgumentTypeError(f"expected words for ssh like '-p 2222', not {text!r}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -113,10 +134,14 @@ def load(arguments: Namespace) -> Fleet:
 
 
 def ssh_settings(config: Config, arguments: Namespace) -> SshSettings:
-    """Return the ssh command of the configuration, with the limit for connections."""
+    """Return the ssh command of the configuration, with options of the command line and the limit for connections."""
     from pytest_synctool.connection.ssh import SshSettings
 
-    return SshSettings(config.ssh_cmd, connect_timeout=arguments.connect_timeout)
+    login = ("-l", arguments.login) if arguments.login else ()
+    options = (word for option in arguments.ssh_options for word in ("-o", option))
+    return SshSettings(
+        (*config.ssh_cmd, *login, *options, *arguments.options), connect_timeout=arguments.connect_timeout
+    )
 
 
 def open_connections() -> OpenConnections:
@@ -140,7 +165,9 @@ def new_output(arguments: Namespace) -> Output:
 
     streams = (sys.stdout.buffer, sys.stderr.buffer)
     filters = [line_filter(stream, os.environ) for stream in streams]
-    return (GroupedOutput if arguments.aggregate else StreamedOutput)(*streams, *filters)
+    if arguments.aggregate:
+        return GroupedOutput(*streams, *filters)
+    return StreamedOutput(*streams, *filters, named=not arguments.no_nodename)
 
 
 def run_calls(

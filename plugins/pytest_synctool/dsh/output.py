@@ -26,28 +26,37 @@ class Output(Protocol):
 
 
 class StreamedOutput:
-    """Output as `node: line`, at once. Each stream has a filter for its lines."""
+    """Output as `node: line`, at once. Each stream has a filter for its lines.
+
+    Without `named`, standard output has the lines alone.
+    """
 
     def __init__(
-        self, out: BinaryIO, err: BinaryIO, out_filter: LineFilter = unchanged, err_filter: LineFilter = unchanged
+        self,
+        out: BinaryIO,
+        err: BinaryIO,
+        out_filter: LineFilter = unchanged,
+        err_filter: LineFilter = unchanged,
+        *,
+        named: bool = True,
     ) -> None:
-        self._out, self._err = (out, out_filter), (err, err_filter)
+        self._out, self._err, self._named = (out, out_filter), (err, err_filter), named
 
     def out(self, node: str, lines: Iterable[bytes]) -> None:
         """Print lines of a node's standard output."""
-        _write(*self._out, node, lines)
+        _write(*self._out, f"{node}: " if self._named else "", lines)
 
     def err(self, node: str, lines: Iterable[bytes]) -> None:
         """Print lines of a node's standard error, or messages about the node."""
-        _write(*self._err, node, lines)
+        _write(*self._err, f"{node}: ", lines)
 
     def finish(self) -> None:
         """Do nothing: all lines are printed already."""
 
 
-def _write(stream: BinaryIO, filtered: LineFilter, node: str, lines: Iterable[bytes]) -> None:
-    prefix = node.encode() + b": "
-    stream.write(b"".join([prefix + filtered(line) + b"\n" for line in lines]))
+def _write(stream: BinaryIO, filtered: LineFilter, prefix: str, lines: Iterable[bytes]) -> None:
+    begin = prefix.encode()
+    stream.write(b"".join([begin + filtered(line) + b"\n" for line in lines]))
     stream.flush()
 
 
