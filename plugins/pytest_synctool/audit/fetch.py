@@ -32,6 +32,7 @@ stop() { # NUMBER REASON
 send() { # NUMBER SECRETS MD5 SIZE TOP DIRECTORY NAME
   (
     [ -e /proc/self/stat ] || stop "$1" "it has no /proc, so nobody can tell what is sent"
+    ! lacks head || stop "$1" "$words"
     IFS=' ' read -r me p </proc/self/stat || exit
     cd -P -- "$5" 2>&- && [ -d "$6" ] || exit
     enter "$5" "$6" 2>&- || stop "$1" "it is behind a link that 'follow: yes' in attributes.yaml does not allow"

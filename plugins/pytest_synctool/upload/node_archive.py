@@ -18,7 +18,7 @@ from pytest_synctool.audit import probe
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.errors import RemoteError
-from pytest_synctool.model import ABSENT, Actual, FileState, Kind
+from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Unknown
 from pytest_synctool.repository.attributes.rules import LARGEST_ID
 from pytest_synctool.repository.source import parents
 
@@ -183,6 +183,8 @@ def check_unchanged(archive: NodeArchive, states: Mapping[bytes, Actual]) -> Non
     """
     for each in archive.files:
         state = states.get(each.path)
+        if isinstance(state, Unknown):
+            raise RemoteError(f"{printable(each.path)} cannot be looked at once more: {state.reason}")
         if state is not None and not (isinstance(state, FileState) and state.md5 == each.state.md5):
             raise RemoteError(f"{printable(each.path)} changed while the node sent it")
 

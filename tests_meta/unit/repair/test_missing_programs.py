@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from pytest_synctool.audit.fetch import FetchRequest
+from pytest_synctool.audit.fetch import parse as parse_contents
+from pytest_synctool.audit.fetch import script as contents
 from pytest_synctool.audit.probe import Request, parse, script
 from pytest_synctool.common.shell import whole
 from pytest_synctool.model import ABSENT, Kind, Unknown
@@ -45,6 +48,17 @@ class Bare(Shell):
         """Run a script without the usual directories of programs."""
         script = script.replace(b":/usr/sbin:/usr/bin:/sbin:/bin", b"")
         return super().run(script, user=user, timeout=timeout, cwd=cwd)
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_contents_without_head(shell: str, open_directory: Path) -> None:
+    """A difference is not shown, and the reason names the program."""
+    node = node_without("head", shell, open_directory)
+    path = os.fsencode(node.files / "same")
+    requests = [FetchRequest(path, secrets=True)]
+    answer = node.shell.run(whole(contents(requests, b"0123456789abcdef")))
+    copies = parse_contents(requests, b"0123456789abcdef", answer.stdout)
+    assert copies[path].complaint == "the node has no program head"
 
 
 def node_without(missing: str, shell: str, top: Path) -> DiskNode:

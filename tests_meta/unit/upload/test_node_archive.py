@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pytest_synctool.audit import probe
 from pytest_synctool.common.shell import whole
 from pytest_synctool.errors import RemoteError
-from pytest_synctool.model import ABSENT, FileState, Kind
+from pytest_synctool.model import ABSENT, FileState, Kind, Unknown
 from pytest_synctool.upload.node_archive import NodeArchive, NodeFile, check_unchanged, read, script, second_look
 
 from tests_meta.unit.helpers import ODD_NAMES, Shell, file_names, lstat_state
@@ -74,6 +74,8 @@ def test_a_file_that_changed_behind_the_tar_is_refused(shell: Shell, tmp_path: P
         states = probe.parse(look, shell.run(whole(probe.script(look))).stdout)
         with pytest.raises(RemoteError, match="/file changed while the node sent it"):
             check_unchanged(archive, states)
+        with pytest.raises(RemoteError, match="/file cannot be looked at once more: the node has no program md5sum"):
+            check_unchanged(archive, {each.path: Unknown("the node has no program md5sum") for each in archive.files})
 
 
 def test_odd_names_arrive_as_they_are(shell: Shell, tmp_path: Path) -> None:
