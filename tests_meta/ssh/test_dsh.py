@@ -288,6 +288,17 @@ class TestTrouble:
         assert ended.errors()[-1].endswith(" closed by remote host")
         nodes.sh("node2", KILL)
 
+    def test_a_login_that_reads_gets_nothing_of_the_input(self, nodes: Site) -> None:
+        """The input is sent when the command has announced itself."""
+        for name, text in (("node1", "while read -r -t 1 x; do :; done"), ("node2", "timeout 1 cat >/dev/null")):
+            nodes.sh(name, f"echo '{text}' >/root/.bashrc")
+        try:
+            ended = dsh(nodes, "-n", "node[1-2]", "cat", data=b"one\ntwo\n")
+        finally:
+            nodes.sh("node1", "rm /root/.bashrc")
+            nodes.sh("node2", "rm /root/.bashrc")
+        assert (ended.status, ended.lines()) == (0, [f"node{n}: {x}" for n in (1, 2) for x in ("one", "two")])
+
     def test_wrong_host_key(self, nodes: Site, cluster: EmbeddedCluster) -> None:
         """Host key checks are never loosened."""
         known = nodes.directory / "known_hosts"

@@ -159,6 +159,21 @@ def test_a_gateway_with_an_address_of_its_own(live: Site, python: str) -> None:
     assert (ended.status, ended.err, ended.lines()) == (0, b"", ["node2: node2"])
 
 
+def test_a_gateway_whose_login_prints_and_reads(tree: Tree, live: Site) -> None:
+    """Its words are no messages of ClusterShell, and it gets none of what is for others."""
+    text = "echo '<channel>'; echo Welcome; printf open; while read -r -t 1 x; do echo got $x; done"
+    live.sh("node1", f"echo '{text.replace(chr(39), chr(34))}' >/root/.bashrc")
+    try:
+        ended = tree("cat; hostname", data=b"data\n")
+    finally:
+        live.sh("node1", "rm /root/.bashrc")
+    words = ["<channel>", "Welcome", "opendata", "node1"]  # node1 itself is not behind a gateway
+    assert ended.lines() == sorted(
+        [f"node1: {w}" for w in words] + [f"node{n}: {w}" for n in (2, 3) for w in ("data", f"node{n}")]
+    )
+    assert (ended.status, ended.err) == (0, b"")
+
+
 def test_another_gateway_takes_over(live: Site, python: str) -> None:
     """node5 has no ClusterShell; what it should have gone to is gone to from node1."""
     assert live.cluster is not None

@@ -114,6 +114,8 @@ class Client(ExecClient):  # type: ignore[misc]  # ClusterShell's classes are un
             self.worker.handle_lines(self.key, sname, [rest])
 
     def _handle_write(self, sname: str) -> None:
+        if not self.worker.may_write:
+            return  # what is to be written waits for Worker.begin()
         stream, feed = self.streams[sname], self.worker.feed
         if feed is not None and not stream.wbuf and not stream.eof:
             data = feed.after(self._offset)
@@ -150,6 +152,14 @@ class Worker(ExecWorker):  # type: ignore[misc]  # ClusterShell's classes are un
     SHELL_CLASS = Client
     argv_of: Callable[[str, str], Sequence[str]]
     feed: Feed | None = None
+    may_write = True  # nothing is written before the command has announced itself: a login could read it
+
+    def begin(self) -> None:
+        """Write standard input from now on."""
+        if not self.may_write:
+            self.may_write = True
+            for client in self._clients:
+                client.resume()
 
     def _create_clients(self, **keywords: Any) -> None:
         for rank, node in enumerate(self.nodes):  # unlike ClusterShell, do not expand `%hosts` in a command

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ClusterShell.NodeSet import NodeSet
@@ -13,6 +13,7 @@ from ClusterShell.Topology import TopologyError
 from ClusterShell.Worker.Tree import TreeWorker
 
 from pytest_synctool.connection.ssh import failure_reason
+from pytest_synctool.dsh.clients import Worker
 from pytest_synctool.errors import ConfigError
 
 
@@ -50,6 +51,36 @@ class GatewayWorker(TreeWorker):  # type: ignore[misc]  # ClusterShell's classes
             reason = failure_reason(self._last_lines.get(previous_gateway, b""))
             self.eh.end_unreachable(targets, f"its gateway {previous_gateway} cannot be used: {reason}")
             self._check_fini()
+
+
+class ChannelWorker(Worker):
+    """A worker for the connection to a gateway, whose messages begin after the line `token` of standard output.
+
+    What came before is printed by the login, and would not be XML.
+    """
+
+    may_write = False
+    token = ""
+
+    def handle_lines(self, node: str, stream: str, lines: Sequence[bytes]) -> None:
+        """Pass on the lines that come from ClusterShell."""
+        if stream == self.SNAME_STDOUT and not self.may_write:
+            token = self.token.encode()
+            if token not in lines:
+                return
+            lines = lines[lines.index(token) + 1 :]
+            self.begin()
+        super().handle_lines(node, stream, lines)
+
+    @classmethod
+    def announcing(cls, argv_of: Callable[[str, str], Sequence[str]]) -> type[ChannelWorker]:
+        """Return a class of workers whose lines print a random token first."""
+        token = f"synctool-{os.urandom(8).hex()}"
+
+        def announced(node: str, line: str) -> Sequence[str]:
+            return argv_of(node, f"echo; echo {token}; {line}")
+
+        return type(cls.__name__, (cls,), {"argv_of": staticmethod(announced), "token": token})
 
 
 def topology(task: Task) -> str | None:

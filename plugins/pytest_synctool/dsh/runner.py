@@ -20,7 +20,7 @@ from pytest_synctool.connection.ssh import ISOLATION, NO_FORWARDINGS, SSH_FAILED
 from pytest_synctool.dsh.calls import Call, CallEnding, CallOutcome
 from pytest_synctool.dsh.causes import Causes, FindCause
 from pytest_synctool.dsh.clients import Worker
-from pytest_synctool.dsh.gateways import GatewayWorker, routed, topology
+from pytest_synctool.dsh.gateways import ChannelWorker, GatewayWorker, routed, topology
 from pytest_synctool.dsh.output import Output
 from pytest_synctool.dsh.stdin import Feed
 from pytest_synctool.dsh.stop_handler import STOP_LIMIT, StopHandler
@@ -57,6 +57,8 @@ class _DirectWorker(Worker):
     def handle_lines(self, node: str, stream: str, lines: Sequence[bytes]) -> None:
         """Pass the lines to the runner."""
         self.eh.handle_lines(node, stream, lines)
+        if self.eh.calls[node].has_begun:
+            self.begin()
 
 
 class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes are untyped here
@@ -147,10 +149,12 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
         )
         for name in ("stdout_msgtree", "stderr_msgtree"):
             self._task.set_default(name, False)
-        self._task.set_default("distant_worker", self._worker_class(Worker))
+        self._task.set_default("distant_worker", ChannelWorker.announcing(self._job.argv_of))
 
     def _worker_class(self, base: type[Worker], feed: Feed | None = None) -> type[Worker]:
-        return type(base.__name__, (base,), {"argv_of": staticmethod(self._job.argv_of), "feed": feed})
+        has_input = base is _DirectWorker and (feed is not None or bool(self._input))
+        values = {"argv_of": staticmethod(self._job.argv_of), "feed": feed, "may_write": not has_input}
+        return type(base.__name__, (base,), values)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -173,9 +177,9 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
         self._task.schedule(self._wakeup.worker({_INPUT: self._resume, _SIGNAL: self._end, _CAUSE: self._print_causes}))
         if self._stdin is not None and not behind:
             self._feed = Feed(self._stdin, lambda: self._wakeup.send(_INPUT))
-        self._direct = self._worker_class(_DirectWorker, self._feed)
         if self._stdin is not None and behind:
             self._input = _whole(self._stdin)
+        self._direct = self._worker_class(_DirectWorker, self._feed)
         lines: dict[str, list[str]] = {}
         for call in behind:
             lines.setdefault(self._job.line(call.node), []).append(call.node)
