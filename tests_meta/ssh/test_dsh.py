@@ -294,10 +294,13 @@ class TestTrouble:
             nodes.sh(name, f"echo '{text}' >/root/.bashrc")
         try:
             ended = dsh(nodes, "-n", "node[1-2]", "cat", data=b"one\ntwo\n")
+            nodes.sh("node1", "echo 'cat >/dev/null' >/root/.bashrc")
+            empty = dsh(nodes, "-n", "node1", "echo ran")  # an empty input ends at once
         finally:
             nodes.sh("node1", "rm /root/.bashrc")
             nodes.sh("node2", "rm /root/.bashrc")
         assert (ended.status, ended.lines()) == (0, [f"node{n}: {x}" for n in (1, 2) for x in ("one", "two")])
+        assert (empty.status, empty.lines()) == (0, ["node1: ran"])
 
     def test_wrong_host_key(self, nodes: Site, cluster: EmbeddedCluster) -> None:
         """Host key checks are never loosened."""

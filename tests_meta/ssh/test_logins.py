@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,12 +28,14 @@ class Login:
     """A login of root: shell text that prepares it on its node, and the programs that this needs.
 
     `runs` is False for a login that runs no command of ours. `ssh` are lines of the controller's ssh configuration.
+    `banner` is a text that sshd itself sends before the login.
     """
 
     prepare: str = ":"
     needs: tuple[str, ...] = ()
     runs: bool = True
     ssh: str = ""
+    banner: str = ""
 
 
 def bashrc(text: str, then: str = ":") -> str:
@@ -94,6 +97,7 @@ LOGINS: Final = {
     "preload": Login(bashrc("export LD_PRELOAD=/nonexistent.so")),
     "directory": Login(bashrc("cd /usr/share")),
     "terminal": Login(ssh="RequestTTY force"),
+    "banner": Login(banner="\n".join(("Authorized users only: No space left on device", *LINES)) + "\n"),
     **{f"sh-{name}": Login(bashrc(EXPORTS, sh(name)), (name,)) for name in ("mksh", "zsh", "ksh93", "busybox")},
     **{f"login-{name}": Login(shell(name), (name,)) for name in ("mksh", "zsh", "fish", "tcsh", "dash")},
     "rbash": Login(shell("rbash"), ("rbash",), runs=False),
@@ -119,10 +123,25 @@ def logins(site: Site, tmp_path: Path) -> Iterator[dict[str, Login]]:
         environment.setenv("XDG_RUNTIME_DIR", sockets)
         for name, login in present.items():
             cluster.run(name, f"mkdir -p {site.top}/sub /root/sub\n{login.prepare}")
-        with cluster.ssh_config.open("a") as config:
-            config.writelines(f"Host {name}\n  {login.ssh}\n" for name, login in present.items() if login.ssh)
+        blocks = {name: login.ssh for name, login in present.items() if login.ssh}
+        for name in (name for name, login in present.items() if login.banner):
+            blocks[name] = with_banner(cluster, name, present[name].banner)
+        text = "".join(f"Host {name}\n  {lines}\n" for name, lines in blocks.items())
+        cluster.ssh_config.write_text(text + cluster.ssh_config.read_text())  # the first value counts
         site.cluster, site.nodes = cluster, dict.fromkeys(present, "batch")
         yield present
+
+
+def with_banner(cluster: EmbeddedCluster, name: str, text: str) -> str:
+    """Start another sshd on a node, with a banner. Return the lines of the ssh configuration for it."""
+    address, port = cluster.addresses[name], cluster.port + 1  # nobody else uses this address
+    cluster.write(name, "/run/sshd/banner", text.encode())
+    options = "-D -e -f /dev/null -h /run/sshd/host -oAuthorizedKeysFile=/run/sshd/id.pub -oUsePAM=no -oPidFile=none"
+    listen = f"-oBanner=/run/sshd/banner -p {port} -oListenAddress={address}"
+    start = f"setsid --fork $(command -v sshd) {options} {listen} </dev/null >/run/sshd/log 2>&1"
+    cluster.run(name, f"{start}; until grep -q listening /run/sshd/log; do sleep 0.1; done")
+    # ssh shows a banner only from LogLevel INFO on.
+    return f"Port {port}\n  HostKeyAlias [{address}]:{cluster.port}\n  LogLevel INFO"
 
 
 @dataclass
@@ -167,6 +186,26 @@ class Table:
                 self.note(name, login, expected, self.site.sh(login, f"cat {name} 2>&1 || :"))
 
 
+def copy(table: Table) -> None:
+    """Copy files by tar and by rsync, and back, all at once: each waits for a login that never answers."""
+    site = table.site
+    conf, rsync = site.configure(), site.directory / "rsync.conf"
+    rsync.write_text(conf.read_text().replace("rsync_cmd no-such-rsync\n", ""))
+    (site.directory / "from").mkdir()
+    for name in ("by-tar", "by-rsync"):
+        (site.directory / name).write_text(f"{name}\n")
+    dcp = ("dcp", "--timeout=30", "-c")
+    commands = (
+        (*dcp, str(conf), "-d", site.top, "by-tar"),
+        (*dcp, str(rsync), "-d", site.top, "by-rsync"),
+        (*dcp, str(rsync), "--reverse", "-d", "from", f"{site.top}/file"),
+    )
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(lambda words: table.command(*words, expected=words[-1].rpartition("/")[2]), commands))
+    for name in ("by-tar", "by-rsync"):
+        table.content(f"@/{name}", f"{name}\n")
+
+
 def test_every_front_end_with_every_login(logins: dict[str, Login], site: Site) -> None:
     """Audit, repair by rsync, the same by synctool and tar, dsh, dcp by rsync and tar: each is right or an error."""
     table = Table(site, logins, [])
@@ -185,20 +224,11 @@ def test_every_front_end_with_every_login(logins: dict[str, Login], site: Site) 
     table.content("@/file", "newer\n")
     table.pytest(expected="passed")
     table.command("dsh", "--timeout=30", "/bin/echo it is; exit 0", expected="it is")
-    (site.directory / "copied").write_text("copied\n")
-    table.command("dcp", "--timeout=30", "-d", site.top, "copied", expected="copied")
-    table.content("@/copied", "copied\n")
-    (site.directory / "copied").write_text("again\n")
-    site.lines.pop()
-    site.configure()
-    table.command("dcp", "--timeout=30", "-d", site.top, "copied", expected="copied")
-    table.content("@/copied", "again\n")
-    (site.directory / "from").mkdir()
-    table.command("dcp", "--timeout=30", "--reverse", "-d", "from", f"{site.top}/copied", expected="copied")
+    copy(table)
     for login, properties in logins.items():
         if properties.runs:
-            path = site.directory / "from" / login / "copied"
-            table.note("dcp --reverse", login, True, path.is_file() and path.read_text() == "again\n")
+            path = site.directory / "from" / login / "file"
+            table.note("dcp --reverse", login, True, path.is_file() and path.read_text() == "newer\n")
             table.note("the trigger", login, f"{login}\n", site.sh(login, "cat @/ran 2>&1 || :"))
     for login, mode in (("plain", "644\n"), ("umask", "0\n")):  # the umask of the login is that of its triggers
         table.note("the trigger's umask", login, mode, site.sh(login, "stat -c %a @/ran"))

@@ -114,9 +114,9 @@ class Client(ExecClient):  # type: ignore[misc]  # ClusterShell's classes are un
             self.worker.handle_lines(self.key, sname, [rest])
 
     def _handle_write(self, sname: str) -> None:
-        if not self.worker.may_write:
-            return  # what is to be written waits for Worker.begin()
         stream, feed = self.streams[sname], self.worker.feed
+        if not self.worker.may_write and not self._is_empty(feed):
+            return  # what is to be written waits for Worker.begin()
         if feed is not None and not stream.wbuf and not stream.eof:
             data = feed.after(self._offset)
             if data is None:
@@ -125,6 +125,13 @@ class Client(ExecClient):  # type: ignore[misc]  # ClusterShell's classes are un
             self._offset += len(data)
             stream.wbuf, stream.eof = data, not data
         super()._handle_write(sname)
+
+    def _is_empty(self, feed: Feed | None) -> bool:
+        """Return True if the input has ended without a byte: a login that reads sees its end at once."""
+        first = b"-" if feed is None else feed.after(0)
+        if first is None and feed is not None:
+            feed.waiting.append(self)
+        return first == b""
 
     def _close(self, abort: bool, timeout: bool) -> None:
         if abort:
