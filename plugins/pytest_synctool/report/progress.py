@@ -59,13 +59,16 @@ class Progress:
         `now` is on the clock of time.monotonic().
         """
         counts = [f"{number:,} {word}" for ending, word in _WORDS.items() if (number := self._endings[ending])]
-        text = ", ".join([f"synctool: {self.done:,} of {self.total:,} nodes", *counts])
-        text += _slowest(list(self.out.items()), now)  # a copy: other threads change it
+        done = f"{self.done:,} of {self.total:,} nodes"
+        slow = sorted((began, node) for node, began in list(self.out.items()) if now - began >= _SLOW)[:_MOST_NAMED]
+        whole = ", ".join([f"synctool: {done}", *counts])
+        # Names are what somebody waits for: rather than the first of them, the counts are left out.
+        texts = [f"{whole}{_slowest(slow[:most], now)}" for most in range(len(slow), 0, -1)] or [whole]
+        if slow:
+            texts += [f"{done}{_slowest(slow[:1], now)}", _slowest(slow[:1], now).removeprefix("; "), slow[0][1]]
+        text = next((text for text in texts if len(text) <= width), texts[-1])
         return text if len(text) <= width else text[: max(width - 3, 0)] + "..."
 
 
-def _slowest(out: Sequence[tuple[str, float]], now: float) -> str:
-    slow = sorted((began, node) for node, began in out if now - began >= _SLOW)[:_MOST_NAMED]
-    if not slow:
-        return ""
+def _slowest(slow: Sequence[tuple[float, str]], now: float) -> str:
     return f"; out for {now - slow[0][0]:.0f} s: {fold(node for _, node in slow)}"

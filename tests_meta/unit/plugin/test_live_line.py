@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pytest_synctool.model import OK, NodeResult
 from pytest_synctool.plugin import live_line
 from pytest_synctool.plugin.live_line import LiveLine, is_watched
+from pytest_synctool.report.ending import NodeEnding
 from pytest_synctool.report.progress import Progress
 
 from tests_meta.unit.helpers import unreachable
@@ -97,3 +98,15 @@ def test_the_line_gives_way_to_what_pytest_writes(monkeypatch: pytest.MonkeyPatc
     live.close()
     writer.write("\n")
     assert file.getvalue() == "..\n\rsynctool: 0 of 3 nodes\x1b[K\r\x1b[K\x1b[A\x1b[2C.\n"
+
+
+@given(st.integers(0, 10**6), st.integers(1, 60), st.integers(0, 8))
+def test_the_only_name_is_never_cut(done: int, length: int, others: int) -> None:
+    """At 80 columns: the counts make way for the name of the node that all wait for."""
+    slowest = "n" * length
+    counted = Progress(10**6, done, {slowest: 0.0, **{f"other{number}-{'x' * 20}": 1.0 for number in range(others)}})
+    for ending in NodeEnding:
+        counted._endings[ending] = done
+    line = counted.line(50_000.0, 79)
+    assert len(line) <= 79
+    assert slowest in line
