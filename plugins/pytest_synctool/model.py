@@ -46,12 +46,21 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Touched:
+    """The times of a path on a node, by its clock, in seconds since 1970: of its contents, and of its other changes."""
+
+    modified: int
+    changed: int
+
+
+@dataclass(frozen=True, slots=True)
 class FileState:
     """The state of one path, from lstat() and an MD5 digest.
 
     `mode` holds the permission bits (mode & 0o7777). `size` is in bytes. `owner` and `group` are None if the number has
     no name on that machine. `md5` (32 hex digits) is None unless the path is a regular file whose content was read.
-    `target` is None unless the path is a symbolic link.
+    `target` is None unless the path is a symbolic link. `touched` is None if it was not asked for: a path that is as
+    expected costs no question.
     """
 
     kind: Kind
@@ -63,6 +72,7 @@ class FileState:
     group: str | None = None
     md5: str | None = None
     target: bytes | None = None
+    touched: Touched | None = field(default=None, compare=False)
 
 
 class Absent(Enum):
@@ -152,7 +162,8 @@ class Outcome:
     reason why drift is accepted, with the last day. `skip` is the reason of an outcome that is SKIPPED. `has_remark` is
     True if the message contains more than the differences, such as `not fixed: No space left on device`. `xfail` is set
     if the test was expected to fail: WAIVED and SKIPPED are then expected failures, OK is an unexpected pass. `was_set`
-    is True if the run has changed the path as it should, and only a command after that failed.
+    is True if the run has changed the path as it should, and only a command after that failed. `touched` has the times
+    of a path that differs, as far as the node knows them.
     """
 
     status: Status
@@ -166,6 +177,7 @@ class Outcome:
     has_remark: bool = False
     xfail: Xfail | None = None
     was_set: bool = False
+    touched: Touched | None = None
 
     @property
     def is_repaired(self) -> bool:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from tests_meta import terminal
+from tests_meta.markers import ALONE_AND_XDIST
 from tests_meta.site import Site
 from tests_meta.terminal import Ended
+from tests_meta.unit.report.test_run_reports import SCHEMA
 
 
 def run(live: Site, *words: str) -> Ended:
@@ -43,6 +47,25 @@ def test_a_repair_by_synctool_ends_a_drift_that_pytest_has_seen(drifted: Site) -
     shown = run(drifted, "synctool-history", f"{drifted.top}/file").out.decode()
     assert "the node was changed; corrective change, fixed by " in shown
     assert "gone without a repair" not in shown
+
+
+@ALONE_AND_XDIST
+def test_the_times_of_what_differs(drifted: Site, workers: tuple[str, ...]) -> None:
+    """The reports and the history have the times of a drifted file, by the clock of the node."""
+    drifted.put("absent._all")
+    drifted.sh("node1", "echo more >>@/file; touch -d 2020-09-13T12:26:40Z @/file")
+    changed = datetime.fromtimestamp(int(drifted.sh("node1", "stat -c %Z @/file")), UTC).isoformat()
+    times = {"modified": "2020-09-13T12:26:40+00:00", "changed": changed}
+    drifted.pytest("--hosts=node1", *workers)
+    document = json.loads((drifted.directory / "reports/drift.json").read_text())
+    jsonschema.validate(document, SCHEMA)
+    rows = {row["path"]: {name: row[name] for name in times if name in row} for row in document["results"]}
+    assert rows == {f"{drifted.top}/file": times, f"{drifted.top}/absent": {}}
+    assert run(drifted, "synctool", "-q", "-n", "node1").status == 1
+    (entry,) = json.loads(run(drifted, "synctool-history", f"{drifted.top}/file", "-n", "node1", "--json").out)[
+        "entries"
+    ]
+    assert entry["touched"] == {"node1": times}
 
 
 def test_a_drift_that_synctool_has_seen(drifted: Site) -> None:

@@ -125,6 +125,7 @@ class Inspection:
             return OK if check.expected is None else check.expected.of_pass(check.entry)
         outcome = changes if isinstance(changes, Outcome) else drift(check.entry, changes, self.secret(check.entry))
         if check.command is None:
+            outcome = self._with_times(check, outcome)
             outcome = self.waivers.applied(self.node, check.entry.destination, outcome)
         if check.expected is not None and outcome.status is Status.DRIFT:
             outcome = check.expected.of_failure(outcome, AssertionError(outcome.message))
@@ -132,6 +133,12 @@ class Inspection:
         if self.explain is not None:
             more += self.explain(check.entry, self.node)
         return replace(outcome, details=(*outcome.details, *more)) if more else outcome
+
+    def _with_times(self, check: Check, outcome: Outcome) -> Outcome:
+        state = self.actual.get(check.entry.probed_path)
+        if outcome.status is not Status.DRIFT or not isinstance(state, FileState) or state.touched is None:
+            return outcome
+        return replace(outcome, touched=state.touched)
 
     def is_absent(self, entry: Entry) -> bool:
         """Return True if a probe found nothing at the entry's path; False also where no probe looked."""

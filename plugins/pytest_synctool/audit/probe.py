@@ -9,12 +9,15 @@ from typing import Final, NamedTuple
 from pytest_synctool.audit.probe_script import BEGIN, END, Request, largest_answer, layout, script, split
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.errors import RemoteError
-from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Unknown
+from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Touched, Unknown
 from pytest_synctool.repository.source import kind_of, parents
 
 __all__ = ["Request", "largest_answer", "layout", "parse", "printed_before", "script", "split"]
 
-_STATE = re.compile(rb"([0-9a-f]{1,8}):([0-9]{1,10}):([0-9]{1,19}):([0-9]{1,10}):([^:\0]{1,256}):([^:\0]{1,256})")
+_STATE = re.compile(
+    rb"([0-9a-f]{1,8}):([0-9]{1,10}):([0-9]{1,19}):([0-9]{1,10}):([^:\0]{1,256}):([^:\0]{1,256})"
+    rb"(?::(-?[0-9]{1,12}):(-?[0-9]{1,12}))?"
+)
 # GNU md5sum begins a line with a backslash if it escaped the name.
 _MD5_LINE = re.compile(rb"\\?([0-9a-f]{32}) [ *].*", re.DOTALL)
 _DIGEST = re.compile(rb"[0-9a-f]{32}")
@@ -75,6 +78,7 @@ class _Reader:
         self._paths = layout(requests)
         self._expected = {request.path: request.expected for request in requests}
         self._looks: dict[bytes, _Looks] = {}
+        self._touched: dict[bytes, Touched] = {}
         self._digests: dict[bytes, str] = {}
         self._targets: dict[bytes, bytes] = {}
         self._unread_links: dict[bytes, str] = {}
@@ -130,9 +134,12 @@ class _Reader:
         return self._paths[number] if number < len(self._paths) else b""
 
     def _state(self, match: re.Match[bytes]) -> None:
-        mode, uid, size, gid, owner, group = match.groups()
+        mode, uid, size, gid, owner, group, modified, changed = match.groups()
         bits = int(mode, 16)
-        self._looks[self._next()] = _Looks(
+        path = self._next()
+        if modified is not None:
+            self._touched[path] = Touched(int(modified), int(changed))
+        self._looks[path] = _Looks(
             kind=kind_of(bits),
             mode=bits & 0o7777,
             size=int(size),
@@ -200,7 +207,7 @@ class _Reader:
     def state(self, request: Request) -> Actual:
         """Return the state of a path."""
         path = request.path
-        looks = self._looks.get(path)
+        looks, touched = self._looks.get(path), self._touched.get(path)
         if looks is None:
             if path in self._absent:
                 return ABSENT
@@ -212,12 +219,12 @@ class _Reader:
             target = self._targets[path]
             if _REPLACED in target and len(target) != looks.size:
                 return Unknown("its link target cannot be read: readlink does not print it as it is")
-            return FileState(*looks, target=target)
+            return FileState(*looks, target=target, touched=touched)
         if looks.kind is not Kind.FILE or looks.size != request.size:
-            return FileState(*looks)
+            return FileState(*looks, touched=touched)
         if path not in self._digests:
             return Unknown(self._why_unread(path))
-        return FileState(*looks, md5=self._digests[path])
+        return FileState(*looks, md5=self._digests[path], touched=touched)
 
     def _why_unread(self, path: bytes) -> str:
         links = [directory for directory in parents(path) if directory in self._links]

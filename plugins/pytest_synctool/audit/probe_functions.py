@@ -139,7 +139,7 @@ working() { # whether stat is
 unanswered() { for k; do printf 'i:%s\nw:%s\n' "$k" "$words"; done; }
 states() { # NUMBER...
   refer "$@"
-  eval "out=\$(stat -c \"\$as\" -- $refs 2>&-)"
+  eval "out=\$(stat -c \"\$as:%Y:%Z\" -- $refs 2>&-)"
   count $out
   if [ "$n" = $# ]; then for line in $out; do state "$1" "$line"; shift; done
   elif [ $# = 1 ]; then

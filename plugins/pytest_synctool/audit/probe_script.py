@@ -7,7 +7,7 @@ A path has a number: its position in layout(). Each line of the answer begins wi
 those that stat and md5sum print. A line is about one number, and the next line about the next one:
 
     i:NUMBER...                                the next lines are about these numbers, and about those after the last
-    MODE:UID:SIZE:GID:OWNER:GROUP              lstat()
+    MODE:UID:SIZE:GID:OWNER:GROUP              lstat(); with :MTIME:CTIME if the path is not as expected
     x:COUNT                                    so many paths are as expected
     t:TARGET                                   of a symbolic link; n: if it has a newline, u:REASON if it cannot be read
     a:                                         nothing is there

@@ -9,7 +9,18 @@ from typing import Final, Literal, Protocol, cast
 
 import pytest
 
-from pytest_synctool.model import OK, Change, NodeError, NodeErrorKind, NodeResult, Outcome, Skip, Status, Xfail
+from pytest_synctool.model import (
+    OK,
+    Change,
+    NodeError,
+    NodeErrorKind,
+    NodeResult,
+    Outcome,
+    Skip,
+    Status,
+    Touched,
+    Xfail,
+)
 from pytest_synctool.plugin.whole_node_outcomes import outcomes_of
 from pytest_synctool.report.ending import NodeEnding, ending_of_result
 from pytest_synctool.report.node_test_ids import NodeTests, Whole, shown_destination
@@ -34,7 +45,7 @@ _LETTERS: Final = {
 
 _Row = tuple[
     *tuple[str, str, tuple[str, ...], tuple[tuple[str, str, str], ...], str, str, str, str | None, bool],
-    *tuple[tuple[str, bool] | None, bool],
+    *tuple[tuple[str, bool] | None, bool, tuple[int, int] | None],
 ]
 
 
@@ -114,6 +125,7 @@ def _row(outcome: Outcome) -> _Row:
     texts = (outcome.source, outcome.diff, outcome.waiver)
     skip = None if outcome.skip is None else outcome.skip.name
     xfail = None if outcome.xfail is None else (outcome.xfail.reason, outcome.xfail.strict)
+    touched = None if outcome.touched is None else (outcome.touched.modified, outcome.touched.changed)
     return (
         outcome.status.value,
         outcome.message,
@@ -124,11 +136,12 @@ def _row(outcome: Outcome) -> _Row:
         outcome.has_remark,
         xfail,
         outcome.was_set,
+        touched,
     )
 
 
 def _outcome(row: _Row) -> Outcome:
-    status, message, details, changes, source, diff, waiver, skip, has_remark, xfail, was_set = row
+    status, message, details, changes, source, diff, waiver, skip, has_remark, xfail, was_set, touched = row
     return Outcome(
         Status(status),
         message,
@@ -141,6 +154,7 @@ def _outcome(row: _Row) -> Outcome:
         has_remark,
         None if xfail is None else Xfail(*xfail),
         was_set,
+        None if touched is None else Touched(*touched),
     )
 
 

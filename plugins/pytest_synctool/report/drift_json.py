@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from pytest_synctool import __version__
@@ -104,6 +104,8 @@ def result_fields(node: NodeRecord, onsets: Onsets, known: Known | None) -> Iter
         fields = {"node": node.node, **_entry(entry), "test": entry.test_id(node.node), **_outcome(outcome)}
         if (onset := onsets.get((node.node, entry))) is not None:
             fields |= {"since": stamp(onset.since), "cause": onset.cause}
+        if (touched := node.touched.get(position)) is not None:
+            fields |= {"modified": utc_moment(touched.modified), "changed": utc_moment(touched.changed)}
         if known is not None and outcome.status is Status.DRIFT:
             fields["new"] = (node.node, entry.check, entry.path, outcome.message) not in known
         yield fields
@@ -140,6 +142,14 @@ def _rows(name: str, rows: Iterator[Any]) -> Iterator[str]:
 def stamp(when: datetime) -> str:
     """Return a time as `2026-11-25T03:14:15+01:00`."""
     return when.isoformat(timespec="seconds")
+
+
+def utc_moment(seconds: int) -> str | None:
+    """Return a time of a node in UTC; None if it is none: a node may send any number."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 class NotADocumentError(Exception):

@@ -6,7 +6,7 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from typing import Final
 from pytest_synctool.common.accounts import user_name
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.common.wording import printable
-from pytest_synctool.model import OK, NodeError, NodeResult, Outcome, Revision, Status
+from pytest_synctool.model import OK, NodeError, NodeResult, Outcome, Revision, Status, Touched
 from pytest_synctool.report.ending import NOTHING_KNOWN, NodeEnding, ending_of
 from pytest_synctool.report.node_test_ids import NodeTests
 from pytest_synctool.report.nodeids import decode
@@ -81,7 +81,9 @@ class NodeRecord:
     `entries` are all its tests, one object for all nodes with the same tests. `results` are the outcomes other than OK,
     each with the position of its entry. With `error`, nothing is known of the entries. `duration` is in seconds. `done`
     are the changes and commands of a repair, `notes` are lines that people should know besides. `left_out` has the
-    names of tests that were collected and not selected. `ending` is computed once, since every report asks for it.
+    names of tests that were collected and not selected. `touched` has the times of paths that differ, by the position
+    of the entry: outcomes are shared by nodes, and do not have them. `ending` is computed once, since every report asks
+    for it.
     """
 
     node: str
@@ -92,6 +94,7 @@ class NodeRecord:
     done: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     left_out: frozenset[str] = frozenset()
+    touched: Mapping[int, Touched] = field(default_factory=dict)
     ending: NodeEnding = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -200,7 +203,7 @@ class Recorder:
             tests.node,
             self._entries(tests),
             tuple(
-                (position, self._outcomes.setdefault(outcome, outcome))
+                (position, self._shared(outcome))
                 for position, outcome in enumerate(result.outcomes)
                 if outcome.status is not Status.OK
             ),
@@ -209,7 +212,13 @@ class Recorder:
             result.done,
             result.notes,
             tests.left_out,
+            {p: outcome.touched for p, outcome in enumerate(result.outcomes) if outcome.touched is not None},
         )
+
+    def _shared(self, outcome: Outcome) -> Outcome:
+        if outcome.touched is not None:
+            outcome = replace(outcome, touched=None)
+        return self._outcomes.setdefault(outcome, outcome)
 
     def _entries(self, tests: NodeTests) -> SharedList[EntryName]:
         """Return the entries of a node, from node ids like `CHECK::NODE::NAME`."""

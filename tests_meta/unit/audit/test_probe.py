@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_synctool.audit.probe import Request, parse, script
 from pytest_synctool.common.shell import whole
-from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Unknown
+from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Touched, Unknown
 
 from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, file_names, lstat_state, snapshot, too_many_links
 
@@ -124,6 +124,25 @@ def test_content_is_read_only_where_the_size_agrees(shell: Shell, tmp_path: Path
         (found,) = ask(shell, [Request(os.fsencode(path), size)]).values()
         assert isinstance(found, FileState)
         assert found.md5 == digest
+
+
+def test_times_of_what_is_not_as_expected(shell: Shell, tmp_path: Path) -> None:
+    """A path that is as expected costs no question, even beside one that is not: then its times do no harm."""
+    paths = [tmp_path / name for name in ("same", "other", "link")]
+    paths[0].write_text("x")
+    paths[1].write_text("yy")
+    paths[2].symlink_to("nowhere")
+    os.utime(paths[1], (1, 1_600_000_000))
+    requests = [Request(os.fsencode(path), 1) for path in paths[1:]]
+    for request, state in ask(shell, requests).items():
+        status = os.lstat(request)
+        assert isinstance(state, FileState)
+        assert state.touched == Touched(int(status.st_mtime), int(status.st_ctime))
+    expected = lstat_state(os.fsencode(paths[0]), size=1)
+    assert isinstance(expected, FileState)
+    (state,) = ask(shell, [Request(os.fsencode(paths[0]), 1, expected=expected)]).values()
+    assert isinstance(state, FileState)
+    assert (state, state.touched) == (expected, None)
 
 
 def test_special_files_are_not_opened(shell: Shell, tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 from pytest_synctool.common.shared_list import SharedList
-from pytest_synctool.model import Outcome, Revision, Status
+from pytest_synctool.model import Outcome, Revision, Status, Touched
 from pytest_synctool.report.history.reader import opened
 from pytest_synctool.report.history.recorder import record
 from pytest_synctool.report.history.since import beginning
@@ -185,6 +186,7 @@ class TestLife:
                         }
                     ],
                     "restored": [],
+                    "touched": {},
                     "asked_for_changed": [],
                 }
             ],
@@ -261,6 +263,29 @@ class TestRun:
     def test_the_revision(self, tmp_path: Path) -> None:
         record(tmp_path / PATH, run(0, {"n1": "."}, revision=Revision("ab" * 20, is_dirty=True)), unchanged, 10)
         assert "masterdir: abababababab (dirty)" in command(tmp_path, "-1").splitlines()
+
+
+class TestTimes:
+    def test_of_what_differs_now(self, tmp_path: Path) -> None:
+        """Each node has its own times; a number that is no time is left out."""
+        for number in range(2):
+            one = run(number, {f"n{n}": "d" for n in range(7)})
+            one.nodes = [
+                replace(node, touched={0: Touched(1_700_000_000 + n, 1_700_000_060 if n else 10**12 - 1)})
+                for n, node in enumerate(one.nodes)
+            ]
+            assert record(tmp_path / PATH, one, unchanged, 10).problem is None
+        lines = command(tmp_path, "/etc/a").splitlines()
+        assert lines[5:7] == [
+            "    on n0 now: contents of 2023-11-14 22:13:20",
+            "    on n1 now: contents of 2023-11-14 22:13:21, owner, mode or name of 2023-11-14 22:14:20",
+        ]
+        assert (len(lines), lines[-1]) == (11, "    times on the other nodes: -n NODE")
+        times = "contents of 2023-11-14 22:13:21, owner, mode or name of 2023-11-14 22:14:20"
+        last = command(tmp_path, "-n", "n1").splitlines()[-1]
+        assert last.endswith(f"drifted: /etc/a size mismatch ({times})")
+        (value,) = json.loads(command(tmp_path, "/etc/a", "-n", "n0", "--json"))["entries"]
+        assert value["touched"] == {"n0": {"modified": "2023-11-14T22:13:20+00:00", "changed": None}}
 
 
 class TestNodes:

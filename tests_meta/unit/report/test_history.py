@@ -360,7 +360,7 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("statement", "problem"),
         [
-            ("PRAGMA user_version = 3", "was written by a newer version of synctool"),
+            ("PRAGMA user_version = 4", "was written by a newer version of synctool"),
             ("PRAGMA application_id = 7", "is a database of something else"),
         ],
     )
@@ -382,6 +382,8 @@ class TestDamage:
         with closing(sqlite3.connect(path)) as db:
             for column in ("whole", "revision", "dirty"):
                 db.execute(f"ALTER TABLE run DROP COLUMN {column}")
+            for column in ("modified", "changed"):
+                db.execute(f"ALTER TABLE result DROP COLUMN {column}")
             db.execute("PRAGMA user_version = 1")
         before = path.read_bytes()
         with opened(path) as history:

@@ -20,7 +20,7 @@ from pytest_synctool.common.trusted_files import check_regular, open_regular, re
 from pytest_synctool.errors import HistoryError, TrustError
 
 NAME: Final = "history.sqlite"
-VERSION: Final = 2
+VERSION: Final = 3
 
 _APPLICATION: Final = 0x73796E63
 _PATIENCE: Final = 60.0  # seconds for others at work on it; one that records is done in about one
@@ -64,13 +64,18 @@ _SCHEMA: Final = (
     " PRIMARY KEY (run, entry, node)) WITHOUT ROWID",
     f"PRAGMA application_id = {_APPLICATION}",
 )
-# The columns that version 2 has added. A run that version 1 has recorded does not know them.
-_UPGRADE: Final = (
-    "ALTER TABLE run ADD COLUMN whole INTEGER",
-    "ALTER TABLE run ADD COLUMN revision TEXT NOT NULL DEFAULT ''",
-    "ALTER TABLE run ADD COLUMN dirty INTEGER NOT NULL DEFAULT 0",
-    f"PRAGMA user_version = {VERSION}",
-)
+# The columns that each version has added to the one before. They are unknown of what an earlier version has recorded.
+_UPGRADES: Final = {
+    2: (
+        "ALTER TABLE run ADD COLUMN whole INTEGER",
+        "ALTER TABLE run ADD COLUMN revision TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE run ADD COLUMN dirty INTEGER NOT NULL DEFAULT 0",
+    ),
+    3: (
+        "ALTER TABLE result ADD COLUMN modified INTEGER",
+        "ALTER TABLE result ADD COLUMN changed INTEGER",
+    ),
+}
 
 
 class DamageError(Exception):
@@ -138,15 +143,21 @@ def writing(path: Path, trust: Trust) -> Iterator[sqlite3.Connection]:
         if is_new:
             for statement in _SCHEMA:
                 db.execute(statement)
-        if version_of(db) < VERSION:
-            for statement in _UPGRADE:
-                db.execute(statement)
+        _upgrade(db)
         yield db
         db.execute("COMMIT")
         with suppress(sqlite3.Error):  # all is in the file already
             free = int(db.execute("PRAGMA freelist_count").fetchone()[0])
             if free > max(_SPARE, int(db.execute("PRAGMA page_count").fetchone()[0]) // 2):
                 db.executescript("PRAGMA incremental_vacuum")  # execute() would free a single page
+
+
+def _upgrade(db: sqlite3.Connection) -> None:
+    before = version_of(db)
+    for version, statements in _UPGRADES.items():
+        if before < version:
+            for statement in (*statements, f"PRAGMA user_version = {version}"):
+                db.execute(statement)
 
 
 def version_of(db: sqlite3.Connection) -> int:

@@ -7,12 +7,12 @@ no drift. A run that restores old versions ends none; it is the cause of the dri
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from pytest_synctool.common.shared_list import SharedList
-from pytest_synctool.model import Outcome, Status
+from pytest_synctool.model import Outcome, Status, Touched
 from pytest_synctool.report.ending import NodeEnding
 from pytest_synctool.report.expected_digest import UNREADABLE
 from pytest_synctool.report.history_values import COMMAND, FIRST, MASTERDIR, NODE, RESTORE, UNKNOWN, Onset
@@ -59,7 +59,7 @@ class Look:
     """The results of a run on a node, and the known state of the node before and after.
 
     `wanted` are the entries that were not skipped; nodes alike share this object. `results` are those of them that were
-    not in sync. With `error` the run saw nothing.
+    not in sync. With `error` the run saw nothing. `touched` has the times of paths that differ.
     """
 
     node: str
@@ -69,6 +69,7 @@ class Look:
     results: Sequence[tuple[EntryName, Outcome, Onset]]
     before: Standing
     after: Standing
+    touched: Mapping[EntryName, Touched] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,8 @@ def _look(run: RunRecord, node: Asked, before: Standing, sharing: _Sharing) -> L
             elif not outcome.is_repaired:
                 drifts[entry] = Begun(onset.since, onset.cause)
         after = Standing(sharing.known(before.wanted, seen), drifts, errors)
-    return Look(record.node, record.ending, None, wanted, results, before, after)
+    touched = {record.entries[position]: times for position, times in record.touched.items()}
+    return Look(record.node, record.ending, None, wanted, results, before, after, touched)
 
 
 def _restored(results: Sequence[tuple[EntryName, Outcome, Onset]], before: Standing) -> dict[EntryName, Begun]:

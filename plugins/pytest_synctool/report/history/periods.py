@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from itertools import pairwise
 
-from pytest_synctool.model import Status
+from pytest_synctool.model import Status, Touched
 from pytest_synctool.report.expected_digest import UNREADABLE
 from pytest_synctool.report.history.lifetimes import is_other
 from pytest_synctool.report.history.reader import Run, Sight, StoredResult
@@ -55,7 +55,8 @@ class Period:
 class Life:
     """An entry on a node: its periods, the times at which its expected state changed, and the first and last sight.
 
-    `restored` are the times at which --restore put back an old version, each with who did it.
+    `restored` are the times at which --restore put back an old version, each with who did it. `touched` has the times
+    of the path if it differed at the last sight.
     """
 
     periods: tuple[Period, ...]
@@ -63,6 +64,7 @@ class Life:
     restored: tuple[tuple[datetime, str], ...]
     first: datetime
     last: datetime
+    touched: Touched | None = None
 
 
 def kind(cause: str) -> str:
@@ -75,11 +77,13 @@ def life(entry: EntryName, sights: Sequence[Sight]) -> Life:
     looks = [sight for sight in sights if not sight.run.is_restoring]
     periods = [*_drifts(looks, End.RAN if entry.is_run else End.FIXED), *_errors(looks)]
     periods.sort(key=lambda period: period.since)
-    return Life(tuple(periods), _changed(looks), _restored(sights), sights[0].run.started, sights[-1].run.started)
-
-
-def _restored(sights: Sequence[Sight]) -> tuple[tuple[datetime, str], ...]:
-    return tuple((s.run.started, s.run.who) for s in sights if s.run.is_restoring and s.result and s.result.is_fixed)
+    restored = tuple(
+        (s.run.started, s.run.who) for s in sights if s.run.is_restoring and s.result and s.result.is_fixed
+    )
+    result = sights[-1].result
+    touched = None if result is None else result.touched
+    times = sights[0].run.started, sights[-1].run.started
+    return Life(tuple(periods), _changed(looks), restored, *times, touched)
 
 
 def _changed(sights: Sequence[Sight]) -> tuple[datetime, ...]:

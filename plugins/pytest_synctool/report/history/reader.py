@@ -6,12 +6,12 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from pytest_synctool.common.trust import Trust
-from pytest_synctool.model import Revision, Status
+from pytest_synctool.model import Revision, Status, Touched
 from pytest_synctool.report.history.database import DamageError, reading, version_of
 from pytest_synctool.report.history.tables import members, when
 from pytest_synctool.report.record import RESTORE, EntryName
@@ -55,7 +55,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class StoredResult:
-    """The result for an entry that was not in sync, with its life. `changes` are (what, expected, actual)."""
+    """The result for an entry that was not in sync, with its life. `changes` are (what, expected, actual).
+
+    `touched` has the times of what is there, by the clock of the node.
+    """
 
     status: Status
     message: str
@@ -65,6 +68,7 @@ class StoredResult:
     since: datetime
     cause: str
     known: bool
+    touched: Touched | None = field(default=None, compare=False)
 
     @property
     def is_drift(self) -> bool:
@@ -111,6 +115,7 @@ class Fix:
 
 _RUN = "seq, id, started, ended, mode, user, host, complete, selected, in_sync, drifted, fixed, errors, waived, entries"
 _FOUND = "f.status, f.message, f.changes, f.source, f.waiver, r.since, r.cause, r.known"
+_TIMES = "r.modified, r.changed"
 _RESULT = "result r JOIN finding f ON f.id = r.finding"
 
 
@@ -125,6 +130,7 @@ class History:
         }
         self._nodes = dict(db.execute("SELECT id, name FROM node").fetchall())
         self._sets: dict[int, dict[int, str]] = {}
+        self._columns = f"{_FOUND}, {_TIMES if version_of(db) > 2 else 'NULL, NULL'}"
         self.runs: Sequence[Run] = list(_runs(db))
 
     @property
@@ -143,7 +149,7 @@ class History:
         seen: dict[str, list[Sight]] = {}
         for run in self.runs:
             rows = self._db.execute(
-                f"SELECT r.node, {_FOUND} FROM {_RESULT} WHERE r.run = ? AND r.entry = ?", (run.seq, entry)
+                f"SELECT r.node, {self._columns} FROM {_RESULT} WHERE r.run = ? AND r.entry = ?", (run.seq, entry)
             )
             results = {node: _result(row) for node, *row in rows}
             looked = "SELECT node, entry_set FROM looked WHERE run = ? AND entry_set IS NOT NULL"
@@ -158,7 +164,7 @@ class History:
         results: dict[int, dict[EntryName, StoredResult]] = {}
         shared: dict[tuple[object, ...], StoredResult] = {}
         for node, entry, *row in self._db.execute(
-            f"SELECT r.node, r.entry, {_FOUND} FROM {_RESULT} WHERE r.run = ?", (run.seq,)
+            f"SELECT r.node, r.entry, {self._columns} FROM {_RESULT} WHERE r.run = ?", (run.seq,)
         ):
             one = shared.get(tuple(row)) or shared.setdefault(tuple(row), _result(row))
             results.setdefault(node, {})[self._names[entry]] = one
@@ -182,7 +188,7 @@ class History:
             if row is None:
                 continue
             wanted = {} if row[0] is None else {self._names[e]: digest for e, digest in self._set(row[0]).items()}
-            stored = f"SELECT r.entry, {_FOUND} FROM {_RESULT} WHERE r.run = ? AND r.node = ?"
+            stored = f"SELECT r.entry, {self._columns} FROM {_RESULT} WHERE r.run = ? AND r.node = ?"
             results = {self._names[entry]: _result(r) for entry, *r in self._db.execute(stored, (run.seq, node))}
             sights.append((run, NodeSight(Status(row[1]), row[2], wanted, results)))
         return sights
@@ -223,8 +229,8 @@ class History:
         """Return the fixes of the runs after one up to another, in order."""
         runs = {run.seq: run for run in self.runs if after.seq < run.seq <= until.seq and not run.is_restoring}
         rows = self._db.execute(
-            f"SELECT r.run, r.node, r.entry, {_FOUND} FROM {_RESULT} WHERE r.run > ? AND r.run <= ? AND f.status = ?"
-            " ORDER BY r.run",
+            f"SELECT r.run, r.node, r.entry, {self._columns} FROM {_RESULT} WHERE r.run > ? AND r.run <= ?"
+            " AND f.status = ? ORDER BY r.run",
             (after.seq, until.seq, Status.FIXED.value),
         )
         return [
@@ -265,7 +271,7 @@ def _runs(db: sqlite3.Connection) -> Iterator[Run]:
 
 
 def _result(row: Sequence[object]) -> StoredResult:
-    status, message, changes, source, waiver, since, cause, known = row
+    status, message, changes, source, waiver, since, cause, known, modified, changed = row
     return StoredResult(
         Status(status),
         str(message),
@@ -275,4 +281,5 @@ def _result(row: Sequence[object]) -> StoredResult:
         when(int(str(since))),
         str(cause),
         bool(known),
+        None if modified is None else Touched(int(str(modified)), int(str(changed))),
     )

@@ -139,19 +139,20 @@ class Tables:
                 revision is not None and revision.is_dirty,
             ),
         )
-        looked, results, touched = [], [], set[int]()
+        looked, results = [], []
         for look in looks:
             node = self._node(look, seq)
             set_ = None if look.error is not None else self._set(look.wanted, seq)
-            touched |= set() if set_ is None else {set_}
             looked.append((seq, node, set_, look.ending.status.value, None if look.error is None else text(look.error)))
             for entry, outcome, onset in look.results:
                 finding = self._finding(outcome, seq)
                 row = (stamp(onset.since), onset.cause, onset.known)
-                results.append((seq, self._entry(entry, seq), node, finding, *row))
+                touched = look.touched.get(entry)
+                times = (None, None) if touched is None else (touched.modified, touched.changed)
+                results.append((seq, self._entry(entry, seq), node, finding, *row, *times))
             self._note(node, look, seq)
         self._db.executemany("INSERT INTO looked VALUES (?, ?, ?, ?, ?)", looked)
-        self._db.executemany("INSERT INTO result VALUES (?, ?, ?, ?, ?, ?, ?)", results)
+        self._db.executemany("INSERT INTO result VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", results)
         self._touch(seq, looks)
 
     def _inserted(self, statement: str, *values: object) -> int:

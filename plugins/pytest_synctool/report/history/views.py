@@ -12,7 +12,14 @@ from pytest_synctool.common.wording import nodes_in_words
 from pytest_synctool.model import Status
 from pytest_synctool.report.history.periods import cause_in_words
 from pytest_synctool.report.history.reader import NodeSight, Run, StoredResult
-from pytest_synctool.report.history.wording import entry_value, lasting, moment, run_value
+from pytest_synctool.report.history.wording import (
+    entry_value,
+    lasting,
+    moment,
+    run_value,
+    touched_in_words,
+    touched_value,
+)
 from pytest_synctool.report.record import EntryName
 
 _MOST_ENTRIES: Final = 3  # of a node in one line
@@ -99,9 +106,14 @@ def how(sight: NodeSight) -> str:
     if sight.error is not None:
         return f"not looked at: {sight.error}"
     results = sorted(sight.results.items(), key=lambda pair: (_RANKS.index(pair[1].status), pair[0].path))
-    listed = "; ".join(f"{entry.path} {result.message}" for entry, result in results[:_MOST_ENTRIES])
+    listed = "; ".join(f"{entry.path} {result.message}{_times(result)}" for entry, result in results[:_MOST_ENTRIES])
     more = f"; {len(results) - _MOST_ENTRIES:,} more" if len(results) > _MOST_ENTRIES else ""
     return f"{_WORDS[sight.status]}{': ' if listed else ''}{listed}{more}"
+
+
+def _times(result: StoredResult) -> str:
+    words = touched_in_words(result.touched)
+    return f" ({words})" if words else ""
 
 
 def sight_value(sight: NodeSight) -> dict[str, object]:
@@ -121,6 +133,7 @@ def _result_value(entry: EntryName, result: StoredResult) -> dict[str, object]:
         "cause": result.cause,
         "source": result.source or None,
         "waiver": result.waiver or None,
+        **touched_value(result.touched),
     }
 
 

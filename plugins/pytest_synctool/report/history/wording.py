@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pytest_synctool.common.nodenames import fold, natural
+from pytest_synctool.model import Touched
+from pytest_synctool.report.drift_json import utc_moment
 from pytest_synctool.report.history.comparison import Difference
 from pytest_synctool.report.history.periods import End, Life, Period, cause_in_words
 from pytest_synctool.report.history.reader import Run
@@ -19,15 +21,17 @@ FORMAT: Final = 1  # of the JSON; it changes when something in it changes its me
 _TEXTS: Final = ("", "run", "began", "took", "mode", "by")
 _HEADINGS: Final = (*_TEXTS, "nodes", "in sync", "drifted", "waived", "fixed", "errors")
 _NUMBERS: Final = len(_TEXTS)  # the first column of numbers, which stand to the right
+_MOST_TIMES: Final = 5  # nodes
 _UNITS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """A life that several nodes share."""
+    """A life that several nodes share. `touched` has the times of a path that differs now, by node."""
 
     nodes: Sequence[str]
     life: Life
+    touched: Mapping[str, Touched]
 
 
 def shared(lives: Mapping[str, Life]) -> list[Shared]:
@@ -37,7 +41,10 @@ def shared(lives: Mapping[str, Life]) -> list[Shared]:
         life = lives[node]
         is_open = any(period.until is None for period in life.periods)
         groups.setdefault((life.periods, life.changed, life.restored, life.last if is_open else None), []).append(node)
-    return [Shared(nodes, _together([lives[node] for node in nodes])) for nodes in groups.values()]
+    return [
+        Shared(nodes, _together([lives[node] for node in nodes]), {n: t for n in nodes if (t := lives[n].touched)})
+        for nodes in groups.values()
+    ]
 
 
 def _together(lives: Sequence[Life]) -> Life:
@@ -92,6 +99,10 @@ def entry_life(entry: EntryName, groups: Sequence[Shared]) -> Iterator[str]:
     for group in groups:
         yield f"  {fold(group.nodes)}:"
         yield from (f"    {line}" for line in _life(group.life))
+        for node, touched in list(group.touched.items())[:_MOST_TIMES]:
+            yield f"    on {node} now: {touched_in_words(touched)}"
+        if len(group.touched) > _MOST_TIMES:
+            yield "    times on the other nodes: -n NODE"
 
 
 def _life(life: Life) -> Iterator[str]:
@@ -170,6 +181,20 @@ def run_value(run: Run) -> dict[str, object]:
     }
 
 
+def touched_in_words(touched: Touched | None) -> str:
+    """Return the times of what is there, by the clock of the node; an empty text if it sent none that can be read."""
+    times = touched_value(touched)
+    words = (("contents of", times["modified"]), ("owner, mode or name of", times["changed"]))
+    return ", ".join(f"{word} {moment(datetime.fromisoformat(time))}" for word, time in words if time)
+
+
+def touched_value(touched: Touched | None) -> dict[str, str | None]:
+    """Return the times of a path on a node for JSON."""
+    if touched is None:
+        return {"modified": None, "changed": None}
+    return {"modified": utc_moment(touched.modified), "changed": utc_moment(touched.changed)}
+
+
 def entry_value(entry: EntryName) -> dict[str, object]:
     """Return the name of an entry for JSON."""
     return {"check": entry.check, "kind": entry.kind, "name": entry.name, "path": entry.path}
@@ -183,6 +208,7 @@ def life_value(entry: EntryName, group: Shared) -> dict[str, object]:
         "last_looked_at": group.life.last.isoformat(),
         "periods": [_period_value(period) for period in group.life.periods],
         "restored": [{"at": when.isoformat(), "by": who} for when, who in group.life.restored],
+        "touched": {node: touched_value(touched) for node, touched in group.touched.items()},
         "asked_for_changed": [when.isoformat() for when in group.life.changed],
     }
 
