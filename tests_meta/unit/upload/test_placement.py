@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.config import Config, parse
+from pytest_synctool.config.model import Layout
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import ABSENT, Actual, Change, FileState, Kind, Unknown
 from pytest_synctool.repository import resolution
@@ -111,6 +112,31 @@ class TestExtension:
         proposal = proposed(cluster, ("/f", state()), suffix="batch")
         assert places(proposal) == {"overlay/f._batch": "node2"}
         assert proposal.remarks == ("overlay/f._batch is not for node1, which goes on using overlay/f._node1",)
+
+
+class TestLayouts:
+    """Masterdirs of other releases of synctool."""
+
+    @pytest.mark.parametrize(
+        ("path", "suffix", "place"),
+        [
+            ("/d/f", None, {"overlay/batch/d/f._all": "node1 node2"}),
+            ("/d/f", "rack1", {"overlay/batch/d/f._rack1": "node1"}),
+            ("/d/new", None, {"overlay/batch/d/new._node1": "node1"}),
+            ("/e/new", None, {"overlay/all/e": "node1 node2 node3", "overlay/all/e/new._node1": "node1"}),
+            ("/g", "all", {"overlay/all/g._all": "node1 node2 node3"}),
+        ],
+    )
+    def test_a_tree_for_each_group(self, cluster: Config, path: str, suffix: str | None, place: dict[str, str]) -> None:
+        plant(cluster.masterdir, "overlay/batch/d/f._all", "overlay/all/")
+        seven = replace(cluster, layout=Layout.GROUPS)
+        assert places(proposed(seven, (path, state()), suffix=suffix)) == place
+
+    def test_several_directories_of_overlay(self, cluster: Config) -> None:
+        plant(cluster.masterdir, "overlay/b/d/f._all", "overlay/a/")
+        five = replace(cluster, directories={"overlay": ("overlay/a", "overlay/b")})
+        assert places(proposed(five, ("/d/f", state()))) == {"overlay/b/d/f._all": "node1 node2 node3"}
+        assert places(proposed(five, ("/g", state()))) == {"overlay/a/g._node1": "node1"}
 
 
 class TestTrees:
