@@ -10,17 +10,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_synctool.report.history.reader import opened
 
-from tests_meta.site import Site
+from tests_meta.site import TOO_MANY_LINKS, Site
 
 
 @pytest.fixture
 def mixed(site: Site) -> Site:
-    """A site with one node, this machine: `gone` is missing, and above `inner` is a link that leads to itself."""
+    """A site with one node, this machine: `gone` is missing, and above `inner` are too many links."""
     site.nodes = {"node1": "batch connection:local://"}
     real = site.directory / "real"
     real.mkdir()
-    (real / "ring").symlink_to("ring")
-    for name in ("gone._all", "ring/inner._all"):
+    subprocess.run(["sh", "-c", TOO_MANY_LINKS], cwd=real, check=True)
+    for name in ("gone._all", "links/inner._all"):
         path = site.masterdir / "overlay" / str(real / name).lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("content\n")
@@ -28,8 +28,8 @@ def mixed(site: Site) -> Site:
 
 
 def destinations(site: Site) -> list[str]:
-    """Return the two destinations: the missing one, and the one behind the link."""
-    return [f"{site.directory}/real/{name}" for name in ("gone", "ring/inner")]
+    """Return the two destinations: the missing one, and the one behind the links."""
+    return [f"{site.directory}/real/{name}" for name in ("gone", "links/inner")]
 
 
 def counts_of(site: Site) -> dict[str, dict[str, float]]:
@@ -49,7 +49,7 @@ def counts_of(site: Site) -> dict[str, dict[str, float]]:
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n2",), ("--granularity=node",)], ids=["alone", "xdist", "whole"])
-def test_a_missing_file_and_one_behind_a_ring_of_links(mixed: Site, arguments: tuple[str, ...]) -> None:
+def test_a_missing_file_and_one_behind_too_many_links(mixed: Site, arguments: tuple[str, ...]) -> None:
     """The error outweighs the drift in every report; the drift is a finding all the same, and can be repaired."""
     run = mixed.pytest(*arguments)
     assert run.status == 1, run.output
