@@ -134,10 +134,17 @@ def test_all_that_is_missing_is_installed(tmp_path: Path, command: str, target: 
 
 def test_other_userlands_are_installed_on_debian(tmp_path: Path) -> None:
     system = System(tmp_path, "apt-get")
-    packages = "rust-coreutils dropbear-bin ksh93u+m mksh prometheus tinysshd toybox"
-    done = system.run("others", PROGRAMS="coreutils dropbear ksh93 mksh promtool tinysshd toybox")
+    packages = "rust-coreutils dropbear-bin ksh93u+m mksh tinysshd toybox"
+    done = system.run("others", PROGRAMS="coreutils dropbear ksh93 mksh tinysshd toybox")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"installing {packages} ...\n", "")
     assert system.calls() == ["apt-get update -qq", f"{APT} {packages}"]
+
+
+def test_no_ssh_server_is_installed_that_systemd_would_start(tmp_path: Path) -> None:
+    system = System(tmp_path, "apt-get")
+    done = system.run("others", PROGRAMS="dropbear tinysshd", SYSTEMD=str(tmp_path))
+    assert "tinysshd" not in done.stdout
+    assert not any("tinysshd" in call for call in system.calls())
 
 
 def test_nothing_is_installed_where_nothing_is_missing(tmp_path: Path) -> None:
