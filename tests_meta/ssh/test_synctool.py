@@ -277,6 +277,24 @@ def test_what_scripts_print_is_shown(documented: Site) -> None:
     assert "node3: reloading" not in hidden
 
 
+def test_a_node_that_hangs_holds_nobody_back_on_a_terminal(documented: Site, gate: MakeGate) -> None:
+    """The others are printed as they end, and a line says for whom the run waits."""
+    documented.script("etc/fstab.post", "#!/bin/sh\n[ ! -x /usr/local/sbin/uptime ] || exec /usr/local/sbin/uptime\n")
+    for node in documented.nodes:
+        documented.sh(node, "rm @/etc/fstab")
+    hanging = gate("node1", "uptime")
+    with terminal(documented.directory, "synctool", "-f", TERM="xterm", CI="", BUILD_NUMBER="") as screen:
+        hanging.wait()
+        screen.until(b"\rsynctool: 2 of 3 nodes, 2 fixed; out for ")
+        screen.until(b" s: node1\x1b[K")
+        hanging.open()
+        assert screen.end() == 0
+    before, _, after = screen.shown.rpartition(b"\x1b[K")
+    assert before.count(b"etc/fstab created (missing)") == 2
+    assert after.startswith(b"node1: ")
+    assert b"\r\n3 nodes: 3 fixed\r\n" in after
+
+
 def by_hand(site: Site, node: str, *options: str) -> str:
     """Run on a node, in a root shell, what --unix prints of it. Return what that says."""
     command = f"{SYNCTOOL} --unix {' '.join(options)} -n {node} | sed 's/^{node}: //'"

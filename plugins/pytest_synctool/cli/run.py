@@ -6,7 +6,7 @@ import os
 import sys
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -16,6 +16,7 @@ from pytest_synctool.audit.check import Check
 from pytest_synctool.cli import command
 from pytest_synctool.cli.connections import connections_of
 from pytest_synctool.cli.run_history import RunHistory, is_writable
+from pytest_synctool.cli.status_line import INTERVAL, StatusLine
 from pytest_synctool.common.console import shown
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import printable
@@ -30,6 +31,7 @@ from pytest_synctool.report.ending import AFTER_RESTORE, NodeEnding, ending_of_r
 from pytest_synctool.report.grouping import waiver_in_words
 from pytest_synctool.report.node_test_ids import NodeTests
 from pytest_synctool.report.nodeids import encode
+from pytest_synctool.report.progress import Progress
 from pytest_synctool.report.record import SUITE
 from pytest_synctool.report.repair_log import RepairLog, append_to
 from pytest_synctool.repository.entry_commands import always
@@ -67,6 +69,9 @@ class ClassicRun:
             and not os.environ.get("NO_COLOR")
         )
         self._history = self._new_history()
+        is_watched = not (self.arguments.quiet or self.arguments.unix or self.arguments.aggregate)
+        self._status_line = StatusLine.on(sys.stdout, os.environ, len(self.nodes)) if is_watched else None
+        self._progress = Progress() if self._status_line is None else self._status_line.progress
         self._framed = not (self.arguments.quiet or self.arguments.unix)  # with --unix, all output must be shell text
         self._owes_headline = self.arguments.quiet and not (self.changing or self.arguments.unix)
 
@@ -186,12 +191,13 @@ class ClassicRun:
         return made if is_contacted or single else [answers(masterdir), *made]
 
     def _run_nodes(self, engine: Engine, log: RepairLog | None) -> bool:
-        """Run all nodes, and print their results in the order of the nodes; return True if it was interrupted."""
+        """Run all nodes and print their results; return True if it was interrupted."""
         for node in self.nodes:
             self._checks[node.name] = self._checks_of(node)
 
         def work(node: Node, turn: Turn) -> NodeResult:
-            result = engine.run(node, self._checks[node.name], turn.answered)
+            with self._progress.working(node.name):
+                result = engine.run(node, self._checks[node.name], turn.answered)
             if log is not None:
                 log.take(self._tests(node), result)
             return result
@@ -200,7 +206,7 @@ class ClassicRun:
         pending = {node.name: node for node in self.nodes}
         try:
             fanout.announce(self.nodes)  # all at once: a node that hangs delays the output of others, not their work
-            for node in self.nodes:
+            for node in self._in_order_of_output(fanout, pending):
                 result = fanout.result(node)
                 del pending[node.name]
                 self._take(node, result)
@@ -210,8 +216,19 @@ class ClassicRun:
         fanout.close()
         return False
 
+    def _in_order_of_output(self, fanout: Fanout[Node, NodeResult], pending: Mapping[str, Node]) -> Iterator[Node]:
+        """Yield the nodes in their order; on a terminal as their work ends, so that a hanging one holds nobody back."""
+        if self._status_line is None:
+            yield from self.nodes
+            return
+        while pending:
+            yield from fanout.all_done(list(pending.values()), INTERVAL)
+            self._status_line.show()
+
     def _interrupt(self, engine: Engine, fanout: Fanout[Node, NodeResult], pending: dict[str, Node]) -> None:
         """End the work on the pending nodes, print the results that exist, and name the nodes without one."""
+        if self._status_line is not None:
+            self._status_line.erase()
         waits = "; what is under way goes to its end" if self.changing else ""
         command.print_stderr([f"synctool: interrupted{waits}"])
         if not self.changing:
@@ -235,6 +252,9 @@ class ClassicRun:
 
     def _print(self, node: Node, result: NodeResult) -> None:
         self.endings[ending_of_result(result)] += 1
+        self._progress.take(result)
+        if self._status_line is not None:
+            self._status_line.erase()
         if self._owes_headline and (
             result.planned or any(o.skip is Skip.NOT_RESTORED for o in result.outcomes)
         ):  # not among the lines, which scripts read

@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
 from pytest_synctool.connection.machine_capacity import Idleness, limit_parallelism
@@ -155,6 +156,15 @@ class Fanout(Generic[Key, Value]):
             return key
         wait(futures.values(), timeout, FIRST_COMPLETED)
         return next((key for key, future in futures.items() if future.done()), None)
+
+    def all_done(self, keys: Collection[Key], timeout: float) -> list[Key]:
+        """Return the announced keys whose work has ended; if there are none, wait for one for some seconds."""
+        over = [key for key in keys if self._futures[key].done()]
+        if not over:
+            at_work = [self._futures[key] for key in islice(keys, self._places.most)]  # begun in this order
+            wait(at_work, timeout, FIRST_COMPLETED)
+            over = [key for key in keys if self._futures[key].done()]
+        return over
 
     @property
     def late(self) -> int:

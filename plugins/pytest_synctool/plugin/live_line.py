@@ -12,13 +12,10 @@ import pytest
 from pytest_synctool.model import NodeResult
 from pytest_synctool.plugin.cluster import is_worker
 from pytest_synctool.plugin.terminal_reporter import terminal_reporter
-from pytest_synctool.report.progress import Progress
+from pytest_synctool.report.progress import Progress, is_attended
 
 _DELAY: Final = 1.0  # seconds; a shorter run ends before anybody could read the line
 _INTERVAL: Final = 0.25  # seconds between two texts
-
-# pytest, too, takes these environment variables as a sign of CI.
-_UNATTENDED: Final = ("CI", "BUILD_NUMBER")
 
 
 def is_watched(reporter: Any, environment: Mapping[str, str]) -> bool:
@@ -28,7 +25,7 @@ def is_watched(reporter: Any, environment: Mapping[str, str]) -> bool:
     is_terminal = reporter.isatty  # a method in newer versions of pytest
     if not (is_terminal() if callable(is_terminal) else is_terminal):
         return False
-    return environment.get("TERM", "dumb") != "dumb" and not any(environment.get(name) for name in _UNATTENDED)
+    return is_attended(environment)
 
 
 def live_line(config: pytest.Config) -> LiveLine | None:

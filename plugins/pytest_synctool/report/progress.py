@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -24,6 +24,14 @@ _WORDS: Final = {
     NodeEnding.UNKNOWN: "unknown",
     NodeEnding.NOT_BEGUN: "not begun",
 }
+
+# pytest, too, takes these environment variables as a sign of CI.
+_UNATTENDED: Final = ("CI", "BUILD_NUMBER")
+
+
+def is_attended(environment: Mapping[str, str]) -> bool:
+    """Return True if a person may watch a terminal with this environment, and it can move its cursor."""
+    return environment.get("TERM", "dumb") != "dumb" and not any(environment.get(name) for name in _UNATTENDED)
 
 
 @dataclass
