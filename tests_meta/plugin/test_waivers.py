@@ -101,8 +101,7 @@ def test_a_waiver_whose_drift_is_gone_fails_as_stale(two: Site, workers: tuple[s
     run = two.pytest(*workers, "-m", "delete", "--synctool-summary=s.md", "--synctool-codequality=q.json")
     message = f"{two.top}/gone no longer differs on node1: remove this waiver (waits for ticket 7)"
     assert run.status == 1
-    assert f"FAILED masterdir/waivers.yaml::waivers.yaml:5 - waivers.yaml:5: {message}" in run.output
-    assert f"STALE waivers.yaml:5: {message}" in run.output
+    assert run.output.count(f"STALE waivers.yaml:5: {message}") == 1
     assert "2 nodes: 2 in sync" in run.output
     assert "1 failed, 2 passed" in run.output
     assert "[100%]\n" in run.output  # no letter follows the percentage

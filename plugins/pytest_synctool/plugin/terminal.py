@@ -31,7 +31,7 @@ _MODES: Final = {
     Mode.RECALL: "dry run, nothing is restored",
     Mode.RESTORE: "restoring",
 }
-_MOST_SHOWN: Final = 10
+_USUAL_TESTS: Final = frozenset("fEN")  # failures and errors; N stands for none
 _LETTER_COLOURS: Final = {".": "green", "+": "green", "s": "yellow", "x": "yellow", "F": "red", "E": "red"}
 
 
@@ -102,8 +102,9 @@ def _category(report: pytest.TestReport) -> str:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Generator[None]:
     """Print the summary: parts of the masterdir that are left out, results grouped by their text, counts of nodes.
 
-    The grouped results replace more than a few single failures, unless -v or --explain is given: a thousand nodes with
-    the same drift are one line. With -q there is nothing else, and nothing at all if every entry is in sync.
+    The grouped results replace single failures, unless -v, -r or --explain asks for these: each failure stands once,
+    and a thousand nodes with the same drift are one line. With -q there is nothing else, and nothing at all if every
+    entry is in sync.
     """
     try:
         return (yield from _with_summary(terminalreporter, config))
@@ -117,8 +118,8 @@ def _with_summary(terminalreporter: Any, config: pytest.Config) -> Generator[Non
     if not _has_summary(config) or tally is None:
         return (yield)
     quiet = terminalreporter.verbosity < 0
-    shown = terminalreporter.verbosity > 0 or config.option.synctool_explain
-    hide = quiet or (not shown and tally.failures > _MOST_SHOWN)
+    shown = terminalreporter.verbosity > 0 or config.option.synctool_explain or _asks_for_tests(config)
+    hide = quiet or not shown
     hidden = _hide_entries(terminalreporter) if hide else {}
     try:
         with durations_of_nodes(terminalreporter.stats, tally.durations, config.option.durations):
@@ -126,8 +127,13 @@ def _with_summary(terminalreporter: Any, config: pytest.Config) -> Generator[Non
     finally:
         terminalreporter.stats.update(hidden)
         print_summary(config, terminalreporter)
-        if hidden and not quiet:
+        if tally.failures and hide and not quiet:
             terminalreporter.write_line("For expected and actual state test by test: -v, or the junit report")
+
+
+def _asks_for_tests(config: pytest.Config) -> bool:
+    """Return True if -r names more tests for the short summary than pytest does by itself."""
+    return bool(set(config.option.reportchars) - _USUAL_TESTS)
 
 
 NOTHING_COMPARED = pytest.StashKey[str]()
