@@ -304,6 +304,18 @@ def by_hand(site: Site, node: str, *options: str) -> str:
     return site.sh(node, "sh <&- /run/by-hand.sh 2>&1; rm /run/by-hand.sh")
 
 
+def test_without_triggers(documented: Site) -> None:
+    """--no-post: the changes are made, and what they would have run stays owed until a run without it."""
+    assert synctool(documented, "-q", "--no-post").lines == UPDATED[:1]
+    fixed = synctool(documented, "-qf", "--no-post")
+    post = f"post:{documented.top}/etc/xinetd.d/identd".replace(f"{documented.top}/etc", "/etc")
+    assert (fixed.status, fixed.lines) == (1, [UPDATED[0], f"node3: {post} owed"])
+    assert documented.sh("node3", "cat /tmp/reloaded.log 2>&- || :") == ""
+    assert synctool(documented, "-qf").lines == [UPDATED[1].replace("TOP", "")]
+    assert documented.sh("node3", "cat /tmp/reloaded.log") == "reloaded\n"
+    assert synctool(documented, "-q") == Ended(0, [], "")
+
+
 def test_unix(documented: Site) -> None:
     """What the documentation shows: the commands that a person would type."""
     shown = synctool(documented, "--unix", "-n", "node3")

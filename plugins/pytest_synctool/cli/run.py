@@ -171,6 +171,7 @@ class ClassicRun:
             log=os.fsencode(self.config.logfile or ""),
             syslog=self.config.syslogging and not arguments.no_syslog,
             unix=self._unix,
+            post=not arguments.no_post,
             earlier=bool(arguments.list or arguments.single),
         )
         connections = connections_of(self.config, arguments, shared=self.changing)

@@ -123,6 +123,7 @@ def _add_run(parser: ArgumentParser) -> None:
         ),
         ("--list", "with --restore: print the old versions of earlier runs too, as far as they are still there"),
         ("--no-saved", "with -f: do not keep replaced files as NAME.saved"),
+        ("--no-post", "do not run .post scripts and on_update commands: a later -f runs them"),
     )
     parser.add_argument(
         "--saved-dir", metavar="DIR", type=_saved_directory, help="with -f: keep replaced files below DIR on the node"

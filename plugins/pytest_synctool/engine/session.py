@@ -112,5 +112,6 @@ class NodeSession:
             log=settings.log,
             syslog=settings.syslog,
             silence=settings.deadline,
+            post=settings.post,
         )
         return NodeRepair(self.transport, context, settings.deadline, self.mirror, unix=settings.unix)

@@ -45,7 +45,7 @@ class Settings:
     in locks.
     With `earlier`, old versions are those of all repairs, not only of the last one.
     `waivers` are the drift that is accepted. `saved`, `log` and `syslog` are those of repair.script.Context.
-    `unix` is the shell text that results have.
+    Without `post` no trigger runs, as in Context. `unix` is the shell text that results have.
     """
 
     masterdir: Path
@@ -60,4 +60,5 @@ class Settings:
     log: bytes = b""
     syslog: bool = False
     unix: UnixOutput = UnixOutput.NONE
+    post: bool = True
     earlier: bool = False

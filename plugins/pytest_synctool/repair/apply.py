@@ -227,8 +227,9 @@ def log_lines(todo: Plan, reasons: Mapping[bytes, str]) -> list[str]:
 
 def apply(applied: Applied, transport: Transport, context: Context, deadline: float) -> None:
     """Run the scripts of a plan and add their results, all that came before a connection broke included."""
-    todo = applied.todo
-    for part in parts(todo, context, applied.lines, transport.script_limit):
+    todo, numbers = applied.todo, set(applied.todo.numbers(post=context.post))
+    for whole in parts(todo, context, applied.lines, transport.script_limit):
+        part = [number for number in whole if number in numbers]
         _run(applied, transport, context, deadline, part)
         unplaced = [number for number in part if number < len(todo.actions) and number not in applied.results]
         if unplaced and applied.broken is None:

@@ -44,11 +44,12 @@ class NodeRepair(NodeChanges):
         """Return the outcomes with the plan that fix() would carry out."""
         decision = decide(inspection, checks, outcomes)
         todo, lines = decision.plan, log_lines(decision.plan, decision.reasons)
+        numbers = todo.numbers(post=self.context.post)
         if self.unix is UnixOutput.SCRIPT and (todo.actions or todo.triggers):
-            self.lines += [line for line in script.script(todo, self.context, lines).split(b"\n") if line]
-        self._add_commands(inspection, todo, lines, range(len(todo.actions) + len(todo.triggers)))
+            self.lines += [line for line in script.script(todo, self.context, lines, numbers).split(b"\n") if line]
+        self._add_commands(inspection, todo, lines, numbers)
         paths = [*(action.path for action in todo.actions), *(trigger.path for trigger in todo.triggers)]
-        planned = tuple(PlannedStep(path, line) for path, line in zip(paths, lines, strict=True) if line)
+        planned = tuple(PlannedStep(paths[number], lines[number]) for number in numbers if lines[number])
         pairs = zip(checks, outcomes, strict=True)
         return NodeResult(tuple(decision.left_alone(*pair) for pair in pairs), planned=planned)
 

@@ -127,6 +127,12 @@ class Plan:
     triggers: tuple[Trigger, ...]
     restoring: bool = False
 
+    def numbers(self, *, post: bool) -> list[int]:
+        """Return the numbers of the steps; without `post` not those of triggers, which the node only notes as owed."""
+        first = len(self.actions)
+        triggers = enumerate(self.triggers, first)
+        return [*range(first), *(n for n, trigger in triggers if post or not trigger.command.follows_a_change)]
+
     @property
     def needs_mirror(self) -> bool:
         """True if the plan needs files of the masterdir on the node."""
