@@ -304,6 +304,16 @@ def by_hand(site: Site, node: str, *options: str) -> str:
     return site.sh(node, "sh <&- /run/by-hand.sh 2>&1; rm /run/by-hand.sh")
 
 
+def test_as_a_plugin_of_nagios(documented: Site) -> None:
+    """One line, whatever has drifted; what could not be looked at is unknown."""
+    documented.nodes["dead1"] = "login interface:127.0.0.1"
+    drifted = synctool(documented, "--nagios", "-x", "dead1")
+    assert (drifted.status, len(drifted.lines)) == (1, 1)
+    assert drifted.lines[0].startswith("SYNCTOOL WARNING - 3 nodes: 2 in sync, 1 drifted | nodes=3 ")
+    dead = synctool(documented, "-q", "--nagios")
+    assert (dead.status, dead.lines[0].partition(" - ")[0], dead.complaints) == (3, "SYNCTOOL UNKNOWN", "")
+
+
 def test_without_triggers(documented: Site) -> None:
     """--no-post: the changes are made, and what they would have run stays owed until a run without it."""
     assert synctool(documented, "-q", "--no-post").lines == UPDATED[:1]

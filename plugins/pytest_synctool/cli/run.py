@@ -29,6 +29,7 @@ from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import Node, NodeResult, OldVersions, Outcome, Skip, Status, UnixOutput
 from pytest_synctool.report.ending import AFTER_RESTORE, NodeEnding, ending_of_result, in_words
 from pytest_synctool.report.grouping import waiver_in_words
+from pytest_synctool.report.monitoring import plugin_line
 from pytest_synctool.report.node_test_ids import NodeTests
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.report.progress import Progress
@@ -69,11 +70,13 @@ class ClassicRun:
             and not os.environ.get("NO_COLOR")
         )
         self._history = self._new_history()
-        is_watched = not (self.arguments.quiet or self.arguments.unix or self.arguments.aggregate)
+        # With --unix, all output must be shell text; with --nagios, one line.
+        self._framed = not (self.arguments.quiet or self.arguments.unix or self.arguments.nagios)
+        is_silent = self.changing or self.arguments.unix or self.arguments.nagios
+        self._owes_headline = self.arguments.quiet and not is_silent
+        is_watched = self._framed and not self.arguments.aggregate
         self._status_line = StatusLine.on(sys.stdout, os.environ, len(self.nodes)) if is_watched else None
         self._progress = Progress() if self._status_line is None else self._status_line.progress
-        self._framed = not (self.arguments.quiet or self.arguments.unix)  # with --unix, all output must be shell text
-        self._owes_headline = self.arguments.quiet and not (self.changing or self.arguments.unix)
 
     @property
     def changing(self) -> bool:
@@ -98,6 +101,8 @@ class ClassicRun:
             if self._mode is Mode.RESTORE and self.endings[NodeEnding.FIXED]:
                 print(AFTER_RESTORE)
         status = command.INTERRUPTED if interrupted else exit_status(self.endings)
+        if self.arguments.nagios:
+            print(plugin_line(self.endings, status))
         sys.stdout.flush()
         if self._history is not None and (problem := self._history.store(status, complete=not interrupted)):
             command.print_stderr([f"WARNING {problem}"])
@@ -256,6 +261,8 @@ class ClassicRun:
         self._progress.take(result)
         if self._status_line is not None:
             self._status_line.erase()
+        if self.arguments.nagios:
+            return
         if self._owes_headline and (
             result.planned or any(o.skip is Skip.NOT_RESTORED for o in result.outcomes)
         ):  # not among the lines, which scripts read

@@ -30,9 +30,10 @@ _FIELDS: Final = {
     **{"-1": ("single",), "--unix": ("unix",), "-a": ("aggregate",), "--skip-rsync": ("skip_rsync",)},
     **{"--list": ("list",), "--nodename": ("nodename",), "--no-saved": ("no_saved",), "--saved-dir": ("saved_dir",)},
     **{"-q": ("quiet",), "-v": ("verbose",), "-s": ("suffix",), "--show-sensitive": ("show_sensitive",)},
+    "--nagios": ("nagios",),
     _SELECTION: ("node", "group", "exclude", "exclude_group"),
 }
-_OF_RUNS: Final = ("-f", "--restore", "-t", "-1", "--unix", "-a", "--skip-rsync", "--nodename")
+_OF_RUNS: Final = ("-f", "--restore", "-t", "-1", "--unix", "-a", "--skip-rsync", "--nodename", "--nagios")
 # The options that are no run of their own kind, with the options of runs that they accept.
 _ACTIONS: Final = {"-d": ("--nodename", "-a"), "-u": ("--nodename", "-f"), "--check-update": (), "--download": ()}
 _NOT_WITH_ACTIONS: Final = (*_ACTIONS, "--manifest", "--changes", "-r", *_OF_RUNS, "--no-saved", "--saved-dir")
@@ -51,6 +52,7 @@ _EXCLUSIONS: Final = (
     ([option for option in _OF_RUNS if option != "-a"], "-r", ", which contacts no node"),
     (("-t", "--unix"), "--restore", ", which puts back what -f has changed"),
     (("-f",), "--list", ": a list changes nothing"),
+    (("-f", "--restore", "-t", "--unix", "-a", "-v"), "--nagios", ", which only counts"),
     (("--no-saved",), "--saved-dir", ": old versions are kept, or they are not"),
 )
 _NEEDS: Final = (
@@ -110,6 +112,7 @@ def _add_run(parser: ArgumentParser) -> None:
         ("--unix", "print what is to be done as shell commands; with -v the whole script that -f runs"),
         ("-a", "--aggregate", "print output that several nodes share only once"),
         ("-q", "--quiet", "print only differences, and no warnings"),
+        ("--nagios", "print one line with performance data, as a plugin of Nagios or Icinga"),
         ("-v", "--verbose", "print how the source of each entry was chosen, and details of the differences"),
         ("--skip-rsync", "with -f: do not copy the masterdir to the nodes, they have it already"),
     )

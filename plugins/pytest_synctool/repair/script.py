@@ -40,10 +40,10 @@ class Context:
 
     `masterdir` is the mirror's path on the node, `node` its name in the configuration and `hostname` its own name.
     `who` names the owner of the lock to others. `trigger_timeout` bounds each trigger, in seconds. A replaced file is
-    kept as `NAME.saved`, or below the directory `saved`, or nowhere. Each action is appended to the
-    file `log` on the node, if set, and goes to its syslog. `state` is the node's own state directory. Without `post` the
-    triggers of what changes are noted as owed, and not run. `silence` is the longest time in which the script may print
-    nothing, in seconds. `taken` names the repairs whose kept reports were taken over.
+    kept as `NAME.saved`, or below the directory `saved`, or nowhere. Each action is appended to the file `log` on the
+    node, if set, and goes to its syslog. `state` is the node's own state directory. Without `post` the triggers of what
+    changes are noted as owed, and not run. `silence` is the longest time in which the script may print nothing, in
+    seconds. `taken` names the repairs whose kept reports were taken over.
     """
 
     masterdir: bytes
