@@ -215,7 +215,7 @@ def test_an_id_as_reports_print_it_selects_one_test(site: Site, addopts: str, wo
         assert re.findall(r"^(?:FAILED|PASSED) (\S+)", run.output, re.MULTILINE) == ([test] if "::" in test else [])
     if addopts.endswith("checks"):
         dotted = f"synctool_checks.test_overlay::node1::{site.top}/one"
-        assert site.pytest(command=[*start, dotted]).output.count("FAILED ") == 1
+        assert site.pytest(command=[*start, dotted]).output.count("\nDRIFT node1: ") == 1
         (site.directory / "test_own.py").write_text("def test_own():\n    pass\n")
         assert "1 passed" in site.pytest(command=[*start, "test_own.py::test_own"]).output
         assert "8 failed, 1 passed" in site.pytest(command=[*start, "test_own.py"]).output

@@ -225,7 +225,7 @@ def test_a_cycle_in_a_container_that_has_no_rsync_and_loses_standard_error(site:
     environment = {"PATH": f"{tools}:{os.environ['PATH']}"}
     audit = site.pytest(environment=environment)
     assert (audit.status, audit.count("error")) == (1, 0), audit.output
-    assert "+old" in audit.message("web1", f"{site.top}/file31")
+    assert "-old" in audit.message("web1", f"{site.top}/file31")
     assert len(calls.read_text().split()) == 2
     fixed = site.pytest("--fix", environment=environment)
     assert fixed.status == 0, fixed.output

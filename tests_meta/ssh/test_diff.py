@@ -215,9 +215,12 @@ class TestCommand:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-d", "@/none"], "-d: no selected node has @/none in the overlay tree (see -r)"),
-        (["-d", "@/mine", "-n", "node1"], "-d: no selected node has @/mine in the overlay tree (see -r)"),
-        (["-d", "motd"], "synctool: error: argument -d/--diff: expected an absolute path like /etc/fstab, not 'motd'"),
+        (["-d", "@/none"], "-d: no selected node has @/none in the overlay tree (did you mean '@/mine'?)"),
+        (["-d", "@/mine", "-n", "node1"], "-d: no selected node has @/mine in the overlay tree (did you mean '@'?)"),
+        (
+            ["-d", "motd"],
+            "-d: expected a path like /etc/fstab, or a source of a selected node like overlay/etc/fstab._all, not 'mo",
+        ),
         (["--show-sensitive"], "synctool: error: --show-sensitive needs -d"),
         (["-d", "@/motd", "-r", "@/motd"], "synctool: error: -r does not go with -d"),
         (["-d", "@/motd", "-f"], "synctool: error: -f does not go with -d"),

@@ -77,18 +77,19 @@ def test_a_failing_trigger_fails_its_test(live: Site) -> None:
 
 
 def test_only_what_a_node_may_see_reaches_it(live: Site, cluster: EmbeddedCluster) -> None:
-    """Other groups' files, the unused and the trees themselves never travel."""
+    """Other groups' files, the unused and the trees themselves never travel; what is for nobody, beside a trigger."""
     live.put("mine._batch", "mine\n")
     live.put("secret._login", "secret\n")
     live.put("none._none", "nobody\n")
+    live.put("deeper/none._none", "nobody\n")
     live.put("noext", "left out\n")
     live.script("mine.post", "#!/bin/sh\n")
     live.script("secret.post._login", "#!/bin/sh\n")
     assert live.pytest("--fix").status == 0
     mirror = live.sh("node1", f"cd {live.masterdir} && find . -type f ! -name .synctool-mirror | sort").split()
-    assert mirror == [f"./overlay{live.top}/mine._batch", f"./overlay{live.top}/mine.post"]
+    assert mirror == [f"./overlay{live.top}/{name}" for name in ("mine._batch", "mine.post", "none._none")]
     theirs = live.sh("node3", f"cd {live.masterdir} && find . -type f ! -name .synctool-mirror | sort").split()
-    assert theirs == [f"./overlay{live.top}/secret._login", f"./overlay{live.top}/secret.post._login"]
+    assert theirs == [f"./overlay{live.top}/{name}" for name in ("none._none", "secret._login", "secret.post._login")]
     assert live.sh("node1", f"stat -c %a {live.masterdir}") == "700\n"
 
 

@@ -99,7 +99,7 @@ def test_a_node_that_cannot_be_restored(old: Site) -> None:
     assert "not restored from" in run.message("node1", f"{old.top}/link")
     assert "not empty" in run.message("node1", f"{old.top}/link")
     assert run.word("node1", f"{old.top}/way") == "passed"
-    assert "dead1 unreachable" in run.output
+    assert "ERROR dead1: unreachable" in run.output
     old.sh("node1", "rm -r @/link")
 
 

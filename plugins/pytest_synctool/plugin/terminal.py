@@ -102,7 +102,7 @@ def _category(report: pytest.TestReport) -> str:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Generator[None]:
     """Print the summary: parts of the masterdir that are left out, results grouped by their text, counts of nodes.
 
-    The grouped results replace single failures, unless -v, -r or --explain asks for these: each failure stands once,
+    The grouped results replace single failures, unless -v, -r, --tb or --explain asks for these: each failure stands once,
     and a thousand nodes with the same drift are one line. With -q there is nothing else, and nothing at all if every
     entry is in sync.
     """
@@ -132,8 +132,8 @@ def _with_summary(terminalreporter: Any, config: pytest.Config) -> Generator[Non
 
 
 def _asks_for_tests(config: pytest.Config) -> bool:
-    """Return True if -r names more tests for the short summary than pytest does by itself."""
-    return bool(set(config.option.reportchars) - _USUAL_TESTS)
+    """Return True if -r names more tests for the short summary than pytest does by itself, or --tb a style."""
+    return bool(set(config.option.reportchars) - _USUAL_TESTS) or config.option.tbstyle not in ("auto", "no")
 
 
 NOTHING_COMPARED = pytest.StashKey[str]()
