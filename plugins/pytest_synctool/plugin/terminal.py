@@ -102,9 +102,9 @@ def _category(report: pytest.TestReport) -> str:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Generator[None]:
     """Print the summary: parts of the masterdir that are left out, results grouped by their text, counts of nodes.
 
-    The grouped results replace single failures, unless -v, -r, --tb or --explain asks for these: each failure stands once,
-    and a thousand nodes with the same drift are one line. With -q there is nothing else, and nothing at all if every
-    entry is in sync.
+    The grouped results replace single failures, unless -v, -r, --tb or --explain asks for these: each failure stands
+    once, and a thousand nodes with the same drift are one line. With -q there is nothing else, and nothing at all if
+    every entry is in sync.
     """
     try:
         return (yield from _with_summary(terminalreporter, config))

@@ -25,7 +25,7 @@ from tests_meta.unit.helpers import IS_ROOT, Shell
 
 pytestmark = pytest.mark.skipif(not IS_ROOT, reason="sets owners, needs root")
 
-TRIES: Final = 12
+TRIES: Final = 8
 NAMES: Final = ("one", "two", "three", "four", "five", "six", "seven")
 MINE: Final = b"public"
 SECRET: Final = b"secret"

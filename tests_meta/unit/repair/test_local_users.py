@@ -20,7 +20,7 @@ from tests_meta.unit.helpers import IS_ROOT, Shell, state
 
 pytestmark = pytest.mark.skipif(not IS_ROOT, reason="sets owners, needs root")
 
-TRIES: Final = 8
+TRIES: Final = 4
 NAMES: Final = ("content", "mode", "link", "changed", "directory", "type", "made", "kept", "tree")
 
 
