@@ -31,6 +31,7 @@ _MODES: Final = {
     Mode.RECALL: "dry run, nothing is restored",
     Mode.RESTORE: "restoring",
 }
+_MOST_SHOWN: Final = 10
 _USUAL_TESTS: Final = frozenset("fEN")  # failures and errors; N stands for none
 _LETTER_COLOURS: Final = {".": "green", "+": "green", "s": "yellow", "x": "yellow", "F": "red", "E": "red"}
 
@@ -103,8 +104,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Gen
     """Print the summary: parts of the masterdir that are left out, results grouped by their text, counts of nodes.
 
     The grouped results replace single failures, unless -v, -r, --tb or --explain asks for these: each failure stands
-    once, and a thousand nodes with the same drift are one line. With -q there is nothing else, and nothing at all if
-    every entry is in sync.
+    once, and a thousand nodes with the same drift are one line. A few failures of a repair are shown, with what
+    commands printed. With -q there is nothing else, and nothing at all if every entry is in sync.
     """
     try:
         return (yield from _with_summary(terminalreporter, config))
@@ -119,6 +120,7 @@ def _with_summary(terminalreporter: Any, config: pytest.Config) -> Generator[Non
         return (yield)
     quiet = terminalreporter.verbosity < 0
     shown = terminalreporter.verbosity > 0 or config.option.synctool_explain or _asks_for_tests(config)
+    shown = shown or (changes_nodes(config) and tally.failures <= _MOST_SHOWN)
     hide = quiet or not shown
     hidden = _hide_entries(terminalreporter) if hide else {}
     try:
