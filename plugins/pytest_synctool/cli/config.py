@@ -300,21 +300,14 @@ def _migrate(config: Config, *, is_done: bool) -> int:
 
 def _scan_attributes(config: Config) -> int:
     """Print an attributes.yaml for the masterdir. An existing one is not read: it may be wrong."""
-    from pytest_synctool.repository import resolution
     from pytest_synctool.repository.attributes.writer import scan
+    from pytest_synctool.repository.masterdir import scan_configured
+    from pytest_synctool.repository.resolution import Repository
 
-    walk = resolution.walk(
-        config.masterdir,
-        config.known_groups,
-        config.ignore,
-        config.trust,
-        require_extension=config.require_extension,
-        layout=config.layout,
-        directories=config.directories,
-    )
-    _write_utf8(scan(source for _, source in walk.masterdir.sources()))
+    repository = Repository(scan_configured(config))
+    _write_utf8(scan(source for _, source in repository.masterdir.sources()))
     sys.stdout.flush()
-    command.print_stderr(f"WARNING {warning}" for warning in walk.warnings)
+    command.print_stderr(f"WARNING {warning}" for warning in repository.warnings)
     return command.OK
 
 

@@ -20,7 +20,7 @@ from pytest_synctool.common.accounts import group_name, owner_name
 from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import Hints, printable
 from pytest_synctool.config.ignore import IgnoreRules
-from pytest_synctool.config.model import Layout
+from pytest_synctool.config.model import Config, Layout
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import FileState, Kind
 from pytest_synctool.repository import later_releases
@@ -111,6 +111,19 @@ def split_extension(name: bytes) -> tuple[bytes, str | None]:
     """Split `fstab._node5` into its name and its group, which is None if there is no extension."""
     base, separator, group = name.rpartition(_SEPARATOR)
     return (base, os.fsdecode(group)) if separator else (name, None)
+
+
+def scan_configured(config: Config) -> Masterdir:
+    """Walk the masterdir of a configuration. Raises what scan() raises."""
+    return scan(
+        config.masterdir,
+        config.known_groups,
+        config.ignore,
+        config.trust,
+        require_extension=config.require_extension,
+        layout=config.layout,
+        directories=config.directories,
+    )
 
 
 def scan(

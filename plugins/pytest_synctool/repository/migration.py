@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,7 +19,7 @@ from pytest_synctool.config.model import Config, Layout
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.repository import attributes
 from pytest_synctool.repository.later_releases import GROUP_TREES, group_trees
-from pytest_synctool.repository.masterdir import TRIGGER, Candidate, Masterdir, scan, split_extension
+from pytest_synctool.repository.masterdir import TRIGGER, Candidate, Masterdir, scan_configured, split_extension
 from pytest_synctool.repository.resolution import by_importance
 
 _MOST_CHANGED: Final = 20
@@ -43,14 +43,7 @@ class Migration:
 
 def plan(config: Config) -> Migration:
     """Return the migration of a masterdir, which is read as one of synctool 6 or 7. Raises what scan() raises."""
-    walked = scan(
-        config.masterdir,
-        config.known_groups,
-        config.ignore,
-        config.trust,
-        require_extension=config.require_extension,
-        layout=Layout.GROUPS,
-    )
+    walked = scan_configured(replace(config, layout=Layout.GROUPS, directories={}))
     tops = [tree.value.encode() for tree in GROUP_TREES]
     trees = [
         tree

@@ -8,11 +8,10 @@ of the most important group wins (documentation, "The groups a node is in").
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 
 from pytest_synctool import config as configuration
@@ -20,15 +19,14 @@ from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.trusted_files import resolve
 from pytest_synctool.common.wording import printable
-from pytest_synctool.config.ignore import IgnoreRules
-from pytest_synctool.config.model import Config, Layout
+from pytest_synctool.config.model import Config
 from pytest_synctool.errors import ConfigError, SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.repository.attributes import FILE_NAME as ATTRIBUTES_FILE
 from pytest_synctool.repository.attributes import NO_RULES, AttributeRules
 from pytest_synctool.repository.attributes import load as load_attributes
 from pytest_synctool.repository.entry import Entry, EntryList
-from pytest_synctool.repository.masterdir import Candidate, Masterdir, Reason, scan
+from pytest_synctool.repository.masterdir import Candidate, Masterdir, Reason, scan_configured
 from pytest_synctool.repository.source import Destination, Tree
 from pytest_synctool.repository.waivers import FILE_NAME as WAIVERS_FILE
 from pytest_synctool.repository.waivers import NO_WAIVERS, Waivers
@@ -326,21 +324,8 @@ def _load(config: Config, errors: _Errors, *, knows_names: bool = True) -> Repos
     attributes_file, waivers_file = config.masterdir / ATTRIBUTES_FILE, config.masterdir / WAIVERS_FILE
     attributes = errors.of(lambda: load_attributes(attributes_file, groups, config.trust), NO_RULES)
     waivers = errors.of(lambda: load_waivers(waivers_file, nodes, groups, config.trust), NO_WAIVERS)
-    return errors.of(
-        lambda: walk(
-            config.masterdir,
-            config.known_groups,
-            config.ignore,
-            config.trust,
-            require_extension=config.require_extension,
-            layout=config.layout,
-            directories=config.directories,
-            attributes=attributes,
-            on_update={rule.path: rule.command for rule in config.on_update},
-            waivers=waivers,
-        ),
-        nothing,
-    )
+    on_update = {rule.path: rule.command for rule in config.on_update}
+    return errors.of(lambda: Repository(scan_configured(config), attributes, on_update, waivers), nothing)
 
 
 def _is_trusted(config: Config) -> bool:
@@ -348,29 +333,3 @@ def _is_trusted(config: Config) -> bool:
     with suppress(OSError):  # the walk reports it
         resolve(config.masterdir, config.trust)
     return True
-
-
-def walk(
-    masterdir: Path,
-    known_groups: Collection[str],
-    ignore: IgnoreRules,
-    trust: Trust | None = None,
-    *,
-    require_extension: bool = True,
-    layout: Layout | None = None,
-    directories: Mapping[str, Sequence[str]] = MappingProxyType({}),
-    attributes: AttributeRules = NO_RULES,
-    on_update: Mapping[bytes, str] | None = None,
-    waivers: Waivers = NO_WAIVERS,
-) -> Repository:
-    """Walk a masterdir and return the repository with these rules. Raises what scan() raises."""
-    walked = scan(
-        masterdir,
-        known_groups,
-        ignore,
-        trust,
-        require_extension=require_extension,
-        layout=layout,
-        directories=directories,
-    )
-    return Repository(walked, attributes, on_update, waivers)

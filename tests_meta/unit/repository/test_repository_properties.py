@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import Kind, Node
-from pytest_synctool.repository.resolution import Repository, walk
+from pytest_synctool.repository.masterdir import scan
+from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.repository.source import Tree
 
 from tests_meta.unit.helpers import file_names, node
@@ -70,7 +71,7 @@ def masterdir(overlay: TreeOf, delete: TreeOf | None = None) -> Iterator[Path]:
 
 
 def walked(master: Path) -> Repository:
-    return walk(master, KNOWN, IgnoreRules())
+    return Repository(scan(master, KNOWN, IgnoreRules()))
 
 
 def chosen(repository: Repository, who: Node) -> dict[tuple[Tree, bytes], tuple[bytes, bytes | None]]:

@@ -16,8 +16,8 @@ from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import Kind, Node
 from pytest_synctool.repository.entry import EntryList
-from pytest_synctool.repository.masterdir import split_extension
-from pytest_synctool.repository.resolution import Repository, load, walk
+from pytest_synctool.repository.masterdir import scan, split_extension
+from pytest_synctool.repository.resolution import Repository, load
 from pytest_synctool.repository.source import Tree
 
 from tests_meta.unit.helpers import ODD_NAMES, config, node
@@ -260,7 +260,7 @@ class TestUnusable:
 
     def test_missing_masterdir(self, cluster: Config) -> None:
         with pytest.raises(RepositoryError, match="is not a directory"):
-            walk(cluster.masterdir / "gone", cluster.known_groups, cluster.ignore)
+            scan(cluster.masterdir / "gone", cluster.known_groups, cluster.ignore)
 
     def test_missing_overlay(self, cluster: Config) -> None:
         (cluster.masterdir / "overlay").rmdir()
@@ -332,7 +332,7 @@ def test_overlay_wins_over_delete_for_the_same_destination(tmp_path: Path) -> No
     (tmp_path / "overlay" / "both._all").touch()
     (tmp_path / "delete" / "both._batch").touch()
     (tmp_path / "delete" / "other._batch").touch()
-    repository = walk(tmp_path, ("all", "batch"), IgnoreRules())
+    repository = Repository(scan(tmp_path, ("all", "batch"), IgnoreRules()))
     entries = repository.entries(Node("n", ("n", "batch", "all"), "n"))
     assert [(e.tree, e.destination) for e in entries] == [(Tree.DELETE, b"/other"), (Tree.OVERLAY, b"/both")]
     assert repository.warnings == ["delete/both._batch: skipped, overlay/both._all is for the same destination"]
