@@ -52,6 +52,16 @@ def run(
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
+# A program that runs the command behind the name of a file, and writes the largest memory of its processes to the file,
+# in MB. Its own memory is small: that of a parent counts for a child that has not begun yet.
+MEASURE = """
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[2:])
+open(sys.argv[1], "w").write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024))
+sys.exit(status)
+"""
+
+
 @dataclass
 class Terminal:
     """A command in a terminal of its own. `shown` is all that has been seen on it."""

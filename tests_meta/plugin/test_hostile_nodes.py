@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests_meta.site import Run, Site
-from tests_meta.terminal import Ended, environment
+from tests_meta.terminal import MEASURE, Ended, environment
 from tests_meta.terminal import run as run_command
 
 # Stands for ssh: the command of an honest node runs here, that of a hostile one is replaced.
@@ -109,29 +109,22 @@ def test_an_upload_without_end(hostile: Site) -> None:
     assert ended.err.startswith(b"hostile: more than 16,777,216 bytes on standard error during the upload")
 
 
-# Runs a command, and prints the largest memory of its processes.
-MEASURE = """
-import resource, subprocess, sys
-done = subprocess.run(sys.argv[2:], stdout=open(sys.argv[1], 'wb'))
-print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
-"""
-
-
 def measured(site: Site, hostile_command: str, *command: str) -> tuple[int, int, Path]:
     """Run a command; return its exit status, its largest memory in MB and the file of its output."""
     site.configure()
-    out = site.directory / "out"
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(out), *command],
-        cwd=site.directory,
-        env=environment(HOSTILE=hostile_command),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    status, megabytes = done.stdout.split()
+    out, memory = site.directory / "out", site.directory / "memory"
+    with out.open("wb") as stdout:
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURE, str(memory), *command],
+            cwd=site.directory,
+            env=environment(HOSTILE=hostile_command),
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
     assert "Traceback" not in done.stderr
-    return int(status), int(megabytes), out
+    return done.returncode, int(memory.read_text()), out
 
 
 def test_dsh_prints_a_line_without_end_as_it_comes(hostile: Site) -> None:

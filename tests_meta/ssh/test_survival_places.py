@@ -13,6 +13,7 @@ from pytest_synctool.demo.embedded import EmbeddedCluster
 
 from tests_meta.gate import MakeGate, running, settled
 from tests_meta.site import Site
+from tests_meta.terminal import MEASURE
 
 NEW = "new\n" * 2_000
 LOOK = "/usr/bin/find @ -type f -name '[a-z]*' -printf '%P %m %U:%G %s\\n' | sort"
@@ -170,15 +171,6 @@ def test_what_something_is_mounted_on(live: Site) -> None:
     finally:
         live.sh("node1", "cd @; umount file evil directory 'a \\040 b'; rmdir directory")
     settled(live)
-
-
-# Runs a command, and writes the largest memory of its processes, in MB, to a file.
-MEASURE = """
-import resource, subprocess, sys
-status = subprocess.call(sys.argv[2:])
-open(sys.argv[1], "w").write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024))
-sys.exit(status)
-"""
 
 
 def test_triggers_of_all_sorts(live: Site, cluster: EmbeddedCluster) -> None:
