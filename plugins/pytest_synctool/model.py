@@ -122,7 +122,7 @@ class OldVersions(Enum):
 
 
 class Status(Enum):
-    """How the test of one entry ended."""
+    """The ending of the test of one entry."""
 
     OK = "ok"
     FIXED = "fixed"

@@ -36,7 +36,8 @@ class FileNames:
     @classmethod
     def of(cls, repository: Repository, nodes: Iterable[Node], trees: Collection[Tree]) -> FileNames:
         """Return the names that the entries of nodes have in some trees."""
-        return cls(entry for node in nodes for entry in repository.entries(node) if entry.tree in trees)
+        lists = dict.fromkeys(map(repository.entries, nodes))  # nodes alike share one
+        return cls(entry for entries in lists for entry in entries if entry.tree in trees)
 
     def path(self, name: bytes, option: str) -> bytes | None:
         """Return the path that a name stands for, or None for a path on nodes that no entry has.

@@ -24,9 +24,9 @@ from pytest_synctool.config import Config
 from pytest_synctool.dsh.aggregate import Aggregate
 from pytest_synctool.engine.engine import Engine
 from pytest_synctool.engine.fanout import Fanout, Turn
-from pytest_synctool.engine.settings import Mode, Settings
+from pytest_synctool.engine.settings import Mode, Settings, old_versions
 from pytest_synctool.errors import RepositoryError
-from pytest_synctool.model import Node, NodeResult, OldVersions, Outcome, Skip, Status, UnixOutput
+from pytest_synctool.model import Node, NodeResult, Outcome, Skip, Status, UnixOutput
 from pytest_synctool.report.ending import AFTER_RESTORE, NodeEnding, ending_of_result, in_words
 from pytest_synctool.report.grouping import waiver_in_words
 from pytest_synctool.report.monitoring import plugin_line
@@ -157,12 +157,6 @@ class ClassicRun:
             if log.problem is not None:
                 command.print_stderr([f"WARNING the log {log.problem}"])
 
-    def _old_versions(self) -> bytes | OldVersions:
-        if self.arguments.saved_dir:
-            return bytes(self.arguments.saved_dir)
-        is_kept = self.config.backup_copies and not self.arguments.no_saved
-        return OldVersions.BESIDE if is_kept else OldVersions.NOWHERE
-
     def _engine(self) -> Engine:
         arguments = self.arguments
         settings = Settings(
@@ -172,7 +166,9 @@ class ClassicRun:
             trigger_timeout=arguments.trigger_timeout,
             who=who(),
             waivers=NOTHING_WAIVED if arguments.no_waivers else InForce(self.repository.waivers, date.today()),
-            saved=self._old_versions(),
+            saved=old_versions(
+                arguments.saved_dir or b"", are_kept=self.config.backup_copies and not arguments.no_saved
+            ),
             log=os.fsencode(self.config.logfile or ""),
             syslog=self.config.syslogging and not arguments.no_syslog,
             unix=self._unix,

@@ -13,23 +13,8 @@ from pytest_synctool.config.model import ConfigNotice, Layout, Place
 
 RULE: Final = "without-effect"
 _COLORS: Final = (
-    *(
-        "info",
-        "warn",
-        "error",
-        "fail",
-        "sync",
-        "link",
-        "mkdir",
-        "rm",
-        "chown",
-        "chmod",
-        "exec",
-        "upload",
-        "new",
-        "type",
-    ),
-    *("dryrun", "fixing", "ok"),
+    *("info", "warn", "error", "fail", "sync", "link", "mkdir", "rm", "chown", "chmod", "exec", "upload", "new"),
+    *("type", "dryrun", "fixing", "ok"),
 )
 WITHOUT_EFFECT: Final = (
     *("master", "master_node", "manage_master", "slave", "tempdir", "prefix", "terse", "full_path", "sync_times"),
@@ -69,9 +54,9 @@ class LaterKeywords:
             keywords = [keyword for keyword, _ in self._first]
             shown = [keyword for keyword in keywords if not keyword.startswith("color_")]
             shown += ["color_..."] if len(shown) < len(keywords) else []
-            verb = "has" if len(keywords) == 1 else "have"
-            message = f"{', '.join(shown)} {verb} no effect here: remove them unless another program reads them"
-            yield ConfigNotice(RULE, self._first[0][1], keywords[0], message.replace("them", _them(keywords)))
+            verb, them = ("has", "it") if len(keywords) == 1 else ("have", "them")
+            message = f"{', '.join(shown)} {verb} no effect here: remove {them} unless another program reads {them}"
+            yield ConfigNotice(RULE, self._first[0][1], keywords[0], message)
 
     def directories(
         self, masterdir: Path, layout: Layout | None, complain: Callable[[Place, str], None]
@@ -92,10 +77,6 @@ class LaterKeywords:
             else:
                 trees.setdefault(tree, []).append(name)
         return {tree: tuple(names) for tree, names in trees.items() if names != [tree]}
-
-
-def _them(keywords: list[str]) -> str:
-    return "it" if len(keywords) == 1 else "them"
 
 
 def _path(text: str, masterdir: Path) -> Path:

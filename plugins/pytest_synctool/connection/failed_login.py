@@ -68,7 +68,7 @@ class _HostKey:
 
 @dataclass(frozen=True, slots=True)
 class _Login:
-    """What ssh is called with for a host, before the host and after it, and its settings for this host."""
+    """A call of ssh: its words before the host, the host, and the settings that ssh has for it."""
 
     program: tuple[str, ...]
     host: str

@@ -358,11 +358,11 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
 
     def _is_searched(self, call: Call) -> bool:
         """Return True if the cause of a failed connection is being looked for, and is printed later."""
-        outcome, seconds = call.outcome, time.monotonic() - self.begun.get(call.node, 0.0)
-        is_ours = call.is_ssh and call.node not in self._routed and not self._ending and self._causes is not None
-        if outcome is None or outcome.ending is not CallEnding.UNREACHABLE or not is_ours or self._causes is None:
+        outcome = call.outcome
+        is_ours = call.is_ssh and call.node not in self._routed and not self._ending
+        if self._causes is None or not is_ours or outcome is None or outcome.ending is not CallEnding.UNREACHABLE:
             return False
-        return self._causes.search(call.node, outcome.reason, seconds)
+        return self._causes.search(call.node, outcome.reason, time.monotonic() - self.begun.get(call.node, 0.0))
 
     def _print_causes(self) -> None:
         if self._causes is not None:

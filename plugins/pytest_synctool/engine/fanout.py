@@ -150,15 +150,10 @@ class Fanout(Generic[Key, Value]):
 
     def next_done(self, keys: Sequence[Key], timeout: float | None = None) -> Key | None:
         """Return the first announced key whose work has ended; wait for one, for some seconds or without end."""
-        futures = {key: self._futures[key] for key in keys}
-        over = (key for key, future in futures.items() if future.done())
-        if (key := next(over, None)) is not None:
-            return key
-        wait(futures.values(), timeout, FIRST_COMPLETED)
-        return next((key for key, future in futures.items() if future.done()), None)
+        return next(iter(self.all_done(keys, timeout)), None)
 
-    def all_done(self, keys: Collection[Key], timeout: float) -> list[Key]:
-        """Return the announced keys whose work has ended; if there are none, wait for one for some seconds."""
+    def all_done(self, keys: Collection[Key], timeout: float | None = None) -> list[Key]:
+        """Return the announced keys whose work has ended; if there are none, wait for one as next_done() does."""
         over = [key for key in keys if self._futures[key].done()]
         if not over:
             at_work = [self._futures[key] for key in islice(keys, self._places.most)]  # begun in this order

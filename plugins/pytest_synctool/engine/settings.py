@@ -36,6 +36,11 @@ class Mode(Enum):
         return self in (Mode.RECALL, Mode.RESTORE)
 
 
+def old_versions(directory: bytes, *, are_kept: bool) -> bytes | OldVersions:
+    """Return the place for replaced files: a directory if one is named; else beside the new ones if they are kept."""
+    return directory or (OldVersions.BESIDE if are_kept else OldVersions.NOWHERE)
+
+
 @dataclass(frozen=True)
 class Settings:
     """Settings of the sessions of a run.

@@ -58,7 +58,7 @@ class LineWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a failure comes from, and its message in one line: what pytest and other plugins read of a traceback."""
+    """The place of a failure and its message in one line, which pytest and other plugins read of a traceback."""
 
     path: str
     lineno: int

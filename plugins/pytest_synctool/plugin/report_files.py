@@ -25,7 +25,7 @@ from pytest_synctool.report import drift_json, files
 from pytest_synctool.report.coverage import has_all_entries
 from pytest_synctool.report.drift_json import Known, NotADocumentError, known_drift
 from pytest_synctool.report.history_values import Onsets, Past
-from pytest_synctool.report.kept_runs import DOCUMENT, Keeping, ReportPlaces
+from pytest_synctool.report.kept_runs import DOCUMENT, Keeping, ReportPlaces, kept_ids
 from pytest_synctool.report.links import INDEX, Links
 from pytest_synctool.report.metrics import metrics
 from pytest_synctool.report.record import NodeRecord, RunRecord
@@ -178,7 +178,7 @@ class ReportFiles:
         # Not at the top: it loads Jinja2, which most runs of pytest do not need.
         from pytest_synctool.report.page import html
 
-        kept = frozenset((run.id, *places.kept)) if places.keeping.number else frozenset()
+        kept = frozenset((run.id, *kept_ids(places.reports))) if places.keeping.number else frozenset()
         has_index = bool(self._config.option.synctool_history_keep)
         links = Links("" if places.replaces else "../../", kept, has_index)
         self._put("drift.json", lambda: drift_json.document(run, onsets, self._known))

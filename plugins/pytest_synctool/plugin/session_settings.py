@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 
 import pytest
 
-from pytest_synctool.engine.settings import Settings
-from pytest_synctool.model import OldVersions
+from pytest_synctool.engine.settings import Settings, old_versions
 from pytest_synctool.plugin.cluster import Cluster, changes_nodes, mode_of, waivers_of
 from pytest_synctool.repository.lock import who
-
-
-def _old_versions(option: argparse.Namespace, *, keeps_copies: bool) -> bytes | OldVersions:
-    if option.synctool_saved_dir:
-        return os.fsencode(option.synctool_saved_dir)
-    return OldVersions.BESIDE if keeps_copies and not option.synctool_no_saved else OldVersions.NOWHERE
 
 
 def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
@@ -36,7 +28,10 @@ def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
         trigger_timeout=option.synctool_trigger_timeout,
         who=who(),
         waivers=waivers_of(config, cluster),
-        saved=_old_versions(option, keeps_copies=cluster.config.backup_copies),
+        saved=old_versions(
+            os.fsencode(option.synctool_saved_dir or ""),
+            are_kept=cluster.config.backup_copies and not option.synctool_no_saved,
+        ),
         log=os.fsencode(cluster.config.logfile or ""),
         syslog=cluster.config.syslogging and not option.synctool_no_syslog,
         earlier=bool(option.keyword) or any("::" in str(argument) for argument in config.args),

@@ -60,12 +60,8 @@ class Applied:
 
     def done(self) -> list[str]:
         """Return the lines of the actions that succeeded and of the triggers that ran."""
-        first = len(self.todo.actions)
-        return [
-            text
-            for number, text in enumerate(self.lines)
-            if text and (result := self.results.get(number)) and (number >= first or result.failure is None)
-        ]
+        succeeded = self.successes()
+        return [text for number, text in enumerate(self.lines) if text and number in succeeded]
 
     def printed(self, hidden: Callable[[bytes], str | None]) -> dict[str, tuple[str, ...]]:
         """Return the lines that each command printed, by its own line. `hidden` is as in NodeChanges.carry_out()."""
@@ -76,8 +72,7 @@ class Applied:
             if result is None or not result.output:
                 continue
             reason = next((reason for path in sorted(trigger.causes) if (reason := hidden(path))), None)
-            output = result.output if reason is None else (f"what it printed is not shown, since {reason}",)
-            printed[self.lines[number]] = output
+            printed[self.lines[number]] = unless_hidden(result.output, reason)
         return printed
 
     def successes(self) -> set[int]:
@@ -169,6 +164,11 @@ class Applied:
             return after
         reason = self.broken if result is None else result.failure
         return Outcome(Status.DRIFT, f"{after.message}, not run: {reason}", (*after.details, *output))
+
+
+def unless_hidden(output: tuple[str, ...], reason: str | None) -> tuple[str, ...]:
+    """Return what a command printed, or in its place the reason why that is not shown."""
+    return (f"what it printed is not shown, since {reason}",) if output and reason is not None else output
 
 
 @dataclass

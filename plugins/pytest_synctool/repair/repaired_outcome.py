@@ -9,7 +9,7 @@ from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.common.wording import printable
 from pytest_synctool.model import Outcome, Status
-from pytest_synctool.repair.apply import Applied
+from pytest_synctool.repair.apply import Applied, unless_hidden
 from pytest_synctool.repository.entry import Entry
 
 
@@ -67,5 +67,4 @@ def hidden_by(inspection: Inspection) -> Callable[[bytes], str | None]:
 
 def shown_output(inspection: Inspection, entry: Entry, output: tuple[str, ...]) -> tuple[str, ...]:
     """Return the output of an entry's triggers, or the reason why it is not shown: it may repeat secret contents."""
-    hidden = inspection.secret(entry) if output else None
-    return (f"what it printed is not shown, since {hidden}",) if hidden else output
+    return unless_hidden(output, inspection.secret(entry)) if output else output

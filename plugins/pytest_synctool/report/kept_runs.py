@@ -84,16 +84,23 @@ def new_directory(reports: Path, run: str, trust: Trust) -> Path:
     return directory
 
 
-def kept_runs(reports: Path, trust: Trust) -> list[KeptRun]:
-    """Return the runs whose reports are kept, the latest first. Other names in the directory are not looked at."""
-    runs = []
+def kept_ids(reports: Path) -> list[str]:
+    """Return the ids of the runs whose reports are kept, the latest first. Other names there are not looked at."""
+    ids: list[str] = []
     with suppress(OSError):
-        for entry in os.scandir(reports / RUNS):
-            began = _began(entry.name)
-            if began is not None and entry.is_dir(follow_symlinks=False):
-                path = Path(entry.path)
-                runs.append(KeptRun(path, began, is_whole(path, trust)))
-    return sorted(runs, key=lambda run: run.path.name, reverse=True)
+        entries = os.scandir(reports / RUNS)
+        ids += (e.name for e in entries if _began(e.name) is not None and e.is_dir(follow_symlinks=False))
+    return sorted(ids, reverse=True)
+
+
+def kept_runs(reports: Path, trust: Trust) -> list[KeptRun]:
+    """Return the runs whose reports are kept, the latest first. Each drift.json is opened."""
+    runs = []
+    for name in kept_ids(reports):
+        path, began = reports / RUNS / name, _began(name)
+        assert began is not None
+        runs.append(KeptRun(path, began, is_whole(path, trust)))
+    return runs
 
 
 def _began(name: str) -> datetime | None:
@@ -145,11 +152,6 @@ class ReportPlaces:
     def own(self) -> Path:
         """The directory to write to, which exists. Raises OSError."""
         return new_directory(self.reports, self.run.id, self.trust) if self.keeping.number else self.reports
-
-    @property
-    def kept(self) -> list[str]:
-        """The ids of the runs whose reports are kept."""
-        return [run.path.name for run in kept_runs(self.reports, self.trust)]
 
     @property
     def shown(self) -> Path:

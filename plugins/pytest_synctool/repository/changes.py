@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pytest_synctool.common.wording import printable
 from pytest_synctool.model import Kind
-from pytest_synctool.repository.manifest import EntryManifest, NodeManifest
+from pytest_synctool.repository.manifest import Entries, EntryManifest, NodeManifest
 
 Manifest = Mapping[str, NodeManifest]
 """The manifests of nodes by name."""
@@ -143,22 +143,22 @@ def _of_commands(old: NodeManifest, new: NodeManifest, keep: Keep) -> Iterator[E
         commands = [each["on_update"].get(path) for each in (old, new)]
         if commands[0] != commands[1]:
             yield Effect(_bytes(path), f"{_shown(path)} on_update {_value(commands[0])} -> {_value(commands[1])}")
-    for path in dict.fromkeys((*old["tasks"], *new["tasks"])):
-        before, after = old["tasks"].get(path), new["tasks"].get(path)
-        if before is None or after is None:
-            yield Effect(_bytes(path), f"task {_shown(path)} {'is new' if before is None else 'is gone'}")
-        elif list(_contents(before, after, keep)):
-            yield Effect(_bytes(path), f"task {_shown(path)} has other contents")
-    for path in dict.fromkeys((*old["scripts"], *new["scripts"])):
-        before, after = old["scripts"].get(path), new["scripts"].get(path)
-        if before is None or after is None:
-            yield Effect(_bytes(path), f"{_shown(path)} {'is new' if before is None else 'is gone'}")
-        elif list(_contents(before, after, keep)):
-            yield Effect(_bytes(path), f"{_shown(path)} has other contents, for the next command that uses it")
+    yield from _of_programs(old["tasks"], new["tasks"], keep, "task {} {}", "")
+    yield from _of_programs(old["scripts"], new["scripts"], keep, "{} {}", ", for the next command that uses it")
     for command in dict.fromkeys((*old["always_run"], *new["always_run"])):
         if (command in old["always_run"]) is not (command in new["always_run"]):
             verb = "runs" if command in new["always_run"] else "no longer runs"
             yield Effect(b"", f"every repair {verb} {_shown(command)}")
+
+
+def _of_programs(old: Entries, new: Entries, keep: Keep, words: str, remark: str) -> Iterator[Effect]:
+    """Yield the effects on programs that are there for others. `words` have places for a path and its change."""
+    for path in dict.fromkeys((*old, *new)):
+        before, after = old.get(path), new.get(path)
+        if before is None or after is None:
+            yield Effect(_bytes(path), words.format(_shown(path), "is new" if before is None else "is gone"))
+        elif list(_contents(before, after, keep)):
+            yield Effect(_bytes(path), words.format(_shown(path), f"has other contents{remark}"))
 
 
 def _of_command(before: EntryManifest | None, after: EntryManifest | None, keep: Keep) -> str:
@@ -166,13 +166,10 @@ def _of_command(before: EntryManifest | None, after: EntryManifest | None, keep:
         return f"loses the trigger {_shown(before['source'])}" if before is not None else ""
     if before is None:
         return f"gets the trigger {_shown(after['source'])}"
-    if "error" in before or "error" in after or list(_contents(before, after, keep)):
-        return (
-            f"has another trigger: {_shown(after['source'])}, which runs after the next change"
-            if before != after
-            else ""
-        )
-    return ""
+    is_unknown = "error" in before or "error" in after
+    if before == after or not (is_unknown or list(_contents(before, after, keep))):
+        return ""
+    return f"has another trigger: {_shown(after['source'])}, which runs after the next change"
 
 
 def _runs(path: str, new: NodeManifest) -> str:

@@ -19,7 +19,7 @@ from pytest_synctool.report import files
 from pytest_synctool.report.history.database import NAME
 from pytest_synctool.report.history.reader import History, Run, opened
 from pytest_synctool.report.history_values import Past
-from pytest_synctool.report.kept_runs import kept_runs
+from pytest_synctool.report.kept_runs import kept_ids
 from pytest_synctool.report.links import INDEX, PAGE, Links
 from pytest_synctool.report.page import environment, policy, style_sheet
 from pytest_synctool.report.page.data import readable
@@ -90,7 +90,7 @@ class _Rows:
 
 def write(reports: Path, trust: Trust, mode: int) -> None:
     """Write the page of all runs among the reports, unless there is no history that can be read. Raises OSError."""
-    kept = frozenset(run.path.name for run in kept_runs(reports, trust))
+    kept = frozenset(kept_ids(reports))
     with suppress(HistoryError), opened(reports / NAME, trust) as history:
         files.write(reports / INDEX, index(history, Links(kept=kept), has_page=(reports / PAGE).exists()), mode)
 
