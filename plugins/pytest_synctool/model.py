@@ -138,11 +138,12 @@ class Skip(Enum):
     NOT_RUN = "a task in a run that runs no tasks"
     NOT_KEPT = "--restore found no old version"
     NOT_RESTORED = "an old version in a run that only lists them"
+    NOT_ERASED = "old versions in a run that only lists them, to erase them"
     NOT_BEGUN = "the node was never contacted: an earlier batch failed"
     MARKED = "a mark, a hook or the check itself skips the test"
 
 
-_ON_PURPOSE: Final = (Skip.NOT_RUN, Skip.NOT_KEPT, Skip.NOT_RESTORED, Skip.MARKED)
+_ON_PURPOSE: Final = (Skip.NOT_RUN, Skip.NOT_KEPT, Skip.NOT_RESTORED, Skip.NOT_ERASED, Skip.MARKED)
 
 
 @dataclass(frozen=True, slots=True)

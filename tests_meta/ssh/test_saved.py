@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
 from tests_meta.gate import settled
 from tests_meta.site import Site
+from tests_meta.ssh.test_history import run
 from tests_meta.ssh.test_synctool import synctool
 
 
@@ -142,3 +144,45 @@ def test_options_that_do_not_go_together(site: Site, options: tuple[str, ...], m
     run = site.pytest(*options)
     assert run.status == 4
     assert message in run.output
+
+
+def test_old_versions_are_erased(old: Site) -> None:
+    """First only named; only what repairs kept, of the named files, nodes, or all; the history has the run."""
+    assert old.pytest("--fix").status == 0
+    old.sh("node1", "echo hand >@/made.saved; echo more >>@/conf.d/file.saved")
+    live = old.snapshot("node1")
+    listed = synctool(old, "-e", "-n", "node1")
+    assert listed.status == 0, listed
+    assert [listed.lines[0], listed.lines[-1]] == ["DRY RUN, not doing any updates", "1 node: 1 asked"]
+    lines = [line.partition(", kept by")[0] for line in listed.lines[1:-1]]
+    assert lines == [
+        f"node1: {old.top}/link.saved erased (old version of {old.top}/link",
+        f"node1: {old.top}/conf.d/file.saved stays: it is not what was kept there",
+        f"node1: {old.top}/way.saved stays: it is a directory: look into it, and remove it by hand",
+    ]
+    assert old.snapshot("node1") == live
+    assert synctool(old, "-qe", "-n", "node1").complaints == "DRY RUN, not doing any updates\n"
+    one = synctool(old, "-e", "-f", "-1", f"{old.top}/link", "-1", "/no/entry")
+    assert one.status == 0, one
+    assert one.lines[-1] == "2 nodes: 2 with old versions erased"
+    assert {line.partition(", kept by")[0] for line in one.lines[1:-1]} == {
+        f"node{n}: {old.top}/link.saved erased (old version of {old.top}/link" for n in (1, 2)
+    }
+    every = synctool(old, "-qef")
+    assert [line.split()[:3] for line in every.lines] == [
+        ["node1:", f"{old.top}/conf.d/file.saved", "stays:"],
+        ["node1:", f"{old.top}/way.saved", "stays:"],
+        ["node2:", f"{old.top}/conf.d/file.saved", "erased"],
+        ["node2:", f"{old.top}/way.saved", "stays:"],
+    ]
+    assert old.sh("node1", "cd @; ls . conf.d").split() == [
+        *(".:", "conf.d", "link", "made", "made.saved", "way", "way.saved"),
+        *("conf.d:", "file", "file.saved"),
+    ]
+    assert synctool(old, "-e", "-f", "-n", "node2").lines[-1] == "1 node: 1 with nothing to erase"
+    assert synctool(old, "--restore", "-n", "node2", "-1", f"{old.top}/link").lines[-1] == "1 node: 1 asked"
+    runs = json.loads(run(old, "synctool-history", "--json").out)["runs"]
+    assert [one["mode"] for one in runs].count("erase") == 5
+    (last,) = (one for one in runs if one["nodes"]["fixed"] == 2 and one["mode"] == "erase")
+    assert "1 old version erased" in run(old, "synctool-history", last["id"]).out.decode()
+    settled(old)

@@ -55,11 +55,16 @@ class FileNames:
         expected = "a path like /etc/fstab, or a source of a selected node like overlay/etc/fstab._all"
         raise SelectionError(f"{option}: expected {expected}, not '{printable(name)}'{self.hint(b'/' + name)}")
 
-    def paths(self, names: Sequence[bytes], option: str, where: str) -> list[bytes]:
-        """Return the paths that names stand for. Raises SelectionError for a name that no entry has."""
+    def paths(self, names: Sequence[bytes], option: str, where: str, *, others: bool = False) -> list[bytes]:
+        """Return the paths that names stand for. Raises SelectionError for a name that no entry has.
+
+        With `others`, a path on nodes need not be that of an entry.
+        """
         paths = []
         for name in names:
             path = self.path(name, option)
+            if path is None and others:
+                path = name
             if path is None:
                 raise SelectionError(
                     f"{option}: no selected node has {printable(name)} in {where}{self.hint(name) or ' (see -r)'}"

@@ -97,7 +97,8 @@ class ClassicRun:
             sys.stdout.flush()
             self._aggregate.write(sys.stdout.buffer)
         if self._framed and not interrupted:
-            print(in_words(self.endings, restoring=self.arguments.restore, changing=self.changing))
+            kinds = {"restoring": self.arguments.restore, "erasing": self._mode.is_about_erasing}
+            print(in_words(self.endings, **kinds, changing=self.changing))
             if self._mode is Mode.RESTORE and self.endings[NodeEnding.FIXED]:
                 print(AFTER_RESTORE)
         status = command.INTERRUPTED if interrupted else exit_status(self.endings)
@@ -116,6 +117,8 @@ class ClassicRun:
 
     @property
     def _mode(self) -> Mode:
+        if self.arguments.erase_saved:
+            return Mode.ERASE_SAVED if self.arguments.fix else Mode.LIST_SAVED
         if self.arguments.restore:
             return Mode.RESTORE if self.arguments.fix else Mode.RECALL
         return Mode.FIX if self.arguments.fix else Mode.REHEARSE
@@ -129,6 +132,8 @@ class ClassicRun:
     def _headline(self) -> str:
         if self._mode is Mode.RESTORE:
             return "--restore specified, putting back what --fix has kept"
+        if self._mode is Mode.ERASE_SAVED:
+            return "--erase-saved specified, erasing what --fix has kept"
         return "--fix specified, applying changes" if self.arguments.fix else "DRY RUN, not doing any updates"
 
     @contextmanager
@@ -147,7 +152,7 @@ class ClassicRun:
             return
         path = self.config.logfile
         descriptor = None if path is None else append_to(path, self.config.path, self.config.trust)
-        mode = "--restore" if self.arguments.restore else "--fix"
+        mode = {Mode.RESTORE: "--restore", Mode.ERASE_SAVED: "--erase-saved"}.get(self._mode, "--fix")
         log = RepairLog(path, self.config.syslogging and not self.arguments.no_syslog, descriptor, mode)
         log.began(len(self.nodes))
         try:
@@ -174,12 +179,16 @@ class ClassicRun:
             unix=self._unix,
             post=not arguments.no_post,
             earlier=bool(arguments.list or arguments.single),
+            only=frozenset(arguments.single),
         )
         connections = connections_of(self.config, arguments, shared=self.changing)
-        return Engine(self.config, self.repository, settings, connections, mirrored=not arguments.skip_rsync)
+        mirrored = not (arguments.skip_rsync or self._mode.is_about_erasing)
+        return Engine(self.config, self.repository, settings, connections, mirrored=mirrored)
 
     def _checks_of(self, node: Node) -> list[Check]:
         masterdir = os.fsencode(self.config.masterdir)
+        if self._mode.is_about_erasing:
+            return [answers(masterdir)]
         entries = self.repository.entries(node)
         single, tasks = self.arguments.single, self.arguments.tasks
         is_whole = not (single or tasks)

@@ -85,7 +85,9 @@ def _find_files(repository: Repository, nodes: Sequence[Node], arguments: Namesp
     trees = {Tree.TASKS} if arguments.tasks else {Tree.OVERLAY, Tree.DELETE}
     where = "tasks/" if arguments.tasks else "overlay/ or delete/"
     if arguments.single:
-        arguments.single = FileNames.of(repository, nodes, trees).paths(arguments.single, "-1", where)
+        arguments.single = FileNames.of(repository, nodes, trees).paths(
+            arguments.single, "-1", where, others=arguments.erase_saved
+        )
     if arguments.diff:
         names = FileNames.of(repository, nodes, {Tree.OVERLAY})
         arguments.diff = names.paths(arguments.diff, "-d", "the overlay tree")

@@ -26,6 +26,7 @@ _FIELDS: Final = {
         "-f": ("fix",),
         "--restore": ("restore",),
         "-t": ("tasks",),
+        "-e": ("erase_saved",),
     },
     **{"-1": ("single",), "--unix": ("unix",), "-a": ("aggregate",), "--skip-rsync": ("skip_rsync",)},
     **{"--list": ("list",), "--nodename": ("nodename",), "--no-saved": ("no_saved",), "--saved-dir": ("saved_dir",)},
@@ -33,7 +34,7 @@ _FIELDS: Final = {
     "--nagios": ("nagios",),
     _SELECTION: ("node", "group", "exclude", "exclude_group"),
 }
-_OF_RUNS: Final = ("-f", "--restore", "-t", "-1", "--unix", "-a", "--skip-rsync", "--nodename", "--nagios")
+_OF_RUNS: Final = ("-f", "--restore", "-e", "-t", "-1", "--unix", "-a", "--skip-rsync", "--nodename", "--nagios")
 # The options that are no run of their own kind, with the options of runs that they accept.
 _ACTIONS: Final = {"-d": ("--nodename", "-a"), "-u": ("--nodename", "-f"), "--check-update": (), "--download": ()}
 _NOT_WITH_ACTIONS: Final = (*_ACTIONS, "--manifest", "--changes", "-r", *_OF_RUNS, "--no-saved", "--saved-dir")
@@ -51,8 +52,13 @@ _EXCLUSIONS: Final = (
     (_OF_RUNS, "--changes", ", which contacts no node"),
     ([option for option in _OF_RUNS if option != "-a"], "-r", ", which contacts no node"),
     (("-t", "--unix"), "--restore", ", which puts back what -f has changed"),
+    (
+        ("-t", "--unix", "--restore", "--no-saved", "--saved-dir"),
+        "-e",
+        ", which only erases old versions",
+    ),
     (("-f",), "--list", ": a list changes nothing"),
-    (("-f", "--restore", "-t", "--unix", "-a", "-v"), "--nagios", ", which only counts"),
+    (("-f", "--restore", "-e", "-t", "--unix", "-a", "-v"), "--nagios", ", which only counts"),
     (("--no-saved",), "--saved-dir", ": old versions are kept, or they are not"),
 )
 _NEEDS: Final = (
@@ -125,6 +131,11 @@ def _add_run(parser: ArgumentParser) -> None:
             "without -f only print them",
         ),
         ("--list", "with --restore: print the old versions of earlier runs too, as far as they are still there"),
+        (
+            "-e",
+            "--erase-saved",
+            "erase the old versions that -f kept on the nodes, all or those of -1; without -f only print them",
+        ),
         ("--no-saved", "with -f: do not keep replaced files as NAME.saved"),
         ("--no-post", "do not run .post scripts and on_update commands: a later -f runs them"),
     )

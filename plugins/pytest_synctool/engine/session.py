@@ -62,6 +62,8 @@ class NodeSession:
 
     def _run(self, answered: Callable[[], None]) -> NodeResult:
         inspection, checks, mode = self._inspection, self.checks, self.settings.mode
+        if mode.is_about_erasing:
+            return self._repair.erase(inspection, self.settings.only, answered, changing=mode is Mode.ERASE_SAVED)
         if mode.is_about_old_versions:
             options = {"earlier": self.settings.earlier, "changing": mode is Mode.RESTORE}
             return NodeResult(tuple(self._repair.restore(inspection, checks, answered, **options)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Final
 
 from pytest_synctool.audit.inspection import Explain
 from pytest_synctool.model import OldVersions, UnixOutput
@@ -19,21 +20,35 @@ class Mode(Enum):
     FIX = "compare and repair"
     RECALL = "list the old versions that could be put back"
     RESTORE = "put back the old versions that the last repair kept"
+    LIST_SAVED = "list the old versions that could be erased"
+    ERASE_SAVED = "erase the old versions that repairs kept"
 
     @property
     def changes_nodes(self) -> bool:
         """True if the session writes on the node."""
-        return self in (Mode.FIX, Mode.RESTORE)
+        return self in (Mode.FIX, Mode.RESTORE, Mode.ERASE_SAVED)
 
     @property
     def recorded(self) -> str:
         """The mode of the run's record in reports and in the history."""
-        return {Mode.FIX: "fix", Mode.RECALL: "restore", Mode.RESTORE: "restore"}.get(self, "audit")
+        return _RECORDED.get(self, "audit")
 
     @property
     def is_about_old_versions(self) -> bool:
         """True if the session compares nothing, and is about what earlier repairs kept."""
-        return self in (Mode.RECALL, Mode.RESTORE)
+        return self in (Mode.RECALL, Mode.RESTORE, Mode.LIST_SAVED, Mode.ERASE_SAVED)
+
+    @property
+    def is_about_erasing(self) -> bool:
+        """True if these old versions are to go away, or would be."""
+        return self in (Mode.LIST_SAVED, Mode.ERASE_SAVED)
+
+
+_RECORDED: Final = {
+    Mode.FIX: "fix",
+    **dict.fromkeys((Mode.RECALL, Mode.RESTORE), "restore"),
+    **dict.fromkeys((Mode.LIST_SAVED, Mode.ERASE_SAVED), "erase"),
+}
 
 
 def old_versions(directory: bytes, *, are_kept: bool) -> bytes | OldVersions:
@@ -50,6 +65,7 @@ class Settings:
     in locks.
     With `earlier`, old versions are those of all repairs, not only of the last one.
     `waivers` are the drift that is accepted. `saved`, `log` and `syslog` are those of repair.script.Context.
+    `only` are the paths whose old versions are to be erased; all if it is empty.
     Without `post` no trigger runs, as in Context. `unix` is the shell text that results have.
     """
 
@@ -67,3 +83,4 @@ class Settings:
     unix: UnixOutput = UnixOutput.NONE
     post: bool = True
     earlier: bool = False
+    only: frozenset[bytes] = frozenset()

@@ -186,8 +186,10 @@ unkeep() { # NUMBER NAME: it was not replaced
   else rm -f -- "./$b" 2>&-; fi
 }
 narrow() { # OLD ATTRIBUTES: an old version is not more open than what replaces it: if need be, a copy is kept instead
-  was=-
-  [ ! -L "$1" ] || return 0
+  if [ -L "$1" ]; then
+    e=$(stat -c %u:%g:%a:%d:%i:%s -- "$1" 2>&1) && was=$e
+    return
+  fi
   attributes "$2"
   e=$(stat -c %a:%u:%g:%U:%G:%d:%i:%s -- "$1" 2>&1) || return
   IFS=:; set -f; set -- "$1" $e; set +f; unset IFS
@@ -241,7 +243,7 @@ laid_aside() { # NAME ATTRIBUTES: the old version gets its place, or is in $side
   elif printf '%s\n' "${PWD%/}/$1" "$s" "$was" >>"$journal/kept" && mv -- "$k" "$to"; then return; fi
   printf '%s\n' "${PWD%/}/$1" - - >>"$journal/kept"
   case $saved in /*) rm -rf -- "$to$b" ;; esac # a part of a copy
-  [ "$was" = - ] || as_was "$was" "$k"
+  [ -L "$k" ] || as_was "$was" "$k"
   mv -- "$k" "$side.old/$1"
   return 1
 }
@@ -293,6 +295,25 @@ remove() { # (NUMBER NAME)...
     else explain "$2"; failed "$1" "$e"; fi
     shift 2
   done
+}
+erase() { # (NUMBER IDENTITY PATH NAME)...: NAME, an old version of PATH, goes away if it is what was kept there
+  while [ $# -gt 0 ]; do
+    if [ -n "$wrong" ]; then failed "$1" "$wrong"
+    elif e=$({ is_kept "$2" "$4" && rm -f -- "./$4"; } 2>&1); then
+      # Another file that gets its name and its number is not what was kept.
+      printf '%s\n' "$3" "${PWD%/}/$4" - >>"$journal/kept"
+      ok "$1"
+    else explain "$4"; failed "$1" "$e"; fi
+    shift 4
+  done
+}
+is_kept() { # IDENTITY NAME
+  is_there "./$2" || return 0
+  case $1 in *:*) is=%d:%i:%s ;; *) is=%s; survey && [ -n "$own" ] || is= ;; esac
+  [ -n "$is" ] && [ "$(stat -c "$is" -- "./$2")" = "$1" ] && { [ ! -d "./$2" ] || [ -L "./$2" ]; } || {
+    echo "it is not what was kept there"
+    return 1
+  } >&2
 }
 back() { # NUMBER SAVED RECORD NAME: an old version comes back as it was; until then it stays where it was kept
   stage || { failed "$1" "$e"; return; }

@@ -13,6 +13,7 @@ from pytest_synctool.model import NodeResult, Outcome, PlannedStep, UnixOutput
 from pytest_synctool.repair import kept_report, script
 from pytest_synctool.repair.apply import Applied, NodeChanges, log_lines
 from pytest_synctool.repair.decision import decide
+from pytest_synctool.repair.erasure import erase
 from pytest_synctool.repair.plain_commands import plain_commands
 from pytest_synctool.repair.plan import Plan
 from pytest_synctool.repair.repaired_outcome import confirmed, hidden_by
@@ -84,6 +85,12 @@ class NodeRepair(NodeChanges):
     ) -> list[Outcome]:
         """Put back the old versions of the selected entries; `answered` is called before anything is changed."""
         return restore(self, inspection, checks, answered, earlier=earlier, changing=changing)
+
+    def erase(
+        self, inspection: Inspection, only: Collection[bytes], answered: Callable[[], None], *, changing: bool
+    ) -> NodeResult:
+        """Remove the old versions of the paths in `only`, or all; `answered` is called before anything is changed."""
+        return erase(self, inspection.overlay, only, answered, changing=changing)
 
     def _fix(self, inspection: Inspection, checks: Sequence[Check], before: Sequence[Outcome]) -> list[Outcome]:
         decision = decide(inspection, checks, before)

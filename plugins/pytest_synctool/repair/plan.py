@@ -64,7 +64,19 @@ class KeptVersion:
     by: bytes = field(default=b"", compare=False)
 
 
-Work = NewVersion | NewAttributes | Removal | KeptVersion
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """The removal of an old version: the path whose it is, and the identity by which the script knows it.
+
+    The identity is DEVICE:INODE:SIZE. It is SIZE alone where no rename led to: that counts only where root alone may
+    write.
+    """
+
+    version: bytes
+    identity: bytes
+
+
+Work = NewVersion | NewAttributes | Removal | KeptVersion | Erasure
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +132,12 @@ class Trigger:
 class Plan:
     """Actions in order, then triggers: those of files before those of directories.
 
-    A `restoring` plan puts back old versions that another plan kept.
+    A plan `of_old_versions` puts back what other plans kept, or erases it.
     """
 
     actions: tuple[Action, ...]
     triggers: tuple[Trigger, ...]
-    restoring: bool = False
+    of_old_versions: bool = False
 
     def numbers(self, *, post: bool) -> list[int]:
         """Return the numbers of the steps; without `post` not those of triggers, which the node only notes as owed."""
@@ -179,7 +191,16 @@ def restore(saved: Sequence[tuple[Entry, KeptVersion]], entries: Mapping[bytes, 
     """
     actions = [Action(e.destination, "restored", kept) for e, kept in sorted(saved, key=lambda pair: _order(pair[0]))]
     triggers = _triggers({action.path for action in actions}, entries, {}, ())
-    return Plan(tuple(_allowed(action, entries) for action in actions), tuple(triggers), restoring=True)
+    return Plan(tuple(_allowed(action, entries) for action in actions), tuple(triggers), of_old_versions=True)
+
+
+def erase(versions: Mapping[bytes, Erasure], entries: Mapping[bytes, Entry]) -> Plan:
+    """Return the plan that removes old versions, by their own paths.
+
+    `entries` are all overlay entries of the node by destination.
+    """
+    actions = (Action(path, "erased", versions[path]) for path in sorted(versions))
+    return Plan(tuple(_allowed(action, entries) for action in actions), (), of_old_versions=True)
 
 
 def _allowed(action: Action, entries: Mapping[bytes, Entry]) -> Action:

@@ -10,8 +10,9 @@ from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.model import NOT_KEPT, Outcome, Skip, Status
-from pytest_synctool.repair import plan, script
+from pytest_synctool.repair import plan
 from pytest_synctool.repair.apply import Applied, NodeChanges, log_lines
+from pytest_synctool.repair.kept_versions import parse_recalled, recall
 from pytest_synctool.repair.marked_entries import MarkedEntries
 from pytest_synctool.repair.plan import KeptVersion
 from pytest_synctool.repair.repaired_outcome import hidden_by, shown_output
@@ -40,11 +41,9 @@ def restore(
     Raises TransportError and RemoteError.
     """
     ceiling = _RECALLED + _RECALLED_OF_ENTRY * len(inspection.entries)
-    answer = changes.transport.run(
-        script.recall(changes.context, earlier=earlier), changes.deadline, Phase.PROBE, ceiling
-    )
+    answer = changes.transport.run(recall(changes.context, earlier=earlier), changes.deadline, Phase.PROBE, ceiling)
     answered()
-    recalled = script.parse_recalled(answer.stdout)
+    recalled = parse_recalled(answer.stdout)
     saved = {
         check.entry: recalled[check.entry.destination]
         for check in checks

@@ -6,7 +6,6 @@ The text is complete in itself: a rehearsal shows exactly the text that a repair
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -16,19 +15,17 @@ from typing import Final
 from pytest_synctool.audit import owed_commands
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.common.wording import node_text, printable
-from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import FileState, Kind, OldVersions
 from pytest_synctool.repair import kept_report
 from pytest_synctool.repair.bulk_commands import TOGETHER, make_all, make_trees, mode_text, owner_and_group, set_all
 from pytest_synctool.repair.kept_names import naming
 from pytest_synctool.repair.new_trees import NewTree, new_trees
-from pytest_synctool.repair.plan import Action, KeptVersion, NewAttributes, NewVersion, Plan, Removal
-from pytest_synctool.repair.shell_functions import PROLOGUE, RECALL
+from pytest_synctool.repair.plan import Action, Erasure, KeptVersion, NewAttributes, NewVersion, Plan, Removal
+from pytest_synctool.repair.shell_functions import PROLOGUE
 
 # New trees that one call of a function puts in place: it takes time for each pair of them.
 _RENAMED: Final = 100
 
-LONGEST_PATH: Final = 4096  # bytes; Linux has no longer ones
 MOST_REMARKS: Final = 20  # of one script
 # Bytes of a trigger's output with the word before each line. The node sends the last 4,100, of up to 4,100 lines.
 MOST_OUTPUT: Final = 40_000
@@ -128,7 +125,7 @@ def _header(plan: Plan, context: Context, report: bytes) -> bytes:
         for number, trigger in enumerate(plan.triggers, len(plan.actions))
         if trigger.command.follows_a_change
     )
-    begin = [b"begin", report, *([b"remember"] if plan.actions and not plan.restoring else [])]
+    begin = [b"begin", report, *([b"remember"] if plan.actions and not plan.of_old_versions else [])]
     return b"\n".join((PROLOGUE + next(settings), *settings, *begin, *owed))
 
 
@@ -172,7 +169,8 @@ def _function(action: Action) -> str:
         return "put" if work.old in ("swap", "leave") or work.validate else "put_all"
     if isinstance(work, NewAttributes):
         return "set_each" if work.state.kind is Kind.DIRECTORY else "set_all"
-    return "remove" if isinstance(work, Removal) else "back"
+    names: dict[type[Removal | Erasure | KeptVersion], str] = {Removal: "remove", Erasure: "erase", KeptVersion: "back"}
+    return names[type(work)]
 
 
 def _is_new_directory(action: Action) -> bool:
@@ -268,6 +266,8 @@ def _record(number: int, action: Action) -> Iterator[bytes]:
             (state.target or b"") if state.kind is Kind.LINK else b"%d:%s" % (state.size, (state.md5 or "").encode())
         )
         yield from (kinds[state.kind], _differing(work), again, _attributes(state), work.name)
+    elif isinstance(work, Erasure):
+        yield from (work.identity, work.version, action.name)
     else:
         yield action.name
 
@@ -307,45 +307,6 @@ def heard(context: Context, whose: Iterable[str]) -> bytes:
     state, journal = quote(context.state), quote(owed_commands.directory(context.masterdir, context.state))
     text = kept_report.heard(whose)
     return b"(\n%s\nstate=%s journal=%s\n%s\n)\n" % (kept_report.KEPT_REPORT, state, journal, text)
-
-
-def recall(context: Context, *, earlier: bool = False) -> bytes:
-    """Return the shell text that lists the old versions of the last repair, for parse_recalled().
-
-    With `earlier` they are those of all repairs of which records are left.
-    """
-    journal = owed_commands.directory(context.masterdir, context.state)
-    more = (b"/earlier.older", b"/earlier") if earlier else ()
-    return RECALL + b"\n" + words(b"recall", journal, *(journal + name for name in more))
-
-
-# OWNER:GROUP:MODE[:DEVICE:INODE:SIZE...]; of a link there is nothing to record.
-_RECORD: Final = re.compile(rb"-|[0-9]{1,10}:[0-9]{1,10}:[0-7]{1,4}(:[0-9]{1,20}){0,4}")
-
-
-def parse_recalled(answer: bytes) -> dict[bytes, KeptVersion]:
-    """Parse the old versions, by destination, as far as they still exist.
-
-    Raises RemoteError if the answer is incomplete or malformed, or if the node could not read the journal.
-    """
-    lines = answer.split(b"\n")
-    reason = next((node_text(line[8:]) for line in lines if line.startswith(b"refused ")), "its answer is not whole")
-    if b"recalled" in lines and b"end" in lines:
-        fields = lines[lines.index(b"recalled") + 1 : lines.index(b"end")]
-        kept = map(KeptVersion, fields[1::4], fields[2::4], fields[3::4])
-        versions = dict(zip(fields[::4], kept, strict=False))
-        if len(fields) % 4 == 0 and all(_is_path(path) and _is_kept(version) for path, version in versions.items()):
-            return {path: version for path, version in versions.items() if version.path != b"-"}
-    raise RemoteError(f"what the last --fix has kept there cannot be told: {reason}")
-
-
-def _is_path(word: bytes) -> bool:
-    return word.startswith(b"/") and len(word) <= LONGEST_PATH and b"\0" not in word
-
-
-def _is_kept(version: KeptVersion) -> bool:
-    """Return True for an old version, and for `-`, which takes an earlier line about a path back."""
-    return (version.path == b"-" or _is_path(version.path)) and _RECORD.fullmatch(version.record) is not None
 
 
 def remarks(answer: bytes) -> list[str]:

@@ -228,22 +228,3 @@ recover() { # FILE DIRECTORY: what a type change had moved there goes back, or t
 }
 """
 PROLOGUE: Final = LOGIN + _FRAME + KEPT_REPORT + STAGE + TRIGGERS + CHANGES
-
-RECALL: Final = rb"""recall() { # JOURNAL [EARLIER...]: which old versions the last repair has kept, and earlier ones
-  f=$1/kept
-  for x in "$@"; do
-    [ "$x" != "$1" ] || x=$f
-    if [ -e "$x" ] && [ ! -r "$x" ]; then echo "refused $x cannot be read"; return; fi
-  done
-  shift
-  echo recalled
-  for x in "$@" "$f"; do
-    [ ! -e "$x" ] || while IFS= read -r l; do # who; the records end with an empty line
-      while IFS= read -r p && [ -n "$p" ] && IFS= read -r s && IFS= read -r r; do still; done
-    done <"$x"
-  done
-  echo end
-}
-still() { # a later record counts: `-` takes back an earlier one
-  if [ "$s" = - ] || [ -e "$s" ] || [ -L "$s" ]; then printf '%s\n%s\n%s\n%s\n' "$p" "$s" "$r" "$l"; fi
-}"""

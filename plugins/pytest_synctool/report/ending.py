@@ -96,16 +96,27 @@ _WORDS: Final = {
 }
 _RESTORE_WORDS: Final = {NodeEnding.FIXED: "restored", NodeEnding.SKIPPED: "with nothing to restore"}
 
+_ERASE_WORDS: Final = {
+    NodeEnding.FIXED: "with old versions erased",
+    NodeEnding.DRIFTED: "with old versions left",
+    NodeEnding.SKIPPED: "with nothing to erase",
+}
 _RECALL_WORDS: Final = {NodeEnding.SKIPPED: "asked"}
 AFTER_RESTORE: Final = "The next audit reports restored files as drift."
 
 
-def in_words(endings: Mapping[NodeEnding, int], *, restoring: bool = False, changing: bool = True) -> str:
+def in_words(
+    endings: Mapping[NodeEnding, int], *, restoring: bool = False, erasing: bool = False, changing: bool = True
+) -> str:
     """Return the counts of nodes as a line: `12 nodes: 10 in sync, 2 drifted`; zeros are left out.
 
-    A run of --restore is `restoring`; it is `changing` if it does not only list old versions.
+    A run of --restore is `restoring`, one of --erase-saved `erasing`; it is `changing` if it does not only list old
+    versions.
     """
-    words = {**_WORDS, **(_RESTORE_WORDS if changing else _RECALL_WORDS)} if restoring else _WORDS
+    special: Mapping[NodeEnding, str] = {}
+    if restoring or erasing:
+        special = (_ERASE_WORDS if erasing else _RESTORE_WORDS) if changing else _RECALL_WORDS
+    words = {**_WORDS, **special}
     counts: Counter[str] = Counter()
     for ending, word in words.items():
         counts[word] += endings.get(ending, 0)

@@ -48,8 +48,8 @@ Onsets = Mapping[tuple[str, EntryName], Onset]
 class Past:
     """The result of an earlier run: numbers of nodes by ending, and in `entries` the number of drifted entries.
 
-    `mode` is `audit`, `fix` or `restore`. `errors` counts nodes with errors, unreachable and unknown nodes included.
-    `complete` is False if the run was interrupted.
+    `mode` is `audit`, `fix`, `restore` or `erase`. `errors` counts nodes with errors, unreachable and unknown nodes
+    included. `complete` is False if the run was interrupted.
     """
 
     id: str

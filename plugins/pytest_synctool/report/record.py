@@ -28,8 +28,9 @@ _OWN: Final = "check"
 _RUN: Final = (_TASK, "always")
 _COMMANDS: Final = (*_RUN, "post")
 
-# The mode of a run that puts old versions back and compares nothing.
+# The modes of runs that compare nothing: old versions are put back, or erased.
 RESTORE: Final = "restore"
+WITHOUT_COMPARISON: Final = (RESTORE, "erase")
 
 _NOT_SEEN: Final = (*NOTHING_KNOWN, NodeEnding.ERROR, NodeEnding.NOT_BEGUN)
 
@@ -128,10 +129,10 @@ class StaleWaiver:
 class RunRecord:
     """A run. `nodes` are the nodes with a result; at the end of the run they are in the order of the configuration.
 
-    `mode` is `audit`, `fix` or `restore`. `selected` is the number of selected nodes. `complete` is False if the run
-    was interrupted. `is_whole` is True for a run of the whole cluster, and None until that is known. `revision` is that
-    of the masterdir, None if it is unknown. `groups` has the groups of each node, the most important first, without its
-    own name and `all`.
+    `mode` is `audit`, `fix`, `restore` or `erase`. `selected` is the number of selected nodes. `complete` is False if
+    the run was interrupted. `is_whole` is True for a run of the whole cluster, and None until that is known. `revision`
+    is that of the masterdir, None if it is unknown. `groups` has the groups of each node, the most important first,
+    without its own name and `all`.
     """
 
     id: str

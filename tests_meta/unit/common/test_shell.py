@@ -15,6 +15,7 @@ from pytest_synctool.audit import probe
 from pytest_synctool.common.shell import ascii_command, quote, whole, words
 from pytest_synctool.model import ABSENT, Kind
 from pytest_synctool.repair import plan, script
+from pytest_synctool.repair.kept_versions import recall
 from pytest_synctool.repository import entry_commands
 from pytest_synctool.repository.source import Tree
 
@@ -147,7 +148,7 @@ def test_hostile_names_are_only_words(shell: Shell, names: list[bytes], kind: Ki
         log_lines = [os.fsdecode(name)] * (len(todo.actions) + len(todo.triggers))
         for each in (
             probe.script([probe.Request(b"/" + name, 3), probe.Request(b"/" + other)]),
-            script.tidy(context) + script.recall(context),
+            script.tidy(context) + recall(context),
             script.script(todo, context, log_lines),
         ):
             answer = shell.run(whole(each), cwd=top)

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from pytest_synctool.common.shell import whole
 from pytest_synctool.model import Kind
+from pytest_synctool.repair.kept_versions import parse_recalled, recall
 from pytest_synctool.repair.plan import restore
-from pytest_synctool.repair.script import Context, parse_recalled, recall
+from pytest_synctool.repair.script import Context
 from pytest_synctool.repository.entry import Entry
 
 from tests_meta.unit.disk_node import DiskNode

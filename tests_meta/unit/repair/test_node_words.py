@@ -13,8 +13,9 @@ from pytest_synctool.connection.processes import Answer
 from pytest_synctool.errors import RemoteError, TransportError
 from pytest_synctool.model import ABSENT
 from pytest_synctool.repair.apply import Applied, apply
+from pytest_synctool.repair.kept_versions import parse_recalled
 from pytest_synctool.repair.plan import Plan, plan
-from pytest_synctool.repair.script import MOST_OUTPUT, MOST_REMARKS, Context, Result, parse, parse_recalled, remarks
+from pytest_synctool.repair.script import MOST_OUTPUT, MOST_REMARKS, Context, Result, parse, remarks
 
 from tests_meta.unit.helpers import entry, state
 
@@ -65,13 +66,15 @@ def test_the_reason_why_old_versions_are_not_listed_is_short() -> None:
 @pytest.mark.parametrize(
     "kept",
     [
-        *(b"/a\n", b"/a\n/b\n", b"/a\nb\n-\n", b"a\n/b\n-\n", b"/a\n/b\0\n-\n"),
-        *(b"/a\n/" + b"x" * 5_000 + b"\n-\n", b"/a\n/b\n0:0:999\n", b"/a\n/b\n0:0:644:" + HUGE + b"\n"),
+        *("/a", "/a /b", "/a b - x 1:2:3", "a /b - x 1:2:3", "/a /b\0 - x 1:2:3", f"/a /{'x' * 5_000} - x 1:2:3"),
+        *("/a /b 0:0:999 x 1:2:3", f"/a /b 0:0:644:{HUGE.decode()} x 1:2:3", "/a /b 0:0:644 x 1:2:3"),
+        *("/a /b 0:0:644:1:2:3 x 1:2", f"/a /b 0:0:644:1:2:3 x {HUGE.decode()}:2:3", "/a /b 0:0:644:1:2:3 x no"),
     ],
 )
-def test_a_list_of_old_versions_that_no_node_sends(kept: bytes) -> None:
+def test_a_list_of_old_versions_that_no_node_sends(kept: str) -> None:
+    words = kept.replace(" ", "\n").encode()
     with pytest.raises(RemoteError, match="cannot be told"):
-        parse_recalled(b"recalled\n%bend\n" % kept)
+        parse_recalled(b"recalled\n%b\nend\n" % words)
 
 
 @pytest.mark.parametrize("digits", [HUGE, b"2", b"-1", b"+1", b"0x1", b"1_0", "٣".encode(), b"\xb2", b"000"])

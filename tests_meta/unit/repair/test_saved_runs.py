@@ -11,8 +11,9 @@ import pytest
 from pytest_synctool.common.shell import whole
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, OldVersions
+from pytest_synctool.repair.kept_versions import parse_recalled, recall
 from pytest_synctool.repair.plan import KeptVersion, Plan, restore
-from pytest_synctool.repair.script import Context, Result, parse_recalled, recall
+from pytest_synctool.repair.script import Context, Result
 from pytest_synctool.repository.attributes import Attributes
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.entry_commands import Command
@@ -306,4 +307,4 @@ def test_a_replacement_of_a_long_name_that_failed_leaves_the_old_version(node: D
         assert failure is not None
         assert names_in(node) == sorted((name, earlier))
         assert (node.files / earlier).read_text() == "first"
-    assert recalled(node) == {}
+    assert recalled(node) == {name: str(node.files / earlier)}

@@ -16,7 +16,7 @@ from pytest_synctool.model import Outcome, Status, Touched
 from pytest_synctool.report.ending import NodeEnding
 from pytest_synctool.report.expected_digest import UNREADABLE
 from pytest_synctool.report.history_values import COMMAND, FIRST, MASTERDIR, NODE, RESTORE, UNKNOWN, Onset
-from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
+from pytest_synctool.report.record import WITHOUT_COMPARISON, EntryName, NodeRecord, RunRecord
 
 Signatures = Callable[[str, EntryName], str]
 """A short digest of what is asked for, by node and entry."""
@@ -138,6 +138,8 @@ def _look(run: RunRecord, node: Asked, before: Standing, sharing: _Sharing) -> L
     ]
     if run.is_restoring:
         after = Standing(before.wanted, {**before.drifts, **_restored(results, before)}, before.errors)
+    elif run.mode in WITHOUT_COMPARISON:
+        after = before
     else:
         seen = sharing.looked(node, skipped | unread)
         drifts = {entry: begun for entry, begun in before.drifts.items() if entry not in seen.signatures}
@@ -166,6 +168,8 @@ def _onset(run: RunRecord, entry: EntryName, signature: str, outcome: Outcome, b
     """Return the onset of an entry's state. A fixed entry has the onset of the drift that it was."""
     if run.is_restoring:
         return Onset(run.started, RESTORE if outcome.is_repaired else UNKNOWN, False)
+    if run.mode in WITHOUT_COMPARISON:
+        return Onset(run.started, UNKNOWN, False)
     if outcome.status is Status.ERROR:
         earlier, cause = before.errors.get(entry), UNKNOWN
     else:

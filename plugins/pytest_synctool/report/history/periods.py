@@ -74,7 +74,7 @@ def kind(cause: str) -> str:
 
 def life(entry: EntryName, sights: Sequence[Sight]) -> Life:
     """Return the life of an entry on a node from the runs that saw it (one or more, oldest first)."""
-    looks = [sight for sight in sights if not sight.run.is_restoring]
+    looks = [sight for sight in sights if sight.run.is_comparing]
     periods = [*_drifts(looks, End.RAN if entry.is_run else End.FIXED), *_errors(looks)]
     periods.sort(key=lambda period: period.since)
     restored = tuple(

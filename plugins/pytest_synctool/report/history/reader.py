@@ -14,7 +14,7 @@ from pytest_synctool.common.trust import Trust
 from pytest_synctool.model import Revision, Status, Touched
 from pytest_synctool.report.history.database import DamageError, reading, version_of
 from pytest_synctool.report.history.tables import members, when
-from pytest_synctool.report.record import RESTORE, EntryName
+from pytest_synctool.report.record import RESTORE, WITHOUT_COMPARISON, EntryName
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,11 @@ class Run:
     def is_restoring(self) -> bool:
         """True if the run restored old versions, and compared nothing."""
         return self.mode == RESTORE
+
+    @property
+    def is_comparing(self) -> bool:
+        """True if the run compared nodes with the masterdir."""
+        return self.mode not in WITHOUT_COMPARISON
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +232,7 @@ class History:
 
     def fixes(self, after: Run, until: Run) -> list[Fix]:
         """Return the fixes of the runs after one up to another, in order."""
-        runs = {run.seq: run for run in self.runs if after.seq < run.seq <= until.seq and not run.is_restoring}
+        runs = {run.seq: run for run in self.runs if after.seq < run.seq <= until.seq and run.is_comparing}
         rows = self._db.execute(
             f"SELECT r.run, r.node, r.entry, {self._columns} FROM {_RESULT} WHERE r.run > ? AND r.run <= ?"
             " AND f.status = ? ORDER BY r.run",

@@ -9,7 +9,7 @@ from typing import Final
 from pytest_synctool.report.history_values import Past
 from pytest_synctool.report.links import NO_LINKS, Links
 from pytest_synctool.report.page.data import readable
-from pytest_synctool.report.record import RESTORE
+from pytest_synctool.report.record import WITHOUT_COMPARISON
 
 _HEIGHT: Final = 120
 _STEP: Final = 14
@@ -65,8 +65,8 @@ class Trend:
 
 
 def trend(present: str, past: Sequence[Past], links: Links = NO_LINKS) -> Trend:
-    """Return the chart of these runs without those that only restored; `present` is the id of the run to mark."""
-    past = [one for one in past if one.mode != RESTORE]
+    """Return the chart of these runs that compared nodes; `present` is the id of the run to mark."""
+    past = [one for one in past if one.mode not in WITHOUT_COMPARISON]
     top, ticks = _ticks(max((sum(getattr(one, word) for word in _PARTS) for one in past), default=0))
     bars = [
         Bar(one, readable(one.started), _LEFT + number * _STEP, _parts(one, top), one.id == present, links.run(one.id))
