@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -14,6 +15,7 @@ from datetime import date
 from pytest_synctool.audit.built_in_checks import answers, checks
 from pytest_synctool.audit.check import Check
 from pytest_synctool.cli import command
+from pytest_synctool.cli.check_names import check_name, nodeid
 from pytest_synctool.cli.connections import connections_of
 from pytest_synctool.cli.run_history import RunHistory, is_writable
 from pytest_synctool.cli.status_line import INTERVAL, StatusLine
@@ -22,6 +24,7 @@ from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import printable
 from pytest_synctool.config import Config
 from pytest_synctool.dsh.aggregate import Aggregate
+from pytest_synctool.engine.batches import Batches, split
 from pytest_synctool.engine.engine import Engine
 from pytest_synctool.engine.fanout import Fanout, Turn
 from pytest_synctool.engine.settings import Mode, Settings, old_versions
@@ -31,9 +34,7 @@ from pytest_synctool.report.ending import AFTER_RESTORE, NodeEnding, ending_of_r
 from pytest_synctool.report.grouping import waiver_in_words
 from pytest_synctool.report.monitoring import plugin_line
 from pytest_synctool.report.node_test_ids import NodeTests
-from pytest_synctool.report.nodeids import encode
 from pytest_synctool.report.progress import Progress
-from pytest_synctool.report.record import SUITE
 from pytest_synctool.report.repair_log import RepairLog, append_to
 from pytest_synctool.repository.entry_commands import always
 from pytest_synctool.repository.explain import Explainer
@@ -76,6 +77,7 @@ class ClassicRun:
         self._owes_headline = self.arguments.quiet and not is_silent
         is_watched = self._framed and not self.arguments.aggregate
         self._status_line = StatusLine.on(sys.stdout, os.environ, len(self.nodes)) if is_watched else None
+        self._batches = self._new_batches()
         self._progress = Progress() if self._status_line is None else self._status_line.progress
 
     @property
@@ -114,6 +116,20 @@ class ClassicRun:
         if self.local or keep < 1 or not is_writable(self.config):
             return None
         return RunHistory(self.config, self.repository, self.nodes, self._mode, keep)
+
+    def _new_batches(self) -> Batches:
+        """Return the batches of the run: one, unless -z or --batch asks for more. Only --batch stops after failures."""
+        arguments, total = self.arguments, len(self.nodes)
+        number = self._width if arguments.zzz else total
+        allowed = total
+        if arguments.batch is not None:
+            number, allowed = arguments.batch.of(total), arguments.max_fail_nodes or 0
+        return Batches(split([node.name for node in self.nodes], number), allowed)
+
+    @property
+    def _width(self) -> int:
+        """The number of nodes that are contacted at once."""
+        return int(self.arguments.numproc or self.config.num_proc)
 
     @property
     def _mode(self) -> Mode:
@@ -213,27 +229,49 @@ class ClassicRun:
                 log.take(self._tests(node), result)
             return result
 
-        fanout = Fanout(work, self.arguments.numproc or self.config.num_proc)
+        fanout = Fanout(work, self._width)
         pending = {node.name: node for node in self.nodes}
         try:
-            fanout.announce(self.nodes)  # all at once: a node that hangs delays the output of others, not their work
-            for node in self._in_order_of_output(fanout, pending):
-                result = fanout.result(node)
-                del pending[node.name]
-                self._take(node, result)
+            for batch in self._batches.batches:
+                if (reason := self._batches.refusal(batch[0])) is not None:
+                    for name in batch:
+                        self._leave_out(pending.pop(name), reason, log)
+                    continue
+                if len(pending) < len(self.nodes):
+                    time.sleep(self.arguments.zzz or 0)
+                self._run_batch(fanout, [pending[name] for name in batch], pending)
         except KeyboardInterrupt:
             self._interrupt(engine, fanout, pending)
             return True
         fanout.close()
         return False
 
-    def _in_order_of_output(self, fanout: Fanout[Node, NodeResult], pending: Mapping[str, Node]) -> Iterator[Node]:
+    def _run_batch(self, fanout: Fanout[Node, NodeResult], batch: Sequence[Node], pending: dict[str, Node]) -> None:
+        fanout.announce(batch)  # all at once: a node that hangs delays the output of others, not their work
+        for node in self._in_order_of_output(fanout, batch):
+            result = fanout.result(node)
+            del pending[node.name]
+            self._batches.ended(node.name, well=ending_of_result(result).is_good)
+            self._take(node, result)
+
+    def _leave_out(self, node: Node, reason: str, log: RepairLog | None) -> None:
+        """Record a node that is not contacted."""
+        not_begun = Outcome(Status.SKIPPED, reason, skip=Skip.NOT_BEGUN)
+        result = NodeResult(tuple(not_begun for _ in self._checks[node.name]))
+        if log is not None:
+            log.take(self._tests(node), result)
+        self._take(node, result)
+
+    def _in_order_of_output(self, fanout: Fanout[Node, NodeResult], batch: Sequence[Node]) -> Iterator[Node]:
         """Yield the nodes in their order; on a terminal as their work ends, so that a hanging one holds nobody back."""
         if self._status_line is None:
-            yield from self.nodes
+            yield from batch
             return
-        while pending:
-            yield from fanout.all_done(list(pending.values()), INTERVAL)
+        waiting = dict.fromkeys(batch)
+        while waiting:
+            for node in fanout.all_done(waiting, INTERVAL):
+                del waiting[node]
+                yield node
             self._status_line.show()
 
     def _interrupt(self, engine: Engine, fanout: Fanout[Node, NodeResult], pending: dict[str, Node]) -> None:
@@ -254,7 +292,7 @@ class ClassicRun:
             command.print_stderr([f"synctool: not done: {fold(pending)}"])
 
     def _tests(self, node: Node) -> NodeTests:
-        return NodeTests(node.name, node.name, [_nodeid(node, check) for check in self._checks[node.name]])
+        return NodeTests(node.name, node.name, [nodeid(node, check) for check in self._checks[node.name]])
 
     def _take(self, node: Node, result: NodeResult) -> None:
         if self._history is not None:
@@ -299,7 +337,7 @@ class ClassicRun:
             yield from map(shown, result.printed.get(line, ()))
         for check, outcome in self._outcomes(node, result):
             if outcome.skip is Skip.NOT_RESTORED:
-                yield shown(f"{printable(_name(check))} {outcome.message}")
+                yield shown(f"{printable(check_name(check))} {outcome.message}")
         yield from map(shown, (*result.notes, *self._waived(node, result)))
         yield from (self._painted(line, _RED) for line in self._problems(node, result))
 
@@ -307,7 +345,7 @@ class ClassicRun:
         """Yield the lines of waived drift."""
         for check, outcome in self._outcomes(node, result):
             if outcome.status is Status.WAIVED:
-                yield f"{printable(_name(check))} {outcome.message} ({waiver_in_words(outcome)})"
+                yield f"{printable(check_name(check))} {outcome.message} ({waiver_in_words(outcome)})"
 
     def _outcomes(self, node: Node, result: NodeResult) -> Iterable[tuple[Check, Outcome]]:
         return zip(self._checks[node.name], result.outcomes, strict=True) if result.error is None else ()
@@ -317,10 +355,11 @@ class ClassicRun:
         if result.error is not None:
             yield result.error.text
             return
+        yield from dict.fromkeys(outcome.message for outcome in result.outcomes if outcome.skip is Skip.NOT_BEGUN)
         planned = {step.path for step in result.planned}
         printed = {line for lines in result.printed.values() for line in lines}
         pairs = [
-            (printable(_name(check)), outcome, check.entry.destination in planned)
+            (printable(check_name(check)), outcome, check.entry.destination in planned)
             for check, outcome in self._outcomes(node, result)
             if outcome.status in (Status.DRIFT, Status.ERROR)
         ]
@@ -349,19 +388,3 @@ def _exit_status(ending: NodeEnding) -> int:
     if ending is NodeEnding.DRIFTED:
         return command.DRIFT
     return command.OK if ending.is_good else command.UNREACHABLE
-
-
-def _name(check: Check) -> bytes:
-    """Return the name of a check, as in node ids."""
-    if check.command is None or check.is_task:
-        return check.entry.destination
-    return f"{check.command.kind}:".encode() + check.entry.destination
-
-
-def _nodeid(node: Node, check: Check) -> str:
-    """Return the node id that the same check has in the suite of pytest."""
-    kind, name = check.entry.tree.value, _name(check)
-    if check.command is not None and not check.is_task:
-        kind = "always" if check.command.kind == "always" else "post"
-        name = check.entry.destination if kind == "always" else name
-    return f"{SUITE}{kind}.py::{node.name}::{encode(name)}"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_synctool.cli import shared_options
 from pytest_synctool.cli.selection import add_selection
 from pytest_synctool.cli.shared_options import add_flags, add_repeatable
+
+if TYPE_CHECKING:
+    from pytest_synctool.engine.batches import Size
 
 _STATUSES: Final = (
     "Exit status: 0 if every entry is in sync, fixed or waived; 1 if an entry differs, if no selected node has the "
@@ -31,10 +34,10 @@ _FIELDS: Final = {
     **{"-1": ("single",), "--unix": ("unix",), "-a": ("aggregate",), "--skip-rsync": ("skip_rsync",)},
     **{"--list": ("list",), "--nodename": ("nodename",), "--no-saved": ("no_saved",), "--saved-dir": ("saved_dir",)},
     **{"-q": ("quiet",), "-v": ("verbose",), "-s": ("suffix",), "--show-sensitive": ("show_sensitive",)},
-    "--nagios": ("nagios",),
+    **{"--nagios": ("nagios",), "-z": ("zzz",), "--batch": ("batch",), "--max-fail-nodes": ("max_fail_nodes",)},
     _SELECTION: ("node", "group", "exclude", "exclude_group"),
 }
-_OF_RUNS: Final = ("-f", "--restore", "-e", "-t", "-1", "--unix", "-a", "--skip-rsync", "--nodename", "--nagios")
+_OF_RUNS: Final = ("-f", "--restore", "-e", "-t", "-1", "--unix", "-a", "--skip-rsync", "--nodename", "--nagios", "-z")
 # The options that are no run of their own kind, with the options of runs that they accept.
 _ACTIONS: Final = {"-d": ("--nodename", "-a"), "-u": ("--nodename", "-f"), "--check-update": (), "--download": ()}
 _NOT_WITH_ACTIONS: Final = (*_ACTIONS, "--manifest", "--changes", "-r", *_OF_RUNS, "--no-saved", "--saved-dir")
@@ -67,6 +70,8 @@ _NEEDS: Final = (
     ("--list", "--restore", ": it lists old versions"),
     ("--no-saved", "-f", ": nothing else replaces files"),
     ("--saved-dir", "-f", ": nothing else replaces files"),
+    ("--batch", "-f", ": an audit changes nothing, so it looks at all nodes at once (-z makes pauses)"),
+    ("--max-fail-nodes", "--batch", ": without it every repair begins at once"),
 )
 
 
@@ -161,6 +166,25 @@ def _add_run(parser: ArgumentParser) -> None:
 def _add_limits(parser: ArgumentParser) -> None:
     shared_options.add_sudo(parser)
     shared_options.add_parallelism(parser)
+    parser.add_argument(
+        "-z",
+        "--zzz",
+        metavar="SECONDS",
+        type=shared_options.number,
+        help="pause after each --batch, or after as many nodes as -p contacts at once",
+    )
+    parser.add_argument(
+        "--batch",
+        metavar="N",
+        type=_batch,
+        help="with -f: repair N nodes (or N%% of them) at a time; a batch starts only after one without failures",
+    )
+    parser.add_argument(
+        "--max-fail-nodes",
+        metavar="N",
+        type=shared_options.number_or_zero,
+        help="with --batch: start no further batch once more than N nodes have failed (default: 0)",
+    )
     for option, seconds, work in (
         ("--timeout", 120, "longest silence of a node"),
         ("--trigger-timeout", 60, "time limit for one .post script or on_update command"),
@@ -178,6 +202,15 @@ def _add_limits(parser: ArgumentParser) -> None:
         type=shared_options.number_or_zero,
         help="keep ssh connections open for later runs (default: ssh_control_persist, or 60; 0: do not)",
     )
+
+
+def _batch(text: str) -> Size:
+    from pytest_synctool.engine.batches import size
+
+    try:
+        return size(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def _add_queries(parser: ArgumentParser) -> None:
