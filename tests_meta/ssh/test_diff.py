@@ -45,6 +45,23 @@ def test_nothing_differs(motd: Site) -> None:
         assert synctool(motd, option, "@/motd") == Ended(0, b"", b"")
 
 
+def test_a_difference_can_be_repaired_at_once(motd: Site) -> None:
+    """With -f these files, and no others; --unix prints the commands, and contacts no node without -f."""
+    motd.put("other._all")
+    motd.sh("node1", "sed -i s/two/TWO/ @/motd")
+    ended = diff(motd, "-f", "-n", "node1,node2", "--no-saved")
+    assert ended.status == 0, ended
+    assert ended.out.decode() == changed(motd) + (
+        "--fix specified, applying changes\n"
+        f"node1: {motd.top}/motd updated (MD5 mismatch)\n"
+        "2 nodes: 1 in sync, 1 fixed\n"
+    )
+    assert motd.sh("node1", "cat @/motd; ls @") == f"{MASTER}motd\n"
+    command = f"diff -u {motd.top}/motd {motd.masterdir}/overlay{motd.top}/motd._all"
+    ended = diff(motd, "--unix")
+    assert ended == Ended(0, "".join(f"node{n}: {command}\n" for n in (1, 2, 3)).encode(), b"")
+
+
 def test_equal_differences_are_one(motd: Site) -> None:
     """Under the nodes that have them, the most first."""
     motd.sh("node1", "echo four >>@/motd")

@@ -85,6 +85,35 @@ class TestDocumented:
         ended = synctool(above, "-q -n node1 -u @/to/file -f")
         assert told(above, ended) == ["node1: @/to/file is the same as overlay@/to/file._node1, nothing to do"]
 
+    def test_several_and_as_commands(self, above: Site) -> None:
+        """One after the other: the second has the directory of the first. --unix shows what a person would type."""
+        above.sh("node1", "mkdir -p @/to; echo hello >@/to/one; echo hello >@/to/two; ln -s one @/to/link")
+        line = "-n node1 -u @/to/one -u @/to/link -u @/to/two -u @/to/one"
+        overlay = f"{above.masterdir}/overlay@/to"
+        address = "node1"
+        assert told(above, synctool(above, f"{line} --unix"))[:5] == [
+            "# uploading @/to to overlay@/to",
+            *(f"mkdir {overlay}", f"chmod 0755 {overlay}"),
+            "# uploading @/to/one to overlay@/to/one._node1",
+            f"scp {address}:@/to/one {overlay}/one._node1",
+        ]
+        assert stored(above) == {}
+        ended = synctool(above, f"{line} -f")
+        assert told(above, ended) == [
+            FIX,
+            "node1: @/to uploaded to overlay@/to (0755 root:root, a directory), for every node",
+            "node1: @/to/one uploaded to overlay@/to/one._node1 (0644 root:root, 6 bytes), for node1",
+            "node1: @/to/link uploaded to overlay@/to/link._node1 (a link to one), for node1",
+            "node1: @/to/two uploaded to overlay@/to/two._node1 (0644 root:root, 6 bytes), for node1",
+        ]
+        assert (ended.status, ended.err) == (0, b"")
+        audited(above)
+        above.sh("node1", "echo more >>@/to/two")
+        ended = synctool(above, "-n node1 -u @/gone -u @/to/two -f --unix")
+        assert told(above, ended)[1] == f"scp {address}:@/to/two {overlay}/two._node1"
+        assert (ended.status, ended.err.decode().replace(above.top, "@")) == (1, "node1: @/gone is missing\n")
+        audited(above)
+
     def test_suffix(self, above: Site) -> None:
         """`synctool -n node1 --upload /path/to/file --suffix=somegroup`"""
         above.sh("node1", "echo hello >@/file")

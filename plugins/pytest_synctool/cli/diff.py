@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -13,6 +14,7 @@ from pytest_synctool.cli import command
 from pytest_synctool.cli.connections import connections_of
 from pytest_synctool.cli.shared_options import require_program
 from pytest_synctool.common.nodenames import fold
+from pytest_synctool.common.shell import words
 from pytest_synctool.common.wording import internal_error, printable
 from pytest_synctool.config import Config
 from pytest_synctool.engine.fanout import Fanout, Turn
@@ -26,9 +28,14 @@ from pytest_synctool.repository.source import Tree
 def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace) -> int:
     """Print the differences. Return 0 if there are none, 1 if there are some, 3 if a node or file is unknown.
 
+    With --unix, print the commands that would show them on the nodes, and contact none.
+
     Raise SynctoolError for mistakes, before any node is contacted.
     """
     wanted = _wanted_entries(repository, nodes, arguments.diff)
+    if arguments.unix:
+        _print_commands(config, wanted)
+        return command.OK
     verdicts = _Comparison(config, repository, wanted, arguments).verdicts(
         [node for node in nodes if wanted[node.name]]
     )
@@ -46,6 +53,16 @@ def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments
 
 Entries = Mapping[str, Mapping[bytes, Entry]]  # by node name and destination
 Verdicts = Mapping[str, Mapping[bytes, Verdict]]
+
+
+def _print_commands(config: Config, wanted: Entries) -> None:
+    diff_cmd = [os.fsencode(word) for word in config.diff_cmd]
+    for node, entries in wanted.items():
+        lines = (
+            words(*diff_cmd, path, os.path.join(os.fsencode(config.masterdir), entry.source.relative))
+            for path, entry in entries.items()
+        )
+        command.print_lines(f"{node}: {os.fsdecode(line)}" for line in lines)
 
 
 def _print_verdicts(verdicts: Verdicts, wanted: Entries, nodes: Sequence[Node], arguments: Namespace) -> None:

@@ -153,11 +153,13 @@ def _adopt(stage: Path, adopted: Mapping[str, Sequence[bytes]], arguments: Names
     from pytest_synctool.repository import resolution
 
     trust = shared_options.trust_of(arguments)
-    options = Namespace(suffix=None, fix=True, quiet=True, timeout=120, connect_timeout=10, ssh_persist=60, sudo=False)
+    options = Namespace(
+        suffix=None, fix=True, quiet=True, unix=False, timeout=120, connect_timeout=10, ssh_persist=60, sudo=False
+    )
     for name, paths in adopted.items():
         for path in paths:
             config = configuration.load(stage / "synctool.conf", trust)
-            options.upload = path
+            options.upload = [path]
             status = upload.run(config, resolution.load(config), [config.nodes[name]], options)
             if status != command.OK:
                 raise _FailedAdoption(status)

@@ -69,7 +69,10 @@ def _answer(config: Config, repository: Repository, nodes: Sequence[Node], argum
     if arguments.diff:
         from pytest_synctool.cli import diff
 
-        return diff.run(config, repository, nodes, arguments)
+        status = diff.run(config, repository, nodes, arguments)
+        if not arguments.fix:
+            return status
+        arguments.single = arguments.diff
     if arguments.upload:
         from pytest_synctool.cli import upload
 

@@ -39,7 +39,12 @@ _FIELDS: Final = {
 }
 _OF_RUNS: Final = ("-f", "--restore", "-e", "-t", "-1", "--unix", "-a", "--skip-rsync", "--nodename", "--nagios", "-z")
 # The options that are no run of their own kind, with the options of runs that they accept.
-_ACTIONS: Final = {"-d": ("--nodename", "-a"), "-u": ("--nodename", "-f"), "--check-update": (), "--download": ()}
+_ACTIONS: Final = {
+    "-d": ("--nodename", "-a", "-f", "--unix", "--skip-rsync", "--no-saved", "--saved-dir"),
+    "-u": ("--nodename", "-f", "--unix"),
+    "--check-update": (),
+    "--download": (),
+}
 _NOT_WITH_ACTIONS: Final = (*_ACTIONS, "--manifest", "--changes", "-r", *_OF_RUNS, "--no-saved", "--saved-dir")
 # No option of the first column goes with the second.
 _EXCLUSIONS: Final = (
@@ -215,10 +220,15 @@ def _batch(text: str) -> Size:
 
 def _add_queries(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("queries", "These contact no node.")
-    add_repeatable(
-        group,
-        ("-r", "--ref", "print the source of FILE, a path on a node or a source; can be repeated"),
+    group.add_argument(
+        "-r",
+        "--ref",
+        "--reference",
         metavar="FILE",
+        action="append",
+        default=[],
+        type=shared_options.file_name,
+        help="print the source of FILE, a path on a node or a source; can be repeated",
     )
     add_flags(group, ("--manifest", "print the expected state of all nodes, ignored ones too, as JSON"))
     group.add_argument(
@@ -233,7 +243,11 @@ def _add_diff(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("differences")
     add_repeatable(
         group,
-        ("-d", "--diff", "print the differences between FILE in the masterdir and on the nodes; can be repeated"),
+        (
+            "-d",
+            "--diff",
+            "print how FILE differs between masterdir and nodes; with -f repair it then; can be repeated",
+        ),
         metavar="FILE",
     )
     add_flags(group, ("--show-sensitive", "with -d: also print non-public contents"))
@@ -245,8 +259,11 @@ def _add_upload(parser: ArgumentParser) -> None:
         "-u",
         "--upload",
         metavar="FILE",
+        action="append",
+        default=[],
         type=shared_options.destination,
-        help="copy FILE from the one selected node into overlay/; a directory is copied with its contents",
+        help="copy FILE from the one selected node into overlay/; a directory is copied with its contents; can be "
+        "repeated",
     )
     group.add_argument(
         "-s",

@@ -23,17 +23,19 @@ from pytest_synctool.upload.masterdir_writer import MasterdirWriter, OwnerIds
 from pytest_synctool.upload.node_archive import NodeArchive, NodeFile
 from pytest_synctool.upload.ownership import WritingUser, needed, unkept
 from pytest_synctool.upload.placement import Placement, Proposal, in_words, node_names_in_words
+from pytest_synctool.upload.plain_commands import commands
 
 
 @dataclass
 class Upload:
-    """The files of a node and their places in overlay/."""
+    """The files of a node and their places in overlay/. With `unix`, the steps are printed as shell commands."""
 
     config: Config
     repository: Repository
     node: Node
     archive: NodeArchive
     proposal: Proposal
+    unix: bool = False
 
     def __post_init__(self) -> None:
         self.user = WritingUser.this()
@@ -84,18 +86,24 @@ class Upload:
             if self.additions:
                 if write:
                     self._write_rules()
-                self._print(f"attributes.yaml {'got' if write else 'would get'} {_rules_in_words(self.additions)}")
+                line = f"attributes.yaml {'got' if write else 'would get'} {_rules_in_words(self.additions)}"
+                self._print(f"# {line}" if self.unix else line)
             for each in self.pending:
                 if write:
                     self._write(each)
-                self._print(f"{in_words(each, done=write)}, for {words(each.nodes)}")
-        if not self.pending:
+                if self.unix:
+                    state = self.user.as_written(each.state)
+                    for text in commands(each, self.node, self.config.masterdir, state):
+                        self._print(os.fsdecode(text))
+                else:
+                    self._print(f"{in_words(each, done=write)}, for {words(each.nodes)}")
+        if not self.pending and not self.unix:
             placements = self.proposal.placements
             shown = placements[-1].source.shown if len(placements) == 1 else "what is in overlay/"
             self._print(f"{printable(self.archive.path)} is the same as {shown}, nothing to do")
 
     def _print(self, line: str) -> None:
-        print(shown(f"{self.node.name}: {line}"))
+        print(shown(line if self.unix else f"{self.node.name}: {line}"))  # commands are for this machine
 
     def _write_rules(self) -> None:
         mode, owner = 0o644, self.user.owner

@@ -365,9 +365,17 @@ class TestMistakes:
         [
             (["--manifest", "-r", "/f"], "--manifest does not go with -r: a manifest has every destination"),
             (["--manifest", "-v"], "--manifest does not go with -v: remarks are not JSON"),
-            (["-r", "/f", "-f"], "-f does not go with -r, which contacts no node"),
+            (["--reference", "/f", "-f"], "-f does not go with -r, which contacts no node"),
             (["--manifest", "-a"], "-a does not go with --manifest, which contacts no node"),
             (["--restore", "-f"], "--restore needs the names of nodes: -n or -g (-g all: every node)"),
+            (["-d", "/f", "--no-saved"], "--no-saved needs -f: nothing else replaces files"),
+            (["-e", "-t"], "-t does not go with -e, which only erases old versions"),
+            (["-z", "0"], "argument -z/--zzz: expected a number from 1 to 999999, not '0'"),
+            (["-f", "--max-fail-nodes", "1"], "--max-fail-nodes needs --batch: without it every repair begins at once"),
+            (
+                ["-f", "--batch", "0"],
+                "argument --batch: expected a number of nodes from 1, or a percentage from 1% to 100%, not '0'",
+            ),
             (["--no-saved"], "--no-saved needs -f: nothing else replaces files"),
             (["-s", "batch"], "-s needs -u: it is the group extension of an upload"),
             (["--show-sensitive"], "--show-sensitive needs -d"),
@@ -388,7 +396,7 @@ class TestMistakes:
             (["--bogus"], "unrecognized arguments: --bogus"),
             (["-v", "stray"], "unrecognized arguments: stray"),
             (["--man"], "unrecognized arguments: --man"),
-            (["-r"], "argument -r/--ref: expected one argument"),
+            (["-r"], "argument -r/--ref/--reference: expected one argument"),
         ],
     )
     def test_options(self, cluster: Cluster, arguments: list[str], message: str) -> None:
