@@ -10,6 +10,7 @@ import pytest
 from pytest_synctool.audit import owed_commands
 
 from tests_meta.site import Site
+from tests_meta.ssh.test_synctool import synctool
 
 
 def left(live: Site) -> str:
@@ -38,6 +39,48 @@ def test_a_command_that_failed_is_owed_until_it_has_run(live: Site) -> None:
     assert live.sh("node1", "cat /tmp/owed.log") == "ran\n"
     assert live.pytest("--fix").status == 0
     assert live.sh("node1", f"cat /tmp/owed.log; {left(live)}") == "ran\n"
+
+
+def test_a_trigger_of_a_directory_in_delete(live: Site) -> None:
+    """It runs once, in that directory, after something directly in it was deleted, and is owed until it has run.
+
+    The trigger and the command of the same directory in overlay/ run too, also once.
+    """
+    live.nodes = {"node1": "batch"}
+    live.lines.append(f"on_update {live.top}/d echo update >>/tmp/deleted.log")
+    live.lines.append(f"on_update {live.top}/e echo other >>/tmp/deleted.log")
+    for name in ("d/one", "d/two", "d/sub/three", "e/four"):
+        live.delete(f"{name}._all")
+    live.directory_of("d")
+    live.script("d.post", "#!/bin/sh\necho overlay >>/tmp/deleted.log\n")
+    trigger = live.masterdir / f"delete{live.top}/d.post"
+    trigger.write_text("#!/bin/sh\nexit 1\n")
+    trigger.chmod(0o755)
+    evil = "mkdir -p @/d/sub @/e; touch @/d/one @/d/two @/d/sub/three @/e/four; chmod 755 @ @/d"
+    live.sh("node1", f"rm -f /tmp/deleted.log; {evil}")
+    audit = live.pytest()
+    announced = f"not running command $masterdir/delete{live.top}/d.post"
+    assert announced in audit.message("node1", f"{live.top}/d/one", "delete")
+    assert "d.post" not in audit.message("node1", f"{live.top}/d/sub/three", "delete")
+    assert live.pytest("--fix").status == 1
+    assert live.sh("node1", "cat /tmp/deleted.log").split() == ["overlay", "update", "other"]
+    name = f"post:{live.top}/d/"
+    audit = live.pytest()
+    assert (audit.status, audit.word("node1", name, "post")) == (1, "failure")
+    trigger.write_text("#!/bin/sh\npwd >>/tmp/deleted.log\n")
+    run = live.pytest("--fix")
+    assert run.status == 0, run.output
+    assert f"FIXED node1: {name} ran delete{live.top}/d.post (owed)" in run.output
+    live.sh("node1", evil)
+    own = synctool(live, "-qf")
+    assert [line for line in own.lines if "running command $masterdir/delete" in line] == [
+        f"node1: running command $masterdir/delete{live.top}/d.post"
+    ]
+    assert live.sh("node1", "tail -n 5 /tmp/deleted.log").split() == [
+        *(f"{live.top}/d", "overlay", "update", f"{live.top}/d", "other")
+    ]
+    assert live.sh("node1", left(live)) == ""
+    assert synctool(live).status == 0
 
 
 def test_a_repair_that_was_killed_on_the_node_owes_its_commands(live: Site) -> None:

@@ -8,7 +8,7 @@ from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.compare import compare, compare_absent, compare_owed
 from pytest_synctool.model import Absent, Change, FileState, Kind
 from pytest_synctool.repository.entry import Entry
-from pytest_synctool.repository.entry_commands import OwnedCommand, commands_of, task
+from pytest_synctool.repository.entry_commands import OwnedCommand, commands_of, owners, task
 from pytest_synctool.repository.source import Source, Tree
 
 
@@ -28,7 +28,8 @@ def checks(
     if tasks:
         return [Check(entry, _never, task(entry)) for entry in chosen if entry.tree is Tree.TASKS]
     made = [Check(entry, _same) for entry in chosen if entry.tree is not Tree.TASKS]
-    made += [Check(entry, _not_owed, command) for entry in chosen for command in commands_of(entry)]
+    owning = chosen if single else owners(chosen)
+    made += [Check(entry, _not_owed, command) for entry in owning for command in commands_of(entry)]
     return made + [Check(owned.owner, _never, owned.command) for owned in always]
 
 

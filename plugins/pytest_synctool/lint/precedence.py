@@ -59,16 +59,21 @@ def trigger_without_target(context: LintContext) -> Iterator[Finding]:
                 message = "tasks have no triggers: rename it if it is a task, or remove it"
                 yield context.source_finding("trigger-without-target", trigger.relative, message)
             continue
-        if not context.repository.masterdir.candidates.get(key):
-            reason = f"{tree.value}/ has no source for {printable(destination)}"
-            if tree is Tree.DELETE:
-                reason += " (directories in delete/ are not entries)"
+        targets = [*([key] if context.repository.masterdir.candidates.get(key) else []), *_deleted_in(context, key)]
+        if not targets:
+            shown = printable(destination)
+            lacks = f"neither {shown} nor anything directly in it" if tree is Tree.DELETE else f"no source for {shown}"
             for trigger in triggers:
-                message = f"never runs, because {reason}: rename it, or remove it"
+                message = f"never runs, because {tree.value}/ has {lacks}: rename it, or remove it"
                 yield context.source_finding("trigger-without-target", trigger.relative, message)
             continue
-        resolved = [context.resolve(key, groups) for groups in context.combinations(context.groups_of(key))]
-        runnable = {each.trigger.relative for each in resolved if each.trigger and each.used}
+        groups = context.groups_of(key, *targets)
+        runnable = {
+            resolved.relative
+            for each in context.combinations(groups)
+            if any(context.resolve(target, each).used for target in targets)
+            and (resolved := context.resolve(key, each).trigger) is not None
+        }
         for trigger in triggers:
             if trigger.relative not in runnable and not _is_for_no_node(context, trigger):
                 message = (
@@ -76,6 +81,15 @@ def trigger_without_target(context: LintContext) -> Iterator[Finding]:
                     "does not apply: correct its group, or remove it"
                 )
                 yield context.source_finding("trigger-without-target", trigger.relative, message)
+
+
+def _deleted_in(context: LintContext, key: Destination) -> list[Destination]:
+    """Return what delete/ has directly in a directory of delete/: its trigger runs after these were deleted."""
+    if key.tree is not Tree.DELETE:
+        return []
+    below = key.path + b"/"
+    names = (each for each in context.repository.masterdir.candidates if each.tree is Tree.DELETE)
+    return [each for each in names if each.path.startswith(below) and b"/" not in each.path[len(below) :]]
 
 
 def _is_for_no_node(context: LintContext, candidate: Candidate) -> bool:

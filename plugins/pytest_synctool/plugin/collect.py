@@ -175,7 +175,7 @@ class CheckBuilder:
     def _each(self, entries: Sequence[Entry]) -> Iterator[tuple[bytes, Check]]:
         marks = _marks(self.function)
         if _POST in marks:
-            for entry in entries:
+            for entry in entry_commands.owners(entries):
                 for command in entry_commands.commands_of(entry):
                     yield f"{command.kind}:".encode() + entry.destination, Check(entry, self.function, command)
             return

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pytest_synctool.repository import attributes, waivers
 from pytest_synctool.repository.attributes import writer
 from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry_commands import owners
 from pytest_synctool.repository.source import Tree
 
 
@@ -59,7 +60,7 @@ def visible(entries: Iterable[Entry], scripts: Iterable[bytes] = ()) -> list[byt
     Of delete/ only triggers are included.
     """
     names = {*scripts}
-    for entry in entries:
+    for entry in owners(entries):
         if entry.tree is not Tree.DELETE:
             names.add(entry.source.relative)
         if entry.trigger is not None:

@@ -11,7 +11,7 @@ from pytest_synctool.audit import owed_commands
 from pytest_synctool.audit.compare import compare
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind
 from pytest_synctool.repository.entry import Entry, lowest_followed
-from pytest_synctool.repository.entry_commands import Command, OwnedCommand, fired_by, is_overlay_directory
+from pytest_synctool.repository.entry_commands import Command, OwnedCommand, directory_of, fired_by
 from pytest_synctool.repository.secrecy import secret
 from pytest_synctool.repository.source import Tree, parents
 
@@ -291,11 +291,9 @@ def _triggers(
                 fired.setdefault(each, set()).add(path)
 
     def order(each: OwnedCommand) -> tuple[bool, bytes, bool]:
-        return is_overlay_directory(each.owner), each.owner.destination, each.command.kind == "on_update"
+        return each.owner.source.is_directory, each.owner.destination, each.command.kind == "on_update"
 
     for each in sorted(fired, key=order):
-        path = each.owner.destination
-        above = list(parents(path))
-        directory = path if is_overlay_directory(each.owner) else os.path.dirname(path)
-        through = lowest_followed([*above, path] if directory == path else above, entries)
+        path, directory = each.owner.destination, directory_of(each.owner)
+        through = lowest_followed([*parents(directory), directory], entries)
         yield Trigger(path, each.command, directory, frozenset(fired[each]), each in owed, through)

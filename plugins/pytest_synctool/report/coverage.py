@@ -9,7 +9,7 @@ from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import Node
 from pytest_synctool.report.record import SUITE, EntryName, NodeRecord
 from pytest_synctool.repository.entry import EntryList
-from pytest_synctool.repository.entry_commands import commands_of
+from pytest_synctool.repository.entry_commands import commands_of, owners
 from pytest_synctool.repository.resolution import Repository, is_idle
 from pytest_synctool.repository.source import Tree
 
@@ -40,5 +40,5 @@ def _counted(tests: Iterable[EntryName]) -> tuple[int, int, int]:
 
 def _expected(entries: EntryList) -> tuple[int, int, int]:
     trees = Counter(entry.tree for entry in entries)
-    commands = sum(len(commands_of(entry)) for entry in entries)
+    commands = sum(len(commands_of(entry)) for entry in owners(entries))
     return trees[Tree.OVERLAY] + is_idle(entries), trees[Tree.DELETE], commands

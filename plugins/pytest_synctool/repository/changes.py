@@ -175,13 +175,14 @@ def _of_command(before: EntryManifest | None, after: EntryManifest | None, keep:
 def _runs(path: str, new: NodeManifest) -> str:
     """Return `; runs TRIGGER` if a change of the destination runs commands: its own, and those of its directory."""
     above = path.rpartition("/")[0]
+    owners = [path, *([f"{above}/"] if path in new["delete"] else []), *([above] if above in new["overlay"] else [])]
     commands = [
         command
-        for each in (path, above)[: 1 + (above in new["overlay"])]
+        for each in owners
         for command in (new["post"].get(each, {}).get("source"), new["on_update"].get(each))
         if command is not None
     ]
-    return f"; runs {', '.join(map(_shown, commands))}" if commands else ""
+    return f"; runs {', '.join(map(_shown, dict.fromkeys(commands)))}" if commands else ""
 
 
 def _in_words(entry: EntryManifest) -> str:

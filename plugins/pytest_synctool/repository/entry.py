@@ -17,6 +17,8 @@ class Entry:
     """The expected state of one destination, shared by the nodes on which the same names and rules decide it.
 
     `trigger` is a path below the masterdir. `on_update` is the shell text that the configuration runs after a change.
+    `directory` has the commands of the directory in delete/ that an entry of delete/ is in. Its path ends with a slash,
+    and it is in no list of entries: nothing is compared there.
 
     An entry equals only itself: entries are keys of many dictionaries, and hashing sources with their states is slow.
     A repository makes each entry once.
@@ -26,6 +28,7 @@ class Entry:
     trigger: bytes | None = None
     attributes: Attributes | None = None
     on_update: bytes | None = None
+    directory: Entry | None = None
 
     @property
     def tree(self) -> Tree:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,15 +55,29 @@ def commands_of(entry: Entry) -> list[Command]:
     return post if entry.on_update is None else [*post, Command("on_update", entry.on_update)]
 
 
+def owners(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield all that can have commands: the entries, and the directories in delete/ that they are in, each once."""
+    directories: set[Entry] = set()
+    for entry in entries:
+        yield entry
+        if entry.directory is not None and entry.directory not in directories:
+            directories.add(entry.directory)
+            yield entry.directory
+
+
 def fired_by(entry: Entry, entries: Mapping[bytes, Entry]) -> Iterator[OwnedCommand]:
     """Yield the commands that a change of an entry runs: its own, then those of the directory that it is in.
 
     `entries` are all overlay entries of the node by destination.
     """
     above = entries.get(os.path.dirname(entry.destination))
-    for owner in (entry, above):
-        if owner is not None:
-            yield from (OwnedCommand(owner, command) for command in commands_of(owner))
+    for owner in (entry, entry.directory, above):
+        if owner is None:
+            continue
+        for command in commands_of(owner):
+            # Of a directory in overlay/ and in delete/, on_update is one command.
+            if owner is not entry.directory or above is None or command.kind != "on_update":
+                yield OwnedCommand(owner, command)
 
 
 def task(entry: Entry) -> Command:
@@ -78,6 +92,7 @@ def always(text: str, masterdir: bytes) -> OwnedCommand:
     return OwnedCommand(Entry(Source(Tree.TASKS, masterdir, name, name, no_file)), Command("always", name))
 
 
-def is_overlay_directory(entry: Entry) -> bool:
-    """Return True for a directory in overlay/."""
-    return entry.tree is Tree.OVERLAY and entry.source.is_directory
+def directory_of(owner: Entry) -> bytes:
+    """Return the directory in which the commands of an entry run: a directory itself, else the one that it is in."""
+    path = owner.destination.rstrip(b"/")
+    return (path if owner.source.is_directory else os.path.dirname(path)) or b"/"

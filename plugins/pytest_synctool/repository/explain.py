@@ -66,12 +66,14 @@ class Explainer:
         return lines
 
     def _trigger_above(self, entry: Entry, node: Node) -> list[str]:
-        """Return a line on the trigger of the directory that an entry is in, which a change of the entry runs too."""
+        """Return lines on the triggers of the directory that an entry is in, which a change of the entry runs too."""
         parent = Destination(Tree.OVERLAY, entry.destination.rpartition(b"/")[0])
-        triggers = by_importance(self.repository.masterdir.triggers.get(parent, []), node.groups)
-        if not triggers or entry.tree is Tree.TASKS or self._source(parent, node) is None:
-            return []
-        return [f"trigger: {printable(trigger.relative)}, of {printable(parent.path)}" for trigger in triggers[:1]]
+        directory = entry.directory
+        lines = [] if directory is None or directory.trigger is None else [directory.trigger]
+        if entry.tree is not Tree.TASKS and self._source(parent, node) is not None:
+            triggers = by_importance(self.repository.masterdir.triggers.get(parent, []), node.groups)
+            lines += [trigger.relative for trigger in triggers[:1]]
+        return [f"trigger: {printable(line)}, of {printable(parent.path)}" for line in lines]
 
     @cached_property
     def _left_out(self) -> dict[Destination, list[LeftOut]]:
@@ -163,11 +165,25 @@ class Explainer:
                 continue
             if tree is Tree.TASKS:
                 yield f"skipping {_full(candidate.relative)}, tasks have no triggers"
+            elif tree is Tree.DELETE and self._deletes_in(path, node):
+                yield f"to be run after something directly in {printable(path)} was deleted"
             elif source is None:
                 yield f"skipping {_full(candidate.relative)}, {tree.value}/ has no {printable(path)} for this node"
             else:
                 inside = " or something directly in it" if source.is_directory else ""
                 yield f"to be run after {printable(path)}{inside} was changed"
+
+    def _deletes_in(self, path: bytes, node: Node) -> bool:
+        """Return True if a node must not have something that is directly in a directory."""
+        return any(self._source(destination, node) is not None for destination in self._deleted_in.get(path, ()))
+
+    @cached_property
+    def _deleted_in(self) -> dict[bytes, list[Destination]]:
+        by_directory: dict[bytes, list[Destination]] = {}
+        for destination in self.repository.masterdir.candidates:
+            if destination.tree is Tree.DELETE:
+                by_directory.setdefault(destination.path.rpartition(b"/")[0], []).append(destination)
+        return by_directory
 
 
 def _in_order(destination: Destination) -> tuple[int, list[bytes]]:

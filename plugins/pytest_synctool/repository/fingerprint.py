@@ -16,6 +16,7 @@ from pytest_synctool.config.model import OnUpdate
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import FileState, Kind, Node
 from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry_commands import owners
 from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.repository.source import Tree
 
@@ -43,7 +44,7 @@ def of_masterdir(config: Config, repository: Repository, nodes: Iterable[Node]) 
     for entry in entries:
         values.setdefault(entry.source.shown, []).append(_entry(entry))
     masterdir = os.fsencode(config.masterdir)
-    triggers = {entry.trigger for entry in entries if entry.trigger is not None}
+    triggers = {entry.trigger for entry in owners(entries) if entry.trigger is not None}
     for path in (*triggers, *scripts(config.masterdir)):
         values.setdefault(printable(path), []).append(_content(os.path.join(masterdir, path)))
     values[repository.waivers.path.name] = [
@@ -67,7 +68,9 @@ def _rank(name: str) -> tuple[bool, str]:
 def _entry(entry: Entry) -> tuple[object, ...]:
     attributes = entry.attributes
     rules = (entry.sensitive, entry.follow, None if attributes is None else attributes.validate)
-    names_and_rules = (entry.destination, entry.trigger, entry.on_update, *rules)
+    above = entry.directory
+    of_directory = () if above is None else (above.trigger, above.on_update)
+    names_and_rules = (entry.destination, entry.trigger, entry.on_update, *of_directory, *rules)
     if entry.tree is Tree.DELETE:  # only the name matters
         return names_and_rules
     try:

@@ -58,7 +58,9 @@ Entries = Mapping[str, EntryManifest]
 
 
 class NodeManifest(TypedDict):
-    """The expected state of one node. `post` and `on_update` have triggers, by destination in overlay/ or delete/.
+    """The expected state of one node. `post` and `on_update` have triggers, by destination.
+
+    That of a directory in delete/ ends with a slash.
 
     `scripts` are the files in scripts/ by their names in the masterdir, `always_run` the commands of each repair.
     """
@@ -125,6 +127,11 @@ class Manifests:
                 post[name] = self._trigger(entry, entry.trigger, above)
             if entry.on_update is not None:
                 on_update[name] = text_of(entry.on_update)
+            if (directory := entry.directory) is not None:
+                if directory.trigger is not None:
+                    post[text_of(directory.destination)] = self._trigger(directory, directory.trigger, [])
+                if directory.on_update is not None:
+                    on_update[text_of(directory.destination)] = text_of(directory.on_update)
         overlay, delete, tasks = trees.values()
         return NodeManifest(
             groups=[],

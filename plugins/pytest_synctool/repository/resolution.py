@@ -21,13 +21,14 @@ from pytest_synctool.common.trusted_files import resolve
 from pytest_synctool.common.wording import printable
 from pytest_synctool.config.model import Config
 from pytest_synctool.errors import ConfigError, SynctoolError
-from pytest_synctool.model import Node
+from pytest_synctool.model import FileState, Kind, Node
 from pytest_synctool.repository.attributes import FILE_NAME as ATTRIBUTES_FILE
 from pytest_synctool.repository.attributes import NO_RULES, AttributeRules
 from pytest_synctool.repository.attributes import load as load_attributes
 from pytest_synctool.repository.entry import Entry, EntryList
+from pytest_synctool.repository.entry_commands import owners
 from pytest_synctool.repository.masterdir import Candidate, Masterdir, Reason, scan_configured
-from pytest_synctool.repository.source import Destination, Tree
+from pytest_synctool.repository.source import Destination, Source, Tree
 from pytest_synctool.repository.waivers import FILE_NAME as WAIVERS_FILE
 from pytest_synctool.repository.waivers import NO_WAIVERS, Waivers
 from pytest_synctool.repository.waivers import load as load_waivers
@@ -52,17 +53,25 @@ class _Resolver:
     """The resolver of one destination: its candidates, and its entry for each combination of relevant groups."""
 
     def __init__(
-        self, destination: Destination, masterdir: Masterdir, attributes: AttributeRules, on_update: bytes | None
+        self,
+        destination: Destination,
+        masterdir: Masterdir,
+        attributes: AttributeRules,
+        on_update: bytes | None,
+        directory: _DeleteDirectory | None,
     ) -> None:
         self.destination = destination
         self.candidates = masterdir.candidates[destination]
         self.triggers = masterdir.triggers.get(destination, [])
         self.attributes = attributes
         self.on_update = on_update
+        self.directory = directory
         self.groups = set[str]().union(*(c.named_groups for c in (*self.candidates, *self.triggers)))
         for candidate in self.candidates:
             if candidate.source is not None:
                 self.groups.update(g for rule in attributes.matching(candidate.source) for g in rule.groups)
+        if directory is not None:
+            self.groups.update(*(trigger.named_groups for trigger in directory.triggers))
         self._entries: dict[Groups, Entry | None] = {}
 
     @property
@@ -95,7 +104,29 @@ class _Resolver:
             None if trigger is None else trigger.relative,
             self.attributes.decide(source, groups),
             self.on_update,
+            None if self.directory is None else self.directory.entry(groups),
         )
+
+
+class _DeleteDirectory:
+    """A directory in delete/: its triggers and its `on_update` command run after something in it was deleted."""
+
+    def __init__(self, path: bytes, masterdir: Masterdir, on_update: bytes | None) -> None:
+        self.triggers = masterdir.triggers.get(Destination(Tree.DELETE, path), [])
+        top, tree = os.fsencode(masterdir.path), os.fsencode(Tree.DELETE.value)
+        state = FileState(Kind.DIRECTORY, 0, 0, 0, 0)
+        self._source = Source(Tree.DELETE, top, tree + path.rstrip(b"/"), path.rstrip(b"/") + b"/", state)
+        self._on_update = on_update
+        self._entries: dict[bytes | None, Entry] = {}
+
+    def entry(self, groups: Groups) -> Entry | None:
+        """Return what has its commands on nodes with these groups, or None if there are none."""
+        trigger = next((candidate.relative for candidate in by_importance(self.triggers, groups)), None)
+        if trigger is None and self._on_update is None:
+            return None
+        if trigger not in self._entries:
+            self._entries[trigger] = Entry(self._source, trigger, on_update=self._on_update)
+        return self._entries[trigger]
 
 
 def by_importance(candidates: Sequence[Candidate], groups: Sequence[str]) -> list[Candidate]:
@@ -139,8 +170,16 @@ class Repository:
         order = {Tree.DELETE: 0, Tree.OVERLAY: 1, Tree.TASKS: 2}
         destinations = sorted(masterdir.candidates, key=lambda each: (order[each.tree], each.path.split(b"/")))
         commands = {path: os.fsencode(text) for path, text in (on_update or {}).items()}
+        directories = {os.path.dirname(each.path) for each in destinations if each.tree is Tree.DELETE}
+        above = {path: _DeleteDirectory(path, masterdir, commands.get(path)) for path in directories}
         self._resolvers = [
-            _Resolver(each, masterdir, attributes, None if each.tree is Tree.TASKS else commands.get(each.path))
+            _Resolver(
+                each,
+                masterdir,
+                attributes,
+                None if each.tree is Tree.TASKS else commands.get(each.path),
+                above[os.path.dirname(each.path)] if each.tree is Tree.DELETE else None,
+            )
             for each in destinations
         ]
         self._by_group: dict[str, list[int]] = {}
@@ -209,7 +248,7 @@ class Repository:
         if not self._helpers:
             return []
         has_tasks = any(entry.tree is Tree.TASKS for entry in entries)
-        beside = {os.path.dirname(entry.trigger) for entry in entries if entry.trigger is not None}
+        beside = {os.path.dirname(entry.trigger) for entry in owners(entries) if entry.trigger is not None}
         reached = by_importance(self._helpers, (*groups, "none"))
         return [
             helper.relative

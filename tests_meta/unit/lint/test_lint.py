@@ -230,7 +230,9 @@ CASES = (
         conf=f"{NODES}, on_update /f s 'x, on_update /g /no/such/command x, on_update /h l, on_update /i d/s",
     ),
     Case("trigger-without-target", "overlay/f.post, delete/f._all", "overlay/f.post"),
-    Case("trigger-without-target", "delete/d.post, delete/d/f._all", "delete/d.post"),
+    Case("trigger-without-target", "delete/d.post, delete/d/f._all"),
+    Case("trigger-without-target", "delete/d.post, delete/d/e/f._all", "delete/d.post"),
+    Case("trigger-without-target", "delete/d.post._login, delete/d/f._batch", "delete/d.post._login"),
     Case("trigger-without-target", "tasks/t.post, tasks/t._all", "tasks/t.post"),
     Case(
         "trigger-without-target",
