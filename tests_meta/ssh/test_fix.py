@@ -10,6 +10,7 @@ import pytest
 from pytest_synctool.demo.embedded import EmbeddedCluster
 
 from tests_meta.site import Site
+from tests_meta.ssh.test_synctool import synctool
 
 
 def test_only_selected_tests_are_fixed(live: Site) -> None:
@@ -172,6 +173,21 @@ def test_killed_half_way_every_file_is_old_or_new(live: Site, moment: str) -> No
     assert run.status == 0, run.output
     assert live.pytest().status == 0
     assert live.sh("node1", "find @ -name '.synctool*'") == ""
+
+
+def test_a_command_that_cannot_run_is_not_announced(live: Site) -> None:
+    """A dry run names the reason that a repair gets from the node."""
+    live.nodes = {"node1": "batch"}
+    live.put("file._all")
+    live.put("file.post", "#!/bin/sh\n")
+    trigger = f"command $masterdir/overlay{live.top}/file.post"
+    reason = "it is not an executable file"
+    dry = synctool(live, "-q")
+    assert dry.lines[-1] == f"node1: not running {trigger}: {reason}"
+    assert f"not running {trigger}: it cannot run, {reason}" in live.pytest().message("node1", f"{live.top}/file")
+    unix = synctool(live, "--unix")
+    assert unix.lines[-2:] == [f"node1: # not running {trigger}: {reason}", "node1: "]
+    assert reason in "".join(synctool(live, "-f").lines)
 
 
 def test_on_update_commands(live: Site) -> None:

@@ -33,6 +33,7 @@ from pytest_synctool.model import (
 )
 from pytest_synctool.repository import entry_commands
 from pytest_synctool.repository.entry import Entry, lowest_followed
+from pytest_synctool.repository.runnable import obstacle
 from pytest_synctool.repository.secrecy import secret, tells_of_contents
 from pytest_synctool.repository.source import Tree, parents
 from pytest_synctool.repository.waivers.rules import NOTHING_WAIVED, InForce
@@ -216,10 +217,15 @@ class Inspection:
 
     def _not_run(self, check: Check) -> list[str]:
         """Return the lines that name the commands --fix would run, in the documentation's words."""
-        if check.command is not None:
-            return [f"not running {check.command.announced}"]
-        fired = entry_commands.fired_by(check.entry, self.overlay)
-        return [f"not running {owned.command.announced}" for owned in fired]
+        commands = [check.command] if check.command is not None else []
+        if check.command is None:
+            commands = [owned.command for owned in entry_commands.fired_by(check.entry, self.overlay)]
+        masterdir = os.fsencode(self.masterdir)
+        obstacles = [obstacle(command, masterdir) for command in commands]
+        return [
+            f"not running {command.announced}{f': it cannot run, {reason}' if reason else ''}"
+            for command, reason in zip(commands, obstacles, strict=True)
+        ]
 
 
 def _of_error(check: Check, outcome: Outcome, error: BaseException) -> Outcome:

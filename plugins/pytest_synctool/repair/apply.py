@@ -222,7 +222,7 @@ def log_lines(todo: Plan, reasons: Mapping[bytes, str]) -> list[str]:
         f"{printable(action.path)} {action.verb} ({reasons[action.path]})" if action.path in reasons else ""
         for action in todo.actions
     ]
-    return actions + [f"running {trigger.command.announced}" for trigger in todo.triggers]
+    return actions + [trigger.announced for trigger in todo.triggers]
 
 
 def apply(applied: Applied, transport: Transport, context: Context, deadline: float) -> None:

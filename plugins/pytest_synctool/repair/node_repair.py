@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 
 from pytest_synctool.audit.check import Check
@@ -18,6 +19,7 @@ from pytest_synctool.repair.plain_commands import plain_commands
 from pytest_synctool.repair.plan import Plan
 from pytest_synctool.repair.repaired_outcome import confirmed, hidden_by
 from pytest_synctool.repair.restoration import restore
+from pytest_synctool.repository.runnable import obstacle
 
 
 class NodeRepair(NodeChanges):
@@ -44,7 +46,9 @@ class NodeRepair(NodeChanges):
     def rehearse(self, inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[Outcome]) -> NodeResult:
         """Return the outcomes with the plan that fix() would carry out."""
         decision = decide(inspection, checks, outcomes)
-        todo, lines = decision.plan, log_lines(decision.plan, decision.reasons)
+        masterdir = os.fsencode(inspection.masterdir)
+        todo = decision.plan.with_obstacles(lambda command: obstacle(command, masterdir))
+        lines = log_lines(todo, decision.reasons)
         numbers = todo.numbers(post=self.context.post)
         if self.unix is UnixOutput.SCRIPT and (todo.actions or todo.triggers):
             self.lines += [line for line in script.script(todo, self.context, lines, numbers).split(b"\n") if line]

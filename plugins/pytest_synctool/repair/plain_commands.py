@@ -94,6 +94,9 @@ class _Writer:
         return words(b"chown", *follows, b":".join(owner_and_group(work.state)), path)
 
     def of_trigger(self, trigger: Trigger) -> Iterator[bytes]:
+        if trigger.obstacle:
+            yield b"# " + os.fsencode(trigger.announced)
+            return
         yield b"# run " + os.fsencode(trigger.command.announced)
         if self._has_mask:
             yield b"umask $mask"

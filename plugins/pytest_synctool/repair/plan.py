@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -112,7 +112,7 @@ class Trigger:
     """A command of `path` to run once, in `directory`, if one of `causes` changed.
 
     An `owed` trigger runs in any case: it comes from an earlier run, or it is a task. Of the directories down to its
-    own, only `through` may be a symbolic link.
+    own, only `through` may be a symbolic link. `obstacle` is the reason why it can run on no node, in a rehearsal.
     """
 
     path: bytes
@@ -121,6 +121,14 @@ class Trigger:
     causes: frozenset[bytes]
     owed: bool = False
     through: bytes = b""
+    obstacle: str = ""
+
+    @property
+    def announced(self) -> str:
+        """Return the line of a log: `running command $masterdir/overlay/etc/x.post`."""
+        if self.obstacle:
+            return f"not running {self.command.announced}: {self.obstacle}"
+        return f"running {self.command.announced}"
 
     @property
     def name(self) -> bytes:
@@ -144,6 +152,10 @@ class Plan:
         first = len(self.actions)
         triggers = enumerate(self.triggers, first)
         return [*range(first), *(n for n, trigger in triggers if post or not trigger.command.follows_a_change)]
+
+    def with_obstacles(self, obstacle: Callable[[Command], str]) -> Plan:
+        """Return the plan with the obstacles of its triggers, for a rehearsal."""
+        return replace(self, triggers=tuple(replace(each, obstacle=obstacle(each.command)) for each in self.triggers))
 
     @property
     def needs_mirror(self) -> bool:
