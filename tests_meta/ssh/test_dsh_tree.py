@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
+import pickle
 import socket
 import sys
 import zipfile
@@ -196,6 +198,51 @@ def test_a_gateway_that_is_lost(live: Site, python: str, cluster: EmbeddedCluste
     for name in ("node2", "node3"):
         assert f"{name}: unreachable: the connection to its gateway node1 ended".encode() in shell.shown
         live.sh(name, KILL)
+
+
+# A gateway that begins as ClusterShell's does and then sends nonsense.
+NONSENSE = """#!/bin/sh
+[ "$(hostname)" = node5 ] || exec PYTHON "$@"
+read -r line && read -r line
+echo '<?xml version="1.0" encoding="utf-8"?><channel version="1.9"><message type="ACK" msgid="0" ack="0"></message>'
+while read -r line; do case $line in *srcid=*) break ;; esac; done
+id=${line#*srcid=?} id=${id%%[!0-9]*}
+cat <<END
+MESSAGE
+END
+while read -r line; do :; done
+"""
+
+
+def test_a_gateway_that_sends_nonsense(live: Site, python: str) -> None:
+    """It is the problem of its own nodes alone: those of the other gateway, and those without one, answer."""
+    assert live.cluster is not None
+    live.nodes["node5"] = "batch"
+    live.configure()
+    variables = topology(live, "/run/gateway-python", "node1: node2\nnode5: node3")
+    text = base64.b64encode(pickle.dumps(b"what node2 has never said")).decode()
+    failed = "its gateway node5 has failed: "
+    for message, reason in (
+        ('<message type="ERR" msgid="1" reason="no such thing"></message>', f"{failed}TopologyError: node5: no such"),
+        (f'<message type="OUT" msgid="1" srcid="1" nodes="node3">{text}</message>', f"{failed}KeyError: 1"),
+        ('<message type="ACK" msgid="x" ack="0"></message>', f"{failed}ValueError: invalid literal for int()"),
+        ('<message type="ERR" msgid="1"></message>', "the connection to its gateway node5 ended"),
+        (
+            '<message type="RET" msgid="1" srcid="$id" nodes="node2" retcode="0"></message>',
+            f"{failed}KeyError: 'node2'",
+        ),
+        (
+            f'<message type="OUT" msgid="1" srcid="$id" nodes="node2">{text}</message>',
+            f"{failed}MessageProcessingError: it speaks for node2, which is not one of its nodes",
+        ),
+    ):
+        script = NONSENSE.replace("PYTHON", python).replace("MESSAGE", message)
+        for name in ("node1", "node5"):
+            live.cluster.write(name, "/run/gateway-python", script.encode(), 0o755)
+        ended = run(live.directory, "dsh", "hostname", more=variables)
+        assert (ended.status, ended.lines()) == (3, ["node1: node1", "node2: node2", "node5: node5"])
+        (error,) = ended.errors()
+        assert error.startswith(f"node3: unreachable: {reason}")
 
 
 def test_a_topology_without_this_machine(tree: Tree, live: Site) -> None:

@@ -6,12 +6,14 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from ClusterShell.Communication import MessageProcessingError
 from ClusterShell.NodeSet import NodeSet
 from ClusterShell.Propagation import RouteResolvingError
 from ClusterShell.Task import Task
 from ClusterShell.Topology import TopologyError
 from ClusterShell.Worker.Tree import TreeWorker
 
+from pytest_synctool.common.wording import internal_error
 from pytest_synctool.connection.ssh import failure_reason
 from pytest_synctool.dsh.clients import Worker
 from pytest_synctool.errors import ConfigError
@@ -32,15 +34,37 @@ class GatewayWorker(TreeWorker):  # type: ignore[misc]  # ClusterShell's classes
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._last_lines: dict[str, bytes] = {}  # of gateways
+        self._served: dict[str, set[str]] = {}  # the nodes of gateways
+        self._failures: dict[str, str] = {}  # of gateways whose messages are nonsense
+
+    def gateway_failed(self, gateway: str, reason: str) -> None:
+        """Note the reason why a gateway, whose connection is ended now, cannot be used."""
+        self._failures[gateway] = reason
+
+    def _start(self) -> None:
+        try:
+            super()._start()
+        except RouteResolvingError as error:  # all gateways have failed before
+            self.eh.end_unreachable(list(self.nodes), str(error))
+            self._check_fini()
+
+    def _execute_remote(self, cmd: str, targets: Any, gateway: Any, timeout: float | None) -> None:
+        self._served.setdefault(str(gateway), set()).update(targets)
+        super()._execute_remote(cmd, targets, gateway, timeout)
 
     def _on_remote_node_msgline(self, node: str, msg: bytes, sname: str, gateway: str) -> None:
         if str(node) == str(gateway):  # a line of the gateway itself: it reaches no nodes
             self._last_lines[str(gateway)] = msg
+        elif str(node) not in self._served.get(str(gateway), ()):
+            raise MessageProcessingError(f"it speaks for {node}, which is not one of its nodes")
         else:
             super()._on_remote_node_msgline(node, msg, sname, gateway)
 
     def _gateway_abort(self, gateway: str) -> None:
-        self.eh.end_unreachable(list(self.gwtargets.get(gateway, ())), f"the connection to its gateway {gateway} ended")
+        reason = f"the connection to its gateway {gateway} ended"
+        if gateway in self._failures:
+            reason = f"its gateway {gateway} has failed: {self._failures[gateway]}"
+        self.eh.end_unreachable(list(self.gwtargets.get(gateway, ())), reason)
         super()._gateway_abort(gateway)
 
     def _relaunch(self, previous_gateway: str) -> None:
@@ -61,6 +85,7 @@ class ChannelWorker(Worker):
 
     may_write = False
     token = ""
+    _has_failed = False
 
     def handle_lines(self, node: str, stream: str, lines: Sequence[bytes]) -> None:
         """Pass on the lines that come from ClusterShell."""
@@ -70,7 +95,15 @@ class ChannelWorker(Worker):
                 return
             lines = lines[lines.index(token) + 1 :]
             self.begin()
-        super().handle_lines(node, stream, lines)
+        if self._has_failed:
+            return
+        try:
+            super().handle_lines(node, stream, lines)
+        except Exception as error:  # whatever ClusterShell makes of it: only this gateway ends
+            self._has_failed = True
+            for worker in self.eh.workers.values():
+                worker.gateway_failed(node, internal_error(error))
+            self.abort()
 
     @classmethod
     def announcing(cls, argv_of: Callable[[str, str], Sequence[str]]) -> type[ChannelWorker]:
