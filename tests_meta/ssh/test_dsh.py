@@ -147,7 +147,7 @@ class TestCommand:
         verbose = dsh(nodes, "-v", "-n", "node1", "echo it\\'s $PWD")
         remark, _, lines = verbose.err.partition(b"\n")
         assert remark == f"configuration: {nodes.directory / 'synctool.conf'}".encode()
-        assert (verbose.out, lines) == (b"node1: it's /root\n", ended.out)
+        assert (verbose.out, lines) == (b"node1: it's /root\n", ended.out + b"node1: exit status 0\n")
 
 
 class TestInput:
@@ -427,6 +427,20 @@ class TestInterrupted:
         assert ended.out.splitlines()[1:] == [b"141"]
         assert ended.err == b""
         assert left_behind(nodes) == {}
+
+
+def test_a_line_shows_for_whom_it_waits(nodes: Site) -> None:
+    """It is on a terminal alone, and makes way for output and for the message after Ctrl-C. -v tells the end."""
+    command = f"[ $(hostname) != node1 ] || exit 4; echo begun; [ $(hostname) = node2 ] || exec {SLEEP}"
+    with terminal(nodes.directory, "dsh", "-v", command, TERM="xterm", CI="", BUILD_NUMBER="") as shell:
+        shell.until(b"node2: exit status 0\r\n")
+        shell.until(b"\rdsh: 2 of 3 nodes, 1 failed; out for 3 s: node3\x1b[K")
+        shell.type(b"\x03")
+        assert shell.end() == 130
+    assert b"\r\x1b[Kdsh: interrupted" in shell.shown.replace(b"^C", b"")
+    assert b"node1: exit status 4\r\n" in shell.shown
+    assert left_behind(nodes) == {}
+    assert dsh(nodes, "-q", "hostname", TERM="xterm").err == b""
 
 
 def test_few_files_may_be_open(nodes: Site) -> None:

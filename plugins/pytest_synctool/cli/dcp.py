@@ -14,8 +14,8 @@ from pytest_synctool.cli import command, fleet, shared_options
 from pytest_synctool.errors import SynctoolError
 
 if TYPE_CHECKING:
+    from pytest_synctool.cli.attended_output import AttendedOutput
     from pytest_synctool.dsh.calls import Call
-    from pytest_synctool.dsh.output import Output
     from pytest_synctool.dsh.runner import CallRunner
 
 
@@ -149,7 +149,7 @@ def _copy(copies: RsyncCopies, has_rsync: bool) -> int:
     from pytest_synctool.dsh.copying import LEFT_OUT, MISSING, UNREACHABLE_STATUSES
 
     nodes, arguments = copies.nodes, copies.arguments
-    output = fleet.new_output(arguments)
+    output = fleet.new_output("dcp", arguments)
     fleet.print_unreachable(nodes, output)
     runners: list[CallRunner] = []
     without_rsync = nodes.calls()
@@ -185,7 +185,7 @@ def _reset_if_interrupted(runner: CallRunner, calls: Iterable[Call]) -> bool:
     return True
 
 
-def _copy_by_tar(copies: RsyncCopies, calls: Sequence[Call], output: Output) -> CallRunner:
+def _copy_by_tar(copies: RsyncCopies, calls: Sequence[Call], output: AttendedOutput) -> CallRunner:
     """Copy as a tar stream. Raise OSError if the stream cannot be written."""
     import tempfile
 

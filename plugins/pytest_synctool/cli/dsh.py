@@ -143,7 +143,7 @@ def _run_commands(nodes: fleet.Fleet, commands: Commands, arguments: Namespace) 
         _print_command_lines(commands, arguments)
     if arguments.unix:
         return command.OK
-    output = fleet.new_output(arguments)
+    output = fleet.new_output("dsh", arguments)
     fleet.print_unreachable(nodes, output)
     runner = fleet.run_calls(
         "dsh",

@@ -25,6 +25,7 @@ from pytest_synctool.cli.shared_options import (
 from pytest_synctool.errors import TransportError
 
 if TYPE_CHECKING:
+    from pytest_synctool.cli.attended_output import AttendedOutput
     from pytest_synctool.config import Config
     from pytest_synctool.connection.route import Route
     from pytest_synctool.connection.ssh import SshSettings
@@ -48,7 +49,7 @@ def add_options(parser: ArgumentParser, *, quiet: str) -> None:
         parser,
         ("-a", "--aggregate", "print the same output of several nodes only once, at the end"),
         ("-q", "--quiet", quiet),
-        ("-v", "--verbose", "print the command lines before they run"),
+        ("-v", "--verbose", "print the command lines before they run, and exit status 0 of a node that is done"),
         ("--unix", "print the command lines, and run nothing"),
     )
     add_sudo(parser)
@@ -158,8 +159,17 @@ def over_open_connections(fleet: Fleet) -> Fleet:
     return fleet.with_routes({name: connections.use(route) for name, route in fleet.routes.items()})
 
 
-def new_output(arguments: Namespace) -> Output:
-    """Return the output for the lines of the nodes: as they come, or grouped at the end."""
+def new_output(name: str, arguments: Namespace) -> AttendedOutput:
+    """Return the output of a command for the lines of the nodes: as they come, or grouped at the end."""
+    from pytest_synctool.cli.attended_output import AttendedOutput
+    from pytest_synctool.cli.status_line import StatusLine
+    from pytest_synctool.report.progress import Progress
+
+    line = StatusLine.on(sys.stdout, os.environ, Progress(name=name))
+    return AttendedOutput(_plain_output(arguments), line)
+
+
+def _plain_output(arguments: Namespace) -> Output:
     from pytest_synctool.common.console import line_filter
     from pytest_synctool.dsh.output import GroupedOutput, StreamedOutput
 
@@ -176,7 +186,7 @@ def run_calls(
     calls: Sequence[Call],
     fleet: Fleet,
     arguments: Namespace,
-    output: Output,
+    output: AttendedOutput,
     *,
     stdin: int | None = None,
     quiet: bool = False,
@@ -194,13 +204,18 @@ def run_calls(
         limit=arguments.timeout,
         stdin=stdin,
         quiet=quiet,
+        verbose=arguments.verbose,
         # Print this at once: it takes a moment to end the commands on the nodes.
-        interrupted=lambda: command.print_stderr(
-            [f"{name}: interrupted, ending the commands on the nodes (interrupt again to leave them running)"]
+        interrupted=lambda: output.message(
+            f"{name}: interrupted, ending the commands on the nodes (interrupt again to leave them running)"
         ),
+        watcher=output if output.is_attended else None,
         cause_finder=lambda: _cause_finder(fleet, arguments.connect_timeout),
     )
-    runner.run(tree=tree, connect_timeout=arguments.connect_timeout)
+    try:
+        runner.run(tree=tree, connect_timeout=arguments.connect_timeout)
+    finally:
+        output.erase()
     return runner
 
 

@@ -76,7 +76,7 @@ class ClassicRun:
         is_silent = self.changing or self.arguments.unix or self.arguments.nagios
         self._owes_headline = self.arguments.quiet and not is_silent
         is_watched = self._framed and not self.arguments.aggregate
-        self._status_line = StatusLine.on(sys.stdout, os.environ, len(self.nodes)) if is_watched else None
+        self._status_line = StatusLine.on(sys.stdout, os.environ, Progress(len(self.nodes))) if is_watched else None
         self._batches = self._new_batches()
         self._progress = Progress() if self._status_line is None else self._status_line.progress
 

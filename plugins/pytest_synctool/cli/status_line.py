@@ -16,16 +16,16 @@ _DELAY: Final = 1.0  # seconds; a shorter run ends before anybody could read the
 class StatusLine:
     """A line that is erased before anything else is printed. `progress` has the counts that it shows."""
 
-    def __init__(self, stream: TextIO, total: int) -> None:
-        self.progress = Progress(total)
+    def __init__(self, stream: TextIO, progress: Progress) -> None:
+        self.progress = progress
         self._stream = stream
         self._began = time.monotonic()
         self._text = ""  # empty while the line is not shown
 
     @classmethod
-    def on(cls, stream: TextIO, environment: Mapping[str, str], total: int) -> StatusLine | None:
-        """Return the line of a run with this number of nodes, or None if nobody would see it."""
-        return cls(stream, total) if stream.isatty() and is_attended(environment) else None
+    def on(cls, stream: TextIO, environment: Mapping[str, str], progress: Progress) -> StatusLine | None:
+        """Return the line of a run, or None if nobody would see it."""
+        return cls(stream, progress) if stream.isatty() and is_attended(environment) else None
 
     def show(self) -> None:
         """Show the line, or renew its text."""

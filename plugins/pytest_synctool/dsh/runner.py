@@ -6,14 +6,13 @@ import logging
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from ClusterShell.Event import EventHandler
 from ClusterShell.NodeSet import NodeSet
 from ClusterShell.Task import task_self, task_terminate
-from ClusterShell.Topology import TopologyError
 from ClusterShell.Worker.Worker import FANOUT_UNLIMITED
 
 from pytest_synctool.connection.ssh import ISOLATION, NO_FORWARDINGS, SSH_FAILED
@@ -22,13 +21,13 @@ from pytest_synctool.dsh.causes import Causes, FindCause
 from pytest_synctool.dsh.clients import Worker
 from pytest_synctool.dsh.gateways import ChannelWorker, GatewayWorker, routed, topology
 from pytest_synctool.dsh.output import Output
-from pytest_synctool.dsh.stdin import Feed
+from pytest_synctool.dsh.stdin import Feed, whole
 from pytest_synctool.dsh.stop_handler import STOP_LIMIT, StopHandler
-from pytest_synctool.dsh.wakeup import Wakeup
-from pytest_synctool.errors import AnswerTooLong, ConfigError
+from pytest_synctool.dsh.wakeup import TimerHandler, Wakeup
+from pytest_synctool.errors import AnswerTooLong
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_MOST_INPUT: Final = 64 << 20  # bytes
+_INTERVAL: Final = 0.25  # seconds between two looks of a watcher
 _GRACE: Final = 3.0  # seconds for a command to announce itself; a login rarely takes longer
 _INPUT: Final = b"input"
 _SIGNAL: Final = b"signal"
@@ -51,6 +50,13 @@ class Job(Protocol):
         """Return the lines to print on standard output after the command has exited with 0."""
 
 
+class Watcher(Protocol):
+    """Somebody who wants to see how far a run is."""
+
+    def look(self, calls: Collection[Call], begun: Mapping[str, float]) -> None:
+        """Look at the calls of the run, and at the times when they began."""
+
+
 class _DirectWorker(Worker):
     """A worker for one node that passes many lines at a time, and uses no gateway."""
 
@@ -65,7 +71,8 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
     """A runner of one job for all calls, in their order. It sets their outcomes.
 
     At most `width` calls run at once, each for at most `limit` seconds. All of them read from `stdin`, a file
-    descriptor or None. The first signal calls `interrupted`.
+    descriptor or None. The first signal calls `interrupted`. It prints exit statuses other than 0; `quiet`: none,
+    `verbose`: all. `watcher` looks several times a second, until the last call ends or a signal comes.
 
     `cause_finder` returns a function that finds causes of failed connections, except those of ClusterShell's gateways.
 
@@ -84,7 +91,9 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
         limit: float | None = None,
         stdin: int | None = None,
         quiet: bool = False,
+        verbose: bool = False,
         interrupted: Callable[[], None] = lambda: None,
+        watcher: Watcher | None = None,
         cause_finder: Callable[[], FindCause] | None = None,
     ) -> None:
         super().__init__()
@@ -93,7 +102,8 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
         self.begun: dict[str, float] = {}
         self.stopped: list[str] = []
         self.problems: dict[str, str] = {}
-        self._job, self._output, self._quiet, self._interrupted = job, output, quiet, interrupted
+        self._job, self._output, self._interrupted, self._watcher = job, output, interrupted, watcher
+        self._quiet, self._verbose = quiet, verbose
         self._width, self._limit, self._stdin = width, limit, stdin
         self._queue = deque(calls)
         self._active: dict[str, Any] = {}  # the worker of a node, or of all nodes with one line behind gateways
@@ -175,10 +185,12 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
     def _begin(self, behind: Sequence[Call]) -> None:
         """Schedule all calls behind gateways, and the first ones of the others."""
         self._task.schedule(self._wakeup.worker({_INPUT: self._resume, _SIGNAL: self._end, _CAUSE: self._print_causes}))
+        if self._watcher is not None:
+            self._task.timer(_INTERVAL, TimerHandler(self._look), interval=_INTERVAL, autoclose=True)
         if self._stdin is not None and not behind:
             self._feed = Feed(self._stdin, lambda: self._wakeup.send(_INPUT))
         if self._stdin is not None and behind:
-            self._input = _whole(self._stdin)
+            self._input = whole(self._stdin)
         self._direct = self._worker_class(_DirectWorker, self._feed)
         lines: dict[str, list[str]] = {}
         for call in behind:
@@ -207,17 +219,11 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
         except KeyboardInterrupt:
             if self.signal is None:
                 raise
-        except TopologyError as error:  # a gateway has sent nonsense
-            self._end_open_calls(str(error))
         for node, cause in () if self._causes is None else self._causes.rest(wait=not self._ending):
             self._print_err(node, self.calls[node].end_unreachable(cause))
-        if not self._ending:
-            self._end_open_calls("it has not answered")
-
-    def _end_open_calls(self, reason: str) -> None:
-        for call in self.calls.values():
+        for call in () if self._ending else self.calls.values():
             if call.outcome is None:
-                self._print_err(call.node, call.end_unreachable(reason))
+                self._print_err(call.node, call.end_unreachable("it has not answered"))
 
     def _resume(self) -> None:
         try:
@@ -243,7 +249,7 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
             if call.group is not None and call.outcome is None:
                 self._end_one(call)
         # A command that has not announced itself may have begun, too: it gets some time to do so.
-        self._task.timer(_GRACE, self, autoclose=True)
+        self._task.timer(_GRACE, TimerHandler(self._abort), autoclose=True)
 
     def _end_one(self, call: Call) -> None:
         worker = self._active.get(call.node)
@@ -251,10 +257,14 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
             worker.abort()
         self._stop(call)
 
-    def ev_timer(self, timer: Any) -> None:
+    def _abort(self) -> None:
         """End all workers after the time of grace."""
         for worker in set(self._active.values()):
             worker.abort()
+
+    def _look(self) -> None:
+        if self._watcher is not None and not self._ending:
+            self._watcher.look(self.calls.values(), self.begun)
 
     def _stop(self, call: Call) -> None:
         """End a call's command on the node if it has announced itself."""
@@ -349,7 +359,8 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
         if self._is_searched(call):
             return
         status = call.outcome.status if call.outcome is not None else 0
-        if status and not self._quiet:
+        is_done = call.outcome is not None and call.outcome.ending is CallEnding.DONE
+        if is_done and (status or self._verbose) and not self._quiet:
             unclear = ", or ended by a signal or with its connection" if status == SSH_FAILED and call.is_ssh else ""
             lines = [*lines, f"exit status {status}{unclear}".encode()]
         self._print_err(node, lines)
@@ -384,15 +395,3 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
         for call in [self.calls[node] for node in nodes]:
             if call.outcome is None and not self._ending:
                 self._print_err(call.node, call.end_unreachable(reason))
-
-
-def _whole(descriptor: int) -> bytes:
-    """Return the whole input. ClusterShell keeps it in memory for gateways. Raise ConfigError if it is too long."""
-    with open(descriptor, "rb", closefd=False) as stream:
-        data = stream.read(_MOST_INPUT + 1)
-    if len(data) > _MOST_INPUT:
-        raise ConfigError(
-            f"standard input has more than {_MOST_INPUT >> 20} MiB, the limit for gateways; "
-            "--no-tree has no limit, because it does not use gateways"
-        )
-    return data

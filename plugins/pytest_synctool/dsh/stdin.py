@@ -8,7 +8,10 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from pytest_synctool.errors import ConfigError
+
 _SIZE: Final = 65536
+_MOST_FOR_GATEWAYS: Final = 64 << 20  # bytes
 _IN_MEMORY: Final = 1 << 20  # bytes; a longer input goes to a temporary file
 
 
@@ -89,3 +92,15 @@ class Feed:
                 self._size += len(data)
                 self._ended = not data
             self._notify()
+
+
+def whole(descriptor: int) -> bytes:
+    """Return the whole input. ClusterShell keeps it in memory for gateways. Raise ConfigError if it is too long."""
+    with open(descriptor, "rb", closefd=False) as stream:
+        data = stream.read(_MOST_FOR_GATEWAYS + 1)
+    if len(data) > _MOST_FOR_GATEWAYS:
+        raise ConfigError(
+            f"standard input has more than {_MOST_FOR_GATEWAYS >> 20} MiB, the limit for gateways; "
+            "--no-tree has no limit, because it does not use gateways"
+        )
+    return data

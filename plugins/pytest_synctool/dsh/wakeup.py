@@ -1,4 +1,4 @@
-"""Wake up ClusterShell's engine, also from a signal handler or another thread."""
+"""Wake up ClusterShell's engine, also from a signal handler or another thread, or by a timer."""
 
 from __future__ import annotations
 
@@ -52,3 +52,15 @@ class _Listener(EventHandler):  # type: ignore[misc]  # ClusterShell's classes a
     def ev_read(self, worker: Any, node: str, sname: str, msg: bytes) -> None:
         """Run the action for a word."""
         self._actions[msg]()
+
+
+class TimerHandler(EventHandler):  # type: ignore[misc]  # ClusterShell's classes are untyped here
+    """The event handler of a timer, which runs an action."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        super().__init__()
+        self._action = action
+
+    def ev_timer(self, timer: Any) -> None:
+        """Run the action."""
+        self._action()

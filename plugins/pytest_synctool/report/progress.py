@@ -38,13 +38,16 @@ def is_attended(environment: Mapping[str, str]) -> bool:
 class Progress:
     """Counts of the nodes that are done. `total` is the number of nodes, 0 if it is not known yet.
 
-    `out` has the nodes under way with the time at which work on them began, on the clock of time.monotonic().
+    `out` has the nodes under way with the time at which work on them began, on the clock of time.monotonic(). `counts`
+    has the numbers of nodes with an ending that is worth a word, by that word, in the order in which they are shown.
+    `name` is the command.
     """
 
     total: int = 0
     done: int = 0
     out: dict[str, float] = field(default_factory=dict)
-    _endings: Counter[NodeEnding] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(_WORDS.values(), 0)))
+    name: str = "synctool"
 
     @contextmanager
     def working(self, node: str) -> Iterator[None]:
@@ -58,7 +61,8 @@ class Progress:
     def take(self, result: NodeResult) -> None:
         """Count the result of a node."""
         self.done += 1
-        self._endings[ending_of_result(result)] += 1
+        if word := _WORDS.get(ending_of_result(result)):
+            self.counts[word] += 1
 
     def line(self, now: float, width: int) -> str:
         """Return `5 of 12 nodes, 2 drifted, 1 unreachable; out for 41 s: node[3,7]` in at most `width` columns.
@@ -66,10 +70,10 @@ class Progress:
         The names are those of the nodes that have been under way for longest; the time is that of the first of them.
         `now` is on the clock of time.monotonic().
         """
-        counts = [f"{number:,} {word}" for ending, word in _WORDS.items() if (number := self._endings[ending])]
+        counts = [f"{number:,} {word}" for word, number in self.counts.items() if number]
         done = f"{self.done:,} of {self.total:,} nodes"
         slow = sorted((began, node) for node, began in list(self.out.items()) if now - began >= _SLOW)[:_MOST_NAMED]
-        whole = ", ".join([f"synctool: {done}", *counts])
+        whole = ", ".join([f"{self.name}: {done}", *counts])
         # Names are what somebody waits for: rather than the first of them, the counts are left out.
         texts = [f"{whole}{_slowest(slow[:most], now)}" for most in range(len(slow), 0, -1)] or [whole]
         if slow:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pytest_synctool.model import OK, NodeResult
 from pytest_synctool.plugin import live_line
 from pytest_synctool.plugin.live_line import LiveLine, is_watched
-from pytest_synctool.report.ending import NodeEnding
 from pytest_synctool.report.progress import Progress
 
 from tests_meta.unit.helpers import unreachable
@@ -105,8 +104,8 @@ def test_the_only_name_is_never_cut(done: int, length: int, others: int) -> None
     """At 80 columns: the counts make way for the name of the node that all wait for."""
     slowest = "n" * length
     counted = Progress(10**6, done, {slowest: 0.0, **{f"other{number}-{'x' * 20}": 1.0 for number in range(others)}})
-    for ending in NodeEnding:
-        counted._endings[ending] = done
+    for word in counted.counts:
+        counted.counts[word] = done
     line = counted.line(50_000.0, 79)
     assert len(line) <= 79
     assert slowest in line
