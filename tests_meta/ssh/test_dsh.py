@@ -185,6 +185,59 @@ class TestInput:
         assert shell.shown == b"node1: done\r\n"
 
 
+class TestCommandsFromInput:
+    """Without a command, those on standard input run one after another."""
+
+    def test_from_a_pipe(self, nodes: Site) -> None:
+        lines = b"hostname; cat; exit 4\n\n # a comment\necho $$ | tr -d 0-9; echo '\xe4 b'\r\nexit 5\nexit\nfalse"
+        ended = dsh(nodes, "-n", "node[1-2]", data=lines)
+        assert (ended.status, ended.lines()) == (
+            5,
+            [f"node{n}: {text}" for n in (1, 2) for text in ("", f"node{n}", "\udce4 b")],
+        )
+        assert ended.errors() == [f"node{n}: exit status {status}" for n in (1, 2) for status in (4, 5)]
+        assert dsh(nodes, "-n", "node1", "-l", "no such user", data=b"true\n").status == 3
+        assert dsh(nodes, "-a", data=b"echo a\nexit 1\necho b\n").out == b"node[1-3]:\n    a\nnode[1-3]:\n    b\n"
+        assert len(dsh(nodes, "--unix", data=b"date\nuptime\n").lines()) == 6
+
+    @pytest.mark.parametrize("redirection", ["<&-", "</dev/null", "<empty", "<nul", "<long"])
+    def test_no_command(self, nodes: Site, redirection: str) -> None:
+        """Nothing that was run is never a success."""
+        (nodes.directory / "empty").write_text("\n# nothing\n")
+        (nodes.directory / "nul").write_bytes(b"ec\0ho\n")
+        (nodes.directory / "long").write_bytes(b"x" * 200_000)
+        ended = run(nodes.directory, "sh", "-c", f"dsh {redirection}")
+        assert (ended.status, ended.out) == (2, b"")
+        expected = {
+            "<nul": b"standard input: line 1 has a NUL byte, so it is not a command\n",
+            "<long": b"standard input: line 1 has more than 131,072 bytes, so it is not a command\n",
+        }
+        no_command = (
+            b"no command: expected one behind the options, like `dsh uptime`, or one a line on standard input\n"
+        )
+        assert ended.err == expected.get(redirection, no_command)
+
+    def test_at_a_prompt(self, nodes: Site) -> None:
+        """Ctrl-C ends a command and not dsh; the end of the input ends it with the worst exit status."""
+        with terminal(nodes.directory, "dsh", "-n", "node[1-2]", INPUTRC="/dev/null") as shell:
+            shell.until(b"dsh on 2 nodes> ")
+            shell.type(b"hostname; exit 7\n")
+            for name in ("node1", "node2"):
+                shell.until(f"{name}: {name}\r\n".encode())
+                shell.until(f"{name}: exit status 7\r\n".encode())
+            shell.type(f"echo begun; {SLEEP}\n".encode())
+            for name in ("node1", "node2"):
+                shell.until(f"{name}: begun\r\n".encode())
+            shell.type(b"\x03")
+            shell.until(b"dsh: ended: node[1-2]\r\n")
+            shell.type(b"echo the $((1 + 1))nd\n")
+            shell.until(b"node1: the 2nd\r\n")
+            shell.until(b"node2: the 2nd\r\n")
+            shell.type(b"\x04")
+            assert shell.end() == 7
+        assert left_behind(nodes) == {}
+
+
 class TestStatus:
     """The exit status, worst first: a node not reached, a time limit, what a command has said."""
 

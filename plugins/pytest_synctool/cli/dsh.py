@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from argparse import REMAINDER, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
@@ -11,15 +12,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_synctool.cli import command, fleet, shared_options
+from pytest_synctool.errors import SynctoolError
 
 if TYPE_CHECKING:
     from pytest_synctool.connection.route import Route
     from pytest_synctool.connection.ssh import SshSettings
-    from pytest_synctool.dsh.calls import Call
+    from pytest_synctool.dsh.calls import Call, CallOutcome
+    from pytest_synctool.dsh.runner import CallRunner
     from pytest_synctool.model import Node
 
 _WORDS: Final = ("check", "stop", "exit")
 _PERSIST: Final = "1h"
+_NO_COMMAND: Final = "no command: expected one behind the options, like `dsh uptime`, or one a line on standard input"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,10 +35,11 @@ def new_parser() -> ArgumentParser:
     """Return the parser of `dsh`."""
     parser = shared_options.configured_parser(
         "dsh",
-        "Run a command on many nodes at once. The output of a node is printed as `node: line`.",
+        "Run a command on many nodes at once. The output of a node is printed as `node: line`. Without a command, run "
+        "those on standard input, one a line.",
         fleet.STATUSES + "the highest exit status of the command on any node.",
     )
-    parser.usage = "dsh [options] command [argument ...]"
+    parser.usage = "dsh [options] [command [argument ...]]"
     fleet.add_options(parser, quiet="do not print exit statuses")
     shared_options.add_flags(
         parser,
@@ -85,8 +90,8 @@ def _conflict(arguments: Namespace) -> str | None:
         return "-M does not go with -O: one opens connections, the other checks or ends them"
     if arguments.no_nodename and arguments.aggregate:
         return "-N does not go with -a, which prints names only"
-    if not (_words(arguments) or arguments.multiplex or arguments.control):
-        return "no command: expected one behind the options, like `dsh uptime`"
+    if arguments.no_stdin and not (_words(arguments) or arguments.multiplex or arguments.control):
+        return _NO_COMMAND
     return shared_options.sudo_conflict(arguments)
 
 
@@ -97,7 +102,10 @@ def _run(arguments: Namespace) -> int:
     if arguments.multiplex:
         return _open_connections(nodes, arguments)
     nodes = fleet.over_open_connections(nodes)
-    return _run_commands(nodes, Commands.of(nodes, " ".join(_words(arguments)), arguments), arguments)
+    if not _words(arguments):
+        return _run_input(nodes, arguments)
+    commands = Commands.of(nodes, " ".join(_words(arguments)), arguments)
+    return _status(nodes, _run_commands(nodes, commands, arguments, _stdin(arguments)))
 
 
 @dataclass(frozen=True)
@@ -138,11 +146,45 @@ class Commands:
         return ()
 
 
-def _run_commands(nodes: fleet.Fleet, commands: Commands, arguments: Namespace) -> int:
+def _run_input(nodes: fleet.Fleet, arguments: Namespace) -> int:
+    """Run the commands on standard input, one after another. Return the worst exit status of all.
+
+    On a terminal Ctrl-C ends a command and not dsh, as in a shell.
+    """
+    from pytest_synctool.cli import command_input
+    from pytest_synctool.common.wording import nodes_in_words
+    from pytest_synctool.dsh.calls import exit_status
+
+    outcomes: set[CallOutcome] = set()
+    _stdin(arguments)
+    is_empty = not command_input.is_terminal()
+    for line in command_input.commands(f"dsh on {nodes_in_words(len(nodes.routes))}> "):
+        is_empty = False
+        runner = _run_commands(nodes, Commands.of(nodes, line, arguments), arguments)
+        if runner is None:
+            continue
+        outcomes.update(call.outcome for call in runner.calls.values() if call.outcome is not None)
+        if runner.signal is not None:
+            status = fleet.exit_status("dsh", nodes, [runner])
+            if not command_input.is_terminal() or runner.signal != signal.SIGINT:
+                return status
+    if is_empty:
+        raise SynctoolError(_NO_COMMAND)
+    return command.UNREACHABLE if nodes.unreachable and not arguments.unix else exit_status(outcomes)
+
+
+def _status(nodes: fleet.Fleet, runner: CallRunner | None) -> int:
+    return command.OK if runner is None else fleet.exit_status("dsh", nodes, [runner])
+
+
+def _run_commands(
+    nodes: fleet.Fleet, commands: Commands, arguments: Namespace, stdin: int | None = None
+) -> CallRunner | None:
+    """Run a command, and return the runner with the outcomes. Return None with --unix, which only prints."""
     if arguments.unix or arguments.verbose:
         _print_command_lines(commands, arguments)
     if arguments.unix:
-        return command.OK
+        return None
     output = fleet.new_output("dsh", arguments)
     fleet.print_unreachable(nodes, output)
     runner = fleet.run_calls(
@@ -152,12 +194,12 @@ def _run_commands(nodes: fleet.Fleet, commands: Commands, arguments: Namespace) 
         nodes,
         arguments,
         output,
-        stdin=_stdin(arguments),
+        stdin=stdin,
         quiet=arguments.quiet,
         tree=not arguments.no_tree,
     )
     output.finish()
-    return fleet.exit_status("dsh", nodes, [runner])
+    return runner
 
 
 def _print_command_lines(commands: Commands, arguments: Namespace) -> None:
@@ -209,9 +251,9 @@ def _open_connections(nodes: fleet.Fleet, arguments: Namespace) -> int:
     routes = {name: route for name, route in nodes.routes.items() if route.is_ssh}
     persist = arguments.persist or str(nodes.config.ssh_persist or _PERSIST)
     opening = {name: connections.opening(route, persist) for name, route in routes.items()}
-    arguments.no_stdin = arguments.no_tree = True
+    arguments.no_tree = True
     nodes = nodes.with_routes(opening)
-    return _run_commands(nodes, Commands.of(nodes, "echo open", arguments), arguments)
+    return _status(nodes, _run_commands(nodes, Commands.of(nodes, "echo open", arguments), arguments))
 
 
 def _control_connections(nodes: fleet.Fleet, arguments: Namespace) -> int:

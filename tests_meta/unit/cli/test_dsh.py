@@ -9,8 +9,8 @@ from pytest_synctool.cli import dsh
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "no command: expected one behind the options"),
-        (["--"], "no command: expected one behind the options"),
+        (["--no-stdin"], "no command: expected one behind the options"),
+        (["--no-stdin", "--"], "no command: expected one behind the options"),
         (["-M", "date"], "-M takes no command"),
         (["-O", "check", "date"], "-O takes no command"),
         (["-O", "what"], "argument -O: invalid choice: 'what'"),
