@@ -219,23 +219,94 @@ class TestCommandsFromInput:
 
     def test_at_a_prompt(self, nodes: Site) -> None:
         """Ctrl-C ends a command and not dsh; the end of the input ends it with the worst exit status."""
-        with terminal(nodes.directory, "dsh", "-n", "node[1-2]", INPUTRC="/dev/null") as shell:
-            shell.until(b"dsh on 2 nodes> ")
+        prompt = b"dsh on 2 nodes> "
+        with terminal(nodes.directory, "dsh", "-n", "node[1-2]", INPUTRC="/dev/null", TERM="dumb") as shell:
+            shell.until(prompt)
             shell.type(b"hostname; exit 7\n")
             for name in ("node1", "node2"):
                 shell.until(f"{name}: {name}\r\n".encode())
                 shell.until(f"{name}: exit status 7\r\n".encode())
+            shell.until(b"7\r\n" + prompt)
             shell.type(f"echo begun; {SLEEP}\n".encode())
             for name in ("node1", "node2"):
                 shell.until(f"{name}: begun\r\n".encode())
             shell.type(b"\x03")
-            shell.until(b"dsh: ended: node[1-2]\r\n")
+            shell.until(b"dsh: ended: node[1-2]\r\n" + prompt)
             shell.type(b"echo the $((1 + 1))nd\n")
-            shell.until(b"node1: the 2nd\r\n")
-            shell.until(b"node2: the 2nd\r\n")
+            for name in ("node1", "node2"):
+                shell.until(f"{name}: the 2nd\r\n".encode())
+            shell.until(b"the 2nd\r\n" + prompt)  # before that the terminal itself would take the key
             shell.type(b"\x04")
             assert shell.end() == 7
         assert left_behind(nodes) == {}
+
+
+# Shows its words, input, place and umask; it has what quoting could spoil, and no newline at its end.
+SCRIPT = r"""#!/bin/sh
+printf '%s\n' "it's `echo $1`" 'a\\b !"' "${0##*/} $(umask)" # \303\244
+cat
+[ -z "$2" ] || exec sleep 86399
+exit 3"""
+
+
+def plant(nodes: Site, name: str, text: str, mode: int = 0o755) -> Path:
+    """A file in scripts/."""
+    path = nodes.masterdir / "scripts" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+class TestScripts:
+    """A command of scripts/ is found by its name and brought."""
+
+    def test_brought(self, nodes: Site) -> None:
+        nodes.nodes["node5"] = "batch"
+        nodes.configure()
+        plant(nodes, "hupdaemon.sh", SCRIPT)
+        texts = ["it's a b", 'a\\\\b !"', "hupdaemon.sh 0022", "in", "it's c", 'a\\\\b !"', "hupdaemon.sh 0022"]
+        command = ["hupdaemon.sh", "'a  b'", ";", "hupdaemon.sh", "c"]
+        for options, names in ([[], ("node1", "node5")], [["--sudo"], ("node1",)]):
+            ended = dsh(nodes, *options, "-n", ",".join(names), *command, data=b"in\n")
+            assert ended.lines() == sorted(f"{name}: {text}" for name in names for text in texts)
+            assert ended.status == 3
+            assert [line for line in ended.errors() if "unable to resolve host" not in line] == [
+                f"{name}: exit status 3" for name in names
+            ]
+        with terminal(nodes.directory, "dsh", "-n", "node[1,5]", "hupdaemon.sh", "a", "sleep") as shell:
+            for name in ("node1", "node5"):
+                shell.until(f"{name}: hupdaemon.sh".encode())
+            shell.type(b"\x03")
+            assert shell.end() == 130
+        assert left_behind(nodes) == {}
+        for name in ("node1", "node5"):
+            assert nodes.sh(name, "ls -d /tmp/synctool-* /var/tmp/synctool-* 2>&- || :") == ""
+
+    def test_refused(self, nodes: Site) -> None:
+        """What others can write, what is no program, what does not fit; a path is never one of them."""
+        path = plant(nodes, "hostname", "#!/bin/sh\necho the script")
+        assert dsh(nodes, "-n", "node1", "hostname; /bin/hostname").out == b"node1: the script\nnode1: node1\n"
+        for mode, text, reason in (
+            (0o777, "", f"{path} is not trusted: "),
+            (0o644, "", f"{path} is not executable: chmod +x it, or give the path of another hostname"),
+            (0o755, "x\0", f"{path} cannot be brought by dsh: it has NUL bytes: use dcp, and dsh with its path"),
+            (0o755, "x" * 200_000, f"{path} cannot be brought by dsh: "),
+            (0o755, "'" * 100_000, f"{path} cannot be brought by dsh: it is too long: use dcp"),
+        ):
+            plant(nodes, "hostname", text, mode)
+            ended = dsh(nodes, "hostname")
+            assert (ended.status, ended.out) == (2, b"")
+            assert ended.err.decode().startswith(reason)
+
+    def test_on_the_nodes_already(self, nodes: Site) -> None:
+        """--skip-rsync: what they have is run."""
+        path = plant(nodes, "only-here", "#!/bin/sh\necho brought")
+        there = f"mkdir -p {path.parent}; echo 'echo was there' >{path}; chmod 755 {path}"
+        nodes.sh("node1", there)
+        ended = dsh(nodes, "-n", "node[1-2]", "--skip-rsync", "only-here")
+        nodes.sh("node1", f"rm -r {path.parent}")
+        assert (ended.status, ended.out) == (127, b"node1: was there\n")
 
 
 class TestStatus:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_synctool.cli import command, fleet, shared_options
-from pytest_synctool.errors import SynctoolError
+from pytest_synctool.errors import ConfigError, SynctoolError, TrustError
 
 if TYPE_CHECKING:
     from pytest_synctool.connection.route import Route
@@ -46,7 +46,7 @@ def new_parser() -> ArgumentParser:
         ("-N", "--no-nodename", "print the lines of standard output without the name of their node"),
         ("--no-stdin", "do not pass standard input to the command"),
         ("--no-tree", "ignore ClusterShell's topology.conf"),
-        ("--skip-rsync", "accepted for compatibility, ignored: dsh copies no files"),
+        ("--skip-rsync", "do not bring a script of scripts/: the nodes have it in their masterdir"),
     )
     group = parser.add_argument_group("connections that stay open", "Later commands use them automatically.")
     shared_options.add_flags(group, ("-M", "--multiplex", "open connections to the nodes"))
@@ -66,7 +66,8 @@ def new_parser() -> ArgumentParser:
     parser.add_argument(
         "command",
         nargs=REMAINDER,
-        help="a command line for the shell on the nodes; all words after the first one belong to it",
+        help="a command line for the shell on the nodes, or a script of scripts/ by name; all words after the first "
+        "one belong to it",
     )
     return parser
 
@@ -104,7 +105,7 @@ def _run(arguments: Namespace) -> int:
     nodes = fleet.over_open_connections(nodes)
     if not _words(arguments):
         return _run_input(nodes, arguments)
-    commands = Commands.of(nodes, " ".join(_words(arguments)), arguments)
+    commands = Commands.of(nodes, _node_line(nodes, " ".join(_words(arguments)), arguments), arguments)
     return _status(nodes, _run_commands(nodes, commands, arguments, _stdin(arguments)))
 
 
@@ -146,6 +147,31 @@ class Commands:
         return ()
 
 
+def _node_line(nodes: fleet.Fleet, line: str, arguments: Namespace) -> str:
+    """Return the line for the nodes. If it begins with the name of a script of the masterdir, it brings the script.
+
+    Raise SynctoolError if that cannot be done.
+    """
+    from pytest_synctool.dsh import scripts
+
+    name = scripts.first_word(line)
+    path = nodes.config.masterdir / "scripts" / name
+    if not name or not path.is_file():
+        return line
+    if not os.access(path, os.X_OK):
+        raise SynctoolError(f"{path} is not executable: chmod +x it, or give the path of another {name}")
+    if arguments.skip_rsync:
+        return scripts.finding(str(path.parent), line)
+    from pytest_synctool.common.trusted_files import read
+
+    try:
+        return scripts.bringing(name, read(path, nodes.config.trust, scripts.LONGEST_LINE), line, nodes.token)
+    except (ValueError, ConfigError) as error:
+        if isinstance(error, TrustError):
+            raise
+        raise SynctoolError(f"{path} cannot be brought by dsh: {error}: use dcp, and dsh with its path") from error
+
+
 def _run_input(nodes: fleet.Fleet, arguments: Namespace) -> int:
     """Run the commands on standard input, one after another. Return the worst exit status of all.
 
@@ -160,7 +186,7 @@ def _run_input(nodes: fleet.Fleet, arguments: Namespace) -> int:
     is_empty = not command_input.is_terminal()
     for line in command_input.commands(f"dsh on {nodes_in_words(len(nodes.routes))}> "):
         is_empty = False
-        runner = _run_commands(nodes, Commands.of(nodes, line, arguments), arguments)
+        runner = _run_commands(nodes, Commands.of(nodes, _node_line(nodes, line, arguments), arguments), arguments)
         if runner is None:
             continue
         outcomes.update(call.outcome for call in runner.calls.values() if call.outcome is not None)
