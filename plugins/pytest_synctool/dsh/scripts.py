@@ -22,7 +22,7 @@ for d in "${TMPDIR:-/tmp}" /var/tmp "$HOME" /run; do
 done
 [ -n "$t" ] || { echo "no directory on the node in which $2 can be run: set TMPDIR" >&2; exit 126; }
 trap 'rm -rf "$t"' EXIT
-trap 'exit 143' HUP INT TERM
+trap 'exit 143' HUP INT PIPE TERM # PIPE: dash prints that a signal has ended the script
 PATH=$t:$PATH /bin/sh -c "$4"
 exit $?
 """
