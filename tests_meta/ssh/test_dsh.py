@@ -626,3 +626,37 @@ def test_local_commands_are_ended(nodes: Site) -> None:
     assert (ended.status, ended.errors()) == (124, ["here: not done within 1 s"])
     state = Path(f"/proc/{mark.read_text().strip()}/stat")
     assert not state.exists() or ") Z " in state.read_text()
+
+
+def test_ping(nodes: Site, cluster: EmbeddedCluster) -> None:
+    """A node that is down, one whose login hangs or is not one, one that no program reaches: each with its reason."""
+    nodes.nodes |= {"node5": "batch", "odd9": "batch connection:no-such-scheme://x", "gone1": "none"}
+    nodes.configure()
+    nodes.sh("node3", "echo 'echo noise; [ $NOISY ] || exec sleep 86399' >/root/.bashrc")
+    nodes.sh("node1", "echo 'echo noise' >/root/.bashrc")
+    cluster.stop("node2")
+    try:
+        ended = run(nodes.directory, "dsh-ping", "--timeout=5")
+        quiet = run(nodes.directory, "dsh-ping", "-qa", "-n", "node[1-2]")
+        well = run(nodes.directory, "dsh-ping", "-n", "node[1,5]")
+        silent = run(nodes.directory, "dsh-ping", "-q", "-n", "node[1,5]")
+        shown = run(nodes.directory, "dsh-ping", "--unix", "-n", "node1")
+        mistaken = run(nodes.directory, "dsh-ping", "-n", "node7")
+    finally:
+        cluster.start("node2")
+        nodes.sh("node3", KILL)
+        for name in ("node1", "node3"):
+            nodes.sh(name, "rm /root/.bashrc")
+    assert (ended.status, ended.err) == (3, b"")
+    assert ended.out.decode().splitlines() == [
+        "node[1,5]: reachable",
+        "odd9: unreachable: dsh and dcp cannot use a connection no-such-scheme://, only ssh, docker, podman, kubectl, "
+        "chroot and local",
+        "node2: unreachable: Connection refused",
+        "node3: unreachable: no answer within 5 s",
+    ]
+    assert quiet == Ended(3, b"node2: unreachable: Connection refused\n", b"")
+    assert well == Ended(0, b"node[1,5]: reachable\n", b"")
+    assert silent == Ended(0, b"", b"")
+    assert (shown.status, shown.out.startswith(b"ssh "), shown.out.count(b"\n")) == (0, True, 1)
+    assert (mistaken.status, mistaken.out) == (2, b"")

@@ -208,7 +208,7 @@ def _run_commands(
 ) -> CallRunner | None:
     """Run a command, and return the runner with the outcomes. Return None with --unix, which only prints."""
     if arguments.unix or arguments.verbose:
-        _print_command_lines(commands, arguments)
+        print_command_lines(commands, arguments)
     if arguments.unix:
         return None
     output = fleet.new_output("dsh", arguments)
@@ -228,7 +228,7 @@ def _run_commands(
     return runner
 
 
-def _print_command_lines(commands: Commands, arguments: Namespace) -> None:
+def print_command_lines(commands: Commands, arguments: Namespace) -> None:
     """Print the command lines, without the words by which a command announces itself."""
     from pytest_synctool.common.nodenames import fold
 

@@ -41,13 +41,22 @@ STATUSES: Final = (
 )
 
 
-def add_options(parser: ArgumentParser, *, quiet: str) -> None:
-    """Add the options that dsh and dcp have. `quiet` is the help of -q."""
+def add_options(
+    parser: ArgumentParser,
+    *,
+    quiet: str,
+    aggregate: str = "print the same output of several nodes only once, at the end",
+    limit: float | None = None,
+) -> None:
+    """Add the options that dsh, dsh-ping and dcp have. `quiet` and `aggregate` are the helps of -q and -a.
+
+    `limit` is the default of --timeout.
+    """
     parser.set_defaults(no_nodename=False)  # only dsh can leave the names out
     add_selection(parser)
     add_flags(
         parser,
-        ("-a", "--aggregate", "print the same output of several nodes only once, at the end"),
+        ("-a", "--aggregate", aggregate),
         ("-q", "--quiet", quiet),
         ("-v", "--verbose", "print the command lines before they run, and exit status 0 of a node that is done"),
         ("--unix", "print the command lines, and run nothing"),
@@ -67,7 +76,8 @@ def add_options(parser: ArgumentParser, *, quiet: str) -> None:
         "--timeout",
         metavar="SECONDS",
         type=seconds,
-        help="time limit for each node, connection included (default: none)",
+        default=limit,
+        help=f"time limit for each node, connection included (default: {'none' if limit is None else f'{limit:g}'})",
     )
 
 
@@ -159,14 +169,15 @@ def over_open_connections(fleet: Fleet) -> Fleet:
     return fleet.with_routes({name: connections.use(route) for name, route in fleet.routes.items()})
 
 
-def new_output(name: str, arguments: Namespace) -> AttendedOutput:
-    """Return the output of a command for the lines of the nodes: as they come, or grouped at the end."""
+def new_output(name: str, arguments: Namespace, *, is_silent: bool = False) -> AttendedOutput:
+    """Return the output of a command for the lines of the nodes: as they come, or grouped at the end, or nothing."""
     from pytest_synctool.cli.attended_output import AttendedOutput
     from pytest_synctool.cli.status_line import StatusLine
+    from pytest_synctool.dsh.output import NoOutput
     from pytest_synctool.report.progress import Progress
 
     line = StatusLine.on(sys.stdout, os.environ, Progress(name=name))
-    return AttendedOutput(_plain_output(arguments), line)
+    return AttendedOutput(NoOutput() if is_silent else _plain_output(arguments), line)
 
 
 def _plain_output(arguments: Namespace) -> Output:

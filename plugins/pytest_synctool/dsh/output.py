@@ -25,6 +25,19 @@ class Output(Protocol):
         """Print everything that is left. No more lines follow."""
 
 
+class NoOutput:
+    """An output that prints nothing."""
+
+    def out(self, node: str, lines: Iterable[bytes]) -> None:
+        """Do nothing."""
+
+    def err(self, node: str, lines: Iterable[bytes]) -> None:
+        """Do nothing."""
+
+    def finish(self) -> None:
+        """Do nothing."""
+
+
 class StreamedOutput:
     """Output as `node: line`, at once. Each stream has a filter for its lines.
 

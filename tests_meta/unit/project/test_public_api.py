@@ -70,7 +70,16 @@ def test_options() -> None:
 def test_commands_and_entry_point() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert sorted(project["scripts"]) == [
-        *("dcp", "dsh", "synctool", "synctool-aggr", "synctool-config", "synctool-history", "synctool-init"),
+        *(
+            "dcp",
+            "dsh",
+            "dsh-ping",
+            "synctool",
+            "synctool-aggr",
+            "synctool-config",
+            "synctool-history",
+            "synctool-init",
+        ),
         *("synctool-scp", "synctool-ssh"),
     ]
     assert project["entry-points"]["pytest11"] == {"pytest_synctool.plugin": "pytest_synctool.plugin"}
