@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
+from pytest_synctool.plugin.as_installed import AsInstalled
+
+sys.meta_path.insert(0, AsInstalled)  # before the first large import
+
 from pytest_synctool.plugin.arguments import pytest_load_initial_conftests
 from pytest_synctool.plugin.collect import pytest_collect_file
 from pytest_synctool.plugin.configure import pytest_cmdline_main, pytest_configure, pytest_unconfigure
