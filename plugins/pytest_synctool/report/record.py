@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pytest_synctool.common.accounts import user_name
 from pytest_synctool.common.shared_list import SharedList
@@ -26,7 +28,7 @@ _TASK: Final = "task"
 _OWN: Final = "check"
 # Commands that a repair runs in any case. Their tests compare nothing.
 _RUN: Final = (_TASK, "always")
-_COMMANDS: Final = (*_RUN, "post")
+COMMANDS: Final = (*_RUN, "post")
 
 # The modes of runs that compare nothing: old versions are put back, or erased.
 RESTORE: Final = "restore"
@@ -35,9 +37,11 @@ WITHOUT_COMPARISON: Final = (RESTORE, "erase")
 _NOT_SEEN: Final = (*NOTHING_KNOWN, NodeEnding.ERROR, NodeEnding.NOT_BEGUN)
 
 
-@dataclass(frozen=True, slots=True)
-class EntryName:
-    """The name of a test of a node: its check (`synctool_checks/test_overlay.py`) and the last part of its node id."""
+class EntryName(NamedTuple):
+    """The name of a test of a node: its check (`synctool_checks/test_overlay.py`) and the last part of its node id.
+
+    It is a tuple because a run has many, and a tuple is hashed faster than a dataclass.
+    """
 
     check: str
     name: str
@@ -45,10 +49,7 @@ class EntryName:
     @property
     def kind(self) -> str:
         """The kind: `overlay`, `delete`, `post`, `task` or `always`; `check` for a check of the site."""
-        if not self.check.startswith(SUITE):
-            return _OWN
-        word = self.check.removeprefix(SUITE).removesuffix(".py")
-        return _TASK if word == _TASKS else word
+        return _kind(self.check)
 
     @property
     def is_run(self) -> bool:
@@ -58,7 +59,7 @@ class EntryName:
     @property
     def is_command(self) -> bool:
         """True if the test is about a command, False if it is about the state of a path."""
-        return self.kind in _COMMANDS
+        return self.kind in COMMANDS
 
     @property
     def is_own(self) -> bool:
@@ -73,6 +74,14 @@ class EntryName:
     def path(self) -> str:
         """The destination, printable; that of an owed command begins with its kind (`post:/etc/ntp.conf`)."""
         return printable(decode(self.name))
+
+
+@lru_cache(maxsize=1024)
+def _kind(check: str) -> str:
+    if not check.startswith(SUITE):
+        return _OWN
+    word = check.removeprefix(SUITE).removesuffix(".py")
+    return _TASK if word == _TASKS else word
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +204,7 @@ class Recorder:
     """A maker of node records, in which equal entries and outcomes are one object."""
 
     def __init__(self) -> None:
-        self._names: dict[tuple[str, ...], SharedList[EntryName]] = {}
+        self._names: dict[tuple[EntryName, ...], SharedList[EntryName]] = {}
         self._outcomes: dict[Outcome, Outcome] = {}
 
     def take(self, tests: NodeTests, result: NodeResult) -> NodeRecord:
@@ -224,8 +233,6 @@ class Recorder:
     def _entries(self, tests: NodeTests) -> SharedList[EntryName]:
         """Return the entries of a node, from node ids like `CHECK::NODE::NAME`."""
         between = f"::{tests.node}::"
-        key = tuple(nodeid.replace(between, "\0", 1) for nodeid in tests.ids)
-        if key not in self._names:
-            parts = (k.partition("\0") for k in key)
-            self._names[key] = SharedList(EntryName(check, name) for check, _, name in parts)
-        return self._names[key]
+        parts = (nodeid.partition(between) for nodeid in tests.ids)
+        key = tuple(EntryName(sys.intern(check), name) for check, _, name in parts)
+        return self._names.setdefault(key, SharedList(key))

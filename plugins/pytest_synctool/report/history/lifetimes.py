@@ -150,6 +150,8 @@ def _look(run: RunRecord, node: Asked, before: Standing, sharing: _Sharing) -> L
             elif not outcome.is_repaired:
                 drifts[entry] = Begun(onset.since, onset.cause)
         after = Standing(sharing.known(before.wanted, seen), drifts, errors)
+        if wanted.signatures == after.wanted.signatures:  # the usual case; an equal set is not stored once more
+            wanted = after.wanted
     touched = {record.entries[position]: times for position, times in record.touched.items()}
     return Look(record.node, record.ending, None, wanted, results, before, after, touched)
 

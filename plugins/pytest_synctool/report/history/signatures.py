@@ -8,7 +8,7 @@ from pytest_synctool.model import Node
 from pytest_synctool.report.expected_digest import signature
 from pytest_synctool.report.history.lifetimes import Signatures
 from pytest_synctool.report.nodeids import encode
-from pytest_synctool.report.record import EntryName
+from pytest_synctool.report.record import COMMANDS, EntryName
 from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.repository.source import Tree
@@ -18,21 +18,26 @@ def signatures_of(repository: Repository, nodes: Iterable[Node]) -> Signatures:
     """Return a function from node and entry to the signature of the expected state; empty for commands."""
     by_name = {node.name: node for node in nodes}
     signatures: dict[Entry, str] = {}  # different nodes share most entries
-    tables: dict[tuple[EntryList, Tree], dict[str, str]] = {}  # nodes alike share one list
+    tables: dict[EntryList, tuple[dict[str, str], dict[str, str]]] = {}  # nodes alike share one list
+    of_node: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
 
-    def of(node: str, name: EntryName) -> str:
-        if name.is_command:
-            return ""
-        tree = Tree.DELETE if name.kind == Tree.DELETE.value else Tree.OVERLAY
-        entries = repository.entries(by_name[node])
-        table = tables.get((entries, tree))
-        if table is None:
-            table = tables[entries, tree] = {}
+    def table(entries: EntryList) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the signatures by name, of overlay/ and of delete/."""
+        if entries not in tables:
+            tables[entries] = {}, {}
             for entry in entries:
-                if entry.tree is tree:
+                if entry.tree is not Tree.TASKS:
                     if entry not in signatures:
                         signatures[entry] = signature(entry)
-                    table[encode(entry.destination)] = signatures[entry]
-        return table.get(name.name, "")
+                    tables[entries][entry.tree is Tree.DELETE][encode(entry.destination)] = signatures[entry]
+        return tables[entries]
+
+    def of(node: str, name: EntryName) -> str:
+        kind = name.kind
+        if kind in COMMANDS:
+            return ""
+        if node not in of_node:
+            of_node[node] = table(repository.entries(by_name[node]))
+        return of_node[node][kind == Tree.DELETE.value].get(name.name, "")
 
     return of

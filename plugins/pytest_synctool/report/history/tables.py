@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -23,6 +24,8 @@ from pytest_synctool.report.record import EntryName, RunRecord
 
 # Nodes and entries that no run has seen for so long, and that are in no run that is kept, are forgotten.
 MEMORY: Final = timedelta(days=366)
+# The time of an entry's last sight is exact to a day: a run need not write a row for each entry.
+_SIGHT: Final = timedelta(days=1)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -89,13 +92,14 @@ class Tables:
         self._db = db
         self._limit = stamp(now - MEMORY)
         self._now = stamp(now)
-        rows = db.execute("SELECT id, test, name, seen FROM entry").fetchall()
-        self._names: dict[int, EntryName] = {id_: EntryName(test, name) for id_, test, name, _ in rows}
-        self._forgotten = {id_ for id_, *_, seen in rows if seen < self._limit}
+        self._names: dict[int, EntryName] = {}
+        self._seen: dict[int, int] = {}
+        for id_, test, name, seen in db.execute("SELECT id, test, name, seen FROM entry"):
+            self._names[id_], self._seen[id_] = EntryName(sys.intern(test), name), seen
         self._entries = {name: id_ for id_, name in self._names.items()}
         wanted = db.execute("SELECT id, entry, signature FROM wanted")
         self._asked: dict[int, tuple[int, str]] = {id_: (entry, signature) for id_, entry, signature in wanted}
-        self._wanted = {pair: id_ for id_, pair in self._asked.items()}
+        self._wanted: dict[tuple[int, str], int] | None = None  # the reverse
         self._sets: dict[Wanted, int] = {}
         self._findings: dict[Outcome, int] = {}
         self._nodes: dict[str, tuple[int, int | None]] = {}
@@ -120,7 +124,7 @@ class Tables:
         known: dict[int, Wanted] = {}
         for id_, kept in used.fetchall():
             pairs = [self._asked[member] for member in members(kept)]
-            known[id_] = Wanted({self._names[e]: signature for e, signature in pairs if e not in self._forgotten})
+            known[id_] = Wanted({self._names[e]: signature for e, signature in pairs if self._seen[e] >= self._limit})
             self._sets[known[id_]] = id_
         return known
 
@@ -189,7 +193,7 @@ class Tables:
         if name not in self._entries:
             insert = "INSERT INTO entry (test, name, last, seen) VALUES (?, ?, ?, ?)"
             row = self._inserted(insert, text(name.check), text(name.name), seq, self._now)
-            self._entries[name], self._names[row] = row, name
+            self._entries[name], self._names[row], self._seen[row] = row, name, self._now
         return self._entries[name]
 
     def _set(self, wanted: Wanted, seq: int) -> int:
@@ -203,6 +207,8 @@ class Tables:
         return self._sets[wanted]
 
     def _member(self, entry: EntryName, signature: str, seq: int) -> int:
+        if self._wanted is None:
+            self._wanted = {pair: id_ for id_, pair in self._asked.items()}
         pair = self._entry(entry, seq), text(signature)
         if pair not in self._wanted:
             row = self._inserted("INSERT INTO wanted (entry, signature, last) VALUES (?, ?, ?)", *pair, seq)
@@ -228,19 +234,18 @@ class Tables:
         return number
 
     def _touch(self, seq: int, looks: Sequence[Look]) -> None:
-        """Mark all these as used by this run."""
+        """Mark all these as used by this run. An entry of a stored set is in use as long as the set is."""
         sets = {look.wanted for look in looks}
-        used = {(self._entries[e], text(signature)) for wanted in sets for e, signature in wanted.signatures.items()}
         for table, rows in (
             ("entry_set", {self._sets[wanted] for wanted in sets if wanted in self._sets}),
-            ("wanted", {self._wanted[pair] for pair in used if pair in self._wanted}),
             ("finding", set(self._findings.values())),
         ):
             self._db.executemany(f"UPDATE {table} SET last = ? WHERE id = ?", [(seq, row) for row in rows])
-        for table, rows in (
-            ("entry", {entry for entry, _ in used}),
-            ("node", {self._nodes[text(look.node)][0] for look in looks}),
-        ):
+        old = self._now - _SIGHT // _MICROSECOND
+        stale = {id_ for id_, seen in self._seen.items() if seen < old}
+        if stale:
+            stale &= {self._entries[entry] for wanted in sets for entry in wanted.signatures}
+        for table, rows in (("entry", stale), ("node", {self._nodes[text(look.node)][0] for look in looks})):
             update = f"UPDATE {table} SET last = ?, seen = max(seen, ?) WHERE id = ?"
             self._db.executemany(update, [(seq, self._now, row) for row in rows])
 
@@ -259,22 +264,16 @@ class Tables:
             db.execute(f"DELETE FROM state WHERE {table} IN (SELECT id FROM {table} WHERE last < ? AND seen < ?)", old)
         db.execute("DELETE FROM node WHERE last < ? AND seen < ?", old)
         unused = "last < ? AND id NOT IN (SELECT known FROM node WHERE known IS NOT NULL)"
-        db.execute(f"DELETE FROM entry_set WHERE {unused}", (oldest,))
-        self._prune_members(oldest)
-        needed = "SELECT entry FROM wanted UNION SELECT entry FROM state"
-        db.execute(f"DELETE FROM entry WHERE last < ? AND id NOT IN ({needed})", (oldest,))
+        if db.execute(f"DELETE FROM entry_set WHERE {unused}", (oldest,)).rowcount:
+            self._prune_members()
 
-    def _prune_members(self, oldest: int) -> None:
-        candidates = {id_ for (id_,) in self._db.execute("SELECT id FROM wanted WHERE last < ?", (oldest,))}
-        if candidates:
-            needed = self._db.execute("SELECT members FROM entry_set WHERE id IN (SELECT known FROM node)")
-            for (kept,) in needed.fetchall():
-                candidates.difference_update(members(kept))
-            self._db.executemany("DELETE FROM wanted WHERE id = ?", _rows(candidates))
-
-
-def _rows(ids: Iterable[int]) -> list[tuple[int]]:
-    return [(id_,) for id_ in ids]
+    def _prune_members(self) -> None:
+        """Delete what no set has any more."""
+        db, unused = self._db, set(self._asked)
+        for (kept,) in db.execute("SELECT members FROM entry_set"):
+            unused.difference_update(members(kept))
+        db.executemany("DELETE FROM wanted WHERE id = ?", [(id_,) for id_ in unused])
+        db.execute("DELETE FROM entry WHERE id NOT IN (SELECT entry FROM wanted UNION SELECT entry FROM state)")
 
 
 def _digest(signature: str) -> bytes:
