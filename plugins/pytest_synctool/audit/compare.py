@@ -12,6 +12,8 @@ def compare(expected: FileState, actual: FileState | Absent) -> list[Change]:
     The type is compared first. If it agrees, these are compared: the size, and MD5 only where sizes agree; the link
     target; owner and group by name, or by number where a name is unknown on either side; the permission bits.
     """
+    if actual is expected:
+        return []
     if actual is ABSENT:
         return [Change(MISSING, expected.kind.value, "nothing")]
     if expected.kind is not actual.kind:

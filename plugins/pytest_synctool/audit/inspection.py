@@ -166,6 +166,7 @@ class Inspection:
 
     def _requests(self, checks: Sequence[Check]) -> dict[bytes, probe.Request]:
         requests: dict[bytes, probe.Request] = {}
+        followed = {path: entry for path, entry in self.overlay.items() if entry.follow}
         for check in (check for check in checks if not check.is_task and check.settled is None):
             path = self._path(check)
             if check.entry.tree is Tree.DELETE or check.command is not None:
@@ -177,7 +178,7 @@ class Inspection:
                 self._unreadable[path] = str(error)
                 continue
             size = expected.size if expected.kind is Kind.FILE else None
-            through = b"" if size is None else lowest_followed(parents(path), self.overlay)
+            through = lowest_followed(parents(path), followed) if followed and size is not None else b""
             requests[path] = probe.Request(path, size, through, expected)
         return requests
 

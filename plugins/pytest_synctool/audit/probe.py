@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from pytest_synctool.audit.probe_script import BEGIN, END, Request, largest_answer, layout, script, split
 from pytest_synctool.common.wording import node_text, printable
@@ -59,25 +59,13 @@ def _last_line(answer: bytes) -> str:
     return node_text(answer.strip().rpartition(b"\n")[2]) or "it said nothing"
 
 
-class _Looks(NamedTuple):
-    """A FileState without contents and link target."""
-
-    kind: Kind
-    mode: int
-    size: int
-    uid: int
-    gid: int
-    owner: str | None
-    group: str | None
-
-
 class _Reader:
     """The lines of an answer, each about a path by its number. Lines about other numbers are ignored."""
 
     def __init__(self, requests: Sequence[Request]) -> None:
         self._paths = layout(requests)
         self._expected = {request.path: request.expected for request in requests}
-        self._looks: dict[bytes, _Looks] = {}
+        self._looks: dict[bytes, FileState] = {}  # their contents and targets do not count
         self._touched: dict[bytes, Touched] = {}
         self._digests: dict[bytes, str] = {}
         self._targets: dict[bytes, bytes] = {}
@@ -139,7 +127,7 @@ class _Reader:
         path = self._next()
         if modified is not None:
             self._touched[path] = Touched(int(modified), int(changed))
-        self._looks[path] = _Looks(
+        self._looks[path] = FileState(
             kind=kind_of(bits),
             mode=bits & 0o7777,
             size=int(size),
@@ -156,15 +144,7 @@ class _Reader:
             path = self._next()
             expected = self._expected.get(path)
             if isinstance(expected, FileState):
-                self._looks[path] = _Looks(
-                    expected.kind,
-                    expected.mode,
-                    expected.size,
-                    expected.uid,
-                    expected.gid,
-                    expected.owner,
-                    expected.group,
-                )
+                self._looks[path] = expected
 
     def _target(self, target: bytes) -> None:
         if len(target) > _LONGEST_TARGET or b"\0" in target:
@@ -219,12 +199,12 @@ class _Reader:
             target = self._targets[path]
             if _REPLACED in target and len(target) != looks.size:
                 return Unknown("its link target cannot be read: readlink does not print it as it is")
-            return FileState(*looks, target=target, touched=touched)
+            return _completed(looks, None, target, touched)
         if looks.kind is not Kind.FILE or looks.size != request.size:
-            return FileState(*looks, touched=touched)
+            return _completed(looks, None, None, touched)
         if path not in self._digests:
             return Unknown(self._why_unread(path))
-        return FileState(*looks, md5=self._digests[path], touched=touched)
+        return _completed(looks, self._digests[path], None, touched)
 
     def _why_unread(self, path: bytes) -> str:
         links = [directory for directory in parents(path) if directory in self._links]
@@ -234,6 +214,14 @@ class _Reader:
             )
         # A reason is for people. It decides nothing, so it need not be that of this very file.
         return self._complaints.copy().pop() if len(self._complaints) == 1 else "could not be read" + self._noise
+
+
+def _completed(looks: FileState, md5: str | None, target: bytes | None, touched: Touched | None) -> FileState:
+    """Return a state with these contents; the expected state itself if it is that, as most are."""
+    if looks.md5 == md5 and looks.target == target and looks.touched == touched:
+        return looks
+    ids = looks.uid, looks.gid, looks.owner, looks.group
+    return FileState(looks.kind, looks.mode, looks.size, *ids, md5, target, touched)
 
 
 def _unparsable(line: bytes) -> RemoteError:

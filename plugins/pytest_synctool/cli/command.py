@@ -36,6 +36,7 @@ def execute(
     that end the command are printed on standard error. After a signal (Ctrl-C, SIGTERM, SIGHUP) the status is 128 + its
     number.
     """
+    from pytest_synctool.common.garbage import rarely_collected
     from pytest_synctool.connection.interruption import Interruption
 
     _open_closed_streams()
@@ -43,7 +44,8 @@ def execute(
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
     interruption = Interruption().install()
     try:
-        status = _status_or_error(name, argv, new_parser, work, conflict)
+        with rarely_collected():
+            status = _status_or_error(name, argv, new_parser, work, conflict)
     finally:
         interruption.restore()
     return status if interruption.number is None else 128 + interruption.number

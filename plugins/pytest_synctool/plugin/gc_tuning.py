@@ -1,23 +1,21 @@
-"""Settings of Python's garbage collector: it must not search the items and reports of a large run again and again."""
+"""A run of pytest in which the garbage collector searches the items and reports rarely."""
 
 from __future__ import annotations
 
 import gc
-from typing import Final
+from contextlib import ExitStack
 
 import pytest
 
-# A run may have millions of objects, and hardly any garbage among them.
-_THRESHOLDS: Final = (1_000_000, 50, 10_000)
+from pytest_synctool.common.garbage import rarely_collected
 
 
 class RareGarbageCollection:
     """A plugin: while it is registered, the collector runs rarely and skips objects that are older than the plugin."""
 
     def __init__(self) -> None:
-        self._before = gc.get_threshold()
-        gc.freeze()
-        gc.set_threshold(*_THRESHOLDS)
+        self._rarely = ExitStack()
+        self._rarely.enter_context(rarely_collected())
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self) -> None:
@@ -27,5 +25,4 @@ class RareGarbageCollection:
 
     def pytest_unconfigure(self) -> None:
         """Restore the collector's thresholds, without a last search through the objects of the run."""
-        gc.freeze()
-        gc.set_threshold(*self._before)
+        self._rarely.close()

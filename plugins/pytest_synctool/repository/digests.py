@@ -13,7 +13,7 @@ import stat
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import Final, NamedTuple
 
 _SAFE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe in its place blocks nobody
 _READ_SIZE: Final = 1 << 20
@@ -95,11 +95,14 @@ class Digests:
 
     def of(self, path: bytes) -> tuple[int, str]:
         """Return the size in bytes and the MD5 (32 hex digits) of a file. Raises OSError."""
-        with open(path, "rb") as content:
+        content = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
             version = _version(content)
             if version not in self._known:
                 self._known[version] = self._kept(version) or self._read(content, version)
             return self._known[version]
+        finally:
+            os.close(content)
 
     def _kept(self, version: FileVersion) -> tuple[int, str] | None:
         if self._file is None or version.size < _LARGE:
@@ -107,12 +110,12 @@ class Digests:
         md5 = self._file.get(version)
         return None if md5 is None else (version.size, md5)
 
-    def _read(self, content: BinaryIO, version: FileVersion) -> tuple[int, str]:
+    def _read(self, content: int, version: FileVersion) -> tuple[int, str]:
         is_still = time.time_ns() - max(version.content_changed, version.inode_changed) > _STILL
         import hashlib  # not at the top: it loads OpenSSL, and commands that compare nothing do without
 
         digest, size = hashlib.md5(usedforsecurity=False), 0
-        while block := content.read(_READ_SIZE):
+        while size < version.size and (block := os.read(content, min(_READ_SIZE, version.size - size))):
             digest.update(block)
             size += len(block)
         md5 = digest.hexdigest()
@@ -121,6 +124,6 @@ class Digests:
         return size, md5
 
 
-def _version(content: BinaryIO) -> FileVersion:
-    status = os.fstat(content.fileno())
+def _version(content: int) -> FileVersion:
+    status = os.fstat(content)
     return FileVersion(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -13,11 +13,11 @@ _LEFT_BY_PROGRAMS: Final = re.compile(
     re.DOTALL,
 )
 # With a group too, as in `motd~._all`. In delete/, such a name is meant: it removes the litter of a node.
-_COPIES: Final = re.compile(rb".*~|.*\.(orig|rej|sw[a-p])", re.DOTALL)
+_COPIES: Final = (b"~", b".orig", b".rej", *(b".sw%c" % letter for letter in b"abcdefghijklmnop"))
 
 
 def is_litter(tree: Tree, name: bytes, base: bytes) -> bool:
     """Return True for the remains of an editor or of version control. `base` is the name without its group."""
     if _LEFT_BY_PROGRAMS.fullmatch(name):
         return True
-    return tree is not Tree.DELETE and bool(_COPIES.fullmatch(name) or _COPIES.fullmatch(base))
+    return tree is not Tree.DELETE and (name.endswith(_COPIES) or base.endswith(_COPIES))

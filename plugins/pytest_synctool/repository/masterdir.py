@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from pytest_synctool.common.accounts import group_name, owner_name
 from pytest_synctool.common.trust import Trust
@@ -34,9 +34,11 @@ TRIGGER: Final = b".post"
 _LITTER: Final = "left by an editor or version control"
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A source or trigger with the group of each component of its path, which is None for one without an extension."""
+class Candidate(NamedTuple):
+    """A source or trigger with the group of each component of its path, which is None for one without an extension.
+
+    It is a tuple because a masterdir has many, and a tuple is made faster than a dataclass.
+    """
 
     groups: tuple[str | None, ...]
     relative: bytes

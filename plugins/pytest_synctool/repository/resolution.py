@@ -52,6 +52,8 @@ class _Blocking(NamedTuple):
 class _Resolver:
     """The resolver of one destination: its candidates, and its entry for each combination of relevant groups."""
 
+    __slots__ = ("_entries", "attributes", "candidates", "destination", "directory", "groups", "on_update", "triggers")
+
     def __init__(
         self,
         destination: Destination,
@@ -66,12 +68,11 @@ class _Resolver:
         self.attributes = attributes
         self.on_update = on_update
         self.directory = directory
-        self.groups = set[str]().union(*(c.named_groups for c in (*self.candidates, *self.triggers)))
-        for candidate in self.candidates:
-            if candidate.source is not None:
-                self.groups.update(g for rule in attributes.matching(candidate.source) for g in rule.groups)
-        if directory is not None:
-            self.groups.update(*(trigger.named_groups for trigger in directory.triggers))
+        candidates = (*self.candidates, *self.triggers, *(() if directory is None else directory.triggers))
+        self.groups = frozenset(group for c in candidates for group in c.groups if group is not None)
+        if attributes.groups:
+            matching = (attributes.matching(c.source) for c in self.candidates if c.source is not None)
+            self.groups |= {group for rules in matching for rule in rules for group in rule.groups}
         self._entries: dict[Groups, Entry | None] = {}
 
     @property
@@ -140,7 +141,9 @@ def by_importance(candidates: Sequence[Candidate], groups: Sequence[str]) -> lis
     ranks = {group: position for position, group in enumerate(groups)}
     lowest = ranks.get("all", len(groups))
     ranked = [(rank, c) for c in candidates if (rank := c.rank(ranks, lowest)) is not None]
-    return [candidate for _, candidate in sorted(ranked, key=lambda pair: pair[0])]
+    if len(ranked) > 1:
+        ranked.sort(key=lambda pair: pair[0])
+    return [candidate for _, candidate in ranked]
 
 
 def is_idle(entries: Sequence[Entry]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from typing import NamedTuple
@@ -21,6 +21,8 @@ class Tree(Enum):
     OVERLAY = "overlay"
     DELETE = "delete"
     TASKS = "tasks"
+
+    __hash__ = object.__hash__  # that of an Enum is a function, and each destination is hashed many times
 
 
 class Destination(NamedTuple):
@@ -61,7 +63,8 @@ class Source:
             size, md5 = self.digests.of(os.path.join(self.masterdir, self.relative))
         except OSError as error:
             raise RepositoryError(f"cannot read {self.shown}: {error.strerror}") from error
-        return replace(self.state, size=size, md5=md5)
+        state = self.state
+        return FileState(state.kind, state.mode, size, state.uid, state.gid, state.owner, state.group, md5)
 
     @property
     def is_directory(self) -> bool:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -138,7 +139,7 @@ class AttributeRules:
             if patterns := [regex(name) for name in rule.names if is_pattern(name)]:
                 self._patterns.append((position, not rule.names[0].startswith("/"), re.compile("|".join(patterns))))
 
-    @property
+    @cached_property
     def groups(self) -> frozenset[str]:
         """All groups that rules name."""
         return frozenset(group for rule in self.rules for group in rule.groups)
@@ -173,7 +174,7 @@ class AttributeRules:
         return tuple(self.rules[position] for position in sorted(position for _, position in self._match(source)))
 
     def _match(self, source: Source) -> tuple[_Match, ...]:
-        if source.tree is not Tree.OVERLAY:
+        if source.tree is not Tree.OVERLAY or not self.rules:
             return ()
         key = (source.relative, source.destination)
         matches = self._matched.get(key)
