@@ -13,14 +13,14 @@ from typing import Final, NamedTuple
 from pytest_synctool.common.ssh_address import AddressError
 from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import TRUTHS, Hints, nearest
-from pytest_synctool.config import command_line, ignored, later_keywords
+from pytest_synctool.config import command_line, ignored, later_keywords, variables
 from pytest_synctool.config.addresses import ADDRESSES, CONNECTION, node_address, normalized
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.config.model import DEFAULT_NUM_PROC, IMPLICIT_GROUPS, Config, Layout, OnUpdate, Place
 from pytest_synctool.config.problems import InvalidConfigError, Problems
 from pytest_synctool.config.ranges import RangeError, expand, is_name, spread
 from pytest_synctool.config.selection import NONE, select
-from pytest_synctool.config.statements import NAME_EXPECTED, Statement
+from pytest_synctool.config.statements import NAME_EXPECTED, VARIABLE, Statement
 from pytest_synctool.errors import SelectionError, TrustError
 from pytest_synctool.model import Node
 
@@ -72,7 +72,11 @@ class Builder:
     always_run: list[str] = field(default_factory=list)
     values: dict[str, _Setting] = field(default_factory=dict)
     later: later_keywords.LaterKeywords = field(default_factory=later_keywords.LaterKeywords)
+    variables: variables.Variables = field(init=False)
     _hints: Hints = field(default_factory=Hints)
+
+    def __post_init__(self) -> None:
+        self.variables = variables.Variables(self.problems.add)
 
     def problem(self, place: Place, message: str, *, hides_names: bool = False) -> None:
         """Record a problem of a line. With `hides_names`, the line may have nodes or groups that are now unknown."""
@@ -85,6 +89,8 @@ class Builder:
         handler = _HANDLERS.get(statement.keyword)
         if handler is not None:
             handler(self, place, statement.arguments)
+        elif statement.keyword == VARIABLE and statement.value is not None:
+            self.variables.add(place, *variables.split_name(statement.arguments[0]), statement.value)
         elif statement.keyword in later_keywords.COLLECTED:
             self.later.add(statement.keyword, place, " ".join(statement.arguments))
         elif statement.keyword in self.values:
@@ -237,12 +243,15 @@ class Builder:
             on_update=tuple(self.on_update),
             always_run=tuple(self.always_run),
             ignored_groups=frozenset(left_out.groups),
+            variables=self.variables.by_group,
             warnings=(*self.warnings, *(f"{notice.place}: {notice.message}" for notice in notices)),
             notices=notices,
             group_places=places,
             command_places={word: self.values[word].place for word in _PROGRAMS if word in self.values},
             trust=self.trust,
         )
+        if self.problems.has_all_names:
+            self.variables.check_groups(config.known_groups)
         config = self._with_default_nodeset(config)
         if lines := self.problems.lines(self.path):
             raise InvalidConfigError("\n".join(lines), config, has_all_names=self.problems.has_all_names)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_synctool.common.trust import Trust
+from pytest_synctool.common.wording import TRUTHS
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.model import Node
 
@@ -40,6 +41,26 @@ class OnUpdate:
     path: bytes
     command: str
     place: Place = field(compare=False)
+
+
+class Word(str):
+    """A text in a variable. It is false in a condition if it is empty, or a word for no such as `no` or `off`."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return TRUTHS.get(self.lower(), len(self) > 0)
+
+
+VariableValue = Word | int | tuple["VariableValue", ...] | Mapping[str, "VariableValue"]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """The value of a variable of templates, and the line that sets it."""
+
+    value: VariableValue
+    place: Place = field(compare=False, repr=False)
 
 
 class Layout(Enum):
@@ -74,7 +95,7 @@ class Config:
     files the run obeys. Every notice is in `warnings` too. `ssh_persist` is in seconds. `directories` has the
     directories of overlay, delete and tasks below the masterdir, if they are others. `without_effect` has the settings
     that only later releases of synctool obey, by keyword. Without `layout`, the masterdir is that of synctool 4 unless
-    it has names that later releases read otherwise.
+    it has names that later releases read otherwise. `variables` are those of templates, by group, or node, and name.
     """
 
     path: Path
@@ -102,6 +123,7 @@ class Config:
     on_update: tuple[OnUpdate, ...] = ()
     always_run: tuple[str, ...] = ()
     ignored_groups: frozenset[str] = frozenset()
+    variables: Mapping[str, Mapping[str, Variable]] = field(default_factory=dict)
     warnings: tuple[str, ...] = field(default=(), compare=False)
     notices: tuple[ConfigNotice, ...] = field(default=(), compare=False)
     group_places: Mapping[str, Place] = field(default_factory=dict, compare=False)

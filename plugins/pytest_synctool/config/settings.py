@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 
-from pytest_synctool.config import later_keywords
+from pytest_synctool.config import later_keywords, variables
 from pytest_synctool.config.model import Config
 
 # A command is a tuple of words. A list is a tuple too.
@@ -38,6 +38,7 @@ def settings(config: Config) -> dict[str, Setting]:
         "synctool_cmd": config.synctool_cmd,
         "on_update": tuple(f"{os.fsdecode(each.path)} {each.command}" for each in config.on_update),
         "always_run": config.always_run,
+        "var": tuple(variables.in_lines(config.variables)),
         **{keyword: config.without_effect.get(keyword) for keyword in later_keywords.WITHOUT_EFFECT},
     }
 

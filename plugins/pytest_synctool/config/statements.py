@@ -35,13 +35,20 @@ class Shape(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A keyword with its arguments, at least one. Aliases are replaced by the keyword that they stand for."""
+    """A keyword with its arguments, at least one. Aliases are replaced by the keyword that they stand for.
+
+    `value` is that of a variable: the last argument, or a list or table, which only YAML has.
+    """
 
     place: Place
     keyword: str
     arguments: tuple[str, ...]
+    value: Value | None = None
 
 
+VARIABLE: Final = "var"
+# Keywords with a word and a text behind it, and the description of both.
+_PAIRS: Final = {"on_update": "a path and a command", VARIABLE: "a name and a value"}
 SHAPES: Final = {
     **dict.fromkeys(
         ("node", "group", "ignore_node", "ignore_group", "ignore", "include", "default_nodeset"), Shape.WORDS
@@ -53,7 +60,7 @@ SHAPES: Final = {
     **dict.fromkeys(("backup_copies", "syslogging", "colorize", "ssh_control_persist"), Shape.TEXT),
     **dict.fromkeys((*later_keywords.DIRECTORIES, *later_keywords.WITHOUT_EFFECT), Shape.TEXT),
     **dict.fromkeys(("ssh_cmd", "scp_cmd", "rsync_cmd", "diff_cmd", "synctool_cmd", "always_run"), Shape.TEXT),
-    "on_update": Shape.WORD_AND_TEXT,
+    **dict.fromkeys(_PAIRS, Shape.WORD_AND_TEXT),
 }
 NAME_EXPECTED: Final = "expected letters, digits and . _ + -"
 ALIASES: Final = {
@@ -89,10 +96,11 @@ def _of_conf(text: str, path: Path, complain: Complain) -> Iterator[Statement]:
         elif not rest:
             complain(place, f"'{keyword}' needs a value: add it, or remove this line")
         elif shape is Shape.WORD_AND_TEXT and len(rest[0].split(maxsplit=1)) < 2:
-            complain(place, f"'{keyword}' needs a path and a command")
+            complain(place, f"'{keyword}' needs {_PAIRS[keyword]}")
         else:
             most = {Shape.WORDS: -1, Shape.TEXT: 0, Shape.WORD_AND_TEXT: 1}[shape]
-            yield Statement(place, keyword, tuple(rest[0].split(maxsplit=most)) if most else (rest[0],))
+            arguments = tuple(rest[0].split(maxsplit=most)) if most else (rest[0],)
+            yield Statement(place, keyword, arguments, Text(number, arguments[-1]) if keyword == VARIABLE else None)
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -117,7 +125,10 @@ def _without_comment(line: str) -> str:
 
 _NODE_KEYS: Final = ("groups", "interface", "ipaddress", "hostname", "connection", "rsync", "hostid")
 # The YAML keys that differ from their keyword.
-_YAML_KEYS: Final = {"nodes": "node", "groups": "group", "ignore_nodes": "ignore_node", "ignore_groups": "ignore_group"}
+_YAML_KEYS: Final = {
+    **{"nodes": "node", "groups": "group", "ignore_nodes": "ignore_node", "ignore_groups": "ignore_group"},
+    "vars": VARIABLE,
+}
 
 YAML_KEYS: Final = (*_YAML_KEYS, *(keyword for keyword in SHAPES if keyword not in _YAML_KEYS.values()))
 
@@ -148,6 +159,9 @@ class _YamlReader:
         """Yield the statements of a file. A list makes one statement, a table one for each row."""
         for key, value in self._rows(root, "the file", YAML_KEYS):
             self._keyword = keyword = _YAML_KEYS.get(key.text, key.text)
+            if keyword == VARIABLE:
+                yield from self._variables(value)
+                continue
             for arguments in self._arguments(key, keyword, value):
                 place = Place(self.path, arguments.line)
                 if all(arguments.words) and arguments.words:
@@ -189,6 +203,10 @@ class _YamlReader:
                 else:
                     specifiers += [f"{key.text}:{word}" for word in self._word(detail, f"'{key.text}' of {where}")]
             yield _Arguments(name.line, (name.text, *groups, *specifiers))
+
+    def _variables(self, value: Value) -> Iterator[Statement]:
+        for name, each in self._rows(value, "'vars'"):
+            yield Statement(Place(self.path, name.line), VARIABLE, (name.text,), each)
 
     def _on_update(self, value: Value) -> Iterator[_Arguments]:
         if not isinstance(value, Items):
@@ -257,6 +275,8 @@ def to_yaml(statements: Iterable[Statement]) -> str:
             document.setdefault(key, {})[first] = _node_as_yaml(rest)
         elif key == "groups":
             document.setdefault(key, {})[first] = rest
+        elif key == "vars":
+            document.setdefault(key, {})[first] = rest[0]
         elif key == "on_update":
             document.setdefault(key, []).append({"path": first, "command": rest[0]})
         elif SHAPES[statement.keyword] is Shape.WORDS or key == "always_run":

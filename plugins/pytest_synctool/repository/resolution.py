@@ -29,6 +29,8 @@ from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.entry_commands import owners
 from pytest_synctool.repository.masterdir import Candidate, Masterdir, Reason, scan_configured
 from pytest_synctool.repository.source import Destination, Source, Tree
+from pytest_synctool.repository.variable_files import GroupVariables, VariableFiles
+from pytest_synctool.repository.variable_files import load as load_variables
 from pytest_synctool.repository.waivers import FILE_NAME as WAIVERS_FILE
 from pytest_synctool.repository.waivers import NO_WAIVERS, Waivers
 from pytest_synctool.repository.waivers import load as load_waivers
@@ -160,15 +162,18 @@ class Repository:
         attributes: AttributeRules = NO_RULES,
         on_update: Mapping[bytes, str] | None = None,
         waivers: Waivers = NO_WAIVERS,
+        variable_files: VariableFiles | None = None,
     ) -> None:
         self.masterdir = masterdir
         self.attributes = attributes
         self.waivers = waivers
+        self.variables: GroupVariables = {} if variable_files is None else variable_files.variables
         self._warnings = dict.fromkeys(
             f"{printable(left.relative)}: {left.text}"
             for left in masterdir.left_out
             if left.reason is not Reason.IGNORED
         )
+        self._warnings.update(dict.fromkeys(() if variable_files is None else variable_files.warnings))
         # Deletions come first, and directories before the paths in them.
         order = {Tree.DELETE: 0, Tree.OVERLAY: 1, Tree.TASKS: 2}
         destinations = sorted(masterdir.candidates, key=lambda each: (order[each.tree], each.path.split(b"/")))
@@ -366,8 +371,9 @@ def _load(config: Config, errors: _Errors, *, knows_names: bool = True) -> Repos
     attributes_file, waivers_file = config.masterdir / ATTRIBUTES_FILE, config.masterdir / WAIVERS_FILE
     attributes = errors.of(lambda: load_attributes(attributes_file, groups, config.trust), NO_RULES)
     waivers = errors.of(lambda: load_waivers(waivers_file, nodes, groups, config.trust), NO_WAIVERS)
+    variables = errors.of(lambda: load_variables(config, knows_names=knows_names), VariableFiles())
     on_update = {rule.path: rule.command for rule in config.on_update}
-    return errors.of(lambda: Repository(scan_configured(config), attributes, on_update, waivers), nothing)
+    return errors.of(lambda: Repository(scan_configured(config), attributes, on_update, waivers, variables), nothing)
 
 
 def _is_trusted(config: Config) -> bool:

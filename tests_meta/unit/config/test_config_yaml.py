@@ -52,6 +52,10 @@ ssh_control_persist 1h30m
 on_update /etc/xinetd.d /etc/init.d/xinetd  reload
 on_update /etc/inetd.conf hupdaemon.sh inetd
 always_run /bin/rm -f '/tmp/a  b'
+var ntp_server  ntp1.example.org iburst
+var slots 16
+var slots._batch 4
+var umask._node1 022
 """
 YAML = """
 masterdir: master
@@ -92,6 +96,11 @@ on_update:
     command: /etc/init.d/xinetd  reload
   - {path: /etc/inetd.conf, command: hupdaemon.sh inetd}
 always_run: /bin/rm -f '/tmp/a  b'
+vars:
+  ntp_server: ntp1.example.org iburst
+  slots: 16
+  slots._batch: 4
+  umask._node1: "022"
 """
 
 
