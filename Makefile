@@ -54,7 +54,7 @@ demo: root $(READY)
 test: $(READY)
 	@sh .ci/system-packages test
 	@sh .ci/system-packages others
-	$(BIN)/python -m pytest tests_meta -rs -n 2 --maxschedchunk 1 --junitxml=reports/tests_meta.xml $(ARGS)
+	$(BIN)/python -m pytest tests_meta -rs -n 3 --maxschedchunk 1 --junitxml=reports/tests_meta.xml $(ARGS)
 
 oldest:
 	@sh .ci/system-packages test
