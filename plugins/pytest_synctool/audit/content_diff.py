@@ -17,7 +17,7 @@ from pytest_synctool.audit.diff_report import Contents, Verdict, as_lines, is_bi
 from pytest_synctool.common.wording import printable
 from pytest_synctool.connection.exchange import SHORT_ANSWER, Phase
 from pytest_synctool.connection.transport import Transport
-from pytest_synctool.errors import RemoteError, TransportError
+from pytest_synctool.errors import RemoteError, RepositoryError, TransportError
 from pytest_synctool.model import FileState, Kind, Outcome
 from pytest_synctool.repository.entry import Entry, lowest_followed
 from pytest_synctool.repository.secrecy import secret
@@ -90,10 +90,12 @@ class Comparer:
     def contents(self, entry: Entry, theirs: bytes) -> Verdict:
         """Return what a repair changes: lines with `-` are those of the node, lines with `+` those of the source."""
         try:
-            ours = _read(os.path.join(entry.source.masterdir, entry.source.relative))
+            ours = entry.source.read()
             if is_binary(ours) or is_binary(theirs):
                 return Verdict((f"{printable(entry.destination)}: binary files differ",))
             return self._compared(entry, ours, theirs)
+        except RepositoryError as error:
+            return Verdict(errors=(str(error),))
         except OSError as error:
             return Verdict(errors=(f"cannot compare {entry.source.shown}: {error.strerror}",))
 
@@ -138,7 +140,7 @@ class ContentDiffs:
 
     comparer: Comparer
     deadline: float
-    _known: dict[tuple[bytes, bytes], Shown] = field(default_factory=dict)
+    _known: dict[tuple[bytes, str | None, bytes], Shown] = field(default_factory=dict)
 
     def of(
         self, transport: Transport, differing: Mapping[Entry, FileState], overlay: Mapping[bytes, Entry]
@@ -173,7 +175,7 @@ class ContentDiffs:
             return Shown(reason=copy.complaint or "it changed while it was looked at")
         if not isinstance(copy.state, FileState) or secret(entry, entry.expected, copy.state) is not None:
             return Shown(reason="it changed while it was looked at")
-        key = (entry.source.relative, hashlib.sha256(copy.content).digest())
+        key = (entry.source.relative, entry.expected.md5, hashlib.sha256(copy.content).digest())
         if key not in self._known:
             verdict = self.comparer.contents(entry, copy.content)
             if len(self._known) >= _MOST_REMEMBERED:
@@ -189,11 +191,6 @@ def _capped(text: str) -> str:
         return text
     kept = encoded[:LARGEST_DIFF].decode("utf-8", "ignore").rpartition("\n")[0]
     return f"{kept}\n... and {text.count(chr(10)) - kept.count(chr(10)):,} more lines"
-
-
-def _read(path: bytes) -> bytes:
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-        return file.read()
 
 
 def _write(path: bytes, content: bytes) -> None:

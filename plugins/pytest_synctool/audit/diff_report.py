@@ -50,6 +50,8 @@ def judge(entry: Entry, expected: FileState, copy: Copy, *, secrets: bool) -> Ve
     differences = Verdict(tuple(f"{path}: {_in_words(c, hidden)}" for c in changes if c.what not in CONTENTS))
     if not tells_of_contents(changes):
         return differences
+    if entry.decrypt is not None:
+        return differences + Verdict((f"{path} differs; its contents are decrypted, and diff_cmd would need files",))
     if hidden is not None:
         line = f"{path} differs; its contents are not shown, since {hidden} (--show-sensitive shows them)"
         return differences + Verdict((line,))

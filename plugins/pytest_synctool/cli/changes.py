@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from pytest_synctool.report.history import key
 from pytest_synctool.report.history.database import NAME
 from pytest_synctool.repository import manifest_file, resolution
 from pytest_synctool.repository.changes import Effects, Manifest, effects
+from pytest_synctool.repository.decryption import Decryption
 from pytest_synctool.repository.git_revision import AsCheckedOut, Commit
 from pytest_synctool.repository.manifest import Manifests
 from pytest_synctool.repository.resolution import Repository
@@ -38,7 +39,8 @@ def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments
     """Print the effects of what has changed since a revision or a saved manifest. Raise SynctoolError."""
     keep = _keep(config)
     after = _of_nodes(Manifests(repository, keep, always_run=config.always_run), nodes)
-    before = _earlier(config, arguments.changes, keep)
+    commands = {rule.decrypt for rule in repository.attributes.rules if rule.decrypt is not None}
+    before = _earlier(config, arguments.changes, keep, commands)
     if arguments.node or arguments.group or arguments.exclude or arguments.exclude_group:
         before = {name: each for name, each in before.items() if name in after}
     result = effects(before, after, keep)
@@ -58,8 +60,11 @@ def _of_nodes(manifests: Manifests, nodes: Sequence[Node]) -> Manifest:
     return {node.name: manifests.of_node(node) for node in nodes}
 
 
-def _earlier(config: Config, name: str, keep: Callable[[str], str]) -> Manifest:
-    """Return the manifest in a file, or that of a revision. Raise SynctoolError."""
+def _earlier(config: Config, name: str, keep: Callable[[str], str], commands: Collection[str]) -> Manifest:
+    """Return the manifest in a file, or that of a revision. Raise SynctoolError.
+
+    `commands` are those that decrypt: whoever writes a revision must not choose what runs here.
+    """
     if not name:
         raise SelectionError("--changes: expected a revision of git or a file, not an empty name")
     try:
@@ -71,12 +76,14 @@ def _earlier(config: Config, name: str, keep: Callable[[str], str]) -> Manifest:
     with tempfile.TemporaryDirectory(prefix="synctool-changes-") as directory:
         target = Path(directory, "tree")
         try:
-            return _of_revision(config, name, target, keep)
+            return _of_revision(config, name, target, keep, commands)
         except SynctoolError as error:
             raise RepositoryError(str(error).replace(f"{target}/", f"{name}:")) from error
 
 
-def _of_revision(config: Config, name: str, target: Path, keep: Callable[[str], str]) -> Manifest:
+def _of_revision(
+    config: Config, name: str, target: Path, keep: Callable[[str], str], commands: Collection[str]
+) -> Manifest:
     """Return the manifest of a revision, which is written to `target`. Raise SynctoolError."""
     revision = Commit.find(config.masterdir, name, config.trust)
     masterdir = revision.write(target, config.masterdir)
@@ -85,7 +92,7 @@ def _of_revision(config: Config, name: str, target: Path, keep: Callable[[str], 
     else:
         earlier = config
         command.print_stderr([f"WARNING {config.path} is not in {name}: its nodes and groups of today are used"])
-    repository = resolution.load(replace(earlier, masterdir=masterdir))
+    repository = resolution.load(replace(earlier, masterdir=masterdir), Decryption(masterdir, commands))
     manifests = Manifests(repository, keep, AsCheckedOut(config.masterdir), earlier.always_run)
     return _of_nodes(manifests, list(earlier.nodes.values()))
 

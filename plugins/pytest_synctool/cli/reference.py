@@ -12,6 +12,7 @@ from pytest_synctool.common.console import shown
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import printable
 from pytest_synctool.model import Node
+from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.explain import Explainer
 from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.repository.source import Tree
@@ -68,10 +69,15 @@ def _print_missing(explainer: Explainer, nodes: Sequence[Node], name: bytes, hin
         command.print_lines(f"{fold(alike)}: {line}" for line in lines)
 
 
+def _in_words(entry: Entry) -> str:
+    source = entry.source.shown.removeprefix(Tree.OVERLAY.value)
+    return f"{entry.how_made} {source}" if entry.how_made else source
+
+
 def _sources(repository: Repository, node: Node, paths: Collection[bytes]) -> dict[bytes, str]:
     """Return the sources of paths, by path, spelled from overlay/ on: `/etc/resolv.conf._somegroup`."""
     return {
-        entry.destination: entry.source.shown.removeprefix(Tree.OVERLAY.value)
+        entry.destination: _in_words(entry)
         for entry in repository.entries(node)
         if entry.destination in paths and entry.tree is Tree.OVERLAY
     }

@@ -15,6 +15,7 @@ from pytest_synctool.errors import SelectionError
 if TYPE_CHECKING:
     from pytest_synctool.config import Config
     from pytest_synctool.model import Node
+    from pytest_synctool.repository.made_contents import Decrypt
     from pytest_synctool.repository.resolution import Repository
 
 
@@ -29,13 +30,14 @@ def _run(arguments: Namespace) -> int:
 
         return self_update.run(arguments)
     from pytest_synctool.repository import resolution
+    from pytest_synctool.repository.made_contents import refuse_to_decrypt
 
     trust = shared_options.trust_of(arguments)
     config = resolution.load_config(shared_options.find_configuration(arguments), trust, trust)
     own = _own_node(config, arguments)
     everyone = config.nodes.values() if arguments.manifest or arguments.changes is not None else None
     nodes = [own] if own is not None else selected_nodes(config, arguments, default=everyone)
-    repository = resolution.load(config)
+    repository = resolution.load(config, refuse_to_decrypt if arguments.ref else _decrypt(config))
     _find_files(repository, nodes, arguments)
     status = _answer(config, repository, nodes, arguments, local=own is not None)
     sys.stdout.flush()  # before the warnings on standard error
@@ -48,12 +50,14 @@ def _run(arguments: Namespace) -> int:
 
 def _idle(repository: Repository, arguments: Namespace) -> Sequence[str]:
     """Return the warning about nodes without entries, for runs that compare entries."""
-    queries = (arguments.manifest, arguments.changes, arguments.ref, arguments.diff, arguments.upload, arguments.single)
-    return [] if any(queries) else repository.idle
+    queries = ("render", "manifest", "changes", "ref", "diff", "upload", "single")
+    return [] if any(getattr(arguments, query) for query in queries) else repository.idle
 
 
 def _answer(config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace, *, local: bool) -> int:
     """Answer the query, or audit or repair the nodes. Return the exit status."""
+    if not (arguments.ref or arguments.render):
+        repository.check_contents(nodes)
     if arguments.manifest:
         from pytest_synctool.cli import changes
 
@@ -62,6 +66,10 @@ def _answer(config: Config, repository: Repository, nodes: Sequence[Node], argum
         from pytest_synctool.cli import changes
 
         return changes.run(config, repository, nodes, arguments)
+    if arguments.render:
+        from pytest_synctool.cli import render
+
+        return render.run(repository, nodes, arguments)
     if arguments.ref:
         from pytest_synctool.cli import reference
 
@@ -78,6 +86,12 @@ def _answer(config: Config, repository: Repository, nodes: Sequence[Node], argum
 
         return upload.run(config, repository, nodes, arguments)
     return _audit_or_repair(config, repository, nodes, arguments, local=local)
+
+
+def _decrypt(config: Config) -> Decrypt:
+    from pytest_synctool.repository.decryption import Decryption
+
+    return Decryption(config.masterdir)
 
 
 def _find_files(repository: Repository, nodes: Sequence[Node], arguments: Namespace) -> None:

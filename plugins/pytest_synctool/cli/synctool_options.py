@@ -35,6 +35,7 @@ _FIELDS: Final = {
     **{"--list": ("list",), "--nodename": ("nodename",), "--no-saved": ("no_saved",), "--saved-dir": ("saved_dir",)},
     **{"-q": ("quiet",), "-v": ("verbose",), "-s": ("suffix",), "--show-sensitive": ("show_sensitive",)},
     **{"--nagios": ("nagios",), "-z": ("zzz",), "--batch": ("batch",), "--max-fail-nodes": ("max_fail_nodes",)},
+    "--render": ("render",),
     _SELECTION: ("node", "group", "exclude", "exclude_group"),
 }
 _OF_RUNS: Final = ("-f", "--restore", "-e", "-t", "-1", "--unix", "-a", "--skip-rsync", "--nodename", "--nagios", "-z")
@@ -45,11 +46,13 @@ _ACTIONS: Final = {
     "--check-update": (),
     "--download": (),
 }
-_NOT_WITH_ACTIONS: Final = (*_ACTIONS, "--manifest", "--changes", "-r", *_OF_RUNS, "--no-saved", "--saved-dir")
+_QUERIES: Final = ("--manifest", "--changes", "-r", "--render")
+_NOT_WITH_ACTIONS: Final = (*_ACTIONS, *_QUERIES, *_OF_RUNS, "--no-saved", "--saved-dir")
 # No option of the first column goes with the second.
 _EXCLUSIONS: Final = (
     (("--manifest",), "-r", ": a manifest has every destination"),
     (("--manifest",), "-v", ": remarks are not JSON"),
+    (("--manifest", "--changes", "-r", "-v"), "--render", ": it prints contents and nothing else"),
     (("--manifest", "-r", "-v"), "--changes", ": one thing at a time"),
     *(
         ([option for option in _NOT_WITH_ACTIONS if option not in (action, *accepted)], action, ": one thing at a time")
@@ -57,6 +60,7 @@ _EXCLUSIONS: Final = (
     ),
     (("--check-update", "--download"), _SELECTION, ": it is about no node"),
     (_OF_RUNS, "--manifest", ", which contacts no node"),
+    (_OF_RUNS, "--render", ", which contacts no node"),
     (_OF_RUNS, "--changes", ", which contacts no node"),
     ([option for option in _OF_RUNS if option != "-a"], "-r", ", which contacts no node"),
     (("-t", "--unix"), "--restore", ", which puts back what -f has changed"),
@@ -70,7 +74,6 @@ _EXCLUSIONS: Final = (
     (("--no-saved",), "--saved-dir", ": old versions are kept, or they are not"),
 )
 _NEEDS: Final = (
-    ("--show-sensitive", "-d", ""),
     ("-s", "-u", ": it is the group extension of an upload"),
     ("--list", "--restore", ": it lists old versions"),
     ("--no-saved", "-f", ": nothing else replaces files"),
@@ -93,6 +96,8 @@ def conflict(arguments: Namespace) -> str | None:
                 return f"{option} does not go with {other}{reason}"
     if arguments.restore and not (arguments.node or arguments.group or arguments.nodename):
         return "--restore needs the names of nodes: -n or -g (-g all: every node)"
+    if "--show-sensitive" in present and not {"-d", "--render"} & present:
+        return "--show-sensitive needs -d or --render"
     for option, needed, reason in _NEEDS:
         if option in present and needed not in present:
             return f"{option} needs {needed}{reason}"
@@ -230,6 +235,12 @@ def _add_queries(parser: ArgumentParser) -> None:
         type=shared_options.file_name,
         help="print the source of FILE, a path on a node or a source; can be repeated",
     )
+    group.add_argument(
+        "--render",
+        metavar="FILE",
+        type=os.fsencode,
+        help="print the contents that the node of -n gets for FILE, a path on it or a source",
+    )
     add_flags(group, ("--manifest", "print the expected state of all nodes, ignored ones too, as JSON"))
     group.add_argument(
         "--changes",
@@ -250,7 +261,7 @@ def _add_diff(parser: ArgumentParser) -> None:
         ),
         metavar="FILE",
     )
-    add_flags(group, ("--show-sensitive", "with -d: also print non-public contents"))
+    add_flags(group, ("--show-sensitive", "with -d and --render: also print non-public contents"))
 
 
 def _add_upload(parser: ArgumentParser) -> None:

@@ -6,8 +6,8 @@ import os
 import stat
 import tarfile
 from collections.abc import Mapping, Sequence
-from io import BytesIO
-from typing import BinaryIO
+from io import BufferedReader, BytesIO, RawIOBase
+from typing import Any, BinaryIO
 
 from pytest_synctool.common.shell import COMPLETE
 
@@ -26,15 +26,13 @@ def write(
     stream: BinaryIO,
     masterdir: bytes,
     files: Sequence[bytes],
-    made: Mapping[bytes, bytes],
     place: bytes = b"",
     present: Mapping[bytes, bytes] | None = None,
 ) -> None:
     """Write files, directories and links of the masterdir, by their names in it, and all directories above them.
 
-    Names in the stream begin with `place`. Skip names that do not exist any more. `made` maps the names of additional
-    files to their contents. The files in `present` become hard links to the names there, which whoever unpacks has.
-    Raise OSError if something cannot be read or written.
+    Names in the stream begin with `place`. Skip names that do not exist any more. The files in `present` become hard
+    links to the names there, which whoever unpacks has. Raise OSError if something cannot be read or written.
     """
     with archive(stream) as tar:
         above = {name[:at] for name in files for at in range(len(name)) if name[at : at + 1] == b"/"}
@@ -48,11 +46,35 @@ def write(
                 _add(tar, member, os.path.join(masterdir, name), follow=name in above)
             except (FileNotFoundError, NotADirectoryError):
                 continue
-        for name, content in made.items():
-            member = _member(place, name)
-            member.size, member.mode = len(content), 0o600
-            tar.addfile(member, BytesIO(content))
         complete(tar, place)
+
+
+def begun_with(made: Mapping[bytes, bytes], place: bytes, stream: BinaryIO) -> BinaryIO:
+    """Return a stream with additional files before those of another stream. Their contents stay in memory."""
+    head = BytesIO()
+    tar = archive(head)  # it stays open: its end would be that of the whole stream
+    for name, content in made.items():
+        member = _member(place, name)
+        member.size, member.mode = len(content), 0o600
+        tar.addfile(member, BytesIO(content))
+    head.seek(0)
+    return BufferedReader(_Joined(head, stream))
+
+
+class _Joined(RawIOBase):
+    """Two streams, one behind the other."""
+
+    def __init__(self, first: BinaryIO, second: BinaryIO) -> None:
+        self._first, self._second = first, second
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        data = self._first.read(len(view)) or self._second.read(len(view))
+        view[: len(data)] = data
+        return len(data)
 
 
 def _member(place: bytes, name: bytes) -> tarfile.TarInfo:

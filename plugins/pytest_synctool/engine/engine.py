@@ -70,7 +70,8 @@ class Engine:
         # This machine has one log, which the process that reports writes.
         settings = replace(self.settings, log=b"", syslog=False) if connection.is_local else self.settings
         mirror = self._mirror_of(node, entries, connection)
-        return NodeSession(node, checks, entries, connection, settings, mirror, self._contents)
+        mirrored = self.mirrored and node.rsync and not connection.is_local
+        return NodeSession(node, checks, entries, connection, settings, mirror, self._contents, mirrored)
 
     def _mirror_of(self, node: Node, entries: EntryList, connection: HostTransport) -> MirrorOfNode | None:
         if self._mirror is None or not node.rsync:

@@ -29,7 +29,7 @@ class NodeSession:
     """The session of one node: it runs the node's checks as the mode of its settings says.
 
     `entries` are all that the masterdir has for the node, whether selected or not. A repair brings files to `mirror`,
-    if there is one. `contents` compares files whose contents differ; None leaves that out.
+    if there is one, and none without `mirrored`. `contents` compares files whose contents differ; None leaves that out.
     """
 
     node: Node
@@ -39,6 +39,7 @@ class NodeSession:
     settings: Settings
     mirror: MirrorOfNode | None = None
     contents: ContentDiffs | None = None
+    mirrored: bool = True
 
     def run(self, answered: Callable[[], None] = lambda: None) -> NodeResult:
         """Run the checks and return their outcomes. Never raises for anything that the node does.
@@ -116,4 +117,4 @@ class NodeSession:
             silence=settings.deadline,
             post=settings.post,
         )
-        return NodeRepair(self.transport, context, settings.deadline, self.mirror, unix=settings.unix)
+        return NodeRepair(self.transport, context, settings.deadline, self.mirror, self.mirrored, unix=settings.unix)

@@ -23,6 +23,9 @@ from pytest_synctool.engine.settings import Mode
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.report.tally import Tally
+from pytest_synctool.repository.decryption import Decryption
+from pytest_synctool.repository.made_contents import check as check_contents
+from pytest_synctool.repository.made_contents import refuse_to_decrypt
 from pytest_synctool.repository.resolution import Repository, load_config
 from pytest_synctool.repository.resolution import load as load_repository
 from pytest_synctool.repository.vital_paths import check_lockouts
@@ -153,8 +156,11 @@ def _load(config: pytest.Config) -> Cluster:
         settings = replace(settings, trust=EVERYBODY)
         return Cluster(settings, (), load_repository(settings))
     nodes, own = _selected(settings, config.option.synctool_selection, config.option.synctool_nodename)
-    repository = load_repository(settings)
+    is_running = runs_tests(config)
+    repository = load_repository(settings, Decryption(settings.masterdir) if is_running else refuse_to_decrypt)
     entries = [(node, repository.entries(node)) for node in nodes]  # this collects the warnings of all nodes
+    if is_running:
+        check_contents(entries)
     if mode_of(config) is Mode.FIX:
         check_lockouts(entries)
     return Cluster(settings, nodes, repository, own)

@@ -175,6 +175,8 @@ def unless_hidden(output: tuple[str, ...], reason: str | None) -> tuple[str, ...
 class NodeChanges:
     """The means to change one node. `deadline` bounds each script, in seconds. `mirror` is None for a node without one.
 
+    `mirrored` is False if a repair brings nothing from the controller to the node.
+
     `taken` names the repairs whose kept reports were taken over. `done` collects the log's lines of what was done, in
     order, `printed` what the commands among them printed; `notes` collects remarks for people, and
     `lines` the shell text that `unix` names.
@@ -184,6 +186,7 @@ class NodeChanges:
     context: Context
     deadline: float
     mirror: MirrorOfNode | None = None
+    mirrored: bool = True
     taken: tuple[str, ...] = ()
     unix: UnixOutput = UnixOutput.NONE
     lines: list[bytes] = field(default_factory=list)

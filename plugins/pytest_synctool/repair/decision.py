@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from pytest_synctool.audit.check import AuditBinding, Check
 from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.model import ABSENT, MISSING, Absent, FileState, Kind, Outcome, Status, Unknown
 from pytest_synctool.repair.marked_entries import MarkedEntries
-from pytest_synctool.repair.plan import Plan, plan
+from pytest_synctool.repair.plan import Plan, plan, same_content
 from pytest_synctool.repair.waiver_conflicts import behind_links, below_missing
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.entry_commands import OwnedCommand
@@ -43,8 +44,13 @@ class Decision:
         return _refused(check, outcome)
 
 
-def decide(inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[Outcome]) -> Decision:
-    """Decide how to repair the drift of one node.
+NO_MIRROR: Final = "the controller makes its contents, and this node gets no copy of the masterdir from there"
+
+
+def decide(
+    inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[Outcome], *, mirrored: bool = True
+) -> Decision:
+    """Decide how to repair the drift of one node. Without `mirrored`, contents that are made cannot get there.
 
     Probes entries that were not selected where the decision depends on them. Raises TransportError and RemoteError.
     """
@@ -57,6 +63,8 @@ def decide(inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[O
         inspection, checks, {entry: actual for entry, actual in drifted.items() if entry.destination not in waived}
     )
     waived |= _kept_for_marks(inspection, checks, drifted, marked)
+    if not mirrored:
+        waived |= {entry.destination: NO_MIRROR for entry, actual in drifted.items() if _needs_contents(entry, actual)}
     drifted = {entry: actual for entry, actual in drifted.items() if entry.destination not in waived}
     owed = [OwnedCommand(c.entry, c.command) for c, o in pairs if c.command is not None and o.status is Status.DRIFT]
     owed = [command for command in owed if marked.of_command(command) is None]
@@ -131,6 +139,12 @@ def _kept_for_marks(
         if reason is not None:
             reasons[entry.destination] = reason
     return reasons
+
+
+def _needs_contents(entry: Entry, actual: FileState | Absent) -> bool:
+    """Return True if a repair brings contents that the controller has made."""
+    is_made = entry.source.made is not None
+    return is_made and not (isinstance(actual, FileState) and same_content(entry.expected, actual))
 
 
 def _moves(entry: Entry, actual: FileState | Absent) -> bool:

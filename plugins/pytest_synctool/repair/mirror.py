@@ -52,6 +52,7 @@ _RSYNC_OPTIONS: Final = (
 )
 _VANISHED = 24  # rsync's status when a source vanished while it ran; the second probe shows the effect
 _SCRIPTS: Final = b"scripts"
+_IN_MEMORY: Final = "some contents are in memory only, and go by tar"
 _ALL_OUT: Final = "exec 2>&1; "  # what is said on standard error can get lost on the way
 
 # The node's side of a push: MASTERDIR FINGERPRINT.NUMBER COMMAND [WORD...] carries out COMMAND WORD... in the new tree,
@@ -203,16 +204,29 @@ class Mirror:
         route = transport.route_for_files()
         directory = os.fsencode(_inside(Path(route.root), self.masterdir) if route.root else self.masterdir)
         where = "no rsync there"
+        if what.secret:
+            return self._by_tar(transport, route, directory, what, fingerprint, _IN_MEMORY)
         if shutil.which(self.rsync_cmd[0]) is None:
             where = f"no {self.rsync_cmd[0]} here"
         elif not route.is_container or self._has_rsync(transport):
             push = self._rsync(transport, route, directory, what, fingerprint)
             unfit = push.unfit
             if unfit is None and "missing" not in push.signals:
-                return self._judge(push, reliable=not route.is_container)
+                return self._with_contents(what, self._judge(push, reliable=not route.is_container))
             where = unfit or where
-        notes = self._judge(self._tar(transport, route, directory, what, fingerprint), where)
+        notes = self._by_tar(transport, route, directory, what, fingerprint, where)
         return (f"{where}, files were brought by tar", *notes)
+
+    def _by_tar(
+        self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str, where: str
+    ) -> tuple[str, ...]:
+        return self._judge(self._tar(transport, route, directory, what, fingerprint), where)
+
+    def _with_contents(self, what: Extract, notes: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the notes of a push. Raises TransportError if the node has not got the contents that were made."""
+        if notes and what.has_contents:
+            raise TransportError(f"rendered files have no place on the node: {notes[0]}")
+        return notes
 
     def _has_rsync(self, transport: HostTransport) -> bool:
         """Ask a node whether it has rsync. Raises TransportError."""
@@ -242,16 +256,17 @@ class Mirror:
         command = _node_command(
             route, token, directory, number, "cd .. && EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -", _ALL_OUT
         )
-        made = {os.fsencode(f"{_MADE}{number}/") + name: content for name, content in what.made.items()}
+        above = _NEW + os.fsencode(f"{_MADE}{number}/")
         there = present(transport, os.fsencode(self.masterdir), what.names, self._digests, self.deadline)
         with tempfile.TemporaryFile() as stream:
             try:
-                tarball.write(stream, os.fsencode(self.masterdir), what.names, made, _NEW, there)
+                tarball.write(stream, os.fsencode(self.masterdir), what.names, _NEW, there)
             except OSError as error:
                 raise TransportError(f"cannot pack the files for the node: {error.strerror or error}") from error
             stream.seek(0)
             argv = [*route.remote_shell(), route.remote_name, command]
-            answer = transport.processes.run(argv, stream, transport.limits(self.deadline, Phase.PUSH))
+            whole = tarball.begun_with(what.made, above, stream)
+            answer = transport.processes.run(argv, whole, transport.limits(self.deadline, Phase.PUSH))
             return Push("tar", token, replace(answer, stderr=answer.stdout + answer.stderr))
 
     def _judge(self, push: Push, otherwise: str = "", *, reliable: bool = True) -> tuple[str, ...]:

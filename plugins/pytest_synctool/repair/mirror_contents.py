@@ -8,24 +8,44 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
+from pytest_synctool.model import ABSENT
 from pytest_synctool.repository import attributes, waivers
 from pytest_synctool.repository.attributes import writer
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.entry_commands import owners
+from pytest_synctool.repository.secrecy import secret
 from pytest_synctool.repository.source import Tree
+
+_OVERLAY: Final = os.fsencode(Tree.OVERLAY.value) + b"/"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """What decides contents that nobody may see: a file below the masterdir, and what was made of it."""
+
+    source: bytes
+    origin: tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Extract:
     """The contents of one mirror. `names` are files, directories and links below the masterdir, sorted.
 
-    `made` has made files with their contents.
+    `made` has made files with their contents. `secret` are the names of those whose contents are in memory only, each
+    with what decides them.
     """
 
     names: tuple[bytes, ...]
     made: Mapping[bytes, bytes]
+    secret: Mapping[bytes, Secret] = field(default_factory=dict)
+
+    @property
+    def has_contents(self) -> bool:
+        """True if contents of files for the node are among what is made: then there is no other place for them."""
+        return any(name.startswith(_OVERLAY) for name in self.made)
 
     def fingerprint(self, masterdir: bytes, known: dict[bytes, bytes]) -> str:
         """Return 32 hex digits that change when any of the contents does. `known` caches versions for other mirrors."""
@@ -35,6 +55,8 @@ class Extract:
                 known[name] = _version(os.path.join(masterdir, name))
             digest.update(b"%s\0%s\0" % (name, known[name]))
         for name, content in sorted(self.made.items()):
+            if (hidden := self.secret.get(name)) is not None:  # others see the fingerprint, and could try contents
+                content = repr((_version(os.path.join(masterdir, hidden.source)), hidden.origin)).encode()
             digest.update(b"%s\0%d\0%s" % (name, len(content), content))
         return digest.hexdigest()
 
@@ -49,19 +71,26 @@ def extract(entries: Sequence[Entry], scripts: Iterable[bytes] = (), waived: str
     overlay = ((entry.source, entry.attributes) for entry in entries if entry.tree is Tree.OVERLAY)
     if text := writer.mirror_text(overlay):
         made[os.fsencode(attributes.FILE_NAME)] = text.encode("utf-8")
+    secrets: dict[bytes, Secret] = {}
+    for entry in entries:
+        source = entry.source
+        if source.made is not None:
+            made[source.mirrored] = source.made.content
+            if source.made.decrypted or secret(entry, entry.expected, ABSENT) is not None:
+                secrets[source.mirrored] = Secret(source.relative, (entry.decrypt, *source.made.origin))
     if waived:
         made[os.fsencode(waivers.FILE_NAME)] = waived.encode("utf-8")
-    return Extract(tuple(visible(entries, scripts)), made)
+    return Extract(tuple(visible(entries, scripts)), made, secrets)
 
 
 def visible(entries: Iterable[Entry], scripts: Iterable[bytes] = ()) -> list[bytes]:
     """Return the names below the masterdir that a node may see, sorted: sources, triggers, tasks and scripts/.
 
-    Of delete/ only triggers are included.
+    Of delete/ only triggers are included. Made contents are not files of the masterdir.
     """
     names = {*scripts}
     for entry in owners(entries):
-        if entry.tree is not Tree.DELETE:
+        if entry.tree is not Tree.DELETE and entry.source.made is None:
             names.add(entry.source.relative)
         if entry.trigger is not None:
             names.add(entry.trigger)

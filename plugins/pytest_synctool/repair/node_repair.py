@@ -45,7 +45,7 @@ class NodeRepair(NodeChanges):
 
     def rehearse(self, inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[Outcome]) -> NodeResult:
         """Return the outcomes with the plan that fix() would carry out."""
-        decision = decide(inspection, checks, outcomes)
+        decision = decide(inspection, checks, outcomes, mirrored=self.mirrored)
         masterdir = os.fsencode(inspection.masterdir)
         todo = decision.plan.with_obstacles(lambda command: obstacle(command, masterdir))
         lines = log_lines(todo, decision.reasons)
@@ -97,7 +97,7 @@ class NodeRepair(NodeChanges):
         return erase(self, inspection.overlay, only, answered, changing=changing)
 
     def _fix(self, inspection: Inspection, checks: Sequence[Check], before: Sequence[Outcome]) -> list[Outcome]:
-        decision = decide(inspection, checks, before)
+        decision = decide(inspection, checks, before, mirrored=self.mirrored)
         todo = decision.plan
         left = [decision.left_alone(check, outcome) for check, outcome in zip(checks, before, strict=True)]
         if not todo.actions and not todo.triggers:

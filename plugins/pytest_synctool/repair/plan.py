@@ -242,7 +242,7 @@ def _make_if_missing(entry: Entry) -> Action:
 
 def _bring(entry: Entry, actual: FileState | Absent, masterdir: bytes) -> Action:
     expected, path = entry.expected, entry.destination
-    if isinstance(actual, FileState) and _same_content(expected, actual):
+    if isinstance(actual, FileState) and same_content(expected, actual):
         name = os.path.basename(path) + entry.probed_path.removeprefix(path)
         differing = {change.what for change in compare(expected, actual)}
         return Action(
@@ -260,7 +260,7 @@ def _new_version(entry: Entry, old: Old, masterdir: bytes) -> NewVersion:
         return NewVersion("link", state, state.target or b"", old)
     if state.kind is Kind.DIRECTORY:
         return NewVersion("directory", state, b"", old)
-    source = os.path.join(masterdir, entry.source.relative)
+    source = os.path.join(masterdir, entry.source.mirrored)
     if entry.attributes is None or entry.attributes.validate is None:
         return NewVersion("file", state, source, old)
     command = os.fsencode(entry.attributes.validate.replace("%s", '"$f"'))
@@ -268,7 +268,7 @@ def _new_version(entry: Entry, old: Old, masterdir: bytes) -> NewVersion:
     return NewVersion("file", state, source, old, command, secret(entry, state, ABSENT) is not None)
 
 
-def _same_content(expected: FileState, actual: FileState) -> bool:
+def same_content(expected: FileState, actual: FileState) -> bool:
     """Return True if only owner, group or mode can differ."""
     if expected.kind is Kind.FILE:
         same = (actual.size, actual.md5) == (expected.size, expected.md5)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pytest_synctool.common.shared_list import SharedList
-from pytest_synctool.model import FileState
+from pytest_synctool.model import FileState, Kind
 from pytest_synctool.repository.attributes import Attributes
 from pytest_synctool.repository.source import Source, Tree
 
@@ -55,8 +55,25 @@ class Entry:
 
     @property
     def sensitive(self) -> bool:
-        """True if attributes.yaml forbids to show the contents."""
-        return self.attributes is not None and self.attributes.sensitive
+        """True if attributes.yaml forbids to show the contents, or if they are decrypted."""
+        return self.attributes is not None and (self.attributes.sensitive or self.attributes.decrypt is not None)
+
+    @property
+    def is_template(self) -> bool:
+        """True for a file that the controller renders for each node."""
+        is_called_so = self.attributes is not None and self.attributes.template
+        return (self.source.is_template or is_called_so) and self.source.state.kind is Kind.FILE
+
+    @property
+    def decrypt(self) -> str | None:
+        """The command that prints the contents, if the source is encrypted."""
+        return None if self.attributes is None else self.attributes.decrypt
+
+    @property
+    def how_made(self) -> str:
+        """The words between a destination and its source if the controller makes its contents, else an empty text."""
+        steps = [*(["decrypted"] if self.decrypt is not None else []), *(["rendered"] if self.is_template else [])]
+        return f"{' and '.join(steps)} from" if steps else ""
 
     @property
     def follow(self) -> bool | None:
@@ -85,11 +102,15 @@ class EntryList(SharedList[Entry]):
     """The entries of a node. Nodes with the same entries share one list.
 
     Results that depend on nothing but the entries are computed once for all these nodes, with the list as the key.
-    `helpers` are names below the masterdir of files for group none that the node's commands may read.
+    `helpers` are names below the masterdir of files for group none that the node's commands may read. `templates` are
+    the entries that are to be rendered, and are not yet.
     """
 
-    __slots__ = ("helpers",)
+    __slots__ = ("helpers", "templates")
 
-    def __init__(self, entries: Iterable[Entry] = (), helpers: Sequence[bytes] = ()) -> None:
+    def __init__(
+        self, entries: Iterable[Entry] = (), helpers: Sequence[bytes] = (), templates: Iterable[Entry] = ()
+    ) -> None:
         super().__init__(entries)
         self.helpers = tuple(helpers)
+        self.templates = tuple(templates)

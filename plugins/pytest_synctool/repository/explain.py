@@ -54,6 +54,7 @@ class Explainer:
         chosen = next((c for c in applying if c.relative == entry.source.relative), None)
         groups = _groups_in_words(() if chosen is None else chosen.groups)
         lines = [f"why: {entry.source.shown}, for {groups} (groups of {node.name}: {' '.join(node.groups)})"]
+        lines += [f"{how} {entry.source.shown}" for how in [entry.how_made] if how]
         lines += _short([f"overrides {printable(c.relative)}" for c in applying if c is not chosen])
         skipped = [f"skipped {printable(c.relative)}, not one of its groups" for c in _by_name(others)]
         skipped += [_sentence(left, "skipped", "ignored", "") for left in self._left_out_of(destination)]

@@ -1,7 +1,8 @@
 """Names in a masterdir that synctool 6 and 7 read otherwise than synctool 4: a run never guesses which one is meant.
 
 There, a directory directly in overlay/ or delete/ is the tree of a group, `x.pre` is a script to run before a change of
-x, `x._template` generates x, and purge/ has directories that nodes must have without anything else in them.
+x, `x._template.post` is one that generates x from `x._template`, and purge/ has directories that nodes must have with
+nothing else in them.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ PURGE: Final = "purge"
 GROUP_TREES: Final = (Tree.OVERLAY, Tree.DELETE)  # the trees that a group can have
 
 _MOST_NAMED: Final = 5
-_SCRIPT: Final = re.compile(rb"\.(pre|_template)(?:\.post)?(?:\._[^.]*)?\Z")
+_SCRIPT: Final = re.compile(rb"\.(?:pre(?:\.post)?|(_template)\.post)(?:\._[^.]*)?\Z")
 
 
 def is_later(name: bytes, known_groups: Collection[str]) -> bool:
-    """Return True for the name of a file in overlay/ that is a `.pre` script or a template in synctool 6 and 7."""
+    """Return True for a file in overlay/ that synctool 6 and 7 run before a change, or to generate a file."""
     if b".pre" not in name and b"._template" not in name:  # asked of every name, so the usual case comes first
         return False
     match = _SCRIPT.search(name)
-    return match is not None and (match[1] == b"pre" or TEMPLATE not in known_groups)
+    return match is not None and (match[1] is None or TEMPLATE not in known_groups)
 
 
 def group_trees(
@@ -86,7 +87,7 @@ def refusal(
     parts = [
         *([f"{_names(trees, '/')} as trees of groups"] if trees else []),
         *([f"{_names(pre)} to be run before a change"] if pre else []),
-        *([f"{_names(templates)} as templates"] if templates else []),
+        *([f"{_names(templates)} to fill in templates"] if templates else []),
         *([f"{PURGE}/"] if has_purge else []),
     ]
     if not parts:
@@ -104,7 +105,7 @@ def _unsupported(masterdir: Path, pre: Sequence[bytes], templates: Sequence[byte
     if pre:
         steps.append(f"{_names(pre)} (make it a .post script, or a task)")
     if templates:
-        steps.append(f"{_names(templates)} (write a file for each group, or generate the file in a .post script)")
+        steps.append(f"{_names(templates)} (write the template for Jinja2 and remove the script)")
     if has_purge:
         steps.append(f"{PURGE}/ (move its files to overlay/, and the names that must go to delete/)")
     if not steps:

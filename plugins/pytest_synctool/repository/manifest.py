@@ -35,7 +35,8 @@ class EntryManifest(TypedDict, total=False):
 
     `owner` and `group` are names, or numbers where there is no name. `md5` is that of public contents. Of non-public
     ones, and of the targets of links that are `sensitive`, there is a keyed `digest`. `error` is the reason why the
-    contents are unknown. An entry of delete/ has only a source, a task or a trigger no owner and mode.
+    contents are unknown. `template` and `decrypt` tell how the controller makes them. An entry of delete/ has only a
+    source, a task or a trigger no owner and mode.
     """
 
     source: str
@@ -50,6 +51,8 @@ class EntryManifest(TypedDict, total=False):
     validate: str
     sensitive: bool
     follow: bool
+    template: bool
+    decrypt: str
     error: str
 
 
@@ -171,6 +174,8 @@ class Manifests:
         self._add_contents(manifest, state, is_secret=is_secret)
         if entry.attributes is not None and entry.tree is Tree.OVERLAY:
             _add_rules(manifest, entry)
+        if entry.is_template:
+            manifest["template"] = True
         return manifest
 
     def _add_contents(self, manifest: EntryManifest, state: FileState, *, is_secret: bool) -> None:
@@ -225,10 +230,12 @@ def _add_rules(manifest: EntryManifest, entry: Entry) -> None:
     assert attributes is not None
     if attributes.validate is not None:
         manifest["validate"] = attributes.validate
-    if attributes.sensitive:
+    if entry.sensitive:
         manifest["sensitive"] = True
     if attributes.follow is not None:
         manifest["follow"] = attributes.follow
+    if attributes.decrypt is not None:
+        manifest["decrypt"] = attributes.decrypt
 
 
 def _value(value: Mapping[str, object]) -> str:

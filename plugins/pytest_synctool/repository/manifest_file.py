@@ -12,8 +12,8 @@ from pytest_synctool.repository.manifest import EntryManifest, NodeManifest
 _PARTS: Final = ("overlay", "delete", "tasks", "post", "scripts")
 _ACCOUNT: Final = (str, int)
 _FIELDS: Final[Mapping[str, type | tuple[type, ...]]] = {
-    **dict.fromkeys(("source", "type", "mode", "md5", "digest", "target", "validate", "error"), str),
-    **{"owner": _ACCOUNT, "group": _ACCOUNT, "size": int, "sensitive": bool, "follow": bool},
+    **dict.fromkeys(("source", "type", "mode", "md5", "digest", "target", "validate", "decrypt", "error"), str),
+    **{"owner": _ACCOUNT, "group": _ACCOUNT, "size": int, "sensitive": bool, "follow": bool, "template": bool},
 }
 
 

@@ -27,9 +27,11 @@ from pytest_synctool.repository import later_releases
 from pytest_synctool.repository.digests import DigestFile, Digests
 from pytest_synctool.repository.inspector import Inspector
 from pytest_synctool.repository.litter import is_litter
-from pytest_synctool.repository.source import Destination, Source, Tree, kind_of
+from pytest_synctool.repository.source import TEMPLATE, Destination, Source, Tree, kind_of
 
 _SEPARATOR = b"._"
+_NO_TRIGGER: Final = "a trigger cannot be a template: call it like reload.post._all"
+_NO_FILE: Final = "a template must be a regular file"
 TRIGGER: Final = b".post"
 _LITTER: Final = "left by an editor or version control"
 
@@ -115,6 +117,16 @@ def split_extension(name: bytes) -> tuple[bytes, str | None]:
     return (base, os.fsdecode(group)) if separator else (name, None)
 
 
+def _split_template(name: bytes) -> tuple[bytes, str | None, bool]:
+    """Split `ntp.conf._template._batch` into `ntp.conf` and `batch`; any other name as split_extension() does.
+
+    The last value is True for a template.
+    """
+    base, group = (name, None) if name.endswith(TEMPLATE) else split_extension(name)
+    stem = base.removesuffix(TEMPLATE)
+    return (stem, group, True) if stem != base else (base, group, False)
+
+
 def scan_configured(config: Config) -> Masterdir:
     """Walk the masterdir of a configuration. Raises what scan() raises."""
     return scan(
@@ -184,6 +196,9 @@ class _Walker:
     later: list[bytes] = field(default_factory=list)
     digests: Digests = field(default_factory=lambda: Digests(DigestFile.of_user()))
     hints: Hints = field(default_factory=Hints)
+
+    def __post_init__(self) -> None:
+        self.has_templates = later_releases.TEMPLATE not in self.known_groups
 
     def trees(self, tops: Mapping[Tree, Sequence[bytes]], layout: Layout | None) -> None:
         """Add everything in the directories of each tree."""
@@ -265,6 +280,9 @@ class _Walker:
         """Add what is at a name in a directory. Return the directory there, if it is one that has entries below it."""
         is_directory = child.is_dir(follow_symlinks=False)
         base, group = split_extension(child.name)
+        is_template = False
+        if TEMPLATE in child.name and tree is Tree.OVERLAY and not is_directory and self.has_templates:
+            base, group, is_template = _split_template(child.name)
         is_trigger = base.endswith(TRIGGER) and not is_directory
         name = base.removesuffix(TRIGGER) if is_trigger else base
         destination = parent.destination + b"/" + name
@@ -283,12 +301,18 @@ class _Walker:
         status = child.stat(follow_symlinks=False)
         if not self.inspector.accepts(child.path, status, closed=parent.closed and not is_trigger):
             return None
+        if is_trigger and is_template:
+            self.errors.append(f"{printable(relative)}: {_NO_TRIGGER}")
+            return None
         if is_trigger:
             self.masterdir.triggers.setdefault(Destination(tree, destination), []).append(
                 Candidate(groups, relative, None)
             )
             return None
         state = _state(child.path, status)
+        if is_template and state.kind is not Kind.FILE:
+            self.errors.append(f"{printable(relative)}: {_NO_FILE}")
+            return None
         if state.kind is Kind.OTHER:
             cause = "neither a file, a directory nor a symbolic link"
             self._leave_out(relative, destination, Reason.SPECIAL_FILE, cause)
@@ -297,7 +321,7 @@ class _Walker:
             self.errors.append(f"{printable(relative)}: a newline in a link target is not supported")
             return None
         if tree is Tree.OVERLAY or not is_directory:  # directories of delete/ and tasks/ are no entries
-            source = Source(tree, self.path, relative, destination, state, self.digests)
+            source = Source(tree, self.path, relative, destination, state, self.digests, is_template)
             self.masterdir.candidates.setdefault(Destination(tree, destination), []).append(
                 Candidate(groups, relative, source)
             )

@@ -8,7 +8,7 @@ of the most important group wins (documentation, "The groups a node is in").
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from pytest_synctool.repository.attributes import NO_RULES, AttributeRules
 from pytest_synctool.repository.attributes import load as load_attributes
 from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.entry_commands import owners
+from pytest_synctool.repository.made_contents import Decrypt, MadeContents, check, refuse_to_decrypt
 from pytest_synctool.repository.masterdir import Candidate, Masterdir, Reason, scan_configured
 from pytest_synctool.repository.source import Destination, Source, Tree
 from pytest_synctool.repository.variable_files import GroupVariables, VariableFiles
@@ -54,7 +55,10 @@ class _Blocking(NamedTuple):
 class _Resolver:
     """The resolver of one destination: its candidates, and its entry for each combination of relevant groups."""
 
-    __slots__ = ("_entries", "attributes", "candidates", "destination", "directory", "groups", "on_update", "triggers")
+    __slots__ = (
+        *("_entries", "attributes", "candidates", "contents", "destination", "directory", "groups", "on_update"),
+        "triggers",
+    )
 
     def __init__(
         self,
@@ -63,6 +67,7 @@ class _Resolver:
         attributes: AttributeRules,
         on_update: bytes | None,
         directory: _DeleteDirectory | None,
+        contents: MadeContents,
     ) -> None:
         self.destination = destination
         self.candidates = masterdir.candidates[destination]
@@ -70,6 +75,7 @@ class _Resolver:
         self.attributes = attributes
         self.on_update = on_update
         self.directory = directory
+        self.contents = contents
         candidates = (*self.candidates, *self.triggers, *(() if directory is None else directory.triggers))
         self.groups = frozenset(group for c in candidates for group in c.groups if group is not None)
         if attributes.groups:
@@ -102,13 +108,14 @@ class _Resolver:
         has_triggers = self.destination.tree is not Tree.TASKS
         trigger = next(iter(by_importance(self.triggers, groups)), None) if has_triggers else None
         source = ranked[0].source
-        return Entry(
+        entry = Entry(
             source,
             None if trigger is None else trigger.relative,
             self.attributes.decide(source, groups),
             self.on_update,
             None if self.directory is None else self.directory.entry(groups),
         )
+        return entry if entry.decrypt is None or entry.is_template else self.contents.decrypted(entry)
 
 
 class _DeleteDirectory:
@@ -162,18 +169,19 @@ class Repository:
         attributes: AttributeRules = NO_RULES,
         on_update: Mapping[bytes, str] | None = None,
         waivers: Waivers = NO_WAIVERS,
-        variable_files: VariableFiles | None = None,
+        warnings: Iterable[str] = (),
+        contents: MadeContents | None = None,
     ) -> None:
         self.masterdir = masterdir
         self.attributes = attributes
         self.waivers = waivers
-        self.variables: GroupVariables = {} if variable_files is None else variable_files.variables
+        self._contents = MadeContents() if contents is None else contents
         self._warnings = dict.fromkeys(
             f"{printable(left.relative)}: {left.text}"
             for left in masterdir.left_out
             if left.reason is not Reason.IGNORED
         )
-        self._warnings.update(dict.fromkeys(() if variable_files is None else variable_files.warnings))
+        self._warnings.update(dict.fromkeys(warnings))
         # Deletions come first, and directories before the paths in them.
         order = {Tree.DELETE: 0, Tree.OVERLAY: 1, Tree.TASKS: 2}
         destinations = sorted(masterdir.candidates, key=lambda each: (order[each.tree], each.path.split(b"/")))
@@ -187,9 +195,11 @@ class Repository:
                 attributes,
                 None if each.tree is Tree.TASKS else commands.get(each.path),
                 above[os.path.dirname(each.path)] if each.tree is Tree.DELETE else None,
+                self._contents,
             )
             for each in destinations
         ]
+        self._has_templates = attributes.has_templates or any(s.is_template for _, s in masterdir.sources())
         self._by_group: dict[str, list[int]] = {}
         for position, resolver in enumerate(self._resolvers):
             for group in resolver.groups:
@@ -227,7 +237,19 @@ class Repository:
         entries = self._resolved[groups]
         if is_idle(entries):
             self._idle.setdefault(node.name)
-        return entries
+        return self._contents.of_node(entries, node)
+
+    @property
+    def variables(self) -> GroupVariables:
+        """The variables of templates, by group and name."""
+        return self._contents.variables
+
+    def check_contents(self, nodes: Iterable[Node]) -> None:
+        """Raise RepositoryError if contents for these nodes cannot be made, with a line for each reason.
+
+        This renders all templates and runs all commands that decrypt.
+        """
+        check((node, self.entries(node)) for node in nodes)
 
     def considered(self, destination: Destination, node: Node) -> tuple[list[Candidate], list[Candidate]]:
         """Return the sources of a destination that apply to a node, the most important first, and the other ones."""
@@ -246,7 +268,8 @@ class Repository:
                 self._warn(f"{entry.source.shown}: skipped, {other.source.shown} is for the same destination")
                 row[deleted] = None
         entries = [entry for entry in row if entry is not None]
-        return EntryList(entries, self._helpers_of(entries, groups))
+        templates = (entry for entry in entries if entry.is_template) if self._has_templates else ()
+        return EntryList(entries, self._helpers_of(entries, groups), templates)
 
     def _helpers_of(self, entries: Sequence[Entry], groups: Groups) -> list[bytes]:
         """Return the names of the files for group none that commands of these entries may read.
@@ -325,14 +348,14 @@ def load_config(path: Path, trust: Trust, masterdir_trust: Trust) -> Config:
         raise collected.joined() from error
 
 
-def load(config: Config) -> Repository:
-    """Return the repository of a cluster.
+def load(config: Config, decrypt: Decrypt = refuse_to_decrypt) -> Repository:
+    """Return the repository of a cluster. `decrypt` runs the commands that print the contents of encrypted files.
 
     Raises RepositoryError, TrustError, or ConfigError for attributes.yaml or waivers.yaml. The message has a line for
     each problem of all of them.
     """
     errors = _Errors()
-    repository = _load(config, errors)
+    repository = _load(config, errors, decrypt)
     if errors.errors:
         raise errors.joined()
     return repository
@@ -359,7 +382,9 @@ class _Errors:
         return ConfigError("\n".join(dict.fromkeys(line for error in self.errors for line in str(error).split("\n"))))
 
 
-def _load(config: Config, errors: _Errors, *, knows_names: bool = True) -> Repository:
+def _load(
+    config: Config, errors: _Errors, decrypt: Decrypt = refuse_to_decrypt, *, knows_names: bool = True
+) -> Repository:
     """Return the repository of a cluster without what is wrong, and collect the errors.
 
     With `knows_names` False, any name of a node or group in the rules is accepted.
@@ -373,7 +398,11 @@ def _load(config: Config, errors: _Errors, *, knows_names: bool = True) -> Repos
     waivers = errors.of(lambda: load_waivers(waivers_file, nodes, groups, config.trust), NO_WAIVERS)
     variables = errors.of(lambda: load_variables(config, knows_names=knows_names), VariableFiles())
     on_update = {rule.path: rule.command for rule in config.on_update}
-    return errors.of(lambda: Repository(scan_configured(config), attributes, on_update, waivers, variables), nothing)
+    contents = MadeContents(config.nodes, config.groups, variables.variables, decrypt)
+    return errors.of(
+        lambda: Repository(scan_configured(config), attributes, on_update, waivers, variables.warnings, contents),
+        nothing,
+    )
 
 
 def _is_trusted(config: Config) -> bool:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_synctool.common.wording import printable
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import FileState, Kind
 from pytest_synctool.repository.digests import Digests
+
+if TYPE_CHECKING:
+    from pytest_synctool.repository.rendering import Rendering
+
+TEMPLATE: Final = b"._template"  # before the group extension of a template
 
 
 class Tree(Enum):
@@ -35,13 +41,40 @@ class Destination(NamedTuple):
     path: bytes
 
 
+@dataclass(eq=False)
+class Made:
+    """Contents that the controller makes from a source, on first use. It equals only itself.
+
+    `make` raises RepositoryError. `rendering` is that of a template. Contents that are `decrypted` are in memory only.
+    `origin` has what else decides them, without any contents.
+    """
+
+    make: Callable[[], bytes]
+    rendering: Rendering | None = None
+    decrypted: bool = False
+    origin: tuple[object, ...] = ()
+
+    @cached_property
+    def content(self) -> bytes:
+        """The contents. Raises RepositoryError."""
+        return self.make()
+
+    @cached_property
+    def md5(self) -> str:
+        """The MD5 of the contents, 32 hex digits. Raises RepositoryError."""
+        import hashlib
+
+        return hashlib.md5(self.content, usedforsecurity=False).hexdigest()
+
+
 @dataclass(frozen=True)
 class Source:
     """A file, directory or symbolic link in the masterdir that defines one destination on the nodes it applies to.
 
     `masterdir` is an absolute path on the controller and `relative` the path below it. `destination` is the absolute
     path on a node. All three are raw bytes because file names have no encoding. `state` is the state at the time of the
-    walk, without a digest.
+    walk, without a digest. `is_template` is True for a name like `ntp.conf._template._all`. `made` are the contents
+    that nodes get, if these are not those of the file.
     """
 
     tree: Tree
@@ -50,6 +83,8 @@ class Source:
     destination: bytes
     state: FileState
     digests: Digests = field(default_factory=Digests, repr=False, compare=False)
+    is_template: bool = False
+    made: Made | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def expected(self) -> FileState:
@@ -59,12 +94,30 @@ class Source:
         """
         if self.state.kind is not Kind.FILE:
             return self.state
+        if self.made is not None:
+            return replace(self.state, size=len(self.made.content), md5=self.made.md5)
         try:
             size, md5 = self.digests.of(os.path.join(self.masterdir, self.relative))
         except OSError as error:
             raise RepositoryError(f"cannot read {self.shown}: {error.strerror}") from error
         state = self.state
         return FileState(state.kind, state.mode, size, state.uid, state.gid, state.owner, state.group, md5)
+
+    def read(self) -> bytes:
+        """Return the contents that nodes get. Raises RepositoryError if they cannot be read or made."""
+        if self.made is not None:
+            return self.made.content
+        try:
+            path = os.path.join(self.masterdir, self.relative)
+            with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+                return file.read()
+        except OSError as error:
+            raise RepositoryError(f"cannot read {self.shown}: {error.strerror}") from error
+
+    @cached_property
+    def mirrored(self) -> bytes:
+        """The path below a node's mirror: a rendered template has no mark of a template there."""
+        return self.relative if self.made is None else b"".join(self.relative.rsplit(TEMPLATE, 1))
 
     @property
     def is_directory(self) -> bool:

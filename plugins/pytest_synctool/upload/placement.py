@@ -22,7 +22,7 @@ from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.litter import is_litter
 from pytest_synctool.repository.masterdir import TRIGGER, Candidate, split_extension
 from pytest_synctool.repository.resolution import Repository, by_importance
-from pytest_synctool.repository.source import Destination, Source, Tree, parents
+from pytest_synctool.repository.source import TEMPLATE, Destination, Source, Tree, parents
 from pytest_synctool.upload.node_archive import NodeFile
 
 # A directory above an uploaded file is for every node, so the word of one node does not count.
@@ -209,6 +209,8 @@ class _Proposer:
             raise RepositoryError(f"{shown}: the name {printable(component)} would be left out as that of an editor")
         if not is_directory and base.endswith(TRIGGER):
             raise RepositoryError(f"{shown}: the name {printable(component)} would be that of a trigger")
+        if not is_directory and base.endswith(TEMPLATE):
+            raise RepositoryError(f"{shown}: the name {printable(component)} would be that of a template")
         if group is not None and group not in self.config.known_groups:
             raise RepositoryError(f"{shown}: {printable(component)} would be for an unknown group")
 
@@ -220,6 +222,7 @@ class _Proposer:
             raise RepositoryError(f"{printable(file.path)}: a newline in a link target is not supported")
         masterdir = os.fsencode(self.config.masterdir)
         source = Source(Tree.OVERLAY, masterdir, relative, file.path, file.state)
+        self._check_contents(source)
         existing = next((c.source for c in self._candidates(file.path) if c.relative == relative), None)
         changes: list[Change] = []
         if existing is not None and existing.is_directory is not (file.state.kind is Kind.DIRECTORY):
@@ -232,6 +235,14 @@ class _Proposer:
             expected = existing.expected
             changes = compare(expected if attributes is None else attributes.applied(expected), file.state)
         return Placement(source, existing, tuple(changes), self._nodes_using(file.path, relative))
+
+    def _check_contents(self, source: Source) -> None:
+        """Raise RepositoryError if nodes would not get the contents of a source as they are."""
+        known = next((c.source for c in self._candidates(source.destination) if c.relative == source.relative), None)
+        entry = Entry(known or source, None, self.repository.attributes.decide(source, self.node.groups))
+        if entry.is_template or entry.decrypt is not None:
+            what = "is a template" if entry.is_template else "has to be encrypted"
+            raise RepositoryError(f"{source.shown} {what}: what a node has cannot be put there")
 
     def _nodes_using(self, path: bytes, relative: bytes) -> tuple[str, ...]:
         """Return the nodes that would use a source at `relative`."""

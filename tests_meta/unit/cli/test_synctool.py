@@ -378,7 +378,7 @@ class TestMistakes:
             ),
             (["--no-saved"], "--no-saved needs -f: nothing else replaces files"),
             (["-s", "batch"], "-s needs -u: it is the group extension of an upload"),
-            (["--show-sensitive"], "--show-sensitive needs -d"),
+            (["--show-sensitive"], "--show-sensitive needs -d or --render"),
             *(
                 (
                     ["-f", f"--saved-dir={name}"],

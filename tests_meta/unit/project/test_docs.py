@@ -16,7 +16,7 @@ from pytest_synctool import config
 from pytest_synctool.config.statements import ALIASES, SHAPES
 from pytest_synctool.plugin.options import OPTIONS
 from pytest_synctool.report.metrics import metrics
-from pytest_synctool.repository import attributes, waivers
+from pytest_synctool.repository import attributes, resolution, waivers
 
 from tests_meta import share
 from tests_meta.bench.__main__ import BENCHMARKS
@@ -30,6 +30,8 @@ MOST_WORDS: Final = 900
 # Options in the documentation that belong to other programs, by program, and those that `pytest --help` does not list.
 FOREIGN: Final = {
     "ansible-playbook": {"--check"},  # its --diff is an option of ours, too
+    "ansible-vault": {"--vault-password-file"},
+    "gpg": {"--decrypt"},
     "pip": {"--upgrade"},
     "podman": {"--tag"},
     "pipx": {"--include-deps"},
@@ -66,7 +68,17 @@ def test_the_readme_configuration(tmp_path: Path) -> None:
 def test_attributes(tmp_path: Path) -> None:
     text = block(DOCS / "repository.md", "- path: /**")
     parsed = attributes.parse(text, tmp_path / "attributes.yaml", ("batch", "node3"))
-    assert [rule.mode for rule in parsed.rules] == [None, 0o440, 0o600, None, 0o600]
+    assert [rule.mode for rule in parsed.rules] == [None, 0o440, 0o600, None, None, 0o600]
+
+
+def test_templates(tmp_path: Path) -> None:
+    page, source = DOCS / "templates.md", tmp_path / "masterdir/overlay/etc/example.conf._template._all"
+    source.parent.mkdir(parents=True)
+    source.write_text(block(page, "# {{ node.name }}"))
+    cluster = config.parse(block(page, "masterdir masterdir"), tmp_path / "synctool.conf")
+    entries = resolution.load(cluster).entries(cluster.nodes["node2"])
+    assert entries[-1].source.read().decode() == block(page, "# node2")
+    attributes.parse(block(page, "- path: /etc/munge"), tmp_path / "attributes.yaml", ())
 
 
 def test_waivers(tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ def problems(text: str) -> list[str]:
     return [line.removeprefix(f"{PATH}:") for line in lines]
 
 
-NO_ATTRIBUTE = "1: no attribute: expected at least one of owner, group, mode, validate, sensitive, follow"
+NO_ATTRIBUTE = (
+    "1: no attribute: expected at least one of owner, group, mode, validate, sensitive, follow, template, decrypt"
+)
 
 # Texts with their problems. With True, the schema refuses the file too.
 PROBLEMS = [
@@ -41,7 +43,7 @@ PROBLEMS = [
     ("- paths: /f\n  owner: root", ["1: unknown key 'paths' (did you mean 'path'?)"], True),
     ("- path: /f\n  owner: root\n  xyz: 1", [
         "3: unknown key 'xyz': expected one of path, source, groups, owner, group, mode, validate, sensitive, "
-        "follow"], True),
+        "follow, template, decrypt"], True),
     ("- path: /f\n  owner: root\n  path: /g", ["3: 'path' is set twice, first on line 1"], False),
     ("- path: /f\n  onwer: a\n  onwer: a", ["2: unknown key 'onwer' (did you mean 'owner'?)",
                                            "3: 'onwer' is set twice, first on line 2"], True),
@@ -103,6 +105,14 @@ PROBLEMS = [
     ("- {path: /f, validate: [visudo]}", ["1: 'validate' expects a command like 'visudo -cf %s', not a list"], True),
     ("- path: /f\n  validate: |\n    a %s\n    b\n", [
         "2: 'validate' expects one line without control characters, not 'a %s\\nb\\n'"], False),
+    ("- {path: /f, template: maybe}", ["1: 'template' expects yes or no, not 'maybe'"], True),
+    ("- {path: /f, decrypt: gpg}", ["1: 'decrypt' expects a command with one %s for the file, not 'gpg'"], True),
+    ("- {path: /f, decrypt: '%s'}", ["1: 'decrypt' expects a command with one %s for the file, not '%s'"], True),
+    ("- {path: /f, decrypt: 'a %s %s'}", [
+        "1: 'decrypt' expects a command with one %s for the file, not 'a %s %s'"], True),
+    ("- {path: /f, decrypt: \"gpg '%s\"}", ["1: 'decrypt' is not a command line: No closing quotation"], False),
+    ("- {path: /f, decrypt: ['gpg %s']}", ["1: 'decrypt' expects a command like 'gpg --decrypt %s', not a list"], True),
+    ("- {path: /f, decrypt: }", ["1: 'decrypt' expects a command like 'gpg --decrypt %s', not nothing"], True),
     ("- {path: /f, follow: maybe}", ["1: 'follow' expects yes or no, not 'maybe'"], True),
     ("- {path: /f, sensitive: maybe}", ["1: 'sensitive' expects yes or no, not 'maybe'"], True),
     ("- {path: /f, sensitive: }", ["1: 'sensitive' expects yes or no, not nothing"], True),

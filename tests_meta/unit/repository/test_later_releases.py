@@ -44,15 +44,14 @@ def refusal(tmp_path: Path, names: list[str], *lines: str) -> str | None:
         (["overlay/none/", "overlay/old/"], "overlay/none/, overlay/old/ as trees of groups"),
         (["overlay/f.pre"], "overlay/f.pre to be run before a change"),
         (["overlay/f._all", "overlay/f.pre._wn"], "overlay/f.pre._wn to be run before a change"),
-        (["overlay/etc/f._template"], "overlay/etc/f._template as templates"),
         (["overlay/f._template._wn", "overlay/f._template.post._wn"],
-         "overlay/f._template._wn, overlay/f._template.post._wn as templates"),
+         "overlay/f._template.post._wn to fill in templates"),
         (["purge/all/etc/f"], "purge/"),
         (["purge/f"], "purge/"),
         ([f"overlay/{n}.pre" for n in range(7)], ", ".join(f"overlay/{n}.pre" for n in range(5))
          + " and 2 more to be run before a change"),
-        (["overlay/all/f.pre", "overlay/all/g._template", "purge/wn/f"], "overlay/all/ as trees of groups, "
-         "overlay/all/f.pre to be run before a change, overlay/all/g._template as templates, purge/"),
+        (["overlay/all/f.pre", "overlay/all/g._template.post", "purge/wn/f"], "overlay/all/ as trees of groups, "
+         "overlay/all/f.pre to be run before a change, overlay/all/g._template.post to fill in templates, purge/"),
     ],
     ids=str,
 )  # fmt: skip
@@ -68,6 +67,7 @@ def test_the_run_stops_with_one_message(tmp_path: Path, names: list[str], parts:
         (["tasks/wn/f._all"], []),
         (["overlay/etc/f.pre/g._all", "delete/f.pre._all", "overlay/f.preview._all", "overlay/pre._all"], []),
         (["overlay/template._all", "overlay/f.template._all", "delete/f._template"], []),
+        (["overlay/f._template", "overlay/g._template._wn"], []),
         (["overlay/f._template", "overlay/f._template.post"], ["node node3 template"]),
         (["purge/", "purge/all/", "purge/wn/"], []),
         (["overlay/all/", "overlay/f.pre", "purge/all/f"], ["ignore all *.pre purge"]),
@@ -83,14 +83,15 @@ def test_names_of_synctool_4(tmp_path: Path, names: list[str], lines: list[str])
     [
         (["overlay/all/f.pre", "overlay/wn/etc/g.pre._all"],
          "overlay/all/f.pre, overlay/wn/etc/g.pre._all (make it a .post script, or a task)"),
-        (["overlay/all/f._template", "purge/wn/f"], "overlay/all/f._template (write a file for each group, or generate "
-         "the file in a .post script), purge/ (move its files to overlay/, and the names that must go to delete/)"),
+        (["overlay/all/f._template", "overlay/all/f._template.post", "purge/wn/f"],
+         "overlay/all/f._template.post (write the template for Jinja2 and remove the script), purge/ (move its files "
+         "to overlay/, and the names that must go to delete/)"),
     ],
     ids=str,
 )  # fmt: skip
 def test_what_layout_7_cannot_do(tmp_path: Path, names: list[str], steps: str) -> None:
     assert refusal(tmp_path, names, "layout 7") == ONLY_7.format("MASTER", steps)
-    assert refusal(tmp_path, names, "layout 7", "ignore *.pre *._template purge") is None
+    assert refusal(tmp_path, names, "layout 7", "ignore *.pre *._template.post purge") is None
 
 
 def test_an_unreadable_purge_is_not_taken_for_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pytest_synctool.common.wording import printable
 from pytest_synctool.common.yaml_parser import dump
 from pytest_synctool.errors import ConfigError
 from pytest_synctool.repository.attributes.reader import parse
-from pytest_synctool.repository.attributes.rules import AttributeRules
+from pytest_synctool.repository.attributes.rules import ATTRIBUTES, AttributeRules
 from pytest_synctool.repository.attributes.writer import is_utf8
 from pytest_synctool.repository.patterns import escape
 
@@ -64,4 +64,4 @@ def _text(content: bytes, path: Path) -> str:
 
 def _fields(rules: AttributeRules) -> list[object]:
     """Return the fields of rules without their lines, for a comparison."""
-    return [(r.names, r.groups, r.owner, r.group, r.mode, r.validate, r.sensitive, r.follow) for r in rules.rules]
+    return [(rule.names, rule.groups, *(getattr(rule, name) for name in ATTRIBUTES)) for rule in rules.rules]

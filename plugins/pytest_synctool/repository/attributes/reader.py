@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pytest_synctool.common.trust import Trust
-from pytest_synctool.common.wording import TRUTHS
+from pytest_synctool.common.trust import EVERYBODY, Trust
+from pytest_synctool.common.wording import TRUTHS, printable_text
 from pytest_synctool.common.yaml_values import Table, Value
+from pytest_synctool.config import command_line
+from pytest_synctool.errors import TrustError
 from pytest_synctool.repository.attributes.rules import ATTRIBUTES, LARGEST_ID, AttributeRules, Rule, is_account
 from pytest_synctool.repository.rule_file import RuleReader, RuleValues, describe, name_problem, parse_rules, read_text
 
@@ -22,18 +25,23 @@ def load(path: Path, known_groups: Collection[str] | None, trust: Trust | None =
     Raises ConfigError if it cannot be read, or with a line for each mistake.
     """
     text = read_text(path, trust)
-    return AttributeRules((), path) if text is None else parse(text, path, known_groups)
+    return AttributeRules((), path) if text is None else parse(text, path, known_groups, trust)
 
 
-def parse(text: str, path: Path, known_groups: Collection[str] | None) -> AttributeRules:
+def parse(text: str, path: Path, known_groups: Collection[str] | None, trust: Trust | None = None) -> AttributeRules:
     """Return the rules in a text. `path` is for messages. `known_groups` need not have `all` and `none`.
 
-    Raises ConfigError with a line for each mistake.
+    `trust` says whose programs `decrypt` may run; without it, this is not judged. Raises ConfigError with a line for
+    each mistake.
     """
-    return AttributeRules(parse_rules(text, path, _AttributeReader(known_groups), _AttributeReader.rule), path)
+    reader = _AttributeReader(known_groups, trust=trust)
+    return AttributeRules(parse_rules(text, path, reader, _AttributeReader.rule), path)
 
 
+@dataclass
 class _AttributeReader(RuleReader):
+    trust: Trust | None = None
+
     def rule(self, table: Table) -> Rule:
         """Return the rule of a table."""
         values = self._values(table)
@@ -48,6 +56,8 @@ class _AttributeReader(RuleReader):
             validate=self.validate(values.get("validate")),
             sensitive=self.truth("sensitive", values.get("sensitive")),
             follow=self.truth("follow", values.get("follow")),
+            template=self.truth("template", values.get("template")),
+            decrypt=self.decrypt(values.get("decrypt")),
         )
 
     def _values(self, table: Table) -> RuleValues:
@@ -96,6 +106,25 @@ class _AttributeReader(RuleReader):
             )
         elif not word.isprintable():
             self.problem(value.line, f"'validate' expects one line without control characters, not {describe(value)}")
+        return word
+
+    def decrypt(self, value: Value | None) -> str | None:
+        word = self.word("decrypt", value, "a command like 'gpg --decrypt %s'")
+        if value is None or word is None:
+            return None
+        try:
+            words = command_line.split(word, self.trust or EVERYBODY)
+        except TrustError as error:
+            self.problem(value.line, f"'decrypt': {error}")
+        except ValueError as error:
+            self.problem(value.line, f"'decrypt' is not a command line: {printable_text(str(error))}")
+        else:
+            if word.count("%s") != 1 or "%s" in words[0]:
+                self.problem(value.line, f"'decrypt' expects a command with one %s for the file, not {describe(value)}")
+            elif not word.isprintable():
+                self.problem(
+                    value.line, f"'decrypt' expects one line without control characters, not {describe(value)}"
+                )
         return word
 
     def truth(self, key: str, value: Value | None) -> bool | None:

@@ -17,11 +17,11 @@ from pytest_synctool.repository.patterns import is_pattern, regex
 from pytest_synctool.repository.source import Source, Tree
 
 FILE_NAME: Final = "attributes.yaml"
-ATTRIBUTES: Final = ("owner", "group", "mode", "validate", "sensitive", "follow")
+ATTRIBUTES: Final = ("owner", "group", "mode", "validate", "sensitive", "follow", "template", "decrypt")
 
 _FOR_LINKS: Final = ("owner", "group", "sensitive")
 _FOR_DIRECTORIES: Final = ("owner", "group", "mode", "sensitive", "follow")
-_FOR_FILES: Final = ("owner", "group", "mode", "validate", "sensitive")
+_FOR_FILES: Final = ("owner", "group", "mode", "validate", "sensitive", "template", "decrypt")
 _FOR_OTHERS: Final = ("owner", "group", "mode", "sensitive")
 LARGEST_ID: Final = 2**32 - 2  # the next number is -1 for chown, which means "leave it"
 
@@ -45,7 +45,8 @@ class _Match(NamedTuple):
 class Attributes:
     """The attributes that the rules give to one entry on one node. None means that no rule has the attribute.
 
-    `follow` is for a directory: True accepts a symbolic link to a directory instead, False replaces it.
+    `follow` is for a directory: True accepts a symbolic link to a directory instead, False replaces it. `template` and
+    `decrypt` are for a file: it is rendered, and a command prints what nodes get.
     `origins` has a text for each attribute, with the rule that decided it: `mode 0440 by attributes.yaml:12`.
     """
 
@@ -55,6 +56,8 @@ class Attributes:
     validate: str | None = None
     sensitive: bool = False
     follow: bool | None = None
+    template: bool = False
+    decrypt: str | None = None
     origins: tuple[str, ...] = ()
 
     def applied(self, state: FileState) -> FileState:
@@ -109,6 +112,8 @@ class Rule:
     validate: str | None = None
     sensitive: bool | None = None
     follow: bool | None = None
+    template: bool | None = None
+    decrypt: str | None = None
 
     def importance(self, ranks: dict[str, int]) -> int | None:
         """Return the rank of the rule's most important group, or None if it is not for the node. `ranks` has `all`."""
@@ -143,6 +148,11 @@ class AttributeRules:
     def groups(self) -> frozenset[str]:
         """All groups that rules name."""
         return frozenset(group for rule in self.rules for group in rule.groups)
+
+    @property
+    def has_templates(self) -> bool:
+        """True if a rule makes templates."""
+        return any(rule.template for rule in self.rules)
 
     def decide(self, source: Source, groups: Sequence[str]) -> Attributes | None:
         """Return the attributes of a source on a node with these groups, or None if no rule gives any.

@@ -22,6 +22,7 @@ _HEADER: Final = """\
 """
 
 
+_OF_CONTROLLER: Final = ("template", "decrypt")  # a mirror has what they make
 _MIRROR_HEADER: Final = "# The controller's attributes.yaml, reduced to this node. A later --fix may replace this file."
 
 
@@ -66,7 +67,7 @@ def mirror_text(chosen: Iterable[tuple[Source, Attributes | None]]) -> str:
     rules: dict[tuple[tuple[str, str], ...], list[bytes]] = {}
     for source, attributes in chosen:
         if needed := tuple(_needed(source, attributes)):
-            rules.setdefault(needed, []).append(source.relative)
+            rules.setdefault(needed, []).append(source.mirrored)
     lines = []
     for needed, names in rules.items():
         rule = [f"  {attribute}: {quoted(value)}" for attribute, value in needed]
@@ -77,15 +78,19 @@ def mirror_text(chosen: Iterable[tuple[Source, Attributes | None]]) -> str:
 
 def _needed(source: Source, attributes: Attributes | None) -> Iterator[tuple[str, str]]:
     """Yield the attributes that a mirror needs for a source, each with its value."""
-    state = source.state
-    for attribute in ATTRIBUTES:
+    state, made = source.state, source.made
+    for attribute in (each for each in ATTRIBUTES if each not in _OF_CONTROLLER):
         value = None if attributes is None else getattr(attributes, attribute)
-        if value is not None and (attribute, value) != ("sensitive", False):
+        if attribute == "sensitive" and (value or (made is not None and made.decrypted)):
+            yield attribute, "yes"
+        elif value is not None and attribute != "sensitive":
             yield attribute, format_value(attribute, value)
-        elif attribute == "owner" and state.uid:
+        elif attribute == "owner" and (state.uid or made is not None):
             yield attribute, _owner(source)
-        elif attribute == "group" and state.gid:
+        elif attribute == "group" and (state.gid or made is not None):
             yield attribute, _group(source)
+        elif attribute == "mode" and made is not None:  # the mirror has it as a file of its own
+            yield attribute, _mode(source)
 
 
 def _facts(
