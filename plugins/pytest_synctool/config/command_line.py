@@ -9,14 +9,14 @@ from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.trusted_files import resolve
 
 
-def split(text: str, trust: Trust) -> tuple[str, ...]:
-    """Return the words of a command line.
+def split(text: str, trust: Trust, directory: Path = Path()) -> tuple[str, ...]:
+    """Return the words of a command line that runs in a directory.
 
     Each file that a word names by its path decides what the command does: the program, or the configuration of ssh.
     Raises TrustError if accounts that are not trusted can change one, and ValueError if the text cannot be split.
     """
     words = tuple(shlex.split(text))
-    for path in (Path(word) for word in words if "/" in word):
+    for path in (directory / word for word in words if "/" in word):
         if _is_file(path):
             resolve(path, trust)
     return words

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from pytest_synctool.config.model import Config
-from pytest_synctool.lint import files, names, precedence, vital, waivers, windows_text
+from pytest_synctool.lint import files, names, precedence, templates, vital, waivers, windows_text
 from pytest_synctool.lint.context import Finding, LintContext
 from pytest_synctool.repository.resolution import Repository
 
@@ -41,6 +41,9 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "trigger-not-executable": files.trigger_not_executable,
         "task-not-executable": files.task_not_executable,
         "windows-text": windows_text.windows_text,
+        "template-error": templates.template_error,
+        "template-constant": templates.template_constant,
+        "variable-unused": templates.variable_unused,
         "dangerous-delete": vital.dangerous_delete,
         "system-directory": vital.system_directory,
         "world-writable": files.world_writable,

@@ -231,6 +231,19 @@ class LintContext:
         rules = self.repository.attributes.matching(source)
         return candidate.named_groups.union(group for rule in rules for group in rule.groups)
 
+    @cached_property
+    def rendered(self) -> list[tuple[Source, list[str]]]:
+        """The templates as rendered for all nodes that use them, with the names of these nodes."""
+        is_called_so = any(rule.template for rule in self.repository.attributes.rules)
+        if not is_called_so and not any(source.is_template for _, source in self.sources(Tree.OVERLAY)):
+            return []
+        nodes: dict[Entry, list[str]] = {}
+        for node in self.config.nodes.values():
+            for entry in self.repository.entries(node):
+                if entry.is_template:
+                    nodes.setdefault(entry, []).append(node.name)
+        return [(entry.source, names) for entry, names in nodes.items()]
+
     # Programs that root runs on the nodes
 
     @cached_property

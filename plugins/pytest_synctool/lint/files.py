@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pytest_synctool.common.wording import nearest, printable
+from pytest_synctool.config.model import Place
 from pytest_synctool.lint.context import SCRIPTS, ExpectedMode, Finding, LintContext, is_directory
 from pytest_synctool.model import Kind
 from pytest_synctool.repository.masterdir import Candidate
@@ -75,6 +76,14 @@ def command_missing(context: LintContext) -> Iterator[Finding]:
         if shutil.which(program) is None:
             message = f"'{keyword}': this machine has no program '{program}' that it can run: install or correct it"
             yield context.finding("command-missing", keyword, message, place)
+    attributes = context.repository.attributes
+    for rule in attributes.rules:
+        if rule.decrypt is None:
+            continue
+        program = _first_word(rule.decrypt)
+        if shutil.which(program if "/" not in program else os.path.join(config.masterdir, program)) is None:
+            message = f"'decrypt': this machine has no program '{program}' that it can run: install or correct it"
+            yield context.finding("command-missing", "decrypt", message, Place(attributes.path, rule.line))
 
 
 def _first_word(command: str) -> str:

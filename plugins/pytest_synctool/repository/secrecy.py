@@ -25,7 +25,7 @@ def secret(
     `above` are the states of the directories above it, as far as they are known.
     """
     if entry.sensitive:
-        return "attributes.yaml says 'sensitive'"
+        return f"attributes.yaml says '{'sensitive' if entry.decrypt is None else 'decrypt'}'"
     for state, where in ((expected, "the source"), (actual, "the node's file")):
         # A symbolic link has no permissions.
         if isinstance(state, FileState) and state.kind is not Kind.LINK and not state.mode & _READ_BY_ALL:

@@ -246,12 +246,12 @@ def test_any_name_becomes_the_same_path_again_or_is_refused(
 ) -> None:
     directory = tmp_path_factory.mktemp("cluster")
     (directory / "master/overlay").mkdir(parents=True)
-    cluster = parse(CONF, directory / "synctool.conf")
+    cluster = parse(f"{CONF}layout 4\n", directory / "synctool.conf")  # /all would be the tree of a group
     path = b"/" + b"/".join(names)
     try:
         proposal = proposed(cluster, (os.fsdecode(path), state(kind)))
     except RepositoryError:
-        assert any(name.startswith(b".") or name.endswith((b".swp", b".post")) for name in names)
+        assert any(name.startswith(b".") or name.endswith((b".swp", b".post", b"._template")) for name in names)
         return
     for each in proposal.placements:
         new_source = cluster.masterdir / os.fsdecode(each.source.relative)

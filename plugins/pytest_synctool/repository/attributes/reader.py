@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -34,13 +34,14 @@ def parse(text: str, path: Path, known_groups: Collection[str] | None, trust: Tr
     `trust` says whose programs `decrypt` may run; without it, this is not judged. Raises ConfigError with a line for
     each mistake.
     """
-    reader = _AttributeReader(known_groups, trust=trust)
+    reader = _AttributeReader(known_groups, trust=trust, masterdir=path.parent)
     return AttributeRules(parse_rules(text, path, reader, _AttributeReader.rule), path)
 
 
 @dataclass
 class _AttributeReader(RuleReader):
     trust: Trust | None = None
+    masterdir: Path = field(default_factory=Path)
 
     def rule(self, table: Table) -> Rule:
         """Return the rule of a table."""
@@ -113,7 +114,7 @@ class _AttributeReader(RuleReader):
         if value is None or word is None:
             return None
         try:
-            words = command_line.split(word, self.trust or EVERYBODY)
+            words = command_line.split(word, self.trust or EVERYBODY, self.masterdir)
         except TrustError as error:
             self.problem(value.line, f"'decrypt': {error}")
         except ValueError as error:
