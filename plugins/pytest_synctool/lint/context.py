@@ -234,7 +234,7 @@ class LintContext:
     @cached_property
     def rendered(self) -> list[tuple[Source, list[str]]]:
         """The templates as rendered for all nodes that use them, with the names of these nodes."""
-        is_called_so = any(rule.template for rule in self.repository.attributes.rules)
+        is_called_so = self.repository.attributes.has_templates
         if not is_called_so and not any(source.is_template for _, source in self.sources(Tree.OVERLAY)):
             return []
         nodes: dict[Entry, list[str]] = {}
