@@ -23,8 +23,9 @@ class Node:
 
     `groups` has the node's own name first, then its groups from the most to the least important, and `all` last.
     `address` is the host name or IP address that ssh connects to. `connection` is a testinfra host specification
-    (`docker://web1`), or None for ssh. `hostname` and `ipaddress` are the values in the configuration, if it has them.
-    With `rsync` False the node gets no mirror. An `ignored` node takes part in a run only if it is selected by name.
+    (`docker://web1`), or None for ssh. `hostname`, `ipaddress` and `hostid` are the values in the configuration, if it
+    has them; the last is the path of a file on the node. With `rsync` False the node gets no mirror. An `ignored` node
+    takes part in a run only if it is selected by name.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Node:
     connection: str | None = None
     rsync: bool = True
     ignored: bool = False
+    hostid: str | None = None
 
     @property
     def host_spec(self) -> str:

@@ -175,7 +175,7 @@ def test_no_name_server_is_asked(three: Site) -> None:
     command = ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(trace)]
     script = "from pytest_synctool import config; from pytest_synctool.config import own_node\n"
     script += "from pathlib import Path; import sys\n"
-    script += "own_node.own_node(config.load(Path(sys.argv[1])), own_node.Machine.this())"
+    script += "c = config.load(Path(sys.argv[1])); own_node.own_node(c, own_node.Machine.this(c.trust))"
     done = subprocess.run(
         [*command, sys.executable, "-c", script, three.configure()], capture_output=True, text=True, check=False
     )

@@ -199,7 +199,7 @@ def _other_lines(config: Config, arguments: Namespace) -> list[str]:
     if arguments.nodename:
         from pytest_synctool.config import own_node
 
-        return [own_node.own_node(config, own_node.Machine.this(), origin="--nodename").node.name]
+        return [own_node.own_node(config, own_node.Machine.this(config.trust), origin="--nodename").node.name]
     if arguments.list_dirs:
         keywords = ("masterdir", "overlaydir", "deletedir", "tasksdir", "scriptdir")
         return [f"{word} {config.masterdir / line}" for word in keywords for line in _setting(config, word, "-d")]

@@ -124,7 +124,7 @@ def _own_node(config: Config, arguments: Namespace) -> Node | None:
         return None
     if arguments.group or arguments.exclude or arguments.exclude_group:
         raise SelectionError("-g, -x and -X do not go with the node that this machine is: it is the only one")
-    return own_node.own_node(config, own_node.Machine.this(), arguments.nodename, origin="-n").node
+    return own_node.own_node(config, own_node.Machine.this(config.trust), arguments.nodename, origin="-n").node
 
 
 def _audit_or_repair(

@@ -24,7 +24,7 @@ from pytest_synctool.config.statements import NAME_EXPECTED, VARIABLE, Statement
 from pytest_synctool.errors import SelectionError, TrustError
 from pytest_synctool.model import Node
 
-_SPECIFIERS: Final = (*ADDRESSES, "hostname", CONNECTION, "rsync")
+_SPECIFIERS: Final = (*ADDRESSES, "hostname", "hostid", CONNECTION, "rsync")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +117,17 @@ class Builder:
     def _specifier(self, place: Place, word: str, count: int) -> _Specifier:
         """Parse a specifier of a line with `count` nodes."""
         key, _, value = word.partition(":")
-        if key == "hostid":
-            self.later.add("hostid:", place, value)
-        elif key not in _SPECIFIERS:
+        if key not in _SPECIFIERS:
             expected = ", ".join(f"{specifier}:" for specifier in _SPECIFIERS)
             self.problem(
                 place, f"unknown node specifier '{key}:'{nearest(key, _SPECIFIERS)}, expected one of {expected}"
             )
         elif not value or value.startswith("-"):
             self.problem(place, f"'{key}:' needs a value that does not start with '-'")
+        elif key == "hostid" and not value.startswith("/"):
+            self.problem(place, f"'hostid:' expects the path of a file on the node, like /etc/hostid, not '{value}'")
+        elif key == "hostid":
+            return _Specifier(key, [os.path.normpath(value)] * count)
         elif key == "rsync" and value.lower() not in TRUTHS:
             self.problem(place, f"'rsync:' expects yes or no, not '{value}'")
         elif key == "rsync":
@@ -285,6 +287,7 @@ class Builder:
             connection=own.connection,
             rsync=TRUTHS[specifiers.get("rsync", "yes").lower()],
             ignored=is_ignored,
+            hostid=specifiers.get("hostid"),
         )
 
     def _expanded(self, groups: Sequence[str]) -> list[str]:

@@ -33,7 +33,7 @@ _VARIABLE: Final = "$masterdir"
 
 @dataclass
 class LaterKeywords:
-    """The statements with a keyword of COLLECTED, and node specifiers without effect."""
+    """The statements with a keyword of COLLECTED."""
 
     without_effect: dict[str, str] = field(default_factory=dict)
     _first: list[tuple[str, Place]] = field(default_factory=list)

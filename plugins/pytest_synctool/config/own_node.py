@@ -1,19 +1,22 @@
 """The own node: the node of the configuration that this machine is, for a node that audits itself.
 
-The hostname decides, else the machine's own addresses. No name server is asked, because a silent one would block a run
-that nobody watches.
+A file that `hostid:` names decides, else the hostname, else the machine's own addresses. No name server is asked,
+because a silent one would block a run that nobody watches.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from pytest_synctool.common import textfile
 from pytest_synctool.common.nodenames import fold
+from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import nearest, nodes_in_words
 from pytest_synctool.config.selection import Nodes, terms
 from pytest_synctool.errors import SelectionError
@@ -32,21 +35,23 @@ _DISCARD: Final = 9  # connect() needs a port, although nothing is sent
 class Machine:
     """The properties that identify a machine: its hostname, its own addresses, and its /etc/hosts.
 
-    `is_own` returns True for an address of the machine. `hosts` maps names to addresses.
+    `is_own` returns True for an address of the machine. `hosts` maps names to addresses. `hostid` returns the name in a
+    file of the machine; it is empty if there is no such file.
     """
 
     hostname: str
     is_own: Callable[[str], bool]
     hosts: Mapping[str, Sequence[str]]
+    hostid: Callable[[str], str] = lambda _: ""
 
     @classmethod
-    def this(cls) -> Machine:
-        """Return the machine that this program runs on."""
+    def this(cls, trust: Trust) -> Machine:
+        """Return the machine that this program runs on. `trust` says whose files can name it."""
         try:
             text = _HOSTS.read_text(encoding="utf-8", errors="replace")
         except OSError:
             text = ""
-        return cls(socket.gethostname(), is_own_address, parse_hosts(text))
+        return cls(socket.gethostname(), is_own_address, parse_hosts(text), lambda path: _hostid(Path(path), trust))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +89,27 @@ def is_wanted(config: Nodes, expression: str | None, nodename: str | None, *, or
 def own_node(config: Nodes, machine: Machine, nodename: str | None = None, *, origin: str = "--hosts") -> OwnNode:
     """Return the node of a configuration that a machine is.
 
-    The first of these that matches decides: `nodename`; a node whose name or `hostname:` is the machine's hostname or
-    the first label of it; a node with an address of the machine. Raises SelectionError if no node or several nodes
-    match, and for an ignored node without `nodename`.
+    The first of these that matches decides: `nodename`; a node whose name or `hostname:` is in its `hostid:` file; a
+    node whose name or `hostname:` is the machine's hostname or the first label of it; a node with an address of the
+    machine. A node with `hostid:` is identified by that alone, since another machine has the same hostname. Raises
+    SelectionError if no node or several nodes match, and for an ignored node without `nodename`.
     """
     if nodename is not None:
         if nodename not in config.nodes:
             hint = nearest(nodename, config.nodes) or f", see {config.path}"
             raise SelectionError(f"--nodename: no such node '{nodename}'{hint}")
         return _own(config.nodes[nodename], "--nodename", f"--nodename={nodename}")
+    hostids = {node.name: _plain(machine.hostid(node.hostid)) for node in config.nodes.values() if node.hostid}
+    matches = {name: word for name, word in hostids.items() if word and word in _names(config.nodes[name])}
+    if matches:
+        return _only(config, matches, "hostid", origin)
+    others = [node for node in config.nodes.values() if not node.hostid]
     words = list(dict.fromkeys((_plain(machine.hostname), _plain(machine.hostname).partition(".")[0])))
     for word in words:
-        matches = {node.name: word for node in config.nodes.values() if word and word in _names(node)}
+        matches = {node.name: word for node in others if word and word in _names(node)}
         if matches:
             return _only(config, matches, "hostname", origin)
-    addresses = {node.name: _addresses(node, machine.hosts) for node in config.nodes.values()}
+    addresses = {node.name: _addresses(node, machine.hosts) for node in others}
     own = {address for address in dict.fromkeys(_chained(addresses.values())) if machine.is_own(address)}
     matches = {
         name: next(address for address in each if address in own)
@@ -111,8 +122,22 @@ def own_node(config: Nodes, machine: Machine, nodename: str | None = None, *, or
     compared = _shown(list(dict.fromkeys(_chained(addresses.values()))))
     raise SelectionError(
         f"{origin}: this machine is none of the {nodes_in_words(len(config.nodes))} of {config.path}: no node has "
-        f"the name or 'hostname:' {shown}, and {compared}; name the node with --nodename=NAME"
+        f"the name or 'hostname:' {shown}, and {compared}{_hostids_in_words(config)}; name the node with "
+        "--nodename=NAME"
     )
+
+
+def _hostids_in_words(config: Nodes) -> str:
+    """Return the part of a message that lists the `hostid:` files without a match; empty if no node has one."""
+    files = _shortened(list(dict.fromkeys(node.hostid for node in config.nodes.values() if node.hostid)))
+    return f", and no 'hostid:' file ({files}) is there with the name of its node" if files else ""
+
+
+def _hostid(path: Path, trust: Trust) -> str:
+    """Return the first word of a file, or an empty text if there is none. Raises ConfigError if it must not count."""
+    if not os.path.lexists(path):
+        return ""
+    return next(iter(textfile.read(path, trust).split()), "")
 
 
 def _own(node: Node, reason: str, option: str) -> OwnNode:
@@ -173,8 +198,12 @@ def _shown(addresses: Sequence[str]) -> str:
     """Return the end of a message that lists the addresses without a match."""
     if not addresses:
         return "no node has an address in it or in /etc/hosts that could be compared"
-    more = f" and {len(addresses) - _MOST_SHOWN} more" if len(addresses) > _MOST_SHOWN else ""
-    return f"no interface of this machine has the address of one ({', '.join(addresses[:_MOST_SHOWN])}{more})"
+    return f"no interface of this machine has the address of one ({_shortened(addresses)})"
+
+
+def _shortened(words: Sequence[str]) -> str:
+    more = f" and {len(words) - _MOST_SHOWN} more" if len(words) > _MOST_SHOWN else ""
+    return f"{', '.join(words[:_MOST_SHOWN])}{more}"
 
 
 def parse_hosts(text: str) -> dict[str, list[str]]:

@@ -173,7 +173,7 @@ def _selected(
     ours = [] if selection is None else [term for term in terms(selection) if not is_url(term)]
     expression = ",".join(ours) if ours else None
     if own_node.is_wanted(settings, expression, nodename):
-        own = own_node.own_node(settings, own_node.Machine.this(), nodename)
+        own = own_node.own_node(settings, own_node.Machine.this(settings.trust), nodename)
         return (own.node,), own
     return (() if selection is not None and not ours else tuple(select(settings, expression))), None
 

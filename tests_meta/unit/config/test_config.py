@@ -260,7 +260,7 @@ class TestIgnored:
         ("node n2 x/y", "'x/y' is not a group name: expected letters, digits and . _ + -"),
         ("node n2 node1", "group 'node1' is named like the node on line 2"),
         ("node n2 ipaddres:1", "unknown node specifier 'ipaddres:' (did you mean 'ipaddress'?), expected one of "
-         "interface:, ipaddress:, hostname:, connection:, rsync:"),
+         "interface:, ipaddress:, hostname:, hostid:, connection:, rsync:"),
         ("node n2 hostname:", "'hostname:' needs a value that does not start with '-'"),
         ("node n2 interface:-oProxyCommand=x", "'interface:' needs a value that does not start with '-'"),
         ("node n2 rsync:maybe", "'rsync:' expects yes or no, not 'maybe'"),

@@ -145,9 +145,9 @@ def test_keywords_with_an_equal_have_its_effect(root: Path) -> None:
 
 def test_keywords_without_effect_are_one_warning(root: Path) -> None:
     conf = root / "etc/synctool.conf"
-    cluster = parse("node n hostid:/x\nmaster m\ncolor_ok red\nslave n\ncolor_rm red\nslave m", conf)
+    cluster = parse("prefix /x\nnode n\nmaster m\ncolor_ok red\nslave n\ncolor_rm red\nslave m", conf)
     assert cluster.warnings == (
-        f"{conf}:1: hostid:, master, slave, color_... have no effect here: remove them unless another program "
+        f"{conf}:1: prefix, master, slave, color_... have no effect here: remove them unless another program "
         "reads them",
     )
     assert cluster.without_effect["slave"] == "m"

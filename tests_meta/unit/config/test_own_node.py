@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.config import Config
 from pytest_synctool.config.own_node import Machine, is_own_address, is_wanted, own_node, parse_hosts
-from pytest_synctool.errors import SelectionError
+from pytest_synctool.errors import SelectionError, TrustError
 
 from tests_meta.unit.helpers import config
 
@@ -138,6 +138,35 @@ def test_several_matches_are_an_error(tmp_path: Path, hostname: str, addresses: 
     lines += [f"node n{n} ipaddress:10.0.0.3" for n in (3, 4)]
     with pytest.raises(SelectionError, match=message):
         own_node(config(tmp_path, *lines), machine(hostname, *addresses))
+
+
+def test_by_hostid(tmp_path: Path) -> None:
+    """Where machines have the same hostname; only root's word counts, and the file decides alone about its node."""
+    file = tmp_path / "hostid"
+    made = config(
+        tmp_path, f"node a hostid:{file}", f"node b hostname:bee hostid:{file}", "node web", "node c hostid:/gone"
+    )
+
+    def own() -> str:
+        here = Machine.this(made.trust)
+        own = own_node(made, Machine("web", lambda _: False, {}, here.hostid))
+        return f"{own.node.name} by {own.reason}"
+
+    assert own() == "web by hostname 'web'"
+    for text, expected in (
+        ("a\n", "a by hostid 'a'"),
+        (" Bee. x\n", "b by hostid 'bee'"),
+        ("c", "web by hostname 'web'"),
+    ):
+        file.write_text(text)
+        assert own() == expected
+    with pytest.raises(
+        SelectionError, match=rf"no 'hostid:' file \({file}, /gone\) is there with the name of its node"
+    ):
+        own_node(made, machine("a"))
+    file.chmod(0o666)
+    with pytest.raises(TrustError, match="hostid"):
+        own()
 
 
 def test_an_ignored_node_needs_nodename(cluster: Config) -> None:
