@@ -400,6 +400,8 @@ def test_colours(documented: Site) -> None:
     for options, more, shown in (
         (("-qa",), {"TERM": "xterm"}, f"{dry_run}node3:\r\n    \x1b[31m{line}\x1b[0m\r\n"),
         (("-q",), {"TERM": "xterm", "NO_COLOR": "1"}, f"{dry_run}node3: {line}\r\n"),
+        (("-q", "--no-color"), {"TERM": "xterm"}, f"{dry_run}node3: {line}\r\n"),
+        (("-q", "--color"), {"TERM": "dumb"}, f"{dry_run}node3: \x1b[31m{line}\x1b[0m\r\n"),
         (("-qf",), {"TERM": "xterm"}, f"node3: \x1b[32m{line}\x1b[0m\r\n"),
     ):
         with terminal(documented.directory, "synctool", *options, "-n", "node3", "-1", fstab, **more) as shell:

@@ -70,6 +70,8 @@ class ClassicRun:
             and os.environ.get("TERM") != "dumb"
             and not os.environ.get("NO_COLOR")
         )
+        if self.arguments.color is not None:
+            self._coloured = self.arguments.color
         self._history = self._new_history()
         # With --unix, all output must be shell text; with --nagios, one line.
         self._framed = not (self.arguments.quiet or self.arguments.unix or self.arguments.nagios)
@@ -375,7 +377,7 @@ class ClassicRun:
         return f"{colour}{shown(text)}{_PLAIN}" if self._coloured else shown(text)
 
     def _remarks(self, node: Node) -> Iterator[str]:
-        if self.arguments.verbose:
+        if self.arguments.verbose and not self._mode.is_about_old_versions:
             yield from self._explainer.remarks(node, set(self.arguments.single) or None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,9 +24,20 @@ if TYPE_CHECKING:
 
 
 class _Parser(ArgumentParser):
+    _words: Sequence[str] = ()
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """Parse as usual, and keep the words for error()."""
+        self._words = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         """Print only the mistake and exit: argparse would print a usage of many lines above it."""
-        self.exit(command.FAILED, f"{self.prog}: error: {message}\n")
+        known = self._option_string_actions
+        short = [word for word in self._words if word.startswith("-") and word not in known]
+        meant = next((f"-{word}" for word in short if f"-{word}" in known), None)
+        hint = "" if meant is None else f" (did you mean '{meant}'?)"
+        self.exit(command.FAILED, f"{self.prog}: error: {message}{hint}\n")
 
 
 def bare_parser(name: str, description: str, epilog: str = "") -> ArgumentParser:
@@ -98,11 +110,10 @@ def sudo_conflict(arguments: Namespace) -> str | None:
     return None if arguments.sudo else "--sudo-user needs --sudo"
 
 
-def add_parallelism(parser: ArgumentParser) -> None:
-    """Add the options of commands that contact many nodes at once."""
-    parser.add_argument(
-        "-p", "--numproc", metavar="N", type=number, help="contact at most N nodes at once (default: num_proc)"
-    )
+def add_parallelism(parser: ArgumentParser, *more: str) -> None:
+    """Add the options of commands that contact many nodes at once. `more` are further spellings of -p."""
+    help_ = "contact at most N nodes at once (default: num_proc)"
+    parser.add_argument("-p", *more, "--numproc", metavar="N", type=number, help=help_)
     parser.add_argument(
         "--connect-timeout",
         metavar="SECONDS",

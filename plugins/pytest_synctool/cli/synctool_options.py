@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
 from typing import TYPE_CHECKING, Final
 
 from pytest_synctool.cli import shared_options
@@ -135,7 +135,11 @@ def _add_run(parser: ArgumentParser) -> None:
         ("-q", "--quiet", "print only differences, and no warnings"),
         ("--nagios", "print one line with performance data, as a plugin of Nagios or Icinga"),
         ("-v", "--verbose", "print how the source of each entry was chosen, and details of the differences"),
-        ("--skip-rsync", "with -f: do not copy the masterdir to the nodes, they have it already"),
+        ("-S", "--skip-rsync", "with -f: do not copy the masterdir to the nodes, they have it already"),
+    )
+    parser.add_argument("--color", action=BooleanOptionalAction, help="print colors, or none; by default on a terminal")
+    parser.add_argument(
+        *("-T", "--terse", "-F", "--fullpath"), action="store_true", help="no effect: options of synctool 5 to 7"
     )
     parser.add_argument("--nodename", metavar="NAME", help="work only on this machine, as node NAME")
     add_flags(
@@ -175,7 +179,7 @@ def _add_run(parser: ArgumentParser) -> None:
 
 def _add_limits(parser: ArgumentParser) -> None:
     shared_options.add_sudo(parser)
-    shared_options.add_parallelism(parser)
+    shared_options.add_parallelism(parser, "-N")
     parser.add_argument(
         "-z",
         "--zzz",

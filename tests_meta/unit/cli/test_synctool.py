@@ -387,12 +387,14 @@ class TestMistakes:
                 for name in ("x", "", "/", "//", "/a/..", "/a\nb")
             ),
             (["-1", ""], "argument -1/--single: expected a file like /etc/fstab, not an empty name"),
-            (["-p", "0"], "argument -p/--numproc: expected a number from 1 to 999999, not '0'"),
+            (["-p", "0"], "argument -p/-N/--numproc: expected a number from 1 to 999999, not '0'"),
             (
                 ["--check-update", "-n", "node1"],
                 "--check-update does not go with -n, -g, -x and -X: it is about no node",
             ),
             (["--download", "-X", "batch"], "--download does not go with -n, -g, -x and -X: it is about no node"),
+            (["-diff", "/f"], "unrecognized arguments: /f (did you mean '--diff'?)"),
+            (["-fix"], "argument -f/--fix: ignored explicit argument 'ix' (did you mean '--fix'?)"),
             (["--bogus"], "unrecognized arguments: --bogus"),
             (["-v", "stray"], "unrecognized arguments: stray"),
             (["--man"], "unrecognized arguments: --man"),
