@@ -73,7 +73,7 @@ _BY_DEST: Final = {
     "exclude_group": _GROUPS,
 }
 # Files of nodes are completed as those of this machine, which often are the same.
-_BY_METAVAR: Final = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
+_BY_METAVAR: Final = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY, "DEST": shtab.DIRECTORY}
 # Commands for nodes are completed as those for this machine. Bash can do that only for files.
 _COMMAND_LINE: Final = {"bash": shtab.FILE["bash"], "zsh": "_normal"}
 

@@ -188,7 +188,7 @@ class TestToNodes:
         nodes.sh("node2", "rmdir @")
         nodes.sh("node3", "mount -t tmpfs -o size=8k none @")
         try:
-            ended = dcp(nodes, "-d", nodes.top, "file")
+            ended = dcp(nodes, "-d", f"{nodes.top}/", "file")
             rest = nodes.sh("node3", "ls -A @")
         finally:
             nodes.sh("node3", "umount @")
@@ -196,13 +196,61 @@ class TestToNodes:
         assert ended.lines() == [f"node1: copied {nodes.top}/file"]
         dead, missing, *full = ended.errors()
         assert dead == "dead1: unreachable: Connection refused"
-        assert missing == f"node2: no directory {nodes.top} on the node"
+        assert missing == f"node2: no directory {nodes.top}/ on the node"
         assert full
         assert all(line.startswith("node3: ") for line in full)
         assert ("No space left on device" if way == "rsync" else "Wrote only ") in "".join(full)
         del nodes.nodes["dead1"]
         nodes.configure()
-        assert dcp(nodes, "-n", "node[1-2]", "-d", nodes.top, "file").status == 1
+        assert dcp(nodes, "-n", "node[1-2]", "-d", f"{nodes.top}/", "file").status == 1
+
+    @WAYS
+    def test_a_new_name(self, nodes: Site, way: str) -> None:
+        """As cp: into a directory of this name, or a link to one; else the file gets it, and a link is not followed."""
+        nodes.nodes["node5"] = "batch"
+        use(nodes, way)
+        new = f"{nodes.top}/it's new"
+        (nodes.directory / "-file").write_text("new")
+        for name, there in (
+            ("node1", "echo other >other; ln -s other it\\'s\\ new"),
+            ("node2", "mkdir it\\'s\\ new"),
+            ("node3", "mkdir d; ln -s d it\\'s\\ new"),
+            ("node5", "echo old >it\\'s\\ new"),
+        ):
+            nodes.sh(name, f"mkdir -p @; cd @; {there}")
+        ended = dcp(nodes, "-d", new, "--", "-file")
+        assert (ended.status, ended.err) == (0, b"")
+        copied = {"node1": new, "node2": f"{new}/-file", "node3": f"{new}/-file", "node5": new}
+        assert ended.lines() == [f"{name}: copied {path}" for name, path in copied.items()]
+        assert nodes.sh("node1", "cd @; cat it*new other; ls | wc -l; stat -c %F it*new") == (
+            "newother\n2\nregular file\n"
+        )
+        for name, path in (("node2", "it*new/-file"), ("node3", "d/-file"), ("node5", "it*new")):
+            assert nodes.sh(name, f"cat @/{path}") == "new"
+        (nodes.directory / "d").mkdir()
+        for target, several in (("no/new", ["-file"]), ("no", ["-file", "synctool.conf"]), ("no", ["d"])):
+            ended = dcp(nodes, "-n", "node1", "-d", f"{nodes.top}/{target}", "--", *several)
+            assert (ended.status, ended.out) == (1, b"")
+            assert ended.err == f"node1: no directory {nodes.top}/no on the node\n".encode()
+
+    @WAYS
+    def test_without_a_destination(self, nodes: Site, way: str) -> None:
+        """As scp and 4.x: into the home."""
+        use(nodes, way)
+        ended = dcp(nodes, "-n", "node1", "synctool.conf")
+        assert ended == Ended(0, b"node1: copied ~/synctool.conf\n", b"")
+        text = nodes.sh("node1", "cat /root/synctool.conf; rm /root/synctool.conf")
+        assert text == (nodes.directory / "synctool.conf").read_text()
+
+    def test_dry_run(self, nodes: Site) -> None:
+        """No node is contacted."""
+        nodes.nodes["dead1"] = "batch ipaddress:127.0.0.1"
+        nodes.configure()
+        ended = dcp(nodes, "--dry-run", "-d", "/tmp", "synctool.conf")
+        path = nodes.directory / "synctool.conf"
+        assert (ended.status, ended.err) == (0, b"DRY RUN, no node was contacted\n")
+        assert ended.lines() == sorted(f"{name}: would copy {path} to /tmp" for name in nodes.nodes)
+        assert dcp(nodes, "--dry-run", "-N", "-n", "dead1", "--reverse", "/a/b").out == b"would copy /a/b to ./dead1/\n"
 
     @WAYS
     def test_special_files_are_not_copied(self, nodes: Site, way: str) -> None:
@@ -301,14 +349,18 @@ class TestFromNodes:
         nodes.configure()
         nodes.sh("node1", "echo x >@/file")
         ended = dcp(nodes, "--reverse", "-d", ".", f"{nodes.top}/file", "/etc/hostname")
-        assert ended.status == 3
+        assert (ended.status, ended.lines()) == (
+            3,
+            ["node1: copied ./node1/file", "node1: copied ./node1/hostname"]
+            + [f"{name}: copied ./{name}/hostname" for name in ("node2", "node3")],
+        )
+        no_file = f'rsync: [sender] link_stat "{nodes.top}/file" failed: No such file or directory (2)'
         assert ended.errors() == [
             "dead1: unreachable: Connection refused",
-            *(
-                f'{name}: rsync: [sender] link_stat "{nodes.top}/file" failed: No such file or directory (2)'
-                for name in ("node2", "node3")
-            ),
+            *(f"{name}: {text}" for name in ("node2", "node3") for text in ("not everything was copied", no_file)),
         ]
+        again = dcp(nodes, "--reverse", "-n", "node2", f"{nodes.top}/file", "/etc/hostname")
+        assert (again.status, again.out, again.errors()) == (1, b"", ended.errors()[1:3])
         assert (nodes.directory / "node2" / "hostname").read_text() == "node2\n"
         assert sorted(path.name for path in (nodes.directory / "node1").iterdir()) == ["file", "hostname"]
         assert not (nodes.directory / "dead1").exists()
@@ -316,7 +368,8 @@ class TestFromNodes:
     def test_special_files_are_not_copied(self, nodes: Site) -> None:
         nodes.sh("node1", "mkfifo @/pipe; echo x >@/file")
         ended = dcp(nodes, "--reverse", "-n", "node1", "-d", ".", f"{nodes.top}/pipe", f"{nodes.top}/file")
-        assert (ended.status, ended.out, ended.err) == (1, b"", b'node1: skipping non-regular file "pipe"\n')
+        assert (ended.status, ended.out) == (1, b"node1: copied ./node1/file\n")
+        assert ended.err == b'node1: skipping non-regular file "pipe"\nnode1: not everything was copied\n'
         assert (nodes.directory / "node1" / "file").read_text() == "x\n"
 
     def test_without_rsync(self, nodes: Site) -> None:
@@ -365,9 +418,8 @@ class TestLimits:
 @pytest.mark.parametrize(
     ("arguments", "messages"),
     [
-        (["file"], ["the following arguments are required: -d/--dest"]),
         (["-d", "/tmp"], ["the following arguments are required: FILE"]),
-        (["-d", "", "file"], ["argument -d/--dest: expected a directory"]),
+        (["-d", "", "file"], ["argument -d/--dest: expected a directory or a file"]),
         (["-d", "/tmp", "gone", "", "d/gone"], ["gone: No such file", "'': No such file", "d/gone: No such file"]),
         (["-d", "/tmp", "/"], ["/: the root directory is not copied: name the files in it"]),
         (["-d", "/tmp", "file", "d/file"], ["file and ", "d/file have the same name"]),

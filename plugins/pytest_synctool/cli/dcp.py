@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,42 +17,50 @@ from pytest_synctool.errors import SynctoolError
 if TYPE_CHECKING:
     from pytest_synctool.cli.attended_output import AttendedOutput
     from pytest_synctool.dsh.calls import Call
+    from pytest_synctool.dsh.copying import Target
     from pytest_synctool.dsh.runner import CallRunner
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv`, or with the arguments of the process. Return the exit status."""
-    return command.execute("dcp", argv, new_parser, _run, shared_options.sudo_conflict)
+    return command.execute("dcp", argv, new_parser, _run, _conflict)
 
 
 def new_parser() -> ArgumentParser:
     """Return the parser of `dcp`."""
     parser = shared_options.configured_parser(
         "dcp",
-        "Copy files and directories into a directory of many nodes at once. An existing file is replaced. The copy "
-        "keeps mode and time, and belongs to the user who logs in on the node.",
+        "Copy files and directories to many nodes at once. An existing file is replaced. The copy keeps mode and time, "
+        "and belongs to the user who logs in on the node.",
         fleet.STATUSES + "1 if a file was not copied.",
     )
     fleet.add_options(parser, quiet="do not print the copied files")
     parser.add_argument(
         "-d",
         "--dest",
-        metavar="DIR",
-        required=True,
-        type=_directory_name,
-        help="the directory to copy into; it must exist",
+        metavar="DEST",
+        type=_destination,
+        help="the directory to copy into, which must exist, or the new name of the only FILE (default: the home "
+        "directory there, with --reverse this directory)",
     )
     shared_options.add_flags(
-        parser, ("--reverse", "copy FILEs of the nodes (absolute paths) into DIR/NODE on this machine")
+        parser,
+        ("-N", "--no-nodename", "print the lines of standard output without the name of their node"),
+        ("--dry-run", "print what would be copied, and contact no node"),
+        ("--reverse", "copy FILEs of the nodes (absolute paths) into DEST/NODE on this machine"),
     )
     parser.add_argument("files", metavar="FILE", nargs="+", help="a file or directory")
     return parser
 
 
-def _directory_name(text: str) -> str:
+def _destination(text: str) -> str:
     if not text:
-        raise ArgumentTypeError("expected a directory")
+        raise ArgumentTypeError("expected a directory or a file")
     return text
+
+
+def _conflict(arguments: Namespace) -> str | None:
+    return shared_options.no_nodename_conflict(arguments) or shared_options.sudo_conflict(arguments)
 
 
 def _run(arguments: Namespace) -> int:
@@ -64,6 +73,7 @@ def _run(arguments: Namespace) -> int:
     nodes = fleet.load(arguments)
     rsync = nodes.config.rsync_cmd
     if arguments.reverse:
+        arguments.dest = arguments.dest or "."
         if not os.path.isdir(arguments.dest):
             raise SynctoolError(f"-d {arguments.dest}: no such directory on this machine")
         shared_options.require_program(rsync, "rsync_cmd", nodes.config)
@@ -75,6 +85,8 @@ def _run(arguments: Namespace) -> int:
         if arguments.unix:
             fleet.print_command_lines(lines)
             return command.OK
+        if arguments.dry_run:
+            return _print_plan(copies)
         if arguments.verbose:
             fleet.print_command_lines(lines, sys.stderr)
         return _copy(copies, has_rsync)
@@ -88,6 +100,7 @@ class RsyncCopies:
     arguments: Namespace
     files: Sequence[Path]
     scratch: Path
+    before: dict[tuple[str, Path], tuple[int, int] | None] = field(default_factory=dict)
 
     def line(self, node: str) -> str:
         """Return an empty line: the argument list contains the command."""
@@ -100,26 +113,59 @@ class RsyncCopies:
         route, rsync, token = self.nodes.routes[node], self.nodes.config.rsync_cmd, self.nodes.token
         if not self.arguments.reverse:
             if route.is_container:
-                return route.argv(tar_line(route, self.arguments.dest, token))
-            return to_node(rsync, route, self.files, self.arguments.dest, token)
+                return route.argv(tar_line(route, self.files, self.target, token))
+            return to_node(rsync, route, self.files, self.target, token)
         return from_node(rsync, route, self._list_of_names(), self.place(node), token)
 
     def stop_line(self, call: Call) -> str | None:
         """Return None: the other end of rsync or tar ends with this one."""
         return None
 
-    def done(self, node: str) -> Sequence[bytes]:
+    def done(self, call: Call) -> Sequence[bytes]:
         """Return a line for each copied file, with its new path."""
-        from pytest_synctool.common.wording import printable
+        from pytest_synctool.dsh.copying import NAMED
 
-        if self.arguments.quiet:
+        if self.arguments.quiet or call.outcome is None or (call.outcome.status and not self.arguments.reverse):
             return ()
-        names = (os.path.join(self.place(node), file.name) for file in self.files)
-        return [f"copied {printable(os.fsencode(name))}".encode() for name in names]
+        files = self.files if call.outcome.status == 0 else self._arrived(call.node)
+        if self.target.name and call.is_container:  # it may have lost the notice
+            return [_line(f"copied {file.name} to", self.arguments.dest) for file in files]
+        if call.notice == NAMED:
+            return [_line("copied", self.arguments.dest) for _ in files]
+        return [_line("copied", os.path.join(self.place(call.node), file.name)) for file in files]
+
+    def _arrived(self, node: str) -> list[Path]:
+        """Return the files that have come to this machine although something else went wrong.
+
+        A file that was here before, and that rsync had no reason to replace, may be the same or missing on the node.
+        """
+        return [file for file in self.files if self._state(node, file) not in (None, self.before.get((node, file)))]
+
+    def note_present(self) -> None:
+        """Note which files are on this machine before they are copied from nodes."""
+        for node in self.nodes.routes:
+            self.before.update({(node, file): self._state(node, file) for file in self.files})
+
+    def _state(self, node: str, file: Path) -> tuple[int, int] | None:
+        """Return what changes if rsync replaces a file on this machine. Return None for a directory or no file."""
+        try:
+            status = os.lstat(os.path.join(self.place(node), file.name))
+        except OSError:
+            return None
+        return None if stat.S_ISDIR(status.st_mode) else (status.st_ino, status.st_ctime_ns)
+
+    @property
+    def target(self) -> Target:
+        """Return the destination on the nodes."""
+        from pytest_synctool.dsh.copying import Target
+
+        return Target("") if self.arguments.dest is None else Target.of(self.arguments.dest, self.files)
 
     def place(self, node: str) -> str:
         """Return the directory to copy into: one on the node, or with --reverse one on this machine."""
-        return os.path.join(self.arguments.dest, node) if self.arguments.reverse else self.arguments.dest
+        if self.arguments.reverse:
+            return os.path.join(self.arguments.dest, node)
+        return self.arguments.dest or "~"
 
     def _list_of_names(self) -> str:
         """Return the path of a file that lists the paths on the nodes for rsync. Write it if it does not exist."""
@@ -137,7 +183,31 @@ class TarCopies(RsyncCopies):
         from pytest_synctool.dsh.copying import tar_line
 
         route = self.nodes.routes[node]
-        return route.argv(tar_line(route, self.arguments.dest, self.nodes.token))
+        return route.argv(tar_line(route, self.files, self.target, self.nodes.token))
+
+
+def _line(words: str, path: str) -> bytes:
+    from pytest_synctool.common.wording import printable
+
+    return f"{words} {printable(os.fsencode(path))}".encode()
+
+
+def _print_plan(copies: RsyncCopies) -> int:
+    """Print what would be copied. The nodes decide whether a destination is a directory, so it is printed as it is."""
+    command.print_stderr(["DRY RUN, no node was contacted"])
+    output = fleet.new_output("dcp", copies.arguments)
+    for node in copies.nodes.routes:
+        where = f"{copies.place(node)}/" if copies.arguments.reverse else copies.place(node)
+        output.out(node, [_line(f"would copy {_shown(file)} to", where) for file in copies.files])
+    fleet.print_unreachable(copies.nodes, output)
+    output.finish()
+    return command.UNREACHABLE if copies.nodes.unreachable else command.OK
+
+
+def _shown(file: Path) -> str:
+    from pytest_synctool.common.wording import printable
+
+    return printable(os.fsencode(file))
 
 
 def _copy(copies: RsyncCopies, has_rsync: bool) -> int:
@@ -154,10 +224,14 @@ def _copy(copies: RsyncCopies, has_rsync: bool) -> int:
     runners: list[CallRunner] = []
     without_rsync = nodes.calls()
     by_rsync = [
-        replace(call, unreachable_statuses=UNREACHABLE_STATUSES, noise=NOISE, left_out=LEFT_OUT, is_container=False)
+        replace(call, unreachable_statuses=UNREACHABLE_STATUSES, noise=NOISE, known_failure=MISSING, left_out=LEFT_OUT)
         for call in without_rsync
         if has_rsync and (arguments.reverse or not call.is_container)
     ]
+    for call in by_rsync:
+        call.is_container = False
+    if arguments.reverse:
+        copies.note_present()
     if by_rsync:
         runners.append(fleet.run_calls("dcp", copies, by_rsync, nodes, arguments, output, quiet=True))
         tried = {call.node for call in by_rsync if call.notice != MISSING}
@@ -165,6 +239,10 @@ def _copy(copies: RsyncCopies, has_rsync: bool) -> int:
     if without_rsync and arguments.reverse:
         for call in without_rsync:
             output.err(call.node, [b"the node has no rsync"])
+    elif arguments.reverse:
+        for call in by_rsync:
+            if call.outcome is not None and call.outcome.status:
+                output.err(call.node, [b"not everything was copied"])
     elif without_rsync and not (runners and _reset_if_interrupted(runners[0], without_rsync)):
         names = {call.node for call in without_rsync}
         runners.append(_copy_by_tar(copies, [call for call in nodes.calls() if call.node in names], output))

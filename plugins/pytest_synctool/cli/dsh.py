@@ -89,11 +89,9 @@ def _conflict(arguments: Namespace) -> str | None:
         return f"{'-M' if arguments.multiplex else '-O'} takes no command"
     if arguments.multiplex and arguments.control:
         return "-M does not go with -O: one opens connections, the other checks or ends them"
-    if arguments.no_nodename and arguments.aggregate:
-        return "-N does not go with -a, which prints names only"
     if arguments.no_stdin and not (_words(arguments) or arguments.multiplex or arguments.control):
         return _NO_COMMAND
-    return shared_options.sudo_conflict(arguments)
+    return shared_options.no_nodename_conflict(arguments) or shared_options.sudo_conflict(arguments)
 
 
 def _run(arguments: Namespace) -> int:
@@ -142,7 +140,7 @@ class Commands:
         """Return the command line that ends a call's command, or None if its process group is unknown."""
         return None if call.group is None else self.routes[call.node].stop_line(call.group, call.token)
 
-    def done(self, node: str) -> Sequence[bytes]:
+    def done(self, call: Call) -> Sequence[bytes]:
         """Return no lines: a command prints its own output."""
         return ()
 

@@ -110,6 +110,13 @@ def sudo_conflict(arguments: Namespace) -> str | None:
     return None if arguments.sudo else "--sudo-user needs --sudo"
 
 
+def no_nodename_conflict(arguments: Namespace) -> str | None:
+    """Return the reason why -N and -a cannot be combined, or None."""
+    if arguments.no_nodename and arguments.aggregate:
+        return "-N does not go with -a, which prints names only"
+    return None
+
+
 def add_parallelism(parser: ArgumentParser, *more: str) -> None:
     """Add the options of commands that contact many nodes at once. `more` are further spellings of -p."""
     help_ = "contact at most N nodes at once (default: num_proc)"

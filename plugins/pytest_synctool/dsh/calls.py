@@ -58,7 +58,7 @@ class Call:
 
     Lines that match `noise` only state that something failed; they are printed if there is no other line. A line on
     standard output that matches `left_out` means that the command did not do everything, although it may exit with 0:
-    the call is then partial.
+    the call is then partial. `known_failure` is a notice that explains a failure: `noise` is then not printed at all.
     """
 
     node: str
@@ -67,6 +67,7 @@ class Call:
     unreachable_statuses: Container[int] = (SSH_FAILED,)
     noise: re.Pattern[bytes] | None = None
     left_out: re.Pattern[bytes] | None = None
+    known_failure: str | None = None
     is_container: bool = False
     is_partial: bool = False
     group: int | None = None
@@ -139,7 +140,7 @@ class Call:
         if self.is_ssh and status in self.unreachable_statuses and _LOST.match(self._last):
             return self.end_unreachable(node_text(self._last.strip()).rstrip("."))
         self.outcome = CallOutcome(CallEnding.DONE, status or int(self.is_partial))
-        return self._release(() if self._last or self.notice or not status else self._noise)
+        return self._release(() if self._last or self.notice == self.known_failure or not status else self._noise)
 
     def end_unreachable(self, reason: str) -> list[bytes]:
         """Set the outcome: the node was unreachable, or the connection ended too early. Return the lines to print."""

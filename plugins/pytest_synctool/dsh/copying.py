@@ -7,6 +7,7 @@ import re
 import shlex
 import stat
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tarfile import TarInfo
 
 MISSING: Final = "missing"  # the notice of a node without rsync
+NAMED: Final = "named"  # the notice of a node where the destination is no directory, so that the file gets this name
 # The line of rsync for sockets, pipes and devices, which it skips. It exits with 0 nevertheless.
 LEFT_OUT: Final = re.compile(rb'skipping non-regular file "')
 # With 1 to 4 rsync reports invalid options and the like. Any other exit status can mean that the connection failed.
@@ -32,23 +34,32 @@ _OPTIONS: Final = ("-rlpt", "--checksum", "--chmod=Fug-s", "-s")
 # Options of rsync_cmd that only fit a mirror: they remove files, or overwrite a file that is in use.
 _NOT_FOR_COPIES: Final = ("--del", "--remove-", "--inplace", "--append", "--write-devices", "--rsync-path=")
 
-# The command on the node: DIRECTORY COMMAND... It announces itself like every call, in a container on standard output.
+# The command on the node: DIRECTORY NAME COMMAND... It announces itself like every call, in a container on standard
+# output. An empty DIRECTORY is the home. NAME is a directory there, or the new name of the file; it may be empty.
 _ON_NODE: Final = (
-    "echo TOKEN $$ >&2; "
-    'cd -- "$1" 2>&- || { printf "no directory %s on the node\\n" "$1" >&2; exit 1; }; shift; '
-    'p=$(command -v "$1" 2>&-) || { echo TOKEN MISSING >&2; exit 127; }; exec "$@"'
-).replace("MISSING", MISSING)
+    (
+        "echo TOKEN $$ >&2; "
+        'cd -- "${1:-${HOME:-.}}" 2>&- || { printf "no directory %s on the node\\n" "${1:-$HOME}" >&2; exit 1; }; '
+        '[ -z "$2" ] || [ -d "./$2" ] || echo TOKEN NAMED >&2; shift 2; '
+        'p=$(command -v "$1" 2>&-) || { echo TOKEN MISSING >&2; exit 127; }; exec "$@"'
+    )
+    .replace("MISSING", MISSING)
+    .replace("NAMED", NAMED)
+)
 
-# Unpacks a tar stream into a temporary directory, then moves each file to its name. The last member of the stream tells
-# that it is complete.
+# NAME FILE: unpacks a tar stream into a temporary directory, then moves each file to its name, in the directory NAME if
+# there is one. Else FILE, the only one, gets this name. The last member of the stream tells that it is complete.
 # - BusyBox refuses links that lead out of the tree; here the user wants to copy them.
 # - A link to a directory is replaced, as rsync does: no file goes where the link leads.
 # - Not every mv knows -T.
 _UNPACK: Final = """\
+n=$1; if [ -d "./$n" ]; then cd -- "./$n" && n= || exit; fi
 umask 077; t=.synctool-dcp.$$; mkdir "$t" || exit; trap 'rm -rf "$t"' EXIT; trap 'exit 1' HUP INT TERM PIPE
 (cd "$t" && EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -) || exit 1
 [ -f "$t/COMPLETE" ] || { echo "the stream broke off" >&2; exit 1; }
-rm "$t/COMPLETE" && cd "$t" && find . -type d ! -name . -exec sh -c '
+rm "$t/COMPLETE" && cd "$t" || exit 1
+[ -z "$n" ] || [ "$n" = "$2" ] || mv -f "./$2" "./$n" || exit 1
+find . -type d ! -name . -exec sh -c '
 for d; do
 [ ! -L "../$d" ] || rm "../$d"
 { [ -d "../$d" ] || mkdir "../$d"; } && chmod "$(stat -c %a "$d")" "../$d" || exit 1
@@ -112,9 +123,30 @@ def _shown(path: str | Path) -> str:
     return printable(os.fsencode(path)) or "''"
 
 
-def to_node(command: Sequence[str], route: Route, files: Sequence[Path], directory: str, token: str) -> list[str]:
-    """Return the argument list that copies files into a directory of a node."""
-    return [*_rsync(command, route, directory, token), "--", *map(os.fspath, files), _place(route, "./")]
+@dataclass(frozen=True)
+class Target:
+    """The destination on a node: a directory, which is the home if it is empty, and a name in it.
+
+    The name is that of a directory, or the new name of the only file. It is empty if the destination has to be a
+    directory.
+    """
+
+    directory: str
+    name: str = ""
+
+    @classmethod
+    def of(cls, destination: str, files: Sequence[Path]) -> Target:
+        """Return the target that cp would take: one file may get a new name, which is no directory by its spelling."""
+        directory, name = os.path.split(destination)
+        if len(files) != 1 or name in ("", ".", "..") or (files[0].is_dir() and not files[0].is_symlink()):
+            return cls(destination)
+        return cls(directory or ".", name)
+
+
+def to_node(command: Sequence[str], route: Route, files: Sequence[Path], target: Target, token: str) -> list[str]:
+    """Return the argument list that copies files to a node. rsync understands the name of a target as cp does."""
+    start = _rsync(command, route, target, token)
+    return [*start, "--", *map(os.fspath, files), _place(route, f"./{target.name}")]
 
 
 def from_node(command: Sequence[str], route: Route, names: str, directory: str, token: str) -> list[str]:
@@ -123,22 +155,22 @@ def from_node(command: Sequence[str], route: Route, names: str, directory: str, 
     The file `names` lists their paths, each with a NUL at its end.
     """
     chosen = ("--from0", f"--files-from={names}", "--no-relative")
-    return [*_rsync(command, route, "/", token), *chosen, "--", _place(route, "/"), f"{directory}/"]
+    return [*_rsync(command, route, Target("/"), token), *chosen, "--", _place(route, "/"), f"{directory}/"]
 
 
-def _rsync(command: Sequence[str], route: Route, directory: str, token: str) -> list[str]:
+def _rsync(command: Sequence[str], route: Route, target: Target, token: str) -> list[str]:
     kept = [word for word in command if not word.startswith(_NOT_FOR_COPIES)]
     announced = f"echo; echo {token}; "
-    path = f"{_node_line(route, announced + _ON_NODE, directory, token)} {rsync.node_command(command)}"
+    path = f"{_node_line(route, announced + _ON_NODE, target, token)} {rsync.node_command(command)}"
     return [*kept, *_OPTIONS, rsync.shell_option(route.remote_shell(), token), f"--rsync-path={path}"]
 
 
-def _node_line(route: Route, text: str, directory: str, token: str, *arguments: str) -> str:
-    """Return the line that runs these words, and the ones after it, in a directory of the node."""
+def _node_line(route: Route, text: str, target: Target, token: str, *arguments: str) -> str:
+    """Return the line that runs these words, and the ones after it, in the directory of a target."""
     if route.is_container:
         text = text.replace("echo TOKEN $$ >&2", "echo TOKEN $$")
     script = PROLOGUE + text.replace("TOKEN", token).encode()
-    line = os.fsdecode(shell_line(script, os.fsencode(directory), *map(os.fsencode, arguments)))
+    line = os.fsdecode(shell_line(script, *map(os.fsencode, (target.directory, target.name, *arguments))))
     return " ".join([*map(shlex.quote, route.node_sudo), line])
 
 
@@ -146,9 +178,9 @@ def _place(route: Route, path: str) -> str:
     return rsync.place(route.remote_name, path)
 
 
-def tar_line(route: Route, directory: str, token: str) -> str:
-    """Return the line that reads a stream of pack() and puts the files into a directory of a node."""
-    return _node_line(route, _ON_NODE, directory, token, "sh", "-c", _UNPACK)
+def tar_line(route: Route, files: Sequence[Path], target: Target, token: str) -> str:
+    """Return the line that reads a stream of pack() and puts the files to their target."""
+    return _node_line(route, _ON_NODE, target, token, "sh", "-c", _UNPACK, "sh", target.name, files[0].name)
 
 
 def pack(stream: BinaryIO, files: Sequence[Path]) -> list[bytes]:

@@ -16,7 +16,7 @@ from ClusterShell.Task import task_self, task_terminate
 from ClusterShell.Worker.Worker import FANOUT_UNLIMITED
 
 from pytest_synctool.connection.ssh import ISOLATION, NO_FORWARDINGS, SSH_FAILED
-from pytest_synctool.dsh.calls import Call, CallEnding, CallOutcome
+from pytest_synctool.dsh.calls import Call, CallEnding
 from pytest_synctool.dsh.causes import Causes, FindCause
 from pytest_synctool.dsh.clients import Worker
 from pytest_synctool.dsh.gateways import ChannelWorker, GatewayWorker, routed, topology
@@ -46,8 +46,8 @@ class Job(Protocol):
     def stop_line(self, call: Call) -> str | None:
         """Return the command line that ends a call's command, or None if the command ends with its connection."""
 
-    def done(self, node: str) -> Sequence[bytes]:
-        """Return the lines to print on standard output after the command has exited with 0."""
+    def done(self, call: Call) -> Sequence[bytes]:
+        """Return the lines to print on standard output after the command of a call has ended."""
 
 
 class Watcher(Protocol):
@@ -364,7 +364,7 @@ class CallRunner(EventHandler):  # type: ignore[misc]  # ClusterShell's classes 
             unclear = ", or ended by a signal or with its connection" if status == SSH_FAILED and call.is_ssh else ""
             lines = [*lines, f"exit status {status}{unclear}".encode()]
         self._print_err(node, lines)
-        if call.outcome == CallOutcome(CallEnding.DONE) and (words := self._job.done(node)):
+        if is_done and (words := self._job.done(call)):
             self._print_out(node, words)
 
     def _is_searched(self, call: Call) -> bool:
