@@ -504,7 +504,7 @@ class TestInterrupted:
                 nodes.sh(name, f"until [ -d {mark} ]; do sleep 0.02; done")
             shell.type(b"\x03")
             assert shell.end() == 130
-        assert b"node[1-3]:\r\n    begun\r\n" in shell.shown
+        assert b"node[1-3] (3):\r\n    begun\r\n" in shell.shown
         assert left_behind(nodes) == {}
 
     def test_a_command_that_does_not_listen(self, nodes: Site) -> None:

@@ -24,10 +24,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def new_parser() -> ArgumentParser:
     parser = shared_options.bare_parser(
         "synctool-aggr",
-        "Group lines `node: text` by the nodes that have exactly the same text. The largest group comes first. Lines "
-        "that do not begin with a node are printed at once; so are lines beyond 64 MiB of a node or 1 GiB of all. On a "
+        "Group lines `node: text` or `node:text` by the nodes that have exactly the same text. The largest group comes "
+        "first. Lines that do not begin with a node are printed at once; so are lines beyond 64 MiB of a node or 1 GiB of all. On a "
         "terminal, control characters are shown as by cat -v.",
         "Exit status: 0 if all files were read, 2 if a file cannot be read.",
+    )
+    shared_options.add_flags(
+        parser, ("--count", "print how many nodes a group has, as is done on a terminal: `node[1-3] (3):`")
     )
     parser.add_argument(
         "files", metavar="FILE", nargs="*", default=["-"], help="a file to read; - and no FILE mean standard input"
@@ -47,7 +50,7 @@ def _run(arguments: Namespace) -> int:
             if not aggregate.feed(line):
                 out.write(filtered(line) + b"\n")
                 out.flush()
-    aggregate.write(out, filtered)
+    aggregate.write(out, filtered, is_counted=arguments.count)
     if interruptions:
         return command.INTERRUPTED
     return command.FAILED if unreadable else command.OK

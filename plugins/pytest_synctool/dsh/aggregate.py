@@ -15,6 +15,8 @@ from pytest_synctool.errors import AnswerTooLong, SelectionError
 _NAME: Final = rb"[A-Za-z0-9_](?:[A-Za-z0-9_.+-]|\[[0-9,/-]+\])*"
 _ADDRESS: Final = rb"[0-9A-Fa-f]*:[0-9A-Fa-f:.]+"  # IPv6
 _NODES: Final = re.compile(rb"%b(?:,%b)*|%b" % (_NAME, _NAME, _ADDRESS))
+# `node1:text` without a blank. It is no URL, no time of the day and no IPv6 address.
+_TIGHT: Final = re.compile(rb"(?![0-9]+:)(%b(?:,%b)*):(?![:/])" % (_NAME, _NAME))
 # Bytes of memory. Lines that nodes share are counted for each.
 MOST_OF_A_NODE: Final = 64 << 20
 _LINE_COST: Final = 600  # beside its text
@@ -46,27 +48,31 @@ class Aggregate:
         raise AnswerTooLong(reason)
 
     def feed(self, line: bytes) -> bool:
-        """Add a line `node: text` without its newline, where a node set may replace the node.
+        """Add a line `node: text` or `node:text` without its newline, where a node set may replace the node.
 
         Return False, and add nothing, if the line has another form or does not fit.
         """
         prefix, separator, text = line.partition(b": ")
-        if not separator:
-            if not line.endswith(b":"):
-                return False
+        if not separator and line.endswith(b":"):
             prefix = line[:-1]  # an empty line of the node
-        nodes = self._known.get(prefix)
-        if nodes is None:
-            nodes = _nodes(prefix)
-            if not nodes:
-                return False
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[prefix] = nodes
-        if not self._fits(nodes, text):
+        nodes = self._nodes(prefix) if separator or line.endswith(b":") else ()
+        if not nodes and (tight := _TIGHT.match(line)):
+            nodes, text = self._nodes(tight[1]), line[tight.end() :]
+        if not nodes or not self._fits(nodes, text):
             return False
         self._add(nodes, text)
         return True
+
+    def _nodes(self, prefix: bytes) -> tuple[str, ...]:
+        """Return the nodes of a node set, from memory if it is known."""
+        nodes = self._known.get(prefix)
+        if nodes is None:
+            nodes = _nodes(prefix)
+            if nodes:
+                if len(self._known) >= _MOST_KNOWN:
+                    self._known.clear()
+                self._known[prefix] = nodes
+        return nodes
 
     def _fits(self, nodes: Sequence[str], line: bytes) -> bool:
         cost = len(line) + _LINE_COST
@@ -84,10 +90,15 @@ class Aggregate:
         groups = [(sorted(nodes, key=natural), lines) for lines, nodes in self._tree.walk()]
         return sorted(groups, key=lambda group: (-len(group[0]), natural(group[0][0])))
 
-    def write(self, out: BinaryIO, filtered: LineFilter = unchanged) -> None:
-        """Write every group: the node set, then its lines, filtered and indented."""
+    def write(self, out: BinaryIO, filtered: LineFilter = unchanged, *, is_counted: bool = False) -> None:
+        """Write every group: the node set, then its lines, filtered and indented.
+
+        On a terminal, or with `is_counted`, the number of nodes follows the node set of several nodes.
+        """
+        is_counted = is_counted or out.isatty()
         for nodes, lines in self.groups():
-            out.write(fold(nodes).encode() + b":\n")
+            count = f" ({len(nodes)})" if is_counted and len(nodes) > 1 else ""
+            out.write(f"{fold(nodes)}{count}:\n".encode())
             out.writelines(_indented(map(filtered, lines)))
 
 

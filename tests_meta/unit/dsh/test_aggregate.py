@@ -45,6 +45,10 @@ def test_largest_group_first_then_natural_order() -> None:
     [
         (b"node1: text", ["node1"], b"text"),
         (b"node1:  two blanks: kept", ["node1"], b" two blanks: kept"),
+        (b"node2:x", ["node2"], b"x"),
+        (b"node2:x: y", ["node2"], b"x: y"),
+        (b"node2:\t x ", ["node2"], b"\t x "),
+        (b"node[1-2],a:x", ["a", "node1", "node2"], b"x"),
         (b"node1:", ["node1"], b""),
         (b"node1: ", ["node1"], b""),
         (b"node1: \xff\xfe\0\r", ["node1"], b"\xff\xfe\0\r"),
@@ -68,7 +72,12 @@ def test_lines_with_a_node(line: bytes, nodes: Sequence[str], text: bytes) -> No
         b": text",
         b" node1: text",
         b"node1 : text",
-        b"node1:text",
+        b"12:00:00 up",
+        b"fe80::1:text",
+        b"fe80::",
+        b"http://node1:80/",
+        b"node1",
+        b"node[1-3:text",
         b"node 1: text",
         b"http://node1/",
         b"no node at all",
@@ -100,6 +109,7 @@ def test_lines_without_a_node(line: bytes) -> None:
         # equal lines in another order
         ([b"n1: a", b"n1: b", b"n2: b", b"n2: a"], [(["n1"], [b"a", b"b"]), (["n2"], [b"b", b"a"])]),
         ([b"n1: a", b"n2: a", b"n2: a"], [(["n1"], [b"a"]), (["n2"], [b"a", b"a"])]),
+        ([b"n1:a", b"n2: a", b"n1:  b", b"n2:  b"], [(["n1", "n2"], [b"a", b" b"])]),
         ([b"n1:", b"n2: a"], [(["n1"], [b""]), (["n2"], [b"a"])]),
     ],
 )
@@ -122,6 +132,15 @@ def test_nothing_is_lost_or_mixed_up(texts_of: Mapping[str, Sequence[bytes]], di
     assert regrouped == {node: list(lines) for node, lines in texts_of.items()}
     assert len({tuple(lines) for _, lines in groups}) == len(groups)
     assert [len(nodes) for nodes, _ in groups] == sorted((len(nodes) for nodes, _ in groups), reverse=True)
+
+
+def test_a_count_in_the_head() -> None:
+    """On request; a group of one node has none."""
+    aggregate, out = Aggregate(), io.BytesIO()
+    for line in (b"node1: a", b"node2: a", b"node3: b"):
+        aggregate.feed(line)
+    aggregate.write(out, is_counted=True)
+    assert out.getvalue() == b"node[1-2] (2):\n    a\nnode3:\n    b\n"
 
 
 @given(st.dictionaries(st.integers(1, 20).map("node{}".format), texts, min_size=1))
