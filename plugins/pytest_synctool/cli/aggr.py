@@ -25,8 +25,8 @@ def new_parser() -> ArgumentParser:
     parser = shared_options.bare_parser(
         "synctool-aggr",
         "Group lines `node: text` or `node:text` by the nodes that have exactly the same text. The largest group comes "
-        "first. Lines that do not begin with a node are printed at once; so are lines beyond 64 MiB of a node or 1 GiB of all. On a "
-        "terminal, control characters are shown as by cat -v.",
+        "first. Lines that do not begin with a node are printed at once; so are lines beyond 64 MiB of a node or 1 GiB "
+        "of all. On a terminal, control characters are shown as by cat -v.",
         "Exit status: 0 if all files were read, 2 if a file cannot be read.",
     )
     shared_options.add_flags(

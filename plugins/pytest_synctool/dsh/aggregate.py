@@ -98,7 +98,7 @@ class Aggregate:
         is_counted = is_counted or out.isatty()
         for nodes, lines in self.groups():
             count = f" ({len(nodes)})" if is_counted and len(nodes) > 1 else ""
-            out.write(f"{fold(nodes)}{count}:\n".encode())
+            out.write(filtered(f"{fold(nodes)}{count}:".encode()) + b"\n")
             out.writelines(_indented(map(filtered, lines)))
 
 
