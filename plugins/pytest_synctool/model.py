@@ -16,6 +16,8 @@ class Kind(Enum):
     LINK = "symbolic link"
     OTHER = "special file"
 
+    __hash__ = object.__hash__  # that of an Enum is a function, and dictionaries have many
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -132,6 +134,8 @@ class Status(Enum):
     WAIVED = "waived"
     SKIPPED = "skipped"
     ERROR = "error"
+
+    __hash__ = object.__hash__
 
 
 class Skip(Enum):

@@ -66,11 +66,16 @@ class Inspection:
     contents: ContentDiffs | None = None
     actual: dict[bytes, Actual] = field(default_factory=dict)
     _unreadable: dict[bytes, str] = field(default_factory=dict)
+    _above: dict[bytes, Sequence[FileState]] = field(default_factory=dict)  # of the directories that lead to one
 
     @cached_property
     def overlay(self) -> dict[bytes, Entry]:
         """All overlay entries of the node by destination."""
         return {entry.destination: entry for entry in self.entries if entry.tree is Tree.OVERLAY}
+
+    @cached_property
+    def _followed(self) -> dict[bytes, Entry]:
+        return {path: entry for path, entry in self.overlay.items() if entry.follow}
 
     @cached_property
     def _by_caseless_path(self) -> dict[str, list[Entry]]:
@@ -155,7 +160,11 @@ class Inspection:
             return None
         state = self.actual.get(entry.probed_path)
         actual = state if isinstance(state, FileState) else ABSENT
-        above = [self.overlay[path].expected for path in parents(entry.destination) if path in self.overlay]
+        directory = entry.destination[: entry.destination.rfind(b"/")]
+        above = self._above.get(directory)
+        if above is None:
+            paths = (path for path in parents(entry.destination) if path in self.overlay)
+            above = self._above[directory] = [self.overlay[path].expected for path in paths]
         return secret(entry, entry.expected, actual, above)
 
     def _path(self, check: Check) -> bytes:
@@ -166,7 +175,6 @@ class Inspection:
 
     def _requests(self, checks: Sequence[Check]) -> dict[bytes, probe.Request]:
         requests: dict[bytes, probe.Request] = {}
-        followed = {path: entry for path, entry in self.overlay.items() if entry.follow}
         for check in (check for check in checks if not check.is_task and check.settled is None):
             path = self._path(check)
             if check.entry.tree is Tree.DELETE or check.command is not None:
@@ -178,7 +186,7 @@ class Inspection:
                 self._unreadable[path] = str(error)
                 continue
             size = expected.size if expected.kind is Kind.FILE else None
-            through = lowest_followed(parents(path), followed) if followed and size is not None else b""
+            through = lowest_followed(parents(path), self._followed) if self._followed and size is not None else b""
             requests[path] = probe.Request(path, size, through, expected)
         return requests
 

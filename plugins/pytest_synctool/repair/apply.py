@@ -127,8 +127,10 @@ class Applied:
         return tuple(line for _, result in self._ran(path) for line in result.output)
 
     def _ran(self, path: bytes) -> list[tuple[Command, Result]]:
+        if path not in self._fired:
+            return []
         first = len(self.todo.actions)
-        fired = ((self.todo.triggers[n - first].command, self.results.get(n)) for n in self._fired.get(path, ()))
+        fired = ((self.todo.triggers[n - first].command, self.results.get(n)) for n in self._fired[path])
         return [(command, result) for command, result in fired if result is not None]
 
     def task(self, path: bytes, command: Command) -> Outcome:

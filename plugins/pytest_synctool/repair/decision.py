@@ -89,6 +89,8 @@ def _drifted(inspection: Inspection, checks: Sequence[Check], outcomes: Sequence
 def _with_hidden_by_links(inspection: Inspection, checks: Sequence[Check], drifted: DriftedEntries) -> DriftedEntries:
     """Return the drift with the entries added that a probe saw only through a link which becomes a directory."""
     links = tuple(e.destination + b"/" for e, actual in drifted.items() if _becomes_directory(e, actual))
+    if not links:
+        return drifted
     files = (check.entry for check in checks if check.entry.tree is Tree.OVERLAY and check.command is None)
     below = [entry for entry in files if entry.destination.startswith(links)]
     return drifted | {entry: ABSENT for entry in below if inspection.has_source(entry)}
@@ -99,6 +101,8 @@ def _kept_for_waivers(
 ) -> dict[bytes, str]:
     """Return the reason why repairing an entry would change waived drift, by destination."""
     waivers, node, overlay = inspection.waivers, inspection.node, inspection.overlay
+    if not waivers:
+        return {}
     missing = [e.destination for e, actual in drifted.items() if e.tree is Tree.OVERLAY and actual is ABSENT]
     above = {
         overlay[parent]: waiver.place

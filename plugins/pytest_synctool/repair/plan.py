@@ -193,7 +193,8 @@ def plan(
     triggers = _triggers({action.path for action in changes}, entries, deleted, owed)
     needed = [_make_if_missing(above[path]) for path in sorted(above, key=lambda path: path.split(b"/"))]
     last = (Trigger(each.owner.destination, each.command, b"/", frozenset(), owed=True) for each in tasks)
-    return Plan(tuple(_allowed(action, entries) for action in (*needed, *changes)), (*triggers, *last))
+    followed = _followed(entries)
+    return Plan(tuple(_allowed(action, followed) for action in (*needed, *changes)), (*triggers, *last))
 
 
 def restore(saved: Sequence[tuple[Entry, KeptVersion]], entries: Mapping[bytes, Entry]) -> Plan:
@@ -203,7 +204,8 @@ def restore(saved: Sequence[tuple[Entry, KeptVersion]], entries: Mapping[bytes, 
     """
     actions = [Action(e.destination, "restored", kept) for e, kept in sorted(saved, key=lambda pair: _order(pair[0]))]
     triggers = _triggers({action.path for action in actions}, entries, {}, ())
-    return Plan(tuple(_allowed(action, entries) for action in actions), tuple(triggers), of_old_versions=True)
+    followed = _followed(entries)
+    return Plan(tuple(_allowed(action, followed) for action in actions), tuple(triggers), of_old_versions=True)
 
 
 def erase(versions: Mapping[bytes, Erasure], entries: Mapping[bytes, Entry]) -> Plan:
@@ -212,12 +214,18 @@ def erase(versions: Mapping[bytes, Erasure], entries: Mapping[bytes, Entry]) -> 
     `entries` are all overlay entries of the node by destination.
     """
     actions = (Action(path, "erased", versions[path]) for path in sorted(versions))
-    return Plan(tuple(_allowed(action, entries) for action in actions), (), of_old_versions=True)
+    followed = _followed(entries)
+    return Plan(tuple(_allowed(action, followed) for action in actions), (), of_old_versions=True)
 
 
-def _allowed(action: Action, entries: Mapping[bytes, Entry]) -> Action:
+def _followed(entries: Mapping[bytes, Entry]) -> dict[bytes, Entry]:
+    """Return the entries that may be links to directories."""
+    return {path: entry for path, entry in entries.items() if entry.follow}
+
+
+def _allowed(action: Action, followed: Mapping[bytes, Entry]) -> Action:
     """Return the action with `through` set."""
-    through = lowest_followed(parents(action.path), entries)
+    through = lowest_followed(parents(action.path), followed) if followed else b""
     return replace(action, through=through) if through else action
 
 

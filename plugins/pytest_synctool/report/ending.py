@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final
 
 from pytest_synctool.common.wording import nodes_in_words
-from pytest_synctool.model import OK, NodeError, NodeErrorKind, NodeResult, Outcome, Status
+from pytest_synctool.model import NodeError, NodeErrorKind, NodeResult, Outcome, Status
 
 
 class NodeEnding(Enum):
@@ -68,13 +68,10 @@ def ending_of(error: NodeError | None, outcomes: Sequence[Outcome]) -> NodeEndin
     """Return the ending of a node with these outcomes. A node without any entries is in sync."""
     if error is not None:
         return NodeEnding.UNREACHABLE if error.kind is NodeErrorKind.UNREACHABLE else NodeEnding.UNKNOWN
-    if outcomes.count(OK) == len(outcomes):  # the usual case, and much faster
-        return NodeEnding.IN_SYNC
-    return min(map(_of_entry, outcomes), key=_SEVERITY.__getitem__)
-
-
-def _of_entry(outcome: Outcome) -> NodeEnding:
-    return NodeEnding.NOT_BEGUN if outcome.is_missed else _OF_ENTRIES[outcome.status]
+    endings = {_OF_ENTRIES[status] for status in {outcome.status for outcome in outcomes}}
+    if NodeEnding.SKIPPED in endings and any(outcome.is_missed for outcome in outcomes):
+        endings.add(NodeEnding.NOT_BEGUN)
+    return min(endings, key=_SEVERITY.__getitem__, default=NodeEnding.IN_SYNC)
 
 
 def ending_of_result(result: NodeResult) -> NodeEnding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from pytest_synctool.common.shared_list import SharedList
@@ -19,6 +19,8 @@ class Entry:
     `trigger` is a path below the masterdir. `on_update` is the shell text that the configuration runs after a change.
     `directory` has the commands of the directory in delete/ that an entry of delete/ is in. Its path ends with a slash,
     and it is in no list of entries: nothing is compared there.
+    `destination` is the absolute path on the node. A probe looks up `probed_path`: it leads behind a symbolic link if
+    `follow` accepts one.
 
     An entry equals only itself: entries are keys of many dictionaries, and hashing sources with their states is slow.
     A repository makes each entry once.
@@ -29,16 +31,16 @@ class Entry:
     attributes: Attributes | None = None
     on_update: bytes | None = None
     directory: Entry | None = None
+    tree: Tree = field(init=False, repr=False)
+    destination: bytes = field(init=False, repr=False)
+    probed_path: bytes = field(init=False, repr=False)
 
-    @property
-    def tree(self) -> Tree:
-        """The subdirectory of the masterdir that the source is in."""
-        return self.source.tree
-
-    @property
-    def destination(self) -> bytes:
-        """The absolute path on the node."""
-        return self.source.destination
+    def __post_init__(self) -> None:
+        source = self.source
+        is_followed = self.follow and source.is_directory
+        values = source.tree, source.destination, source.destination + b"/." if is_followed else source.destination
+        for name, value in zip(("tree", "destination", "probed_path"), values, strict=True):
+            object.__setattr__(self, name, value)
 
     @property
     def expected(self) -> FileState:
@@ -82,11 +84,6 @@ class Entry:
         True accepts the link. False replaces it by the directory. None reports it and leaves it to people.
         """
         return None if self.attributes is None else self.attributes.follow
-
-    @property
-    def probed_path(self) -> bytes:
-        """The path that a probe looks up on the node: behind a symbolic link if `follow` accepts one."""
-        return self.destination + b"/." if self.follow and self.source.is_directory else self.destination
 
 
 def lowest_followed(directories: Iterable[bytes], entries: Mapping[bytes, Entry]) -> bytes:

@@ -146,5 +146,8 @@ def file_type(kind: Kind) -> int:
 
 def parents(path: bytes) -> list[bytes]:
     """Return the directories above an absolute path, topmost first, without `/`."""
-    parts = path.split(b"/")
-    return [b"/".join(parts[:count]) for count in range(2, len(parts))]
+    above, end = [], path.find(b"/", 1)
+    while end > 0:
+        above.append(path[:end])
+        end = path.find(b"/", end + 1)
+    return above

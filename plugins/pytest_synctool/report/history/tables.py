@@ -9,7 +9,7 @@ import json
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -44,7 +44,7 @@ def when(stamped: int) -> datetime:
 
 def text(value: str) -> str:
     """Return text as the history stores it: names from file systems may not be valid in any encoding."""
-    return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def members(kept: str) -> list[int]:
@@ -144,16 +144,16 @@ class Tables:
             ),
         )
         looked, results = [], []
+        self._find(dict.fromkeys(outcome for look in looks for _, outcome, _ in look.results), seq)
         for look in looks:
             node = self._node(look, seq)
             set_ = None if look.error is not None else self._set(look.wanted, seq)
             looked.append((seq, node, set_, look.ending.status.value, None if look.error is None else text(look.error)))
             for entry, outcome, onset in look.results:
-                finding = self._finding(outcome, seq)
                 row = (stamp(onset.since), onset.cause, onset.known)
                 touched = look.touched.get(entry)
                 times = (None, None) if touched is None else (touched.modified, touched.changed)
-                results.append((seq, self._entry(entry, seq), node, finding, *row, *times))
+                results.append((seq, self._entry(entry, seq), node, self._findings[outcome], *row, *times))
             self._note(node, look, seq)
         self._db.executemany("INSERT INTO looked VALUES (?, ?, ?, ?, ?)", looked)
         self._db.executemany("INSERT INTO result VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", results)
@@ -215,32 +215,29 @@ class Tables:
             self._wanted[pair], self._asked[row] = row, pair
         return self._wanted[pair]
 
-    def _finding(self, outcome: Outcome, seq: int) -> int:
-        """Return the id of a result, without its differences in contents."""
-        number = self._findings.get(outcome)
-        if number is None:
+    def _find(self, outcomes: Iterable[Outcome], seq: int) -> None:
+        """Store results, without their differences in contents, and mark them as used by this run."""
+        digests, rows = {}, []
+        for outcome in outcomes:
             changes = json.dumps([[c.what, c.expected, c.found] for c in outcome.changes])
             status = Status.FIXED if outcome.was_set else outcome.status  # the drift itself has ended
             words = (status.value, outcome.message, changes, outcome.source, outcome.waiver)
             signature = tuple(map(text, words))
-            digest = _digest("\0".join(signature))
-            row = self._db.execute("SELECT id FROM finding WHERE digest = ?", (digest,)).fetchone()
-            insert = (
-                "INSERT INTO finding (digest, status, message, changes, source, waiver, last) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)"
-            )
-            number = int(row[0]) if row else self._inserted(insert, digest, *signature, seq)
-            self._findings[outcome] = number
-        return number
+            digests[outcome] = _digest("\0".join(signature))
+            rows.append((digests[outcome], *signature, seq))
+        insert = (
+            "INSERT INTO finding (digest, status, message, changes, source, waiver, last) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (digest) DO UPDATE SET last = excluded.last"
+        )
+        self._db.executemany(insert, rows)
+        ids = dict(self._db.execute("SELECT digest, id FROM finding WHERE last = ?", (seq,))) if rows else {}
+        self._findings = {outcome: ids[digest] for outcome, digest in digests.items()}
 
     def _touch(self, seq: int, looks: Sequence[Look]) -> None:
         """Mark all these as used by this run. An entry of a stored set is in use as long as the set is."""
         sets = {look.wanted for look in looks}
-        for table, rows in (
-            ("entry_set", {self._sets[wanted] for wanted in sets if wanted in self._sets}),
-            ("finding", set(self._findings.values())),
-        ):
-            self._db.executemany(f"UPDATE {table} SET last = ? WHERE id = ?", [(seq, row) for row in rows])
+        used = {self._sets[wanted] for wanted in sets if wanted in self._sets}
+        self._db.executemany("UPDATE entry_set SET last = ? WHERE id = ?", [(seq, row) for row in used])
         old = self._now - _SIGHT // _MICROSECOND
         stale = {id_ for id_, seen in self._seen.items() if seen < old}
         if stale:

@@ -71,6 +71,10 @@ class InForce:
     waivers: Waivers
     today: date
 
+    def __bool__(self) -> bool:
+        """Return False if there are no waivers, expired or not."""
+        return bool(self.waivers.waivers)
+
     def expired(self, waiver: Waiver) -> bool:
         """Return True if the last day of a waiver is over."""
         return self.today > waiver.expires
