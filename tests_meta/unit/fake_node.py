@@ -109,6 +109,9 @@ class FakeMirror:
     entries: Sequence[Entry]
     mark: probe.Request | None = None
 
+    def prepare(self) -> None:
+        """Do nothing: the names are known."""
+
     def push(self) -> Sequence[str]:
         """Take files into the mirror."""
         if self.node.unpushable is not None:

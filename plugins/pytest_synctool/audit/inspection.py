@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 MOST_BEFORE: Final = 5 << 20  # bytes
 
 Explain = Callable[[Entry, Node], Sequence[str]]
+_Scripts = Sequence[tuple[Sequence[probe.Request], bytes, int]]
+_Prepared = tuple[Sequence[Check], probe.Request | None, _Scripts]
 
 
 @dataclass
@@ -67,6 +69,7 @@ class Inspection:
     actual: dict[bytes, Actual] = field(default_factory=dict)
     _unreadable: dict[bytes, str] = field(default_factory=dict)
     _above: dict[bytes, Sequence[FileState]] = field(default_factory=dict)  # of the directories that lead to one
+    _prepared: _Prepared | None = None
 
     @cached_property
     def overlay(self) -> dict[bytes, Entry]:
@@ -95,12 +98,9 @@ class Inspection:
         `before` is shell text that runs first. Return what it prints, of which MOST_BEFORE bytes are allowed. Raises
         TransportError, and RemoteError for an answer that is not whole.
         """
-        requests = self._requests(checks) | ({mark.path: mark} if mark else {})
         printed, more = b"", MOST_BEFORE if before else 0
-        for part in probe.split(list(requests.values()), self.transport.script_limit):
-            text = before + probe.script(part, self.deadline)
-            ceiling = SHORT_ANSWER + probe.largest_answer(part) + more
-            answer = self.transport.run(text, self.deadline, Phase.PROBE, ceiling)
+        for part, text, ceiling in self._scripts(checks, mark):
+            answer = self.transport.run(before + text, self.deadline, Phase.PROBE, ceiling + more)
             if before:
                 printed, before, more = probe.printed_before(answer.stdout), b"", 0
             try:
@@ -109,6 +109,18 @@ class Inspection:
                 complaint = last_line(answer.stderr)
                 raise RemoteError(f"{error} ({complaint})" if complaint else str(error)) from error
         return printed
+
+    def prepare(self, checks: Sequence[Check], mark: probe.Request | None) -> None:
+        """Make the scripts ready with which each run_probe() of these checks looks at the node."""
+        self._prepared = checks, mark, self._scripts(checks, mark)
+
+    def _scripts(self, checks: Sequence[Check], mark: probe.Request | None) -> _Scripts:
+        """Return the requests, the script and the longest answer of each part of a probe."""
+        if self._prepared is not None and self._prepared[0] is checks and self._prepared[1] == mark:
+            return self._prepared[2]
+        requests = self._requests(checks) | ({mark.path: mark} if mark else {})
+        parts = probe.split(list(requests.values()), self.transport.script_limit)
+        return [(part, probe.script(part, self.deadline), SHORT_ANSWER + probe.largest_answer(part)) for part in parts]
 
     def probe_unselected(self, entries: Sequence[Entry], like: Check) -> None:
         """Look at entries that no check is about, as the check `like` does at its own. Raises as run_probe() does."""

@@ -180,10 +180,9 @@ class Route:
     def sharing(self, socket: str, persist: str) -> Route:
         """Return the same ssh route that also opens the connection of a control socket if it does not exist.
 
-        The connection ends when it was unused for `persist`, a time as ssh_config(5) writes it. It also ends when the
-        node does not answer any more: nobody waits for it forever.
+        The connection ends when it was unused for `persist`, a time as ssh_config(5) writes it.
         """
-        options = (f"ControlPath={socket}", "ControlMaster=auto", f"ControlPersist={persist}", "ServerAliveInterval=15")
+        options = (f"ControlPath={socket}", "ControlMaster=auto", f"ControlPersist={persist}")
         return self._with_options(*options, socket=socket)
 
     def _with_options(self, *options: str, socket: str) -> Route:

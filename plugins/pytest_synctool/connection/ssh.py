@@ -19,6 +19,8 @@ ISOLATION: Final = (
     "Tunnel=no",
 )
 NO_FORWARDINGS: Final = "ClearAllForwardings=yes"
+# An ssh that outlives us, or waits for a node that hangs, ends after three of these without an answer, also in a login.
+ALIVE: Final = "ServerAliveInterval=15"  # seconds
 SSH_FAILED: Final = 255  # ssh's own exit status if the connection failed
 
 # An option of ssh that takes a value, behind others that take none, and the value if it is in the same word.
@@ -40,7 +42,7 @@ class SshSettings:
 
         It forwards nothing that `command` does not ask for, and allocates no terminal.
         """
-        options = ["BatchMode=yes", f"ConnectTimeout={self.connect_timeout}", *ISOLATION]
+        options = ["BatchMode=yes", f"ConnectTimeout={self.connect_timeout}", ALIVE, *ISOLATION]
         if not has_forwardings(self.command):  # ssh would clear these too
             options.append(NO_FORWARDINGS)
         argv = [*self.command, *(word for option in options for word in ("-o", option))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -25,6 +26,9 @@ class MirrorOfNode(Protocol):
     @property
     def mark(self) -> Request | None:
         """The file on the node that shows whether the mirror is up to date; None where there is no mirror."""
+
+    def prepare(self) -> None:
+        """Determine the node's files, while the node is busy."""
 
     def push(self) -> Sequence[str]:
         """Bring the node its files; return notes for people. Raises TransportError."""
@@ -201,13 +205,18 @@ class NodeChanges:
 
         `hidden` returns the reason why what the commands of a path print is not shown, or None.
         """
-        try:
-            if applied.todo.needs_mirror and self.mirror is not None:
-                self.notes += self.mirror.push()
-        except TransportError as error:
-            applied.broken = str(error)
-            return
-        apply(applied, self.transport, replace(self.context, taken=self.taken), self.deadline)
+        context, text = replace(self.context, taken=self.taken), None
+        if applied.todo.needs_mirror and self.mirror is not None:
+            with ThreadPoolExecutor(1) as pool:
+                push = pool.submit(self.mirror.push)
+                if self.transport.script_limit is None:  # the script is ready when the files have arrived
+                    text = script(applied.todo, context, applied.lines, applied.todo.numbers(post=context.post))
+                try:
+                    self.notes += push.result()
+                except TransportError as error:
+                    applied.broken = str(error)
+                    return
+        apply(applied, self.transport, context, self.deadline, text)
         self.notes += applied.remarks
         self.done += applied.done()  # before the second probe, which may fail
         self.printed |= applied.printed(hidden)
@@ -230,34 +239,35 @@ def log_lines(todo: Plan, reasons: Mapping[bytes, str]) -> list[str]:
     return actions + [trigger.announced for trigger in todo.triggers]
 
 
-def apply(applied: Applied, transport: Transport, context: Context, deadline: float) -> None:
-    """Run the scripts of a plan and add their results, all that came before a connection broke included."""
+def apply(applied: Applied, transport: Transport, context: Context, deadline: float, text: bytes | None = None) -> None:
+    """Run the scripts of a plan and add their results, all that came before a connection broke included.
+
+    `text` is the script of the whole plan if that is ready.
+    """
     todo, numbers = applied.todo, set(applied.todo.numbers(post=context.post))
     for whole in parts(todo, context, applied.lines, transport.script_limit):
         part = [number for number in whole if number in numbers]
-        _run(applied, transport, context, deadline, part)
+        _run(applied, transport, deadline, part, text or _text(applied, context, part))
+        text = None
         unplaced = [number for number in part if number < len(todo.actions) and number not in applied.results]
         if unplaced and applied.broken is None:
             # Somebody has made a new directory meanwhile, or it could not be made with all that belongs below it.
             triggers = [number for number in part if number >= len(todo.actions)]
-            _run(applied, transport, context, deadline, [*unplaced, *triggers], with_trees=False)
+            again = [*unplaced, *triggers]
+            _run(applied, transport, deadline, again, _text(applied, context, again, with_trees=False))
         if applied.broken is not None:
             return
 
 
-def _run(
-    applied: Applied,
-    transport: Transport,
-    context: Context,
-    deadline: float,
-    numbers: Sequence[int],
-    *,
-    with_trees: bool = True,
-) -> None:
+def _text(applied: Applied, context: Context, numbers: Sequence[int], *, with_trees: bool = True) -> bytes:
+    """Return the script of some numbers of a plan, which counts on the results so far."""
+    done = [number for number, result in applied.results.items() if result.failure is None]
+    return script(applied.todo, context, applied.lines, numbers, done, with_trees=with_trees)
+
+
+def _run(applied: Applied, transport: Transport, deadline: float, numbers: Sequence[int], text: bytes) -> None:
     """Run one script of a plan and add its results."""
     todo = applied.todo
-    done = [number for number, result in applied.results.items() if result.failure is None]
-    text = script(todo, context, applied.lines, numbers, done, with_trees=with_trees)
     ceiling = SHORT_ANSWER + len(text) + MOST_OUTPUT * len(todo.triggers)
     applied.was_sent = True
     try:

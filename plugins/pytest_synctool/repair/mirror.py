@@ -42,6 +42,7 @@ from pytest_synctool.repository.entry import EntryList
 
 MARK: Final = ".synctool-mirror"
 _NEW: Final = b".synctool-new/"  # the new tree during a push
+_FINGERPRINT: Final = 32  # digits
 _SAYS: Final = "made by pytest --fix, which removes what else is put here"
 _MADE: Final = ".synctool-made."  # directory of the made files during a push; FINGERPRINT.NUMBER follows
 
@@ -305,12 +306,17 @@ class NodeMirror:
         if self.mirror.problem is not None or self.transport.is_local:
             return None
         path = os.path.join(os.fsencode(self.mirror.masterdir), MARK.encode())
-        return Request(path, len(self._content))
+        return Request(path, len(_marked("0" * _FINGERPRINT)))
 
     @property
     def _content(self) -> bytes:
         _, fingerprint = self.mirror.extract(self.entries, self.waived)
-        return f"{_SAYS}: {fingerprint}\n".encode()
+        return _marked(fingerprint)
+
+    def prepare(self) -> None:
+        """Determine what is for the node, for push()."""
+        if self.mark is not None:
+            self.mirror.extract(self.entries, self.waived)
 
     def push(self) -> tuple[str, ...]:
         """Bring what is for the node, as Mirror.bring() does. Raises TransportError."""
@@ -334,6 +340,10 @@ class NodeMirror:
             return self.push()
         except TransportError as error:
             return (f"its copy of the masterdir is not up to date: {error}",)
+
+
+def _marked(fingerprint: str) -> bytes:
+    return f"{_SAYS}: {fingerprint}\n".encode()
 
 
 @contextmanager

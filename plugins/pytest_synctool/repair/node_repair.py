@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.inspection import MOST_BEFORE, Inspection
@@ -27,7 +28,12 @@ class NodeRepair(NodeChanges):
 
     def first_probe(self, inspection: Inspection, checks: Sequence[Check], mark: Request | None) -> None:
         """Look at the node; remove the remains of a killed repair, take over the report of one that went on alone."""
-        for report in kept_report.parse(self._probe(inspection, checks, mark, script.tidy(self.context))):
+        inspection.prepare(checks, mark)  # for the second probe, too
+        with ThreadPoolExecutor(1) as pool:
+            if self.mirror is not None:
+                pool.submit(self.mirror.prepare)
+            printed = self._probe(inspection, checks, mark, script.tidy(self.context))
+        for report in kept_report.parse(printed):
             self.notes += report.notes()
             self.done += report.done()
             self.taken += (report.by,)

@@ -14,7 +14,7 @@ import testinfra.host
 from pytest_synctool.connection.connections import Connections
 from pytest_synctool.connection.processes import Processes
 from pytest_synctool.connection.route import SCHEMES, Route, Sudo, route_to
-from pytest_synctool.connection.ssh import ISOLATION, NO_FORWARDINGS, SshSettings
+from pytest_synctool.connection.ssh import ALIVE, ISOLATION, NO_FORWARDINGS, SshSettings
 from pytest_synctool.connection.ssh_backend import SynctoolSshBackend
 from pytest_synctool.connection.transport import connect
 from pytest_synctool.dsh.calls import Call
@@ -25,7 +25,7 @@ from tests_meta.unit.helpers import Shell
 
 TOKEN = "synctool-0123"
 SETTINGS = SshSettings(("ssh", "-F", "file with blank"), connect_timeout=7)
-OPTIONS = ("BatchMode=yes", "ConnectTimeout=7", *ISOLATION, NO_FORWARDINGS)
+OPTIONS = ("BatchMode=yes", "ConnectTimeout=7", ALIVE, *ISOLATION, NO_FORWARDINGS)
 SSH = ["ssh", "-F", "file with blank", *(word for option in OPTIONS for word in ("-o", option))]
 SUDO = ["sudo", "-n", "--"]
 
@@ -202,7 +202,7 @@ def test_shared_connections() -> None:
     over = ["-o", "ControlPath=/run/s"]
     assert route.over("/run/s").argv("LINE") == [*SSH, "-T", *over, "--", "web1", "LINE"]
     assert route.over("/run/s").control_argv("exit") == [*SSH, "-T", *over, "-O", "exit", "--", "web1"]
-    master = ["-o", "ControlMaster=auto", "-o", "ControlPersist=1h", "-o", "ServerAliveInterval=15"]
+    master = ["-o", "ControlMaster=auto", "-o", "ControlPersist=1h"]
     shared = route.sharing("/run/s", "1h")
     assert shared.argv("LINE") == [*SSH, "-T", *over, *master, "--", "web1", "LINE"]
     assert (route.socket, shared.socket) == (None, "/run/s")

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from threading import Event
+from typing import Any
+from unittest.mock import Mock
+
 import pytest
 from pytest_synctool.audit.check import AuditBinding, Check
+from pytest_synctool.audit.inspection import Inspection
+from pytest_synctool.connection.processes import Answer
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import OK, Change, Kind, Outcome, Status
+from pytest_synctool.repair import apply
+from pytest_synctool.repair.script import script
 from pytest_synctool.repository.source import Tree
 
-from tests_meta.unit.fake_node import FakeNode, States, run, same
+from tests_meta.unit.fake_node import FakeMirror, FakeNode, States, run, same
 from tests_meta.unit.helpers import entry, state, unreachable
 
 A, B = entry(b"/a", state()), entry(b"/b", state(mode=0o600))
@@ -35,6 +43,31 @@ class TestFix:
             OK,
         )
         assert fake.log == ["probe", "push overlay/a._all overlay/b._all", "repair", "probe"]
+
+    def test_the_controller_works_while_the_node_is_busy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It determines the files during the first probe and makes the repair's script during the push."""
+        determined, made, asked = Event(), Event(), Mock(wraps=Inspection._requests)
+        push = FakeMirror.push
+
+        def making(*arguments: Any) -> bytes:
+            text = script(*arguments)
+            made.set()
+            return text
+
+        class Node(FakeNode):
+            def run(self, *arguments: Any) -> Answer:
+                assert determined.wait(60)
+                return super().run(*arguments)
+
+        monkeypatch.setattr(Inspection, "_requests", lambda *arguments: asked(*arguments))
+        monkeypatch.setattr(FakeMirror, "prepare", lambda _: determined.set())
+        monkeypatch.setattr(FakeMirror, "push", lambda mirror: push(mirror) if made.wait(60) else ["no script"])
+        monkeypatch.setattr(apply, "script", making)
+        fake = Node({}, everything)
+        result = run(fake, A, fix=True)
+        assert (result.outcomes[0].status, result.notes) == (FIXED, ())
+        assert fake.log == ["probe", "push overlay/a._all", "repair", "probe"]
+        assert asked.call_count == 1
 
     def test_gone_after_the_repair(self) -> None:
         fake = FakeNode({}, everything, broken={3: TransportError("Connection reset")})
