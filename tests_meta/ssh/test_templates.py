@@ -63,7 +63,7 @@ def test_templates_are_repaired_confirmed_and_mirrored(three: Site) -> None:
         assert "_template" not in mirror
     assert site.sh("node1", "@/run; stat -c '%a %G' @/run") == "node1 node2 node5\n755 daemon\n"
     assert site.sh("node2", "cat @/plain") == "ntp2 by a rule"
-    again = site.pytest()
+    again = site.pytest("-n2")
     assert (again.status, again.count("failure")) == (0, 0), again.output
     # A change of a variable is drift of the nodes that it is for, and their mirrors follow.
     site.lines[-2] = "var ntp._node2 ntp3"

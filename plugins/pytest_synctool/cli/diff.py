@@ -59,7 +59,7 @@ def _print_commands(config: Config, wanted: Entries) -> None:
     diff_cmd = [os.fsencode(word) for word in config.diff_cmd]
     for node, entries in wanted.items():
         lines = (
-            words(*diff_cmd, path, os.path.join(os.fsencode(config.masterdir), entry.source.relative))
+            words(*diff_cmd, path, os.path.join(os.fsencode(config.masterdir), entry.source.mirrored))
             for path, entry in entries.items()
         )
         command.print_lines(f"{node}: {os.fsdecode(line)}" for line in lines)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pytest_synctool.common.nodenames import fold
@@ -43,6 +44,7 @@ class MadeContents:
     _rendered: dict[tuple[Entry, Rendering], Entry] = field(default_factory=dict)
     _lists: dict[tuple[EntryList, tuple[Entry, ...]], EntryList] = field(default_factory=dict)
     _failed: dict[Entry, Entry] = field(default_factory=dict)
+    _versions: dict[Path, str] = field(default_factory=dict)
 
     @cached_property
     def _renderer(self) -> Renderer:
@@ -98,7 +100,7 @@ class MadeContents:
     def _made(self, entry: Entry, rendering: Rendering) -> Made:
         is_decrypted = entry.decrypt is not None
         if not rendering.error:
-            origin = (rendering.asked, self._origin if rendering.uses_cluster else "")
+            origin = (rendering.asked, self._files_of(rendering), self._origin if rendering.uses_cluster else "")
             return Made(lambda: rendering.content, rendering=rendering, decrypted=is_decrypted, origin=origin)
         path = printable(os.path.join(entry.source.masterdir, entry.source.relative))
         place = f"{path}:{rendering.line}" if rendering.line else path
@@ -106,11 +108,30 @@ class MadeContents:
         reason = "cannot be rendered (the message may quote the decrypted contents)" if is_hidden else rendering.error
         return Made(_raiser(f"{place}: {reason}"), rendering=rendering, decrypted=is_decrypted)
 
+    def _files_of(self, rendering: Rendering) -> list[tuple[str, str]]:
+        """Return the versions of the files whose variables a rendering has used: their values may be secret."""
+        places = {
+            self.variables[str(group)][name].place.path
+            for (kind, name), group in rendering.asked
+            if kind == "vars" and group is not None
+        }
+        for path in places - self._versions.keys():
+            self._versions[path] = _version(path)
+        return [(str(path), self._versions[path]) for path in sorted(places)]
+
     @cached_property
     def _origin(self) -> str:
         """A digest of all that templates can know of the cluster."""
         known = repr((list(self.nodes.values()), sorted(self.groups.items())))
         return hashlib.sha256(known.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _version(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return "gone"
+    return f"{status.st_ino} {status.st_size} {status.st_ctime_ns}"
 
 
 def _with_made(entry: Entry, made: Made) -> Entry:

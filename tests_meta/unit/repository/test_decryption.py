@@ -123,9 +123,22 @@ def test_the_mirror_has_them_as_secret(cluster: Cluster) -> None:
     rules = extracts[0].made[b"attributes.yaml"].decode()
     assert "decrypt" not in rules
     assert 'sensitive: "yes"' in rules
-    cluster.put("f._all", "changed")
+    cluster.put("f._all", "changed")  # by the change of the file they are known
     again = extract(cluster.entries(cluster.load(f"{cluster.directory}/program %s")))
     assert again.fingerprint(os.fsencode(cluster.directory), {}) != first
+
+
+def test_a_changed_variable_changes_the_mark_of_a_secret_template(cluster: Cluster) -> None:
+    cluster.put("f._template._all", "{{ vars.password }}")
+    (cluster.directory / "vars").mkdir()
+    marks = []
+    for password in ("one", "two"):
+        (cluster.directory / "vars" / "new").write_text(f"password: {password}")
+        (cluster.directory / "vars" / "new").rename(cluster.directory / "vars" / "all.yaml")
+        contents = extract(cluster.entries(cluster.load("cat %s")))
+        assert contents.made[b"overlay/f._all"] == password.encode()
+        marks.append(contents.fingerprint(os.fsencode(cluster.directory), {}))
+    assert marks[0] != marks[1]
 
 
 def test_decrypted_first_then_rendered(cluster: Cluster) -> None:
