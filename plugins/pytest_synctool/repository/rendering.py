@@ -10,33 +10,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from jinja2 import StrictUndefined, Template, TemplateSyntaxError, Undefined, UndefinedError, nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Template, TemplateSyntaxError, UndefinedError
 
-from pytest_synctool.common.wording import Hints, printable_text
+from pytest_synctool.common.wording import printable_text
 from pytest_synctool.model import Node
+from pytest_synctool.repository import template_environment
+from pytest_synctool.repository.template_environment import TICK, compile_template
 from pytest_synctool.repository.template_values import (
     ClusterView,
-    GroupsView,
     Key,
     LimitError,
     NodeValues,
-    NodeView,
     OwnView,
     RenderingRun,
     UsedCluster,
     VarsView,
-    View,
 )
 from pytest_synctool.repository.variable_files import GroupVariables
 
-LARGEST: Final = 16 << 20  # bytes of a rendered file
-_LONGEST_NUMBER: Final = 4096  # bits
 _LONGEST_MESSAGE: Final = 300
-_TICK: Final = "_synctool_tick"
-_OUTSIDE: Final = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,64 +70,6 @@ class _Branch:
     following: dict[object, _Branch | Rendering] = field(default_factory=dict)
 
 
-class _Environment(ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset(("*", "**"))
-
-    def __init__(self, newline: Any) -> None:
-        super().__init__(
-            undefined=StrictUndefined,
-            finalize=_printed,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            newline_sequence=newline,
-        )
-        for name in ("lipsum", "cycler", "joiner"):
-            self.globals.pop(name, None)
-        self.filters.pop("random", None)
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        return self.getitem(obj, attribute)
-
-    def getitem(self, obj: Any, argument: Any) -> Any:
-        """Return an item of a table rather than a method of the same name."""
-        if isinstance(obj, View):
-            try:
-                return obj.get(str(argument))
-            except KeyError as error:
-                return self.undefined(hint=str(error.args[0]))
-        if isinstance(obj, Mapping):
-            if argument in obj:
-                return obj[argument]
-            if not hasattr(obj, str(argument)):
-                return self.undefined(hint=f"'{printable_text(str(argument))}' is not in this table")
-        if isinstance(argument, str):
-            return super().getattr(obj, argument)
-        return super().getitem(obj, argument)
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Return a product or power. Raises LimitError if it is too large."""
-        if operator == "*" and not (isinstance(left, int | float) and isinstance(right, int | float)):
-            for text, times in ((left, right), (right, left)):
-                if isinstance(times, int) and len(text) * times > LARGEST:
-                    raise LimitError("a product is too large")
-        elif isinstance(left, int) and isinstance(right, int):
-            bits, other = left.bit_length(), right.bit_length() if operator == "*" else 0
-            if bits + other > _LONGEST_NUMBER or (operator == "**" and bits * right > _LONGEST_NUMBER):
-                raise LimitError("a number is too large")
-        return super().call_binop(context, operator, left, right)
-
-
-def _printed(value: object) -> object:
-    """Return the text of a value. Raises TypeError for one that no file would have."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | int | float | Undefined | NodeView):
-        return value
-    kinds = {tuple: "a list", list: "a list", GroupsView: "a list", dict: "a table", type(None): "none"}
-    raise TypeError(f"{kinds.get(type(value), 'this')} cannot be printed: use a loop, join or an item of it")
-
-
 class _Compiled:
     """A template, or the failure of its text, and the tree of its renderings."""
 
@@ -142,7 +78,7 @@ class _Compiled:
         self.template: Template | None = None
         self._tree: _Branch | Rendering | None = None
         try:
-            self.template = _compile(content.decode("utf-8"))
+            self.template = compile_template(content.decode("utf-8"))
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
             self.failure = _Failure(f"not a text in UTF-8 (byte {error.start})", line)
@@ -175,18 +111,6 @@ class _Compiled:
             branch = following
 
 
-def _compile(text: str) -> Template:
-    environment = _Environment("\r\n" if "\r\n" in text else "\n")
-    tree = environment.parse(text)
-    for outside in tree.find_all(_OUTSIDE):
-        raise TemplateSyntaxError("a template is one file: no include, import or extends", outside.lineno)
-    loop: Any
-    for loop in tree.find_all((nodes.For, nodes.Macro, nodes.CallBlock)):
-        call = nodes.Call(nodes.Name(_TICK, "load"), [], [], None, None)
-        loop.body.insert(0, nodes.ExprStmt(call).set_lineno(loop.lineno))
-    return Template.from_code(environment, environment.compile(tree), environment.globals)
-
-
 @dataclass
 class Renderer:
     """The templates of a cluster. A template is compiled once, by its name below the masterdir."""
@@ -195,7 +119,6 @@ class Renderer:
     groups: Mapping[str, Sequence[str]]
     variables: GroupVariables
     _compiled: dict[bytes, _Compiled] = field(default_factory=dict)
-    _hints: Hints = field(default_factory=Hints)
 
     @cached_property
     def _cluster(self) -> ClusterView:
@@ -216,7 +139,7 @@ class Renderer:
         run, cluster = RenderingRun(values), UsedCluster(self._cluster)
         content, failure = b"", compiled.failure
         if compiled.template is not None:
-            names = {"node": OwnView(run), "vars": VarsView(run), "cluster": cluster, _TICK: run.tick}
+            names = {"node": OwnView(run), "vars": VarsView(run), "cluster": cluster, TICK: run.tick}
             content, failure = _filled(compiled.template, names)
         message, line, may_quote = failure or ("", 0, False)
         return Rendering(content, message, line, may_quote, tuple(run.asked.items()), cluster.is_used)
@@ -240,8 +163,8 @@ def _within_limits(parts: Iterable[str]) -> Iterator[str]:
     size = 0
     for part in parts:
         size += len(part)
-        if size > LARGEST:
-            raise LimitError(f"it would have more than {LARGEST:,} bytes")
+        if size > template_environment.LARGEST:
+            raise LimitError(f"it would have more than {template_environment.LARGEST:,} bytes")
         yield part
 
 

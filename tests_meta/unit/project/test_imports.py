@@ -38,7 +38,7 @@ FOREIGN: dict[str, str] = {
     "ClusterShell": "dsh common.nodenames config.ranges config.selection cli.dsh",
     "_pytest": "plugin",
     "execnet": "plugin.xdist",
-    "jinja2": "report.page repository.rendering",
+    "jinja2": "report.page repository.rendering repository.template_environment",
     "markupsafe": "report.page",
     "packaging": "cli.pip_output",
     "prometheus_client": "report.metrics",
