@@ -180,7 +180,7 @@ def test_a_failing_command_stops_the_run(three: Site) -> None:
     assert run.status == 4
     source = f"{three.masterdir}/overlay{three.top}"
     assert (
-        f"{source}/a._all is not decrypted: '{failing}' ended with status 3; try: {failing} {source}/a._all"
+        f"{source}/a._all is not decrypted: '{failing}' ended with status 3 (by hand: {failing} {source}/a._all)"
         in run.output
     )
     assert f"{source}/b._all: cannot run '{three.directory}/nothing' to decrypt it: No such file" in run.output

@@ -44,7 +44,7 @@ class Decryption:
             raise RepositoryError(f"{shown}: cannot run '{words[0]}' to decrypt it: {reason}") from error
         if problem:
             by_hand = printable(os.fsencode(shlex.join(words)))
-            raise RepositoryError(f"{shown} is not decrypted: '{words[0]}' {problem}; try: {by_hand}")
+            raise RepositoryError(f"{shown} is not decrypted: '{words[0]}' {problem} (by hand: {by_hand})")
         return content
 
 

@@ -182,8 +182,8 @@ def test_a_failing_command(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, sc
     monkeypatch.setattr(decryption, "LARGEST", 100_000)
     cluster.put("f._all", "x")
     error = cluster.failure(f"{cluster.program(script)} %s")
-    end = "try: program overlay/f._all, for n[1-2]"
-    assert error == f"overlay/f._all is not decrypted: 'program' {problem}; {end}"
+    end = "(by hand: program overlay/f._all), for n[1-2]"
+    assert error == f"overlay/f._all is not decrypted: 'program' {problem} {end}"
 
 
 def test_a_command_that_does_not_exist(cluster: Cluster) -> None:
