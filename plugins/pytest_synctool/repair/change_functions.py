@@ -171,14 +171,14 @@ pin() { # NUMBER NAME ATTRIBUTES: link what is about to be replaced into the sta
     /*) e=$(room 2>&1) || return ;;
     *) if is_there "./$b"; then e=$(ln -- "./$b" "$side.before/" 2>&1) || return; fi ;;
   esac
-  e=$(printf '%s\n' "${PWD%/}/$1" "$s" "$was" 2>&1 >>"$journal/kept") || return
+  e=$(printf '%s\n' "$at/$1" "$s" "$was" 2>&1 >>"$journal/kept") || return
   some=1
   eval "k$k=1"
 }
 unkeep() { # NUMBER NAME: it was not replaced
   eval "x=\$k$1"
   [ -n "$x" ] || return 0
-  printf '%s\n' "${PWD%/}/$2" - - >>"$journal/kept"
+  printf '%s\n' "$at/$2" - - >>"$journal/kept"
   case $saved in /*) return ;; esac
   kept_name "$2"
   if is_there "$side.old/$b"; then :
@@ -240,8 +240,8 @@ laid_aside() { # NAME ATTRIBUTES: the old version gets its place, or is in $side
   k=$side.kept/$b
   mv -- "$side.old/$1" "$k" || return
   if ! narrow "$k" "$2"; then echo "$e" >&2
-  elif printf '%s\n' "${PWD%/}/$1" "$s" "$was" >>"$journal/kept" && mv -- "$k" "$to"; then return; fi
-  printf '%s\n' "${PWD%/}/$1" - - >>"$journal/kept"
+  elif printf '%s\n' "$at/$1" "$s" "$was" >>"$journal/kept" && mv -- "$k" "$to"; then return; fi
+  printf '%s\n' "$at/$1" - - >>"$journal/kept"
   case $saved in /*) rm -rf -- "$to$b" ;; esac # a part of a copy
   [ -L "$k" ] || as_was "$was" "$k"
   mv -- "$k" "$side.old/$1"

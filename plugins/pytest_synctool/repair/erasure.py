@@ -12,6 +12,7 @@ from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.model import NodeResult, Outcome, PlannedStep, Skip, Status
 from pytest_synctool.repair import plan
 from pytest_synctool.repair.apply import Applied, NodeChanges
+from pytest_synctool.repair.kept_names import kept_name
 from pytest_synctool.repair.kept_versions import SavedFile, parse_saved_files, recall
 from pytest_synctool.repair.plan import Erasure
 from pytest_synctool.repository.entry import Entry
@@ -41,8 +42,8 @@ def erasures(recalled: Mapping[bytes, Sequence[SavedFile]], only: Collection[byt
             place = file.kept.path
             if only and path not in only and place not in only:
                 continue
-            # Only a rename within a directory keeps device and inode.
-            is_beside = os.path.dirname(place) == os.path.dirname(path)
+            # Only a rename within a directory keeps device and inode. Below --saved-dir a name stays as it is.
+            is_beside = os.path.basename(place) == kept_name(os.path.basename(path))
             known, actual = (
                 identity if is_beside else identity.rpartition(b":")[2]
                 for identity in (file.kept.record.split(b":", 3)[-1], file.identity)

@@ -124,7 +124,7 @@ owe() { # NUMBER NAME PATH: a command that has to run after a change, noted befo
 paid() { rm -f -- "$journal/owed/$1"; }
 within() { # DIRECTORY [LINK]: where all is done that follows; of what leads there only LINK may be a link
   note_time
-  wrong= t= dev= there=$1
+  wrong= t= dev= there=$1 at=${1%/}
   if [ -n "$2" ] && cd -P -- "$2" 2>&-; then there=${PWD%/}${1#"$2"}; fi
   if cd -P -- "$1" 2>&-; then
     # From here on names are relative: whoever puts a link in the way meanwhile is not followed.

@@ -308,3 +308,19 @@ def test_a_replacement_of_a_long_name_that_failed_leaves_the_old_version(node: D
         assert names_in(node) == sorted((name, earlier))
         assert (node.files / earlier).read_text() == "first"
     assert recalled(node) == {name: str(node.files / earlier)}
+
+
+def test_behind_a_link_that_is_followed(node: DiskNode) -> None:
+    """The records have the path that the masterdir has, so that --restore finds it; the old version is where it is."""
+    (node.files / "real").mkdir()
+    (node.files / "real/f").write_text("old")
+    (node.files / "d").symlink_to("real")
+    above = replace(node.entry("d", EXPECTED["directory"]), attributes=Attributes(follow=True))
+    one = node.entry("d/f", EXPECTED["file"])
+    assert node.fix(one, of=(above,)) == [None]
+    old = kept(node)
+    assert {name: os.fsdecode(version.path) for name, version in old.items()} == {"d/f": f"{node.files}/real/f.saved"}
+    entries = {each.destination: each for each in (above, one)}
+    assert node.carry_out(restore([(one, old["d/f"])], entries)) == [Result(None)]
+    assert (node.files / "real/f").read_text() == "old"
+    assert recalled(node) == {}
