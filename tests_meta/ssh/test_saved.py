@@ -162,6 +162,11 @@ def test_old_versions_are_erased(old: Site) -> None:
     ]
     assert old.snapshot("node1") == live
     assert synctool(old, "-qe", "-n", "node1").complaints == "DRY RUN, not doing any updates\n"
+    unix = synctool(old, "-e", "--unix", "-n", "node1", "-1", f"{old.top}/link", "-1", f"{old.top}/way.saved")
+    assert unix.lines == [
+        f"node1: # {old.top}/way.saved stays: it is a directory: look into it, and remove it by hand",
+        *(f"node1: # erasing old version of {old.top}/link", f"node1: rm {old.top}/link.saved", "node1: "),
+    ]
     one = synctool(old, "-e", "-f", "-1", f"{old.top}/link", "-1", "/no/entry")
     assert one.status == 0, one
     assert one.lines[-1] == "2 nodes: 2 with old versions erased"
@@ -182,7 +187,7 @@ def test_old_versions_are_erased(old: Site) -> None:
     assert synctool(old, "-e", "-f", "-n", "node2").lines[-1] == "1 node: 1 with nothing to erase"
     assert synctool(old, "--restore", "-n", "node2", "-1", f"{old.top}/link").lines[-1] == "1 node: 1 asked"
     runs = json.loads(run(old, "synctool-history", "--json").out)["runs"]
-    assert [one["mode"] for one in runs].count("erase") == 5
+    assert [one["mode"] for one in runs].count("erase") == 6
     (last,) = (one for one in runs if one["nodes"]["fixed"] == 2 and one["mode"] == "erase")
     assert "1 old version erased" in run(old, "synctool-history", last["id"]).out.decode()
     settled(old)

@@ -64,11 +64,7 @@ _EXCLUSIONS: Final = (
     (_OF_RUNS, "--changes", ", which contacts no node"),
     ([option for option in _OF_RUNS if option != "-a"], "-r", ", which contacts no node"),
     (("-t", "--unix"), "--restore", ", which puts back what -f has changed"),
-    (
-        ("-t", "--unix", "--restore", "--no-saved", "--saved-dir"),
-        "-e",
-        ", which only erases old versions",
-    ),
+    (("-t", "--restore", "--no-saved", "--saved-dir"), "-e", ", which only erases old versions"),
     (("-f",), "--list", ": a list changes nothing"),
     (("-f", "--restore", "-e", "-t", "--unix", "-a", "-v"), "--nagios", ", which only counts"),
     (("--no-saved",), "--saved-dir", ": old versions are kept, or they are not"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,6 +15,7 @@ from pytest_synctool.connection.ssh import last_line
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import OK, Actual, Outcome, Status, UnixOutput
+from pytest_synctool.repair.plain_commands import plain_commands
 from pytest_synctool.repair.plan import Plan
 from pytest_synctool.repair.script import MOST_OUTPUT, Context, Result, heard, is_refused, parse, parts, remarks, script
 from pytest_synctool.repository.entry_commands import Command
@@ -220,6 +221,13 @@ class NodeChanges:
         self.notes += applied.remarks
         self.done += applied.done()  # before the second probe, which may fail
         self.printed |= applied.printed(hidden)
+
+    def add_commands(
+        self, todo: Plan, log_lines: Sequence[str], absent: Collection[bytes], numbers: Collection[int]
+    ) -> None:
+        """Add the commands that do what these steps of a plan do, as plain_commands() says, if they are wanted."""
+        if self.unix is UnixOutput.COMMANDS:
+            self.lines += plain_commands(todo, self.context, log_lines, absent, numbers)
 
     def forget(self, *whose: str) -> None:
         """Delete the kept reports of these repairs on the node. After a failure the next run reports them again."""

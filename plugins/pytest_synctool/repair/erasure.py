@@ -9,7 +9,7 @@ from typing import Final
 
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.connection.exchange import Phase
-from pytest_synctool.model import NodeResult, Outcome, PlannedStep, Skip, Status
+from pytest_synctool.model import NodeResult, Outcome, PlannedStep, Skip, Status, UnixOutput
 from pytest_synctool.repair import plan
 from pytest_synctool.repair.apply import Applied, NodeChanges
 from pytest_synctool.repair.kept_names import kept_name
@@ -75,16 +75,20 @@ def erase(
     answered()
     chosen = erasures(parse_saved_files(answer.stdout), only)
     changes.notes += chosen.left
+    if changes.unix is UnixOutput.COMMANDS:
+        changes.lines += (f"# {line}".encode() for line in chosen.left)
     todo = plan.erase(chosen.versions, overlay)
     if not todo.actions:
         return NodeResult((NOTHING_TO_ERASE,))
     lines = [f"{printable(action.path)} {action.verb} ({chosen.reasons[action.path]})" for action in todo.actions]
     if not changing:
+        changes.add_commands(todo, lines, (), range(len(lines)))
         outcome = Outcome(Status.SKIPPED, f"{_count(len(lines))} would be erased", skip=Skip.NOT_ERASED)
         steps = (PlannedStep(action.path, line) for action, line in zip(todo.actions, lines, strict=True))
         return NodeResult((outcome,), planned=tuple(steps))
     applied = Applied(todo, lines)
     changes.carry_out(applied, lambda _: None)
+    changes.add_commands(todo, lines, (), applied.successes())
     if applied.broken is None:
         changes.forget(changes.context.who)
     return NodeResult((_outcome(changes, applied),))

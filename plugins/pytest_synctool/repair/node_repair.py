@@ -16,7 +16,6 @@ from pytest_synctool.repair import kept_report, script
 from pytest_synctool.repair.apply import Applied, NodeChanges, log_lines
 from pytest_synctool.repair.decision import decide
 from pytest_synctool.repair.erasure import erase
-from pytest_synctool.repair.plain_commands import plain_commands
 from pytest_synctool.repair.plan import Plan
 from pytest_synctool.repair.repaired_outcome import confirmed, hidden_by
 from pytest_synctool.repair.restoration import restore
@@ -68,13 +67,10 @@ class NodeRepair(NodeChanges):
         self, inspection: Inspection, todo: Plan, log_lines: Sequence[str], numbers: Collection[int]
     ) -> None:
         """Add the commands that do what these steps do, given the states before them, if they are wanted."""
-        if self.unix is not UnixOutput.COMMANDS:
-            return
         entries = inspection.overlay
-        absent = {
-            path for action in todo.actions if (path := action.path) in entries and inspection.is_absent(entries[path])
-        }
-        self.lines += plain_commands(todo, self.context, log_lines, absent, numbers)
+        paths = (action.path for action in todo.actions if action.path in entries)
+        absent = {path for path in paths if inspection.is_absent(entries[path])}
+        self.add_commands(todo, log_lines, absent, numbers)
 
     def fix(self, inspection: Inspection, checks: Sequence[Check], before: Sequence[Outcome]) -> list[Outcome]:
         """Repair the drift in these outcomes; return the outcomes that a second probe confirms."""

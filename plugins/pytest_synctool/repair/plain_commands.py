@@ -14,7 +14,7 @@ from pytest_synctool.common.shell import quote, words
 from pytest_synctool.model import Kind, OldVersions
 from pytest_synctool.repair.bulk_commands import owner_and_group
 from pytest_synctool.repair.kept_names import kept_name
-from pytest_synctool.repair.plan import Action, NewAttributes, NewVersion, Plan, Removal, Trigger
+from pytest_synctool.repair.plan import Action, Erasure, NewAttributes, NewVersion, Plan, Removal, Trigger
 from pytest_synctool.repair.script import Context
 
 _SET_ID: Final = 0o6000
@@ -47,6 +47,9 @@ class _Writer:
         work, shown = action.work, _in_a_comment(action.path)
         if isinstance(work, Removal):
             yield b"# deleting file " + shown
+            yield words(b"rm", action.path)
+        elif isinstance(work, Erasure):
+            yield b"# erasing old version of " + _in_a_comment(work.version)
             yield words(b"rm", action.path)
         elif isinstance(work, NewAttributes):
             yield b"# setting owner and mode of " + shown
