@@ -189,5 +189,7 @@ def test_old_versions_are_erased(old: Site) -> None:
     runs = json.loads(run(old, "synctool-history", "--json").out)["runs"]
     assert [one["mode"] for one in runs].count("erase") == 6
     (last,) = (one for one in runs if one["nodes"]["fixed"] == 2 and one["mode"] == "erase")
-    assert "1 old version erased" in run(old, "synctool-history", last["id"]).out.decode()
+    assert "  node[1-2]: / 1 old version erased\n" in run(old, "synctool-history", last["id"]).out.decode()
+    over_time = run(old, "synctool-history", "-n", "node2").out.decode().splitlines()
+    assert over_time[-2].endswith("  erase    nothing to do")
     settled(old)

@@ -38,7 +38,12 @@ _WORDS: Final = {
     Status.ERROR: "with errors",
     Status.SKIPPED: "not looked at",
 }
+_NOTHING_DONE: Final = "nothing to do"  # in a run that compares nothing
 _RANKS: Final = tuple(_HEADINGS)
+
+
+def _word(run: Run, status: Status) -> str:
+    return _NOTHING_DONE if status is Status.SKIPPED and not run.is_comparing else _WORDS[status]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +54,10 @@ class SeenResult:
     result: StoredResult
     nodes: list[str] = field(default_factory=list, compare=False)
 
-    @property
-    def line(self) -> str:
-        """The result in words, with its nodes."""
+    def in_words(self, *, has_cause: bool) -> str:
+        """Return the result with its nodes, and with the cause of drift if the run was about drift."""
         result = self.result
-        notes = [cause_in_words(result.cause)] if result.status is not Status.ERROR else []
+        notes = [cause_in_words(result.cause)] if has_cause and result.status is not Status.ERROR else []
         notes += [f"since {moment(result.since)}"] if result.known else []
         notes += [result.waiver] if result.waiver else []
         about = f" ({', '.join(notes)})" if notes else ""
@@ -77,7 +81,7 @@ def run_lines(run: Run, nodes: Mapping[str, NodeSight]) -> Iterator[str]:
     if run.revision is not None:
         yield f"masterdir: {run.revision.text}"
     counts = Counter(sight.status for sight in nodes.values())
-    words = ", ".join(f"{counts[status]:,} {word}" for status, word in _WORDS.items() if counts[status])
+    words = ", ".join(f"{counts[status]:,} {_word(run, status)}" for status in _WORDS if counts[status])
     yield f"{nodes_in_words(len(nodes))}: {words}" if nodes else "no node was looked at"
     unseen: dict[str, list[str]] = {}
     for node in sorted(nodes, key=natural):
@@ -90,7 +94,7 @@ def run_lines(run: Run, nodes: Mapping[str, NodeSight]) -> Iterator[str]:
     for one in results_of(nodes):
         if heading != (heading := _HEADINGS[one.result.status]):
             yield f"{heading}:"
-        yield f"  {one.line}"
+        yield f"  {one.in_words(has_cause=run.is_comparing or run.is_restoring)}"
 
 
 def node_lines(node: str, sights: Sequence[tuple[int, Run, NodeSight]]) -> Iterator[str]:
@@ -98,17 +102,17 @@ def node_lines(node: str, sights: Sequence[tuple[int, Run, NodeSight]]) -> Itera
     yield f"{node}:"
     width = max((len(str(number)) for number, *_ in sights), default=0)
     for number, run, sight in sights:
-        yield f"  {number:>{width}}  {run.id}  {moment(run.started)}  {run.mode:<7}  {how(sight)}"
+        yield f"  {number:>{width}}  {run.id}  {moment(run.started)}  {run.mode:<7}  {how(run, sight)}"
 
 
-def how(sight: NodeSight) -> str:
+def how(run: Run, sight: NodeSight) -> str:
     """Return how a node ended in a run, and its first results, in words."""
     if sight.error is not None:
         return f"not looked at: {sight.error}"
     results = sorted(sight.results.items(), key=lambda pair: (_RANKS.index(pair[1].status), pair[0].path))
     listed = "; ".join(f"{entry.path} {result.message}{_times(result)}" for entry, result in results[:_MOST_ENTRIES])
     more = f"; {len(results) - _MOST_ENTRIES:,} more" if len(results) > _MOST_ENTRIES else ""
-    return f"{_WORDS[sight.status]}{': ' if listed else ''}{listed}{more}"
+    return f"{_word(run, sight.status)}{': ' if listed else ''}{listed}{more}"
 
 
 def _times(result: StoredResult) -> str:
