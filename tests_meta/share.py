@@ -10,11 +10,15 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import shtab
 from argparse_manpage.manpage import Manpage
-from pytest_synctool import __version__
+from pytest_synctool import __version__, config
+from pytest_synctool.common.trust import EVERYBODY
+from pytest_synctool.config.later_keywords import WITHOUT_EFFECT
+from pytest_synctool.config.settings import settings
 
 from tests_meta import manual
 
@@ -60,19 +64,105 @@ _synctool_{what}() {{
 }}
 """
 _LISTS: Final = {"nodes": "--list-nodes", "groups": "--list-groups"}
+# Git runs no program of a repository that belongs to somebody else, and here none at all.
+_MORE: Final = r"""
+# arguments=the command line
+_synctool_run_ids() {
+  local reports= number id rest
+  while [[ $# -gt 1 ]]; do
+    case $1 in
+      --reports) [[ $2 != "=" ]] || shift; reports=${2-} ;;
+      --reports=*) reports=${1#*=} ;;
+    esac
+    shift
+  done
+  [[ $reports != "~/"* ]] || reports=$HOME/${reports#*/}
+  synctool-history --last=100 ${reports:+"--reports=$reports"} 2>/dev/null |
+    while read -r number id rest; do [[ $number != -* ]] || printf '%s\n' "$id"; done
+}
+# arguments=the command line
+_synctool_refs() {
+  local directory
+  directory=$(_synctool_names --masterdir "$@")
+  [[ -z $directory ]] ||
+    git -c core.fsmonitor=false -C "$directory" for-each-ref '--format=%(refname:short)' 2>/dev/null
+}
+"""
+_MORE_OF: Final = {
+    "bash": r"""
+# $1=the beginning of a line of standard input
+_synctool_beginning() {
+  local name
+  while IFS= read -r name; do
+    [[ $name != "$1"* ]] || printf '%s\n' "$name"
+  done
+}
+# $1=COMP_WORDS[1], a path on a node, or a file of this machine
+_synctool_files() {
+  case $1 in
+    "" | /*) _synctool_names --list-destinations "${COMP_WORDS[@]}" | _synctool_beginning "$1" ;;
+    *) _shtab_compgen_files "$1" ;;
+  esac
+}
+_synctool_run_or_file() {
+  case $1 in
+    /*) _synctool_files "$1" ;;
+    *) _synctool_run_ids "${COMP_WORDS[@]}" | _synctool_beginning "$1" ;;
+  esac
+}
+_synctool_revision() {
+  _synctool_refs "${COMP_WORDS[@]}" | _synctool_beginning "$1"
+  _shtab_compgen_files "$1"
+}
+""",
+    "zsh": r"""
+_synctool_files() {
+  local -a names
+  case $PREFIX in
+    "" | /*) names=(${(f)"$(_synctool_names --list-destinations "${(@)words}")"}); compadd -a names ;;
+    *) _files ;;
+  esac
+}
+_synctool_run_or_file() {
+  local -a names
+  case $PREFIX in
+    /*) _synctool_files ;;
+    *) names=(${(f)"$(_synctool_run_ids "${(@)words}")"}); compadd -a names ;;
+  esac
+}
+_synctool_revision() {
+  local -a names=(${(f)"$(_synctool_refs "${(@)words}")"})
+  compadd -a names
+  _files
+}
+""",
+}
 _PREAMBLE: Final = {
-    shell: _NAMES + "".join(function.format(what=what, option=option) for what, option in _LISTS.items())
+    shell: _NAMES
+    + "".join(function.format(what=what, option=option) for what, option in _LISTS.items())
+    + _MORE
+    + _MORE_OF[shell]
     for shell, function in (("bash", _BASH), ("zsh", _ZSH))
 }
-_NODES, _GROUPS = ({"bash": f"_synctool_{what}", "zsh": f"_synctool_{what}", "preamble": _PREAMBLE} for what in _LISTS)
+_NODES, _GROUPS, _FILES, _RUNS, _REVISION = (
+    {"bash": f"_synctool_{what}", "zsh": f"_synctool_{what}", "preamble": _PREAMBLE}
+    for what in (*_LISTS, "files", "run_or_file", "revision")
+)
 _BY_DEST: Final = {
     "node": _NODES,
     "exclude": _NODES,
     "nodename": _NODES,
     "group": _GROUPS,
     "exclude_group": _GROUPS,
+    "suffix": _GROUPS,
+    "single": _FILES,
+    "ref": _FILES,
+    "diff": _FILES,
+    "changes": _REVISION,
+    "between": _RUNS,
+    "what": _RUNS,
 }
-# Files of nodes are completed as those of this machine, which often are the same.
+# Other files of nodes are completed as those of this machine, which often are the same.
 _BY_METAVAR: Final = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY, "DEST": shtab.DIRECTORY}
 # Commands for nodes are completed as those for this machine. Bash can do that only for files.
 _COMMAND_LINE: Final = {"bash": shtab.FILE["bash"], "zsh": "_normal"}
@@ -95,7 +185,22 @@ def parser(command: str) -> ArgumentParser:
     return found
 
 
+def _settings() -> list[str]:
+    """The names of all settings that have an effect."""
+    with TemporaryDirectory() as directory:
+        conf = Path(directory) / "synctool.conf"
+        (conf.parent / "overlay").mkdir()
+        conf.write_text(f"masterdir {directory}\nnode node1\n")
+        names = settings(config.load(conf, EVERYBODY))
+    return [name for name in names if name not in WITHOUT_EFFECT]
+
+
 def _complete(action: Action) -> None:
+    if action.dest in ("setting", "command") and action.nargs != REMAINDER:
+        names = _settings()
+        commands_ = [name.removesuffix("_cmd") for name in names if name.endswith("_cmd")]
+        action.choices = names if action.dest == "setting" else commands_
+        return
     metavar = action.metavar if isinstance(action.metavar, str) else ""
     how = _COMMAND_LINE if action.nargs == REMAINDER else _BY_DEST.get(action.dest) or _BY_METAVAR.get(metavar)
     if how is not None and action.nargs != 0:

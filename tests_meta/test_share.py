@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -47,8 +48,13 @@ def directory(tmp_path: Path) -> Path:
         (place / "master").mkdir(parents=True)
     (tmp_path / "synctool.conf").write_text(CONF)
     (tmp_path / "elsewhere" / "synctool.conf").write_text(CONF.replace("node2 batch", "node3 rack3"))
+    for name in ("motd._all", "motd._batch", "motd.post", "a b._all", "my:name._all"):
+        (tmp_path / "master" / "overlay" / "etc" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "master" / "overlay" / "etc" / name).touch()
+    (tmp_path / "master" / "delete" / "etc").mkdir(parents=True)
+    (tmp_path / "master" / "delete" / "etc" / "mtab._all").touch()
     (tmp_path / "stubs").mkdir()
-    for name in ("dsh", "dcp"):
+    for name in ("dsh", "dcp", "synctool"):
         stub = tmp_path / "stubs" / name
         stub.write_text('#!/bin/sh\nprintf "called with <%s>\\n" "$*"\n')
         stub.chmod(0o755)
@@ -119,7 +125,7 @@ class TestBash:
         [
             ("synctool --si", "--single"),
             ("synctool --sk", "--skip-rsync"),
-            ("synctool-config --list-", "--list-dirs --list-groups --list-nodes"),
+            ("synctool-config --list-", "--list-destinations --list-dirs --list-groups --list-nodes"),
             ("synctool-aggr --v", "--version"),
             ("dsh --gr", "--group"),
             ("dsh -O st", "stop"),
@@ -140,10 +146,42 @@ class TestBash:
             ("dcp -d el", "elsewhere"),
             ("dcp -d elsewhere sync", "synctool.conf"),
             ("dsh -n node1 cat sync", "synctool.conf"),
+            ("synctool -r /etc/m", "/etc/motd /etc/mtab /etc/my:name"),
+            ("synctool -q -d /etc/mo", "/etc/motd"),
+            ("synctool --single /no", ""),
+            ("synctool -c elsewhere/synctool.conf -1 /", ""),
+            ("synctool -r sync", "synctool.conf"),
+            ("synctool -u x --suffix ba", "batch"),
+            ("synctool-config -S num", "num_proc"),
+            ("synctool-config -S ssh_", "ssh_cmd ssh_control_persist"),
+            ("synctool-config -C rs", "rsync"),
+            ("synctool-history /etc/mt", "/etc/mtab"),
+            ("synctool-history --between 2", ""),
+            ("synctool --changes sync", "synctool.conf"),
         ],
     )
     def test_offers(self, directory: Path, line: str, expected: str) -> None:
         assert offers(directory, *line.split(" ")) == expected.split()
+
+    def test_names_with_blanks(self, directory: Path) -> None:
+        assert "/etc/a b" in offers(directory, "synctool", "-r", "")
+
+    def test_run_ids_and_revisions(self, directory: Path) -> None:
+        """Those of the history beside the configuration, and of the masterdir's repository."""
+        (directory / "synctool.conf").write_text("masterdir master\nnode node1 batch connection:local://\n")
+        run(directory, "synctool", "-q")
+        listed = json.loads(run(directory, "synctool-history", "--json").out)
+        (stored,) = listed["runs"]
+        assert offers(directory, "synctool-history", "") == [stored["id"]]
+        assert offers(directory, "synctool-history", "--reports", "reports", "--between", stored["id"][:3]) == [
+            stored["id"]
+        ]
+        assert offers(directory, "synctool-history", "--reports", "elsewhere", "") == []
+        git = ("git", "-C", "master", "-c", "user.name=x", "-c", "user.email=x@example.org")
+        for words in (("init", "-q", "-b", "trunk"), ("commit", "-q", "--allow-empty", "-m", "x"), ("tag", "v1.0")):
+            assert run(directory, *git, *words).status == 0
+        assert offers(directory, "synctool", "--changes", "v") == ["v1.0"]
+        assert offers(directory, "synctool", "--changes", "trunk") == ["trunk"]
 
     def test_a_home_directory(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HOME", str(directory))
@@ -174,6 +212,11 @@ class TestBash:
             shell.until(b"sourced")
             shell.type(b"dsh --connect-t\t5 -n node1,o\t-g ba\thostname\n")
             shell.until(b"called with <--connect-timeout 5 -n node1,other1 -g batch hostname>")
+            synctool = file.with_name("synctool")
+            shell.type(f"source '{synctool}'; echo sour''ced\n".encode())
+            shell.until(b"\nsourced")
+            shell.type(b"synctool -r /etc/a\t-d /etc/mo\t\n")
+            shell.until(b"called with <-r /etc/a b -d /etc/motd>")
 
 
 @needs("zsh")
@@ -194,3 +237,5 @@ class TestZsh:
             shell.until(b"called with <--connect-timeout 5 -n node1,other1 -g batch -c synctool.conf hostname>")
             shell.type(b"dcp -c elsewhere/synctool.conf --gr\track\t -d el\t sync\t stu\t\n")
             shell.until(b"called with <-c elsewhere/synctool.conf --group rack3 -d elsewhere synctool.conf stubs>")
+            shell.type(b"synctool -r /etc/a\t -d /etc/mo\t -1 sync\t\n")
+            shell.until(b"called with <-r /etc/a b -d /etc/motd -1 synctool.conf>")

@@ -29,7 +29,7 @@ _COLUMNS: Final[dict[str, Callable[[Node], str]]] = {
 # The options that are not about nodes and groups; each stands alone.
 _OTHERS: Final = (
     *("masterdir", "setting", "command", "numproc", "logfile", "package_manager", "list_dirs", "prefix", "nodename"),
-    *("json", "check", "to_yaml", "scan_attributes", "migrate"),
+    *("list_destinations", "json", "check", "to_yaml", "scan_attributes", "migrate"),
 )
 # Options of 4.x that print one setting, with its keyword.
 _OF_SETTINGS: Final = {
@@ -93,6 +93,7 @@ def _add_others(parser: ArgumentParser) -> None:
         ("--logfile", "print the path of the log"),
         ("--prefix", "print the directory in which this program is installed"),
         ("--nodename", "print the name of the node that this machine is"),
+        ("--list-destinations", "print the paths on nodes for which overlay/ and delete/ have files, one per line"),
     )
     others.add_argument("-S", "--setting", metavar="NAME", help="print a setting, by its keyword like num_proc")
     others.add_argument("-C", "--command", metavar="NAME", help="print commands: ssh, scp, rsync, diff or synctool")
@@ -150,6 +151,8 @@ def _run(arguments: Namespace) -> int:
         return _migrate(config, is_done=arguments.filter_ignored)
     if arguments.scan_attributes:
         return _scan_attributes(config)
+    if arguments.list_destinations:
+        return _list_destinations(config)
     if arguments.json:
         _write_json(config)
     else:
@@ -296,6 +299,18 @@ def _migrate(config: Config, *, is_done: bool) -> int:
     if config.layout is Layout.GROUPS:
         command.print_stderr([f"{config.path}: replace 'layout 7' by 'layout 4' after the renames"])
     return command.OK if is_done or not plan.renames else command.DRIFT
+
+
+def _list_destinations(config: Config) -> int:
+    """Print the destinations of the masterdir in order. A name that is no line of text is printed as messages do."""
+    from pytest_synctool.common.wording import printable
+    from pytest_synctool.repository.masterdir import scan_configured
+    from pytest_synctool.repository.source import Tree
+
+    sources = scan_configured(config).sources()
+    names = {source.destination for _, source in sources if source.tree is not Tree.TASKS}
+    _print(map(printable, sorted(names)))
+    return command.OK
 
 
 def _scan_attributes(config: Config) -> int:
