@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from pytest_synctool.audit.probe_script import BEGIN, END, Request, largest_answer, layout, script, split
@@ -77,27 +77,12 @@ class _Reader:
         self._noise = ""
         self._numbers: list[int] = []  # the next ones, last first; those after the first of them have no end
         self._block: list[tuple[bytes, str]] = []  # digests, until md5sum has read all files of the block
-        self._kinds = {
-            b"i:": self._about,
-            b"x:": self._as_expected,
-            b"t:": self._target,
-            b"n:": self._odd_target,
-            b"u:": self._unread_link,
-            b"a:": self._nothing,
-            b"r:": self._reason,
-            b"w:": self._no_stat,
-            b"h:": self._silent,
-            b"m:": self._digest,
-            b"o:": self._all_read,
-            b"b:": self._links.add,
-            b"c:": self._complaint,
-        }
 
     def line(self, line: bytes) -> None:
         """Parse one line of the answer."""
-        kind = self._kinds.get(line[:2])
+        kind = _KINDS.get(line[:2])
         if kind is not None:
-            kind(line[2:])
+            kind(self, line[2:])
         elif state := _STATE.fullmatch(line):
             self._state(state)
         elif digest := _MD5_LINE.fullmatch(line):
@@ -172,6 +157,9 @@ class _Reader:
             raise _unparsable(b"h:" + text)
         self._reasons[self._next()] = f"{node_text(match[2])} does not answer within {int(match[1])} s"
 
+    def _link(self, directory: bytes) -> None:
+        self._links.add(directory)
+
     def _complaint(self, complaint: bytes) -> None:
         self._complaints.add(node_text(complaint.rpartition(b": ")[2]))
 
@@ -214,6 +202,23 @@ class _Reader:
             )
         # A reason is for people. It decides nothing, so it need not be that of this very file.
         return self._complaints.copy().pop() if len(self._complaints) == 1 else "could not be read" + self._noise
+
+
+_KINDS: Final[Mapping[bytes, Callable[[_Reader, bytes], None]]] = {
+    b"i:": _Reader._about,
+    b"x:": _Reader._as_expected,
+    b"t:": _Reader._target,
+    b"n:": _Reader._odd_target,
+    b"u:": _Reader._unread_link,
+    b"a:": _Reader._nothing,
+    b"r:": _Reader._reason,
+    b"w:": _Reader._no_stat,
+    b"h:": _Reader._silent,
+    b"m:": _Reader._digest,
+    b"o:": _Reader._all_read,
+    b"b:": _Reader._link,
+    b"c:": _Reader._complaint,
+}
 
 
 def _completed(looks: FileState, md5: str | None, target: bytes | None, touched: Touched | None) -> FileState:

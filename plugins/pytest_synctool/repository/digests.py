@@ -97,10 +97,12 @@ class Digests:
         """Return the size in bytes and the MD5 (32 hex digits) of a file. Raises OSError."""
         content = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            version = _version(content)
-            if version not in self._known:
-                self._known[version] = self._kept(version) or self._read(content, version)
-            return self._known[version]
+            status = os.fstat(content)
+            version = _version(status)
+            known = self._known.get(version) or self._kept(version) or self._read(content, version)
+            if status.st_nlink > 1:
+                self._known[version] = known
+            return known
         finally:
             os.close(content)
 
@@ -119,11 +121,10 @@ class Digests:
             digest.update(block)
             size += len(block)
         md5 = digest.hexdigest()
-        if self._file is not None and size >= _LARGE and is_still and _version(content) == version:
+        if self._file is not None and size >= _LARGE and is_still and _version(os.fstat(content)) == version:
             self._file.put(version, md5)
         return size, md5
 
 
-def _version(content: int) -> FileVersion:
-    status = os.fstat(content)
+def _version(status: os.stat_result) -> FileVersion:
     return FileVersion(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

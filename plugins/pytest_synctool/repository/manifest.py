@@ -101,6 +101,7 @@ class Manifests:
         self._repository, self._keep, self._state_of = repository, keep, state_of
         self._always_run = list(always_run)
         self._digests = Digests()
+        self._commands: dict[bytes, tuple[int, str]] = {}  # sizes and digests of files that many entries may run
         self._of_list: dict[EntryList, NodeManifest] = {}  # nodes alike share one list
 
     def of_node(self, node: Node) -> NodeManifest:
@@ -199,10 +200,11 @@ class Manifests:
         """Return the manifest of a file that nodes run. Its contents are secret if not everybody may read it here."""
         manifest, place = EntryManifest(source=text_of(path)), os.path.join(masterdir, path)
         try:
-            size, md5 = digests.of(place)
+            size, md5 = self._commands.get(place) or digests.of(place)
             is_secret = is_secret or not Path(os.fsdecode(place)).stat().st_mode & stat.S_IROTH
         except OSError as error:
             return {**manifest, "error": f"cannot read {printable(path)}: {error.strerror}"}
+        self._commands[place] = size, md5
         manifest["size"] = size
         return {**manifest, "digest": self._keep(md5)} if is_secret else {**manifest, "md5": md5}
 

@@ -42,6 +42,7 @@ _Value = TypeVar("_Value")
 _NOTHING: Final = "nothing in overlay/ or delete/ is for it, so that an audit only sees whether it answers"
 
 
+_ALL: Final = frozenset({"all"})
 _TASKS: Final = os.fsencode(Tree.TASKS.value) + b"/"
 
 
@@ -77,11 +78,13 @@ class _Resolver:
         self.directory = directory
         self.contents = contents
         candidates = (*self.candidates, *self.triggers, *(() if directory is None else directory.triggers))
-        self.groups = frozenset(group for c in candidates for group in c.groups if group is not None)
+        groups = {group for c in candidates for group in c.groups if group is not None}
         if attributes.groups:
             matching = (attributes.matching(c.source) for c in self.candidates if c.source is not None)
-            self.groups |= {group for rules in matching for rule in rules for group in rule.groups}
-        self._entries: dict[Groups, Entry | None] = {}
+            groups.update(group for rules in matching for rule in rules for group in rule.groups)
+        # Most are for all nodes, and asked for once. A set and a dictionary for each would be most of their memory.
+        self.groups = _ALL if groups == _ALL else frozenset(groups)
+        self._entries: dict[Groups, Entry | None] | None = None if self.groups is _ALL else {}
 
     @property
     def may_block(self) -> bool:
@@ -97,6 +100,8 @@ class _Resolver:
     def entry(self, groups: Groups) -> Entry | None:
         """Return the entry on nodes with these groups, the most important first, or None if no source applies."""
         groups = tuple(group for group in groups if group in self.groups)
+        if self._entries is None:
+            return self._resolve(groups)
         if groups not in self._entries:
             self._entries[groups] = self._resolve(groups)
         return self._entries[groups]

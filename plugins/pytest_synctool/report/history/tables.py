@@ -92,10 +92,8 @@ class Tables:
         self._db = db
         self._limit = stamp(now - MEMORY)
         self._now = stamp(now)
-        self._names: dict[int, EntryName] = {}
-        self._seen: dict[int, int] = {}
-        for id_, test, name, seen in db.execute("SELECT id, test, name, seen FROM entry"):
-            self._names[id_], self._seen[id_] = EntryName(sys.intern(test), name), seen
+        rows = db.execute("SELECT id, test, name FROM entry")
+        self._names: dict[int, EntryName] = {id_: EntryName(sys.intern(test), name) for id_, test, name in rows}
         self._entries = {name: id_ for id_, name in self._names.items()}
         wanted = db.execute("SELECT id, entry, signature FROM wanted")
         self._asked: dict[int, tuple[int, str]] = {id_: (entry, signature) for id_, entry, signature in wanted}
@@ -122,11 +120,16 @@ class Tables:
     def _known(self) -> dict[int, Wanted]:
         used = self._db.execute("SELECT id, members FROM entry_set WHERE id IN (SELECT known FROM node)")
         known: dict[int, Wanted] = {}
+        forgotten = self._entries_before(self._limit)
         for id_, kept in used.fetchall():
             pairs = [self._asked[member] for member in members(kept)]
-            known[id_] = Wanted({self._names[e]: signature for e, signature in pairs if self._seen[e] >= self._limit})
+            known[id_] = Wanted({self._names[e]: signature for e, signature in pairs if e not in forgotten})
             self._sets[known[id_]] = id_
         return known
+
+    def _entries_before(self, time: int) -> set[int]:
+        """Return the ids of the entries that no run has seen since a time."""
+        return {id_ for (id_,) in self._db.execute("SELECT id FROM entry WHERE seen < ?", (time,))}
 
     def add(self, run: RunRecord, looks: Sequence[Look]) -> None:
         """Add a run, whose id is not stored yet."""
@@ -193,7 +196,7 @@ class Tables:
         if name not in self._entries:
             insert = "INSERT INTO entry (test, name, last, seen) VALUES (?, ?, ?, ?)"
             row = self._inserted(insert, text(name.check), text(name.name), seq, self._now)
-            self._entries[name], self._names[row], self._seen[row] = row, name, self._now
+            self._entries[name], self._names[row] = row, name
         return self._entries[name]
 
     def _set(self, wanted: Wanted, seq: int) -> int:
@@ -238,8 +241,7 @@ class Tables:
         sets = {look.wanted for look in looks}
         used = {self._sets[wanted] for wanted in sets if wanted in self._sets}
         self._db.executemany("UPDATE entry_set SET last = ? WHERE id = ?", [(seq, row) for row in used])
-        old = self._now - _SIGHT // _MICROSECOND
-        stale = {id_ for id_, seen in self._seen.items() if seen < old}
+        stale = self._entries_before(self._now - _SIGHT // _MICROSECOND)
         if stale:
             stale &= {self._entries[entry] for wanted in sets for entry in wanted.signatures}
         for table, rows in (("entry", stale), ("node", {self._nodes[text(look.node)][0] for look in looks})):
