@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+
 from tests_meta.site import Site
-from tests_meta.ssh.test_synctool import synctool
+from tests_meta.ssh.test_synctool import SYNCTOOL, synctool
 
 
 def test_a_failed_batch_leaves_the_other_nodes_as_they_are(live: Site) -> None:
@@ -77,3 +80,18 @@ def test_synctool_has_batches_and_pauses(live: Site) -> None:
     assert on.status == 1
     assert set(first_calls()) == {"node1", "node2", "node3"}
     assert live.sh("node3", "cat @/file") == "content\n"
+
+
+def test_a_pause_can_be_interrupted(live: Site) -> None:
+    """Ctrl-C between two batches ends the run at once, and the rest is named."""
+    live.put("file._all")
+    live.configure()
+    command = [str(SYNCTOOL), "-q", "-f", "-z", "3600", "-p", "1"]
+    with subprocess.Popen(command, cwd=live.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        while b"/file created" not in run.stdout.readline():
+            pass
+        run.send_signal(signal.SIGINT)
+        _, err = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "synctool: not done: node[2-3]" in err.decode()
