@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import printable
 from pytest_synctool.errors import RepositoryError
-from pytest_synctool.model import Node
+from pytest_synctool.model import ABSENT, Node
 from pytest_synctool.repository.entry import Entry, EntryList
+from pytest_synctool.repository.secrecy import secret
 from pytest_synctool.repository.source import Made
 from pytest_synctool.repository.variable_files import GroupVariables
 
@@ -25,6 +26,7 @@ Decrypt = Callable[[bytes, str], bytes]
 """A function that returns the contents of a file, by its path and the command. It raises RepositoryError."""
 
 _MOST_LINES: Final = 20
+_HIDDEN: Final = "cannot be rendered; the message may quote contents, which are not public"
 
 
 def refuse_to_decrypt(path: bytes, _command: str) -> bytes:
@@ -104,8 +106,8 @@ class MadeContents:
             return Made(lambda: rendering.content, rendering=rendering, decrypted=is_decrypted, origin=origin)
         path = printable(os.path.join(entry.source.masterdir, entry.source.relative))
         place = f"{path}:{rendering.line}" if rendering.line else path
-        is_hidden = is_decrypted and rendering.may_quote
-        reason = "cannot be rendered (the message may quote the decrypted contents)" if is_hidden else rendering.error
+        is_secret = secret(entry, entry.with_attributes(entry.source.state), ABSENT) is not None
+        reason = _HIDDEN if is_secret and rendering.may_quote else rendering.error
         return Made(_raiser(f"{place}: {reason}"), rendering=rendering, decrypted=is_decrypted)
 
     def _files_of(self, rendering: Rendering) -> list[tuple[str, str]]:

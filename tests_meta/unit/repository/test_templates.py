@@ -216,6 +216,16 @@ def test_errors_have_file_line_and_nodes(site: Site, text: str | bytes, message:
     assert error.endswith(", for node[1-3]")
 
 
+def test_errors_do_not_quote_what_not_everybody_may_see(site: Site, tmp_path: Path) -> None:
+    repository = site(
+        {"etc/f._template._all": "{{ vars.ntp | int('horse') + 1 }}"}, rules="- {path: /etc/f, mode: 0600}"
+    )
+    with pytest.raises(RepositoryError) as caught:
+        repository.check_contents(config_of(site).nodes.values())
+    assert "_all:1: cannot be rendered; the message may quote contents, which are not public, for" in str(caught.value)
+    assert "horse" not in str(caught.value)
+
+
 def test_all_errors_of_all_nodes_are_reported_at_once(site: Site) -> None:
     files = {"etc/f._template._all": "{{ vars.x }}", "etc/g._template._batch": "\n{{ vars.slots }}", "etc/h._all": "h"}
     repository = site(files, "var x._node2 1\nvar x._node3 1\n")
