@@ -50,6 +50,28 @@ def test_expressions_that_match_nothing(beside: Site, expression: tuple[str, ...
     assert ended(beside, *SUITE, *expression) == (5, [reason.replace("HINT", "(did you mean '/etc/motd'?)")])
 
 
+@pytest.mark.parametrize(
+    ("test", "hint"),
+    [
+        ("test_overlay.py::node1::/etc/motdd", "node1 has no entry '/etc/motdd' (did you mean '/etc/motd'?)"),
+        ("test_overlay.py::nide1::/etc/motd", "no selected node has the name 'nide1' (did you mean 'node1'?)"),
+        ("test_overlay.py::node2", "no selected node has the name 'node2' (did you mean 'node1'?)"),
+        (
+            "test_overlay.py::test_overlay[node1-/etc/motd]",
+            "no selected node has the name 'test_overlay[node1-/etc/motd]'",
+        ),
+        ("test_overlay.py::node1::/etc/%0Ax\n", "node1 has no entry '/etc/%0Ax\\n'"),
+    ],
+)
+def test_an_id_that_is_no_test(beside: Site, test: str, hint: str) -> None:
+    """Behind the error of pytest stands what may be meant."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", "--hosts=node1", f"synctool_checks/{test}"]
+    done = beside.pytest(command=command)
+    assert done.status == 4
+    assert "ERROR: not found: " in done.output
+    assert f"ERROR: {hint}" in done.output
+
+
 def test_beside_other_tests(beside: Site) -> None:
     unnamed = "the command names no tests of nodes (--pyargs synctool_checks)"
     assert ended(beside) == (0, [unnamed])

@@ -13,6 +13,7 @@ from pytest_synctool.config.selection import terms
 from pytest_synctool.connection.interruption import SIGNALS, Interruption
 from pytest_synctool.connection.ssh_backend import install_ssh_backend, restore_ssh_backend
 from pytest_synctool.errors import SynctoolError
+from pytest_synctool.plugin import wrong_ids
 from pytest_synctool.plugin.arguments import settle_arguments
 from pytest_synctool.plugin.cluster import (
     CONNECTIONS,
@@ -86,6 +87,7 @@ def pytest_configure(config: pytest.Config) -> None:
         today(config)  # fixes the day for the whole run
         cluster = cluster_of(config)
         check_fingerprint(config, cluster)
+        config.pluginmanager.register(wrong_ids, "synctool-wrong-ids")
         if option.synctool_selection is not None:
             urls = [term for term in terms(option.synctool_selection) if is_url(term)]
             option.hosts = ",".join([*(node.host_spec for node in cluster.nodes), *urls])
