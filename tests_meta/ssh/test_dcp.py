@@ -28,6 +28,12 @@ SETTINGS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def no_status_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that cannot move its cursor: a slow run shows no status line between the lines of nodes."""
+    monkeypatch.setenv("TERM", "dumb")
+
+
 @pytest.fixture
 def nodes(live: Site) -> Site:
     """Three nodes with an empty directory for this test."""

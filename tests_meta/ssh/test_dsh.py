@@ -19,6 +19,12 @@ FIND = "grep -lzx '8639[9]' /proc/[0-9]*/cmdline || :"
 KILL = "kill $(grep -lzx '8639[9]' /proc/[0-9]*/cmdline | cut -d/ -f3)"
 
 
+@pytest.fixture(autouse=True)
+def no_status_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that cannot move its cursor: a slow run shows no status line between the lines of nodes."""
+    monkeypatch.setenv("TERM", "dumb")
+
+
 @pytest.fixture
 def nodes(live: Site) -> Site:
     """Three nodes that the configuration knows by their addresses alone."""

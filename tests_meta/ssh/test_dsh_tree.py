@@ -31,6 +31,12 @@ done
 Tree = Callable[..., Ended]
 
 
+@pytest.fixture(autouse=True)
+def no_status_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that cannot move its cursor: a slow run shows no status line between the lines of nodes."""
+    monkeypatch.setenv("TERM", "dumb")
+
+
 @pytest.fixture(scope="module")
 def python(cluster: EmbeddedCluster) -> Iterator[str]:
     """node1 as a gateway: with ClusterShell, a key, and the names of the others. The Python to run there."""

@@ -23,6 +23,12 @@ HOSTILE = (
 CI = {"GITHUB_ACTIONS": "true"}
 
 
+@pytest.fixture(autouse=True)
+def no_status_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that cannot move its cursor: a slow run shows no status line between the lines of nodes."""
+    monkeypatch.setenv("TERM", "dumb")
+
+
 @pytest.fixture
 def hostile(live: Site) -> Site:
     """Return node1, where root of the node does its best to be obeyed: owner, file, link, and trigger."""
