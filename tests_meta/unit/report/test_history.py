@@ -22,11 +22,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.common.shared_list import SharedList
+from pytest_synctool.common.trust import Trust
 from pytest_synctool.errors import HistoryError
 from pytest_synctool.model import Outcome, Revision, Status
+from pytest_synctool.report.history.database import writing
+from pytest_synctool.report.history.key import keyed, load
+from pytest_synctool.report.history.lifetimes import asked, looks
 from pytest_synctool.report.history.periods import End, life
 from pytest_synctool.report.history.reader import opened
 from pytest_synctool.report.history.recorder import Recorded, record
+from pytest_synctool.report.history.tables import Tables
 from pytest_synctool.report.history_values import Onset
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
 
@@ -259,6 +264,15 @@ class TestPruning:
             table: len(rows(path, table)) for table in ("finding", "entry_set", "wanted", "node", "state", "entry")
         }
         assert sizes == {"finding": 4, "entry_set": 7, "wanted": 7, "node": 5, "state": 1, "entry": 2}
+
+    def test_a_run_that_sees_nothing_new_writes_no_row_for_each_entry(self, path: Path) -> None:
+        record_all(path, run(0, {"n1": "." * 500}))
+        later = run(1, {"n1": "." * 500})
+        with writing(path, Trust.of_caller()) as db:
+            before = db.total_changes
+            tables, keep = Tables(db, later.started), keyed(load(path, Trust.of_caller()))
+            tables.add(later, list(looks(later, asked(later, unchanged, keep), tables.standings)))
+            assert db.total_changes - before < 10
 
     def test_the_file_does_not_grow(self, path: Path) -> None:
         sizes = []
