@@ -47,18 +47,25 @@ look() { # TICKS FIRST KIND DIRECTORIES EXPECTED DIRECTORY... PATH...: EXPECTED 
   for e in $expected; do eval "e$k=\$e"; k=$((k + 1)); done
   apart $ks
 }
-together() { # as the last words of look(): succeeds if all that is there is as expected
-  out=$(stat -c "$as" -- "$@" 2>&-)
+together() { # as the last words of look(): succeeds if all is there
+  out=$(stat -c "$as" -- "$@" 2>&-) odd= same= k=$((first + guards))
   compare $out || return
   printf 'i:%s\n' "$first"
   [ "$guards" = 0 ] || { start $out; shift "$guards"; }
   first=$((first + guards))
+  if [ -n "$odd" ]; then
+    number "$first" "$@"
+    [ -z "$same" ] || at_once $same || retry $same
+    open= links=
+    apart $odd
+    return
+  fi
   printf 'x:%s\n' $#
   if [ "$kind" = files ]; then digests "$first" "$@" || { number "$first" "$@"; retry $ks; }
   elif ! targets "$first" "$@"; then number "$first" "$@"; for k in $ks; do link "$k"; done; fi
   return 0
 }
-compare() { # LINE...: of $guards directories in which nobody but root can exchange names, and then as expected
+compare() { # LINE...: of $guards directories in which only root can exchange names, then as expected, but for $odd
   [ $# -gt "$guards" ] || return 1
   i=$guards
   while [ "$i" -gt 0 ]; do
@@ -66,8 +73,29 @@ compare() { # LINE...: of $guards directories in which nobody but root can excha
     shift
     i=$((i - 1))
   done
-  [ "$*" = "$expected" ]
+  [ "$*" != "$expected" ] || return 0
+  count $expected
+  [ "$kind:$n" = "files:$#" ] && set_apart "$@"
 }
+set_apart() { # LINE...: sets $odd to the numbers, from $k on, of files that are not as expected, $same to others
+  run=0 next=
+  for e in $expected; do
+    if [ "$1" = "$e" ]; then usual "$k"
+    else
+      odd=$odd$k$nl
+      eval "e$k=\$e"
+    fi
+    shift
+    k=$((k + 1))
+  done
+  ran
+}
+usual() { # NUMBER: of a file that is as expected
+  same=$same$1$nl
+  [ "$1" = "$next" ] || { ran; begun=$1 run=0; }
+  run=$((run + 1)) next=$(($1 + 1))
+}
+ran() { [ "$run" = 0 ] || printf 'i:%s\nx:%s\n' "$begun" "$run"; } # a run of them
 start() { # LINE...: prints the first $guards
   i=$guards
   for line; do
@@ -128,7 +156,7 @@ apart() { # NUMBER...: finds out which are there
   elif working; then states $here
   else unanswered $here; fi
   for k in $symlinks; do link "$k"; done
-  [ -z "$fast" ] || retry $fast
+  [ -z "$fast" ] || at_once $fast || retry $fast
   [ -z "$slow" ] || exchangeable "$total" $slow
 }
 working() { # whether stat is
@@ -141,7 +169,16 @@ states() { # NUMBER...
   refer "$@"
   eval "out=\$(stat -c \"\$as:%Y:%Z\" -- $refs 2>&-)"
   count $out
-  if [ "$n" = $# ]; then for line in $out; do state "$1" "$line"; shift; done
+  if [ "$n" = $# ]; then
+    same= run=0 next= x=
+    [ "$kind" != files ] || [ -n "$open$links" ] || x=1
+    for line in $out; do
+      eval "e=\${e$1-}"
+      case $x$line in 1"$e":*) usual "$1" ;; *) state "$1" "$line" ;; esac
+      shift
+    done
+    ran
+    fast=$fast$same
   elif [ $# = 1 ]; then
     eval "p=\$p$1"
     reason "$1"
@@ -165,13 +202,14 @@ reason() { # NUMBER: why $p cannot be looked at, for people
 }
 missing() { # NUMBER...: the shell finds nothing there
   if ! working; then unanswered "$@"; return; fi
-  many=$#
+  many=$# answers=
   for k; do
     eval "p=\$p$k"
     if [ -n "$bad" ] && below "$p/" "${bad%/}"; then printf 'i:%s\nr:%s\n' "$k" "$words"
-    elif { [ -n "$none" ] && below "$p" "$none"; } || absent; then printf 'i:%s\na:\n' "$k"
+    elif { [ -n "$none" ] && below "$p" "$none"; } || absent; then answers=${answers}i:$k${nl}a:$nl
     else reason "$k"; fi
   done
+  printf %s "$answers"
 }
 absent() { # whether nothing is at $p; sets $none to a path below which nothing is, or $bad if all below is unknown
   bad= hops=0 q=$p link= passed=$nl
@@ -263,10 +301,13 @@ retry() { # NUMBER...: digests, whichever can be read
     printf 'c:%s\n' "$words"
   fi
 }
-read_all() { # NUMBER...
+at_once() { # NUMBER...: digests, if all can be read
   IFS=' '; ks=$*; IFS=$nl
   refer "$@"
-  if eval "digests \"\$ks\" $refs"; then :
+  eval "digests \"\$ks\" $refs"
+}
+read_all() { # NUMBER...
+  if at_once "$@"; then :
   elif [ $# = 1 ]; then printf 'c:%s\n' "${words##*"$nl"}"
   else halve read_all "$@"; fi
 }
