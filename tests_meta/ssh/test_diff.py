@@ -240,7 +240,7 @@ class TestCommand:
         ),
         (["--show-sensitive"], "synctool: error: --show-sensitive needs -d"),
         (["-d", "@/motd", "-r", "@/motd"], "synctool: error: -r does not go with -d"),
-        (["-d", "@/motd", "-f"], "synctool: error: -f does not go with -d"),
+        (["-d", "@/motd", "-t"], "synctool: error: -t does not go with -d"),
         (["-d", "@/motd", "--manifest"], "synctool: error: --manifest does not go with -d"),
     ],
 )
