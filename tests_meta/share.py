@@ -157,6 +157,7 @@ _BY_DEST: Final = {
     "suffix": _GROUPS,
     "single": _FILES,
     "ref": _FILES,
+    "render": _FILES,
     "diff": _FILES,
     "changes": _REVISION,
     "between": _RUNS,
