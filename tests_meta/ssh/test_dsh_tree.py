@@ -93,6 +93,8 @@ def test_routes(tree: Tree) -> None:
     assert ended.errors() == sorted(
         [f"node{n}: err" for n in (1, 2, 3)] + [f"node{n}: exit status {n}" for n in (1, 2, 3)]
     )
+    typed = tree("-n", "node[2-3]", data=b"hostname\nexit 4\n")  # one run after another
+    assert (typed.status, typed.lines()) == (4, ["node2: node2", "node3: node3"])
     shown = tree("--unix", "date")
     assert shown.lines()[0].startswith("# through the gateways of /")
     assert shown.lines()[0].endswith("/topology.conf, by their ssh: node[2-3]")
