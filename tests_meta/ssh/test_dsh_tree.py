@@ -222,6 +222,16 @@ while read -r line; do :; done
 """
 
 
+class RunsCode:
+    """What makes a directory when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return os.mkdir, (self.path,)
+
+
 def test_a_gateway_that_sends_nonsense(live: Site, python: str) -> None:
     """It is the problem of its own nodes alone: those of the other gateway, and those without one, answer."""
     assert live.cluster is not None
@@ -229,6 +239,7 @@ def test_a_gateway_that_sends_nonsense(live: Site, python: str) -> None:
     live.configure()
     variables = topology(live, "/run/gateway-python", "node1: node2\nnode5: node3")
     text = base64.b64encode(pickle.dumps(b"what node2 has never said")).decode()
+    code = base64.b64encode(pickle.dumps(RunsCode(live.directory / "made"))).decode()
     failed = "its gateway node5 has failed: "
     for message, reason in (
         ('<message type="ERR" msgid="1" reason="no such thing"></message>', f"{failed}TopologyError: node5: no such"),
@@ -238,6 +249,10 @@ def test_a_gateway_that_sends_nonsense(live: Site, python: str) -> None:
         (
             '<message type="RET" msgid="1" srcid="$id" nodes="node2" retcode="0"></message>',
             f"{failed}KeyError: 'node2'",
+        ),
+        (
+            f'<message type="OUT" msgid="1" srcid="$id" nodes="node3">{code}</message>',
+            f"{failed}MessageProcessingError: its payload is not a pickle of bytes",
         ),
         (
             f'<message type="OUT" msgid="1" srcid="$id" nodes="node2">{text}</message>',
@@ -251,6 +266,7 @@ def test_a_gateway_that_sends_nonsense(live: Site, python: str) -> None:
         assert (ended.status, ended.lines()) == (3, ["node1: node1", "node2: node2", "node5: node5"])
         (error,) = ended.errors()
         assert error.startswith(f"node3: unreachable: {reason}")
+        assert not (live.directory / "made").exists()
 
 
 def test_a_topology_without_this_machine(tree: Tree, live: Site) -> None:

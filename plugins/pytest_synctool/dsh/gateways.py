@@ -16,6 +16,7 @@ from ClusterShell.Worker.Tree import TreeWorker
 from pytest_synctool.common.wording import internal_error
 from pytest_synctool.connection.ssh import failure_reason
 from pytest_synctool.dsh.clients import Worker
+from pytest_synctool.dsh.gateway_payload import take_payloads_apart
 from pytest_synctool.errors import ConfigError
 
 
@@ -125,6 +126,7 @@ def topology(task: Task) -> str | None:
     file = next((path for path in reversed(Task.TOPOLOGY_CONFIGS) if os.path.exists(path)), None)
     if file is None or not task.default("auto_tree"):
         return None
+    take_payloads_apart()
     try:
         task.load_topology(file)
     except TopologyError as error:
