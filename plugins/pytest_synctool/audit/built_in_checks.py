@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.compare import compare, compare_absent, compare_owed
 from pytest_synctool.model import Absent, Change, FileState, Kind
-from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.entry_commands import OwnedCommand, commands_of, owners, task
 from pytest_synctool.repository.source import Source, Tree
 
@@ -28,6 +28,8 @@ def checks(
     if tasks:
         return [Check(entry, _never, task(entry)) for entry in chosen if entry.tree is Tree.TASKS]
     made = [Check(entry, _same) for entry in chosen if entry.tree is not Tree.TASKS]
+    exclusive = entries.exclusive if isinstance(entries, EntryList) else ()
+    made += [Check(each, _none) for each in exclusive if not single or each.destination.rstrip(b"/") in single]
     owning = chosen if single else owners(chosen)
     made += [Check(entry, _not_owed, command) for entry in owning for command in commands_of(entry)]
     return made + [Check(owned.owner, _never, owned.command) for owned in always]
@@ -48,6 +50,11 @@ def _is_there(entry: Entry, actual: FileState | Absent) -> list[Change]:
 
 def _same(entry: Entry, actual: FileState | Absent) -> list[Change]:
     return compare_absent(actual) if entry.tree is Tree.DELETE else compare(entry.expected, actual)
+
+
+def _none(entry: Entry, actual: FileState | Absent) -> list[Change]:
+    del entry
+    return compare_absent(actual)
 
 
 def _not_owed(entry: Entry, actual: FileState | Absent) -> list[Change]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pytest_synctool.audit import owed_commands, probe
+from pytest_synctool.audit import listing, owed_commands, probe, rogue
 from pytest_synctool.audit.check import Check, CheckEndedError, CheckFunction
 from pytest_synctool.audit.drift_outcome import drift
 from pytest_synctool.common.wording import printable_text
@@ -22,6 +22,7 @@ from pytest_synctool.model import (
     ABSENT,
     NOT_RUN,
     OK,
+    Absent,
     Actual,
     Change,
     FileState,
@@ -32,7 +33,7 @@ from pytest_synctool.model import (
     Unknown,
 )
 from pytest_synctool.repository import entry_commands
-from pytest_synctool.repository.entry import Entry, lowest_followed
+from pytest_synctool.repository.entry import Entry, ExclusiveContents, lowest_followed
 from pytest_synctool.repository.runnable import obstacle
 from pytest_synctool.repository.secrecy import secret, tells_of_contents
 from pytest_synctool.repository.source import Tree, parents
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 MOST_BEFORE: Final = 5 << 20  # bytes
 
 Explain = Callable[[Entry, Node], Sequence[str]]
-_Scripts = Sequence[tuple[Sequence[probe.Request], bytes, int]]
+_Scripts = Sequence[tuple[Sequence[probe.Request], Sequence[listing.Listing], bytes, int]]
 _Prepared = tuple[Sequence[Check], probe.Request | None, _Scripts]
 
 
@@ -67,6 +68,7 @@ class Inspection:
     explain: Explain | None = None
     contents: ContentDiffs | None = None
     actual: dict[bytes, Actual] = field(default_factory=dict)
+    listed: dict[bytes, listing.Listed] = field(default_factory=dict)
     _unreadable: dict[bytes, str] = field(default_factory=dict)
     _above: dict[bytes, Sequence[FileState]] = field(default_factory=dict)  # of the directories that lead to one
     _prepared: _Prepared | None = None
@@ -99,12 +101,15 @@ class Inspection:
         TransportError, and RemoteError for an answer that is not whole.
         """
         printed, more = b"", MOST_BEFORE if before else 0
-        for part, text, ceiling in self._scripts(checks, mark):
+        for part, directories, text, ceiling in self._scripts(checks, mark):
             answer = self.transport.run(before + text, self.deadline, Phase.PROBE, ceiling + more)
             if before:
                 printed, before, more = probe.printed_before(answer.stdout), b"", 0
             try:
                 self.actual.update(probe.parse(part, answer.stdout))
+                for directory in (directory for each in directories for directory in each.directories):
+                    self.listed.pop(directory, None)
+                self.listed.update(listing.parse(directories, answer.stdout) if directories else {})
             except RemoteError as error:
                 complaint = last_line(answer.stderr)
                 raise RemoteError(f"{error} ({complaint})" if complaint else str(error)) from error
@@ -115,12 +120,27 @@ class Inspection:
         self._prepared = checks, mark, self._scripts(checks, mark)
 
     def _scripts(self, checks: Sequence[Check], mark: probe.Request | None) -> _Scripts:
-        """Return the requests, the script and the longest answer of each part of a probe."""
+        """Return the requests, the directories to list, the script and the longest answer of each part of a probe."""
         if self._prepared is not None and self._prepared[0] is checks and self._prepared[1] == mark:
             return self._prepared[2]
         requests = self._requests(checks) | ({mark.path: mark} if mark else {})
-        parts = probe.split(list(requests.values()), self.transport.script_limit)
-        return [(part, probe.script(part, self.deadline), SHORT_ANSWER + probe.largest_answer(part)) for part in parts]
+        scripts = []
+        for part, directories in self._parts(list(requests.values()), checks):
+            ceiling = SHORT_ANSWER + probe.largest_answer(part) + listing.largest_answer(directories)
+            scripts.append((part, directories, probe.script(part, self.deadline, directories), ceiling))
+        return scripts
+
+    def _parts(
+        self, requests: Sequence[probe.Request], checks: Sequence[Check]
+    ) -> Iterator[tuple[Sequence[probe.Request], Sequence[listing.Listing]]]:
+        """Yield what each script of a probe asks for: one script asks for all where the connection can carry it."""
+        limit = self.transport.script_limit
+        listings = [rogue.listing(contents) for contents in _exclusive(checks)]
+        if limit is None or not listings:
+            yield from ((part, listings) for part in probe.split(requests, limit))
+            return
+        yield from ((part, ()) for part in probe.split(requests, limit))
+        yield from (((), part) for part in listing.split(listings, probe.room(limit) - len(listing.FUNCTIONS)))
 
     def probe_unselected(self, entries: Sequence[Entry], like: Check) -> None:
         """Look at entries that no check is about, as the check `like` does at its own. Raises as run_probe() does."""
@@ -142,7 +162,7 @@ class Inspection:
         if isinstance(changes, list) and not changes:
             return OK if check.expected is None else check.expected.of_pass(check.entry)
         outcome = changes if isinstance(changes, Outcome) else drift(check.entry, changes, self.secret(check.entry))
-        if check.command is None:
+        if check.command is None and not isinstance(check.entry, ExclusiveContents):
             outcome = self._with_times(check, outcome)
             outcome = self.waivers.applied(self.node, check.entry.destination, outcome)
         if check.expected is not None and outcome.status is Status.DRIFT:
@@ -187,7 +207,10 @@ class Inspection:
 
     def _requests(self, checks: Sequence[Check]) -> dict[bytes, probe.Request]:
         requests: dict[bytes, probe.Request] = {}
+        contents = _exclusive(checks)
         for check in (check for check in checks if not check.is_task and check.settled is None):
+            if isinstance(check.entry, ExclusiveContents):
+                continue
             path = self._path(check)
             if check.entry.tree is Tree.DELETE or check.command is not None:
                 requests.setdefault(path, probe.Request(path, expected=ABSENT))
@@ -200,18 +223,53 @@ class Inspection:
             size = expected.size if expected.kind is Kind.FILE else None
             through = lowest_followed(parents(path), self._followed) if self._followed and size is not None else b""
             requests[path] = probe.Request(path, size, through, expected)
+        for directory in (directory for each in contents for directory in each.known):
+            requests.setdefault(directory, probe.Request(directory))
         return requests
 
+    def rogue_names(self, check: Check) -> listing.Names | Outcome:
+        """Return the paths in no entry that a check of an exclusive directory finds, or another outcome.
+
+        Waived ones are left out; if there are no others, the outcome is that of the first of them.
+        """
+        assert isinstance(check.entry, ExclusiveContents)
+        own = (os.fsencode(self.masterdir), owed_commands.STATE)
+        names = rogue.rogue_names(check.entry, self.listed, self.actual, own)
+        if isinstance(names, Outcome):
+            return names
+        differing: dict[bytes, Kind] = {}
+        waived: dict[bytes, Kind] = {}
+        for path, kind in names.items():
+            changes = self._called(check, check.entry.rogue(path, kind), FileState(kind, 0, 0, 0, 0))
+            if isinstance(changes, Outcome):
+                return changes
+            if changes:
+                is_waived = self.waivers.waiver(self.node, path) is not None
+                (waived if is_waived else differing)[path] = kind
+        if waived and not differing:
+            outcome = rogue.drift(check.entry, waived)
+            return self.waivers.applied(self.node, min(waived), outcome)
+        return differing
+
     def _changes(self, check: Check) -> list[Change] | Outcome:
-        """Return the differences, or the outcome of a check that could not be made."""
+        """Return the differences, or the outcome of a check that could not be made or has an outcome of its own."""
+        if isinstance(check.entry, ExclusiveContents):
+            names = self.rogue_names(check)
+            if isinstance(names, Outcome):
+                return names
+            return rogue.drift(check.entry, names) if names else []
         path = self._path(check)
         if path in self._unreadable and check.entry.tree is Tree.OVERLAY:
             return Outcome(Status.ERROR, self._unreadable[path])
         actual = self.actual[path]
         if isinstance(actual, Unknown):
             return Outcome(Status.ERROR, f"cannot be looked at: {actual.reason}")
+        return self._called(check, check.entry, actual)
+
+    def _called(self, check: Check, entry: Entry, actual: FileState | Absent) -> list[Change] | Outcome:
+        """Return the differences that the function of a check returns, or the outcome if it returns none."""
         try:
-            changes: object = check.function(check.entry, actual)
+            changes: object = check.function(entry, actual)
         except CheckEndedError as ended:
             return _of_error(check, ended.outcome, ended.error)
         except Exception as error:  # a site's own function: whatever it raises is the result of its test
@@ -247,6 +305,12 @@ class Inspection:
             f"not running {command.announced}{f': it cannot run, {reason}' if reason else ''}"
             for command, reason in zip(commands, obstacles, strict=True)
         ]
+
+
+def _exclusive(checks: Sequence[Check]) -> list[ExclusiveContents]:
+    """Return the exclusive directories that checks are about."""
+    entries = (check.entry for check in checks if check.settled is None)
+    return [entry for entry in entries if isinstance(entry, ExclusiveContents)]
 
 
 def _of_error(check: Check, outcome: Outcome, error: BaseException) -> Outcome:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from pytest_synctool.audit.probe_script import BEGIN, END, Request, largest_answer, layout, script, split
+from pytest_synctool.audit.probe_script import BEGIN, END, Request, largest_answer, layout, room, script, split
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Touched, Unknown
 from pytest_synctool.repository.source import kind_of, parents
 
-__all__ = ["Request", "largest_answer", "layout", "parse", "printed_before", "script", "split"]
+__all__ = ["Request", "largest_answer", "layout", "parse", "printed_before", "room", "script", "split"]
 
 _STATE = re.compile(
     rb"([0-9a-f]{1,8}):([0-9]{1,10}):([0-9]{1,19}):([0-9]{1,10}):([^:\0]{1,256}):([^:\0]{1,256})"
@@ -172,6 +172,9 @@ class _Reader:
         self._digests.update(self._block)
         self._block = []
 
+    def _of_listing(self, _: bytes) -> None:
+        """Leave a line to the parser of listings."""
+
     def state(self, request: Request) -> Actual:
         """Return the state of a path."""
         path = request.path
@@ -218,6 +221,8 @@ _KINDS: Final[Mapping[bytes, Callable[[_Reader, bytes], None]]] = {
     b"o:": _Reader._all_read,
     b"b:": _Reader._link,
     b"c:": _Reader._complaint,
+    b"e:": _Reader._of_listing,
+    b"l:": _Reader._of_listing,
 }
 
 

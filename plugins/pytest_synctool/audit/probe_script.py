@@ -17,7 +17,7 @@ those that stat and md5sum print. A line is about one number, and the next line 
     MD5  NAME                                  the digest of a file; the name does not count
     m:MD5                                      the digest of a file that somebody else than root can exchange
 
-These are about no number:
+These are about no number (and audit/listing.py has more):
 
     o:                                         md5sum has read all files of the block before; else it has no digest
     b:DIRECTORY                                a symbolic link above a file, or a directory that is behind one
@@ -31,6 +31,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pytest_synctool.audit.listing import FUNCTIONS, Listing, commands
 from pytest_synctool.audit.probe_functions import LOOK
 from pytest_synctool.audit.probe_timing import TIMING
 from pytest_synctool.common.shell import quote, words
@@ -188,8 +189,11 @@ def layout(requests: Sequence[Request]) -> list[bytes]:
     ]
 
 
-def script(requests: Sequence[Request], silence: float = _SILENCE) -> bytes:
-    """Return the shell text that answers for these paths. It prints something before `silence`, in seconds, is over."""
+def script(requests: Sequence[Request], silence: float = _SILENCE, listings: Sequence[Listing] = ()) -> bytes:
+    """Return the shell text that answers for these paths, and lists these directories.
+
+    It prints something before `silence`, in seconds, is over.
+    """
     tick = max(1, min(_LONGEST_TICK, int(silence / 6)))
     lines = [PROLOGUE + b"timer %d" % tick, b"echo " + BEGIN]
     first = 0
@@ -203,8 +207,15 @@ def script(requests: Sequence[Request], silence: float = _SILENCE) -> bytes:
             total = sum(r.size or 0 for _, r in behind)
             ticks = _TICKS + total // (_SLOWEST_READ * tick) + -(-LONGEST_READ // tick)
             lines.append(words(b"timed", b"%d" % ticks, b"exchangeable", b"%d" % total, *places))
+    if listings:
+        lines += [FUNCTIONS, *commands(listings, tick)]
     lines += [b"end_timer", b"echo " + END]
     return b"\n".join(lines)
+
+
+def room(limit: int) -> int:
+    """Return the number of bytes that a script of `limit` bytes has for its calls."""
+    return limit - len(PROLOGUE) - 400
 
 
 def split(requests: Sequence[Request], limit: int | None) -> Iterator[Sequence[Request]]:
@@ -215,7 +226,7 @@ def split(requests: Sequence[Request], limit: int | None) -> Iterator[Sequence[R
     if limit is None:
         yield requests
         return
-    budget = limit - len(PROLOGUE) - 400
+    budget = room(limit)
     part: list[Request] = []
     guarded: set[bytes] = set()
     size = 0

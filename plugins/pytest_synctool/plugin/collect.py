@@ -29,7 +29,7 @@ from pytest_synctool.plugin.other_plugins import others_listen
 from pytest_synctool.plugin.site_hooks import in_words, setup_fixtures, wants_single_tests
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.repository import entry_commands
-from pytest_synctool.repository.entry import Entry, EntryList
+from pytest_synctool.repository.entry import EntryList
 from pytest_synctool.repository.resolution import emptiness, is_idle
 from pytest_synctool.repository.source import Tree
 
@@ -172,7 +172,7 @@ class CheckBuilder:
             check = replace(check, settled=Outcome(Status.ERROR, reason))
         return check.entry.destination, check
 
-    def _each(self, entries: Sequence[Entry]) -> Iterator[tuple[bytes, Check]]:
+    def _each(self, entries: EntryList) -> Iterator[tuple[bytes, Check]]:
         marks = _marks(self.function)
         if _POST in marks:
             for entry in entry_commands.owners(entries):
@@ -190,6 +190,10 @@ class CheckBuilder:
                 for text in config.always_run:
                     owned = entry_commands.always(text, os.fsencode(config.masterdir))
                     yield owned.owner.destination, Check(owned.owner, self.function, owned.command)
+            return
+        if Tree.EXCLUSIVE.value in marks:
+            for contents in entries.exclusive:
+                yield contents.destination, Check(contents, self.function)
             return
         tree = Tree.DELETE if Tree.DELETE.value in marks else Tree.OVERLAY
         if Tree.OVERLAY.value in marks and is_idle(entries):

@@ -41,6 +41,7 @@ _TESTINFRA_SSH = pytest.StashKey[str]()
 _MARKERS: Final = (
     "overlay: checks of overlay entries",
     "delete: checks of delete entries",
+    "exclusive: checks of directories that may have nothing else",
     "post: checks of commands that have to run after a change",
     "task: tasks to run, with --tasks",
     "always: commands of always_run, with --fix",

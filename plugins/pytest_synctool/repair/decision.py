@@ -12,8 +12,9 @@ from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.model import ABSENT, MISSING, Absent, FileState, Kind, Outcome, Status, Unknown
 from pytest_synctool.repair.marked_entries import MarkedEntries
 from pytest_synctool.repair.plan import Plan, plan, same_content
+from pytest_synctool.repair.rogue_paths import RoguePaths, exclusive_directories
 from pytest_synctool.repair.waiver_conflicts import behind_links, below_missing
-from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.entry import Entry, ExclusiveContents
 from pytest_synctool.repository.entry_commands import OwnedCommand
 from pytest_synctool.repository.source import Tree, parents
 
@@ -25,16 +26,20 @@ class Decision:
     """The plan for one node, and the drift that stays.
 
     `reasons` has the line that says why a path changes, by path: `missing`. `waived` has the reason why drift stays
-    although no waiver names it, by destination. `marked` are the entries and commands that marks keep.
+    although no waiver names it, by destination. `rogue` are the paths in no entry. `marked` are the entries and
+    commands that marks keep.
     """
 
     plan: Plan
     reasons: Mapping[bytes, str]
     waived: Mapping[bytes, str] = field(default_factory=dict)
+    rogue: RoguePaths = field(default_factory=RoguePaths)
     marked: MarkedEntries = field(default_factory=MarkedEntries)
 
     def left_alone(self, check: Check, outcome: Outcome) -> Outcome:
         """Return the outcome of a check whose drift the repair leaves alone, with the reason; any other unchanged."""
+        if isinstance(check.entry, ExclusiveContents):
+            return self.rogue.left_alone(check, _refused(check, outcome))
         if check.command is None:
             reason = self.waived.get(check.entry.destination)
         else:
@@ -71,10 +76,13 @@ def decide(
     tasks = [OwnedCommand(c.entry, c.command) for c in checks if c.command is not None and c.is_task]
     tasks = [task for task in tasks if marked.of_command(task) is None]
     changing = [(entry, actual) for entry, actual in drifted.items() if entry.destination not in refused]
-    todo = plan(changing, inspection.overlay, os.fsencode(inspection.masterdir), owed, tasks)
-    reasons = _missing_directories(inspection, checks, todo)
+    rogue = RoguePaths.of(inspection, [pair for pair in pairs if pair[0].entry.destination not in refused], marked)
+    exclusive = exclusive_directories(inspection.entries)
+    masterdir = os.fsencode(inspection.masterdir)
+    todo = plan(changing, inspection.overlay, masterdir, owed, tasks, rogue.removed, exclusive)
+    reasons = _missing_directories(inspection, checks, todo) | rogue.reasons
     reasons |= {c.entry.destination: o.message for c, o in pairs if o.status is Status.DRIFT and c.command is None}
-    return Decision(todo, reasons, waived, marked)
+    return Decision(todo, reasons, waived, rogue, marked)
 
 
 def _drifted(inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[Outcome]) -> DriftedEntries:
@@ -161,7 +169,8 @@ def _moves(entry: Entry, actual: FileState | Absent) -> bool:
 def _missing_directories(inspection: Inspection, checks: Sequence[Check], todo: Plan) -> dict[bytes, str]:
     """Return `missing` for each directory that the plan makes, that was not selected and is not there."""
     selected = {check.entry.destination for check in checks if check.command is None}
-    needed = [inspection.overlay[action.path] for action in todo.actions if action.path not in selected]
+    others = (action.path for action in todo.actions if action.path not in selected)
+    needed = [inspection.overlay[path] for path in others if path in inspection.overlay]
     if needed:
         inspection.probe_unselected(needed, checks[0])
     return {entry.destination: MISSING for entry in needed if inspection.is_absent(entry)}

@@ -111,7 +111,7 @@ class NodeRepair(NodeChanges):
         self._add_commands(inspection, todo, applied.lines, applied.successes())
         self._second_probe(inspection, checks, applied)
         return [
-            alone if alone is not outcome else confirmed(check, outcome, applied, inspection)
+            alone if alone is not outcome else confirmed(check, outcome, applied, inspection, decision.rogue)
             for check, outcome, alone in zip(checks, before, left, strict=True)
         ]
 

@@ -14,7 +14,7 @@ from pytest_synctool.common.shell import quote, words
 from pytest_synctool.model import Kind, OldVersions
 from pytest_synctool.repair.bulk_commands import owner_and_group
 from pytest_synctool.repair.kept_names import kept_name
-from pytest_synctool.repair.plan import Action, Erasure, NewAttributes, NewVersion, Plan, Removal, Trigger
+from pytest_synctool.repair.plan import Action, Erasure, MovingAway, NewAttributes, NewVersion, Plan, Removal, Trigger
 from pytest_synctool.repair.script import Context
 
 _SET_ID: Final = 0o6000
@@ -51,6 +51,9 @@ class _Writer:
         elif isinstance(work, Erasure):
             yield b"# erasing old version of " + _in_a_comment(work.version)
             yield words(b"rm", action.path)
+        elif isinstance(work, MovingAway):
+            yield b"# removing " + shown
+            yield from self._put_aside(action)
         elif isinstance(work, NewAttributes):
             yield b"# setting owner and mode of " + shown
             path = os.path.join(action.directory, work.name)
@@ -59,15 +62,16 @@ class _Writer:
             if work.state.kind is not Kind.LINK and (work.mode or work.state.mode & _SET_ID):
                 yield _chmod(path, work)
         elif isinstance(work, NewVersion):
-            yield from self._of_new_version(action.path, work)
+            yield from self._of_new_version(action, work)
 
-    def _of_new_version(self, path: bytes, work: NewVersion) -> Iterator[bytes]:
+    def _of_new_version(self, action: Action, work: NewVersion) -> Iterator[bytes]:
+        path = action.path
         is_new = path in self._absent
         yield b"# %s %s %s" % (b"creating" if is_new else b"updating", work.make.encode(), _in_a_comment(path))
         if work.validate:
             yield words(b"if", b"sh", b"-c", b"f=$1; " + work.validate, b"validate", work.source) + b"; then"
         if not is_new:
-            yield from self._put_aside(path)
+            yield from self._put_aside(action)
         if work.make == "link":
             yield words(b"ln", b"-s", work.source, path)
             yield self._chown(path, work)
@@ -82,12 +86,14 @@ class _Writer:
         if work.validate:
             yield b"fi"
 
-    def _put_aside(self, path: bytes) -> Iterator[bytes]:
-        saved, (directory, name) = self._context.saved, os.path.split(path)
+    def _put_aside(self, action: Action) -> Iterator[bytes]:
+        saved, path, directory = self._context.saved, action.path, action.directory
+        if saved is OldVersions.BESIDE and action.exclusive:
+            saved = self._context.aside
         if saved is OldVersions.NOWHERE:
             yield words(b"rm", path)
         elif isinstance(saved, OldVersions):
-            yield words(b"mv", path, os.path.join(directory, kept_name(name)))
+            yield words(b"mv", path, os.path.join(directory, kept_name(action.name)))
         else:
             yield words(b"mkdir", b"-p", saved + directory)
             yield words(b"mv", path, saved + path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -56,6 +56,13 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
+class MovingAway:
+    """The move of a path in no entry to where old versions are kept. With `directory`, the path has to be one."""
+
+    directory: bool
+
+
+@dataclass(frozen=True, slots=True)
 class KeptVersion:
     """An old version on a node: its path, the script's record of its owner, mode and identity, and who kept it."""
 
@@ -76,20 +83,22 @@ class Erasure:
     identity: bytes
 
 
-Work = NewVersion | NewAttributes | Removal | KeptVersion | Erasure
+Work = NewVersion | NewAttributes | Removal | MovingAway | KeptVersion | Erasure
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
     """One change of one path. `verb` is the log's word for it. A KeptVersion as its `work` comes back.
 
-    Of the directories above, only `through` may be a symbolic link.
+    Of the directories above, only `through` may be a symbolic link. Nothing else may be in an `exclusive` directory, so
+    no old version is kept beside the new one there.
     """
 
     path: bytes
     verb: str
     work: Work
     through: bytes = b""
+    exclusive: bool = False
 
     @property
     def directory(self) -> bytes:
@@ -169,12 +178,15 @@ def plan(
     masterdir: bytes,
     owed: Sequence[OwnedCommand] = (),
     tasks: Sequence[OwnedCommand] = (),
+    rogue: Sequence[Entry] = (),
+    exclusive: Collection[bytes] = (),
 ) -> Plan:
     """Return the plan that brings drifted entries to their expected state.
 
     `entries` are all overlay entries of the node by destination. A missing parent directory of a drifted entry is made
     as they describe it, and triggers are looked up in them. `masterdir` is the mirror's path on the node. Directories
     are never deleted. `owed` are commands that an earlier run owes. `tasks` run after everything else, in their order.
+    `rogue` are paths in no entry that are moved away. In the directories in `exclusive` nothing is kept.
     """
     deletes = [_remove(e) for e, state in drifted if e.tree is Tree.DELETE and _removable(state)]
     wanted = {entry.destination: (entry, state) for entry, state in drifted if entry.tree is Tree.OVERLAY}
@@ -186,15 +198,23 @@ def plan(
         if parent in entries and parent not in wanted
     }
     in_order = sorted(wanted.values(), key=lambda pair: _order(pair[0]))
-    changes = [*deletes, *(_bring(entry, state, masterdir) for entry, state in in_order)]
+    changes = [
+        *deletes,
+        *(_move_away(each) for each in rogue),
+        *(_bring(entry, state, masterdir) for entry, state in in_order),
+    ]
     if not changes and not owed and not tasks:
         return Plan((), ())
-    deleted = {entry.destination: entry for entry, _ in drifted if entry.tree is Tree.DELETE}
+    deleted = {entry.destination: entry for entry in (*(e for e, _ in drifted if e.tree is Tree.DELETE), *rogue)}
     triggers = _triggers({action.path for action in changes}, entries, deleted, owed)
     needed = [_make_if_missing(above[path]) for path in sorted(above, key=lambda path: path.split(b"/"))]
     last = (Trigger(each.owner.destination, each.command, b"/", frozenset(), owed=True) for each in tasks)
     followed = _followed(entries)
-    return Plan(tuple(_allowed(action, followed) for action in (*needed, *changes)), (*triggers, *last))
+    allowed = (_allowed(action, followed) for action in (*needed, *changes))
+    actions = tuple(allowed)
+    if exclusive:
+        actions = tuple(replace(each, exclusive=True) if each.directory in exclusive else each for each in actions)
+    return Plan(actions, (*triggers, *last))
 
 
 def restore(saved: Sequence[tuple[Entry, KeptVersion]], entries: Mapping[bytes, Entry]) -> Plan:
@@ -203,7 +223,8 @@ def restore(saved: Sequence[tuple[Entry, KeptVersion]], entries: Mapping[bytes, 
     `entries` are all overlay entries of the node by destination.
     """
     actions = [Action(e.destination, "restored", kept) for e, kept in sorted(saved, key=lambda pair: _order(pair[0]))]
-    triggers = _triggers({action.path for action in actions}, entries, {}, ())
+    by_path = {entry.destination: entry for entry, _ in saved if entry.tree is Tree.DELETE}
+    triggers = _triggers({action.path for action in actions}, entries, by_path, ())
     followed = _followed(entries)
     return Plan(tuple(_allowed(action, followed) for action in actions), tuple(triggers), of_old_versions=True)
 
@@ -241,6 +262,10 @@ def _removable(state: FileState | Absent) -> bool:
 
 def _remove(entry: Entry) -> Action:
     return Action(entry.destination, "deleted", Removal())
+
+
+def _move_away(entry: Entry) -> Action:
+    return Action(entry.destination, "removed", MovingAway(entry.source.is_directory))
 
 
 def _make_if_missing(entry: Entry) -> Action:

@@ -10,10 +10,13 @@ from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.common.wording import printable
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.repair.apply import Applied, unless_hidden
-from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repair.rogue_paths import NOTHING_ROGUE, RoguePaths
+from pytest_synctool.repository.entry import Entry, ExclusiveContents
 
 
-def confirmed(check: Check, before: Outcome, applied: Applied, inspection: Inspection) -> Outcome:
+def confirmed(
+    check: Check, before: Outcome, applied: Applied, inspection: Inspection, rogue: RoguePaths = NOTHING_ROGUE
+) -> Outcome:
     """Return the outcome of a check after the repair; FIXED only where the last probe of the inspection confirms it."""
     path = check.entry.destination
     if check.settled is not None:
@@ -21,6 +24,8 @@ def confirmed(check: Check, before: Outcome, applied: Applied, inspection: Inspe
     if check.command is not None and check.is_task:
         return applied.task(path, check.command)
     after = inspection.outcome(check)
+    if isinstance(check.entry, ExclusiveContents):
+        return rogue.confirmed(check, before, after, applied)
     if before.status is not Status.DRIFT:
         return after
     if check.command is not None:

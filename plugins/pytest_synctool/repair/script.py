@@ -20,7 +20,16 @@ from pytest_synctool.repair import kept_report
 from pytest_synctool.repair.bulk_commands import TOGETHER, make_all, make_trees, mode_text, owner_and_group, set_all
 from pytest_synctool.repair.kept_names import naming
 from pytest_synctool.repair.new_trees import NewTree, new_trees
-from pytest_synctool.repair.plan import Action, Erasure, KeptVersion, NewAttributes, NewVersion, Plan, Removal
+from pytest_synctool.repair.plan import (
+    Action,
+    Erasure,
+    KeptVersion,
+    MovingAway,
+    NewAttributes,
+    NewVersion,
+    Plan,
+    Removal,
+)
 from pytest_synctool.repair.shell_functions import PROLOGUE
 
 # New trees that one call of a function puts in place: it takes time for each pair of them.
@@ -55,6 +64,13 @@ class Context:
     silence: float = 60
     taken: tuple[str, ...] = ()
     post: bool = True
+
+    @property
+    def aside(self) -> bytes:
+        """The place for old versions in exclusive directories: where others are kept, but never beside the new ones."""
+        if self.saved is OldVersions.BESIDE:
+            return self.state + b"/kept"
+        return self.saved.value if isinstance(self.saved, OldVersions) else self.saved
 
 
 def parts(plan: Plan, context: Context, log_lines: Sequence[str], limit: int | None) -> Iterator[range]:
@@ -115,7 +131,8 @@ def _header(plan: Plan, context: Context, report: bytes) -> bytes:
         b"who": os.fsencode(context.who),
         b"limit": b"%d" % context.trigger_timeout,
         b"pause": b"%d" % max(1, context.silence / 3),
-        b"saved": context.saved.value if isinstance(context.saved, OldVersions) else context.saved,
+        b"place": context.saved.value if isinstance(context.saved, OldVersions) else context.saved,
+        b"aside": context.aside,
         b"log": context.log,
         b"syslog": b"1" if context.syslog else b"",
     }
@@ -157,8 +174,8 @@ def _lines(
             yield _trigger(plan, context, number)
 
 
-def _within(directory: bytes, link: bytes) -> bytes:
-    return words(b"within", directory, *([link] if link else []))
+def _within(directory: bytes, link: bytes, *, exclusive: bool = False) -> bytes:
+    return words(b"exclusively" if exclusive else b"within", directory, *([link] if link else []))
 
 
 def _function(action: Action) -> str:
@@ -169,7 +186,12 @@ def _function(action: Action) -> str:
         return "put" if work.old in ("swap", "leave") or work.validate else "put_all"
     if isinstance(work, NewAttributes):
         return "set_each" if work.state.kind is Kind.DIRECTORY else "set_all"
-    names: dict[type[Removal | Erasure | KeptVersion], str] = {Removal: "remove", Erasure: "erase", KeptVersion: "back"}
+    names: dict[type[Removal | MovingAway | Erasure | KeptVersion], str] = {
+        Removal: "remove",
+        MovingAway: "move_away",
+        Erasure: "erase",
+        KeptVersion: "back",
+    }
     return names[type(work)]
 
 
@@ -182,7 +204,7 @@ def _is_of_directories(action: Action) -> bool:
     work = action.work
     if isinstance(work, NewVersion | NewAttributes):
         return work.state.kind is Kind.DIRECTORY
-    return isinstance(work, Removal)
+    return isinstance(work, Removal | MovingAway)
 
 
 def _in_order(actions: Sequence[tuple[int, Action]], masterdir: bytes) -> Iterator[bytes]:
@@ -198,7 +220,7 @@ def _trees(trees: Sequence[NewTree], masterdir: bytes) -> Iterator[bytes]:
     places = [group[0].top.directory.rstrip(b"/") for group in groups]
     yield make_trees(places, [each for tree in trees for each in (tree.top, *(a for _, a in tree.below))], masterdir)
     for place, group in zip(places, groups, strict=True):
-        yield _within(group[0].top.directory, group[0].top.through)
+        yield _within(group[0].top.directory, group[0].top.through, exclusive=group[0].top.exclusive)
         yield from (_comment(tree.top) for tree in group)
         for start in range(0, len(group), _RENAMED):
             tops = [(tree.number, tree.top) for tree in group[start : start + _RENAMED]]
@@ -226,7 +248,7 @@ def _together(function: str, members: Sequence[tuple[int, Action]], masterdir: b
             [(place, [a for _, a in group]) for place, (_, group) in zip(places, groups, strict=True)], masterdir
         )
     for place, ((directory, link), actions) in zip(places, groups, strict=True):
-        yield _within(directory, link)
+        yield _within(directory, link, exclusive=actions[0][1].exclusive)
         for number, action in actions:
             yield _comment(action)
             if isinstance(action.work, NewVersion) and action.work.validate:
@@ -268,6 +290,8 @@ def _record(number: int, action: Action) -> Iterator[bytes]:
         yield from (kinds[state.kind], _differing(work), again, _attributes(state), work.name)
     elif isinstance(work, Erasure):
         yield from (work.identity, work.version, action.name)
+    elif isinstance(work, MovingAway):
+        yield from (b"directory" if work.directory else b"other", action.name)
     else:
         yield action.name
 
@@ -298,7 +322,7 @@ def _trigger(plan: Plan, context: Context, number: int) -> bytes:
 def tidy(context: Context, *, more: bytes = b"") -> bytes:
     """Return the shell text that removes the remains of a killed repair and then runs `more`, before a probe."""
     journal = owed_commands.directory(context.masterdir, context.state)
-    settings = b"state=%s journal=%s log= syslog= saved=" % (quote(context.state), quote(journal))
+    settings = b"state=%s journal=%s log= syslog= place= aside= saved=" % (quote(context.state), quote(journal))
     return b"(\n%s\n%s\ntidy\n%s\n)\n" % (PROLOGUE, settings, more or kept_report.take())
 
 

@@ -101,7 +101,17 @@ begin() { # what is changed from here on is known to the next run, whatever happ
   umask 066 # others may look whether something is owed, but see no names
   e=$(mkdir -p -- "$state" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"
   ours "$state" "no journal can be kept there"
-  home=$dev mounts=
+  home=$dev
+  find_mounts
+  [ -z "$masterdir" ] || [ ! -d "$masterdir" ] || ours "$masterdir" "its copy of the masterdir cannot be trusted"
+  lock
+  e=$(mkdir -p -- "$journal/owed" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"
+  [ -z "$log" ] || e=$( (umask 037; : >>"$log") 2>&1) || unlogged "$e"
+  [ -S /dev/log ] && l=$(command -v logger) || syslog=
+  umask 077
+}
+find_mounts() {
+  mounts=
   if [ -r /proc/self/mountinfo ]; then
     while read -r a a a a m a; do
       # A space is \040 there.
@@ -109,12 +119,6 @@ begin() { # what is changed from here on is known to the next run, whatever happ
       mounts=$mounts$m$nl
     done </proc/self/mountinfo
   fi
-  [ -z "$masterdir" ] || [ ! -d "$masterdir" ] || ours "$masterdir" "its copy of the masterdir cannot be trusted"
-  lock
-  e=$(mkdir -p -- "$journal/owed" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"
-  [ -z "$log" ] || e=$( (umask 037; : >>"$log") 2>&1) || unlogged "$e"
-  [ -S /dev/log ] && l=$(command -v logger) || syslog=
-  umask 077
 }
 owe() { # NUMBER NAME PATH: a command that has to run after a change, noted before the change
   [ ! -e "$journal/owed/$2" ] || return 0
@@ -124,7 +128,7 @@ owe() { # NUMBER NAME PATH: a command that has to run after a change, noted befo
 paid() { rm -f -- "$journal/owed/$1"; }
 within() { # DIRECTORY [LINK]: where all is done that follows; of what leads there only LINK may be a link
   note_time
-  wrong= t= dev= there=$1 at=${1%/}
+  wrong= t= dev= there=$1 at=${1%/} saved=$place
   if [ -n "$2" ] && cd -P -- "$2" 2>&-; then there=${PWD%/}${1#"$2"}; fi
   if cd -P -- "$1" 2>&-; then
     # From here on names are relative: whoever puts a link in the way meanwhile is not followed.
@@ -132,6 +136,7 @@ within() { # DIRECTORY [LINK]: where all is done that follows; of what leads the
   elif wrong=$(stat -- "$1/." 2>&1 >&-); then wrong="stat: $1: cannot be entered"; fi
   return 0
 }
+exclusively() { within "$@"; saved=$aside; } # an old version beside a new one would have to go away itself
 accept() { # COMMAND FILE [silent]: whether the command, in which $f is the file, accepts it
   echo runs >&6
   x=$1 p=$2

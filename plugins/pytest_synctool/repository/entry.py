@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,6 +11,7 @@ from functools import cached_property
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.model import FileState, Kind
 from pytest_synctool.repository.attributes import Attributes
+from pytest_synctool.repository.patterns import regex
 from pytest_synctool.repository.source import Source, Tree
 
 
@@ -95,19 +98,62 @@ def lowest_followed(directories: Iterable[bytes], entries: Mapping[bytes, Entry]
     return links[-1] if links else b""
 
 
+@dataclass(frozen=True, eq=False)
+class ExclusiveContents(Entry):
+    """All that a node may have in an exclusive directory, and below it if it is the top of an exclusive tree.
+
+    The destination is the directory with a slash at its end. `known` has each directory to list, the exclusive one
+    first, with the names in it that entries have, or lead to. It is in no list of entries.
+    """
+
+    known: Mapping[bytes, frozenset[bytes]] = field(default_factory=dict)
+
+    @property
+    def is_tree(self) -> bool:
+        """True if directories in no entry are removed too."""
+        return self.attributes is not None and self.attributes.exclusive == "tree"
+
+    @cached_property
+    def _allowed(self) -> re.Pattern[str] | None:
+        patterns = () if self.attributes is None else self.attributes.allow
+        return re.compile("|".join(map(regex, patterns))) if patterns else None
+
+    def allows(self, path: bytes) -> bool:
+        """Return True if a pattern of the directory allows a path below it."""
+        allowed = self._allowed
+        below = "/" + os.fsdecode(path.removeprefix(self.destination))
+        return allowed is not None and allowed.fullmatch(below) is not None
+
+    def may_have(self, path: bytes) -> bool:
+        """Return True if a path below the directory is not judged here, or is one that may be there."""
+        directory, name = os.path.split(path)
+        names = self.known.get(directory)
+        return names is None or name in names or self.allows(path)
+
+    def rogue(self, path: bytes, kind: Kind) -> Entry:
+        """Return the entry of a path that must not be there, as one of delete/ would be."""
+        state = FileState(kind, 0, 0, 0, 0)
+        return Entry(Source(Tree.DELETE, self.source.masterdir, self.source.relative, path, state))
+
+
 class EntryList(SharedList[Entry]):
     """The entries of a node. Nodes with the same entries share one list.
 
     Results that depend on nothing but the entries are computed once for all these nodes, with the list as the key.
     `helpers` are names below the masterdir of files for group none that the node's commands may read. `templates` are
-    the entries that are to be rendered, and are not yet.
+    the entries that are to be rendered, and are not yet. `exclusive` has the contents of exclusive directories.
     """
 
-    __slots__ = ("helpers", "templates")
+    __slots__ = ("exclusive", "helpers", "templates")
 
     def __init__(
-        self, entries: Iterable[Entry] = (), helpers: Sequence[bytes] = (), templates: Iterable[Entry] = ()
+        self,
+        entries: Iterable[Entry] = (),
+        helpers: Sequence[bytes] = (),
+        templates: Iterable[Entry] = (),
+        exclusive: Sequence[ExclusiveContents] = (),
     ) -> None:
         super().__init__(entries)
         self.helpers = tuple(helpers)
         self.templates = tuple(templates)
+        self.exclusive = tuple(exclusive)

@@ -67,7 +67,8 @@ class MadeContents:
         key = (entries, rendered)
         if key not in self._lists:
             new = dict(zip(entries.templates, rendered, strict=True))
-            self._lists[key] = EntryList((new.get(entry, entry) for entry in entries), entries.helpers)
+            made = (new.get(entry, entry) for entry in entries)
+            self._lists[key] = EntryList(made, entries.helpers, (), entries.exclusive)
         return self._lists[key]
 
     def _content(self, entry: Entry) -> bytes:

@@ -27,7 +27,7 @@ from pytest_synctool.repository import later_releases
 from pytest_synctool.repository.digests import DigestFile, Digests
 from pytest_synctool.repository.inspector import Inspector
 from pytest_synctool.repository.litter import is_litter
-from pytest_synctool.repository.source import TEMPLATE, Destination, Source, Tree, kind_of
+from pytest_synctool.repository.source import SUBDIRECTORIES, TEMPLATE, Destination, Source, Tree, kind_of
 
 _SEPARATOR = b"._"
 _NO_TRIGGER: Final = "a trigger cannot be a template: call it like reload.post._all"
@@ -162,7 +162,7 @@ def scan(
     masterdir = Masterdir(path)
     inspector = Inspector(path, trust or Trust.of_caller())
     walker = _Walker(masterdir, os.fsencode(path), known_groups, ignore, require_extension, inspector)
-    tops = {each: [os.fsencode(name) for name in directories.get(each.value, (each.value,))] for each in Tree}
+    tops = {each: [os.fsencode(name) for name in directories.get(each.value, (each.value,))] for each in SUBDIRECTORIES}
     walker.trees(tops, layout)
     inspector.scripts()
     inspector.finish()

@@ -27,6 +27,7 @@ from pytest_synctool.repository.attributes import NO_RULES, AttributeRules
 from pytest_synctool.repository.attributes import load as load_attributes
 from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.entry_commands import owners
+from pytest_synctool.repository.exclusive import exclusive_contents
 from pytest_synctool.repository.made_contents import Decrypt, MadeContents, check, refuse_to_decrypt
 from pytest_synctool.repository.masterdir import Candidate, Masterdir, Reason, scan_configured
 from pytest_synctool.repository.source import Destination, Source, Tree
@@ -274,7 +275,8 @@ class Repository:
                 row[deleted] = None
         entries = [entry for entry in row if entry is not None]
         templates = (entry for entry in entries if entry.is_template) if self._has_templates else ()
-        return EntryList(entries, self._helpers_of(entries, groups), templates)
+        exclusive = exclusive_contents(entries) if self.attributes.has_exclusive else ()
+        return EntryList(entries, self._helpers_of(entries, groups), templates, exclusive)
 
     def _helpers_of(self, entries: Sequence[Entry], groups: Groups) -> list[bytes]:
         """Return the names of the files for group none that commands of these entries may read.

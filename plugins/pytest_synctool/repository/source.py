@@ -22,13 +22,20 @@ TEMPLATE: Final = b"._template"  # before the group extension of a template
 
 
 class Tree(Enum):
-    """The subdirectories of the masterdir that hold entries, each with its own meaning."""
+    """The subdirectories of the masterdir that hold entries, each with its own meaning.
+
+    No subdirectory is EXCLUSIVE: it is for the contents of directories of overlay/ that may have nothing else in them.
+    """
 
     OVERLAY = "overlay"
     DELETE = "delete"
     TASKS = "tasks"
+    EXCLUSIVE = "exclusive"
 
     __hash__ = object.__hash__  # that of an Enum is a function, and each destination is hashed many times
+
+
+SUBDIRECTORIES: Final = (Tree.OVERLAY, Tree.DELETE, Tree.TASKS)
 
 
 class Destination(NamedTuple):

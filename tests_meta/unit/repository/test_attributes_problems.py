@@ -22,7 +22,8 @@ def problems(text: str) -> list[str]:
 
 
 NO_ATTRIBUTE = (
-    "1: no attribute: expected at least one of owner, group, mode, validate, sensitive, follow, template, decrypt"
+    "1: no attribute: expected at least one of owner, group, mode, validate, sensitive, follow, template, decrypt, "
+    "exclusive, allow, although_vital"
 )
 
 # Texts with their problems. With True, the schema refuses the file too.
@@ -43,7 +44,7 @@ PROBLEMS = [
     ("- paths: /f\n  owner: root", ["1: unknown key 'paths' (did you mean 'path'?)"], True),
     ("- path: /f\n  owner: root\n  xyz: 1", [
         "3: unknown key 'xyz': expected one of path, source, groups, owner, group, mode, validate, sensitive, "
-        "follow, template, decrypt"], True),
+        "follow, template, decrypt, exclusive, allow, although_vital"], True),
     ("- path: /f\n  owner: root\n  path: /g", ["3: 'path' is set twice, first on line 1"], False),
     ("- path: /f\n  onwer: a\n  onwer: a", ["2: unknown key 'onwer' (did you mean 'owner'?)",
                                            "3: 'onwer' is set twice, first on line 2"], True),
@@ -113,6 +114,14 @@ PROBLEMS = [
     ("- {path: /f, decrypt: \"gpg '%s\"}", ["1: 'decrypt' is not a command line: No closing quotation"], False),
     ("- {path: /f, decrypt: ['gpg %s']}", ["1: 'decrypt' expects a command like 'gpg --decrypt %s', not a list"], True),
     ("- {path: /f, decrypt: }", ["1: 'decrypt' expects a command like 'gpg --decrypt %s', not nothing"], True),
+    ("- {path: /d, exclusive: maybe}", ["1: 'exclusive' expects yes, tree or no, not 'maybe'"], True),
+    ("- {path: /d, allow: []}", ["1: 'allow' expects a name or a list of them, not an empty list"], True),
+    ("- {path: /d, allow: [a, /b, '../c', '[x']}", [
+        "1: '/b' is no 'allow': expected a name or pattern below the directory, like *.local, without a slash in front",
+        "1: '../c' is no 'allow': expected a name between the slashes, not '..'",
+        "1: '[x' is no 'allow': a '[' has no ']' (the character itself is written as [[])"], False),
+    ("- {path: [/d, /e*], although_vital: yes}", [
+        "1: 'although_vital' expects a rule that names the directory, without a pattern"], False),
     ("- {path: /f, follow: maybe}", ["1: 'follow' expects yes or no, not 'maybe'"], True),
     ("- {path: /f, sensitive: maybe}", ["1: 'sensitive' expects yes or no, not 'maybe'"], True),
     ("- {path: /f, sensitive: }", ["1: 'sensitive' expects yes or no, not nothing"], True),

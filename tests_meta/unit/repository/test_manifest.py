@@ -15,9 +15,10 @@ from hypothesis import given
 from pytest_synctool.config import Config
 from pytest_synctool.model import Node
 from pytest_synctool.repository import manifest_file
+from pytest_synctool.repository.entry_commands import owners
 from pytest_synctool.repository.manifest import Manifests, NodeManifest
 from pytest_synctool.repository.resolution import Repository, load
-from pytest_synctool.repository.source import Tree
+from pytest_synctool.repository.source import SUBDIRECTORIES
 
 from tests_meta.unit.helpers import ODD_NAMES, config, node
 from tests_meta.unit.repository.test_repository_properties import NODES, TreeOf, masterdir, trees, walked
@@ -178,10 +179,10 @@ def test_agrees_with_the_entries(overlay: TreeOf, delete: TreeOf) -> None:
             assert parsed[who.name] == manifests(repository).of_node(who)
             shown = sources(parsed[who.name])
             entries = repository.entries(who)
-            for tree in Tree:
+            for tree in SUBDIRECTORIES:
                 expected = {os.fsdecode(e.destination): e.source.shown for e in entries if e.tree is tree}
                 assert list(shown[tree.value].items()) == sorted(expected.items())
-            triggers = {os.fsdecode(e.destination): os.fsdecode(e.trigger) for e in entries if e.trigger}
+            triggers = {os.fsdecode(e.destination): os.fsdecode(e.trigger) for e in owners(entries) if e.trigger}
             assert list(shown["post"].items()) == sorted(triggers.items())
 
 

@@ -10,12 +10,14 @@ from typing import Final
 
 from pytest_synctool.common.trust import EVERYBODY, Trust
 from pytest_synctool.common.wording import TRUTHS, printable_text
-from pytest_synctool.common.yaml_values import Table, Value
+from pytest_synctool.common.yaml_values import Items, Table, Text, Value
 from pytest_synctool.config import command_line
 from pytest_synctool.errors import TrustError
 from pytest_synctool.repository.attributes.rules import ATTRIBUTES, LARGEST_ID, AttributeRules, Rule, is_account
+from pytest_synctool.repository.patterns import is_pattern
 from pytest_synctool.repository.rule_file import RuleReader, RuleValues, describe, name_problem, parse_rules, read_text
 
+_TREE: Final = "tree"
 _KEYS: Final = ("path", "source", "groups", *ATTRIBUTES)
 
 
@@ -59,6 +61,9 @@ class _AttributeReader(RuleReader):
             follow=self.truth("follow", values.get("follow")),
             template=self.truth("template", values.get("template")),
             decrypt=self.decrypt(values.get("decrypt")),
+            exclusive=self.exclusive(values.get("exclusive")),
+            allow=self.allow(values.get("allow")),
+            although_vital=self.although_vital(values),
         )
 
     def _values(self, table: Table) -> RuleValues:
@@ -109,6 +114,28 @@ class _AttributeReader(RuleReader):
             self.problem(value.line, f"'validate' expects one line without control characters, not {describe(value)}")
         return word
 
+    def exclusive(self, value: Value | None) -> str | None:
+        word = self.word("exclusive", value, "yes, tree or no")
+        if value is None or word is None or word.lower() == _TREE:
+            return None if word is None else _TREE
+        if word.lower() not in TRUTHS:
+            self.problem(value.line, f"'exclusive' expects yes, tree or no, not {describe(value)}")
+        return "yes" if TRUTHS.get(word.lower()) else "no"
+
+    def allow(self, value: Value | None) -> tuple[str, ...] | None:
+        return None if value is None else self.names("allow", value, _allow_problem)
+
+    def although_vital(self, values: RuleValues) -> bool | None:
+        value = values.get("although_vital")
+        is_meant = self.truth("although_vital", value)
+        names = (values.get(key) for key in ("path", "source"))
+        words = [
+            word for name in names if name is not None for word in (name.items if isinstance(name, Items) else [name])
+        ]
+        if value is not None and is_meant and any(isinstance(word, Text) and is_pattern(word.text) for word in words):
+            self.problem(value.line, "'although_vital' expects a rule that names the directory, without a pattern")
+        return is_meant
+
     def decrypt(self, value: Value | None) -> str | None:
         word = self.word("decrypt", value, "a command like 'gpg --decrypt %s'")
         if value is None or word is None:
@@ -135,6 +162,12 @@ class _AttributeReader(RuleReader):
         if word.lower() not in TRUTHS:
             self.problem(value.line, f"'{key}' expects yes or no, not {describe(value)}")
         return TRUTHS.get(word.lower())
+
+
+def _allow_problem(name: str) -> str | None:
+    if name.startswith("/"):
+        return "expected a name or pattern below the directory, like *.local, without a slash in front"
+    return name_problem(name)
 
 
 def _source_problem(name: str) -> str | None:

@@ -17,10 +17,11 @@ from pytest_synctool.repository.patterns import is_pattern, regex
 from pytest_synctool.repository.source import Source, Tree
 
 FILE_NAME: Final = "attributes.yaml"
-ATTRIBUTES: Final = ("owner", "group", "mode", "validate", "sensitive", "follow", "template", "decrypt")
+EXCLUSIVE: Final = ("exclusive", "allow", "although_vital")
+ATTRIBUTES: Final = ("owner", "group", "mode", "validate", "sensitive", "follow", "template", "decrypt", *EXCLUSIVE)
 
 _FOR_LINKS: Final = ("owner", "group", "sensitive")
-_FOR_DIRECTORIES: Final = ("owner", "group", "mode", "sensitive", "follow")
+_FOR_DIRECTORIES: Final = ("owner", "group", "mode", "sensitive", "follow", *EXCLUSIVE)
 _FOR_FILES: Final = ("owner", "group", "mode", "validate", "sensitive", "template", "decrypt")
 _FOR_OTHERS: Final = ("owner", "group", "mode", "sensitive")
 LARGEST_ID: Final = 2**32 - 2  # the next number is -1 for chown, which means "leave it"
@@ -46,7 +47,9 @@ class Attributes:
     """The attributes that the rules give to one entry on one node. None means that no rule has the attribute.
 
     `follow` is for a directory: True accepts a symbolic link to a directory instead, False replaces it. `template` and
-    `decrypt` are for a file: it is rendered, and a command prints what nodes get.
+    `decrypt` are for a file: it is rendered, and a command prints what nodes get. `exclusive` is for a directory: `yes`
+    or `tree` if it may have nothing else in it, but for names that match the patterns `allow`; `although_vital` says so
+    once more for a directory that a node needs.
     `origins` has a text for each attribute, with the rule that decided it: `mode 0440 by attributes.yaml:12`.
     """
 
@@ -58,6 +61,9 @@ class Attributes:
     follow: bool | None = None
     template: bool = False
     decrypt: str | None = None
+    exclusive: str | None = None
+    allow: tuple[str, ...] = ()
+    although_vital: bool = False
     origins: tuple[str, ...] = ()
 
     def applied(self, state: FileState) -> FileState:
@@ -114,6 +120,9 @@ class Rule:
     follow: bool | None = None
     template: bool | None = None
     decrypt: str | None = None
+    exclusive: str | None = None
+    allow: tuple[str, ...] | None = None
+    although_vital: bool | None = None
 
     def importance(self, ranks: dict[str, int]) -> int | None:
         """Return the rank of the rule's most important group, or None if it is not for the node. `ranks` has `all`."""
@@ -153,6 +162,11 @@ class AttributeRules:
     def has_templates(self) -> bool:
         """True if a rule makes templates."""
         return any(rule.template for rule in self.rules)
+
+    @cached_property
+    def has_exclusive(self) -> bool:
+        """True if a rule makes directories exclusive."""
+        return any(rule.exclusive is not None for rule in self.rules)
 
     def decide(self, source: Source, groups: Sequence[str]) -> Attributes | None:
         """Return the attributes of a source on a node with these groups, or None if no rule gives any.
@@ -214,4 +228,6 @@ def format_value(attribute: str, value: object) -> str:
     """Return the value of an attribute as text for a file of rules."""
     if attribute == "mode":
         return f"{value:04o}"
+    if isinstance(value, tuple):
+        return ", ".join(value)
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)

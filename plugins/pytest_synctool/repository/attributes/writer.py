@@ -12,7 +12,14 @@ from pytest_synctool.common.accounts import group_id, user_id
 from pytest_synctool.common.wording import printable
 from pytest_synctool.common.yaml_values import quoted
 from pytest_synctool.model import Kind
-from pytest_synctool.repository.attributes.rules import ATTRIBUTES, Attributes, format_value, is_account, is_number
+from pytest_synctool.repository.attributes.rules import (
+    ATTRIBUTES,
+    EXCLUSIVE,
+    Attributes,
+    format_value,
+    is_account,
+    is_number,
+)
 from pytest_synctool.repository.patterns import escape
 from pytest_synctool.repository.source import Source, Tree
 
@@ -64,25 +71,32 @@ def mirror_text(chosen: Iterable[tuple[Source, Attributes | None]]) -> str:
     The text has no groups and no patterns, so that it reveals nothing about other nodes. It has each owner and group
     that is not root, even if no rule gives it: on the node, the same number may be another account.
     """
-    rules: dict[tuple[tuple[str, str], ...], list[bytes]] = {}
+    rules: dict[tuple[tuple[str, str | tuple[str, ...]], ...], list[bytes]] = {}
     for source, attributes in chosen:
         if needed := tuple(_needed(source, attributes)):
             rules.setdefault(needed, []).append(source.mirrored)
     lines = []
     for needed, names in rules.items():
-        rule = [f"  {attribute}: {quoted(value)}" for attribute, value in needed]
+        rule = [f"  {attribute}: {_yaml(value)}" for attribute, value in needed]
         lines += [f"- {rule[0].lstrip()}", *rule[1:]]
         lines += ["  source:", *(f"  - {quoted(escape(name))}" for name in names)]
     return "\n".join((_MIRROR_HEADER, *lines, "")) if lines else ""
 
 
-def _needed(source: Source, attributes: Attributes | None) -> Iterator[tuple[str, str]]:
+def _yaml(value: str | tuple[str, ...]) -> str:
+    return quoted(value) if isinstance(value, str) else f"[{', '.join(map(quoted, value))}]"
+
+
+def _needed(source: Source, attributes: Attributes | None) -> Iterator[tuple[str, str | tuple[str, ...]]]:
     """Yield the attributes that a mirror needs for a source, each with its value."""
     state, made = source.state, source.made
     for attribute in (each for each in ATTRIBUTES if each not in _OF_CONTROLLER):
         value = None if attributes is None else getattr(attributes, attribute)
         if attribute == "sensitive" and (value or (made is not None and made.decrypted)):
             yield attribute, "yes"
+        elif attribute in EXCLUSIVE:
+            if value:
+                yield attribute, value if isinstance(value, tuple) else format_value(attribute, value)
         elif value is not None and attribute != "sensitive":
             yield attribute, format_value(attribute, value)
         elif attribute == "owner" and (state.uid or made is not None):

@@ -1,0 +1,61 @@
+"""Exclusive directories: what each may have on a node, from the node's entries. No input or output."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from pytest_synctool.repository.entry import Entry, ExclusiveContents
+from pytest_synctool.repository.source import Tree, parents
+
+_NO: Final = "no"
+_TREE: Final = "tree"
+
+
+def exclusive_contents(entries: Sequence[Entry]) -> list[ExclusiveContents]:
+    """Return the contents of the exclusive directories among the entries of a node, in their order.
+
+    A directory below an exclusive tree follows its own `exclusive`, if it has one; so do those below it.
+    """
+    own = {entry.destination: word for entry in entries if (word := _word(entry)) is not None}
+    tops = [entry for entry in entries if own.get(entry.destination, _NO) != _NO and entry.tree is Tree.OVERLAY]
+    if not tops:
+        return []
+    names = _names(entries, {top.destination + b"/" for top in tops})
+    directories = {e.destination for e in entries if e.source.is_directory and e.tree is Tree.OVERLAY} | {*names}
+    inner: dict[bytes, list[bytes]] = {}
+    for directory in sorted(directories, key=lambda path: path.split(b"/")):
+        top = next((each for each in (directory, *reversed(parents(directory))) if each in own), None)
+        if top is not None and (top == directory or own[top] == _TREE):
+            inner.setdefault(top, []).append(directory)
+    return [_contents(top, inner[top.destination], names) for top in tops]
+
+
+def _word(entry: Entry) -> str | None:
+    is_directory = entry.tree is Tree.OVERLAY and entry.source.is_directory
+    return entry.attributes.exclusive if is_directory and entry.attributes is not None else None
+
+
+def _names(entries: Iterable[Entry], tops: set[bytes]) -> dict[bytes, set[bytes]]:
+    """Return the names that entries have in the directories above them, as far as these are in `tops` or below."""
+    names: dict[bytes, set[bytes]] = {}
+    prefixes = tuple(tops)
+    for entry in entries:
+        if entry.tree is Tree.TASKS or not entry.destination.startswith(prefixes):
+            continue
+        path = entry.destination
+        while path.startswith(prefixes):
+            path, name = os.path.split(path)
+            known = names.setdefault(path, set())
+            if name in known:
+                break
+            known.add(name)
+    return names
+
+
+def _contents(top: Entry, directories: Iterable[bytes], names: Mapping[bytes, set[bytes]]) -> ExclusiveContents:
+    source = replace(top.source, tree=Tree.EXCLUSIVE, destination=top.destination + b"/")
+    known = {directory: frozenset(names.get(directory, ())) for directory in directories}
+    return ExclusiveContents(source, attributes=top.attributes, known=known)
