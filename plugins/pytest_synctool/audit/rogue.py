@@ -10,7 +10,7 @@ from pytest_synctool.audit.listing import MOST_ROGUE, Listed, Listing, Names, Si
 from pytest_synctool.common.wording import printable
 from pytest_synctool.model import ABSENT, Actual, Change, FileState, Kind, Outcome, Status, Unknown
 from pytest_synctool.repository.entry import ExclusiveContents
-from pytest_synctool.repository.vital_paths import vital_reason
+from pytest_synctool.repository.vital_paths import is_above_vital, vital_reason
 
 _MOST_SHOWN: Final = 20
 
@@ -92,7 +92,7 @@ def removable(contents: ExclusiveContents, path: bytes, kind: Kind) -> str | Non
     """Return the reason why a repair must not remove a path in no entry, or None if it may."""
     if kind is Kind.DIRECTORY and not contents.is_tree:
         return "only 'exclusive: tree' removes directories"
-    if vital_reason(printable(path)) is not None:
+    if vital_reason(printable(path)) is not None or is_above_vital(printable(path)):
         return "a node needs it: add it to overlay/, or to 'allow'"
     return None
 

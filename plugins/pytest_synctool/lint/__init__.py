@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from pytest_synctool.config.model import Config
-from pytest_synctool.lint import files, names, precedence, templates, vital, waivers, windows_text
+from pytest_synctool.lint import exclusive, files, names, precedence, templates, vital, waivers, windows_text
 from pytest_synctool.lint.context import Finding, LintContext
 from pytest_synctool.repository.resolution import Repository
 
@@ -30,6 +30,9 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "without-effect": names.without_effect,
         "case-only": names.case_only,
         "attributes-unused": names.attributes_unused,
+        "exclusive-unused": exclusive.exclusive_unused,
+        "exclusive-vital": exclusive.exclusive_vital,
+        "allow-unused": exclusive.allow_unused,
         "waiver-unused": waivers.waiver_unused,
         "waiver-expired": waivers.waiver_expired,
         "shadowed": precedence.shadowed,

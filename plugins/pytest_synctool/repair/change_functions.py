@@ -288,51 +288,6 @@ set_directory() { # WHAT ATTRIBUTES NAME
   esac
   differing "$1" .
 }
-move_away() { # (NUMBER KIND NAME)...: what is in no entry goes to where old versions are kept
-  while [ $# -gt 0 ]; do
-    if stage; then
-      new=$t/$((groups += 1)) side=$new
-      if e=$(moved_away "$2" "$3" 2>&1); then ok "$1"; else explain "$3"; failed "$1" "$e"; fi
-      [ -e "$side.to" ] || rm -rf -- "$new".*
-    else failed "$1" "$e"; fi
-    shift 3
-  done
-}
-moved_away() { # directory|other NAME; $side.to is there until it is kept
-  is_there "./$2" || return 0
-  case $2 in *"$nl"*) echo "no record holds a name with a newline: remove it by hand"; return 1 ;; esac
-  old_of "$2"
-  if [ "$saved" = - ]; then
-    [ "$1" = other ] || { echo "a directory is removed only where it can be kept: not with --no-saved"; return 1; }
-    s=
-  else
-    (room) || return
-    if is_there "$to$b" && { [ "$1" = directory ] || [ -d "$to$b" ]; }; then echo "$s is in the way"; return 1; fi
-  fi
-  mkdir -- "$side.old" "$side.kept" && printf '%s\n' "$PWD" "$2" "${s:+$b}" >"$side.to" || return
-  mv -- "./$2" "$side.old/" || { rm -f -- "$side.to"; return 1; }
-  if may_go "$1" "$side.old/$2" && goes "$2"; then rm -f -- "$side.to"; return; fi
-  mv -- "$side.old/$2" ./ && rm -f -- "$side.to"
-  return 1
-}
-goes() { # NAME
-  if [ -z "$s" ]; then rm -f -- "$side.old/$1"; else laid_aside "$1" root:root:00600; fi
-}
-may_go() { # directory|other PATH: whether what is in the stage now is what the audit saw, and nothing is mounted below
-  [ -d "$2" ] && [ ! -L "$2" ] || return 0
-  [ "$1" = directory ] || { echo "it has become a directory"; return 1; }
-  find_mounts
-  l=$(cd -P -- "$2" && pwd -P) && [ -n "$mounts" ] || { echo "nobody can tell what is mounted below it"; return 1; }
-  case $nl$mounts in *"$nl$l/"*) echo "something is mounted below it"; return 1 ;; esac
-}
-remove() { # (NUMBER NAME)...
-  while [ $# -gt 0 ]; do
-    if [ -n "$wrong" ]; then failed "$1" "$wrong"
-    elif e=$(rm -f -- "./$2" 2>&1); then ok "$1"
-    else explain "$2"; failed "$1" "$e"; fi
-    shift 2
-  done
-}
 erase() { # (NUMBER IDENTITY PATH NAME)...: NAME, an old version of PATH, goes away if it is what was kept there
   while [ $# -gt 0 ]; do
     if [ -n "$wrong" ]; then failed "$1" "$wrong"

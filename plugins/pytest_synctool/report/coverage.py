@@ -33,12 +33,12 @@ def has_all_entries(repository: Repository, nodes: Sequence[Node], records: Iter
     return True
 
 
-def _counted(tests: Iterable[EntryName]) -> tuple[int, int, int]:
+def _counted(tests: Iterable[EntryName]) -> tuple[int, ...]:
     counts = Counter(test.check for test in tests)
-    return counts[f"{SUITE}overlay.py"], counts[f"{SUITE}delete.py"], counts[f"{SUITE}post.py"]
+    return tuple(counts[f"{SUITE}{kind}.py"] for kind in ("overlay", "delete", "exclusive", "post"))
 
 
-def _expected(entries: EntryList) -> tuple[int, int, int]:
+def _expected(entries: EntryList) -> tuple[int, ...]:
     trees = Counter(entry.tree for entry in entries)
     commands = sum(len(commands_of(entry)) for entry in owners(entries))
-    return trees[Tree.OVERLAY] + is_idle(entries), trees[Tree.DELETE], commands
+    return trees[Tree.OVERLAY] + is_idle(entries), trees[Tree.DELETE], len(entries.exclusive), commands

@@ -48,7 +48,7 @@ class EntryName(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The kind: `overlay`, `delete`, `post`, `task` or `always`; `check` for a check of the site."""
+        """The kind: `overlay`, `delete`, `exclusive`, `post`, `task` or `always`; `check` for a check of the site."""
         return _kind(self.check)
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,6 +11,7 @@ from typing import NamedTuple
 from pytest_synctool.common.wording import printable
 from pytest_synctool.model import Kind
 from pytest_synctool.repository.manifest import Entries, EntryManifest, NodeManifest
+from pytest_synctool.repository.patterns import PatternError, regex
 
 Manifest = Mapping[str, NodeManifest]
 """The manifests of nodes by name."""
@@ -72,22 +75,46 @@ def _of_path(path: str, old: NodeManifest, new: NodeManifest, keep: Keep) -> str
     before, after = old["overlay"].get(path), new["overlay"].get(path)
     was_deleted, deleted = path in old["delete"], new["delete"].get(path)
     if after is None and deleted is None:
-        return "may exist again" if was_deleted else "no longer managed, stays as it is"
+        if was_deleted:
+            return "may exist again"
+        top = _exclusive_directory(path, new["overlay"])
+        return "no longer managed, " + (f"removed from {_shown(top)}, which is exclusive" if top else "stays as it is")
     if deleted is not None:
         return "" if was_deleted else f"must not exist any more ({_shown(deleted['source'])}){_runs(path, new)}"
     assert after is not None
     if before is None:
         how = "must exist again" if was_deleted else "is new"
-        return f"{how}: {_in_words(after)}, from {_shown(after['source'])}{_runs(path, new)}"
+        exclusive = "" if after.get("exclusive", "no") == "no" else f", exclusive ({_value(after.get('exclusive'))})"
+        return f"{how}: {_in_words(after)}{exclusive}, from {_shown(after['source'])}{_runs(path, new)}"
     differences = list(_differences(before, after, keep))
     remarks = [
         f"{name} {_value(before.get(name))} -> {_value(after.get(name))}"
-        for name in ("validate", "sensitive", "follow", "template", "decrypt")
+        for name in ("validate", "sensitive", "follow", "template", "decrypt", "exclusive", "allow")
         if before.get(name) != after.get(name)
     ]
     if differences and before["source"] != after["source"]:
         remarks.append(f"from {_shown(after['source'])}")
     return ", ".join((*differences, *remarks)) + (_runs(path, new) if differences else "")
+
+
+def _exclusive_directory(path: str, overlay: Entries) -> str:
+    """Return the exclusive directory that a path in no entry would be removed from, or an empty text."""
+    top = os.path.dirname(path)
+    while top not in ("", "/"):
+        entry: EntryManifest = overlay.get(top, {})
+        if (exclusive := entry.get("exclusive")) is not None:
+            is_meant = exclusive == "tree" or (exclusive == "yes" and top == os.path.dirname(path))
+            below = path.removeprefix(top)
+            return top if is_meant and not any(_matches(each, below) for each in entry.get("allow", ())) else ""
+        top = os.path.dirname(top)
+    return ""
+
+
+def _matches(pattern: str, path: str) -> bool:
+    try:
+        return re.fullmatch(regex(pattern), path) is not None
+    except PatternError:
+        return False
 
 
 def _differences(before: EntryManifest, after: EntryManifest, keep: Keep) -> Iterator[str]:
@@ -201,6 +228,8 @@ def _in_words(entry: EntryManifest) -> str:
 def _value(value: object) -> str:
     if value is None:
         return "none"
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
     return ("yes" if value else "no") if isinstance(value, bool) else _shown(str(value))
 
 

@@ -68,9 +68,10 @@ def _rank(name: str) -> tuple[bool, str]:
 def _entry(entry: Entry) -> tuple[object, ...]:
     attributes = entry.attributes
     rules = (entry.sensitive, entry.follow, None if attributes is None else attributes.validate)
+    exclusive = () if attributes is None or not attributes.exclusive else (attributes.exclusive, *attributes.allow)
     above = entry.directory
     of_directory = () if above is None else (above.trigger, above.on_update)
-    names_and_rules = (entry.destination, entry.trigger, entry.on_update, *of_directory, *rules)
+    names_and_rules = (entry.destination, entry.trigger, entry.on_update, *of_directory, *rules, *exclusive)
     if entry.tree is Tree.DELETE:  # only the name matters
         return names_and_rules
     try:

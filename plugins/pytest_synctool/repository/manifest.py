@@ -51,6 +51,8 @@ class EntryManifest(TypedDict, total=False):
     validate: str
     sensitive: bool
     follow: bool
+    exclusive: str
+    allow: list[str]
     template: bool
     decrypt: str
     error: str
@@ -236,6 +238,10 @@ def _add_rules(manifest: EntryManifest, entry: Entry) -> None:
         manifest["sensitive"] = True
     if attributes.follow is not None:
         manifest["follow"] = attributes.follow
+    if attributes.exclusive is not None:
+        manifest["exclusive"] = attributes.exclusive
+        if attributes.allow:
+            manifest["allow"] = list(attributes.allow)
     if attributes.decrypt is not None:
         manifest["decrypt"] = attributes.decrypt
 

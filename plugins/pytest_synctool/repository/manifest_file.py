@@ -13,6 +13,7 @@ _PARTS: Final = ("overlay", "delete", "tasks", "post", "scripts")
 _ACCOUNT: Final = (str, int)
 _FIELDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     **dict.fromkeys(("source", "type", "mode", "md5", "digest", "target", "validate", "decrypt", "error"), str),
+    **{"exclusive": str, "allow": list},
     **{"owner": _ACCOUNT, "group": _ACCOUNT, "size": int, "sensitive": bool, "follow": bool, "template": bool},
 }
 
@@ -55,6 +56,8 @@ def _entry(value: Mapping[str, object], path: str) -> EntryManifest:
         kinds = _FIELDS.get(key)
         if kinds is None or not isinstance(each, kinds) or (isinstance(each, bool) and kinds is not bool):
             raise ValueError(f"{_shown(path)}: {_shown(key)} has an unexpected value")
+        if isinstance(each, list) and not all(isinstance(text, str) for text in each):
+            raise ValueError(f"{_shown(path)}: expected a list of texts as {_shown(key)}")
     return cast("EntryManifest", value)
 
 

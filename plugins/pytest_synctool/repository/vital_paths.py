@@ -12,6 +12,7 @@ from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import printable
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import FileState, Kind, Node
+from pytest_synctool.repository.attributes import Attributes
 from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.source import Tree
 
@@ -84,6 +85,26 @@ def vital_reason(path: str) -> str | None:
     return None
 
 
+def is_above_vital(path: str) -> bool:
+    """Return True if a node needs something below an absolute path."""
+    path = _MERGED_USR.sub("", path)
+    below = path + "/"
+    is_of_libraries = re.fullmatch(r"/lib(32|64|x32)?/[^/]+", path) is not None
+    return is_of_libraries or any(each.startswith(below) for each in (*_DIRECTORIES, *_FILES, *_BOOT))
+
+
+def vital_exclusive(path: str, attributes: Attributes | None) -> str | None:
+    """Return what is wrong if a directory that a node needs is exclusive, and no rule says so twice, else None."""
+    if attributes is None or attributes.exclusive in (None, "no") or attributes.although_vital:
+        return None
+    if vital_reason(path) is None:
+        return None
+    return (
+        f"whatever is in no entry would be removed from {path}, without which a node may not work: "
+        "add 'although_vital: yes' to a rule for this very path, if that is meant"
+    )
+
+
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return _one_of(patterns).match(name) is not None
 
@@ -132,15 +153,22 @@ REMEDY: Final = "set owner and mode in attributes.yaml, or correct them here"
 
 
 def check_lockouts(entries_of: Iterable[tuple[Node, EntryList]]) -> None:
-    """Raise RepositoryError if a repair would lock the users of nodes out, with a line for each of the first sources.
+    """Raise RepositoryError if a repair would lock users out, or empty a directory that nodes need.
 
-    Nodes that share a list of entries are looked at once.
+    The message has a line for each of the first sources. Nodes that share a list of entries are looked at once.
     """
     nodes: dict[str, list[str]] = {}
     by_list: dict[EntryList, list[str]] = {}
+    is_lockout = False
     for node, entries in entries_of:
         if entries not in by_list:
             by_list[entries] = [f"{entry.source.shown}: {why}" for entry in entries if (why := lockout(entry))]
+            is_lockout = is_lockout or bool(by_list[entries])
+            by_list[entries] += [
+                f"{each.source.shown}: {why}"
+                for each in entries.exclusive
+                if (why := vital_exclusive(printable(each.destination.rstrip(b"/")), each.attributes))
+            ]
         for line in by_list[entries]:
             nodes.setdefault(line, []).append(node.name)
     if not nodes:
@@ -148,4 +176,4 @@ def check_lockouts(entries_of: Iterable[tuple[Node, EntryList]]) -> None:
     lines = [f"{line} on {fold(names)}" for line, names in list(nodes.items())[:_MOST_LINES]]
     if more := len(nodes) - len(lines):
         lines.append(f"and {more} more")
-    raise RepositoryError("\n".join((*lines, f"nothing was changed: {REMEDY}")))
+    raise RepositoryError("\n".join((*lines, f"nothing was changed{f': {REMEDY}' if is_lockout else ''}")))

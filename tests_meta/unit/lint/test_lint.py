@@ -92,6 +92,14 @@ class Case:
     waivers: str = ""
 
 
+EXCLUSIVE = """
+- {path: /f, exclusive: yes}
+- {path: [/l], exclusive: yes, allow: [x, sub/x, '*', '**']}
+- {path: /d, exclusive: tree, allow: [x, sub/x, no/x, '**/y', 's*/*']}
+- {path: /f, allow: y}
+- {path: [/etc, /etc/*], exclusive: yes}
+- {path: /etc/pam.d, although_vital: yes}
+"""
 USELESS = """
 - {path: [/etc/g, /etc/h], groups: all, reason: none, expires: 2999-12-31}
 - {path: /t, groups: all, reason: not for tasks, expires: 2999-12-31}
@@ -173,6 +181,17 @@ CASES = (
     ),
     Case("case-only", conf="node node1 batch1, node node2 batch2"),
     Case("attributes-unused", "overlay/etc/f._all", "/etc/g, /etc/h and 1 more", attributes=UNUSED),
+    Case("exclusive-unused", "overlay/f._all, overlay/d/, overlay/l._all -> d", "/f, /l", attributes=EXCLUSIVE),
+    Case("exclusive-unused", "overlay/f/, overlay/d/, overlay/l/", attributes=EXCLUSIVE),
+    Case(
+        "exclusive-vital",
+        "overlay/etc/ssh/, overlay/etc/cron.d/, overlay/etc/pam.d/",
+        "overlay/etc, overlay/etc/ssh",
+        attributes=EXCLUSIVE,
+    ),
+    Case("exclusive-vital", "overlay/etc._all, overlay/f._all, overlay/etcetera/pam.d/", attributes=EXCLUSIVE),
+    Case("allow-unused", "overlay/d/", attributes="- {path: /d, exclusive: yes, allow: '*'}"),
+    Case("allow-unused", "overlay/d/sub/g._all, overlay/l/", "/d no/x, /f y, /l sub/x", attributes=EXCLUSIVE),
     Case("waiver-unused", "overlay/etc/f._all, tasks/t._all", "/etc/g and 1 more, /t", waivers=USELESS),
     Case("waiver-unused", "overlay/etc/f._batch, delete/g._all", waivers=USED),
     Case("waiver-expired", "overlay/etc/f._all", "/etc/f", waivers=EXPIRED),

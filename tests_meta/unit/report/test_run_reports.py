@@ -297,7 +297,7 @@ def test_kinds_of_the_suite() -> None:
     """Each file of the suite has a kind of its own; test_tasks.py is for the kind `task`."""
     suite = Path(synctool_checks.__file__).parent
     kinds = {EntryName(f"synctool_checks/{path.name}", "/x").kind for path in suite.glob("test_*.py")}
-    assert kinds == {"overlay", "delete", "post", "task", "always"}
+    assert kinds == {"overlay", "delete", "exclusive", "post", "task", "always"}
     assert EntryName("mine/test_overlay.py", "/x").kind == "check"
 
 

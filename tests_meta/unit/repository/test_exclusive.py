@@ -1,0 +1,139 @@
+"""Exclusive directories: what each may have, which is decided by the entries of a node alone."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_synctool.errors import RepositoryError
+from pytest_synctool.lint import lint
+from pytest_synctool.model import Kind
+from pytest_synctool.repository.attributes import Attributes
+from pytest_synctool.repository.entry import Entry, EntryList
+from pytest_synctool.repository.exclusive import exclusive_contents
+from pytest_synctool.repository.resolution import load
+from pytest_synctool.repository.source import Tree
+from pytest_synctool.repository.vital_paths import check_lockouts
+
+from tests_meta.unit.helpers import config, entry, node, state
+
+DIRECTORY = state(kind=Kind.DIRECTORY, mode=0o755)
+
+
+def directory(path: bytes, exclusive: str | None = None, *allow: str, although_vital: bool = False) -> Entry:
+    """Return the entry of a directory."""
+    attributes = Attributes(exclusive=exclusive, allow=allow, although_vital=although_vital)
+    return Entry(entry(path, DIRECTORY).source, attributes=attributes)
+
+
+def known(*entries: Entry) -> dict[bytes, dict[bytes, set[bytes]]]:
+    """Return the directories and names of each exclusive directory."""
+    return {
+        each.destination: {path: set(names) for path, names in each.known.items()}
+        for each in exclusive_contents(entries)
+    }
+
+
+def test_one_directory() -> None:
+    """What entries have in it may be there, and what leads to them; nothing below it is looked at."""
+    entries = [
+        entry(b"/d/gone", tree=Tree.DELETE),
+        entry(b"/d/old/deep/gone", tree=Tree.DELETE),
+        directory(b"/d", "yes"),
+        directory(b"/d/sub"),
+        entry(b"/d/sub/file"),
+        entry(b"/d/file"),
+        entry(b"/dx/other"),
+        entry(b"/d", tree=Tree.TASKS),
+    ]
+    assert known(*entries) == {b"/d/": {b"/d": {b"gone", b"old", b"sub", b"file"}}}
+
+
+def test_a_tree() -> None:
+    """All managed directories below it are listed, but those with a word of their own and what is below them."""
+    entries = [
+        directory(b"/t", "tree"),
+        directory(b"/t/a"),
+        entry(b"/t/a/f"),
+        directory(b"/t/no", "no"),
+        directory(b"/t/no/x"),
+        entry(b"/t/no/x/f"),
+        directory(b"/t/yes", "yes"),
+        directory(b"/t/yes/x"),
+        directory(b"/t/no/tree", "tree"),
+        directory(b"/t/no/tree/x"),
+        entry(b"/t/deleted/x", tree=Tree.DELETE),
+    ]
+    assert known(*entries) == {
+        b"/t/": {b"/t": {b"a", b"no", b"yes", b"deleted"}, b"/t/a": {b"f"}, b"/t/deleted": {b"x"}},
+        b"/t/yes/": {b"/t/yes": {b"x"}},
+        b"/t/no/tree/": {b"/t/no/tree": {b"x"}, b"/t/no/tree/x": set()},
+    }
+
+
+def test_allowed_names() -> None:
+    """A pattern is for a path below the directory, in which a star stays within one name."""
+    contents = exclusive_contents([directory(b"/t", "tree", "*.local", "sub/[!a]*"), directory(b"/t/sub")])[0]
+    allowed = [b"/t/x.local", b"/t/\xff.local", b"/t/sub/b", b"/t/sub", b"/elsewhere"]
+    refused = [b"/t/local", b"/t/sub/ax.local", b"/t/sub/a", b"/t/.locale", b"/t/x.local\n"]
+    assert [path for path in (*allowed, *refused) if contents.may_have(path)] == allowed
+
+
+_names = st.sampled_from([b"a", b"b", b"a.b", b"ab"])
+_paths = st.lists(_names, min_size=1, max_size=4).map(lambda parts: b"/" + b"/".join(parts))
+
+
+@given(st.dictionaries(_paths, st.sampled_from(["yes", "tree", "no", None]), max_size=8), st.sets(_paths, max_size=8))
+def test_no_entry_is_ever_rogue(words: dict[bytes, str | None], files: set[bytes]) -> None:
+    """Whatever is exclusive: no path of an entry, and none that leads to one, must go. No path is judged twice."""
+    above = {path[:end] for path in files | {*words} for end in range(1, len(path)) if path[end : end + 1] == b"/"}
+    directories = [directory(path, words.get(path)) for path in sorted({*words} | above)]
+    taken = {each.destination for each in directories}
+    entries = [*directories, *(entry(path) for path in sorted(files - taken))]
+    contents = exclusive_contents(entries)
+    for each in contents:
+        assert all(each.may_have(one.destination) for one in entries)
+    listed = [path for each in contents for path in each.known]
+    assert len(listed) == len(set(listed))
+    for path in listed:
+        assert sum(not each.may_have(os.path.join(path, b"zzz")) for each in contents) == 1
+
+
+def test_a_vital_directory_is_named_twice() -> None:
+    """A repair is refused for all nodes, with the directory and the remedy."""
+    vital, meant = directory(b"/etc/ssh", "yes"), directory(b"/etc/ssh", "yes", although_vital=True)
+    check_lockouts([(node(), EntryList([meant], exclusive=exclusive_contents([meant])))])
+    with pytest.raises(RepositoryError) as error:
+        check_lockouts([(node(), EntryList([vital], exclusive=exclusive_contents([vital])))])
+    assert str(error.value) == (
+        "overlay/etc/ssh._all: whatever is in no entry would be removed from /etc/ssh, without which a node may not "
+        "work: add 'although_vital: yes' to a rule for this very path, if that is meant on node1\nnothing was changed"
+    )
+
+
+def test_the_example_of_the_documentation(tmp_path: Path) -> None:
+    """The example of docs/repository.md makes these directories exclusive, and lint has nothing to say."""
+    text = (Path(__file__).parents[3] / "docs" / "repository.md").read_text()
+    section = text.partition("## Exclusive directories\n")[2]
+    example = section[section.index("    - path:") : section.index("The directory has to be")]
+    conf = config(tmp_path, "node node1 batch")
+    (conf.masterdir / "attributes.yaml").write_text(textwrap.dedent(example))
+    for name in ("etc/cron.d", "srv/app/conf.d/cache", "srv/app/conf.d/site/x", "etc/sudoers.d"):
+        (conf.masterdir / "overlay" / name).mkdir(parents=True)
+    for path in conf.masterdir.rglob("*"):
+        path.chmod(0o755)
+    entries = load(conf).entries(conf.nodes["node1"])
+    assert {each.destination: [*each.known] for each in entries.exclusive} == {
+        b"/etc/cron.d/": [b"/etc/cron.d"],
+        b"/etc/sudoers.d/": [b"/etc/sudoers.d"],
+        b"/srv/app/conf.d/": [b"/srv/app/conf.d", b"/srv/app/conf.d/cache"],
+    }
+    check_lockouts([(node(), entries)])
+    findings = lint(conf, load(conf))
+    assert not [
+        finding for rule, found in findings.items() if "exclusive" in rule or "allow" in rule for finding in found
+    ]
