@@ -18,6 +18,7 @@ move_away() { # (NUMBER KIND NAME)...: what is in no entry goes to where old ver
 moved_away() { # directory|other NAME; $side.to is there until it is kept
   is_there "./$2" || return 0
   case $2 in *"$nl"*) echo "no record holds a name with a newline: remove it by hand"; return 1 ;; esac
+  may_go "$1" "./$2" || return
   old_of "$2"
   if [ "$saved" = - ]; then
     [ "$1" = other ] || { echo "a directory is removed only where it can be kept: not with --no-saved"; return 1; }
@@ -35,7 +36,7 @@ moved_away() { # directory|other NAME; $side.to is there until it is kept
 goes() { # NAME
   if [ -z "$s" ]; then rm -f -- "$side.old/$1"; else laid_aside "$1" root:root:00600; fi
 }
-may_go() { # directory|other PATH: whether what is in the stage now is what the audit saw, and nothing is mounted below
+may_go() { # directory|other PATH: whether it is what the audit saw, and nothing is mounted below; certain in the stage
   [ -d "$2" ] && [ ! -L "$2" ] || return 0
   [ "$1" = directory ] || { echo "it has become a directory"; return 1; }
   find_mounts

@@ -13,6 +13,7 @@ import pytest
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind
 from pytest_synctool.repair.plan import KeptVersion, plan, restore
 from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.source import Source, Tree
 
 from tests_meta.local_user import USER, exchanging
 from tests_meta.unit.disk_node import DiskNode
@@ -21,7 +22,7 @@ from tests_meta.unit.helpers import IS_ROOT, Shell, state
 pytestmark = pytest.mark.skipif(not IS_ROOT, reason="sets owners, needs root")
 
 TRIES: Final = 4
-NAMES: Final = ("content", "mode", "link", "changed", "directory", "type", "made", "kept", "tree")
+NAMES: Final = ("content", "mode", "link", "changed", "directory", "type", "made", "kept", "tree", "rogue", "rogues")
 
 
 @pytest.fixture
@@ -37,10 +38,11 @@ def make_home(node: DiskNode, directory: Path) -> None:
     for path in node.files.iterdir():
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     directory.mkdir(exist_ok=True)
-    for name in ("content", "mode", "changed", "type", "kept.saved"):
+    for name in ("content", "mode", "changed", "type", "kept.saved", "rogue"):
         (directory / name).write_text("old" if name != "mode" else "new")
     (directory / "link").symlink_to("elsewhere")
     (directory / "directory").mkdir()
+    (directory / "rogues").mkdir()
     for path in [directory, *directory.rglob("*")]:
         os.chown(path, USER, USER, follow_symlinks=False)
     os.chown(directory / "mode", 0, 0)
@@ -99,6 +101,12 @@ def drift(node: DiskNode, below: str) -> list[tuple[Entry, FileState | Absent]]:
     ]
 
 
+def rogue_entry(node: DiskNode, name: str, kind: Kind) -> Entry:
+    """Return the entry of a path that is in no entry of an exclusive directory."""
+    path = os.fsencode(node.files / name)
+    return Entry(Source(Tree.DELETE, os.fsencode(node.master), b"overlay/d", path, state(kind)))
+
+
 @pytest.mark.parametrize("strategy", ["links", "above", "watch"])
 @pytest.mark.parametrize("below", ["", "app/"], ids=["home", "below"])
 def test_nothing_else_changes(node: DiskNode, strategy: str, below: str) -> None:
@@ -113,9 +121,10 @@ def test_nothing_else_changes(node: DiskNode, strategy: str, below: str) -> None
         entries = {one.destination: one for one, _ in pairs}
         old = KeptVersion(os.fsencode(directory / "kept.saved"), b"0:0:4755")
         back = node.entry(f"{below}kept", state())
+        rogue = [rogue_entry(node, f"{below}rogue", Kind.FILE), rogue_entry(node, f"{below}rogues", Kind.DIRECTORY)]
         with exchanging(strategy, node.files, victim):
             for todo in (
-                plan(pairs, entries, os.fsencode(node.master)),
+                plan(pairs, entries, os.fsencode(node.master), rogue=rogue),
                 restore([(back, old)], {back.destination: back}),
             ):
                 assert node.apply(todo).broken is None
