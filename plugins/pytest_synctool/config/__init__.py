@@ -61,11 +61,10 @@ def find(
             raise ConfigError(f"{paths[0]} and {paths[1].name} both exist: remove one, or name one explicitly")
         if paths:
             return paths[0]
+    searched = [f"{option} (not given)", *([f"{ini_key} in the ini file (not set)"] if ini_key else [])]
+    searched += ["$SYNCTOOL_CONF (not set)", *(f"{each / 'synctool.conf'} (no such file)" for each in directories)]
     raise ConfigError(
-        f"no synctool.conf found. Searched: {option} (not given), "
-        + (f"{ini_key} in the ini file (not set), " if ini_key else "")
-        + f"$SYNCTOOL_CONF (not set), {here / 'synctool.conf'} (no such file), "
-        f"{DEFAULT_DIRECTORY / 'synctool.conf'} (no such file), and no synctool.yaml in these directories"
+        f"no synctool.conf found. Searched: {', '.join(searched)}, and no synctool.yaml in these directories"
     )
 
 

@@ -65,18 +65,20 @@ class TestFind:
                 find(option, ini, env, here)
             assert str(caught.value) == f"{gone}: no such file (named by {origin})"
 
-    def test_the_error_lists_all_places(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("default_first", [False, True])
+    def test_the_error_lists_all_places_in_their_order(self, tmp_path: Path, default_first: bool) -> None:
         (tmp_path / "default/synctool.conf").unlink()
         with pytest.raises(ConfigError) as caught:
-            find(None, None, {}, tmp_path)
-        for place in (
+            find(None, None, {}, tmp_path, default_first=default_first)
+        directories = [tmp_path, tmp_path / "default"]
+        files = [f"{each / 'synctool.conf'} (no such file)" for each in directories]
+        places = [
             "--synctool-conf (not given)",
             "synctool_conf in the ini file (not set)",
             "$SYNCTOOL_CONF (not set)",
-            f"{tmp_path / 'synctool.conf'} (no such file)",
-            f"{tmp_path / 'default/synctool.conf'} (no such file)",
-        ):
-            assert place in str(caught.value)
+            *(reversed(files) if default_first else files),
+        ]
+        assert f"Searched: {', '.join(places)}, and no synctool.yaml in these" in str(caught.value)
 
     @pytest.mark.parametrize("name", ["x" * 300, "option.conf/below", "loop/x"])
     def test_impossible_file_names_are_errors(self, tmp_path: Path, name: str) -> None:
