@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_synctool.plugin.cluster import SUITE
+from pytest_synctool.plugin.invocation import SUITE
 from pytest_synctool.plugin.options import add_short_names, values_of_short_names
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from pytest_synctool.plugin.cluster import SUITE
+from pytest_synctool.plugin.invocation import SUITE
 
 # Other suites have functions named check_* too; only those whose first parameter is `entry` are checks of this plugin.
 _CHECK_DEFINITION: Final = re.compile(rb"^def check_\w+\(\s*entry\b", re.MULTILINE)
@@ -18,6 +19,15 @@ _CHECK_DEFINITION: Final = re.compile(rb"^def check_\w+\(\s*entry\b", re.MULTILI
 def defines_checks(path: Path) -> bool:
     """Return True if a file defines a check of this plugin."""
     return _CHECK_DEFINITION.search(path.read_bytes()) is not None
+
+
+def is_check_file(path: Path, session: pytest.Session) -> bool:
+    """Return True if a file is a test file, by its name or because it is named, and defines a check of this plugin."""
+    if path.suffix != ".py":
+        return False
+    patterns = session.config.getini("python_files")
+    is_test_file = session.isinitpath(path) or any(fnmatch(path.name, pattern) for pattern in patterns)
+    return is_test_file and defines_checks(path)
 
 
 class CheckFiles:

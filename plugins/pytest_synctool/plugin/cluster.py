@@ -22,6 +22,7 @@ from pytest_synctool.connection.ssh import SshSettings
 from pytest_synctool.engine.settings import Mode
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
+from pytest_synctool.plugin.invocation import changes_nodes, collects_suite, ini_directory, is_url, runs_tests
 from pytest_synctool.report.tally import Tally
 from pytest_synctool.repository.decryption import Decryption
 from pytest_synctool.repository.made_contents import check as check_contents
@@ -30,13 +31,6 @@ from pytest_synctool.repository.resolution import Repository, load_config
 from pytest_synctool.repository.resolution import load as load_repository
 from pytest_synctool.repository.vital_paths import check_lockouts
 from pytest_synctool.repository.waivers import NOTHING_WAIVED, InForce
-
-# The package of the compliance suite has this name both in a checkout and where it is installed.
-SUITE: Final = "synctool_checks"
-
-# The values of --granularity.
-BY_ENTRY: Final = "entry"
-BY_NODE: Final = "node"
 
 
 @dataclass(frozen=True)
@@ -73,49 +67,12 @@ INTERRUPTION = pytest.StashKey[Interruption]()
 _TODAY = pytest.StashKey[date]()
 
 
-def is_worker(config: pytest.Config) -> bool:
-    """Return True in an xdist worker, False in the process that shows reports."""
-    return hasattr(config, "workerinput")
-
-
 def mode_of(config: pytest.Config) -> Mode:
     """Return the mode of the run: an audit, or that of --fix or --restore, or both."""
     option = config.option
     if option.synctool_restore:
         return Mode.RESTORE if option.synctool_fix else Mode.RECALL
     return Mode.FIX if option.synctool_fix else Mode.AUDIT
-
-
-def changes_nodes(config: pytest.Config) -> bool:
-    """Return True if the run writes on nodes: with --fix."""
-    return mode_of(config).changes_nodes
-
-
-_RUN_NO_TEST: Final = {  # --setup-plan sets --setup-only too
-    "collectonly": "--collect-only",
-    "setupplan": "--setup-plan",
-    "setuponly": "--setup-only",
-    "showfixtures": "--fixtures",
-    "show_fixtures_per_test": "--fixtures-per-test",
-    "cacheshow": "--cache-show",
-}
-_INFORM: Final = ("help", "version", "markers")
-
-
-def option_without_tests(config: pytest.Config) -> str | None:
-    """Return the option of pytest by which no test runs, as in `--setup-plan`; None in other runs."""
-    return next((name for dest, name in _RUN_NO_TEST.items() if getattr(config.option, dest, None)), None)
-
-
-def runs_tests(config: pytest.Config) -> bool:
-    """Return False if pytest only prints something: then no node is contacted, and no file is written."""
-    option = config.option
-    return option_without_tests(config) is None and not any(getattr(option, name, None) for name in _INFORM)
-
-
-def repair_option(config: pytest.Config) -> str:
-    """Return the option by which the run writes on nodes: `--restore` or `--fix`."""
-    return "--restore" if config.option.synctool_restore else "--fix"
 
 
 def cache_of(config: pytest.Config) -> Any:
@@ -178,16 +135,6 @@ def _selected(
     return (() if selection is not None and not ours else tuple(select(settings, expression))), None
 
 
-def is_url(term: str) -> bool:
-    """Return True if a term of --hosts is a host specification that only testinfra uses."""
-    return "://" in term
-
-
-def ini_directory(config: pytest.Config) -> Path | None:
-    """Return the directory of the ini file; None if there is none, or if it is no file as with `-c /dev/null`."""
-    return config.inipath.parent if config.inipath is not None and config.inipath.is_file() else None
-
-
 def locate(config: pytest.Config) -> Path:
     """Return the path of the configuration file of this run. Raises ConfigError with the list of places searched."""
     ini = config.getini("synctool_conf")
@@ -233,15 +180,3 @@ def _has_configuration(config: pytest.Config) -> bool:
     except SynctoolError:
         return False
     return True
-
-
-def collects_suite(config: pytest.Config) -> bool:
-    """Return True if the command line names the compliance suite, or a directory that contains it."""
-    for argument in config.args:
-        name = argument.partition("::")[0]
-        if config.option.pyargs and name.partition(".")[0] == SUITE:
-            return True
-        path = (config.invocation_params.dir / name).resolve()
-        if SUITE in path.parts or (path / SUITE).is_dir():
-            return True
-    return False

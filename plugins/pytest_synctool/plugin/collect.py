@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
 from inspect import signature, unwrap
 from pathlib import Path
 from types import FunctionType
@@ -22,8 +21,9 @@ from pytest_synctool.audit.check import Check, CheckFunction
 from pytest_synctool.engine.settings import Mode
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node, Outcome, Status
-from pytest_synctool.plugin.check_files import defines_checks, files_of
-from pytest_synctool.plugin.cluster import BY_NODE, SUITE, Cluster, cluster_of, mode_of
+from pytest_synctool.plugin.check_files import files_of
+from pytest_synctool.plugin.cluster import Cluster, cluster_of, mode_of
+from pytest_synctool.plugin.invocation import BY_NODE, SUITE
 from pytest_synctool.plugin.marks import guarded
 from pytest_synctool.plugin.other_plugins import others_listen
 from pytest_synctool.plugin.site_hooks import in_words, setup_fixtures, wants_single_tests
@@ -42,15 +42,8 @@ _SELECTING: Final = (
 )
 
 
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect the check functions of a test file. pytest collects its ordinary tests as usual."""
-    if file_path.suffix != ".py":
-        return None
-    patterns = parent.config.getini("python_files")
-    if not parent.session.isinitpath(file_path) and not any(fnmatch(file_path.name, p) for p in patterns):
-        return None
-    if not defines_checks(file_path):
-        return None
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector:
+    """Collect the check functions of a test file that has some. pytest collects its ordinary tests as usual."""
     return CheckModule.from_file(parent, file_path)
 
 

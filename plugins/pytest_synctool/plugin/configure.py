@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Generator
-from typing import Final
 
 import pytest
 
@@ -14,67 +12,39 @@ from pytest_synctool.connection.interruption import SIGNALS, Interruption
 from pytest_synctool.connection.ssh_backend import install_ssh_backend, restore_ssh_backend
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.plugin import wrong_ids
-from pytest_synctool.plugin.arguments import settle_arguments
 from pytest_synctool.plugin.cluster import (
     CONNECTIONS,
     INTERRUPTION,
     TALLY,
-    changes_nodes,
     cluster_of,
     connections_of,
-    is_url,
-    is_worker,
-    runs_tests,
     today,
     wants_cluster,
 )
+from pytest_synctool.plugin.invocation import changes_nodes, is_url, is_worker, runs_tests
 from pytest_synctool.plugin.lint_reports import open_lint_reports
 from pytest_synctool.plugin.lock_and_log import LOG, lock, open_log
-from pytest_synctool.plugin.options import check_combinations, release_short_names
 from pytest_synctool.plugin.report_files import open_reports
-from pytest_synctool.plugin.separate_values import check_separate_values
 from pytest_synctool.plugin.terminal import count_fixed_as_passed
 from pytest_synctool.plugin.xdist.admin_machines import check_fingerprint, check_machines
 from pytest_synctool.report.tally import Tally
 
 _TESTINFRA_SSH = pytest.StashKey[str]()
-_MARKERS: Final = (
-    "overlay: checks of overlay entries",
-    "delete: checks of delete entries",
-    "exclusive: checks of directories that may have nothing else",
-    "post: checks of commands that have to run after a change",
-    "task: tasks to run, with --tasks",
-    "always: commands of always_run, with --fix",
-    "lint: rules of --synctool-lint",
-)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+def refuse_loop(config: pytest.Config) -> None:
     """Refuse --looponfail, before xdist begins to wait for changes of files. Raises pytest.UsageError."""
-    if getattr(config.option, "looponfail", False):
-        config.option.synctool_selection = getattr(config.option, "hosts", None)
-        if wants_cluster(config):
-            raise pytest.UsageError(
-                "--looponfail does not go with the tests of nodes: it runs tests again when a file of this machine "
-                "changes, and a node may change at any time; use --lf"
-            )
-    return (yield)
+    config.option.synctool_selection = getattr(config.option, "hosts", None)
+    if wants_cluster(config):
+        raise pytest.UsageError(
+            "--looponfail does not go with the tests of nodes: it runs tests again when a file of this machine "
+            "changes, and a node may change at any time; use --lf"
+        )
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Read the cluster if the run needs it, and pass the selected nodes to testinfra. Raises pytest.UsageError."""
     option = config.option
-    for marker in _MARKERS:
-        config.addinivalue_line("markers", marker)
-    check_separate_values(config)  # before names are released: it reads the command line again
-    release_short_names(config)
-    check_combinations(config)
-    settle_arguments(config)
-    if not hasattr(option, "hosts"):
-        raise pytest.UsageError("pytest-synctool needs testinfra's plugin, which is not loaded: -p testinfra.plugin")
-    option.synctool_selection = option.hosts  # the code below rewrites option.hosts
     config.stash[TALLY] = Tally(restoring=option.synctool_restore)
     if not wants_cluster(config):
         check_fingerprint(config, None)
@@ -111,7 +81,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{node_group}: nodes of this name or group")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Restore testinfra's ssh backend, close the log, and close the connections that do not outlive the run."""
     count_fixed_as_passed(config)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from pytest_synctool.plugin.cluster import is_worker
+from pytest_synctool.plugin.invocation import is_worker
 
 
 class RunOrder(Protocol):

@@ -12,7 +12,8 @@ import pytest
 from pytest_synctool.audit.check import AuditBinding, Check
 from pytest_synctool.engine.settings import Mode
 from pytest_synctool.model import NodeResult, Outcome, Skip, Status
-from pytest_synctool.plugin.cluster import cache_of, changes_nodes, mode_of
+from pytest_synctool.plugin.cluster import cache_of, mode_of
+from pytest_synctool.plugin.invocation import changes_nodes
 from pytest_synctool.report.node_test_ids import NodeTests
 
 _DRIFT: Final = "synctool/findings"

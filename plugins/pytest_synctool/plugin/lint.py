@@ -19,8 +19,6 @@ _NAME: Final = "synctool-lint"
 _FINDINGS = pytest.StashKey[Mapping[str, Sequence["Finding"]]]()
 
 
-# Not tryfirst: pytest's terminal and xdist's worker and controller must run this hook first, because they announce the
-# collection. They do so by default, and pytest's own collection runs after this plugin.
 def pytest_collection(session: pytest.Session) -> bool | None:
     """Collect the rules as Session.perform_collect() would, whatever files the arguments and the ini options name."""
     config = session.config

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_synctool.plugin.ci_files import CiFiles, unwritten_in_words
-from pytest_synctool.plugin.cluster import cluster_of, is_worker, runs_tests
+from pytest_synctool.plugin.cluster import cluster_of
 from pytest_synctool.plugin.disarmed_writer import WRITER
+from pytest_synctool.plugin.invocation import is_worker, runs_tests
 from pytest_synctool.plugin.lint import findings_by_rule, nodeid
 from pytest_synctool.plugin.report_files import is_cut_short
 from pytest_synctool.report import files

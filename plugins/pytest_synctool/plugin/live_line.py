@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from pytest_synctool.model import NodeResult
-from pytest_synctool.plugin.cluster import is_worker
+from pytest_synctool.plugin.invocation import is_worker
 from pytest_synctool.plugin.terminal_reporter import terminal_reporter
 from pytest_synctool.report.progress import Progress, is_attended
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_synctool.plugin.cluster import Cluster, changes_nodes, is_worker, repair_option
+from pytest_synctool.plugin.cluster import Cluster
+from pytest_synctool.plugin.invocation import changes_nodes, is_worker, repair_option
 from pytest_synctool.report.repair_log import RepairLog, append_to
 from pytest_synctool.repository.lock import MasterdirLock
 

@@ -11,8 +11,9 @@ import pytest
 
 from pytest_synctool.audit.check import Check
 from pytest_synctool.model import Node
-from pytest_synctool.plugin.cluster import BY_NODE, changes_nodes, cluster_of, is_worker, repair_option, waivers_of
+from pytest_synctool.plugin.cluster import cluster_of, waivers_of
 from pytest_synctool.plugin.collect import EntryItem, NodeChecks, WholeNode, may_select
+from pytest_synctool.plugin.invocation import BY_NODE, changes_nodes, is_worker, repair_option
 from pytest_synctool.plugin.marks import Mark, mark_of, setup_mark
 from pytest_synctool.plugin.other_plugins import others_listen
 from pytest_synctool.plugin.site_hooks import has_setup, set_up

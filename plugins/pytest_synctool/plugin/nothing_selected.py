@@ -10,8 +10,9 @@ import pytest
 
 from pytest_synctool.common.wording import nearest, printable_text
 from pytest_synctool.errors import SynctoolError
-from pytest_synctool.plugin.cluster import CLUSTER, SUITE, TALLY, Cluster, collects_suite, is_worker, locate
+from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, locate
 from pytest_synctool.plugin.collect import EntryItem, WholeNode
+from pytest_synctool.plugin.invocation import SUITE, collects_suite, is_worker
 from pytest_synctool.plugin.node_items import NodeItem
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.repository.source import Tree

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_synctool.common.trust import HELP, OPTION
 from pytest_synctool.engine import batches
-from pytest_synctool.plugin.cluster import BY_ENTRY, BY_NODE, changes_nodes, option_without_tests, repair_option
+from pytest_synctool.plugin.invocation import BY_ENTRY, BY_NODE, changes_nodes, option_without_tests, repair_option
 
 
 def _seconds(text: str) -> int:

@@ -18,8 +18,8 @@ import pytest
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import NodeResult
 from pytest_synctool.plugin.check_files import files_of
-from pytest_synctool.plugin.cluster import is_worker
 from pytest_synctool.plugin.hook_errors import HookErrors
+from pytest_synctool.plugin.invocation import is_worker
 from pytest_synctool.plugin.node_reports import reports
 from pytest_synctool.plugin.ordinary_reports import Phases, ordinary_tests
 from pytest_synctool.report.node_test_ids import NodeTests

@@ -7,7 +7,8 @@ from typing import Final
 import pytest
 
 from pytest_synctool.model import NodeResult
-from pytest_synctool.plugin.cluster import BY_NODE, TALLY
+from pytest_synctool.plugin.cluster import TALLY
+from pytest_synctool.plugin.invocation import BY_NODE
 from pytest_synctool.plugin.last_audit import LAST_AUDIT_RECORDER
 from pytest_synctool.plugin.report_files import REPORT_FILES
 from pytest_synctool.report.node_test_ids import NodeTests

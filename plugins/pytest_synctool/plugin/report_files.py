@@ -19,7 +19,8 @@ from pytest_synctool.common.trusted_files import check_directory, open_named, re
 from pytest_synctool.config.selection import are_usual
 from pytest_synctool.errors import TrustError
 from pytest_synctool.plugin.ci_files import CiFiles, unwritten_in_words
-from pytest_synctool.plugin.cluster import SUITE, Cluster, ini_directory, is_worker, mode_of
+from pytest_synctool.plugin.cluster import Cluster, mode_of
+from pytest_synctool.plugin.invocation import SUITE, ini_directory, is_worker
 from pytest_synctool.plugin.repair_command import repair_command
 from pytest_synctool.report import drift_json, files
 from pytest_synctool.report.coverage import has_all_entries

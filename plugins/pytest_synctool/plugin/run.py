@@ -16,20 +16,11 @@ from pytest_synctool.engine.batches import Batches, Size, split
 from pytest_synctool.engine.engine import Engine
 from pytest_synctool.engine.fanout import Fanout, Turn
 from pytest_synctool.model import NodeResult, Outcome, Skip, Status
-from pytest_synctool.plugin.cluster import (
-    CLUSTER,
-    CONNECTIONS,
-    INTERRUPTION,
-    TALLY,
-    Cluster,
-    cache_of,
-    changes_nodes,
-    is_worker,
-    runs_tests,
-)
+from pytest_synctool.plugin.cluster import CLUSTER, CONNECTIONS, INTERRUPTION, TALLY, Cluster, cache_of
 from pytest_synctool.plugin.disarmed_writer import disarm_terminal
 from pytest_synctool.plugin.gc_tuning import RareGarbageCollection
 from pytest_synctool.plugin.hook_errors import HookErrors
+from pytest_synctool.plugin.invocation import changes_nodes, is_worker, runs_tests
 from pytest_synctool.plugin.item_queue import RunOrder, WorkerOrder, run_order
 from pytest_synctool.plugin.junit import register_junit
 from pytest_synctool.plugin.last_audit import LAST_AUDIT_RECORDER, LastAuditRecorder, check_granularity, last_audit
@@ -179,7 +170,6 @@ class Runner:
 RUNNER = pytest.StashKey[Runner]()
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Register the plugins whose hooks must wrap those of all other plugins."""
     check_granularity(session.config)
@@ -209,7 +199,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             plugins.unregister(name="nfplugin")
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """Create the runner of this process, and close it at the end, also after an exception."""
     config = session.config
@@ -242,7 +231,6 @@ def _run_alone(
     return others.run(item, nextitem) if isinstance(item, NodeItem) else run(item=item, nextitem=nextitem)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     """Run a node. A worker sends one report of the node to the controller; another process emits a report per test."""
     if not isinstance(item, NodeItem):
@@ -311,7 +299,6 @@ def _show(runner: Runner, tests: NodeTests, result: NodeResult) -> None:
     session.config.stash[OTHER_PLUGINS].report(tests, result, brief=brief)
 
 
-@pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
     """Write the reports, and fail the run if entries were not looked at; --lf then runs these again."""
     config = session.config

@@ -17,7 +17,7 @@ from typing import Any, Final
 import pytest
 from _pytest.config.findpaths import determine_setup
 
-from pytest_synctool.plugin.cluster import is_worker
+from pytest_synctool.plugin.invocation import is_worker
 from pytest_synctool.plugin.options import OPTIONS
 
 _OF_TESTINFRA: Final = ("--hosts", "--ssh-config", "--ssh-identity-file", "--ssh-extra-args", "--sudo-user")

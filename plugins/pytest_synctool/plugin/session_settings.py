@@ -7,7 +7,8 @@ import os
 import pytest
 
 from pytest_synctool.engine.settings import Settings, old_versions
-from pytest_synctool.plugin.cluster import Cluster, changes_nodes, mode_of, waivers_of
+from pytest_synctool.plugin.cluster import Cluster, mode_of, waivers_of
+from pytest_synctool.plugin.invocation import changes_nodes
 from pytest_synctool.repository.lock import who
 
 

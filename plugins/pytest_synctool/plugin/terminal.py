@@ -10,9 +10,10 @@ import pytest
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import nodes_in_words
 from pytest_synctool.engine.settings import Mode
-from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, changes_nodes, mode_of
+from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, mode_of
 from pytest_synctool.plugin.disarmed_writer import WRITER
 from pytest_synctool.plugin.durations import durations_of_nodes
+from pytest_synctool.plugin.invocation import changes_nodes
 from pytest_synctool.plugin.lock_and_log import LOG
 from pytest_synctool.plugin.node_reports import is_entry, is_fixed, letter_of
 from pytest_synctool.plugin.options import taken_names
@@ -60,7 +61,6 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return lines
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(
     report: pytest.TestReport, config: pytest.Config
 ) -> tuple[str | None, str, str | tuple[str, dict[str, bool]]] | None:
@@ -99,7 +99,6 @@ def _category(report: pytest.TestReport) -> str:
     return "error" if report.failed and report.when == "setup" else report.outcome
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Generator[None]:
     """Print the summary: parts of the masterdir that are left out, results grouped by their text, counts of nodes.
 

@@ -9,7 +9,6 @@ import pytest
 from pytest_synctool.plugin.cluster import CLUSTER
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None]:
     """Run a test that uses `host` on every node of the run, unless --hosts or the test's module names hosts."""
     option = metafunc.config.option

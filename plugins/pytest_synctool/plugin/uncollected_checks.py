@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from pytest_synctool.plugin.check_files import defines_checks
-from pytest_synctool.plugin.cluster import SUITE
+from pytest_synctool.plugin.invocation import SUITE
 
 _MOST: Final = 20_000  # names of a tree that is looked through
 

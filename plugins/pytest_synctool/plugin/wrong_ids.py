@@ -7,7 +7,8 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from pytest_synctool.common.wording import nearest, printable_text
-from pytest_synctool.plugin.cluster import CLUSTER, SUITE, Cluster
+from pytest_synctool.plugin.cluster import CLUSTER, Cluster
+from pytest_synctool.plugin.invocation import SUITE
 from pytest_synctool.report.nodeids import encode
 
 

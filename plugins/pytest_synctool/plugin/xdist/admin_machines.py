@@ -19,7 +19,8 @@ from xdist.workermanage import WorkerController, parse_tx_spec_config
 from pytest_synctool import __version__
 from pytest_synctool.common.console import shown
 from pytest_synctool.connection.ssh import SSH_FAILED, failure_reason
-from pytest_synctool.plugin.cluster import TODAY, Cluster, changes_nodes, cluster_of, is_worker, today
+from pytest_synctool.plugin.cluster import TODAY, Cluster, cluster_of, today
+from pytest_synctool.plugin.invocation import changes_nodes, is_worker
 from pytest_synctool.repository.fingerprint import Fingerprint, difference, of_configuration, of_masterdir
 
 _KEY: Final = "synctool_fingerprint"  # in the `workerinput` that the controller sends to a worker

@@ -7,8 +7,8 @@ from contextlib import nullcontext
 
 import pytest
 
-from pytest_synctool.plugin.cluster import changes_nodes
 from pytest_synctool.plugin.hook_errors import HookErrors
+from pytest_synctool.plugin.invocation import changes_nodes
 from pytest_synctool.plugin.live_line import live_line
 from pytest_synctool.plugin.lock_and_log import LOG
 from pytest_synctool.plugin.node_reports import unpack
