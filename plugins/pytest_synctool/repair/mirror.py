@@ -123,7 +123,7 @@ try mkdir -p .synctool-new/overlay; [ ! -d ".synctool-new/$g" ] || try merge ".s
 for t in ATTRIBUTES WAIVERS; do
 if [ -f .synctool-new/$t ]; then try mv -f .synctool-new/$t .; else try rm -f $t; fi;
 done;
-for t in overlay delete tasks scripts; do
+for t in overlay delete purge tasks scripts; do
 if [ -e $t ] || [ -L $t ]; then try mv -f $t .synctool-old/; fi;
 if [ -e .synctool-new/$t ] || [ -L .synctool-new/$t ]; then try mv -f .synctool-new/$t .; fi;
 done;

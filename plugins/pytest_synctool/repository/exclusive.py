@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from pytest_synctool.repository.attributes import Attributes
 from pytest_synctool.repository.entry import Entry, ExclusiveContents
 from pytest_synctool.repository.source import Tree, parents
 
 _NO: Final = "no"
 _TREE: Final = "tree"
+_OF_PURGE: Final = Attributes(exclusive=_TREE, origins=("exclusive tree by purge/",))
 
 
 def exclusive_contents(entries: Sequence[Entry]) -> list[ExclusiveContents]:
@@ -31,6 +33,15 @@ def exclusive_contents(entries: Sequence[Entry]) -> list[ExclusiveContents]:
         if top is not None and (top == directory or own[top] == _TREE):
             inner.setdefault(top, []).append(directory)
     return [_contents(top, inner[top.destination], names) for top in tops]
+
+
+def as_in_purge(attributes: Attributes | None) -> Attributes:
+    """Return the attributes of a directory of purge/: it is an exclusive tree unless attributes.yaml says otherwise."""
+    if attributes is None:
+        return _OF_PURGE
+    if attributes.exclusive is not None:
+        return attributes
+    return replace(attributes, exclusive=_TREE, origins=(*attributes.origins, *_OF_PURGE.origins))
 
 
 def _word(entry: Entry) -> str | None:

@@ -9,6 +9,7 @@ from typing import Final
 from pytest_synctool.common.wording import printable
 from pytest_synctool.model import Node
 from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.later_releases import PURGE
 from pytest_synctool.repository.masterdir import Candidate, LeftOut, Reason
 from pytest_synctool.repository.resolution import Repository, by_importance
 from pytest_synctool.repository.source import Destination, Source, Tree, parents
@@ -80,7 +81,8 @@ class Explainer:
     def _left_out(self) -> dict[Destination, list[LeftOut]]:
         by_destination: dict[Destination, list[LeftOut]] = {}
         for left in self.repository.masterdir.left_out:
-            tree = Tree(left.relative.partition(b"/")[0].decode("ascii"))
+            top = left.relative.partition(b"/")[0].decode("ascii")
+            tree = Tree.OVERLAY if top == PURGE else Tree(top)
             by_destination.setdefault(Destination(tree, left.destination), []).append(left)
         return by_destination
 

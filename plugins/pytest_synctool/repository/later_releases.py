@@ -80,15 +80,14 @@ def refusal(
         return None
     pre = [name for name in scripts if b"._template" not in os.path.basename(name)]
     templates = [name for name in scripts if name not in pre]
-    has_purge = purges(masterdir, ignore)
     if layout is Layout.GROUPS:
-        return _unsupported(masterdir, pre, templates, has_purge=has_purge)
+        return _unsupported(masterdir, pre, templates)
     trees = list(group_trees(masterdir, tops, known_groups, ignore))
     parts = [
         *([f"{_names(trees, '/')} as trees of groups"] if trees else []),
         *([f"{_names(pre)} to be run before a change"] if pre else []),
         *([f"{_names(templates)} to fill in templates"] if templates else []),
-        *([f"{PURGE}/"] if has_purge else []),
+        *([f"{PURGE}/"] if purges(masterdir, ignore) else []),
     ]
     if not parts:
         return None
@@ -99,15 +98,13 @@ def refusal(
     )
 
 
-def _unsupported(masterdir: Path, pre: Sequence[bytes], templates: Sequence[bytes], *, has_purge: bool) -> str | None:
+def _unsupported(masterdir: Path, pre: Sequence[bytes], templates: Sequence[bytes]) -> str | None:
     """Return which parts of synctool 6 and 7 cannot be done, and what to do about them, or None."""
     steps = []
     if pre:
         steps.append(f"{_names(pre)} (make it a .post script, or a task)")
     if templates:
         steps.append(f"{_names(templates)} (write the template for Jinja2 and remove the script)")
-    if has_purge:
-        steps.append(f"{PURGE}/ (move its files to overlay/, and the names that must go to delete/)")
     if not steps:
         return None
     reason = f"{masterdir} has what only synctool 6 and 7 can do: {', '.join(steps)}"

@@ -96,12 +96,16 @@ class LeftOut:
 
 @dataclass
 class Masterdir:
-    """A walked masterdir: the candidates and the triggers of each destination, and the names that were left out."""
+    """A walked masterdir: the candidates and the triggers of each destination, and the names that were left out.
+
+    `purged` are the directories of purge/ that make their destinations exclusive, below the masterdir.
+    """
 
     path: Path
     candidates: dict[Destination, list[Candidate]] = field(default_factory=dict)
     triggers: dict[Destination, list[Candidate]] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
+    purged: set[bytes] = field(default_factory=set)
 
     def sources(self) -> Iterator[tuple[Candidate, Source]]:
         """Yield all sources with their candidates, destination by destination."""
@@ -164,6 +168,8 @@ def scan(
     walker = _Walker(masterdir, os.fsencode(path), known_groups, ignore, require_extension, inspector)
     tops = {each: [os.fsencode(name) for name in directories.get(each.value, (each.value,))] for each in SUBDIRECTORIES}
     walker.trees(tops, layout)
+    if layout is Layout.GROUPS and later_releases.purges(path, ignore):
+        walker.groups(Tree.OVERLAY, _Place(later_releases.PURGE.encode(), b"", (), False, purged=True))
     inspector.scripts()
     inspector.finish()
     trees = [top for tree in later_releases.GROUP_TREES for top in tops[tree]]
@@ -182,6 +188,7 @@ class _Place:
     destination: bytes
     groups: tuple[str | None, ...]
     closed: bool
+    purged: bool = False  # in purge/, where names have no extensions
 
 
 @dataclass
@@ -223,8 +230,39 @@ class _Walker:
             except OSError as error:
                 self.errors.append(f"cannot read {printable(relative)}: {error.strerror}")
                 continue
-            if place is not None:
+            if place is not None and top.purged:
+                self._purged(place)
+            elif place is not None:
                 self.directory(tree, place)
+
+    def _purged(self, top: _Place) -> None:
+        """Add the highest directories in the tree of a group in purge/ that have files, with all in them."""
+        waiting = [top]
+        while waiting:
+            place = waiting.pop()
+            children = [c for c in self._opened(place)[1] if self.ignore.why((c.name,), c.is_dir()) is None]
+            if all(child.is_dir(follow_symlinks=False) for child in children):
+                for child in children:
+                    relative, path = (each + b"/" + child.name for each in (place.relative, place.destination))
+                    if self._usable(relative, path, child.name, None, group_needed=False):
+                        waiting.append(_Place(relative, path, (*place.groups, None), place.closed, purged=True))
+            elif not place.destination:
+                shown = printable(place.relative)
+                self.errors.append(f"{shown}/ has files, so that nodes could have nothing else at all: move them away")
+            else:
+                self._add_purged(place)
+
+    def _add_purged(self, place: _Place) -> None:
+        path = os.path.join(self.path, place.relative)
+        try:
+            status = os.lstat(path)
+        except OSError as error:
+            self.errors.append(f"cannot read {printable(place.relative)}: {error.strerror}")
+            return
+        if self.inspector.accepts(path, status, closed=place.closed):
+            self._add(Tree.OVERLAY, place.relative, place.destination, place.groups, _state(path, status))
+            self.masterdir.purged.add(place.relative)
+            self.directory(Tree.OVERLAY, place)
 
     def _group_tree(self, tree: Tree, child: os.DirEntry[bytes], relative: bytes, top: _Place) -> _Place | None:
         """Return the tree of a group, or leave out a name that is none."""
@@ -279,22 +317,23 @@ class _Walker:
     ) -> _Place | None:
         """Add what is at a name in a directory. Return the directory there, if it is one that has entries below it."""
         is_directory = child.is_dir(follow_symlinks=False)
-        base, group = split_extension(child.name)
+        base, group = (child.name, None) if parent.purged else split_extension(child.name)
+        is_source = not (is_directory or parent.purged)
         is_template = False
-        if TEMPLATE in child.name and tree is Tree.OVERLAY and not is_directory and self.has_templates:
+        if TEMPLATE in child.name and tree is Tree.OVERLAY and is_source and self.has_templates:
             base, group, is_template = _split_template(child.name)
-        is_trigger = base.endswith(TRIGGER) and not is_directory
+        is_trigger = base.endswith(TRIGGER) and is_source
         name = base.removesuffix(TRIGGER) if is_trigger else base
         destination = parent.destination + b"/" + name
         if (rule := self.ignore.why((child.name, base), is_directory)) is not None:
             self._leave_out(relative, destination, Reason.IGNORED, rule)
             return None
-        if is_litter(tree, child.name, base):
+        if not parent.purged and is_litter(tree, child.name, base):
             self._leave_out(relative, destination, Reason.LITTER, _LITTER)
             return None
-        if tree is Tree.OVERLAY and not is_directory and later_releases.is_later(child.name, self.known_groups):
+        if tree is Tree.OVERLAY and is_source and later_releases.is_later(child.name, self.known_groups):
             self.later.append(relative)
-        group_needed = self.require_extension and not is_directory and not is_trigger
+        group_needed = self.require_extension and is_source and not is_trigger
         if not self._usable(relative, destination, name, group, group_needed=group_needed):
             return None
         groups = (*parent.groups, group)
@@ -321,14 +360,25 @@ class _Walker:
             self.errors.append(f"{printable(relative)}: a newline in a link target is not supported")
             return None
         if tree is Tree.OVERLAY or not is_directory:  # directories of delete/ and tasks/ are no entries
-            source = Source(tree, self.path, relative, destination, state, self.digests, is_template)
-            self.masterdir.candidates.setdefault(Destination(tree, destination), []).append(
-                Candidate(groups, relative, source)
-            )
+            self._add(tree, relative, destination, groups, state, is_template=is_template)
         if not is_directory:
             return None
         closed = parent.closed or (tree is Tree.OVERLAY and self.inspector.is_closed(child.path, status))
-        return _Place(relative, destination, groups, closed)
+        return _Place(relative, destination, groups, closed, parent.purged)
+
+    def _add(
+        self,
+        tree: Tree,
+        relative: bytes,
+        destination: bytes,
+        groups: tuple[str | None, ...],
+        state: FileState,
+        *,
+        is_template: bool = False,
+    ) -> None:
+        source = Source(tree, self.path, relative, destination, state, self.digests, is_template)
+        candidate = Candidate(groups, relative, source)
+        self.masterdir.candidates.setdefault(Destination(tree, destination), []).append(candidate)
 
     def _usable(
         self, relative: bytes, destination: bytes, base: bytes, group: str | None, *, group_needed: bool

@@ -18,7 +18,7 @@ from pytest_synctool.common.wording import printable
 from pytest_synctool.config.model import Config, Layout
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.repository import attributes
-from pytest_synctool.repository.later_releases import GROUP_TREES, group_trees
+from pytest_synctool.repository.later_releases import GROUP_TREES, PURGE, group_trees
 from pytest_synctool.repository.masterdir import TRIGGER, Candidate, Masterdir, scan_configured, split_extension
 from pytest_synctool.repository.resolution import by_importance
 
@@ -56,6 +56,11 @@ def plan(config: Config) -> Migration:
         if left.destination == b"/"
     ]
     problems += _rules_of_sources(config)
+    problems += [
+        f"{printable(each)}: synctool 4 has no {PURGE}/: move it to overlay/ and call it 'exclusive: tree' in "
+        f"{attributes.FILE_NAME}"
+        for each in sorted(walked.purged)
+    ]
     renames: list[Rename] = []
     for tree in trees:
         for path in sorted(_at(config.masterdir, tree).iterdir()):

@@ -27,7 +27,7 @@ from pytest_synctool.repository.attributes import NO_RULES, AttributeRules
 from pytest_synctool.repository.attributes import load as load_attributes
 from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.entry_commands import owners
-from pytest_synctool.repository.exclusive import exclusive_contents
+from pytest_synctool.repository.exclusive import as_in_purge, exclusive_contents
 from pytest_synctool.repository.made_contents import Decrypt, MadeContents, check, refuse_to_decrypt
 from pytest_synctool.repository.masterdir import Candidate, Masterdir, Reason, scan_configured
 from pytest_synctool.repository.source import Destination, Source, Tree
@@ -58,7 +58,17 @@ class _Resolver:
     """The resolver of one destination: its candidates, and its entry for each combination of relevant groups."""
 
     __slots__ = (
-        *("_entries", "attributes", "candidates", "contents", "destination", "directory", "groups", "on_update"),
+        *(
+            "_entries",
+            "attributes",
+            "candidates",
+            "contents",
+            "destination",
+            "directory",
+            "groups",
+            "on_update",
+            "purged",
+        ),
         "triggers",
     )
 
@@ -78,6 +88,7 @@ class _Resolver:
         self.on_update = on_update
         self.directory = directory
         self.contents = contents
+        self.purged = masterdir.purged
         candidates = (*self.candidates, *self.triggers, *(() if directory is None else directory.triggers))
         groups = {group for c in candidates for group in c.groups if group is not None}
         if attributes.groups:
@@ -114,10 +125,13 @@ class _Resolver:
         has_triggers = self.destination.tree is not Tree.TASKS
         trigger = next(iter(by_importance(self.triggers, groups)), None) if has_triggers else None
         source = ranked[0].source
+        attributes = self.attributes.decide(source, groups)
+        if self.purged and source.is_directory and any(each.relative in self.purged for each in ranked):
+            attributes = as_in_purge(attributes)
         entry = Entry(
             source,
             None if trigger is None else trigger.relative,
-            self.attributes.decide(source, groups),
+            attributes,
             self.on_update,
             None if self.directory is None else self.directory.entry(groups),
         )
@@ -205,6 +219,7 @@ class Repository:
             )
             for each in destinations
         ]
+        self._has_exclusive = attributes.has_exclusive or bool(masterdir.purged)
         self._has_templates = attributes.has_templates or any(s.is_template for _, s in masterdir.sources())
         self._by_group: dict[str, list[int]] = {}
         for position, resolver in enumerate(self._resolvers):
@@ -275,7 +290,7 @@ class Repository:
                 row[deleted] = None
         entries = [entry for entry in row if entry is not None]
         templates = (entry for entry in entries if entry.is_template) if self._has_templates else ()
-        exclusive = exclusive_contents(entries) if self.attributes.has_exclusive else ()
+        exclusive = exclusive_contents(entries) if self._has_exclusive else ()
         return EntryList(entries, self._helpers_of(entries, groups), templates, exclusive)
 
     def _helpers_of(self, entries: Sequence[Entry], groups: Groups) -> list[bytes]:

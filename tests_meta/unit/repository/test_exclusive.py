@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.lint import lint
 from pytest_synctool.model import Kind
+from pytest_synctool.repository import attributes
 from pytest_synctool.repository.attributes import Attributes
+from pytest_synctool.repository.attributes.writer import mirror_text
 from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.exclusive import exclusive_contents
 from pytest_synctool.repository.resolution import load
@@ -137,3 +139,44 @@ def test_the_example_of_the_documentation(tmp_path: Path) -> None:
     assert not [
         finding for rule, found in findings.items() if "exclusive" in rule or "allow" in rule for finding in found
     ]
+
+
+def test_purge_of_synctool_7(tmp_path: Path) -> None:
+    """The highest directories with files are exclusive trees, of which no name has an extension or is a trigger."""
+    conf = config(tmp_path, "node node1 wn", "node node2", "layout 7", "ignore .keep")
+    names = (
+        *("purge/all/etc/app/a", "purge/all/etc/app/sub/b._wn", "purge/all/etc/app/x.post", "purge/all/etc/app/~c~"),
+        *("purge/wn/etc/app/a", "purge/wn/srv/d/.keep", "purge/wn/srv/d/e/f", "purge/nobody/etc/x/y", "purge/g"),
+        *("overlay/all/etc/app/from.overlay._all", "overlay/wn/srv/d/e/g._all"),
+    )
+    for name in names:
+        path = conf.masterdir / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    for path in conf.masterdir.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    repository = load(conf)
+    entries = {each: repository.entries(conf.nodes[each]) for each in ("node1", "node2")}
+    assert {one.destination: one.source.shown for one in entries["node1"] if not one.source.is_directory} == {
+        b"/etc/app/a": "purge/wn/etc/app/a",
+        b"/etc/app/sub/b._wn": "purge/all/etc/app/sub/b._wn",
+        b"/etc/app/x.post": "purge/all/etc/app/x.post",
+        b"/etc/app/~c~": "purge/all/etc/app/~c~",
+        b"/etc/app/from.overlay": "overlay/all/etc/app/from.overlay._all",
+        b"/srv/d/e/f": "purge/wn/srv/d/e/f",
+        b"/srv/d/e/g": "overlay/wn/srv/d/e/g._all",
+    }
+    assert {each.destination for each in entries["node1"].exclusive} == {b"/etc/app/", b"/srv/d/e/"}
+    assert {each.destination: each.known for each in entries["node2"].exclusive} == {
+        b"/etc/app/": {
+            b"/etc/app": {b"a", b"sub", b"x.post", b"~c~", b"from.overlay"},
+            b"/etc/app/sub": {b"b._wn"},
+        }
+    }
+    assert sorted(left.relative for left in repository.masterdir.left_out) == [b"purge/g", b"purge/nobody"]
+    text = mirror_text((one.source, one.attributes) for one in entries["node1"] if one.tree is Tree.OVERLAY)
+    rules = attributes.parse(text, tmp_path / "attributes.yaml", ()).rules
+    assert [rule.names for rule in rules if rule.exclusive == "tree"] == [("purge/wn/etc/app", "overlay/wn/srv/d/e")]
+    (conf.masterdir / "purge" / "all" / "top").touch()
+    with pytest.raises(RepositoryError, match="purge/all/ has files, so that nodes could have nothing else at all"):
+        load(conf)

@@ -83,15 +83,14 @@ def test_names_of_synctool_4(tmp_path: Path, names: list[str], lines: list[str])
     [
         (["overlay/all/f.pre", "overlay/wn/etc/g.pre._all"],
          "overlay/all/f.pre, overlay/wn/etc/g.pre._all (make it a .post script, or a task)"),
-        (["overlay/all/f._template", "overlay/all/f._template.post", "purge/wn/f"],
-         "overlay/all/f._template.post (write the template for Jinja2 and remove the script), purge/ (move its files "
-         "to overlay/, and the names that must go to delete/)"),
+        (["overlay/all/f._template", "overlay/all/f._template.post"],
+         "overlay/all/f._template.post (write the template for Jinja2 and remove the script)"),
     ],
     ids=str,
 )  # fmt: skip
 def test_what_layout_7_cannot_do(tmp_path: Path, names: list[str], steps: str) -> None:
     assert refusal(tmp_path, names, "layout 7") == ONLY_7.format("MASTER", steps)
-    assert refusal(tmp_path, names, "layout 7", "ignore *.pre *._template.post purge") is None
+    assert refusal(tmp_path, names, "layout 7", "ignore *.pre *._template.post") is None
 
 
 def test_an_unreadable_purge_is_not_taken_for_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

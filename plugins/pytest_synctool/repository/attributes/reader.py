@@ -171,6 +171,6 @@ def _allow_problem(name: str) -> str | None:
 
 
 def _source_problem(name: str) -> str | None:
-    if not name.startswith("overlay/"):
+    if not name.startswith(("overlay/", "purge/")):
         return "expected a source below the masterdir, like overlay/etc/fstab._all"
     return name_problem(name)
