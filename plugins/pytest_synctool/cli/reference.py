@@ -71,6 +71,9 @@ def _print_missing(explainer: Explainer, nodes: Sequence[Node], name: bytes, hin
 
 def _in_words(entry: Entry) -> str:
     source = entry.source.shown.removeprefix(Tree.OVERLAY.value)
+    exclusive = None if entry.attributes is None else entry.attributes.exclusive
+    if exclusive in ("yes", "tree"):
+        return f"{source} ({'exclusive' if exclusive == 'yes' else 'exclusive tree'})"
     return f"{entry.how_made} {source}" if entry.how_made else source
 
 

@@ -47,10 +47,16 @@ class Explainer:
                 yield from (
                     _left_out(left) for left in self._left_out_of(destination) if left.reason in _OF_DIRECTORIES
                 )
+        for contents in self.repository.entries(node).exclusive:
+            for path in (path for path in destinations if not contents.may_have(path)):
+                top = printable(contents.destination.rstrip(b"/"))
+                yield f"{printable(path)} must not exist, {top} has {', '.join(_origins_of(contents))}"
 
     def of_entry(self, entry: Entry, node: Node) -> list[str]:
         """Return a few lines on the source that an entry of a node uses, and why. Names are below the masterdir."""
         destination = Destination(entry.tree, entry.destination)
+        if entry.tree is Tree.EXCLUSIVE:
+            destination = Destination(Tree.OVERLAY, entry.destination.rstrip(b"/"))
         applying, others = self.repository.considered(destination, node)
         chosen = next((c for c in applying if c.relative == entry.source.relative), None)
         groups = _groups_in_words(() if chosen is None else chosen.groups)
@@ -187,6 +193,12 @@ class Explainer:
             if destination.tree is Tree.DELETE:
                 by_directory.setdefault(destination.path.rpartition(b"/")[0], []).append(destination)
         return by_directory
+
+
+def _origins_of(contents: Entry) -> list[str]:
+    """Return what makes a directory exclusive: `exclusive yes by attributes.yaml:3`."""
+    origins = () if contents.attributes is None else contents.attributes.origins
+    return [each for each in origins if each.startswith(("exclusive ", "allow "))]
 
 
 def _in_order(destination: Destination) -> tuple[int, list[bytes]]:
