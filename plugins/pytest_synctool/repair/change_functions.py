@@ -97,6 +97,7 @@ place() { # RECORDS whose new versions are in $new
   n=$# some=
   while [ "$n" -gt 0 ]; do
     if [ "$3" = missing ] && is_there "./$6"; then ok "$1"
+    elif ! inherited "$2" "$3" "$5" "$6"; then failed "$1" "$e"
     elif [ "$3" != keep ] || pin "$1" "$6" "$5"; then set -- "$@" "$1" "$2" "$3" "$4" "$5" "$6"
     else failed "$1" "$e"; fi
     shift 6
@@ -200,7 +201,7 @@ narrow() { # OLD ATTRIBUTES: an old version is not more open than what replaces 
   case $owner in "$5" | "+$3") ;; *) x=0:0 ;; esac
   case $group in "$6" | "+$4") ;; *) x=0:0 ;; esac
   [ $(($octal$2 & ${octal}7000)) = 0 ] || x=0:0
-  if [ "$x" = "$3:$4" ] && [ "$m" = $(($octal$2)) ]; then was=$was:$7:$8:$9; return; fi
+  if [ "$x:$m" = "$3:$4:$(($octal$2))" ] && { [ -z "$carry" ] || ! capable "$1"; }; then was=$was:$7:$8:$9; return; fi
   m=$(printf %05o "$m")
   if [ -d "$1" ]; then
     e=$({ own "+${x%:*}" "+${x#*:}" "$1" && change_mode "$m" "$1"; } 2>&1) || return
@@ -248,7 +249,7 @@ laid_aside() { # NAME ATTRIBUTES: the old version gets its place, or is in $side
   return 1
 }
 set_all() { # RECORDS, with what sets all their owners and modes in all(): together where that is safe
-  if [ -z "$wrong" ] && survey && [ -n "$own" ] && all 2>&-; then
+  if [ -z "$wrong$carry" ] && survey && [ -n "$own" ] && all 2>&-; then
     while [ $# -gt 0 ]; do ok "$1"; shift 6; done
   else set_each "$@"; fi
 }
@@ -259,11 +260,14 @@ set_each() { # (NUMBER KIND WHAT SOURCE ATTRIBUTES NAME)...: set owner or mode, 
       if e=$(set_directory "$3" "$5" "$6" 2>&1); then ok "$1"; else failed "$1" "$e"; fi
     elif [ -n "$own" ]; then
       attributes "$5"
-      if e=$({ real "$2" "$6" && differing "$3" "./$6"; } 2>&1); then ok "$1"; else failed "$1" "$e"; fi
+      if e=$({ real "$2" "$6" && change "$2" "$3" "$6"; } 2>&1); then ok "$1"; else failed "$1" "$e"; fi
     elif [ "$2" = link ]; then put "$1" link nothing "$4" "$5" "$6"
     else put "$1" same nothing "$4" "$5" "$6"; fi
     shift 6
   done
+}
+change() { # KIND WHAT NAME: of what is no directory, in a directory where nobody else may write
+  if [ "$1" = file ]; then differing_but_capable "$2" "$3"; else differing "$2" "./$3"; fi
 }
 real() { # KIND NAME: chmod follows a link, and what it leads to is nobody's business
   [ "$1" = link ] || [ ! -L "./$2" ] || { echo "it has become a link" >&2; return 1; }
@@ -325,7 +329,10 @@ bring_back() { # SAVED UID:GID:MODE:DEVICE:INODE:SIZE NAME
     y=$x
     duplicate "$x" "$k" || return
   fi
-  if kept_as "$2" "$k" && cleared "$3" && mv -f -- "$k" ./; then [ -z "$x" ] || rm -f -- "$x"; return; fi
+  if kept_as "$2" "$k" && capable_again "./$3" "$k" && cleared "$3" && mv -f -- "$k" ./; then
+    [ -z "$x" ] || rm -f -- "$x"
+    return
+  fi
   if is_there "$side.kept/$3"; then mv -f -- "$side.kept/$3" ./; fi
   if [ -z "$x" ]; then mv -- "$k" "$b" && mv -- "$b" ./
   elif [ ! -L "$k" ]; then chown -- 0:0 "$k"; chmod -- 0600 "$k"; fi
@@ -344,6 +351,12 @@ kept_as() { # RECORD PATH: $y, which may be that, is what was kept there; give i
       fi ;;
   esac
   as_was "$1" "$2"
+}
+capable_again() { # PRESENT OLD: narrow() took the capabilities of the old version away
+  look_for
+  [ -n "$own" ] && [ -f "$1" ] && [ ! -L "$1" ] && [ -f "$2" ] && [ ! -L "$2" ] || return 0
+  capabilities_of "$1"
+  set_capabilities "$2"
 }
 as_was() { # RECORD PATH
   IFS=:; set -f; set -- "$2" $1; set +f; unset IFS

@@ -26,7 +26,7 @@ class NewVersion:
     `source` is the path of a file's contents on the node, or the target of a link. `old` is the fate of the present
     version: it is kept; swapped, where no rename can replace it; left if it leads to a directory; or known not to
     exist. With `missing` nothing happens if there is one. `validate` is the shell text, with the path as `$f`, that has
-    to accept a file; `silent` hides its output.
+    to accept a file; `silent` hides its output. `replaces_a_file` is True if a regular file makes room.
     """
 
     make: Make
@@ -35,6 +35,7 @@ class NewVersion:
     old: Old
     validate: bytes = b""
     silent: bool = False
+    replaces_a_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,14 @@ class Action:
     def name(self) -> bytes:
         """The name that changes in it."""
         return os.path.basename(self.path)
+
+    @property
+    def may_lose_attributes(self) -> bool:
+        """True if it could take away what a file has beside owner and mode."""
+        work = self.work
+        if isinstance(work, NewAttributes):
+            return work.owner and work.state.kind is Kind.FILE
+        return isinstance(work, NewVersion) and work.replaces_a_file
 
     @property
     def needs_mirror(self) -> bool:
@@ -284,21 +293,22 @@ def _bring(entry: Entry, actual: FileState | Absent, masterdir: bytes) -> Action
             NewAttributes(expected, name, bool(differing & {"owner", "group"}), "mode" in differing),
         )
     verbs = {Kind.FILE: "created" if actual is ABSENT else "updated", Kind.LINK: "linked"}
-    return Action(path, verbs.get(expected.kind, "created"), _new_version(entry, _old(entry, actual), masterdir))
+    return Action(path, verbs.get(expected.kind, "created"), _new_version(entry, actual, masterdir))
 
 
-def _new_version(entry: Entry, old: Old, masterdir: bytes) -> NewVersion:
-    state = entry.expected
+def _new_version(entry: Entry, actual: FileState | Absent, masterdir: bytes) -> NewVersion:
+    state, old = entry.expected, _old(entry, actual)
+    replaces = isinstance(actual, FileState) and actual.kind is Kind.FILE
     if state.kind is Kind.LINK:
-        return NewVersion("link", state, state.target or b"", old)
+        return NewVersion("link", state, state.target or b"", old, replaces_a_file=replaces)
     if state.kind is Kind.DIRECTORY:
-        return NewVersion("directory", state, b"", old)
+        return NewVersion("directory", state, b"", old, replaces_a_file=replaces)
     source = os.path.join(masterdir, entry.source.mirrored)
     if entry.attributes is None or entry.attributes.validate is None:
-        return NewVersion("file", state, source, old)
+        return NewVersion("file", state, source, old, replaces_a_file=replaces)
     command = os.fsencode(entry.attributes.validate.replace("%s", '"$f"'))
     # Its output may repeat the file's contents.
-    return NewVersion("file", state, source, old, command, secret(entry, state, ABSENT) is not None)
+    return NewVersion("file", state, source, old, command, secret(entry, state, ABSENT) is not None, replaces)
 
 
 def same_content(expected: FileState, actual: FileState) -> bool:

@@ -239,6 +239,8 @@ def _together(function: str, members: Sequence[tuple[int, Action]], masterdir: b
     """Return the shell text of actions of one kind: those in one directory are carried out by one call."""
     groups = [(key, list(group)) for key, group in groupby(members, lambda pair: (pair[1].directory, pair[1].through))]
     alone = function == "put_all" and len(members) == 1
+    if carrying := [action.path for _, action in members if action.may_lose_attributes]:
+        yield words(b"carrying", *carrying)
     # A new directory without anything in it may be above others: those of one directory have one of their own.
     places = [
         b"/%d" % n if _is_new_directory(group[0][1]) else key[0].rstrip(b"/") for n, (key, group) in enumerate(groups)
@@ -255,6 +257,8 @@ def _together(function: str, members: Sequence[tuple[int, Action]], masterdir: b
                 silent = b" silent" if action.work.silent else b""
                 yield b'checked%d() { accept %s "$1"%s; }' % (number, quote(action.work.validate), silent)
         yield from _calls("put" if alone else function, place, actions)
+    if carrying:
+        yield b"carry="
 
 
 def _calls(function: str, place: bytes, actions: Sequence[tuple[int, Action]]) -> Iterator[bytes]:

@@ -15,7 +15,21 @@ OWN: Final = ("sh", "cat", "grep", "mktemp", "rm", "tail")  # the programs of th
 DEMO: Final = ("sshd", "ssh", "rsync", "unshare", "mount")
 TEST: Final = (
     *("bash", "busybox", "chattr", "chromedriver", "chromium", "dash", "fish"),
-    *("groff", "ip", "ksh93", "mksh", "python3", "setpriv", "strace", "sudo", "tcsh", "zsh"),
+    *(
+        "getcap",
+        "getfattr",
+        "groff",
+        "ip",
+        "ksh93",
+        "mksh",
+        "python3",
+        "setfacl",
+        "setpriv",
+        "strace",
+        "sudo",
+        "tcsh",
+        "zsh",
+    ),
 )
 # A package manager that knows every package but those in $UNKNOWN, and installs all of $PROGRAMS with the first call
 # that it accepts. `-Sl` asks pacman for its lists.
@@ -94,27 +108,28 @@ ZYPPER: Final = "zypper --non-interactive --quiet install --no-recommends"
 PACKAGES: Final = {
     APT: (
         "openssh-server openssh-client rsync util-linux mount",
-        "bash busybox-static e2fsprogs chromium-driver chromium dash fish groff-base iproute2 "
-        "ksh93u+m mksh python3 strace sudo tcsh zsh",
+        "bash busybox-static e2fsprogs chromium-driver chromium dash fish libcap2-bin attr groff-base iproute2 "
+        "ksh93u+m mksh python3 acl strace sudo tcsh zsh",
     ),
     DNF: (
         "openssh-server openssh-clients rsync util-linux",
-        "bash busybox e2fsprogs chromedriver chromium dash fish groff-base iproute ksh mksh python3 "
-        "strace sudo tcsh zsh",
+        "bash busybox e2fsprogs chromedriver chromium dash fish libcap attr groff-base iproute ksh mksh python3 "
+        "acl strace sudo tcsh zsh",
     ),
     APK: (
         "openssh rsync util-linux",
-        "bash busybox e2fsprogs-extra chromium-chromedriver chromium dash fish groff iproute2 mksh "
-        "python3 setpriv strace sudo "
+        "bash busybox e2fsprogs-extra chromium-chromedriver chromium dash fish libcap-utils attr groff iproute2 mksh "
+        "python3 acl setpriv strace sudo "
         "tcsh zsh",
     ),
     PACMAN: (
         "openssh rsync util-linux",
-        "bash busybox e2fsprogs chromium dash fish groff iproute2 ksh mksh python strace sudo tcsh zsh",
+        "bash busybox e2fsprogs chromium dash fish libcap attr groff iproute2 ksh mksh python acl strace sudo tcsh zsh",
     ),
     ZYPPER: (
         "openssh rsync util-linux",
-        "bash busybox e2fsprogs chromedriver chromium dash fish groff iproute2 ksh mksh python3 strace sudo tcsh zsh",
+        "bash busybox e2fsprogs chromedriver chromium dash fish libcap-progs attr "
+        "groff iproute2 ksh mksh python3 acl strace sudo tcsh zsh",
     ),
 }
 

@@ -1,0 +1,105 @@
+"""Shell functions that keep what a file has beside owner and mode when another one replaces it.
+
+That is its ACL, its capabilities and its extended attributes. `getfattr` knows all of them; `getcap`, `getfacl` and
+`ls` know a part each. `cp` of GNU coreutils can copy them; otherwise `setfattr`, `setcap` and `setfacl` do.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+ATTRIBUTES: Final = rb"""
+carry= looked= getfattr= getcap= getfacl=
+more='^(user\.|trusted\.|system\.posix_acl_access$|security\.capability$)'
+look_for() { # the programs that know more than owner and mode
+  [ -z "$looked" ] || return 0
+  looked=1 getfattr=$(command -v getfattr) getcap=$(command -v getcap) getfacl=$(command -v getfacl)
+}
+carrying() { # FILE...: set $carry if any of these, which are about to change, has more than owner and mode
+  look_for
+  carry=$(traits "$@")
+}
+traits() { # FILE...: print a word for each kind of what they have
+  if [ -n "$getfattr" ]; then
+    getfattr -h --absolute-names -m "$more" -- "$@" 2>&- | sed '/^# file: /d; /^$/d'
+    return
+  fi
+  [ -z "$getcap" ] || [ -z "$(getcap -- "$@" 2>&-)" ] || echo security.capability
+  if [ -n "$getfacl" ]; then [ -z "$(getfacl -cps -- "$@" 2>&-)" ] || echo system.posix_acl_access
+  else case $nl$(ls -ld -- "$@" 2>&-) in *"$nl"??????????+*) echo system.posix_acl_access ;; esac; fi
+}
+inherited() { # KIND OLD ATTRIBUTES NAME: the new version gets what the old one has; in $new it is complete but for that
+  case $1:$2 in
+    same:*) o=$side.here/$4 ;;
+    file:keep | checked*:keep)
+      o=./$4
+      [ -n "$carry" ] && [ -f "$o" ] && [ ! -L "$o" ] || return 0
+      if [ -z "$own" ]; then
+        o=$side.was/$4
+        [ -d "$side.was" ] || mkdir -- "$side.was" 2>&-
+        ln -- "./$4" "$o" 2>&- || { lost "$4" "$carry"; return 0; }
+        [ -f "$o" ] && [ ! -L "$o" ] || return 0
+      fi ;;
+    *) return 0 ;;
+  esac
+  look_for
+  has=$(traits "$o")
+  [ -n "$has" ] || return 0
+  attributes "$3"
+  # Whoever owned the old version, or may exchange it, must not get more of the new one than the repository says.
+  x=$(stat -c %u:%U -- "$o" 2>&-) u=${x%%:*}
+  case $owner in "${x#*:}" | "+$u") x=same ;; *) x= ;; esac
+  case $own:$u:$x in 1:0: | 1:*:same) ;; :0:*) false ;; :*:same) ;; *) false ;; esac || { lost "$4" "$has"; return 0; }
+  copy_more "$o" "$new/$4" 2>&-
+  e=
+  # A chown takes capabilities away; who may write in the directory may have brought them.
+  [ -n "$own" ] || e=$(own "$owner" "$group" "$new/$4" 2>&1) || return
+  e=$(change_mode "$mode" "$new/$4" 2>&1) || return
+  c=$nl$(traits "$new/$4")$nl x=
+  set -f
+  for l in $has; do case $c in *"$nl$l$nl"*) ;; *) x="$x $l" ;; esac; done
+  set +f
+  [ -z "$x" ] || lost "$4" "$x"
+}
+copy_more() { # FROM TO: also the mode, where that is done by one program
+  cp --attributes-only --preserve=mode,xattr -- "$1" "$2" && return
+  if [ -n "$getfattr" ]; then
+    getfattr -h --absolute-names -d -e hex -m "$more" -- "$1" | while IFS= read -r l; do
+      case $l in [a-z]*=0x*) setfattr -n "${l%=0x*}" -v "0x${l##*=0x}" -- "$2" ;; esac
+    done
+    return
+  fi
+  [ -z "$getfacl" ] || getfacl -cp -- "$1" | setfacl --set-file=- -- "$2"
+  capabilities_of "$1"
+  set_capabilities "$2"
+}
+lost() { # NAME KINDS: said to people
+  l=
+  case $2 in *system.*) l="$l, ACL" ;; esac
+  case $2 in *security.*) l="$l, capabilities" ;; esac
+  case $2 in *user.* | *trusted.*) l="$l, extended attributes" ;; esac
+  echo "remark not kept of the old $at/$1: ${l#, }"
+}
+capable() { case $(traits "$1") in *security.capability*) ;; *) false ;; esac; } # FILE
+differing_but_capable() { # WHAT NAME: as differing, of a file; a chown would take its capabilities away
+  case $1:$carry in *o*:*security.capability*) capabilities_of "./$2" ;; *) c= ;; esac
+  differing "$1" "./$2" && set_capabilities "./$2"
+}
+capabilities_of() { # FILE: set $c to them as set_capabilities takes them
+  c=
+  if [ -n "$getcap" ]; then
+    c=$(getcap -- "$1") c=${c#"$1"}
+    c=${c# =} # of old versions
+  elif capable "$1"; then
+    c=$(getfattr -h --absolute-names -e hex -n security.capability -- "$1" | sed -n 's/^security\.capability=//p')
+  fi
+  c=${c# }
+}
+set_capabilities() { # FILE
+  case $c in
+    '') ;;
+    0x*) setfattr -n security.capability -v "$c" -- "$1" ;;
+    *) setcap "$c" "$1" ;;
+  esac
+}
+"""

@@ -1,0 +1,155 @@
+"""ACL, capabilities and extended attributes of a file that another one replaces, with real shells."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import pytest
+from pytest_synctool.model import Kind
+
+from tests_meta.unit.disk_node import DiskNode
+from tests_meta.unit.helpers import IS_ROOT, NOBODY, Shell, state
+from tests_meta.unit.repair.test_missing_programs import FIX, SPARE, Bare
+from tests_meta.unit.repair.test_saved_runs import put_back
+
+pytestmark = pytest.mark.skipif(not IS_ROOT, reason="sets owners, needs root")
+
+CAPABILITY: Final = bytes.fromhex("0100000200200000000000000000000000000000")  # cap_net_raw=ep
+# user::rw- user:1:rwx group::r-- mask::rwx other::r--
+ACL: Final = bytes.fromhex(
+    "02000000 01000600ffffffff 0200070001000000 04000400ffffffff 10000700ffffffff 20000400ffffffff".replace(" ", "")
+)
+EVERYTHING: Final = {
+    "security.capability": CAPABILITY,
+    "system.posix_acl_access": ACL,
+    "user.x": b"y",
+    "trusted.z": b"",
+}
+NEEDED: Final = {*FIX, *SPARE, "pwd"}
+FILE: Final = state(mode=0o640, uid=0, gid=0, owner="root", group="root")
+# Programs that know more than owner and mode: each set is what a node may have.
+PROGRAMS: Final = {
+    "all": ("getfattr", "setfattr", "getcap", "setcap", "getfacl", "setfacl"),
+    "attr": ("getfattr", "setfattr"),
+    "acl and caps": ("getcap", "setcap", "getfacl", "setfacl"),
+    "caps": ("getcap", "setcap"),
+    "none": (),
+}
+
+
+def with_programs(shell: Shell, open_directory: Path, programs: str) -> Shell:
+    """Return a shell that finds, of these programs, only those."""
+    directory = open_directory / "programs"
+    directory.mkdir()
+    for name in NEEDED:
+        path = shutil.which(name, path=shell.env["PATH"])
+        (directory / name).symlink_to(path or pytest.skip(f"needs {name}"))
+    for name in PROGRAMS[programs]:
+        (directory / name).symlink_to(shutil.which(name) or pytest.skip(f"needs {name}"))
+    return Bare(shell.name, shell.argv, {**shell.env, "PATH": str(directory)})
+
+
+def make(path: Path, *, owner: int = 0, content: str = "old") -> None:
+    """Make a file that has everything."""
+    path.write_text(content)
+    os.chown(path, owner, 0)
+    path.chmod(0o644)
+    for name, value in EVERYTHING.items():
+        os.setxattr(path, name, value)
+
+
+def kept(path: Path) -> set[str]:
+    """Return the names of what a file has beside owner and mode; their values are those of make()."""
+    names = {*os.listxattr(path)} & {*EVERYTHING}
+    for name in names - {"system.posix_acl_access"}:
+        assert os.getxattr(path, name) == EVERYTHING[name]
+    return names
+
+
+@pytest.fixture
+def node(shell: Shell, open_directory: Path) -> DiskNode:
+    """An empty node with each of the shells, and all programs that know more than owner and mode."""
+    return DiskNode.make(with_programs(shell, open_directory, "all"), open_directory)
+
+
+@pytest.mark.parametrize("programs", PROGRAMS)
+def test_a_replaced_file_keeps_them(shell: Shell, open_directory: Path, programs: str) -> None:
+    """What cannot be kept is said; the mode is the expected one in any case. Others stay as bare as they were."""
+    node = DiskNode.make(with_programs(shell, open_directory, programs), open_directory)
+    names = ("one", "b c", "bare", "new")
+    for name in names[:2]:
+        make(node.files / name)
+    (node.files / "bare").write_text("old")
+    make(node.files / "owner", owner=NOBODY, content="new")
+    entries = [node.entry(name, FILE) for name in (*names, "owner")]
+    assert node.fix(*entries) == [None] * 5
+    assert [node.changes(one) for one in entries] == [[]] * 5
+    assert kept(node.files / "bare") == kept(node.files / "new") == set()
+    expected = {*EVERYTHING}
+    if shell.name == "busybox":
+        expected = {"attr": expected, "all": expected, "acl and caps": {*EVERYTHING} - {"user.x", "trusted.z"}}.get(
+            programs, {"security.capability"} if programs == "caps" else set()
+        )
+    for name in names[:2]:
+        assert kept(node.files / name) == expected, node.remarks
+    if programs != "none":
+        assert "security.capability" in kept(node.files / "owner")
+    assert node.remarks == []
+
+
+def test_nobody_gets_at_a_new_version_by_what_he_gave_the_old_one(node: DiskNode) -> None:
+    """An ACL of another owner, or anything of root's in a directory that others may write: said, and not kept."""
+    home = node.files / "home"
+    home.mkdir()
+    os.chown(home, NOBODY, NOBODY)
+    make(node.files / "other", owner=NOBODY)
+    make(home / "roots")
+    make(home / "own", owner=NOBODY)
+    make(home / "same", owner=NOBODY, content="new")
+    os.chown(home / "same", NOBODY, 1)
+    os.setxattr(home / "same", "security.capability", CAPABILITY)
+    his = replace(FILE, uid=NOBODY, owner=None)
+    entries = [node.entry(name, FILE) for name in ("other", "home/roots")]
+    entries += [node.entry(name, his) for name in ("home/own", "home/same")]
+    assert node.fix(*entries) == [None] * 4
+    assert [node.changes(one) for one in entries] == [[]] * 4
+    assert kept(node.files / "other") == kept(home / "roots") == set()
+    assert kept(home / "own") == kept(home / "same") == {*EVERYTHING} - {"security.capability"}
+    lost = dict.fromkeys(("other", "home/roots"), "ACL, capabilities, extended attributes")
+    lost |= dict.fromkeys(("home/own", "home/same"), "capabilities")
+    assert {*node.remarks} == {f"not kept of the old {node.files}/{name}: {what}" for name, what in lost.items()}
+
+
+def test_no_old_version_has_capabilities(node: DiskNode) -> None:
+    """As with setuid: a hole that an update closes must not stay open beside it. --restore gives them back."""
+    for name in "ab":
+        make(node.files / name)
+    one = node.entry("a", replace(FILE, mode=0o674))
+    two = node.entry("b", state(Kind.LINK, target=b"wanted"))
+    assert node.fix(one, two) == [None, None]
+    assert kept(node.files / "a") == {*EVERYTHING}
+    for name in "ab":
+        assert (node.files / f"{name}.saved").read_text() == "old"
+        assert "security.capability" not in kept(node.files / f"{name}.saved")
+    (result,) = put_back(node, one)
+    assert result is not None
+    assert result.failure is None
+    assert (node.files / "a").read_text() == "old"
+    assert "security.capability" in kept(node.files / "a")
+
+
+def test_what_is_expected_never_waits_for_what_is_kept(node: DiskNode) -> None:
+    """The new version has its mode, also that of a group which the mask of an ACL stands for, before it has a name."""
+    make(node.files / "f")
+    (node.files / "f").chmod(0o4777)
+    one = node.entry("f", replace(FILE, mode=0o600))
+    assert node.fix(one) == [None]
+    assert node.changes(one) == []
+    effective = subprocess.run(["getfacl", "-cp", node.files / "f"], capture_output=True, text=True, check=True).stdout
+    assert "user:daemon:rwx" in effective
+    assert "mask::---" in effective
