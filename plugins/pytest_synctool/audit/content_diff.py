@@ -47,13 +47,23 @@ def copies(
     Raises TransportError and RemoteError, and AnswerTooLong if the files have more than `most` bytes.
     """
     requests = [_request(entry, overlay, everything=everything) for entry in entries]
+    return fetched(transport, requests, deadline, most)
+
+
+def fetched(
+    transport: Transport, requests: Sequence[fetch.FetchRequest], deadline: float, most: int = _MOST_ON_REQUEST
+) -> dict[bytes, fetch.Copy]:
+    """Fetch what is requested from a node; return the copies by path.
+
+    Raises TransportError and RemoteError, and AnswerTooLong for contents of more than `most` bytes.
+    """
     nonce = random.token_hex(16).encode("ascii")
-    fetched: dict[bytes, fetch.Copy] = {}
+    received: dict[bytes, fetch.Copy] = {}
     for part in fetch.split(requests, nonce, transport.script_limit):
         text = fetch.script(part, nonce)
         answer = transport.run(text, deadline, Phase.FETCH, most + SHORT_ANSWER + len(text))
-        fetched.update(fetch.parse(part, nonce, answer.stdout))
-    return fetched
+        received.update(fetch.parse(part, nonce, answer.stdout))
+    return received
 
 
 def _request(entry: Entry, overlay: Mapping[bytes, Entry], *, everything: bool) -> fetch.FetchRequest:
@@ -91,18 +101,25 @@ class Comparer:
         """Return what a repair changes: lines with `-` are those of the node, lines with `+` those of the source."""
         try:
             ours = entry.source.read()
-            if is_binary(ours) or is_binary(theirs):
-                return Verdict((f"{printable(entry.destination)}: binary files differ",))
-            return self._compared(entry, ours, theirs)
         except RepositoryError as error:
             return Verdict(errors=(str(error),))
         except OSError as error:
             return Verdict(errors=(f"cannot compare {entry.source.shown}: {error.strerror}",))
+        return self.of_files(entry.destination, (b"node" + entry.destination, theirs), (entry.source.relative, ours))
 
-    def _compared(self, entry: Entry, ours: bytes, theirs: bytes) -> Verdict:
-        names = [b"node" + entry.destination, entry.source.relative]
+    def of_files(self, path: bytes, *files: tuple[bytes, bytes]) -> Verdict:
+        """Return what differs between two files of a path: a relative name and contents each."""
+        if any(is_binary(content) for _, content in files):
+            return Verdict((f"{printable(path)}: binary files differ",))
+        try:
+            return self._compared(*files)
+        except OSError as error:
+            return Verdict(errors=(f"cannot compare {printable(path)}: {error.strerror}",))
+
+    def _compared(self, *files: tuple[bytes, bytes]) -> Verdict:
+        names = [name for name, _ in files]
         with tempfile.TemporaryDirectory(prefix="synctool-diff-") as directory:
-            for name, content in zip(names, (theirs, ours), strict=True):
+            for name, content in files:
                 _write(os.path.join(os.fsencode(directory), name), content)
             try:
                 done = subprocess.run(
@@ -165,10 +182,10 @@ class ContentDiffs:
             return shown
         try:
             # Some files have grown since.
-            fetched = copies(transport, wanted, overlay, self.deadline, most=2 * _MOST_OF_A_NODE)
+            received = copies(transport, wanted, overlay, self.deadline, most=2 * _MOST_OF_A_NODE)
         except (TransportError, RemoteError) as error:
             return shown | {entry: Shown(reason=str(error)) for entry in wanted}
-        return shown | {entry: self._shown(entry, fetched[entry.probed_path]) for entry in wanted}
+        return shown | {entry: self._shown(entry, received[entry.probed_path]) for entry in wanted}
 
     def _shown(self, entry: Entry, copy: fetch.Copy) -> Shown:
         if copy.content is None or copy.complaint:

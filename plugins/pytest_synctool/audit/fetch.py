@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pytest_synctool.audit import probe
@@ -16,10 +16,12 @@ from pytest_synctool.audit.probe_script import LONGEST_READ, Request
 from pytest_synctool.common.shell import words
 from pytest_synctool.common.wording import node_text
 from pytest_synctool.errors import RemoteError
-from pytest_synctool.model import Actual
+from pytest_synctool.model import Actual, FileState
 
 # Bytes. Nobody reads a longer difference, and the contents of all nodes at work must fit in memory.
 LIMIT: Final = 4 << 20
+LARGEST_DIGEST: Final = 1 << 30  # bytes; of a larger file no digest is made
+_DIGEST: Final = re.compile(rb"([0-9a-f]{32}) [ *]?-?\n?")
 _BEGIN: Final = re.compile(rb"begin ([0-9]{1,9})")
 
 # A file is opened, then looked at, and only then read: its name may have been exchanged meanwhile.
@@ -43,8 +45,15 @@ send() { # NUMBER SECRETS MD5 SIZE TOP DIRECTORY NAME
     kill "$clock"
     is=$(stat -L -c %f:%d:%i:%s:%a /proc/self/fd/4) && [ "$is" = "$(stat -c %f:%d:%i:%s:%a -- "./$7")" ] || exit
     case $is in 8???:*) ;; *) exit ;; esac
-    case $2:$is in yes:*|*[4567]) ;; *) exit ;; esac
     size=${is%:*} size=${size##*:}
+    if [ "$3" = digest ]; then
+      [ "$size" -le LARGEST ] || exit
+      printf '\nNONCE begin %s\n' "$1"
+      e=$({ head -c "$size" <&4 | md5sum >&3; } 2>&1)
+      printf '\nNONCE end %s\n' "${e##*"$nl"}"
+      exit
+    fi
+    case $2:$is in yes:*|*[4567]) ;; *) exit ;; esac
     [ "$size" -le LIMIT ] || exit
     [ "$size" != "$4" ] || case $(head -c LIMIT </proc/self/fd/4 | md5sum) in "$3 "*) exit ;; esac
     printf '\nNONCE begin %s\n' "$1"
@@ -53,6 +62,7 @@ send() { # NUMBER SECRETS MD5 SIZE TOP DIRECTORY NAME
   )
 }
 """.replace(b"LIMIT", b"%d" % LIMIT)
+    .replace(b"LARGEST", b"%d" % LARGEST_DIGEST)
     .replace(b"MORE", b"%d" % (LIMIT + 1))
     .replace(b"LONGEST", b"%d" % LONGEST_READ)
 )
@@ -62,8 +72,9 @@ send() { # NUMBER SECRETS MD5 SIZE TOP DIRECTORY NAME
 class FetchRequest:
     """A path to probe. With `content` its contents are sent unless size (bytes) and MD5 (32 hex digits) are these.
 
-    With `secrets` the contents are sent even if not everybody on the node may read them. Of the directories above the
-    path only `through` may be a symbolic link.
+    With `digest` the MD5 of its contents is sent instead, for a file of up to LARGEST_DIGEST bytes. With `secrets` this
+    happens even if not everybody on the node may read the file. Of the directories above the path only `through` may be
+    a symbolic link.
     """
 
     path: bytes
@@ -72,6 +83,7 @@ class FetchRequest:
     content: bool = True
     secrets: bool = False
     through: bytes = b""
+    digest: bool = False
 
     @property
     def look(self) -> Request:
@@ -94,7 +106,8 @@ def script(requests: Sequence[FetchRequest], nonce: bytes) -> bytes:
     for number, request in enumerate(requests):
         if not request.content:
             continue
-        about = [b"%d" % number, b"yes" if request.secrets else b"no", (request.md5 or "-").encode("ascii")]
+        md5 = "digest" if request.digest else request.md5 or "-"
+        about = [b"%d" % number, b"yes" if request.secrets else b"no", md5.encode("ascii")]
         lines.append(words(b"send", *about, b"%d" % (request.size or 0), *request.look.place))
     lines.append(b"printf '\\n%s done\\n'" % nonce)
     return b"\n".join(lines)
@@ -135,5 +148,14 @@ def parse(requests: Sequence[FetchRequest], nonce: bytes, answer: bytes) -> Mapp
         if len(content) > LIMIT + 1 or not ended.startswith(b"end "):
             raise RemoteError("cannot parse the contents that the node has sent")
         complaint = ended.removeprefix(b"end ").strip().rpartition(b": ")[2]
-        copies[request.path] = Copy(states[request.path], content, node_text(complaint))
+        copies[request.path] = _copy(request, states[request.path], content, node_text(complaint))
     return copies
+
+
+def _copy(request: FetchRequest, state: Actual, content: bytes, complaint: str) -> Copy:
+    if not request.digest:
+        return Copy(state, content, complaint)
+    match = _DIGEST.fullmatch(content)
+    if match is None or complaint or not isinstance(state, FileState):
+        return Copy(state, b"", complaint or "md5sum prints no digest")
+    return Copy(replace(state, md5=match[1].decode("ascii")), b"")

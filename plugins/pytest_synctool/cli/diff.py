@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 
 from pytest_synctool.audit.content_diff import Comparer, copies
 from pytest_synctool.audit.diff_report import Verdict, grouped
 from pytest_synctool.cli import command
-from pytest_synctool.cli.connections import connections_of
+from pytest_synctool.cli.node_work import on_nodes
 from pytest_synctool.cli.shared_options import require_program
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.shell import words
-from pytest_synctool.common.wording import internal_error, printable
+from pytest_synctool.common.wording import printable
 from pytest_synctool.config import Config
-from pytest_synctool.engine.fanout import Fanout, Turn
-from pytest_synctool.errors import AnswerTooLong, RemoteError, TransportError
+from pytest_synctool.connection.transport import HostTransport
 from pytest_synctool.model import Node
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.resolution import Repository
@@ -100,38 +98,20 @@ class _Comparison:
         require_program(self.config.diff_cmd, "diff_cmd", self.config)
         self.comparer = Comparer(self.config.diff_cmd, self.arguments.timeout)
         self.secrets: bool = self.arguments.show_sensitive
-        self.connections = connections_of(self.config, self.arguments)
 
     def verdicts(self, nodes: Sequence[Node]) -> Verdicts:
         """Compare the nodes. Return the verdicts in the order of the nodes."""
         for node in nodes:
             for entry in self.wanted[node.name].values():
                 _ = entry.expected  # raises for an unreadable source, before any node is contacted
-        fanout = Fanout(self._compare, self.arguments.numproc or self.config.num_proc)
-        try:
-            fanout.announce(nodes)
-            return {node.name: fanout.result(node) for node in nodes}
-        finally:
-            self.connections.processes.end_all()
-            fanout.close()
+        return on_nodes(self.config, self.arguments, nodes, self._compared, self._failed)
 
-    def _compare(self, node: Node, _: Turn) -> Mapping[bytes, Verdict]:
-        """Return the verdicts about a node. A fault of this program costs only that node's verdicts."""
-        entries = self.wanted[node.name]
-        try:
-            return self._compared(node, entries)
-        except (RemoteError, AnswerTooLong) as error:
-            reason = str(error)
-        except TransportError as error:
-            reason = f"unreachable: {error}"
-        except Exception as error:
-            reason = f"internal error: {internal_error(error)}"
-        return dict.fromkeys(entries, Verdict(errors=(reason,)))
+    def _failed(self, node: Node, reason: str) -> Mapping[bytes, Verdict]:
+        return dict.fromkeys(self.wanted[node.name], Verdict(errors=(reason,)))
 
-    def _compared(self, node: Node, entries: Mapping[bytes, Entry]) -> Mapping[bytes, Verdict]:
-        overlay, timeout = _overlay(self.repository, node), self.arguments.timeout
-        with closing(self.connections.to(node)) as connection:
-            copied = copies(connection, list(entries.values()), overlay, timeout, everything=self.secrets)
+    def _compared(self, node: Node, connection: HostTransport) -> Mapping[bytes, Verdict]:
+        entries, overlay = self.wanted[node.name], _overlay(self.repository, node)
+        copied = copies(connection, list(entries.values()), overlay, self.arguments.timeout, everything=self.secrets)
         return {
             path: self.comparer.verdict(entry, copied[entry.probed_path], secrets=self.secrets)
             for path, entry in entries.items()

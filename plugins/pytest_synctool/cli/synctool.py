@@ -37,7 +37,8 @@ def _run(arguments: Namespace) -> int:
     own = _own_node(config, arguments)
     everyone = config.nodes.values() if arguments.manifest or arguments.changes is not None else None
     nodes = [own] if own is not None else selected_nodes(config, arguments, default=everyone)
-    repository = resolution.load(config, refuse_to_decrypt if arguments.ref else _decrypt(config))
+    makes_no_contents = arguments.ref or arguments.consensus
+    repository = resolution.load(config, refuse_to_decrypt if makes_no_contents else _decrypt(config))
     _find_files(repository, nodes, arguments)
     status = _answer(config, repository, nodes, arguments, local=own is not None)
     sys.stdout.flush()  # before the warnings on standard error
@@ -50,13 +51,13 @@ def _run(arguments: Namespace) -> int:
 
 def _idle(repository: Repository, arguments: Namespace) -> Sequence[str]:
     """Return the warning about nodes without entries, for runs that compare entries."""
-    queries = ("render", "manifest", "changes", "ref", "diff", "upload", "single")
+    queries = ("render", "manifest", "changes", "ref", "diff", "consensus", "upload", "single")
     return [] if any(getattr(arguments, query) for query in queries) else repository.idle
 
 
 def _answer(config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace, *, local: bool) -> int:
     """Answer the query, or audit or repair the nodes. Return the exit status."""
-    if not (arguments.ref or arguments.render):
+    if not (arguments.ref or arguments.render or arguments.consensus):
         repository.check_contents(nodes)
     if arguments.manifest:
         from pytest_synctool.cli import changes
@@ -74,6 +75,10 @@ def _answer(config: Config, repository: Repository, nodes: Sequence[Node], argum
         from pytest_synctool.cli import reference
 
         return reference.run(repository, nodes, arguments)
+    if arguments.consensus:
+        from pytest_synctool.cli import consensus
+
+        return consensus.run(config, repository, nodes, arguments)
     if arguments.diff:
         from pytest_synctool.cli import diff
 

@@ -35,7 +35,7 @@ _FIELDS: Final = {
     **{"--list": ("list",), "--nodename": ("nodename",), "--no-saved": ("no_saved",), "--saved-dir": ("saved_dir",)},
     **{"-q": ("quiet",), "-v": ("verbose",), "-s": ("suffix",), "--show-sensitive": ("show_sensitive",)},
     **{"--nagios": ("nagios",), "-z": ("zzz",), "--batch": ("batch",), "--max-fail-nodes": ("max_fail_nodes",)},
-    "--render": ("render",),
+    **{"--render": ("render",), "--consensus": ("consensus",)},
     _SELECTION: ("node", "group", "exclude", "exclude_group"),
 }
 _OF_RUNS: Final = ("-f", "--restore", "-e", "-t", "-1", "--unix", "-a", "--skip-rsync", "--nodename", "--nagios", "-z")
@@ -43,6 +43,7 @@ _OF_RUNS: Final = ("-f", "--restore", "-e", "-t", "-1", "--unix", "-a", "--skip-
 _ACTIONS: Final = {
     "-d": ("--nodename", "-a", "-f", "--unix", "--skip-rsync", "--no-saved", "--saved-dir"),
     "-u": ("--nodename", "-f", "--unix"),
+    "--consensus": ("--nodename",),
     "--check-update": (),
     "--download": (),
 }
@@ -92,8 +93,8 @@ def conflict(arguments: Namespace) -> str | None:
                 return f"{option} does not go with {other}{reason}"
     if arguments.restore and not (arguments.node or arguments.group or arguments.nodename):
         return "--restore needs the names of nodes: -n or -g (-g all: every node)"
-    if "--show-sensitive" in present and not {"-d", "--render"} & present:
-        return "--show-sensitive needs -d or --render"
+    if "--show-sensitive" in present and not {"-d", "--render", "--consensus"} & present:
+        return "--show-sensitive needs -d, --render or --consensus"
     for option, needed, reason in _NEEDS:
         if option in present and needed not in present:
             return f"{option} needs {needed}{reason}"
@@ -261,7 +262,17 @@ def _add_diff(parser: ArgumentParser) -> None:
         ),
         metavar="FILE",
     )
-    add_flags(group, ("--show-sensitive", "with -d and --render: also print non-public contents"))
+    group.add_argument(
+        "--consensus",
+        metavar="PATH",
+        action="extend",
+        nargs="+",
+        default=[],
+        type=shared_options.destination,
+        help="print the versions of PATH over the nodes, in the masterdir or not, and how the first two differ",
+    )
+    help_ = "with -d, --render and --consensus: also print non-public contents"
+    add_flags(group, ("--show-sensitive", help_))
 
 
 def _add_upload(parser: ArgumentParser) -> None:

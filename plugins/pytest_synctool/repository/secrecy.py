@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from pytest_synctool.model import Absent, Change, FileState, Kind
+from pytest_synctool.model import Absent, Actual, Change, FileState, Kind
 from pytest_synctool.repository.entry import Entry
 
 HIDDEN: Final = "not shown"
@@ -26,11 +26,19 @@ def secret(
     """
     if entry.sensitive:
         return f"attributes.yaml says '{'sensitive' if entry.decrypt is None else 'decrypt'}'"
-    for state, where in ((expected, "the source"), (actual, "the node's file")):
+    return not_public(((expected, "the source"), (actual, "the node's file")), above)
+
+
+def not_public(states: Iterable[tuple[Actual, str]], above: Iterable[Actual]) -> str | None:
+    """Return the reason why not everybody may see the contents of files, or None if everybody may.
+
+    Each state has words for its file. `above` are the states of the directories above.
+    """
+    for state, where in states:
         # A symbolic link has no permissions.
         if isinstance(state, FileState) and state.kind is not Kind.LINK and not state.mode & _READ_BY_ALL:
             return f"not everybody may read {where} (mode {state.mode:04o})"
-    if not all(state.mode & _ENTERED_BY_ALL for state in above):
+    if not all(isinstance(state, FileState) and state.mode & _ENTERED_BY_ALL for state in above):
         return "not everybody may enter the directory that it is in"
     return None
 

@@ -60,6 +60,29 @@ def test_what_is_the_same_is_not_sent(shell: Shell, tmp_path: Path) -> None:
     assert same.state.md5 == hashlib.md5(b"same\n").hexdigest()
 
 
+def test_a_digest_comes_in_the_place_of_contents(shell: Shell, tmp_path: Path) -> None:
+    """Of files alone, however long they are and whoever may read them; never the contents themselves."""
+    contents = {"empty": b"", "short": b"short\n", "long": b"x" * (LIMIT + 1)}
+    requests = [FetchRequest(put(tmp_path / name, c, 0o600), digest=True, secrets=True) for name, c in contents.items()]
+    (tmp_path / "link").symlink_to("short")
+    os.mkfifo(tmp_path / "pipe")
+    requests += [FetchRequest(os.fsencode(tmp_path / name), digest=True) for name in ("link", "pipe", "gone")]
+    copies = [*ask(shell, requests).values()]
+    digests = [copy.state.md5 if isinstance(copy.state, FileState) else copy.state for copy in copies]
+    assert digests == [*(hashlib.md5(content).hexdigest() for content in contents.values()), None, None, ABSENT]
+    assert not any(copy.content or copy.complaint for copy in copies)
+
+
+@pytest.mark.parametrize("sent", [b"", b"0" * 31, b"0" * 33, b"0" * 32 + b"  name", b"G" * 32, b"0" * 32 + b"\n\n"])
+def test_a_digest_that_is_none(shell: Shell, tmp_path: Path, sent: bytes) -> None:
+    request = FetchRequest(put(tmp_path / "file", b"content"), digest=True)
+    answer = shell.run(whole(script([request], NONCE))).stdout
+    digest = hashlib.md5(b"content").hexdigest().encode() + b"  -\n"
+    assert answer.count(digest) == 1
+    copy = parse([request], NONCE, answer.replace(digest, sent))[request.path]
+    assert (getattr(copy.state, "md5", ""), copy.complaint) == (None, "md5sum prints no digest")
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o400, 0o711, 0o4710])
 def test_secrets_are_not_sent_unless_asked_for(shell: Shell, tmp_path: Path, mode: int) -> None:
     path = put(tmp_path / "file", b"hush", mode)

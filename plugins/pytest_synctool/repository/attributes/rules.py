@@ -197,6 +197,11 @@ class AttributeRules:
         """Return the rules that match a source of overlay/ on any nodes, in the order of the file."""
         return tuple(self.rules[position] for position in sorted(position for _, position in self._match(source)))
 
+    def hides(self, path: bytes) -> bool:
+        """Return True if a rule for any nodes that names this path forbids to show the contents there."""
+        source = Source(Tree.OVERLAY, b"", b"", path, FileState(Kind.FILE, 0, 0, 0, 0))
+        return any(rule.sensitive or rule.decrypt is not None for rule in self.matching(source))
+
     def _match(self, source: Source) -> tuple[_Match, ...]:
         if source.tree is not Tree.OVERLAY or not self.rules:
             return ()
