@@ -8,10 +8,11 @@ from typing import Final
 
 from pytest_synctool.common.wording import printable
 from pytest_synctool.model import Node
+from pytest_synctool.repository.destination_resolver import by_importance
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.later_releases import PURGE
 from pytest_synctool.repository.masterdir import Candidate, LeftOut, Reason
-from pytest_synctool.repository.resolution import Repository, by_importance
+from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.repository.source import Destination, Source, Tree, parents
 
 # Lines about one destination, so that a test's details stay short if every node has its own version of a file.

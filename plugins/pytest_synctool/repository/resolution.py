@@ -21,29 +21,26 @@ from pytest_synctool.common.trusted_files import resolve
 from pytest_synctool.common.wording import printable
 from pytest_synctool.config.model import Config
 from pytest_synctool.errors import ConfigError, SynctoolError
-from pytest_synctool.model import FileState, Kind, Node
+from pytest_synctool.model import Node
 from pytest_synctool.repository.attributes import FILE_NAME as ATTRIBUTES_FILE
 from pytest_synctool.repository.attributes import NO_RULES, AttributeRules
 from pytest_synctool.repository.attributes import load as load_attributes
+from pytest_synctool.repository.destination_resolver import DeleteDirectory, Groups, Resolver, by_importance
 from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.entry_commands import owners
-from pytest_synctool.repository.exclusive import as_in_purge, exclusive_contents
+from pytest_synctool.repository.exclusive import exclusive_contents
 from pytest_synctool.repository.made_contents import Decrypt, MadeContents, check, refuse_to_decrypt
 from pytest_synctool.repository.masterdir import Candidate, Masterdir, Reason, scan_configured
-from pytest_synctool.repository.source import Destination, Source, Tree
+from pytest_synctool.repository.source import Destination, Tree
 from pytest_synctool.repository.variable_files import GroupVariables, VariableFiles
 from pytest_synctool.repository.variable_files import load as load_variables
 from pytest_synctool.repository.waivers import FILE_NAME as WAIVERS_FILE
 from pytest_synctool.repository.waivers import NO_WAIVERS, Waivers
 from pytest_synctool.repository.waivers import load as load_waivers
 
-Groups = tuple[str, ...]
 _Value = TypeVar("_Value")
 
 _NOTHING: Final = "nothing in overlay/ or delete/ is for it, so that an audit only sees whether it answers"
-
-
-_ALL: Final = frozenset({"all"})
 _TASKS: Final = os.fsencode(Tree.TASKS.value) + b"/"
 
 
@@ -52,127 +49,6 @@ class _Blocking(NamedTuple):
 
     position: int
     below: range
-
-
-class _Resolver:
-    """The resolver of one destination: its candidates, and its entry for each combination of relevant groups."""
-
-    __slots__ = (
-        *(
-            "_entries",
-            "attributes",
-            "candidates",
-            "contents",
-            "destination",
-            "directory",
-            "groups",
-            "on_update",
-            "purged",
-        ),
-        "triggers",
-    )
-
-    def __init__(
-        self,
-        destination: Destination,
-        masterdir: Masterdir,
-        attributes: AttributeRules,
-        on_update: bytes | None,
-        directory: _DeleteDirectory | None,
-        contents: MadeContents,
-    ) -> None:
-        self.destination = destination
-        self.candidates = masterdir.candidates[destination]
-        self.triggers = masterdir.triggers.get(destination, [])
-        self.attributes = attributes
-        self.on_update = on_update
-        self.directory = directory
-        self.contents = contents
-        self.purged = masterdir.purged
-        candidates = (*self.candidates, *self.triggers, *(() if directory is None else directory.triggers))
-        groups = {group for c in candidates for group in c.groups if group is not None}
-        if attributes.groups:
-            matching = (attributes.matching(c.source) for c in self.candidates if c.source is not None)
-            groups.update(group for rules in matching for rule in rules for group in rule.groups)
-        # Most are for all nodes, and asked for once. A set and a dictionary for each would be most of their memory.
-        self.groups = _ALL if groups == _ALL else frozenset(groups)
-        self._entries: dict[Groups, Entry | None] | None = None if self.groups is _ALL else {}
-
-    @property
-    def may_block(self) -> bool:
-        """True if the destination is not a directory on some node, so that it blocks destinations below it there."""
-        is_overlay = self.destination.tree is Tree.OVERLAY
-        return is_overlay and any(c.source is not None and not c.source.is_directory for c in self.candidates)
-
-    def lies_below(self, other: _Resolver) -> bool:
-        """Return True if this destination lies below another one in the same tree."""
-        (tree, path), (other_tree, other_path) = self.destination, other.destination
-        return tree is other_tree and path.startswith(other_path + b"/")
-
-    def entry(self, groups: Groups) -> Entry | None:
-        """Return the entry on nodes with these groups, the most important first, or None if no source applies."""
-        groups = tuple(group for group in groups if group in self.groups)
-        if self._entries is None:
-            return self._resolve(groups)
-        if groups not in self._entries:
-            self._entries[groups] = self._resolve(groups)
-        return self._entries[groups]
-
-    def _resolve(self, groups: Groups) -> Entry | None:
-        ranked = by_importance(self.candidates, groups)
-        if not ranked or ranked[0].source is None:
-            return None
-        has_triggers = self.destination.tree is not Tree.TASKS
-        trigger = next(iter(by_importance(self.triggers, groups)), None) if has_triggers else None
-        source = ranked[0].source
-        attributes = self.attributes.decide(source, groups)
-        if self.purged and source.is_directory and any(each.relative in self.purged for each in ranked):
-            attributes = as_in_purge(attributes)
-        entry = Entry(
-            source,
-            None if trigger is None else trigger.relative,
-            attributes,
-            self.on_update,
-            None if self.directory is None else self.directory.entry(groups),
-        )
-        return entry if entry.decrypt is None or entry.is_template else self.contents.decrypted(entry)
-
-
-class _DeleteDirectory:
-    """A directory in delete/: its triggers and its `on_update` command run after something in it was deleted."""
-
-    def __init__(self, path: bytes, masterdir: Masterdir, on_update: bytes | None) -> None:
-        self.triggers = masterdir.triggers.get(Destination(Tree.DELETE, path), [])
-        top, tree = os.fsencode(masterdir.path), os.fsencode(Tree.DELETE.value)
-        state = FileState(Kind.DIRECTORY, 0, 0, 0, 0)
-        self._source = Source(Tree.DELETE, top, tree + path.rstrip(b"/"), path.rstrip(b"/") + b"/", state)
-        self._on_update = on_update
-        self._entries: dict[bytes | None, Entry] = {}
-
-    def entry(self, groups: Groups) -> Entry | None:
-        """Return what has its commands on nodes with these groups, or None if there are none."""
-        trigger = next((candidate.relative for candidate in by_importance(self.triggers, groups)), None)
-        if trigger is None and self._on_update is None:
-            return None
-        if trigger not in self._entries:
-            self._entries[trigger] = Entry(self._source, trigger, on_update=self._on_update)
-        return self._entries[trigger]
-
-
-def by_importance(candidates: Sequence[Candidate], groups: Sequence[str]) -> list[Candidate]:
-    """Return the candidates that apply to a node with these groups, the most important first.
-
-    Candidates are compared component by component from the root of the tree. A component without an extension ranks as
-    `all`. Equally important candidates are in the order of their names.
-    """
-    if not candidates:
-        return []
-    ranks = {group: position for position, group in enumerate(groups)}
-    lowest = ranks.get("all", len(groups))
-    ranked = [(rank, c) for c in candidates if (rank := c.rank(ranks, lowest)) is not None]
-    if len(ranked) > 1:
-        ranked.sort(key=lambda pair: pair[0])
-    return [candidate for _, candidate in ranked]
 
 
 def is_idle(entries: Sequence[Entry]) -> bool:
@@ -207,9 +83,9 @@ class Repository:
         destinations = sorted(masterdir.candidates, key=lambda each: (order[each.tree], each.path.split(b"/")))
         commands = {path: os.fsencode(text) for path, text in (on_update or {}).items()}
         directories = {os.path.dirname(each.path) for each in destinations if each.tree is Tree.DELETE}
-        above = {path: _DeleteDirectory(path, masterdir, commands.get(path)) for path in directories}
+        above = {path: DeleteDirectory(path, masterdir, commands.get(path)) for path in directories}
         self._resolvers = [
-            _Resolver(
+            Resolver(
                 each,
                 masterdir,
                 attributes,
