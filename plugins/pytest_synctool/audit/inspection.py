@@ -244,7 +244,7 @@ class Inspection:
             if isinstance(changes, Outcome):
                 return changes
             if changes:
-                is_waived = self.waivers.waiver(self.node, path) is not None
+                is_waived = self.waivers.waives_rogue(self.node, path)
                 (waived if is_waived else differing)[path] = kind
         if waived and not differing:
             outcome = rogue.drift(check.entry, waived)

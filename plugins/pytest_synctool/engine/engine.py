@@ -79,7 +79,7 @@ class Engine:
         from pytest_synctool.repair.mirror import NodeMirror
         from pytest_synctool.repository.waivers.writer import mirror_text
 
-        waived = mirror_text(self.repository.waivers, node, (entry.destination for entry in entries))
+        waived = mirror_text(self.repository.waivers, node, (entry.destination for entry in entries), entries.exclusive)
         return NodeMirror(self._mirror, connection, entries, waived)
 
     def close(self) -> None:

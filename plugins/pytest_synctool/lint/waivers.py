@@ -7,6 +7,7 @@ from datetime import date
 
 from pytest_synctool.config.model import Place
 from pytest_synctool.lint.context import Finding, LintContext, first_of
+from pytest_synctool.repository.exclusive import can_match
 from pytest_synctool.repository.source import Tree
 from pytest_synctool.repository.waivers import InForce, Waiver
 
@@ -20,6 +21,8 @@ def waiver_unused(context: LintContext) -> Iterator[Finding]:
         for entry in context.repository.entries(node) if unused else ():
             if entry.tree is not Tree.TASKS:
                 used |= unused.intersection(waivers.matching(entry.destination))
+        for contents in context.repository.entries(node).exclusive if unused else ():
+            used |= {waiver for waiver in unused if any(can_match(path, contents) for path in waiver.paths)}
     for waiver in waivers.waivers:
         if waiver not in used:
             yield _at(context, "waiver-unused", waiver, "covers nothing on its nodes: correct it, or remove it")

@@ -12,11 +12,12 @@ from pytest_synctool.model import Node
 from pytest_synctool.report.nodeids import encode
 from pytest_synctool.report.record import EntryName, NodeRecord, StaleWaiver
 from pytest_synctool.repository.entry import EntryList
+from pytest_synctool.repository.exclusive import can_match
 from pytest_synctool.repository.source import Tree
 from pytest_synctool.repository.waivers.rules import InForce, Waiver
 
 # The checks that find drift of any kind. One of the site may find another, so it must not be left out either.
-_KINDS: Final = ("overlay", "delete")
+_KINDS: Final = ("overlay", "delete", "exclusive")
 
 
 def stale(
@@ -82,11 +83,15 @@ class _Coverage:
         key = (waiver.line, entries)
         if key not in self._covered:
             matching = self._in_force.waivers.matching
-            self._covered[key] = frozenset(
+            covered = {
                 encode(entry.destination)
                 for entry in entries
                 if entry.tree is not Tree.TASKS and waiver in matching(entry.destination)
-            )
+            }
+            for contents in entries.exclusive:
+                if any(can_match(path, contents) for path in waiver.paths):
+                    covered.add(encode(contents.destination))
+            self._covered[key] = frozenset(covered)
         return self._covered[key]
 
     def _tests(self, entries: SharedList[EntryName], names: frozenset[str]) -> frozenset[int] | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from pytest_synctool.repository.attributes import Attributes
 from pytest_synctool.repository.entry import Entry, ExclusiveContents
+from pytest_synctool.repository.patterns import is_pattern, regex
 from pytest_synctool.repository.source import Tree, parents
 
 _NO: Final = "no"
@@ -42,6 +44,16 @@ def as_in_purge(attributes: Attributes | None) -> Attributes:
     if attributes.exclusive is not None:
         return attributes
     return replace(attributes, exclusive=_TREE, origins=(*attributes.origins, *_OF_PURGE.origins))
+
+
+def can_match(pattern: str, contents: ExclusiveContents) -> bool:
+    """Return True if a path, or a pattern of paths, can be that of a name that an exclusive directory must not have."""
+    if not is_pattern(pattern):
+        return not contents.may_have(os.fsencode(pattern))
+    directory, _, name = pattern.rpartition("/")
+    places = [os.fsdecode(each) for each in contents.known]
+    above, below = re.compile(regex(directory)), re.compile(regex(pattern))
+    return any(above.fullmatch(each) or (name == "**" and below.fullmatch(f"{each}/x")) for each in places)
 
 
 def _word(entry: Entry) -> str | None:

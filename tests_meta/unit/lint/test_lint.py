@@ -109,6 +109,10 @@ USED = """
 - {path: [/etc/x, /etc/f], nodes: node1, reason: used, expires: 2999-12-31}
 - {path: /g, groups: [login], reason: used, expires: 2999-12-31}
 """
+OF_NAMES = """
+- {path: /d/rogue, groups: all, reason: it may be there, expires: 2999-12-31}
+- {path: /f/x, groups: all, reason: of no exclusive directory, expires: 2999-12-31}
+"""
 EXPIRED = """
 - {path: /etc/f, nodes: node1, reason: over, expires: 2020-02-29}
 - {path: /etc/*, nodes: node1, reason: renewed, expires: 2999-12-31}
@@ -194,6 +198,7 @@ CASES = (
     Case("allow-unused", "overlay/d/sub/g._all, overlay/l/", "/d no/x, /f y, /l sub/x", attributes=EXCLUSIVE),
     Case("waiver-unused", "overlay/etc/f._all, tasks/t._all", "/etc/g and 1 more, /t", waivers=USELESS),
     Case("waiver-unused", "overlay/etc/f._batch, delete/g._all", waivers=USED),
+    Case("waiver-unused", "overlay/d/", "/f/x", attributes=EXCLUSIVE, waivers=OF_NAMES),
     Case("waiver-expired", "overlay/etc/f._all", "/etc/f", waivers=EXPIRED),
     Case("waiver-expired", "overlay/etc/f._all", waivers=USED),
     Case("attributes-unused", "delete/f._all", "/f", attributes="- {path: /f, owner: root}"),

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.common.shared_list import SharedList
-from pytest_synctool.model import Node, Outcome, Status
+from pytest_synctool.model import Kind, Node, Outcome, Status
 from pytest_synctool.report.record import EntryName, NodeRecord
 from pytest_synctool.report.stale_waivers import stale
-from pytest_synctool.repository.entry import EntryList
+from pytest_synctool.repository.attributes import Attributes
+from pytest_synctool.repository.entry import Entry, EntryList
+from pytest_synctool.repository.exclusive import exclusive_contents
 from pytest_synctool.repository.source import Tree
 
 from tests_meta.unit.helpers import entry, node, state, unreachable
@@ -101,3 +103,26 @@ def test_only_if_all_its_nodes_are_known_to_be_in_sync(statuses: list[Status | N
     lines = judged(waiver("/b", LATER, nodes=f"[{', '.join(sorted(covered))}]"), records(*statuses))
     known = dict(zip(NODES, statuses, strict=True))
     assert bool(lines) == all(known[name] is Status.OK for name in covered)
+
+
+def test_a_waiver_for_a_name_in_an_exclusive_directory() -> None:
+    """It is stale if the test of the directory passes, and not if that waives something, fails, or did not run."""
+    top = Entry(entry(b"/d", state(Kind.DIRECTORY)).source, attributes=Attributes(exclusive="yes"))
+    entries = EntryList([top], exclusive=exclusive_contents([top]))
+    overlay, contents = (
+        EntryName("synctool_checks/test_overlay.py", "/d"),
+        EntryName("synctool_checks/test_exclusive.py", "/d/"),
+    )
+
+    def stale_paths(path: str, *tests: EntryName, status: Status | None = None) -> list[str]:
+        results = () if status is None else ((1, Outcome(status)),)
+        record = NodeRecord("node1", SharedList(tests), results)
+        waivers = stale(in_force(waiver(path, LATER)), [node("node1")], lambda _: entries, {"node1": record})
+        return [each.place for each in waivers]
+
+    for path in ("/d/rogue", "/d/*", "/**"):
+        assert stale_paths(path, overlay, contents) == ["waivers.yaml:1"]
+        assert stale_paths(path, overlay) == []
+        for status in (Status.WAIVED, Status.DRIFT, Status.ERROR):
+            assert stale_paths(path, overlay, contents, status=status) == []
+    assert stale_paths("/d/sub/rogue", overlay, contents) == []  # it covers nothing, which lint finds

@@ -14,11 +14,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.errors import ConfigError
-from pytest_synctool.model import OK, Outcome, Status
+from pytest_synctool.model import OK, Kind, Outcome, Status
+from pytest_synctool.repository.attributes import Attributes
+from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.exclusive import exclusive_contents
 from pytest_synctool.repository.waivers import NO_WAIVERS, InForce, Waiver, Waivers, load, parse
 from pytest_synctool.repository.waivers.writer import mirror_text
 
-from tests_meta.unit.helpers import node
+from tests_meta.unit.helpers import entry, node, state
 
 PATH = Path("/master/waivers.yaml")
 NODES = ("node1", "node2", "node3", "web")
@@ -284,3 +287,11 @@ class TestMirrors:
 
 def test_ok_is_left_as_it_is() -> None:
     assert in_force(GOOD).applied(node("node1"), b"/etc/ntp.conf", OK) is OK
+
+
+def test_a_mirror_has_the_waivers_for_exclusive_directories() -> None:
+    """Names that may be in its exclusive directories are waived by the same patterns on the node; no others come."""
+    top = Entry(entry(b"/d", state(Kind.DIRECTORY)).source, attributes=Attributes(exclusive="yes"))
+    text = "- {path: [/d/rogue, '/d/x*', /e/other, '/e/*'], groups: all, reason: r, expires: 2999-12-31}"
+    mirrored = mirror_text(parse(text, PATH, (), ()), node("node1"), [b"/d"], exclusive_contents([top]))
+    assert [each.paths for each in parse(mirrored, PATH, (), ()).waivers] == [("/d/rogue", "/d/x*")]

@@ -55,10 +55,14 @@ class Waivers:
     def matching(self, destination: bytes) -> tuple[Waiver, ...]:
         """Return the waivers for a destination, on any nodes."""
         if destination not in self._matched:
-            path = os.fsdecode(destination)
-            pairs = zip(self.waivers, self._regexes, strict=True)
-            self._matched[destination] = tuple(waiver for waiver, regex in pairs if regex.fullmatch(path))
+            self._matched[destination] = self.matching_any(destination)
         return self._matched[destination]
+
+    def matching_any(self, path: bytes) -> tuple[Waiver, ...]:
+        """Return the waivers for a path that need not be a destination, on any nodes, without keeping them."""
+        text = os.fsdecode(path)
+        pairs = zip(self.waivers, self._regexes, strict=True)
+        return tuple(waiver for waiver, regex in pairs if regex.fullmatch(text))
 
 
 NO_WAIVERS: Final = Waivers((), Path(FILE_NAME))
@@ -82,6 +86,11 @@ class InForce:
     def waiver(self, node: Node, destination: bytes) -> Waiver | None:
         """Return the waiver that accepts drift of an entry of a node, or None."""
         return next((waiver for waiver in self._of(node, destination) if not self.expired(waiver)), None)
+
+    def waives_rogue(self, node: Node, path: bytes) -> bool:
+        """Return True if a waiver accepts a path of a node that is in no entry."""
+        waivers = self.waivers.matching_any(path) if self.waivers.waivers else ()
+        return any(waiver.holds_for(node) and not self.expired(waiver) for waiver in waivers)
 
     def _of(self, node: Node, destination: bytes) -> Iterator[Waiver]:
         return (waiver for waiver in self.waivers.matching(destination) if waiver.holds_for(node))
