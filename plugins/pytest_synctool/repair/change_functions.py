@@ -292,6 +292,14 @@ set_directory() { # WHAT ATTRIBUTES NAME
   esac
   differing "$1" .
 }
+remove() { # (NUMBER NAME)...
+  while [ $# -gt 0 ]; do
+    if [ -n "$wrong" ]; then failed "$1" "$wrong"
+    elif e=$(rm -f -- "./$2" 2>&1); then ok "$1"
+    else explain "$2"; failed "$1" "$e"; fi
+    shift 2
+  done
+}
 erase() { # (NUMBER IDENTITY PATH NAME)...: NAME, an old version of PATH, goes away if it is what was kept there
   while [ $# -gt 0 ]; do
     if [ -n "$wrong" ]; then failed "$1" "$wrong"

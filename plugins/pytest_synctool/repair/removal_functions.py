@@ -1,4 +1,4 @@
-"""Shell functions that remove names: of delete/, and those in no entry from exclusive directories."""
+"""Shell functions that move what is in no entry out of exclusive directories. Only a script that does so has them."""
 
 from __future__ import annotations
 
@@ -42,13 +42,5 @@ may_go() { # directory|other PATH: whether it is what the audit saw, and nothing
   find_mounts
   l=$(cd -P -- "$2" && pwd -P) && [ -n "$mounts" ] || { echo "nobody can tell what is mounted below it"; return 1; }
   case $nl$mounts in *"$nl$l/"*) echo "something is mounted below it"; return 1 ;; esac
-}
-remove() { # (NUMBER NAME)...
-  while [ $# -gt 0 ]; do
-    if [ -n "$wrong" ]; then failed "$1" "$wrong"
-    elif e=$(rm -f -- "./$2" 2>&1); then ok "$1"
-    else explain "$2"; failed "$1" "$e"; fi
-    shift 2
-  done
 }
 """

@@ -30,6 +30,7 @@ from pytest_synctool.repair.plan import (
     Plan,
     Removal,
 )
+from pytest_synctool.repair.removal_functions import REMOVALS
 from pytest_synctool.repair.shell_functions import PROLOGUE
 
 # New trees that one call of a function puts in place: it takes time for each pair of them.
@@ -143,7 +144,8 @@ def _header(plan: Plan, context: Context, report: bytes) -> bytes:
         if trigger.command.follows_a_change
     )
     begin = [b"begin", report, *([b"remember"] if plan.actions and not plan.of_old_versions else [])]
-    return b"\n".join((PROLOGUE + next(settings), *settings, *begin, *owed))
+    removals = REMOVALS if any(isinstance(action.work, MovingAway) for action in plan.actions) else b""
+    return b"\n".join((PROLOGUE + removals + next(settings), *settings, *begin, *owed))
 
 
 def _lines(

@@ -12,7 +12,6 @@ from pytest_synctool.common.prologue import LOGIN
 from pytest_synctool.repair.attribute_functions import ATTRIBUTES
 from pytest_synctool.repair.change_functions import CHANGES
 from pytest_synctool.repair.kept_report import KEPT_REPORT
-from pytest_synctool.repair.removal_functions import REMOVALS
 from pytest_synctool.repair.stage_functions import STAGE
 from pytest_synctool.repair.trigger_functions import TRIGGERS
 
@@ -234,4 +233,4 @@ recover() { # FILE DIRECTORY: what a type change had moved there goes back, or t
   fi
 }
 """
-PROLOGUE: Final = LOGIN + _FRAME + KEPT_REPORT + STAGE + TRIGGERS + ATTRIBUTES + CHANGES + REMOVALS
+PROLOGUE: Final = LOGIN + _FRAME + KEPT_REPORT + STAGE + TRIGGERS + ATTRIBUTES + CHANGES
