@@ -35,7 +35,9 @@ _DRIFT: Final = {
     "directory-to-link": "rmdir directory-to-link; ln -s nowhere directory-to-link",
     "deep/er/file": "rm -r deep",
     "evil": "echo evil >evil",
+    "exclusive/": "mkdir -p exclusive/more/deep; echo x >exclusive/-rogue; echo x >'exclusive/odd grüße'",
 }
+_AT_FIRST: Final = ("evil", "exclusive/")  # right on a new node
 _SAME: Final = ("same", "same-link", "same-directory")
 # Type and mode, owner, name and content of everything there, by any userland.
 _LOOK: Final = """cd @ || exit
@@ -56,7 +58,7 @@ class Cycle:
     def run(self) -> None:
         """Run everything on all nodes."""
         self._prepare()
-        self._audit("audit", {name: "passed" if name == "evil" else "failure" for name in (*_DRIFT, *_SAME)})
+        self._audit("audit", {name: "passed" if name in _AT_FIRST else "failure" for name in (*_DRIFT, *_SAME)})
         right = dict.fromkeys((*_DRIFT, *_SAME), "passed")
         self._fix(right)
         self._audit("audit again", right)
@@ -75,9 +77,12 @@ class Cycle:
                 site.link(f"{name}._all", "target")
             elif "directory" in name and name != "to-directory":
                 site.directory_of(f"{name}._all", 0o700)
-            elif name != "evil":
+            elif name not in _AT_FIRST:
                 site.put(f"{name}._all", "content\n")
         site.delete("evil._all")
+        site.put("exclusive/file._all")
+        rule = f"- {{path: {site.top}/exclusive, exclusive: tree}}\n"
+        (site.masterdir / "attributes.yaml").write_text(rule)
         site.script("content.post", "#!/bin/sh\necho first line >fired-content\n")
         site.script("mode.post", "echo none >fired-mode\n")
         site.lines.append(f"on_update {site.top}/size echo text >fired-size")
@@ -113,10 +118,8 @@ class Cycle:
     def _compare(self, operation: str, run: Run, expected: Mapping[str, str]) -> None:
         for node in self.site.nodes:
             for name, word in expected.items():
-                key = (
-                    f"synctool_checks.test_{'delete' if name == 'evil' else 'overlay'}.{node}",
-                    f"{self.site.top}/{name}",
-                )
+                kind = "exclusive" if name.endswith("/") else "delete" if name == "evil" else "overlay"
+                key = (f"synctool_checks.test_{kind}.{node}", f"{self.site.top}/{name}")
                 if run.results.get(key) != word:
                     why = run.messages.get(key) or run.messages.get(("synctool_checks.test_overlay", node), "")
                     self._note(operation, node, f"{name} {run.results.get(key)}, not {word}: {why}")

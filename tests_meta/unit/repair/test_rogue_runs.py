@@ -11,7 +11,7 @@ from pytest_synctool.common.shell import whole
 from pytest_synctool.model import ABSENT, Kind, OldVersions
 from pytest_synctool.repair.kept_versions import parse_recalled, recall
 from pytest_synctool.repair.plan import Plan, plan, restore
-from pytest_synctool.repair.script import Context
+from pytest_synctool.repair.script import Context, tidy
 from pytest_synctool.repository.attributes import Attributes
 from pytest_synctool.repository.entry import Entry, ExclusiveContents
 from pytest_synctool.repository.exclusive import exclusive_contents
@@ -159,3 +159,22 @@ def test_an_old_version_of_an_entry(node: DiskNode) -> None:
     assert put_back(node) == [None]
     assert old.read_text() == "old"
     assert node.actual(entry) is not ABSENT
+
+
+def test_a_repair_that_was_killed(node: DiskNode) -> None:
+    """The next repair brings back what was on its way, unless its place is taken: then it waits in the stage."""
+    exclusive(node)
+    here = node.files / "d"
+    stage = node.top / "state/stage" / f"{os.uname().nodename}.4194304.abcdef"
+    for name in ("free", "taken"):
+        number = 1 if name == "free" else 2
+        for place in (stage / f"{number}.old", stage / f"{number}.kept"):
+            place.mkdir(parents=True)
+        (stage / f"{number}.old" / name).write_text("old")
+        (stage / f"{number}.to").write_text(f"{here}\n{name}\n{name}\n")
+    (here / "taken").write_text("new")
+    context = Context(os.fsencode(node.master), state=os.fsencode(node.top / "state"))
+    (node.top / "state" / "stage").chmod(0o700)
+    assert node.shell.run(whole(tidy(context))).stdout == b""
+    assert ((here / "free").read_text(), (here / "taken").read_text()) == ("old", "new")
+    assert (stage / "2.old" / "taken").read_text() == "old"
