@@ -8,7 +8,9 @@ from pathlib import Path
 
 from pytest_synctool.model import Kind
 from pytest_synctool.report.expected_digest import UNREADABLE, signature
+from pytest_synctool.repository.attributes import Attributes
 from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.exclusive import exclusive_contents
 from pytest_synctool.repository.source import Source, Tree
 
 from tests_meta.unit.helpers import entry, state
@@ -49,3 +51,15 @@ def test_an_entry_of_delete() -> None:
 def test_an_unreadable_source(tmp_path: Path) -> None:
     source = Source(Tree.OVERLAY, os.fsencode(tmp_path), b"overlay/etc/motd._all", b"/etc/motd", state())
     assert signature(Entry(source)) == UNREADABLE
+
+
+def test_an_exclusive_directory() -> None:
+    """Its contents have a signature of the names that it may have, and of the patterns that allow others."""
+
+    def contents(*allow: str, more: tuple[Entry, ...] = ()) -> Entry:
+        top = Entry(entry(b"/d", state(Kind.DIRECTORY)).source, attributes=Attributes(exclusive="yes", allow=allow))
+        return exclusive_contents([top, *more])[0]
+
+    made = [contents(), contents("x"), contents(more=(entry(b"/d/x"),)), contents(more=(entry(b"/d/y"),))]
+    assert len({signature(each) for each in made}) == len(made)
+    assert signature(contents()) == signature(contents(more=(entry(b"/e/x"),)))

@@ -30,6 +30,10 @@ def signatures_of(repository: Repository, nodes: Iterable[Node]) -> Signatures:
                     if entry not in signatures:
                         signatures[entry] = signature(entry)
                     tables[entries][entry.tree is Tree.DELETE][encode(entry.destination)] = signatures[entry]
+            for contents in entries.exclusive:
+                if contents not in signatures:
+                    signatures[contents] = signature(contents)
+                tables[entries][0][encode(contents.destination)] = signatures[contents]
         return tables[entries]
 
     def of(node: str, name: EntryName) -> str:
