@@ -206,9 +206,12 @@ def nodes_of(
     config = parent.config
     builder = CheckBuilder(function, config, cluster)
     marks = Marks(function)
+    is_exclusive = Tree.EXCLUSIVE.value in _marks(function)
     by_entry = config.option.synctool_granularity != BY_NODE and may_select(config)
     for node in cluster.nodes:
         checks = builder.of(node)
+        if is_exclusive and not checks.names:  # as on most nodes: a collector without tests would only take time
+            continue
         if by_entry:
             arguments = {"function": function, "node": node, "checks": checks, "marks": marks.of(node)}
             yield NodeCollector.from_parent(parent, name=node.name, **arguments)
