@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from datetime import date
+from pathlib import Path
+from typing import cast
+
 import pytest
+from pytest_synctool.audit.check import Check, CheckFunction
+from pytest_synctool.audit.compare import compare_absent
+from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.audit.listing import Listed, NotListed, Silent, TooMany
 from pytest_synctool.audit.rogue import drift, listing, removable, rogue_names
-from pytest_synctool.model import ABSENT, Actual, Kind, Outcome, Status, Unknown
+from pytest_synctool.connection.transport import Transport
+from pytest_synctool.model import ABSENT, Absent, Actual, Change, FileState, Kind, Outcome, Status, Unknown
 from pytest_synctool.repository.attributes import Attributes
 from pytest_synctool.repository.entry import Entry, ExclusiveContents
 from pytest_synctool.repository.exclusive import exclusive_contents
+from pytest_synctool.repository.waivers import InForce, parse
 
-from tests_meta.unit.helpers import entry, state
+from synctool_checks.test_exclusive import check_exclusive
+from tests_meta.unit.helpers import entry, node, state
 
 DIRECTORY = state(Kind.DIRECTORY)
 
@@ -81,3 +92,38 @@ def test_what_a_node_needs_stays(path: bytes, kind: Kind) -> None:
     assert removable(contents(), path, kind) == "a node needs it: add it to overlay/, or to 'allow'"
     assert removable(contents(), b"/etc/rogue", kind) is None
     assert (removable(contents("yes"), b"/etc/rogue", kind) is None) is (kind is not Kind.DIRECTORY)
+
+
+def inspect(waivers: str = "", function: CheckFunction = check_exclusive) -> Outcome:
+    """Return the outcome of the test of a directory that has two names in no entry."""
+    in_force = InForce(parse(waivers, Path("waivers.yaml"), (), ()), date(2026, 1, 1))
+    made = contents("yes")
+    inspection = Inspection(node(), [], cast(Transport, None), Path("/master"), 9, in_force)
+    inspection.listed = {b"/d": {b"f": Kind.FILE, b"ok": Kind.FILE, b"a": Kind.FILE, b"b": Kind.LINK}}
+    inspection.actual = {b"/d": DIRECTORY}
+    return inspection.outcome(Check(made, function))
+
+
+def test_waivers_are_for_single_names() -> None:
+    """A waiver accepts the names that it covers; the directory's own path is none of them."""
+    waiver = "- {path: %s, groups: all, reason: for now, expires: %s}"
+    assert inspect().message == "2 names are not in the masterdir: a, b"
+    assert inspect(waiver % ("/d", "2999-12-31")).message == "2 names are not in the masterdir: a, b"
+    assert inspect(waiver % ("/d/a", "2999-12-31")).message == "b is not in the masterdir"
+    assert inspect(waiver % ("/d/a", "2020-12-31")).message == "2 names are not in the masterdir: a, b"
+    both = inspect(waiver % ("/d/*", "2999-12-31"))
+    assert (both.status, both.waiver) == (Status.WAIVED, "for now, until 2999-12-31, waivers.yaml:1")
+
+
+def test_the_check_is_called_for_each_name() -> None:
+    """A suite of a site may accept names; what it raises is the result of the test."""
+
+    def accepts_links(rogue: Entry, actual: FileState | Absent) -> list[Change]:
+        return [] if isinstance(actual, FileState) and actual.kind is Kind.LINK else compare_absent(actual)
+
+    def raises(rogue: Entry, actual: FileState | Absent) -> list[Change]:
+        raise ValueError(os.fsdecode(rogue.destination))
+
+    assert inspect(function=accepts_links).message == "a is not in the masterdir"
+    failed = inspect(function=raises)
+    assert (failed.status, failed.message) == (Status.ERROR, "raises raised ValueError: /d/a")
