@@ -33,6 +33,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "exclusive-unused": exclusive.exclusive_unused,
         "exclusive-vital": exclusive.exclusive_vital,
         "allow-unused": exclusive.allow_unused,
+        "in-place-unused": exclusive.in_place_unused,
         "waiver-unused": waivers.waiver_unused,
         "waiver-expired": waivers.waiver_expired,
         "shadowed": precedence.shadowed,

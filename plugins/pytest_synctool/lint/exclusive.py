@@ -1,14 +1,15 @@
-"""The rules about exclusive directories in attributes.yaml."""
+"""The rules about exclusive directories in attributes.yaml, and about files that are written in place."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pytest_synctool.common.wording import printable, printable_text
 from pytest_synctool.config.model import Place
 from pytest_synctool.lint.context import Finding, LintContext, first_of
+from pytest_synctool.model import Kind
 from pytest_synctool.repository.attributes import Rule
 from pytest_synctool.repository.entry import ExclusiveContents
 from pytest_synctool.repository.patterns import regex
@@ -27,22 +28,37 @@ def exclusive_vital(context: LintContext) -> Iterator[Finding]:
 
 def exclusive_unused(context: LintContext) -> Iterator[Finding]:
     """Find rules that make something exclusive that is no directory."""
-    attributes = context.repository.attributes
-    if not attributes.has_exclusive:
+    rules = [rule for rule in context.repository.attributes.rules if rule.exclusive is not None]
+    for rule in _without_kind(context, rules, Kind.DIRECTORY):
+        message = f"{', '.join(rule.names)} is no directory in overlay/, so that 'exclusive' has no effect: remove it"
+        yield _finding(context, "exclusive-unused", rule, message)
+
+
+def in_place_unused(context: LintContext) -> Iterator[Finding]:
+    """Find rules that have something written in place that is no file."""
+    rules = [rule for rule in context.repository.attributes.rules if rule.in_place]
+    for rule in _without_kind(context, rules, Kind.FILE):
+        message = f"{', '.join(rule.names)} is no file in overlay/, so that 'in_place' has no effect: remove it"
+        yield _finding(context, "in-place-unused", rule, message)
+
+
+def _finding(context: LintContext, name: str, rule: Rule, message: str) -> Finding:
+    place = Place(context.repository.attributes.path, rule.line)
+    return context.finding(name, first_of(rule.names), message, place)
+
+
+def _without_kind(context: LintContext, rules: Sequence[Rule], kind: Kind) -> Iterator[Rule]:
+    """Yield those of these rules that match sources in overlay/, but none of that kind."""
+    if not rules:
         return
     matched: set[Rule] = set()
-    directories: set[Rule] = set()
+    of_kind: set[Rule] = set()
     for _, source in context.sources(Tree.OVERLAY):
-        rules = attributes.matching(source)
-        matched.update(rules)
-        if source.is_directory:
-            directories.update(rules)
-    for rule in attributes.rules:
-        if rule.exclusive is not None and rule in matched and rule not in directories:
-            message = (
-                f"{', '.join(rule.names)} is no directory in overlay/, so that 'exclusive' has no effect: remove it"
-            )
-            yield context.finding("exclusive-unused", first_of(rule.names), message, Place(attributes.path, rule.line))
+        matching = context.repository.attributes.matching(source)
+        matched.update(matching)
+        if source.state.kind is kind:
+            of_kind.update(matching)
+    yield from (rule for rule in rules if rule in matched and rule not in of_kind)
 
 
 def allow_unused(context: LintContext) -> Iterator[Finding]:

@@ -71,7 +71,7 @@ class _Writer:
         if work.validate:
             yield words(b"if", b"sh", b"-c", b"f=$1; " + work.validate, b"validate", work.source) + b"; then"
         if not is_new:
-            yield from self._put_aside(action)
+            yield from self._put_aside(action, copy=work.in_place)
         if work.make == "link":
             yield words(b"ln", b"-s", work.source, path)
             yield self._chown(path, work)
@@ -80,23 +80,27 @@ class _Writer:
                 yield b"mask=$(umask)"
                 self._has_mask = True
             yield b"umask 077"
+            if work.in_place:
+                yield words(b"chmod", b"go=", path)
+            # cp writes a file through that is there
             yield words(b"mkdir", path) if work.make == "directory" else words(b"cp", work.source, path)
             yield self._chown(path, work)
             yield _chmod(path, work)
         if work.validate:
             yield b"fi"
 
-    def _put_aside(self, action: Action) -> Iterator[bytes]:
+    def _put_aside(self, action: Action, *, copy: bool = False) -> Iterator[bytes]:
         saved, path, directory = self._context.saved, action.path, action.directory
         if saved is OldVersions.BESIDE and action.exclusive:
             saved = self._context.aside
+        program = (b"cp", b"-p") if copy else (b"mv",)
         if saved is OldVersions.NOWHERE:
-            yield words(b"rm", path)
+            yield from () if copy else [words(b"rm", path)]
         elif isinstance(saved, OldVersions):
-            yield words(b"mv", path, os.path.join(directory, kept_name(action.name)))
+            yield words(*program, path, os.path.join(directory, kept_name(action.name)))
         else:
             yield words(b"mkdir", b"-p", saved + directory)
-            yield words(b"mv", path, saved + path)
+            yield words(*program, path, saved + path)
 
     def _chown(self, path: bytes, work: NewVersion | NewAttributes) -> bytes:
         follows = [b"-h"] if work.state.kind is Kind.LINK else []

@@ -26,7 +26,8 @@ class NewVersion:
     `source` is the path of a file's contents on the node, or the target of a link. `old` is the fate of the present
     version: it is kept; swapped, where no rename can replace it; left if it leads to a directory; or known not to
     exist. With `missing` nothing happens if there is one. `validate` is the shell text, with the path as `$f`, that has
-    to accept a file; `silent` hides its output. `replaces_a_file` is True if a regular file makes room.
+    to accept a file; `silent` hides its output. `replaces_a_file` is True if a regular file makes room;
+    with `in_place` it stays, and its contents change.
     """
 
     make: Make
@@ -36,6 +37,7 @@ class NewVersion:
     validate: bytes = b""
     silent: bool = False
     replaces_a_file: bool = False
+    in_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,16 +301,17 @@ def _bring(entry: Entry, actual: FileState | Absent, masterdir: bytes) -> Action
 def _new_version(entry: Entry, actual: FileState | Absent, masterdir: bytes) -> NewVersion:
     state, old = entry.expected, _old(entry, actual)
     replaces = isinstance(actual, FileState) and actual.kind is Kind.FILE
+    in_place = replaces and entry.attributes is not None and entry.attributes.in_place is True
     if state.kind is Kind.LINK:
         return NewVersion("link", state, state.target or b"", old, replaces_a_file=replaces)
     if state.kind is Kind.DIRECTORY:
         return NewVersion("directory", state, b"", old, replaces_a_file=replaces)
     source = os.path.join(masterdir, entry.source.mirrored)
     if entry.attributes is None or entry.attributes.validate is None:
-        return NewVersion("file", state, source, old, replaces_a_file=replaces)
+        return NewVersion("file", state, source, old, replaces_a_file=replaces, in_place=in_place)
     command = os.fsencode(entry.attributes.validate.replace("%s", '"$f"'))
     # Its output may repeat the file's contents.
-    return NewVersion("file", state, source, old, command, secret(entry, state, ABSENT) is not None, replaces)
+    return NewVersion("file", state, source, old, command, secret(entry, state, ABSENT) is not None, replaces, in_place)
 
 
 def same_content(expected: FileState, actual: FileState) -> bool:

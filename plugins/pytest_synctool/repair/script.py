@@ -184,6 +184,8 @@ def _function(action: Action) -> str:
     """Return the shell function that carries out an action; those of the same one in a row are carried out together."""
     work = action.work
     if isinstance(work, NewVersion):
+        if work.in_place:
+            return "over_all"
         # A name whose old version was moved away must be filled at once.
         return "put" if work.old in ("swap", "leave") or work.validate else "put_all"
     if isinstance(work, NewAttributes):

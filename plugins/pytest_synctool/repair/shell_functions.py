@@ -11,6 +11,7 @@ from typing import Final
 from pytest_synctool.common.prologue import LOGIN
 from pytest_synctool.repair.attribute_functions import ATTRIBUTES
 from pytest_synctool.repair.change_functions import CHANGES
+from pytest_synctool.repair.in_place_functions import IN_PLACE
 from pytest_synctool.repair.kept_report import KEPT_REPORT
 from pytest_synctool.repair.stage_functions import STAGE
 from pytest_synctool.repair.trigger_functions import TRIGGERS
@@ -22,7 +23,7 @@ PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
 umask 077
 nl='
 '
-wrong= locked= beating= unplaced= t= dev= base= r= stages=0 groups=0
+wrong= locked= beating= unplaced= through= t= dev= base= r= stages=0 groups=0
 # When the other end of the connection goes away, the repair goes on: nothing is left in the middle.
 trap : PIPE HUP
 trap 'exit 1' INT TERM
@@ -233,4 +234,4 @@ recover() { # FILE DIRECTORY: what a type change had moved there goes back, or t
   fi
 }
 """
-PROLOGUE: Final = LOGIN + _FRAME + KEPT_REPORT + STAGE + TRIGGERS + ATTRIBUTES + CHANGES
+PROLOGUE: Final = LOGIN + _FRAME + KEPT_REPORT + STAGE + TRIGGERS + ATTRIBUTES + CHANGES + IN_PLACE

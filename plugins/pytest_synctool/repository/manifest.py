@@ -51,6 +51,7 @@ class EntryManifest(TypedDict, total=False):
     validate: str
     sensitive: bool
     follow: bool
+    in_place: bool
     exclusive: str
     allow: list[str]
     template: bool
@@ -238,6 +239,8 @@ def _add_rules(manifest: EntryManifest, entry: Entry) -> None:
         manifest["sensitive"] = True
     if attributes.follow is not None:
         manifest["follow"] = attributes.follow
+    if attributes.in_place is not None:
+        manifest["in_place"] = attributes.in_place
     if attributes.exclusive is not None:
         manifest["exclusive"] = attributes.exclusive
         if attributes.allow:

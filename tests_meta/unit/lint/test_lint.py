@@ -188,6 +188,17 @@ CASES = (
     Case("exclusive-unused", "overlay/f._all, overlay/d/, overlay/l._all -> d", "/f, /l", attributes=EXCLUSIVE),
     Case("exclusive-unused", "overlay/f/, overlay/d/, overlay/l/", attributes=EXCLUSIVE),
     Case(
+        "in-place-unused",
+        "overlay/f._all, overlay/d/",
+        "/d",
+        attributes="- {path: [/f], in_place: yes}\n- {path: /d, in_place: yes}",
+    ),
+    Case(
+        "in-place-unused",
+        "overlay/f._all, overlay/d/",
+        attributes="- {path: /d, in_place: no}\n- {path: /*, in_place: yes}",
+    ),
+    Case(
         "exclusive-vital",
         "overlay/etc/ssh/, overlay/etc/cron.d/, overlay/etc/pam.d/",
         "overlay/etc, overlay/etc/ssh",

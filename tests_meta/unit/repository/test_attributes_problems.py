@@ -23,7 +23,7 @@ def problems(text: str) -> list[str]:
 
 NO_ATTRIBUTE = (
     "1: no attribute: expected at least one of owner, group, mode, validate, sensitive, follow, template, decrypt, "
-    "exclusive, allow, although_vital"
+    "in_place, exclusive, allow, although_vital"
 )
 
 # Texts with their problems. With True, the schema refuses the file too.
@@ -44,7 +44,7 @@ PROBLEMS = [
     ("- paths: /f\n  owner: root", ["1: unknown key 'paths' (did you mean 'path'?)"], True),
     ("- path: /f\n  owner: root\n  xyz: 1", [
         "3: unknown key 'xyz': expected one of path, source, groups, owner, group, mode, validate, sensitive, "
-        "follow, template, decrypt, exclusive, allow, although_vital"], True),
+        "follow, template, decrypt, in_place, exclusive, allow, although_vital"], True),
     ("- path: /f\n  owner: root\n  path: /g", ["3: 'path' is set twice, first on line 1"], False),
     ("- path: /f\n  onwer: a\n  onwer: a", ["2: unknown key 'onwer' (did you mean 'owner'?)",
                                            "3: 'onwer' is set twice, first on line 2"], True),

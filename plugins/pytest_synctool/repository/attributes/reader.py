@@ -61,6 +61,7 @@ class _AttributeReader(RuleReader):
             follow=self.truth("follow", values.get("follow")),
             template=self.truth("template", values.get("template")),
             decrypt=self.decrypt(values.get("decrypt")),
+            in_place=self.truth("in_place", values.get("in_place")),
             exclusive=self.exclusive(values.get("exclusive")),
             allow=self.allow(values.get("allow")),
             although_vital=self.although_vital(values),

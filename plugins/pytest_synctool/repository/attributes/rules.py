@@ -18,11 +18,22 @@ from pytest_synctool.repository.source import Source, Tree
 
 FILE_NAME: Final = "attributes.yaml"
 EXCLUSIVE: Final = ("exclusive", "allow", "although_vital")
-ATTRIBUTES: Final = ("owner", "group", "mode", "validate", "sensitive", "follow", "template", "decrypt", *EXCLUSIVE)
+ATTRIBUTES: Final = (
+    "owner",
+    "group",
+    "mode",
+    "validate",
+    "sensitive",
+    "follow",
+    "template",
+    "decrypt",
+    "in_place",
+    *EXCLUSIVE,
+)
 
 _FOR_LINKS: Final = ("owner", "group", "sensitive")
 _FOR_DIRECTORIES: Final = ("owner", "group", "mode", "sensitive", "follow", *EXCLUSIVE)
-_FOR_FILES: Final = ("owner", "group", "mode", "validate", "sensitive", "template", "decrypt")
+_FOR_FILES: Final = ("owner", "group", "mode", "validate", "sensitive", "template", "decrypt", "in_place")
 _FOR_OTHERS: Final = ("owner", "group", "mode", "sensitive")
 LARGEST_ID: Final = 2**32 - 2  # the next number is -1 for chown, which means "leave it"
 
@@ -47,7 +58,8 @@ class Attributes:
     """The attributes that the rules give to one entry on one node. None means that no rule has the attribute.
 
     `follow` is for a directory: True accepts a symbolic link to a directory instead, False replaces it. `template` and
-    `decrypt` are for a file: it is rendered, and a command prints what nodes get. `exclusive` is for a directory: `yes`
+    `decrypt` are for a file: it is rendered, and a command prints what nodes get. With `in_place` a
+    repair writes the file through. `exclusive` is for a directory: `yes`
     or `tree` if it may have nothing else in it, but for names that match the patterns `allow`; `although_vital` says so
     once more for a directory that a node needs.
     `origins` has a text for each attribute, with the rule that decided it: `mode 0440 by attributes.yaml:12`.
@@ -61,6 +73,7 @@ class Attributes:
     follow: bool | None = None
     template: bool = False
     decrypt: str | None = None
+    in_place: bool | None = None
     exclusive: str | None = None
     allow: tuple[str, ...] = ()
     although_vital: bool = False
@@ -120,6 +133,7 @@ class Rule:
     follow: bool | None = None
     template: bool | None = None
     decrypt: str | None = None
+    in_place: bool | None = None
     exclusive: str | None = None
     allow: tuple[str, ...] | None = None
     although_vital: bool | None = None
