@@ -41,6 +41,8 @@ def _ownership(expected: FileState, actual: FileState) -> list[Change]:
         changes.append(Change("group", _shown(expected.group, expected.gid), _shown(actual.group, actual.gid)))
     if expected.kind is not Kind.LINK and expected.mode != actual.mode:
         changes.append(Change("mode", f"{expected.mode:04o}", f"{actual.mode:04o}"))
+    if expected.capabilities is not None and expected.capabilities != actual.capabilities:
+        changes.append(Change("capabilities", expected.capabilities, str(actual.capabilities)))
     return changes
 
 

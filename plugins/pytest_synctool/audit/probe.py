@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
+from pytest_synctool.audit import capabilities
 from pytest_synctool.audit.probe_script import BEGIN, END, Request, largest_answer, layout, room, script, split
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.errors import RemoteError
@@ -67,6 +69,7 @@ class _Reader:
         self._expected = {request.path: request.expected for request in requests}
         self._looks: dict[bytes, FileState] = {}  # their contents and targets do not count
         self._touched: dict[bytes, Touched] = {}
+        self._capabilities: dict[bytes, tuple[str | None, str]] = {}
         self._digests: dict[bytes, str] = {}
         self._targets: dict[bytes, bytes] = {}
         self._unread_links: dict[bytes, str] = {}
@@ -172,11 +175,25 @@ class _Reader:
         self._digests.update(self._block)
         self._block = []
 
+    def _capable(self, text: bytes) -> None:
+        match = capabilities.LINE.fullmatch(text)
+        if match is None:
+            raise _unparsable(b"k:" + text)
+        if int(match[1]) < len(self._paths):
+            self._capabilities[self._paths[int(match[1])]] = capabilities.parse(match)
+
     def _of_listing(self, _: bytes) -> None:
         """Leave a line to the parser of listings."""
 
     def state(self, request: Request) -> Actual:
         """Return the state of a path."""
+        state = self._state_of(request)
+        if not request.has_capabilities or not isinstance(state, FileState) or state.kind is not Kind.FILE:
+            return state
+        has, reason = self._capabilities.get(request.path, (None, "its capabilities cannot be read"))
+        return Unknown(reason) if has is None else replace(state, capabilities=has)
+
+    def _state_of(self, request: Request) -> Actual:
         path = request.path
         looks, touched = self._looks.get(path), self._touched.get(path)
         if looks is None:
@@ -221,6 +238,7 @@ _KINDS: Final[Mapping[bytes, Callable[[_Reader, bytes], None]]] = {
     b"o:": _Reader._all_read,
     b"b:": _Reader._link,
     b"c:": _Reader._complaint,
+    b"k:": _Reader._capable,
     b"e:": _Reader._of_listing,
     b"l:": _Reader._of_listing,
 }

@@ -17,6 +17,8 @@ those that stat and md5sum print. A line is about one number, and the next line 
     MD5  NAME                                  the digest of a file; the name does not count
     m:MD5                                      the digest of a file that somebody else than root can exchange
 
+    k:NUMBER:TEXT                              capabilities of a file: see audit/capabilities.py
+
 These are about no number (and audit/listing.py has more):
 
     o:                                         md5sum has read all files of the block before; else it has no digest
@@ -31,6 +33,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pytest_synctool.audit import capabilities
 from pytest_synctool.audit.listing import FUNCTIONS, Listing, commands
 from pytest_synctool.audit.probe_functions import LOOK
 from pytest_synctool.audit.probe_timing import TIMING
@@ -109,6 +112,11 @@ class Request:
             if expected.kind is Kind.FILE and expected.size == self.size and not (expected.uid or expected.mode & 0o22):
                 return b"files"
         return b"all"
+
+    @property
+    def has_capabilities(self) -> bool:
+        """True if capabilities are expected, or that there are none."""
+        return isinstance(self.expected, FileState) and self.expected.capabilities is not None
 
     @property
     def is_directory(self) -> bool:
@@ -201,7 +209,12 @@ def script(requests: Sequence[Request], silence: float = _SILENCE, listings: Seq
         lines.append(chunk.command(first, tick))
         first += len(chunk.directories)
         behind = [(first + at, r) for at, r in enumerate(chunk.requests) if r.size is not None and r.through]
+        capable = [(first + at, r.path) for at, r in enumerate(chunk.requests) if r.has_capabilities]
         first += len(chunk.requests)
+        if capable:
+            lines.append(capabilities.FUNCTIONS)
+            pairs = (word for number, path in capable for word in (b"%d" % number, path))
+            lines.append(words(b"timed", b"%d" % _TICKS, b"capabilities", *pairs))
         if behind:
             places = (word for at, r in behind for word in (b"%d" % at, b"%d" % (r.size or 0), *r.place))
             total = sum(r.size or 0 for _, r in behind)
@@ -245,12 +258,18 @@ def split(requests: Sequence[Request], limit: int | None) -> Iterator[Sequence[R
 
 
 def _cost(request: Request, directories: set[bytes]) -> int:
-    return 2 * len(quote(request.path)) + len(request.line) + 80 + sum(len(quote(each)) + 1 for each in directories)
+    more = len(quote(request.path)) + len(capabilities.FUNCTIONS) + 60 if request.has_capabilities else 0
+    return (
+        more + 2 * len(quote(request.path)) + len(request.line) + 80 + sum(len(quote(each)) + 1 for each in directories)
+    )
 
 
 def largest_answer(requests: Sequence[Request]) -> int:
     """Return the number of bytes that an honest answer has at most, but for a megabyte of link targets and messages."""
     return sum(
-        _ANSWER_BYTES + _ANSWER_NAMES * len(request.path) + _ANSWER_DIRECTORY * request.path.count(b"/")
+        (capabilities.MOST if request.has_capabilities else 0)
+        + _ANSWER_BYTES
+        + _ANSWER_NAMES * len(request.path)
+        + _ANSWER_DIRECTORY * request.path.count(b"/")
         for request in requests
     )

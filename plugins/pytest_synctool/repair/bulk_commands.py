@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
+from pytest_synctool.common.capabilities import NO_CAPABILITIES
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.model import FileState, Kind
 from pytest_synctool.repair.plan import Action, NewAttributes, NewVersion
@@ -61,6 +62,13 @@ def set_all(actions: Sequence[Action]) -> bytes:
 def mode_text(mode: int) -> bytes:
     """Return a mode in five digits, since with four GNU chmod does not clear setuid and setgid of a directory."""
     return b"%05o" % mode
+
+
+def attributes_text(state: FileState) -> bytes:
+    """Return owner, group, mode and, if they are expected, capabilities in one word."""
+    mode = b"" if state.kind is Kind.LINK else mode_text(state.mode)
+    more = [] if state.capabilities is None else [state.capabilities.encode()]
+    return b":".join((*owner_and_group(state), mode, *more))
 
 
 def owner_and_group(state: FileState) -> tuple[bytes, bytes]:
@@ -145,11 +153,14 @@ class _Attributes:
         self._by_account: dict[bytes, list[bytes]] = {}
         self._directories_by_mode: dict[int, list[bytes]] = {}
         self._files_by_mode: dict[int, list[bytes]] = {}
+        self._capable: list[tuple[bytes, bytes]] = []
 
     def add(self, state: FileState, place: bytes, *, owner: bool) -> None:
         """Add a path as shell text; with `owner`, set owner and group too."""
         if owner:
             self._by_account.setdefault(words(*owner_and_group(state)), []).append(place)
+        if state.capabilities not in (None, NO_CAPABILITIES):
+            self._capable.append((quote(str(state.capabilities).encode()), place))
         if state.kind is Kind.FILE:
             self._files_by_mode.setdefault(state.mode, []).append(place)
         elif state.kind is Kind.DIRECTORY:
@@ -166,6 +177,11 @@ class _Attributes:
             yield from _parts(b"own " + account, places)
         yield from _modes(self._files_by_mode)
         yield from _modes(self._directories_by_mode)
+        yield from self._of_capabilities()
+
+    def _of_capabilities(self) -> Iterator[bytes]:
+        """Return the commands that come last: a chown takes capabilities away."""
+        yield from (b"setcap %s %s" % pair for pair in self._capable)
 
     def lines_of_new(self) -> Iterator[bytes]:
         """Return the commands where nothing else is in $base: the commonest owner and mode of files are set first."""
@@ -179,3 +195,4 @@ class _Attributes:
             yield b'find "$base" -type f -exec chmod -- %s {} +' % mode_text(mode)
             yield from _modes({each: places for each, places in self._files_by_mode.items() if each != mode})
         yield from _modes(self._directories_by_mode)
+        yield from self._of_capabilities()

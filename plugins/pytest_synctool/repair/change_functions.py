@@ -17,6 +17,7 @@ make() { # KIND SOURCE ATTRIBUTES NEW: one new version; nobody else gets at the 
     directory) mkdir -- "$4" ;;
     same) again "$2" "$4" ;;
   esac && own "$owner" "$group" "$4" && change_mode "$mode" "$4" || return
+  [ "${expects:-none}" = none ] || expected_capabilities "$4" || return
   case $1 in checked*) "$1" "$4" ;; esac
 }
 copy_of() { # SOURCE NEW: where the file system can, both share their blocks; not every cp knows or tries that

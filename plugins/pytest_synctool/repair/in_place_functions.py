@@ -59,7 +59,8 @@ written() { # ATTRIBUTES NAME: descriptor 4 is what was opened by that name; fai
   # Until the contents are complete nobody has more rights than before, nor than afterwards.
   x=$(printf %05o $(($octal$7 & $octal$mode & ${octal}0777)))
   if change_mode "$x" "./$1" && own "$owner" "$group" "./$1" && cat -- "$new/$1" >/proc/self/fd/4 &&
-    change_mode "$mode" "./$1" && set_capabilities "./$1"; then
+    change_mode "$mode" "./$1" && set_capabilities "./$1" &&
+    expected_capabilities "./$1"; then
     sync -- "./$1" 2>&- || sync
     return 0
   fi

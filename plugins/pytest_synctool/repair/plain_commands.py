@@ -10,6 +10,7 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
+from pytest_synctool.common.capabilities import NO_CAPABILITIES
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.model import Kind, OldVersions
 from pytest_synctool.repair.bulk_commands import owner_and_group
@@ -61,6 +62,7 @@ class _Writer:
                 yield self._chown(path, work)
             if work.state.kind is not Kind.LINK and (work.mode or work.state.mode & _SET_ID):
                 yield _chmod(path, work)
+            yield from _setcap(path, work)
         elif isinstance(work, NewVersion):
             yield from self._of_new_version(action, work)
 
@@ -86,6 +88,7 @@ class _Writer:
             yield words(b"mkdir", path) if work.make == "directory" else words(b"cp", work.source, path)
             yield self._chown(path, work)
             yield _chmod(path, work)
+            yield from _setcap(path, work)
         if work.validate:
             yield b"fi"
 
@@ -129,6 +132,14 @@ class _Writer:
 
 def _chmod(path: bytes, work: NewVersion | NewAttributes) -> bytes:
     return words(b"chmod", b"%04o" % work.state.mode, path)
+
+
+def _setcap(path: bytes, work: NewVersion | NewAttributes) -> Iterator[bytes]:
+    capabilities = work.state.capabilities
+    if capabilities == NO_CAPABILITIES and isinstance(work, NewAttributes):
+        yield words(b"setcap", b"-r", path)
+    elif capabilities not in (None, NO_CAPABILITIES):
+        yield words(b"setcap", str(capabilities).encode(), path)
 
 
 def _in_a_comment(path: bytes) -> bytes:

@@ -15,9 +15,9 @@ from typing import Final
 from pytest_synctool.audit import owed_commands
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.common.wording import node_text, printable
-from pytest_synctool.model import FileState, Kind, OldVersions
+from pytest_synctool.model import Kind, OldVersions
 from pytest_synctool.repair import kept_report
-from pytest_synctool.repair.bulk_commands import TOGETHER, make_all, make_trees, mode_text, owner_and_group, set_all
+from pytest_synctool.repair.bulk_commands import TOGETHER, attributes_text, make_all, make_trees, set_all
 from pytest_synctool.repair.kept_names import naming
 from pytest_synctool.repair.new_trees import NewTree, new_trees
 from pytest_synctool.repair.plan import (
@@ -189,7 +189,8 @@ def _function(action: Action) -> str:
         # A name whose old version was moved away must be filled at once.
         return "put" if work.old in ("swap", "leave") or work.validate else "put_all"
     if isinstance(work, NewAttributes):
-        return "set_each" if work.state.kind is Kind.DIRECTORY else "set_all"
+        together = work.state.kind is not Kind.DIRECTORY and work.state.capabilities is None
+        return "set_all" if together else "set_each"
     names: dict[type[Removal | MovingAway | Erasure | KeptVersion], str] = {
         Removal: "remove",
         MovingAway: "move_away",
@@ -288,14 +289,14 @@ def _record(number: int, action: Action) -> Iterator[bytes]:
     yield b"%d" % number
     if isinstance(work, NewVersion):
         kind = b"checked%d" % number if work.validate else work.make.encode()
-        yield from (kind, work.old.encode(), work.source, _attributes(work.state), action.name)
+        yield from (kind, work.old.encode(), work.source, attributes_text(work.state), action.name)
     elif isinstance(work, NewAttributes):
         state = work.state
         kinds = {Kind.FILE: b"file", Kind.LINK: b"link", Kind.DIRECTORY: b"directory"}
         again = (
             (state.target or b"") if state.kind is Kind.LINK else b"%d:%s" % (state.size, (state.md5 or "").encode())
         )
-        yield from (kinds[state.kind], _differing(work), again, _attributes(state), work.name)
+        yield from (kinds[state.kind], _differing(work), again, attributes_text(state), work.name)
     elif isinstance(work, Erasure):
         yield from (work.identity, work.version, action.name)
     elif isinstance(work, MovingAway):
@@ -306,11 +307,6 @@ def _record(number: int, action: Action) -> Iterator[bytes]:
 
 def _differing(work: NewAttributes) -> bytes:
     return (b"o" if work.owner else b"") + (b"m" if work.mode else b"")
-
-
-def _attributes(state: FileState) -> bytes:
-    mode = b"" if state.kind is Kind.LINK else mode_text(state.mode)
-    return b":".join((*owner_and_group(state), mode))
 
 
 def _trigger(plan: Plan, context: Context, number: int) -> bytes:

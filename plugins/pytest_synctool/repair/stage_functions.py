@@ -148,8 +148,8 @@ own_below() { # as own, for all that is in $base
   r=
   return "$1"
 }
-attributes() { # OWNER:GROUP:MODE
+attributes() { # OWNER:GROUP:MODE[:CAPABILITIES]
   IFS=:; set -f; set -- $1; set +f; unset IFS
-  owner=$1 group=$2 mode=$3
+  owner=$1 group=$2 mode=$3 expects=$4
 }
 """

@@ -89,7 +89,17 @@ def _of_path(path: str, old: NodeManifest, new: NodeManifest, keep: Keep) -> str
     differences = list(_differences(before, after, keep))
     remarks = [
         f"{name} {_value(before.get(name))} -> {_value(after.get(name))}"
-        for name in ("validate", "sensitive", "follow", "template", "decrypt", "in_place", "exclusive", "allow")
+        for name in (
+            "validate",
+            "sensitive",
+            "follow",
+            "template",
+            "decrypt",
+            "in_place",
+            "capabilities",
+            "exclusive",
+            "allow",
+        )
         if before.get(name) != after.get(name)
     ]
     if differences and before["source"] != after["source"]:

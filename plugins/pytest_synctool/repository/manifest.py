@@ -52,6 +52,7 @@ class EntryManifest(TypedDict, total=False):
     sensitive: bool
     follow: bool
     in_place: bool
+    capabilities: str
     exclusive: str
     allow: list[str]
     template: bool
@@ -241,6 +242,8 @@ def _add_rules(manifest: EntryManifest, entry: Entry) -> None:
         manifest["follow"] = attributes.follow
     if attributes.in_place is not None:
         manifest["in_place"] = attributes.in_place
+    if attributes.capabilities is not None:
+        manifest["capabilities"] = attributes.capabilities
     if attributes.exclusive is not None:
         manifest["exclusive"] = attributes.exclusive
         if attributes.allow:

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from pytest_synctool.model import Kind
+from pytest_synctool.audit.compare import compare
+from pytest_synctool.audit.probe import Request, parse
+from pytest_synctool.audit.probe import script as probe_script
+from pytest_synctool.common.shell import whole
+from pytest_synctool.model import ABSENT, Absent, FileState, Kind, Unknown
+from pytest_synctool.repair.plan import plan
+from pytest_synctool.repository.attributes import Attributes
+from pytest_synctool.repository.entry import Entry
 
 from tests_meta.unit.disk_node import DiskNode
 from tests_meta.unit.helpers import IS_ROOT, NOBODY, Shell, state
@@ -153,3 +160,60 @@ def test_what_is_expected_never_waits_for_what_is_kept(node: DiskNode) -> None:
     effective = subprocess.run(["getfacl", "-cp", node.files / "f"], capture_output=True, text=True, check=True).stdout
     assert "user:daemon:rwx" in effective
     assert "mask::---" in effective
+
+
+def capable(node: DiskNode, name: str, capabilities: str = "cap_net_raw=ep") -> Entry:
+    """Return an entry that expects capabilities."""
+    return replace(node.entry(name, FILE), attributes=Attributes(capabilities=capabilities))
+
+
+def audited(node: DiskNode, *entries: Entry) -> list[str | None]:
+    """Return the capabilities that a probe sees, or the reason why it does not."""
+    requests = [Request(one.destination, one.expected.size, expected=one.expected) for one in entries]
+    answer = node.shell.run(whole(probe_script(requests))).stdout
+    states = parse(requests, answer).values()
+    return [
+        each.reason if isinstance(each, Unknown) else each.capabilities if isinstance(each, FileState) else None
+        for each in states
+    ]
+
+
+NAMES: Final = ("one", "b c", "none", "new", "mode")
+
+
+def test_expected_capabilities(node: DiskNode) -> None:
+    """The audit sees them in its one round trip; a repair sets them last, and takes away what is not expected."""
+    make(node.files / "one")
+    (node.files / "b c").write_text("old")
+    for name in ("none", "mode"):
+        make(node.files / name, content="new")
+        (node.files / name).chmod(0o640)
+    os.removexattr(node.files / "mode", "security.capability")
+    home = node.files / "home"
+    home.mkdir()
+    os.chown(home, NOBODY, NOBODY)
+    for name in ("old", "same"):
+        (home / name).write_text("new" if name == "same" else "old")
+        (home / name).chmod(0o640)
+    entries = [capable(node, name, "none" if name == "none" else "cap_net_raw=ep") for name in NAMES]
+    entries += [capable(node, name) for name in ("tree/x", "home/old", "home/same")]
+    tree = node.entry("tree", state(Kind.DIRECTORY, mode=0o755))
+    seen = audited(node, *entries)
+    assert seen == ["cap_net_raw=ep", "none", "cap_net_raw=ep", None, "none", None, "none", "none"]
+    drifted: list[tuple[Entry, FileState | Absent]] = []
+    for one, has in zip(entries, seen, strict=True):
+        actual = node.actual(one)
+        drifted.append((one, replace(actual, capabilities=has) if isinstance(actual, FileState) else actual))
+    drifted = [(one, actual) for one, actual in drifted if actual is ABSENT or compare(one.expected, actual)]
+    todo = plan([(tree, ABSENT), *drifted], {e.destination: e for e in (tree, *entries)}, os.fsencode(node.master))
+    assert [result and result.failure for result in node.carry_out(todo)] == [None] * len(todo.actions)
+    assert audited(node, *entries) == [one.expected.capabilities for one in entries]
+    assert [node.actual(one) for one in entries] == [replace(one.expected, capabilities=None) for one in entries]
+
+
+def test_unknown_capabilities(shell: Shell, open_directory: Path) -> None:
+    """Without getcap they are unknown, never as expected, and nothing is changed for their sake."""
+    node = DiskNode.make(with_programs(shell, open_directory, "attr"), open_directory)
+    make(node.files / "f", content="new")
+    one = capable(node, "f")
+    assert audited(node, one) == ["the node has no program getcap, which knows capabilities"]

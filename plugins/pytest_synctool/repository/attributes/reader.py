@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from pytest_synctool.common.capabilities import canonical, is_settable
 from pytest_synctool.common.trust import EVERYBODY, Trust
 from pytest_synctool.common.wording import TRUTHS, printable_text
 from pytest_synctool.common.yaml_values import Items, Table, Text, Value
@@ -62,6 +63,7 @@ class _AttributeReader(RuleReader):
             template=self.truth("template", values.get("template")),
             decrypt=self.decrypt(values.get("decrypt")),
             in_place=self.truth("in_place", values.get("in_place")),
+            capabilities=self.capabilities(values.get("capabilities")),
             exclusive=self.exclusive(values.get("exclusive")),
             allow=self.allow(values.get("allow")),
             although_vital=self.although_vital(values),
@@ -114,6 +116,19 @@ class _AttributeReader(RuleReader):
         elif not word.isprintable():
             self.problem(value.line, f"'validate' expects one line without control characters, not {describe(value)}")
         return word
+
+    def capabilities(self, value: Value | None) -> str | None:
+        word = self.word("capabilities", value, "capabilities like cap_net_bind_service=ep, or none")
+        if value is None or word is None:
+            return None
+        text = canonical(word)
+        if text is None or not word:
+            self.problem(
+                value.line, f"'capabilities' expects text like cap_net_bind_service=ep, or none, not {describe(value)}"
+            )
+        elif not is_settable(text):
+            self.problem(value.line, f"'capabilities' expects 'e' for all or none of them, not {describe(value)}")
+        return text
 
     def exclusive(self, value: Value | None) -> str | None:
         word = self.word("exclusive", value, "yes, tree or no")

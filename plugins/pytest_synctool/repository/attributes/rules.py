@@ -28,12 +28,23 @@ ATTRIBUTES: Final = (
     "template",
     "decrypt",
     "in_place",
+    "capabilities",
     *EXCLUSIVE,
 )
 
 _FOR_LINKS: Final = ("owner", "group", "sensitive")
 _FOR_DIRECTORIES: Final = ("owner", "group", "mode", "sensitive", "follow", *EXCLUSIVE)
-_FOR_FILES: Final = ("owner", "group", "mode", "validate", "sensitive", "template", "decrypt", "in_place")
+_FOR_FILES: Final = (
+    "owner",
+    "group",
+    "mode",
+    "validate",
+    "sensitive",
+    "template",
+    "decrypt",
+    "in_place",
+    "capabilities",
+)
 _FOR_OTHERS: Final = ("owner", "group", "mode", "sensitive")
 LARGEST_ID: Final = 2**32 - 2  # the next number is -1 for chown, which means "leave it"
 
@@ -59,7 +70,7 @@ class Attributes:
 
     `follow` is for a directory: True accepts a symbolic link to a directory instead, False replaces it. `template` and
     `decrypt` are for a file: it is rendered, and a command prints what nodes get. With `in_place` a
-    repair writes the file through. `exclusive` is for a directory: `yes`
+    repair writes the file through. `capabilities` are in their canonical form. `exclusive` is for a directory: `yes`
     or `tree` if it may have nothing else in it, but for names that match the patterns `allow`; `although_vital` says so
     once more for a directory that a node needs.
     `origins` has a text for each attribute, with the rule that decided it: `mode 0440 by attributes.yaml:12`.
@@ -74,6 +85,7 @@ class Attributes:
     template: bool = False
     decrypt: str | None = None
     in_place: bool | None = None
+    capabilities: str | None = None
     exclusive: str | None = None
     allow: tuple[str, ...] = ()
     although_vital: bool = False
@@ -92,6 +104,8 @@ class Attributes:
             state = replace(state, gid=gid, group=group)
         if self.mode is not None and state.kind is not Kind.LINK:
             state = replace(state, mode=self.mode)
+        if self.capabilities is not None and state.kind is Kind.FILE:
+            state = replace(state, capabilities=self.capabilities)
         return state
 
 
@@ -134,6 +148,7 @@ class Rule:
     template: bool | None = None
     decrypt: str | None = None
     in_place: bool | None = None
+    capabilities: str | None = None
     exclusive: str | None = None
     allow: tuple[str, ...] | None = None
     although_vital: bool | None = None
