@@ -37,7 +37,7 @@ def _run(arguments: Namespace) -> int:
     own = _own_node(config, arguments)
     everyone = config.nodes.values() if arguments.manifest or arguments.changes is not None else None
     nodes = [own] if own is not None else selected_nodes(config, arguments, default=everyone)
-    makes_no_contents = arguments.ref or arguments.consensus
+    makes_no_contents = arguments.ref or arguments.consensus or arguments.unmanaged
     repository = resolution.load(config, refuse_to_decrypt if makes_no_contents else _decrypt(config))
     _find_files(repository, nodes, arguments)
     status = _answer(config, repository, nodes, arguments, local=own is not None)
@@ -51,13 +51,13 @@ def _run(arguments: Namespace) -> int:
 
 def _idle(repository: Repository, arguments: Namespace) -> Sequence[str]:
     """Return the warning about nodes without entries, for runs that compare entries."""
-    queries = ("render", "manifest", "changes", "ref", "diff", "consensus", "upload", "single")
+    queries = ("render", "manifest", "changes", "ref", "diff", "consensus", "unmanaged", "upload", "single")
     return [] if any(getattr(arguments, query) for query in queries) else repository.idle
 
 
 def _answer(config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace, *, local: bool) -> int:
     """Answer the query, or audit or repair the nodes. Return the exit status."""
-    if not (arguments.ref or arguments.render or arguments.consensus):
+    if not (arguments.ref or arguments.render or arguments.consensus or arguments.unmanaged):
         repository.check_contents(nodes)
     if arguments.manifest:
         from pytest_synctool.cli import changes
@@ -79,6 +79,10 @@ def _answer(config: Config, repository: Repository, nodes: Sequence[Node], argum
         from pytest_synctool.cli import consensus
 
         return consensus.run(config, repository, nodes, arguments)
+    if arguments.unmanaged:
+        from pytest_synctool.cli import unmanaged
+
+        return unmanaged.run(config, repository, nodes, arguments)
     if arguments.diff:
         from pytest_synctool.cli import diff
 

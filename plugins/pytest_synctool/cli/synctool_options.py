@@ -35,7 +35,7 @@ _FIELDS: Final = {
     **{"--list": ("list",), "--nodename": ("nodename",), "--no-saved": ("no_saved",), "--saved-dir": ("saved_dir",)},
     **{"-q": ("quiet",), "-v": ("verbose",), "-s": ("suffix",), "--show-sensitive": ("show_sensitive",)},
     **{"--nagios": ("nagios",), "-z": ("zzz",), "--batch": ("batch",), "--max-fail-nodes": ("max_fail_nodes",)},
-    **{"--render": ("render",), "--consensus": ("consensus",)},
+    **{"--render": ("render",), "--consensus": ("consensus",), "--unmanaged": ("unmanaged",)},
     _SELECTION: ("node", "group", "exclude", "exclude_group"),
 }
 _OF_RUNS: Final = ("-f", "--restore", "-e", "-t", "-1", "--unix", "-a", "--skip-rsync", "--nodename", "--nagios", "-z")
@@ -44,6 +44,7 @@ _ACTIONS: Final = {
     "-d": ("--nodename", "-a", "-f", "--unix", "--skip-rsync", "--no-saved", "--saved-dir"),
     "-u": ("--nodename", "-f", "--unix"),
     "--consensus": ("--nodename",),
+    "--unmanaged": ("--nodename",),
     "--check-update": (),
     "--download": (),
 }
@@ -271,6 +272,14 @@ def _add_diff(parser: ArgumentParser) -> None:
         type=shared_options.destination,
         help="print the versions of PATH over the nodes, in the masterdir or not, and how the first two differ",
     )
+    group.add_argument(
+        "--unmanaged",
+        metavar="DIR",
+        nargs="?",
+        const=b"/etc",
+        type=_plain_directory,
+        help="print the files below DIR (/etc) that no entry has and that differ from what packages installed",
+    )
     help_ = "with -d, --render and --consensus: also print non-public contents"
     add_flags(group, ("--show-sensitive", help_))
 
@@ -313,6 +322,15 @@ def _saved_directory(text: str) -> bytes:
     if not text.startswith("/") or not text.isprintable() or (path := shared_options.destination(text)) == b"/":
         raise ArgumentTypeError(f"expected a directory on the nodes like /var/lib/saved, not {text!r}")
     return path
+
+
+def _plain_directory(text: str) -> bytes:
+    """Parse an absolute path of letters that no shell pattern has."""
+    from pytest_synctool.audit.packages import PLAIN_DIRECTORY
+
+    if text.startswith("/") and PLAIN_DIRECTORY.fullmatch(path := shared_options.destination(text)):
+        return path
+    raise ArgumentTypeError(f"expected a directory on the nodes like /etc, without spaces and patterns, not {text!r}")
 
 
 def _existing_directory(text: str) -> str:

@@ -51,6 +51,7 @@ FOREIGN: dict[str, str] = {
 # Rooms and modules that contact nobody and start nothing, neither themselves nor through their imports.
 PURE = (
     *("audit.check", "audit.compare", "audit.diff_report", "audit.drift_outcome", "audit.fetch", "audit.probe"),
+    *("audit.packages", "audit.unmanaged", "audit.versions"),
     *("common", "config.builder", "config.model", "config.ranges", "config.selection", "config.statements"),
     *(
         "connection.route",

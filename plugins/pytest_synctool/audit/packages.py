@@ -1,0 +1,212 @@
+"""What the package managers of a node say of the files below a directory: the script that asks, and its parser.
+
+The script starts a few programs, however many files there are. It writes nothing. Of the answer only these count: exit
+statuses, the output formats that dpkg-query(1), rpm(8) and apk-audit(8) document, and the names that find prints. This
+module contacts nobody.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pytest_synctool.errors import RemoteError
+
+MOST_FILES: Final = 50_000
+LARGEST_ANSWER: Final = 64 << 20  # bytes
+PLAIN_DIRECTORY: Final = re.compile(rb"/|(/[A-Za-z0-9._+-]+)+")
+
+# rpm makes a database where it has none.
+_SCRIPT: Final = rb"""
+nl='
+'
+begin() { printf '\nNONCE %s\n' "$1"; }
+end() { printf '\nNONCE end %s\n' "$?"; }
+has() { [ -n "$(command -v "$1")" ]; }
+[ ! -L "DIR" ] || { begin link; true; end; }
+if has dpkg-query; then
+  begin dpkg
+  dpkg-query -W -f '${binary:Package}\n${Conffiles}\n'
+  end
+  begin dpkg-owned
+  dpkg-query -S "BELOW*"
+  end
+  begin dpkg-links
+  for link in /*; do [ ! -L "$link" ] || (cd -P "$link" 2>&- && printf '%s %s\n' "$link" "$PWD"); done
+  true
+  end
+fi
+if has rpm && [ -d "$(rpm --eval %_dbpath)" ]; then
+  begin rpm-any
+  rpm -qa --qf 'any\n' | head -n 1
+  end
+  begin rpm
+  { rpm -qal; end; } | grep -e "^BELOW" -e NONCE
+  begin rpm-changed
+  rpm -Va --configfiles --nodeps --noscripts
+  end
+fi
+if has apk; then
+  begin apk
+  apk audit --recursive "DIR"
+  end
+fi
+begin files
+{
+  find "BELOW" -xdev -name "*$nl*" -prune -exec sh -c 'printf "odd %s\n" $#' sh {} + -o \
+    ! -type d -exec stat -c '%f:%s %n' {} +
+  end
+} | head -n MOST
+begin done
+"""
+_SECTION: Final = re.compile(rb"([a-z-]{1,20})")
+_END: Final = re.compile(rb"end ([0-9]{1,3})")
+_CONFFILE: Final = re.compile(rb" (/.+?) ([0-9a-f]{32}|newconffile)((?: [a-z-]+)*)")
+_OWNED: Final = re.compile(rb".*?: (/.*)")
+_VERIFIED: Final = re.compile(rb"(missing|[A-Z0-9.?]{8,12}) +(?:[a-z] +)?(/.*)")
+_AUDITED: Final = re.compile(rb"([A-Za-z+-]) (.+)")
+_FILE: Final = re.compile(rb"([0-9a-f]{1,8}):([0-9]{1,19}) (/.*)")
+_ODD: Final = re.compile(rb"odd ([0-9]{1,9})")
+_LINK: Final = re.compile(rb"(/[^/ ]+) (/.+)")
+_INSIGNIFICANT: Final = b".?T"  # of rpm -V: a test that passed, one that could not be done, and the time
+
+
+@dataclass(frozen=True)
+class Packages:
+    """The files below a directory, and what packages say of them.
+
+    `files` are all but directories, by path with their size in bytes. `unowned` are those of no package. `digests` are
+    the MD5s of configuration files as they were installed. `changed` are paths that a package manager calls changed.
+    `is_complete` is False if find could not look everywhere. `odd_names` is the number of names with a newline.
+    """
+
+    files: Mapping[bytes, int]
+    unowned: frozenset[bytes]
+    digests: Mapping[bytes, str]
+    changed: frozenset[bytes]
+    is_complete: bool = True
+    odd_names: int = 0
+
+
+def script(directory: bytes, nonce: bytes) -> bytes:
+    """Return the shell text that asks about a plain directory. `nonce` are letters that no file name can hold."""
+    if PLAIN_DIRECTORY.fullmatch(directory) is None:
+        raise ValueError("not a plain directory")
+    text = _SCRIPT.replace(b"BELOW", _below(directory)).replace(b"DIR", directory)
+    return text.replace(b"MOST", b"%d" % (MOST_FILES + 3)).replace(b"NONCE", nonce)
+
+
+def _below(directory: bytes) -> bytes:
+    return directory.rstrip(b"/") + b"/"
+
+
+def parse(directory: bytes, nonce: bytes, answer: bytes) -> Packages:
+    """Parse a node's answer. Raises RemoteError if it is incomplete, and if no package manager knows a package."""
+    sections = _sections(nonce, answer)
+    if "link" in sections:
+        raise RemoteError("the directory is a symbolic link there")
+    if "files" not in sections:
+        raise RemoteError(f"more than {MOST_FILES:,} files")
+    status, listed = sections["files"]
+    below = _below(directory)
+    matches = [match for line in listed if (match := _FILE.fullmatch(line)) and match[3].startswith(below)]
+    odd_names = sum(int(match[1]) for line in listed if (match := _ODD.fullmatch(line)))
+    files = {match[3]: int(match[2]) for match in matches}
+    readers = (_Dpkg(sections), _Rpm(sections), _Apk(sections))
+    present = [reader for reader in readers if reader.knows_packages]
+    if not present:
+        tried = " and ".join(name for name in ("dpkg", "rpm", "apk") if name in sections)
+        reason = f"no package is in the database of {tried}" if tried else "there is no package manager"
+        raise RemoteError(reason if tried else f"{reason}: no dpkg, rpm or apk")
+    owned = frozenset[bytes]().union(*(reader.owned(files) for reader in present))
+    digests = {path: md5 for reader in present for path, md5 in reader.digests.items() if path.startswith(below)}
+    changed = frozenset(path for reader in present for path in reader.changed if path.startswith(below))
+    unowned = frozenset(files) - owned - digests.keys() - changed
+    return Packages(files, unowned, digests, changed, status == 0, odd_names)
+
+
+_Sections = Mapping[str, tuple[int, list[bytes]]]
+
+
+def _sections(nonce: bytes, answer: bytes) -> _Sections:
+    """Return exit status and lines of each section. One without an end is left out; `done` must be there."""
+    pieces = answer.split(b"\n" + nonce + b" ")
+    sections: dict[str, tuple[int, list[bytes]]] = {}
+    name, lines = None, list[bytes]()
+    for piece in pieces[1:]:
+        word, *rest = piece.split(b"\n")
+        if ending := _END.fullmatch(word):
+            if name is not None:
+                sections[name] = int(ending[1]), lines
+            name = None
+        elif begun := _SECTION.fullmatch(word):
+            name, lines = begun[1].decode("ascii"), rest
+    if name != "done":
+        raise RemoteError("the node's answer is not whole: it broke off while packages were asked for")
+    return sections
+
+
+class _Dpkg:
+    """The answers of dpkg-query."""
+
+    def __init__(self, sections: _Sections) -> None:
+        status, lines = sections.get("dpkg", (0, []))
+        owned_status, self._owned = sections.get("dpkg-owned", (0, []))
+        if status or owned_status > 1:  # 1: nothing is owned there
+            raise RemoteError("dpkg-query fails there")
+        links = (_LINK.fullmatch(line) for line in sections.get("dpkg-links", (0, []))[1])
+        self._links = {link[1]: link[2] for link in links if link}
+        conffiles = [match for line in lines if (match := _CONFFILE.fullmatch(line))]
+        self.knows_packages = any(line and not line.startswith(b" ") for line in lines)
+        self.changed = frozenset[bytes]()
+        self.digests = {
+            self._real(match[1]): match[2].decode("ascii")
+            for match in conffiles
+            if match[2] != b"newconffile" and not {b"obsolete", b"remove-on-upgrade"} & {*match[3].split()}
+        }
+
+    def owned(self, _: Mapping[bytes, int]) -> frozenset[bytes]:
+        """Return the paths that packages own, and those of diversions."""
+        return frozenset(self._real(match[1]) for line in self._owned if (match := _OWNED.fullmatch(line)))
+
+    def _real(self, path: bytes) -> bytes:
+        """Return a path without a link at its beginning: packages may have /lib for /usr/lib."""
+        top, slash, rest = path[1:].partition(b"/")
+        return self._links.get(b"/" + top, b"/" + top) + slash + rest
+
+
+class _Rpm:
+    """The answers of rpm. It verifies only configuration files."""
+
+    def __init__(self, sections: _Sections) -> None:
+        status, self._owned = sections.get("rpm", (0, []))
+        if status:
+            raise RemoteError("rpm fails there")
+        self.knows_packages = any(sections.get("rpm-any", (0, []))[1])
+        matches = (_VERIFIED.fullmatch(line) for line in sections.get("rpm-changed", (0, []))[1])
+        self.changed = frozenset(match[2] for match in matches if match and match[1].strip(_INSIGNIFICANT))
+        self.digests: Mapping[bytes, str] = {}
+
+    def owned(self, _: Mapping[bytes, int]) -> frozenset[bytes]:
+        """Return the paths that packages own."""
+        return frozenset(self._owned)
+
+
+class _Apk:
+    """The answer of apk, which names only what differs."""
+
+    def __init__(self, sections: _Sections) -> None:
+        status, lines = sections.get("apk", (0, []))
+        if status:
+            raise RemoteError("apk fails there")
+        self.knows_packages = "apk" in sections
+        matches = [match for line in lines if (match := _AUDITED.fullmatch(line))]
+        self._added = frozenset(b"/" + match[2].lstrip(b"/") for match in matches if match[1] in b"A+")
+        self.changed = frozenset(b"/" + match[2].lstrip(b"/") for match in matches if match[1] not in b"A+Dde")
+        self.digests: Mapping[bytes, str] = {}
+
+    def owned(self, files: Mapping[bytes, int]) -> frozenset[bytes]:
+        """Return the files that apk does not call added."""
+        return frozenset(files) - self._added

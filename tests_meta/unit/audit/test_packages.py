@@ -1,0 +1,195 @@
+"""What package managers say of files: the parsers take anything, and only what is documented counts."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_synctool.audit.packages import MOST_FILES, Packages, parse, script
+from pytest_synctool.common.shell import whole
+from pytest_synctool.errors import RemoteError
+
+from tests_meta.unit.helpers import Shell
+
+NONCE = b"synctool-0123456789abcdef"
+MD5 = "0" * 32
+
+
+def packages(sections: Mapping[str, str | tuple[int, str]], directory: bytes = b"/etc") -> Packages:
+    """What an answer with these sections means; each has a text, or an exit status and a text."""
+    return parse(directory, NONCE, answer(sections))
+
+
+def answer(sections: Mapping[str, str | tuple[int, str]]) -> bytes:
+    text = ""
+    for name, value in sections.items():
+        status, output = (0, value) if isinstance(value, str) else value
+        text += f"\n{NONCE.decode()} {name}\n{output}\n{NONCE.decode()} end {status}\n"
+    return f"{text}\n{NONCE.decode()} done\n".encode("utf-8", "surrogateescape")
+
+
+def files(*paths: str) -> str:
+    return "".join(f"81a4:3 {path}\n" for path in paths)
+
+
+def test_dpkg() -> None:
+    """As dpkg 1.21 prints it: conffiles, those of older versions, what is owned, and diversions."""
+    read = packages(
+        {
+            "dpkg": f"login\n /etc/login.defs {MD5}\n /etc/old {MD5} obsolete\n /etc/new newconffile\nbase-files\n\n",
+            "dpkg-owned": "login, base-files:amd64: /etc/login.defs\nlogin: /etc/a: b\ndiversion by x from: /etc/d\n",
+            "dpkg-links": "",
+            "files": files("/etc/login.defs", "/etc/a: b", "/etc/d", "/etc/x y", "/etc/old"),
+        }
+    )
+    assert read.digests == {b"/etc/login.defs": MD5}
+    assert read.unowned == {b"/etc/x y", b"/etc/old"}
+    assert read.files[b"/etc/x y"] == 3
+
+
+def test_dpkg_with_a_merged_usr() -> None:
+    read = packages(
+        {
+            "dpkg": f"x\n /lib/x.conf {MD5}\n",
+            "dpkg-owned": (1, "x: /lib/libx.so\n"),
+            "dpkg-links": "/lib /usr/lib\nnonsense\n/lib64 /usr/lib64\n",
+            "files": files("/usr/lib/libx.so", "/usr/lib/x.conf", "/usr/lib/y"),
+        },
+        b"/usr",
+    )
+    assert read.unowned == {b"/usr/lib/y"}
+    assert [*read.digests] == [b"/usr/lib/x.conf"]
+
+
+def test_rpm() -> None:
+    """As rpm 4.18 prints it: a changed time alone is no change, nor is a test that could not be done."""
+    read = packages(
+        {
+            "rpm-any": "any\n",
+            "rpm": "/etc/t\n/etc/t/a.conf\n/etc/t/b c.conf\n/etc/t/d.conf\n/etc/t/e\n",
+            "rpm-changed": (
+                1,
+                "S.5....T.  c /etc/t/a.conf\n.M.......  c /etc/t/b c.conf\nmissing   c /etc/t/d.conf\n"
+                "..?....T.  c /etc/t/e\nS.5....T.  c /usr/x\nUnsatisfied dependencies for t\n",
+            ),
+            "files": files("/etc/t/a.conf", "/etc/t/b c.conf", "/etc/t/e", "/etc/t/rogue"),
+        }
+    )
+    assert read.changed == {b"/etc/t/a.conf", b"/etc/t/b c.conf", b"/etc/t/d.conf"}
+    assert read.unowned == {b"/etc/t/rogue"}
+
+
+def test_apk() -> None:
+    text = "A etc/rogue\nU etc/motd\nD etc/dir\nd etc\nX etc/gone\n- etc/lost\nwhatever it says\n"
+    read = packages({"apk": text, "files": files("/etc/rogue", "/etc/motd", "/etc/fine")})
+    assert read.unowned == {b"/etc/rogue"}
+    assert read.changed == {b"/etc/motd", b"/etc/gone", b"/etc/lost"}
+
+
+def test_two_package_managers() -> None:
+    """A machine of one may have the other one too, with or without packages."""
+    of_dpkg = {"dpkg": "x\n", "dpkg-owned": "x: /etc/a\n", "files": files("/etc/a", "/etc/b", "/etc/c")}
+    assert packages(of_dpkg | {"rpm-any": "", "rpm": "", "rpm-changed": ""}).unowned == {b"/etc/b", b"/etc/c"}
+    assert packages(of_dpkg | {"rpm-any": "any\n", "rpm": "/etc/b\n"}).unowned == {b"/etc/c"}
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"files": ""}, "there is no package manager: no dpkg, rpm or apk"),
+        ({"dpkg": "", "dpkg-owned": (1, ""), "files": ""}, "no package is in the database of dpkg"),
+        ({"rpm": "", "dpkg": "\n\n", "files": ""}, "no package is in the database of dpkg and rpm"),
+        ({"dpkg": (2, ""), "files": ""}, "dpkg-query fails there"),
+        ({"dpkg": "x\n", "dpkg-owned": (2, ""), "files": ""}, "dpkg-query fails there"),
+        ({"rpm-any": "any\n", "rpm": (1, ""), "files": ""}, "rpm fails there"),
+        ({"apk": (99, ""), "files": ""}, "apk fails there"),
+        ({"link": "", "files": ""}, "the directory is a symbolic link there"),
+        ({"dpkg": "x\n"}, "more than 50,000 files"),
+    ],
+)
+def test_nothing_known_is_not_nothing_found(sections: dict[str, str | tuple[int, str]], message: str) -> None:
+    with pytest.raises(RemoteError) as raised:
+        packages(sections)
+    assert str(raised.value) == message
+
+
+def test_an_answer_that_broke_off() -> None:
+    text = answer({"dpkg": "x\n", "dpkg-owned": "x: /etc/a\n", "files": files("/etc/a")})
+    for length in range(len(text) - 1):
+        with pytest.raises(RemoteError):
+            parse(b"/etc", NONCE, text[:length])
+
+
+LINES = st.sampled_from(
+    [
+        *(b"", b"x", b" /etc/a " + MD5.encode(), b"x: /etc/b", b"81a4:3 /etc/c", b"81a4:99999999999999999999 /etc/c"),
+        *(b"odd 1", b"A etc/c", b"S.5....T.  c /etc/c", b"missing  /etc/d", b"/etc", b"/lib /usr", b"\xff\0", b": /"),
+        *(NONCE + b" " + word for word in (b"files", b"dpkg", b"end 0", b"end 999", b"end x", b"done", b"rpm", b"")),
+    ]
+)
+
+
+@given(st.lists(LINES | st.binary(max_size=20), max_size=30).map(b"\n".join))
+def test_any_answer(text: bytes) -> None:
+    with suppress(RemoteError):
+        read = parse(b"/etc", NONCE, b"\n" + text + b"\n" + NONCE + b" done\n")
+        assert read.unowned <= read.files.keys()
+        assert all(path.startswith(b"/etc/") for path in (*read.files, *read.digests, *read.changed))
+
+
+@pytest.mark.parametrize("directory", [b"etc", b"/etc/", b"/a b", b"/*", b"/a[b]", b"/$x", b"/a\nb", b"", b"/`x`"])
+def test_a_directory_is_plain(directory: bytes) -> None:
+    with pytest.raises(ValueError, match="plain"):
+        script(directory, NONCE)
+
+
+DPKG = """#!/bin/sh
+case $1 in
+  -W) printf 'x\\n %s/conf {md5}\\n' {top} ;;
+  -S) [ "$2" = "{top}/*" ] && printf 'x: %s/owned\\ndiversion by x from: %s/diverted\\n' {top} {top} ;;
+esac
+"""
+
+
+def test_in_a_shell(shell: Shell, tmp_path: Path) -> None:
+    """Odd names do not matter, files in directories that packages do not own count, and nothing is written."""
+    top, programs = tmp_path / "top", tmp_path / "programs"
+    (top / "directory").mkdir(parents=True)
+    programs.mkdir()
+    names = [b"conf", b"owned", b"diverted", b"-x y'\"$(z)", b"directory/\xff", NONCE]
+    for name in names:
+        Path(os.fsdecode(os.path.join(os.fsencode(top), name))).write_bytes(b"text")
+    (top / "link").symlink_to("/nowhere")
+    (top / "new\nline").mkdir()
+    (top / "new\nline/below").write_text("x")
+    (programs / "dpkg-query").write_text(DPKG.format(top=top, md5=hashlib.md5(b"text").hexdigest()))
+    (programs / "dpkg-query").chmod(0o755)
+    run = Shell(shell.name, shell.argv, {**shell.env, "PATH": f"{programs}:{shell.env['PATH']}"}).run
+    directory = os.fsencode(top)
+    done = run(whole(script(directory, NONCE)))
+    read = parse(directory, NONCE, done.stdout)
+    unowned = {b"-x y'\"$(z)", b"directory/\xff", NONCE, b"link"}
+    assert read.unowned == {directory + b"/" + name for name in unowned}
+    assert read.digests == {directory + b"/conf": hashlib.md5(b"text").hexdigest()}
+    assert (read.is_complete, read.odd_names, read.files[directory + b"/conf"]) == (True, 1, 4)
+    (programs / "dpkg-query").write_text("#!/bin/sh\n")
+    with pytest.raises(RemoteError, match="no package is in the database of dpkg"):
+        parse(directory, NONCE, run(whole(script(directory, NONCE))).stdout)
+
+
+def test_too_many_files(tmp_path: Path) -> None:
+    """They are counted, not listed without end."""
+    find = tmp_path / "find"
+    find.write_text(f"#!/bin/sh\nyes '81a4:3 /etc/x' | head -n {MOST_FILES + 100}\n")
+    find.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    done = subprocess.run(["sh"], input=script(b"/etc", NONCE), capture_output=True, env=environment, check=False)
+    with pytest.raises(RemoteError, match="more than 50,000 files"):
+        parse(b"/etc", NONCE, done.stdout)
