@@ -57,18 +57,19 @@ def test_versions(live: Site) -> None:
 def test_secrets(live: Site) -> None:
     """By mode, by a directory above, and by a rule, also one for a path that no node has in the masterdir."""
     live.nodes = {"node1": "batch", "node2": "batch"}
-    (live.masterdir / "attributes.yaml").write_text(f"- path: {live.top}/rule\n  sensitive: yes\n")
     for node, word in (("node1", "hunter2"), ("node2", "swordfish")):
         live.sh(
             node, f"mkdir -p @/closed; for f in @/rule @/mode @/closed/file; do echo {word} >$f; chmod 644 $f; done"
         )
         live.sh(node, "chmod 600 @/mode; chmod 700 @/closed")
-        live.sh(node, f"ln -s {word} @/link")
-    (live.masterdir / "attributes.yaml").write_text(f"- path: [{live.top}/rule, {live.top}/link]\n  sensitive: yes\n")
-    paths = ["@/rule", "@/mode", "@/closed/file", "@/link"]
+        live.sh(node, f"ln -s {word} @/link; ln -s closed @/follow")
+    live.directory_of("follow")
+    rules = f"- path: [{live.top}/rule, {live.top}/link]\n  sensitive: yes\n- path: {live.top}/follow\n  follow: yes\n"
+    (live.masterdir / "attributes.yaml").write_text(rules)
+    paths = ["@/rule", "@/mode", "@/closed/file", "@/link", "@/follow/file"]
     ended = consensus(live, *paths)
     assert ended.status == 1, ended
     for secret in (b"hunter2", b"swordfish"):
         assert secret not in ended.out + ended.err
         assert secret in consensus(live, *paths, "--show-sensitive").out
-    assert ended.out.count(b": contents are not shown, since ") == 3
+    assert ended.out.count(b": contents are not shown, since ") == 4

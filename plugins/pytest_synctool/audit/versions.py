@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -71,7 +70,7 @@ def _state_in_words(state: Actual, numbers: Mapping[tuple[int, str | None], int]
     if isinstance(state, Unknown):
         return f"unknown: {state.reason}"
     owner, group = (
-        str(number) if name is None else printable(os.fsencode(name))
+        str(number) if name is None else printable(name.encode("utf-8", "surrogateescape"))
         for name, number in ((state.owner, state.uid), (state.group, state.gid))
     )
     words = [state.kind.value, f"owner {owner}", f"group {group}"]

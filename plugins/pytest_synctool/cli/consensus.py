@@ -109,7 +109,7 @@ class _Consensus:
         if self.sensitive[path] is not None:
             return self.sensitive[path]
         nodes = [version.nodes[0] for version in distinct[:2]]
-        above = (states[node].get(each, Unknown("")) for node in nodes for each in parents(path))
+        above = (_entered(states[node], each) for node in nodes for each in parents(path))
         return not_public(((states[node][path], f"the file of {node}") for node in nodes), above)
 
     def _contents(self, distinct: Mapping[bytes, Sequence[Version]]) -> dict[str, Mapping[bytes, Copy]]:
@@ -156,6 +156,13 @@ class _Consensus:
         command.print_lines(verdict.lines)
         command.print_stderr(f"{printable(path)}: {error}" for error in verdict.errors)
         return not verdict.errors
+
+
+def _entered(states: _States, directory: bytes) -> Actual:
+    """Return the state of a directory above a path. Nobody knows who may enter the one that a link leads to."""
+    state = states.get(directory)
+    is_directory = isinstance(state, FileState) and state.kind is Kind.DIRECTORY
+    return state if state is not None and is_directory else Unknown("it is no directory")
 
 
 def _is_of(content: bytes, state: Actual) -> bool:

@@ -32,10 +32,7 @@ class _Report:
 
 def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace) -> int:
     """Print the files. Return 0, whatever they are, or 3 if a node is unreachable or was not looked at completely."""
-    managed = {
-        node.name: {entry.destination for entry in repository.entries(node) if entry.tree is not Tree.TASKS}
-        for node in nodes
-    }
+    managed = _managed(repository, nodes)
     directory: bytes = arguments.unmanaged
 
     def look(node: Node, connection: HostTransport) -> _Report:
@@ -56,7 +53,17 @@ def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments
     return command.UNREACHABLE if errors else command.OK
 
 
-def _look(directory: bytes, managed: set[bytes], connection: HostTransport, timeout: float) -> _Report:
+def _managed(repository: Repository, nodes: Sequence[Node]) -> dict[str, frozenset[bytes]]:
+    """Return the destinations of each node's entries; nodes with the same entries share one set."""
+    lists = {node.name: repository.entries(node) for node in nodes}
+    destinations = {
+        entries: frozenset(entry.destination for entry in entries if entry.tree is not Tree.TASKS)
+        for entries in {*lists.values()}
+    }
+    return {name: destinations[entries] for name, entries in lists.items()}
+
+
+def _look(directory: bytes, managed: frozenset[bytes], connection: HostTransport, timeout: float) -> _Report:
     nonce = f"synctool-{secrets.token_hex(16)}".encode("ascii")
     script = packages.script(directory, nonce)
     answer = connection.run(script, timeout, Phase.PROBE, packages.LARGEST_ANSWER)

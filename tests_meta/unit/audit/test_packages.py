@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -142,6 +143,14 @@ def test_any_answer(text: bytes) -> None:
         read = parse(b"/etc", NONCE, b"\n" + text + b"\n" + NONCE + b" done\n")
         assert read.unowned <= read.files.keys()
         assert all(path.startswith(b"/etc/") for path in (*read.files, *read.digests, *read.changed))
+
+
+def test_a_long_line_costs_little() -> None:
+    """No file has such a name."""
+    line = " /etc/a" + f" {'a' * 32}" * 20_000 + " !"
+    began = time.process_time()
+    assert packages({"dpkg": f"x\n{line}\n", "dpkg-owned": f"x{line}\n", "files": files("/etc/b")}).digests == {}
+    assert time.process_time() - began < 30
 
 
 @pytest.mark.parametrize("directory", [b"etc", b"/etc/", b"/a b", b"/*", b"/a[b]", b"/$x", b"/a\nb", b"", b"/`x`"])
