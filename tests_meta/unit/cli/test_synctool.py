@@ -378,7 +378,19 @@ class TestMistakes:
             ),
             (["--no-saved"], "--no-saved needs -f: nothing else replaces files"),
             (["-s", "batch"], "-s needs -u: it is the group extension of an upload"),
-            (["--show-sensitive"], "--show-sensitive needs -d or --render"),
+            (["--show-sensitive"], "--show-sensitive needs -d, --render or --consensus"),
+            (["--consensus", "/f", "-f"], "-f does not go with --consensus: one thing at a time"),
+            (["--consensus", "/f", "--unmanaged"], "--unmanaged does not go with --consensus: one thing at a time"),
+            (["--unmanaged", "--manifest"], "--manifest does not go with --unmanaged: one thing at a time"),
+            (["--consensus", "f"], "argument --consensus: expected an absolute path like /etc/fstab, not 'f'"),
+            *(
+                (
+                    [f"--unmanaged={name}"],
+                    "argument --unmanaged: expected a directory on the nodes like /etc, without spaces and patterns, "
+                    f"not {name!r}",
+                )
+                for name in ("etc", "", "/a b", "/etc/*", "/$(x)", "/a\nb")
+            ),
             *(
                 (
                     ["-f", f"--saved-dir={name}"],
