@@ -16,6 +16,7 @@ from pytest_synctool.common.textfile import read as read_text
 from pytest_synctool.common.trust import EVERYBODY
 from pytest_synctool.common.wording import nodes_in_words
 from pytest_synctool.config import Config
+from pytest_synctool.config.node_commands import Kept
 from pytest_synctool.errors import RepositoryError, SelectionError, SynctoolError
 from pytest_synctool.model import Node
 from pytest_synctool.report.files import directory_of
@@ -88,7 +89,7 @@ def _of_revision(
     revision = Commit.find(config.masterdir, name, config.trust)
     masterdir = revision.write(target, config.masterdir)
     if (place := revision.place_of(config.path)) is not None:
-        earlier = configuration.load(target / place, config.trust)
+        earlier = configuration.load(target / place, config.trust, Kept(config.node_outputs))
     else:
         earlier = config
         command.print_stderr([f"WARNING {config.path} is not in {name}: its nodes and groups of today are used"])

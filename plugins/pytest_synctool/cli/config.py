@@ -72,6 +72,7 @@ def new_parser() -> ArgumentParser:
         ("-i", "--ipaddress", "--interface", "print each node and the address to connect to"),
         ("-H", "--hostname", "print each node and its hostname"),
         ("-r", "--rsync", "print each node and `yes`, or `no` if the masterdir is not copied to it"),
+        ("--origin", "print each node and the lines of the configuration, or of a command in it, that define it"),
         ("-s", "--connection", "print each node and its host for testinfra and `pytest --hosts`: ssh://ADDRESS"),
         ("-f", "--filter-ignored", "leave out ignored nodes and groups, which are marked otherwise"),
     )
@@ -120,7 +121,7 @@ def _columns(arguments: Namespace) -> list[Callable[[Node], str]]:
 
 
 def _conflict(arguments: Namespace) -> str | None:
-    about_nodes = bool(arguments.list_nodes or _columns(arguments))
+    about_nodes = bool(arguments.list_nodes or arguments.origin or _columns(arguments))
     other = _other(arguments)
     selects = bool(arguments.node or arguments.group)
     if other is not None:
@@ -139,14 +140,15 @@ def _conflict(arguments: Namespace) -> str | None:
 
 def _run(arguments: Namespace) -> int:
     from pytest_synctool import config as configuration
+    from pytest_synctool.config import node_commands
 
     path, trust = shared_options.find_configuration(arguments), shared_options.trust_of(arguments)
     if arguments.to_yaml:
-        _write_utf8(configuration.as_yaml(path, trust))
+        _write_utf8(configuration.as_yaml(path, trust, node_commands.run))
         return command.OK
     if arguments.check:
         return _check(path, trust)
-    config = configuration.load(path, trust)
+    config = configuration.load(path, trust, node_commands.run)
     if arguments.migrate:
         return _migrate(config, is_done=arguments.filter_ignored)
     if arguments.scan_attributes:
@@ -167,6 +169,8 @@ def _lines(config: Config, arguments: Namespace) -> Iterable[str]:
         names = ((name, name in config.ignored_groups) for name in config.groups)
         return (name + _IGNORED * ignored for name, ignored in names if not (ignored and arguments.filter_ignored))
     nodes, columns = _nodes(config, arguments), _columns(arguments)
+    if arguments.origin:
+        columns.append(lambda node: ", ".join(map(str, config.node_places[node.name])))
     if arguments.node and not (arguments.list_nodes or columns):
         return dict.fromkeys(group for node in nodes for group in node.groups)
     return (" ".join((node.name, *(each(node) for each in columns))) + _IGNORED * node.ignored for node in nodes)
@@ -242,6 +246,7 @@ def _write_json(config: Config) -> None:
             "connection": node.host_spec,
             "rsync": node.rsync,
             "ignored": node.ignored,
+            "origin": list(map(str, config.node_places[node.name])),
         }
         for node in config.nodes.values()
     }
@@ -255,11 +260,12 @@ def _check(conf: Path, trust: Trust) -> int:
     from dataclasses import replace
 
     from pytest_synctool.common.trust import EVERYBODY
+    from pytest_synctool.config import node_commands
     from pytest_synctool.lint import lint
     from pytest_synctool.repository import resolution
 
     status, directory = command.OK, Path.cwd()
-    config = replace(resolution.load_config(conf, trust, EVERYBODY), trust=EVERYBODY)
+    config = replace(resolution.load_config(conf, trust, EVERYBODY, node_commands.run), trust=EVERYBODY)
     for rule, findings in lint(config, resolution.load(config)).items():
         for finding in findings:
             path = Path(finding.path)

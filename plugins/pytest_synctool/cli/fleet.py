@@ -125,9 +125,10 @@ def load(arguments: Namespace) -> Fleet:
     import shutil
 
     from pytest_synctool import config as configuration
+    from pytest_synctool.config import node_commands
     from pytest_synctool.connection.route import route_to
 
-    config = configuration.load(find_configuration(arguments), trust_of(arguments))
+    config = configuration.load(find_configuration(arguments), trust_of(arguments), node_commands.run)
     settings, sudo = ssh_settings(config, arguments), sudo_of(arguments)
     routes, unreachable = {}, {}
     for node in selected_nodes(config, arguments):

@@ -29,11 +29,12 @@ def _run(arguments: Namespace) -> int:
         from pytest_synctool.cli import self_update
 
         return self_update.run(arguments)
+    from pytest_synctool.config import node_commands
     from pytest_synctool.repository import resolution
     from pytest_synctool.repository.made_contents import refuse_to_decrypt
 
     trust = shared_options.trust_of(arguments)
-    config = resolution.load_config(shared_options.find_configuration(arguments), trust, trust)
+    config = resolution.load_config(shared_options.find_configuration(arguments), trust, trust, node_commands.run)
     own = _own_node(config, arguments)
     everyone = config.nodes.values() if arguments.manifest or arguments.changes is not None else None
     nodes = [own] if own is not None else selected_nodes(config, arguments, default=everyone)

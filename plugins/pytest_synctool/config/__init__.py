@@ -13,13 +13,15 @@ from typing import Final, NamedTuple
 from pytest_synctool.common.textfile import read as read_text
 from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.yaml_values import NotYamlError
+from pytest_synctool.config import included_nodes
 from pytest_synctool.config.builder import Builder
+from pytest_synctool.config.included_nodes import PrintNodes, refuse_to_print
 from pytest_synctool.config.model import Config, OnUpdate, Place
 from pytest_synctool.config.problems import InvalidConfigError
-from pytest_synctool.config.statements import Statement, is_yaml, read, to_yaml
+from pytest_synctool.config.statements import INCLUDE_NODES, Statement, is_yaml, read, to_yaml
 from pytest_synctool.errors import ConfigError
 
-__all__ = ["Config", "InvalidConfigError", "OnUpdate", "Place", "as_yaml", "find", "load", "parse"]
+__all__ = ["Config", "InvalidConfigError", "OnUpdate", "Place", "PrintNodes", "as_yaml", "find", "load", "parse"]
 
 DEFAULT_DIRECTORY: Final = Path("/var/lib/synctool")
 _NAMES: Final = ("synctool.conf", "synctool.yaml")
@@ -74,17 +76,17 @@ def _existing(path: Path, origin: str) -> Path:
     return path
 
 
-def load(path: Path, trust: Trust | None = None) -> Config:
+def load(path: Path, trust: Trust | None = None, print_nodes: PrintNodes = refuse_to_print) -> Config:
     """Read and check a configuration file and those it includes. Raises ConfigError with every problem, one a line.
 
     The error is an InvalidConfigError if the file could be read. Without `trust`, the files are trusted that belong to
-    root or to the caller.
+    root or to the caller. `print_nodes` runs the commands of include_nodes.
     """
     trust = trust or Trust.of_caller()
-    return parse(read_text(path, trust), path, trust)
+    return parse(read_text(path, trust), path, trust, print_nodes)
 
 
-def parse(text: str, path: Path, trust: Trust | None = None) -> Config:
+def parse(text: str, path: Path, trust: Trust | None = None, print_nodes: PrintNodes = refuse_to_print) -> Config:
     """Parse and check the text of a configuration, and read the files that it includes.
 
     The name of `path` selects the spelling, conf or YAML. Messages and relative paths use `path` too. Raises
@@ -100,6 +102,8 @@ def parse(text: str, path: Path, trust: Trust | None = None) -> Config:
             for statement in read(file.text, file.path, builder.problem):
                 if statement.keyword == "include":
                     included += _included(statement, seen, builder)
+                elif statement.keyword == INCLUDE_NODES:
+                    included_nodes.add(statement, builder, print_nodes)
                 else:
                     builder.add(statement)
         except NotYamlError as error:
@@ -123,12 +127,12 @@ def _included(statement: Statement, seen: set[str], builder: Builder) -> list[_F
     return files
 
 
-def as_yaml(path: Path, trust: Trust | None = None) -> str:
+def as_yaml(path: Path, trust: Trust | None = None, print_nodes: PrintNodes = refuse_to_print) -> str:
     """Convert a valid synctool.conf to the text of a synctool.yaml. Included files stay as they are.
 
     Raises ConfigError as load() does, and for a file that is already YAML.
     """
     if is_yaml(path):
         raise ConfigError(f"{path}: is YAML already")
-    trust = load(path, trust).trust
+    trust = load(path, trust, print_nodes).trust
     return to_yaml(read(read_text(path, trust), path, lambda place, message, *, hides_names=False: None))

@@ -17,6 +17,7 @@ from pytest_synctool.config import command_line, ignored, later_keywords, variab
 from pytest_synctool.config.addresses import ADDRESSES, CONNECTION, node_address, normalized
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.config.model import DEFAULT_NUM_PROC, IMPLICIT_GROUPS, Config, Layout, OnUpdate, Place
+from pytest_synctool.config.node_line import NodeLine
 from pytest_synctool.config.problems import InvalidConfigError, Problems
 from pytest_synctool.config.ranges import RangeError, expand, is_name, spread
 from pytest_synctool.config.selection import NONE, select
@@ -25,13 +26,6 @@ from pytest_synctool.errors import SelectionError, TrustError
 from pytest_synctool.model import Node
 
 _SPECIFIERS: Final = (*ADDRESSES, "hostname", "hostid", CONNECTION, "rsync")
-
-
-@dataclass(frozen=True, slots=True)
-class _NodeLine:
-    place: Place
-    groups: tuple[str, ...]
-    specifiers: Mapping[str, str]
 
 
 class _CompoundGroup(NamedTuple):
@@ -62,7 +56,7 @@ class Builder:
     trust: Trust
     problems: Problems = field(default_factory=Problems)
     warnings: list[str] = field(default_factory=list)
-    nodes: dict[str, _NodeLine] = field(default_factory=dict)
+    nodes: dict[str, NodeLine] = field(default_factory=dict)
     compounds: dict[str, _CompoundGroup] = field(default_factory=dict)
     ignored_nodes: list[ignored.IgnoreLine] = field(default_factory=list)
     ignored_groups: list[ignored.IgnoreLine] = field(default_factory=list)
@@ -71,6 +65,7 @@ class Builder:
     on_update: list[OnUpdate] = field(default_factory=list)
     always_run: list[str] = field(default_factory=list)
     values: dict[str, _Setting] = field(default_factory=dict)
+    node_outputs: dict[str, bytes] = field(default_factory=dict)
     later: later_keywords.LaterKeywords = field(default_factory=later_keywords.LaterKeywords)
     variables: variables.Variables = field(init=False)
     _hints: Hints = field(default_factory=Hints)
@@ -99,20 +94,29 @@ class Builder:
         else:
             self.values[statement.keyword] = _Setting(place, statement.arguments[0])
 
+    def takes(self, statement: Statement) -> bool:
+        """Add a statement. Return False if it has problems."""
+        before = self.problems.number
+        self.add(statement)
+        return self.problems.number == before
+
     def _node(self, place: Place, words: Sequence[str]) -> None:
         word, *rest = words
         names = self._names(place, "node", word)
-        groups = tuple(w for w in rest if ":" not in w and self._is_name(place, "group", w))
+        groups = {w: place for w in rest if ":" not in w and self._is_name(place, "group", w)}
         specifiers = [self._specifier(place, w, len(names)) for w in rest if ":" in w]
         for number, name in enumerate(names):
             if name in IMPLICIT_GROUPS:
                 self.problem(place, f"node '{name}' is named like a built-in group: rename it", hides_names=True)
-            elif name in self.nodes:
-                first = self.nodes[name].place.seen_from(place)
-                self.problem(place, f"node '{name}' is defined twice, first {first}: remove one", hides_names=True)
+                continue
+            line = NodeLine((place,), groups, {each.key: each.values[number] for each in specifiers if each.values})
+            earlier = self.nodes.get(name)
+            if earlier is None:
+                self.nodes[name] = line
             else:
-                own = {each.key: each.values[number] for each in specifiers if each.values}
-                self.nodes[name] = _NodeLine(place, groups, own)
+                self.nodes[name], problems = earlier.joined(line)
+                for problem in problems:
+                    self.problem(place, f"node '{name}' {problem}: remove one", hides_names=True)
 
     def _specifier(self, place: Place, word: str, count: int) -> _Specifier:
         """Parse a specifier of a line with `count` nodes."""
@@ -250,6 +254,8 @@ class Builder:
             notices=notices,
             group_places=places,
             command_places={word: self.values[word].place for word in _PROGRAMS if word in self.values},
+            node_places={name: line.places for name, line in self.nodes.items()},
+            node_outputs=self.node_outputs,
             trust=self.trust,
         )
         if self.problems.has_all_names:
@@ -273,7 +279,7 @@ class Builder:
             self.problem(setting.place, f"masterdir {masterdir} is not a directory: create it, or correct this line")
         return masterdir
 
-    def _resolved(self, name: str, line: _NodeLine, expanded: Sequence[str], left_out: ignored.Ignored) -> Node:
+    def _resolved(self, name: str, line: NodeLine, expanded: Sequence[str], left_out: ignored.Ignored) -> Node:
         is_ignored = name in left_out.nodes or any(group in left_out.groups for group in expanded)
         groups = (*(g for g in expanded if g not in left_out.groups and g not in IMPLICIT_GROUPS), "all")
         specifiers = line.specifiers
@@ -321,8 +327,8 @@ class Builder:
         """Return the line of every group, without the groups of single nodes. The last group is `all`."""
         places: dict[str, Place] = {}
         for line in self.nodes.values():
-            for name in line.groups:
-                places.setdefault(name, line.place)
+            for name, place in line.groups.items():
+                places.setdefault(name, place)
         places.update({name: group.place for name, group in self.compounds.items()})
         for group in self.compounds.values():
             for name in group.members:
@@ -341,7 +347,8 @@ class Builder:
                 place = compound.place
                 self.warnings.append(f"{place}: group '{name}' applies to no node{hint}: put it on a 'node' line")
         for line in self.nodes.values():
-            self._check_not_nodes(line.place, line.groups)
+            for group, place in line.groups.items():
+                self._check_not_nodes(place, (group,))
 
     def _check_not_nodes(self, place: Place, groups: Sequence[str]) -> None:
         for group in groups:

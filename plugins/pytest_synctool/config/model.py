@@ -21,17 +21,24 @@ IMPLICIT_GROUPS: Final = ("all", "none")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A line of a file, or the whole file if `line` is 0. The text is `file:line`, or `file`."""
+    """A line of a file, or the whole file if `line` is 0. The text is `file:line`, or `file`.
+
+    `printed` names a line that a command prints which this line of the file runs: `'nodeattr --expand' line 3`.
+    """
 
     path: Path
     line: int
+    printed: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}" if self.line else str(self.path)
+        place = f"{self.path}:{self.line}" if self.line else str(self.path)
+        return f"{place}: {self.printed}" if self.printed else place
 
     def seen_from(self, other: Place) -> str:
         """Return `on line 7`, or `in FILE:7` if the other place is in another file."""
-        return f"on line {self.line}" if self.path == other.path else f"in {self}"
+        if self.path != other.path:
+            return f"in {self}"
+        return f"on line {self.line}" + (f" ({self.printed})" if self.printed else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,8 @@ class Config:
     directories of overlay, delete and tasks below the masterdir, if they are others. `without_effect` has the settings
     that only later releases of synctool obey, by keyword. Without `layout`, the masterdir is that of synctool 4 unless
     it has names that later releases read otherwise. `variables` are those of templates, by group, or node, and name.
+    `node_places` has the lines that define a node. `node_outputs` has what the commands of include_nodes have printed,
+    by their text.
     """
 
     path: Path
@@ -128,6 +137,8 @@ class Config:
     notices: tuple[ConfigNotice, ...] = field(default=(), compare=False)
     group_places: Mapping[str, Place] = field(default_factory=dict, compare=False)
     command_places: Mapping[str, Place] = field(default_factory=dict, compare=False)
+    node_places: Mapping[str, tuple[Place, ...]] = field(default_factory=dict, compare=False)
+    node_outputs: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
     trust: Trust = field(default_factory=Trust.of_caller, compare=False, repr=False)
 
     @cached_property

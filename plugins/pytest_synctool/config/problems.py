@@ -31,8 +31,8 @@ class _Problem(NamedTuple):
 class Problems:
     """The problems of a configuration and its included files.
 
-    `has_all_files` is False if a file could not be read at all. `has_all_names` is False if names of nodes and groups
-    may be missing.
+    `has_all_files` is False if a file, or what a command prints, could not be used at all. `has_all_names` is False if
+    names of nodes and groups may be missing.
     """
 
     has_all_files: bool = True
@@ -46,8 +46,13 @@ class Problems:
         self._problems.append(_Problem(place, message))
         self.has_all_names = self.has_all_names and not hides_names
 
+    @property
+    def number(self) -> int:
+        """The number of problems so far."""
+        return len(self._problems)
+
     def unreadable(self, place: Place, message: str) -> None:
-        """Record a problem that makes a whole file unusable."""
+        """Record a problem that makes a whole file, or what a command prints, unusable."""
         self.add(place, message, hides_names=True)
         self.has_all_files = False
 

@@ -49,6 +49,9 @@ class Statement:
 VARIABLE: Final = "var"
 # Keywords with a word and a text behind it, and the description of both.
 _PAIRS: Final = {"on_update": "a path and a command", VARIABLE: "a name and a value"}
+INCLUDE_NODES: Final = "include_nodes"
+LISTED: Final = ("always_run", INCLUDE_NODES)
+"""Keywords with a command, which takes the rest of a line: a list in YAML has a statement for each item."""
 SHAPES: Final = {
     **dict.fromkeys(
         ("node", "group", "ignore_node", "ignore_group", "ignore", "include", "default_nodeset"), Shape.WORDS
@@ -59,7 +62,7 @@ SHAPES: Final = {
     **dict.fromkeys(("symlink_mode", "logfile"), Shape.TEXT),
     **dict.fromkeys(("backup_copies", "syslogging", "colorize", "ssh_control_persist"), Shape.TEXT),
     **dict.fromkeys((*later_keywords.DIRECTORIES, *later_keywords.WITHOUT_EFFECT), Shape.TEXT),
-    **dict.fromkeys(("ssh_cmd", "scp_cmd", "rsync_cmd", "diff_cmd", "synctool_cmd", "always_run"), Shape.TEXT),
+    **dict.fromkeys(("ssh_cmd", "scp_cmd", "rsync_cmd", "diff_cmd", "synctool_cmd", *LISTED), Shape.TEXT),
     **dict.fromkeys(_PAIRS, Shape.WORD_AND_TEXT),
 }
 NAME_EXPECTED: Final = "expected letters, digits and . _ + -"
@@ -69,7 +72,7 @@ ALIASES: Final = {
     **dict.fromkeys(("ignore_file", "ignore_files", "ignore_dir", "ignore_dirs"), "ignore"),
 }
 # Statements that name nodes and groups, or files that may do so.
-_NAMING: Final = ("node", "host", "group", "include")
+_NAMING: Final = ("node", "host", "group", "include", INCLUDE_NODES)
 
 
 def is_yaml(path: Path) -> bool:
@@ -177,7 +180,7 @@ class _YamlReader:
             return self._groups(value)
         if keyword == "on_update":
             return self._on_update(value)
-        if keyword == "always_run":  # a statement per command, because in synctool.conf a command takes the whole line
+        if keyword in LISTED:
             return [_Arguments(value.line, (word,)) for word in self._words(value, f"'{key.text}'")]
         if keyword == "ignore" or SHAPES[keyword] is Shape.WORDS:
             return [_Arguments(value.line, tuple(self._words(value, f"'{key.text}'")))]
@@ -279,7 +282,7 @@ def to_yaml(statements: Iterable[Statement]) -> str:
             document.setdefault(key, {})[first] = rest[0]
         elif key == "on_update":
             document.setdefault(key, []).append({"path": first, "command": rest[0]})
-        elif SHAPES[statement.keyword] is Shape.WORDS or key == "always_run":
+        elif SHAPES[statement.keyword] is Shape.WORDS or key in LISTED:
             document.setdefault(key, []).extend(statement.arguments)
         else:
             document[key] = _plain(first)

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_synctool import config as configuration
 from pytest_synctool.common.trust import EVERYBODY, Trust
-from pytest_synctool.config import own_node
+from pytest_synctool.config import node_commands, own_node
 from pytest_synctool.config.selection import select, terms
 from pytest_synctool.connection.connections import Connections
 from pytest_synctool.connection.interruption import Interruption
@@ -59,6 +59,8 @@ class Cluster:
 
 # The key under which the controller hands the day to its xdist workers.
 TODAY: Final = "synctool_today"
+# The key for what the commands of include_nodes have printed: workers run none.
+NODE_OUTPUTS: Final = "synctool_node_outputs"
 
 CLUSTER = pytest.StashKey[Cluster]()
 CONNECTIONS = pytest.StashKey[Connections]()
@@ -108,7 +110,9 @@ def cluster_of(config: pytest.Config) -> Cluster:
 def _load(config: pytest.Config) -> Cluster:
     is_lint = config.option.synctool_lint
     trust = Trust.of_caller(config.option.synctool_trust_owner)
-    settings = load_config(locate(config), trust, EVERYBODY if is_lint else trust)
+    outputs: dict[str, bytes] | None = getattr(config, "workerinput", {}).get(NODE_OUTPUTS)
+    print_nodes = node_commands.run if outputs is None else node_commands.Kept(outputs)
+    settings = load_config(locate(config), trust, EVERYBODY if is_lint else trust, print_nodes)
     if is_lint:  # it covers all nodes, selected or not, and contacts none
         settings = replace(settings, trust=EVERYBODY)
         return Cluster(settings, (), load_repository(settings))

@@ -11,17 +11,12 @@ import shlex
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pytest_synctool.common.wording import printable
+from pytest_synctool.config.command_output import command_output
 from pytest_synctool.errors import RepositoryError
 
-if TYPE_CHECKING:
-    import subprocess
-
-LARGEST: Final = 16 << 20  # bytes of a decrypted file
-LONGEST: Final = 60.0  # seconds
-_PIECE: Final = 1 << 16
 _FILE: Final = "%s"
 
 
@@ -38,7 +33,7 @@ class Decryption:
         if self.allowed is not None and command not in self.allowed:
             raise RepositoryError(f"{shown} is not decrypted: the present attributes.yaml has no '{command}'")
         try:
-            content, problem = _output(words, self.masterdir)
+            content, problem = command_output(words, self.masterdir)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise RepositoryError(f"{shown}: cannot run '{words[0]}' to decrypt it: {reason}") from error
@@ -46,48 +41,3 @@ class Decryption:
             by_hand = printable(os.fsencode(shlex.join(words)))
             raise RepositoryError(f"{shown} is not decrypted: '{words[0]}' {problem} (by hand: {by_hand})")
         return content
-
-
-def _output(words: list[str], directory: Path) -> tuple[bytes, str]:
-    """Return the output of a command, and the reason why it is not to be used, or an empty text."""
-    import subprocess  # most runs decrypt nothing
-
-    process = subprocess.Popen(
-        words, cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
-    )
-    try:
-        content, problem = _read(process)
-        if not problem:
-            process.wait(LONGEST)
-    except subprocess.TimeoutExpired:
-        content, problem = b"", f"has not ended within {LONGEST:g} s"
-    finally:
-        # Not its children: they may be an agent. Their output goes nowhere from now on.
-        process.kill()
-        assert process.stdout is not None
-        process.stdout.close()
-        status = process.wait()
-    if not problem and status:
-        problem = f"ended with status {status}" if status > 0 else f"was killed by signal {-status}"
-    return content, problem
-
-
-def _read(process: subprocess.Popen[bytes]) -> tuple[bytes, str]:
-    """Return what a command prints, and which limit it has exceeded, or an empty text."""
-    import select
-    import time
-
-    assert process.stdout is not None
-    content, end = bytearray(), time.monotonic() + LONGEST
-    poll = select.poll()
-    poll.register(process.stdout, select.POLLIN)
-    while True:
-        left = end - time.monotonic()
-        if left <= 0 or not poll.poll(left * 1000):
-            return b"", f"has not ended within {LONGEST:g} s"
-        piece = os.read(process.stdout.fileno(), _PIECE)
-        if not piece:
-            return bytes(content), ""
-        content += piece
-        if len(content) > LARGEST:
-            return b"", f"prints more than {LARGEST:,} bytes"

@@ -232,13 +232,14 @@ def emptiness(config: Config, repository: Repository) -> str | None:
     )
 
 
-def load_config(path: Path, trust: Trust, masterdir_trust: Trust) -> Config:
+def load_config(path: Path, trust: Trust, masterdir_trust: Trust, print_nodes: configuration.PrintNodes) -> Config:
     """Read and check a configuration. Raises ConfigError with its problems and those of the masterdir, one a line.
 
     `masterdir_trust` says whose files in the masterdir are obeyed. It is only for the search for problems there.
+    `print_nodes` runs the commands of include_nodes.
     """
     try:
-        return configuration.load(path, trust)
+        return configuration.load(path, trust, print_nodes)
     except configuration.InvalidConfigError as error:
         collected = _Errors([error])
         if error.config.masterdir.is_dir() and error.config.masterdir != Path("/"):

@@ -149,7 +149,7 @@ def test_settings(config: Config, tmp_path: Path, arguments: str, expected: list
 def test_every_keyword_is_a_setting(config: Config, tmp_path: Path) -> None:
     """Keywords of nodes, groups and includes are the exceptions."""
     names = set(settings(load(tmp_path / "synctool.conf")))
-    assert names == set(SHAPES) - {"node", "group", "ignore_node", "include"}
+    assert names == set(SHAPES) - {"node", "group", "ignore_node", "include", "include_nodes"}
 
 
 def test_json(config: Config, tmp_path: Path) -> None:
@@ -166,6 +166,7 @@ def test_json(config: Config, tmp_path: Path) -> None:
         "connection": "docker://web",
         "rsync": True,
         "ignored": True,
+        "origin": [f"{tmp_path / 'synctool.conf'}:5"],
     }
     assert value["groups"]["batch"] == ["node2", "node10", "node4"]
     assert value["settings"]["masterdir"] == str(tmp_path / "master")

@@ -32,6 +32,7 @@ FOREIGN: Final = {
     "ansible-playbook": {"--check"},  # its --diff is an option of ours, too
     "ansible-vault": {"--vault-password-file"},
     "gpg": {"--decrypt"},
+    "nodeattr": {"--expand"},
     "pip": {"--upgrade"},
     "podman": {"--tag"},
     "pipx": {"--include-deps"},

@@ -35,7 +35,7 @@ ROOMS: dict[str, str] = {
 
 # The rooms, or modules, that may import a package which is neither ours nor Python's.
 FOREIGN: dict[str, str] = {
-    "ClusterShell": "dsh common.nodenames config.ranges config.selection cli.dsh",
+    "ClusterShell": "dsh common.nodenames config.included_nodes config.ranges config.selection cli.dsh",
     "_pytest": "plugin",
     "execnet": "plugin.xdist",
     "jinja2": "report.page repository.rendering repository.template_environment",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from pytest_synctool.common.trust import Trust
+from pytest_synctool.config.included_nodes import refuse_to_print
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.repository import resolution
 
@@ -24,7 +25,7 @@ def problems(top: Path, **files: str) -> list[str]:
     conf = next(top.glob("synctool.*"))
     trust = Trust.of_caller()
     with pytest.raises(SynctoolError) as caught:
-        resolution.load(resolution.load_config(conf, trust, trust))
+        resolution.load(resolution.load_config(conf, trust, trust, refuse_to_print))
     return str(caught.value).replace(f"{top}/", "").split("\n")
 
 

@@ -19,7 +19,7 @@ from xdist.workermanage import WorkerController, parse_tx_spec_config
 from pytest_synctool import __version__
 from pytest_synctool.common.console import shown
 from pytest_synctool.connection.ssh import SSH_FAILED, failure_reason
-from pytest_synctool.plugin.cluster import TODAY, Cluster, cluster_of, today
+from pytest_synctool.plugin.cluster import NODE_OUTPUTS, TODAY, Cluster, cluster_of, today
 from pytest_synctool.plugin.invocation import changes_nodes, is_worker
 from pytest_synctool.repository.fingerprint import Fingerprint, difference, of_configuration, of_masterdir
 
@@ -101,7 +101,7 @@ def _problem(spec: XSpec, connect_timeout: int) -> str | None:
 
 
 class AdminMachines:
-    """A plugin of the controller that sends every worker the fingerprint of the cluster, and the day of the run."""
+    """A plugin of the controller that sends every worker the cluster's fingerprint, the included nodes and the day."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -113,6 +113,7 @@ class AdminMachines:
         elsewhere = not spec.popen or bool(spec.via)
         if elsewhere not in self._fingerprints:
             self._fingerprints[elsewhere] = _fingerprint(cluster_of(self._config), elsewhere=elsewhere)
+        node.workerinput[NODE_OUTPUTS] = dict(cluster_of(self._config).config.node_outputs)
         node.workerinput[TODAY] = today(self._config).isoformat()
         node.workerinput[_KEY] = {"elsewhere": elsewhere, "digests": dict(self._fingerprints[elsewhere])}
 
