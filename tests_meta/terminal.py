@@ -74,7 +74,7 @@ class Terminal:
     def until(self, text: bytes) -> None:
         """Read until this text has come."""
         while text not in self.shown:
-            assert self._more(), f"it ended before it said {text!r}: {self.shown!r}"
+            assert self.more(), f"it ended before it said {text!r}: {self.shown!r}"
 
     def type(self, keys: bytes) -> None:
         """Press some keys."""
@@ -82,12 +82,13 @@ class Terminal:
 
     def end(self) -> int:
         """Read to the end; returns the exit status, below 0 for a signal."""
-        while self._more():
+        while self.more():
             pass
         self._status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self._status
 
-    def _more(self) -> bool:
+    def more(self) -> bool:
+        """Read what comes next; return False at the end."""
         try:
             data = os.read(self.descriptor, 65536)
         except OSError:  # how Linux says that nobody is at the other end any more

@@ -96,6 +96,7 @@ class ClassicRun:
         with self._locked(), closing(self._engine()) as engine, self._logged() as log:
             if self._framed:
                 print(self._headline(), flush=True)
+            self._checks = {node.name: self._checks_of(node) for node in self.nodes}
             interrupted = self._run_nodes(engine, log)
         if self._aggregate is not None:
             sys.stdout.flush()
@@ -103,6 +104,7 @@ class ClassicRun:
         if self._framed and not interrupted:
             kinds = {"restoring": self.arguments.restore, "erasing": self._mode.is_about_erasing}
             print(in_words(self.endings, **kinds, changing=self.changing))
+            self._print_remainder()
             if self._mode is Mode.RESTORE and self.endings[NodeEnding.FIXED]:
                 print(AFTER_RESTORE)
         status = command.INTERRUPTED if interrupted else exit_status(self.endings)
@@ -112,6 +114,9 @@ class ClassicRun:
         if self._history is not None and (problem := self._history.store(status, complete=not interrupted)):
             command.print_stderr([f"WARNING {problem}"])
         return status
+
+    def _print_remainder(self) -> None:
+        """Print what the counts of the summary do not say."""
 
     def _new_history(self) -> RunHistory | None:
         keep = self.arguments.history_keep
@@ -221,17 +226,7 @@ class ClassicRun:
 
     def _run_nodes(self, engine: Engine, log: RepairLog | None) -> bool:
         """Run all nodes and print their results; return True if it was interrupted."""
-        for node in self.nodes:
-            self._checks[node.name] = self._checks_of(node)
-
-        def work(node: Node, turn: Turn) -> NodeResult:
-            with self._progress.working(node.name):
-                result = engine.run(node, self._checks[node.name], turn.answered)
-            if log is not None:
-                log.take(self._tests(node), result)
-            return result
-
-        fanout = Fanout(work, self._width)
+        fanout = self._fanout(engine, log)
         pending = {node.name: node for node in self.nodes}
         try:
             for batch in self._batches.batches:
@@ -247,6 +242,19 @@ class ClassicRun:
             return True
         fanout.close()
         return False
+
+    def _fanout(self, engine: Engine, log: RepairLog | None) -> Fanout[Node, NodeResult]:
+        def work(node: Node, turn: Turn) -> NodeResult:
+            with self._progress.working(node.name):
+                result = self._run_node(engine, node, turn)
+            if log is not None:
+                log.take(self._tests(node), result)
+            return result
+
+        return Fanout(work, self._width)
+
+    def _run_node(self, engine: Engine, node: Node, turn: Turn) -> NodeResult:
+        return engine.run(node, self._checks[node.name], turn.answered)
 
     def _run_batch(self, fanout: Fanout[Node, NodeResult], batch: Sequence[Node], pending: dict[str, Node]) -> None:
         fanout.announce(batch)  # all at once: a node that hangs delays the output of others, not their work
@@ -304,8 +312,7 @@ class ClassicRun:
     def _print(self, node: Node, result: NodeResult) -> None:
         self.endings[ending_of_result(result)] += 1
         self._progress.take(result)
-        if self._status_line is not None:
-            self._status_line.erase()
+        self._erase_status()
         if self.arguments.nagios:
             return
         if self._owes_headline and (
@@ -313,6 +320,13 @@ class ClassicRun:
         ):  # not among the lines, which scripts read
             self._owes_headline = False
             command.print_stderr([self._headline()])
+        self._print_lines(node, result)
+
+    def _erase_status(self) -> None:
+        if self._status_line is not None:
+            self._status_line.erase()
+
+    def _print_lines(self, node: Node, result: NodeResult) -> None:
         out = sys.stdout.buffer
         sys.stdout.flush()
         for line in self._lines(node, result):

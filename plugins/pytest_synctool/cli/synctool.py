@@ -144,7 +144,13 @@ def _audit_or_repair(
     from pytest_synctool.common.nodenames import natural
 
     ordered = sorted(nodes, key=lambda node: natural(node.name))
-    return ClassicRun(config, repository, ordered, arguments, local).run()
+    if not arguments.ask:
+        return ClassicRun(config, repository, ordered, arguments, local).run()
+    from pytest_synctool.cli import asking, asking_run
+
+    if (reason := asking.refusal()) is not None:
+        raise SelectionError(reason)
+    return asking_run.AskingRun(config, repository, ordered, arguments, local).run()
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ _FIELDS: Final = {
     **{"--list": ("list",), "--nodename": ("nodename",), "--no-saved": ("no_saved",), "--saved-dir": ("saved_dir",)},
     **{"-q": ("quiet",), "-v": ("verbose",), "-s": ("suffix",), "--show-sensitive": ("show_sensitive",)},
     **{"--nagios": ("nagios",), "-z": ("zzz",), "--batch": ("batch",), "--max-fail-nodes": ("max_fail_nodes",)},
-    **{"--render": ("render",), "--consensus": ("consensus",), "--unmanaged": ("unmanaged",)},
+    **{"--render": ("render",), "--consensus": ("consensus",), "--unmanaged": ("unmanaged",), "--ask": ("ask",)},
     _SELECTION: ("node", "group", "exclude", "exclude_group"),
 }
 _OF_RUNS: Final = ("-f", "--restore", "-e", "-t", "-1", "--unix", "-a", "--skip-rsync", "--nodename", "--nagios", "-z")
@@ -69,9 +69,12 @@ _EXCLUSIONS: Final = (
     (("-t", "--restore", "--no-saved", "--saved-dir"), "-e", ", which only erases old versions"),
     (("-f",), "--list", ": a list changes nothing"),
     (("-f", "--restore", "-e", "-t", "--unix", "-a", "-v"), "--nagios", ", which only counts"),
+    (("-d", "-u", "-e", "--restore", "-a", "--unix", "--nagios"), "--ask", ": it asks about the changes of -f alone"),
+    (("-z", "--batch"), "--ask", ": the answers decide when a node is repaired"),
     (("--no-saved",), "--saved-dir", ": old versions are kept, or they are not"),
 )
 _NEEDS: Final = (
+    ("--ask", "-f", ": without it nothing is changed"),
     ("-s", "-u", ": it is the group extension of an upload"),
     ("--list", "--restore", ": it lists old versions"),
     ("--no-saved", "-f", ": nothing else replaces files"),
@@ -172,6 +175,7 @@ def _add_run(parser: ArgumentParser) -> None:
         help="keep the last N runs in the history, reports/history.sqlite beside the configuration (default: "
         "%(default)s; 0: record nothing)",
     )
+    add_flags(parser, ("--ask", "with -f: print the changes of each node and ask before it is repaired (terminal)"))
     _add_limits(parser)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -48,18 +48,24 @@ class Engine:
 
             self._mirror = Mirror.of(self.settings.masterdir, self.config.rsync_cmd, deadline)
 
-    def run(self, node: Node, checks: Sequence[Check], answered: Callable[[], None] = lambda: None) -> NodeResult:
+    def run(
+        self,
+        node: Node,
+        checks: Sequence[Check],
+        answered: Callable[[], None] = lambda: None,
+        shown: Collection[bytes] | None = None,
+    ) -> NodeResult:
         """Run the checks of one node and return the result. A fault of this program costs only that node's result.
 
         `answered` is called when the node has answered for the first time. A node with nothing to look at is not
-        contacted.
+        contacted. A repair that would change a path beyond `shown` changes nothing.
         """
         settled = [check.settled for check in checks if check.settled is not None]
         if settled and len(settled) == len(checks):
             return NodeResult(tuple(settled))
         try:
             with closing(self.connections.to(node)) as connection:
-                return self._session(node, checks, connection).run(answered)
+                return self._session(node, checks, connection).run(answered, shown)
         except TransportError as error:
             return NodeResult((), NodeError(NodeErrorKind.UNREACHABLE, str(error)))
         except Exception as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -41,14 +41,15 @@ class NodeSession:
     contents: ContentDiffs | None = None
     mirrored: bool = True
 
-    def run(self, answered: Callable[[], None] = lambda: None) -> NodeResult:
+    def run(self, answered: Callable[[], None] = lambda: None, shown: Collection[bytes] | None = None) -> NodeResult:
         """Run the checks and return their outcomes. Never raises for anything that the node does.
 
-        `answered` is called when the node has answered for the first time, before anything is changed.
+        `answered` is called when the node has answered for the first time, before anything is changed. A repair that
+        would change a path beyond `shown` changes nothing.
         """
         started = time.perf_counter()
         try:
-            result = self._run(answered)
+            result = self._run(answered, shown)
         except (RemoteError, AnswerTooLong) as error:
             result = NodeResult((), NodeError(NodeErrorKind.BAD_ANSWER, str(error)))
         except TransportError as error:
@@ -61,7 +62,7 @@ class NodeSession:
             result, done=tuple(repair.done), printed=repair.printed, notes=tuple(repair.notes), unix=tuple(repair.lines)
         )
 
-    def _run(self, answered: Callable[[], None]) -> NodeResult:
+    def _run(self, answered: Callable[[], None], shown: Collection[bytes] | None) -> NodeResult:
         inspection, checks, mode = self._inspection, self.checks, self.settings.mode
         if mode.is_about_erasing:
             return self._repair.erase(inspection, self.settings.only, answered, changing=mode is Mode.ERASE_SAVED)
@@ -77,7 +78,7 @@ class NodeSession:
         if mode is Mode.REHEARSE:
             return self._repair.rehearse(inspection, checks, outcomes)
         if mode is Mode.FIX:
-            outcomes = self._repair.fix(inspection, checks, outcomes)
+            outcomes = self._repair.fix(inspection, checks, outcomes, shown)
         return NodeResult(tuple(outcomes))
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pytest_synctool.audit.check import Check
@@ -58,10 +58,15 @@ class NodeRepair(NodeChanges):
         if self.unix is UnixOutput.SCRIPT and (todo.actions or todo.triggers):
             self.lines += [line for line in script.script(todo, self.context, lines, numbers).split(b"\n") if line]
         self._add_commands(inspection, todo, lines, numbers)
-        paths = [*(action.path for action in todo.actions), *(trigger.path for trigger in todo.triggers)]
-        planned = tuple(PlannedStep(paths[number], lines[number]) for number in numbers if lines[number])
+        planned = tuple(self._steps(todo, lines))
         pairs = zip(checks, outcomes, strict=True)
         return NodeResult(tuple(decision.left_alone(*pair) for pair in pairs), planned=planned)
+
+    def _steps(self, todo: Plan, lines: Sequence[str]) -> Iterator[PlannedStep]:
+        paths = [*(action.path for action in todo.actions), *(trigger.path for trigger in todo.triggers)]
+        for number in todo.numbers(post=self.context.post):
+            if lines[number]:
+                yield PlannedStep(paths[number], lines[number])
 
     def _add_commands(
         self, inspection: Inspection, todo: Plan, log_lines: Sequence[str], numbers: Collection[int]
@@ -72,9 +77,18 @@ class NodeRepair(NodeChanges):
         absent = {path for path in paths if inspection.is_absent(entries[path])}
         self.add_commands(todo, log_lines, absent, numbers)
 
-    def fix(self, inspection: Inspection, checks: Sequence[Check], before: Sequence[Outcome]) -> list[Outcome]:
-        """Repair the drift in these outcomes; return the outcomes that a second probe confirms."""
-        after = self._fix(inspection, checks, before)
+    def fix(
+        self,
+        inspection: Inspection,
+        checks: Sequence[Check],
+        before: Sequence[Outcome],
+        shown: Collection[bytes] | None = None,
+    ) -> list[Outcome]:
+        """Repair the drift in these outcomes; return the outcomes that a second probe confirms.
+
+        If that would change a path beyond `shown`, nothing changes.
+        """
+        after = self._fix(inspection, checks, before, shown)
         # The repair may not have needed the mirror, but the node may audit itself later and must not use an old one.
         if self.mirror is not None and (mark := self.mirror.mark) is not None:
             self.notes += self.mirror.refresh(inspection.actual[mark.path])
@@ -98,7 +112,13 @@ class NodeRepair(NodeChanges):
         """Remove the old versions of the paths in `only`, or all; `answered` is called before anything is changed."""
         return erase(self, inspection.overlay, only, answered, changing=changing)
 
-    def _fix(self, inspection: Inspection, checks: Sequence[Check], before: Sequence[Outcome]) -> list[Outcome]:
+    def _fix(
+        self,
+        inspection: Inspection,
+        checks: Sequence[Check],
+        before: Sequence[Outcome],
+        shown: Collection[bytes] | None,
+    ) -> list[Outcome]:
         decision = decide(inspection, checks, before, mirrored=self.mirrored)
         todo = decision.plan
         left = [decision.left_alone(check, outcome) for check, outcome in zip(checks, before, strict=True)]
@@ -106,7 +126,11 @@ class NodeRepair(NodeChanges):
             if self.taken:
                 self.forget(*self.taken)
             return left
-        applied = Applied(todo, log_lines(todo, decision.reasons))
+        lines = log_lines(todo, decision.reasons)
+        if shown is not None and (more := [step for step in self._steps(todo, lines) if step.path not in shown]):
+            self.notes.append(f"nothing is repaired, as this was not shown: {more[0].line}; look again")
+            return left
+        applied = Applied(todo, lines)
         self.carry_out(applied, hidden_by(inspection))
         self._add_commands(inspection, todo, applied.lines, applied.successes())
         self._second_probe(inspection, checks, applied)

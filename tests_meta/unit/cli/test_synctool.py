@@ -369,6 +369,12 @@ class TestMistakes:
             (["--manifest", "-a"], "-a does not go with --manifest, which contacts no node"),
             (["--restore", "-f"], "--restore needs the names of nodes: -n or -g (-g all: every node)"),
             (["-d", "/f", "--no-saved"], "--no-saved needs -f: nothing else replaces files"),
+            (["--ask"], "--ask needs -f: without it nothing is changed"),
+            (["-f", "--ask", "-a"], "-a does not go with --ask: it asks about the changes of -f alone"),
+            (
+                ["-f", "--ask", "--batch", "2"],
+                "--batch does not go with --ask: the answers decide when a node is repaired",
+            ),
             (["-e", "-t"], "-t does not go with -e, which only erases old versions"),
             (["-z", "0"], "argument -z/--zzz: expected a number from 1 to 999999, not '0'"),
             (["-f", "--max-fail-nodes", "1"], "--max-fail-nodes needs --batch: without it every repair begins at once"),
