@@ -34,7 +34,7 @@ It raises ConfigError with the reason, to be put behind the command.
 
 _CLUSTERSHELL: Final = "clustershell"
 _PRINTABLE: Final = ("node", "group", "ignore_node", "ignore_group")  # the statements of the format `conf`
-_MOST_GROUPS: Final = 10_000  # of an inventory, whose hosts are in the parents of their groups
+_MOST_PARENTS: Final = 1_000_000  # of all groups of an inventory, at any depth
 _PART: Final = r"(?:\[[^\[\]]*\]|[^,\[\]])+"
 _NODE_SET: Final = re.compile(rf"{_PART}(?:,{_PART})*")
 
@@ -224,13 +224,15 @@ def _of_ansible(text: str) -> Iterator[Printed]:
     for name, group in groups.items():
         for child in _names(name, group, "children"):
             parents.setdefault(child, set()).add(name)
-    if len(parents) > _MOST_GROUPS:
-        raise OutputError(0, f"more than {_MOST_GROUPS:,} groups")
     above: dict[str, set[str]] = {}
     depth: dict[str, int] = {}
+    count = 0
     try:
         for name in TopologicalSorter(parents).static_order():
             above[name] = {name}.union(*(above[parent] for parent in parents[name]))
+            count += len(above[name])
+            if count > _MOST_PARENTS:
+                raise OutputError(0, f"the groups have more than {_MOST_PARENTS:,} parents")
             depth[name] = max((depth[parent] + 1 for parent in parents[name]), default=0)
     except CycleError as error:
         cycle = " > ".join(printable_text(name) for name in error.args[1])

@@ -169,6 +169,11 @@ def test_many_nodes(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert problem(conf, "slurm", "n[1-90] a\nm[1-90] a") == "2: 'tool' line 2: more than 100 nodes"
 
 
+def test_a_deep_inventory(conf: Path) -> None:
+    groups = {f"g{n}": {"children": [f"g{n + 1}"]} for n in range(20_000)}
+    assert problem(conf, "ansible", json.dumps(groups)) == "2: 'tool': the groups have more than 1,000,000 parents"
+
+
 def test_a_node_has_the_groups_of_all_its_lines(conf: Path) -> None:
     config = included(conf, "slurm", "n[1-2] batch\nn1 debug", "node n1 own interface:n1-mgmt")
     assert groups(config) == {"n1": ("own", "batch", "debug"), "n2": ("batch",)}
