@@ -102,6 +102,19 @@ def test_a_commit(site: Site) -> None:
     assert site.changes("HEAD", "-q") == []
 
 
+def test_a_revision_runs_no_command_of_its_own(site: Site) -> None:
+    """Its include_nodes has the output of today's, and an unknown command is an error."""
+    site.put(**{"nodes": "node node4 login\n", "synctool.conf": f"{CONF}include_nodes conf cat nodes\n"})
+    site.commit()
+    site.put(**{"synctool.conf": f"{CONF}include_nodes conf touch ran\n"})
+    site.commit()
+    site.put(**{"nodes": "node node4 batch\n", "synctool.conf": f"{CONF}include_nodes conf cat nodes\n"})
+    assert site.changes("HEAD~1") == ["0 effects on 0 nodes, 4 unchanged; no node was contacted"]
+    reason = "'touch ran' has not been run: the present configuration of the controller has no such line"
+    assert reason in "".join(site.changes("HEAD", status=2))
+    assert not (site.directory / "ran").exists()
+
+
 def test_modes_that_git_does_not_keep_are_no_change(site: Site) -> None:
     """The working tree has them for both sides; the executable bit is git's own."""
     overlay = site.directory / "masterdir/overlay/etc"
