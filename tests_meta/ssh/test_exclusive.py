@@ -122,8 +122,8 @@ def test_purge_and_the_commands(live: Site) -> None:
     path.mkdir(parents=True)
     (path / "a._x").write_text("a\n")
     (live.masterdir / "overlay" / "all").mkdir()
-    for each in path.parents:
-        each.chmod(0o755)
+    for each in path.relative_to(live.masterdir).parents:
+        (live.masterdir / each).chmod(0o755)
     live.sh("node1", "mkdir -p @/app; chmod 755 @ @/app; touch @/app/rogue; mkdir @/app/dir")
     dry = synctool(live)
     assert f"node1: {top}/app/ 2 names are not in the masterdir: dir/, rogue" in dry.lines, dry
