@@ -25,6 +25,7 @@ def test_unmanaged(live: Site) -> None:
         ended = run(live.directory, "synctool", "--unmanaged")
         assert live.sh("node2", "find /etc -exec stat -c '%n %Y %Z' {} + | cmp - @/before") == ""
         plain = run(live.directory, "synctool", "--unmanaged", "/usr/share/base-files", "-n", "node1,node5")
+        gone = run(live.directory, "synctool", "--unmanaged", "/nowhere", "-n", "node1,node5")
         linked = run(live.directory, "synctool", "--unmanaged", "/bin", "-n", "node1")
     finally:
         for node in changed:
@@ -42,3 +43,5 @@ def test_unmanaged(live: Site) -> None:
     assert plain.status == 0, plain
     assert plain.out.startswith(b"node[1,5]: all files below /usr/share/base-files are managed, or as packages ")
     assert (linked.status, linked.err) == (3, b"node1: the directory is a symbolic link there\n")
+    reason = b"node[1,5]: not everything below /nowhere could be looked at\n"
+    assert (gone.status, gone.out, gone.err) == (3, b"", reason)

@@ -46,9 +46,10 @@ def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments
     for name, report in reports.items():
         for reason in report.errors:
             errors.setdefault(reason, []).append(name)
-    if not lines and files and not arguments.quiet:
+    fine = [name for name, report in reports.items() if not report.errors]
+    if not lines and fine and not arguments.quiet:
         where = f"below {printable(directory)}"
-        command.print_lines([f"{fold(files)}: all files {where} are managed, or as packages installed them"])
+        command.print_lines([f"{fold(fine)}: all files {where} are managed, or as packages installed them"])
     command.print_stderr(f"{fold(names)}: {reason}" for reason, names in errors.items())
     return command.UNREACHABLE if errors else command.OK
 
