@@ -23,44 +23,44 @@ PLAIN_DIRECTORY: Final = re.compile(rb"/|(/[A-Za-z0-9._+-]+)+")
 _SCRIPT: Final = rb"""
 nl='
 '
-begin() { printf '\nNONCE %s\n' "$1"; }
-end() { printf '\nNONCE end %s\n' "$?"; }
+section() { printf '\nNONCE %s\n' "$1"; }
+ended() { printf '\nNONCE end %s\n' "$?"; }
 has() { [ -n "$(command -v "$1")" ]; }
-[ ! -L "DIR" ] || { begin link; true; end; }
+[ ! -L "DIR" ] || { section link; true; ended; }
 if has dpkg-query; then
-  begin dpkg
+  section dpkg
   dpkg-query -W -f '${binary:Package}\n${Conffiles}\n'
-  end
-  begin dpkg-owned
+  ended
+  section dpkg-owned
   dpkg-query -S "BELOW*"
-  end
-  begin dpkg-links
+  ended
+  section dpkg-links
   for link in /*; do [ ! -L "$link" ] || (cd -P "$link" 2>&- && printf '%s %s\n' "$link" "$PWD"); done
   true
-  end
+  ended
 fi
 if has rpm && [ -d "$(rpm --eval %_dbpath)" ]; then
-  begin rpm-any
+  section rpm-any
   rpm -qa --qf 'any\n' | head -n 1
-  end
-  begin rpm
-  { rpm -qal; end; } | grep -e "^BELOW" -e NONCE
-  begin rpm-changed
+  ended
+  section rpm
+  { rpm -qal; ended; } | grep -e "^BELOW" -e NONCE
+  section rpm-changed
   rpm -Va --configfiles --nodeps --noscripts
-  end
+  ended
 fi
 if has apk && { [ -e /lib/apk/db/installed ] || [ -e /usr/lib/apk/db/installed ]; }; then
-  begin apk
+  section apk
   apk audit --recursive "DIR"
-  end
+  ended
 fi
-begin files
+section files
 {
-  find "BELOW" -xdev -name "*$nl*" -prune -exec sh -c 'printf "odd %s\n" $#' sh {} + -o \
+  find "BELOW" -xdev -name "*$nl*" -prune -exec /bin/sh -c 'printf "odd %s\n" $#' sh {} + -o \
     ! -type d -exec stat -c '%f:%s %n' {} +
-  end
+  ended
 } | head -n MOST
-begin done
+section done
 """
 _SECTION: Final = re.compile(rb"([a-z-]{1,20})")
 _END: Final = re.compile(rb"end ([0-9]{1,3})")

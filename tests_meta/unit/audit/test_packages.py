@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from pytest_synctool.audit.packages import MOST_FILES, Packages, parse, script
 from pytest_synctool.common.shell import whole
 from pytest_synctool.errors import RemoteError
 
-from tests_meta.unit.helpers import Shell
+from tests_meta.unit.helpers import Shell, snapshot
 
 NONCE = b"synctool-0123456789abcdef"
 MD5 = "0" * 32
@@ -182,7 +183,9 @@ def test_in_a_shell(shell: Shell, tmp_path: Path) -> None:
     (programs / "dpkg-query").chmod(0o755)
     run = Shell(shell.name, shell.argv, {**shell.env, "PATH": f"{programs}:{shell.env['PATH']}"}).run
     directory = os.fsencode(top)
+    before = snapshot(tmp_path)
     done = run(whole(script(directory, NONCE)))
+    assert snapshot(tmp_path) == before
     read = parse(directory, NONCE, done.stdout)
     unowned = {b"-x y'\"$(z)", b"directory/\xff", NONCE, b"link"}
     assert read.unowned == {directory + b"/" + name for name in unowned}
@@ -191,6 +194,23 @@ def test_in_a_shell(shell: Shell, tmp_path: Path) -> None:
     (programs / "dpkg-query").write_text("#!/bin/sh\n")
     with pytest.raises(RemoteError, match="no package is in the database of dpkg"):
         parse(directory, NONCE, run(whole(script(directory, NONCE))).stdout)
+
+
+def test_in_other_shells_and_userlands(userland: Shell, tmp_path: Path) -> None:
+    """Where find is missing, the answer is not complete."""
+    (tmp_path / "new\nline").write_text("x")
+    (tmp_path / "file").write_text("x")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "dpkg-query").write_text(DPKG.format(top=tmp_path, md5=MD5))
+    (programs / "dpkg-query").chmod(0o755)
+    environment = {**userland.env, "PATH": f"{programs}:{userland.env['PATH']}"}
+    directory = os.fsencode(tmp_path)
+    done = replace(userland, env=environment).run(whole(script(directory, NONCE)))
+    read = parse(directory, NONCE, done.stdout)
+    has_find = userland.name != "uutils"
+    assert read.is_complete == has_find
+    assert (directory + b"/file" in read.unowned, read.odd_names) == (has_find, int(has_find))
 
 
 def test_too_many_files(tmp_path: Path) -> None:
