@@ -15,9 +15,9 @@ from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import printable
 from pytest_synctool.config.model import Config, Place
 from pytest_synctool.repository.attributes import Attributes
+from pytest_synctool.repository.candidates import Candidate
 from pytest_synctool.repository.destination_resolver import by_importance
 from pytest_synctool.repository.entry import Entry
-from pytest_synctool.repository.masterdir import Candidate
 from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.repository.source import Destination, Source, Tree, parents
 

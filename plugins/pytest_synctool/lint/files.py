@@ -13,7 +13,7 @@ from pytest_synctool.common.wording import nearest, printable
 from pytest_synctool.config.model import Place
 from pytest_synctool.lint.context import SCRIPTS, ExpectedMode, Finding, LintContext, is_directory
 from pytest_synctool.model import Kind
-from pytest_synctool.repository.masterdir import Candidate
+from pytest_synctool.repository.candidates import Candidate
 from pytest_synctool.repository.source import Source, Tree
 
 _OTHERS_WRITE = 0o002

@@ -10,7 +10,7 @@ from pytest_synctool.common.wording import printable
 from pytest_synctool.config.model import Place
 from pytest_synctool.lint.context import Finding, LintContext, first_of
 from pytest_synctool.lint.precedence import case_only_destinations
-from pytest_synctool.repository.masterdir import Reason, split_extension
+from pytest_synctool.repository.candidates import Reason, split_extension
 from pytest_synctool.repository.source import Tree
 
 _REMEDIES: Final = {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pytest_synctool.common.wording import printable
 from pytest_synctool.lint.context import Finding, LintContext, some
-from pytest_synctool.repository.masterdir import Candidate
+from pytest_synctool.repository.candidates import Candidate
 from pytest_synctool.repository.source import Destination, Tree
 
 

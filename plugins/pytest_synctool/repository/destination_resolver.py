@@ -8,10 +8,10 @@ from typing import Final
 
 from pytest_synctool.model import FileState, Kind
 from pytest_synctool.repository.attributes import AttributeRules
+from pytest_synctool.repository.candidates import Candidate, Masterdir
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.exclusive import as_in_purge
 from pytest_synctool.repository.made_contents import MadeContents
-from pytest_synctool.repository.masterdir import Candidate, Masterdir
 from pytest_synctool.repository.source import Destination, Source, Tree
 
 Groups = tuple[str, ...]

@@ -8,10 +8,10 @@ from typing import Final
 
 from pytest_synctool.common.wording import printable
 from pytest_synctool.model import Node
+from pytest_synctool.repository.candidates import Candidate, LeftOut, Reason
 from pytest_synctool.repository.destination_resolver import by_importance
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.later_releases import PURGE
-from pytest_synctool.repository.masterdir import Candidate, LeftOut, Reason
 from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.repository.source import Destination, Source, Tree, parents
 

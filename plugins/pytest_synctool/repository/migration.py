@@ -18,9 +18,10 @@ from pytest_synctool.common.wording import printable
 from pytest_synctool.config.model import Config, Layout
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.repository import attributes
+from pytest_synctool.repository.candidates import TRIGGER, Candidate, Masterdir, split_extension
 from pytest_synctool.repository.destination_resolver import by_importance
 from pytest_synctool.repository.later_releases import GROUP_TREES, PURGE, group_trees
-from pytest_synctool.repository.masterdir import TRIGGER, Candidate, Masterdir, scan_configured, split_extension
+from pytest_synctool.repository.masterdir import scan_configured
 
 _MOST_CHANGED: Final = 20
 

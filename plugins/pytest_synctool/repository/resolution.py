@@ -25,12 +25,13 @@ from pytest_synctool.model import Node
 from pytest_synctool.repository.attributes import FILE_NAME as ATTRIBUTES_FILE
 from pytest_synctool.repository.attributes import NO_RULES, AttributeRules
 from pytest_synctool.repository.attributes import load as load_attributes
+from pytest_synctool.repository.candidates import Candidate, Masterdir, Reason
 from pytest_synctool.repository.destination_resolver import DeleteDirectory, Groups, Resolver, by_importance
 from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.entry_commands import owners
 from pytest_synctool.repository.exclusive import exclusive_contents
 from pytest_synctool.repository.made_contents import Decrypt, MadeContents, check, refuse_to_decrypt
-from pytest_synctool.repository.masterdir import Candidate, Masterdir, Reason, scan_configured
+from pytest_synctool.repository.masterdir import scan_configured
 from pytest_synctool.repository.source import Destination, Tree
 from pytest_synctool.repository.variable_files import GroupVariables, VariableFiles
 from pytest_synctool.repository.variable_files import load as load_variables

@@ -18,10 +18,10 @@ from pytest_synctool.common.wording import printable
 from pytest_synctool.config.model import Config, Layout
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import Actual, Change, FileState, Kind, Node, Unknown
+from pytest_synctool.repository.candidates import TRIGGER, Candidate, split_extension
 from pytest_synctool.repository.destination_resolver import by_importance
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.litter import is_litter
-from pytest_synctool.repository.masterdir import TRIGGER, Candidate, split_extension
 from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.repository.source import TEMPLATE, Destination, Source, Tree, parents
 from pytest_synctool.upload.node_archive import NodeFile

@@ -18,7 +18,7 @@ from pytest_synctool.errors import ConfigError
 from pytest_synctool.model import Kind
 from pytest_synctool.repository.attributes import NO_RULES, AttributeRules, Attributes, Rule, load, parse
 from pytest_synctool.repository.attributes import rules as rules_module
-from pytest_synctool.repository.masterdir import split_extension
+from pytest_synctool.repository.candidates import split_extension
 from pytest_synctool.repository.source import Source, Tree
 
 from tests_meta.unit.helpers import NOBODY, state

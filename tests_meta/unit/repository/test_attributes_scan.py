@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pytest_synctool.model import FileState, Kind
 from pytest_synctool.repository.attributes import parse, rules, writer
 from pytest_synctool.repository.attributes.writer import scan
-from pytest_synctool.repository.masterdir import split_extension
+from pytest_synctool.repository.candidates import split_extension
 from pytest_synctool.repository.source import Source, Tree
 
 from tests_meta.unit.helpers import ODD_NAMES, file_names, state

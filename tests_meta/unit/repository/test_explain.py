@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from pytest_synctool.config import Config
 from pytest_synctool.model import Node
+from pytest_synctool.repository.candidates import LeftOut
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.entry_commands import owners
 from pytest_synctool.repository.explain import Explainer
-from pytest_synctool.repository.masterdir import LeftOut
 from pytest_synctool.repository.resolution import load
 
 from tests_meta.unit.helpers import ODD_NAMES, config, node

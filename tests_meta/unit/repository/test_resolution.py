@@ -15,8 +15,9 @@ from pytest_synctool.config import Config
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import Kind, Node
+from pytest_synctool.repository.candidates import split_extension
 from pytest_synctool.repository.entry import EntryList
-from pytest_synctool.repository.masterdir import scan, split_extension
+from pytest_synctool.repository.masterdir import scan
 from pytest_synctool.repository.resolution import Repository, load
 from pytest_synctool.repository.source import Tree
 
