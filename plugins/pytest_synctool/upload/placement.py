@@ -21,6 +21,7 @@ from pytest_synctool.model import Actual, Change, FileState, Kind, Node, Unknown
 from pytest_synctool.repository.candidates import TRIGGER, Candidate, split_extension
 from pytest_synctool.repository.destination_resolver import by_importance
 from pytest_synctool.repository.entry import Entry
+from pytest_synctool.repository.later_releases import PURGE
 from pytest_synctool.repository.litter import is_litter
 from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.repository.source import TEMPLATE, Destination, Source, Tree, parents
@@ -168,22 +169,33 @@ class _Proposer:
         above, _, name = file.path.rpartition(b"/")
         directory = self._directory(above) if entry is None else os.path.dirname(entry.source.relative)
         component = name + b"._" + os.fsencode(self.suffix or self.node.name)
-        self._check(file.path, component, is_directory=False)
+        if self._is_purged(directory):
+            if self.suffix is not None:
+                raise RepositoryError(f"{printable(directory)}: names in {PURGE}/ have no groups: leave out -s")
+            component = name
+        self._check(file.path, component, is_directory=False, is_purged=component == name)
         return directory + b"/" + component
+
+    def _is_purged(self, directory: bytes) -> bool:
+        return self.config.layout is Layout.GROUPS and directory.startswith(os.fsencode(PURGE) + b"/")
 
     def _directory(self, path: bytes) -> bytes:
         """Return the name in overlay/ of a directory of the node. Plan to create it if it is missing."""
         if not path:
             return self._tops[0] + b"/all" if self.config.layout is Layout.GROUPS else self._tops[0]
+        entry = self._entries.get(path)
+        if entry is not None and entry.source.is_directory and self._is_purged(entry.source.relative):
+            return entry.source.relative
         above, _, name = path.rpartition(b"/")
         # A directory needs the extension `all` only if its own name looks like one with an extension.
-        component = name + b"._all" if split_extension(name)[1] is not None else name
-        plain = self._directory(above) + b"/" + component
+        directory = self._directory(above)
+        is_purged = self._is_purged(directory)
+        component = name + b"._all" if split_extension(name)[1] is not None and not is_purged else name
+        plain = directory + b"/" + component
         sources = {c.relative: c.source for c in self._candidates(path) if c.source is not None}
         if plain in sources and not sources[plain].is_directory:
             kind = sources[plain].state.kind.value
             raise RepositoryError(f"{printable(plain)} is a {kind}, so nothing can be below it")
-        entry = self._entries.get(path)
         if entry is not None and not entry.source.is_directory:
             raise RepositoryError(
                 f"{entry.source.shown} is a {entry.source.state.kind.value}, {printable(path)} of {self.node.name} is "
@@ -192,13 +204,13 @@ class _Proposer:
         if entry is not None and plain not in sources:
             return entry.source.relative
         if plain not in sources and path not in self.placements:
-            self._check(path, component, is_directory=True)
+            self._check(path, component, is_directory=True, is_purged=is_purged)
             if path in self.above:  # otherwise place() handles the directory itself
                 self.placements[path] = self._placement(NodeFile(path, _PLAIN_DIRECTORY), plain)
                 self._remark_above(path, self.above[path], plain)
         return plain
 
-    def _check(self, path: bytes, component: bytes, *, is_directory: bool) -> None:
+    def _check(self, path: bytes, component: bytes, *, is_directory: bool, is_purged: bool) -> None:
         """Raise RepositoryError if a name in overlay/ would not become this path on the node."""
         shown = printable(path)
         if b"\n" in path:
@@ -206,6 +218,8 @@ class _Proposer:
         base, group = split_extension(component)
         if (rule := self.config.ignore.why((component, base), is_directory)) is not None:
             raise RepositoryError(f"{shown}: the name {printable(component)} is ignored by {rule}")
+        if is_purged:  # a name there is that on the node, whatever it looks like
+            return
         if is_litter(Tree.OVERLAY, component, base):
             raise RepositoryError(f"{shown}: the name {printable(component)} would be left out as that of an editor")
         if not is_directory and base.endswith(TRIGGER):
@@ -248,10 +262,11 @@ class _Proposer:
     def _nodes_using(self, path: bytes, relative: bytes) -> tuple[str, ...]:
         """Return the nodes that would use a source at `relative`."""
         others = [c for c in self._candidates(path) if c.relative != relative]
-        top = next(top for top in self._tops if relative.startswith(top + b"/"))
+        is_purged = self._is_purged(relative)
+        top = next(top for top in (*self._tops, os.fsencode(PURGE)) if relative.startswith(top + b"/"))
         names = relative.removeprefix(top + b"/").split(b"/")
         first = [os.fsdecode(names.pop(0))] if self.config.layout is Layout.GROUPS else []
-        groups = (*first, *(split_extension(name)[1] for name in names))
+        groups = (*first, *(None if is_purged else split_extension(name)[1] for name in names))
         mine = Candidate(groups, relative, None)
         key = (groups, *((c.groups, c.relative < relative) for c in others))
         if key not in self._using:

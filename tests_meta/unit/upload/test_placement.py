@@ -298,3 +298,15 @@ class TestWords:
     )
     def test_nodes(self, cluster: Config, nodes: str, words: str) -> None:
         assert node_names_in_words(nodes.split(), cluster) == words
+
+
+def test_a_new_file_of_a_directory_in_purge(cluster: Config) -> None:
+    """It gets the name that it has on the node, since names there have no groups; a group cannot be chosen."""
+    master = cluster.masterdir
+    (master / "purge/batch/srv/app").mkdir(parents=True)
+    (master / "purge/batch/srv/app/file").touch()
+    seven = replace(cluster, layout=Layout.GROUPS)
+    made = proposed(seven, ("/srv/app/new._x", state()))
+    assert places(made) == {"purge/batch/srv/app/new._x": "node1 node2"}
+    with pytest.raises(RepositoryError, match="purge/batch/srv/app: names in purge/ have no groups: leave out -s"):
+        proposed(seven, ("/srv/app/new", state()), suffix="batch")
