@@ -80,7 +80,10 @@ def scan(
     tops = {each: [os.fsencode(name) for name in directories.get(each.value, (each.value,))] for each in SUBDIRECTORIES}
     walker.trees(tops, layout)
     if layout is Layout.GROUPS and later_releases.purges(path, ignore):
-        walker.groups(Tree.OVERLAY, _Place(later_releases.PURGE.encode(), b"", (), False, purged=True))
+        is_closed = False
+        with suppress(OSError):  # the walk reports it
+            is_closed = inspector.top(later_releases.PURGE)
+        walker.groups(Tree.OVERLAY, _Place(later_releases.PURGE.encode(), b"", (), is_closed, purged=True))
     inspector.scripts()
     inspector.finish()
     trees = [top for tree in later_releases.GROUP_TREES for top in tops[tree]]
@@ -153,10 +156,7 @@ class _Walker:
             place = waiting.pop()
             children = [c for c in self._opened(place)[1] if self.ignore.why((c.name,), c.is_dir()) is None]
             if all(child.is_dir(follow_symlinks=False) for child in children):
-                for child in children:
-                    relative, path = (each + b"/" + child.name for each in (place.relative, place.destination))
-                    if self._usable(relative, path, child.name, None, group_needed=False):
-                        waiting.append(_Place(relative, path, (*place.groups, None), place.closed, purged=True))
+                waiting += filter(None, (self._purged_below(child, place) for child in children))
             elif not place.destination:
                 shown = printable(place.relative)
                 self.errors.append(f"{shown}/ has files, so that nodes could have nothing else at all: move them away")
@@ -170,10 +170,23 @@ class _Walker:
         except OSError as error:
             self.errors.append(f"cannot read {printable(place.relative)}: {error.strerror}")
             return
-        if self.inspector.accepts(path, status, closed=place.closed):
-            self._add(Tree.OVERLAY, place.relative, place.destination, place.groups, _state(path, status))
-            self.masterdir.purged.add(place.relative)
-            self.directory(Tree.OVERLAY, place)
+        self._add(Tree.OVERLAY, place.relative, place.destination, place.groups, _state(path, status))
+        self.masterdir.purged.add(place.relative)
+        self.directory(Tree.OVERLAY, place)
+
+    def _purged_below(self, child: os.DirEntry[bytes], place: _Place) -> _Place | None:
+        relative, path = (each + b"/" + child.name for each in (place.relative, place.destination))
+        try:
+            status = child.stat(follow_symlinks=False)
+        except OSError as error:
+            self.errors.append(f"cannot read {printable(relative)}: {error.strerror}")
+            return None
+        if not self.inspector.accepts(child.path, status, closed=place.closed):
+            return None
+        if not self._usable(relative, path, child.name, None, group_needed=False):
+            return None
+        closed = place.closed or self.inspector.is_closed(child.path, status)
+        return _Place(relative, path, (*place.groups, None), closed, purged=True)
 
     def _group_tree(self, tree: Tree, child: os.DirEntry[bytes], relative: bytes, top: _Place) -> _Place | None:
         """Return the tree of a group, or leave out a name that is none."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.errors import RepositoryError
+from pytest_synctool.errors import RepositoryError, TrustError
 from pytest_synctool.lint import lint
 from pytest_synctool.model import Kind
 from pytest_synctool.repository import attributes
@@ -179,4 +179,19 @@ def test_purge_of_synctool_7(tmp_path: Path) -> None:
     assert [rule.names for rule in rules if rule.exclusive == "tree"] == [("purge/wn/etc/app", "overlay/wn/srv/d/e")]
     (conf.masterdir / "purge" / "all" / "top").touch()
     with pytest.raises(RepositoryError, match="purge/all/ has files, so that nodes could have nothing else at all"):
+        load(conf)
+
+
+@pytest.mark.parametrize("name", ["purge", "purge/all", "purge/all/srv", "purge/all/srv/d", "purge/all/srv/d/f"])
+def test_nobody_else_can_write_in_purge(tmp_path: Path, name: str) -> None:
+    """What others can change is refused, on the whole way to a file."""
+    conf = config(tmp_path, "node node1", "layout 7")
+    (conf.masterdir / "overlay").mkdir()
+    (conf.masterdir / "purge/all/srv/d").mkdir(parents=True)
+    (conf.masterdir / "purge/all/srv/d/f").touch()
+    for path in (conf.masterdir, *conf.masterdir.rglob("*")):
+        path.chmod(0o755)
+    assert load(conf).entries(conf.nodes["node1"]).exclusive
+    (conf.masterdir / name).chmod(0o777)
+    with pytest.raises(TrustError, match=f"{name} is not trusted"):
         load(conf)
