@@ -135,3 +135,38 @@ def test_a_number_is_a_number(without_games: Site) -> None:
     for node in site.nodes:
         assert site.sh(node, "cd @; stat -c %u:%g new there").split() == ["7777:7777"] * 2
     assert site.pytest().status == 0
+
+
+def test_what_is_beside_owner_and_mode(live: Site) -> None:
+    """ACLs are kept, expected capabilities come by --fix, a mounted file is written through: seen by real audits."""
+    for name in ("acl", "server", "hosts"):
+        live.put(f"etc/{name}._all", f"new {name}\n")
+    rules = f"""
+- {{path: {live.top}/etc/server, capabilities: "cap_net_raw,cap_net_bind_service+ep"}}
+- {{path: {live.top}/etc/hosts, in_place: yes}}
+"""
+    attributes = live.masterdir / "attributes.yaml"
+    attributes.write_text(rules)
+    assert live.pytest("--fix", "--hosts=node1").status == 0
+    has = "cap_net_bind_service,cap_net_raw=ep"
+    assert live.sh("node1", "cd @/etc; getcap server").strip() == f"server {has}"
+    assert live.pytest("--hosts=node1").status == 0
+    live.sh(
+        "node1",
+        "cd @/etc; setfacl -m u:daemon:r acl; echo old >>acl; setcap -r server; echo old >elsewhere;"
+        "touch hosts; mount --bind elsewhere hosts",
+    )
+    try:
+        run = live.pytest("--hosts=node1")
+        assert "capabilities" in run.message("node1", f"{live.top}/etc/server")
+        attributes.write_text(rules.splitlines()[1])
+        run = live.pytest("--fix", "--hosts=node1")
+        assert "say 'in_place: yes' in attributes.yaml" in run.message("node1", f"{live.top}/etc/hosts")
+        attributes.write_text(rules)
+        assert live.pytest("--fix", "--hosts=node1").status == 0
+        assert live.pytest("--hosts=node1").status == 0
+        assert live.sh("node1", "cd @/etc; getcap server; cat elsewhere acl; getfacl -c acl | grep daemon") == (
+            f"server {has}\nnew hosts\nnew acl\nuser:daemon:r--\n"
+        )
+    finally:
+        live.sh("node1", "umount @/etc/hosts")
