@@ -106,6 +106,29 @@ def test_a_change_that_was_not_shown(drifted: Site) -> None:
     assert drifted.sh("node1", "ls @") == "mode\n"
 
 
+def test_tasks_and_an_unreachable_node(drifted: Site) -> None:
+    """A task is asked about too; one that is not confirmed has not run, which the exit status says."""
+    drifted.nodes["dead1"] = "batch interface:127.0.0.1:1"
+    drifted.put("task._all", "#!/bin/sh\necho task >>/tmp/asked.log\n", 0o755, tree="tasks")
+    drifted.configure()
+    command = [str(SYNCTOOL), "-tf", "--ask", "--no-color", "-n"]
+    with terminal(drifted.directory, *command, "node1,dead1") as screen:
+        asked(screen, 1)
+        assert b"dead1: " + QUESTION not in screen.shown
+        screen.type(b"n\n")
+        assert screen.end() == 3, screen.shown
+    assert b"dead1: unreachable: " in screen.shown
+    assert b"2 nodes: 1 drifted, 1 not looked at" in screen.shown
+    assert b"\nleft alone: not confirmed: node1\r\n" in screen.shown
+    assert names(drifted, "node1") == ["644"]
+    for key, status, log in ((b"n\n", 1, ["644"]), (b"y\n", 0, ["644", "task"])):
+        with terminal(drifted.directory, *command, "node1") as screen:
+            asked(screen, 1)
+            screen.type(key)
+            assert screen.end() == status, screen.shown
+        assert names(drifted, "node1") == log
+
+
 def test_without_a_terminal_nobody_is_asked(drifted: Site) -> None:
     done = synctool(drifted, "-f", "--ask")
     assert (done.status, done.lines) == (2, [])

@@ -50,6 +50,7 @@ class AskingRun(ClassicRun):
                 self._end(node, repairs.result(node))
             repairs.close()
         except KeyboardInterrupt:
+            print(flush=True)  # below the question
             if not any(name in self._agreed for name in self._pending):
                 engine.connections.processes.end_all()
             self._leave_audited(audits, log, interrupted=True)
