@@ -252,6 +252,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
             session.shouldfail = f"stopping after {session.testsfailed} failures"
     else:
         _report(runner, tests, result)
+        if getattr(item.config.option, "usepdb", False):
+            from pytest_synctool.plugin.drift_debugger import debug_drift  # most runs do without
+
+            debug_drift(done, tests, result, runner.engine.connections)
     return True
 
 
