@@ -28,9 +28,9 @@ from pytest_synctool.connection.ssh_backend import SynctoolSshBackend
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
 
-# A Linux argument has at most 128 KiB. Quoting may make a script up to six times as long, except the definitions of
-# functions, which are ASCII: at most 24,000 bytes.
-_ARGUMENT_LIMIT: Final = 40_000
+# A Linux argument has at most 128 KiB. Quoting makes names up to six times as long. The functions of a repair, which
+# are in each of its scripts, have almost nothing to quote, and must leave room for names.
+ARGUMENT_LIMIT: Final = 56_000
 _CLOSE_LIMIT: Final = Limits(5.0)  # closing a connection contacts only a process on this machine
 
 
@@ -70,7 +70,7 @@ class HostTransport:
     @property
     def script_limit(self) -> int | None:
         """Return None over ssh, in a chroot and on this machine, and a limit where the script is an argument."""
-        return None if self._stdin_argv() else _ARGUMENT_LIMIT
+        return None if self._stdin_argv() else ARGUMENT_LIMIT
 
     @property
     def is_local(self) -> bool:
