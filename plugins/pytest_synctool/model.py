@@ -64,7 +64,7 @@ class FileState:
     `mode` holds the permission bits (mode & 0o7777). `size` is in bytes. `owner` and `group` are None if the number has
     no name on that machine. `md5` (32 hex digits) is None unless the path is a regular file whose content was read.
     `target` is None unless the path is a symbolic link. `touched` is None if it was not asked for: a path that is as
-    expected costs no question. `capabilities` is None unless attributes.yaml expects some.
+    expected costs no question. `capabilities` and `acl` are None unless attributes.yaml expects some.
     """
 
     kind: Kind
@@ -78,6 +78,12 @@ class FileState:
     target: bytes | None = None
     touched: Touched | None = field(default=None, compare=False)
     capabilities: str | None = None
+    acl: str | None = None
+
+    @property
+    def has_more(self) -> bool:
+        """True if capabilities or an ACL are expected."""
+        return self.capabilities is not None or self.acl is not None
 
 
 class Absent(Enum):

@@ -43,6 +43,8 @@ def _ownership(expected: FileState, actual: FileState) -> list[Change]:
         changes.append(Change("mode", f"{expected.mode:04o}", f"{actual.mode:04o}"))
     if expected.capabilities is not None and expected.capabilities != actual.capabilities:
         changes.append(Change("capabilities", expected.capabilities, str(actual.capabilities)))
+    if expected.acl is not None and expected.acl != actual.acl:
+        changes.append(Change("ACL", expected.acl, printable(str(actual.acl).encode("utf-8", "replace"))))
     return changes
 
 

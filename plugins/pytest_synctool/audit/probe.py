@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from pytest_synctool.audit import capabilities
+from pytest_synctool.audit import more_attributes
 from pytest_synctool.audit.probe_script import BEGIN, END, Request, largest_answer, layout, room, script, split
+from pytest_synctool.common import acl
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Touched, Unknown
@@ -70,6 +71,7 @@ class _Reader:
         self._looks: dict[bytes, FileState] = {}  # their contents and targets do not count
         self._touched: dict[bytes, Touched] = {}
         self._capabilities: dict[bytes, tuple[str | None, str]] = {}
+        self._acls: dict[bytes, tuple[str | None, str]] = {}
         self._digests: dict[bytes, str] = {}
         self._targets: dict[bytes, bytes] = {}
         self._unread_links: dict[bytes, str] = {}
@@ -176,11 +178,19 @@ class _Reader:
         self._block = []
 
     def _capable(self, text: bytes) -> None:
-        match = capabilities.LINE.fullmatch(text)
+        match = more_attributes.LINE.fullmatch(text)
         if match is None:
             raise _unparsable(b"k:" + text)
         if int(match[1]) < len(self._paths):
-            self._capabilities[self._paths[int(match[1])]] = capabilities.parse(match)
+            form_of = more_attributes.capabilities_of_node
+            self._capabilities[self._paths[int(match[1])]] = more_attributes.parse(match, "getcap", form_of)
+
+    def _granting(self, text: bytes) -> None:
+        match = more_attributes.LINE.fullmatch(text)
+        if match is None:
+            raise _unparsable(b"g:" + text)
+        if int(match[1]) < len(self._paths):
+            self._acls[self._paths[int(match[1])]] = more_attributes.parse(match, "getfacl", acl.of_node)
 
     def _of_listing(self, _: bytes) -> None:
         """Leave a line to the parser of listings."""
@@ -188,10 +198,19 @@ class _Reader:
     def state(self, request: Request) -> Actual:
         """Return the state of a path."""
         state = self._state_of(request)
-        if not request.has_capabilities or not isinstance(state, FileState) or state.kind is not Kind.FILE:
+        if not isinstance(state, FileState) or state.kind is not Kind.FILE:
             return state
-        has, reason = self._capabilities.get(request.path, (None, "its capabilities cannot be read"))
-        return Unknown(reason) if has is None else replace(state, capabilities=has)
+        if request.has_capabilities:
+            has, reason = self._capabilities.get(request.path, (None, "its capabilities cannot be read"))
+            if has is None:
+                return Unknown(reason)
+            state = replace(state, capabilities=has)
+        if request.has_acl:
+            has, reason = self._acls.get(request.path, (None, "its ACL cannot be read"))
+            if has is None:
+                return Unknown(reason)
+            state = replace(state, acl=has)
+        return state
 
     def _state_of(self, request: Request) -> Actual:
         path = request.path
@@ -239,6 +258,7 @@ _KINDS: Final[Mapping[bytes, Callable[[_Reader, bytes], None]]] = {
     b"b:": _Reader._link,
     b"c:": _Reader._complaint,
     b"k:": _Reader._capable,
+    b"g:": _Reader._granting,
     b"e:": _Reader._of_listing,
     b"l:": _Reader._of_listing,
 }

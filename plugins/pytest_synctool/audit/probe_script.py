@@ -17,7 +17,8 @@ those that stat and md5sum print. A line is about one number, and the next line 
     MD5  NAME                                  the digest of a file; the name does not count
     m:MD5                                      the digest of a file that somebody else than root can exchange
 
-    k:NUMBER:TEXT                              capabilities of a file: see audit/capabilities.py
+    k:NUMBER:TEXT                              capabilities of a file: see audit/more_attributes.py
+    g:NUMBER:TEXT                              its ACL
 
 These are about no number (and audit/listing.py has more):
 
@@ -33,7 +34,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pytest_synctool.audit import capabilities
+from pytest_synctool.audit import more_attributes
 from pytest_synctool.audit.listing import FUNCTIONS, Listing, commands
 from pytest_synctool.audit.probe_functions import LOOK
 from pytest_synctool.audit.probe_timing import TIMING
@@ -117,6 +118,11 @@ class Request:
     def has_capabilities(self) -> bool:
         """True if capabilities are expected, or that there are none."""
         return isinstance(self.expected, FileState) and self.expected.capabilities is not None
+
+    @property
+    def has_acl(self) -> bool:
+        """True if an ACL is expected, or that there is none."""
+        return isinstance(self.expected, FileState) and self.expected.acl is not None
 
     @property
     def is_directory(self) -> bool:
@@ -209,12 +215,8 @@ def script(requests: Sequence[Request], silence: float = _SILENCE, listings: Seq
         lines.append(chunk.command(first, tick))
         first += len(chunk.directories)
         behind = [(first + at, r) for at, r in enumerate(chunk.requests) if r.size is not None and r.through]
-        capable = [(first + at, r.path) for at, r in enumerate(chunk.requests) if r.has_capabilities]
+        lines += _more(first, chunk.requests)
         first += len(chunk.requests)
-        if capable:
-            lines.append(capabilities.FUNCTIONS)
-            pairs = (word for number, path in capable for word in (b"%d" % number, path))
-            lines.append(words(b"timed", b"%d" % _TICKS, b"capabilities", *pairs))
         if behind:
             places = (word for at, r in behind for word in (b"%d" % at, b"%d" % (r.size or 0), *r.place))
             total = sum(r.size or 0 for _, r in behind)
@@ -224,6 +226,18 @@ def script(requests: Sequence[Request], silence: float = _SILENCE, listings: Seq
         lines += [FUNCTIONS, *commands(listings, tick)]
     lines += [b"end_timer", b"echo " + END]
     return b"\n".join(lines)
+
+
+def _more(first: int, requests: Sequence[Request]) -> Iterator[bytes]:
+    """Yield the shell text that asks for capabilities and ACLs; `first` is the number of the first request."""
+    capable = [(first + at, r.path) for at, r in enumerate(requests) if r.has_capabilities]
+    granting = [(first + at, r.path) for at, r in enumerate(requests) if r.has_acl]
+    if capable or granting:
+        yield more_attributes.FUNCTIONS
+    for function, pairs in ((b"capabilities", capable), (b"acls", granting)):
+        if pairs:
+            ticks = _TICKS + len(pairs) // 100
+            yield words(b"timed", b"%d" % ticks, function, *(w for n, path in pairs for w in (b"%d" % n, path)))
 
 
 def room(limit: int) -> int:
@@ -258,7 +272,8 @@ def split(requests: Sequence[Request], limit: int | None) -> Iterator[Sequence[R
 
 
 def _cost(request: Request, directories: set[bytes]) -> int:
-    more = len(quote(request.path)) + len(capabilities.FUNCTIONS) + 60 if request.has_capabilities else 0
+    has_more = request.has_capabilities or request.has_acl
+    more = 2 * len(quote(request.path)) + len(more_attributes.FUNCTIONS) + 80 if has_more else 0
     return (
         more + 2 * len(quote(request.path)) + len(request.line) + 80 + sum(len(quote(each)) + 1 for each in directories)
     )
@@ -267,7 +282,7 @@ def _cost(request: Request, directories: set[bytes]) -> int:
 def largest_answer(requests: Sequence[Request]) -> int:
     """Return the number of bytes that an honest answer has at most, but for a megabyte of link targets and messages."""
     return sum(
-        (capabilities.MOST if request.has_capabilities else 0)
+        (more_attributes.MOST if request.has_capabilities or request.has_acl else 0)
         + _ANSWER_BYTES
         + _ANSWER_NAMES * len(request.path)
         + _ANSWER_DIRECTORY * request.path.count(b"/")

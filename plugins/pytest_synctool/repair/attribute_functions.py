@@ -60,7 +60,7 @@ inherited() { # KIND OLD ATTRIBUTES NAME: the new version gets what the old one 
   for l in $has; do case $c in *"$nl$l$nl"*) ;; *) x="$x $l" ;; esac; done
   set +f
   [ -z "$x" ] || lost "$4" "$x"
-  e=$(expected_capabilities "$new/$4" 2>&1)
+  e=$(expected_more "$new/$4" 2>&1)
 }
 copy_more() { # FROM TO: also the mode, where that is done by one program
   cp --attributes-only --preserve=mode,xattr -- "$1" "$2" && return
@@ -81,17 +81,27 @@ lost() { # NAME KINDS: said to people
   case $2 in *user.* | *trusted.*) l="$l, extended attributes" ;; esac
   echo "remark not kept of the old $at/$1: ${l#, }"
 }
-expected_capabilities() { # FILE that is complete but for them: $expects, if that says anything
+expected_more() { # FILE that is complete but for what is expected: the ACL $granted and the capabilities $expects
+  case $granted in
+    '') ;;
+    *,mask::*) setfacl --set "$granted" -- "$1" || return ;;
+    *)
+      look_for
+      case $(traits "$1") in *system.*) setfacl --set "$granted" -- "$1" || return ;; esac ;;
+  esac
   case $expects in
     '') ;;
     none) look_for; ! capable "$1" || setcap -r "$1" ;;
     *) setcap "$expects" "$1" ;;
   esac
 }
+grants() { # FILE, an old version: whether it has capabilities, or an ACL where attributes.yaml expects one
+  case $(traits "$1"):$granted in *security.capability*) ;; *system.*:?*) ;; *) false ;; esac
+}
 capable() { case $(traits "$1") in *security.capability*) ;; *) false ;; esac; } # FILE
 differing_but_capable() { # WHAT NAME: as differing, of a file; a chown would take its capabilities away
   case $1:$carry in *o*:*security.capability*) capabilities_of "./$2" ;; *) c= ;; esac
-  differing "$1" "./$2" && set_capabilities "./$2" && expected_capabilities "./$2"
+  differing "$1" "./$2" && set_capabilities "./$2" && expected_more "./$2"
 }
 capabilities_of() { # FILE: set $c to them as set_capabilities takes them
   c=

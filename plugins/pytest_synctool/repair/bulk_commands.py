@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
+from pytest_synctool.common import acl
 from pytest_synctool.common.capabilities import NO_CAPABILITIES
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.model import FileState, Kind
@@ -67,7 +68,8 @@ def mode_text(mode: int) -> bytes:
 def attributes_text(state: FileState) -> bytes:
     """Return owner, group, mode and, if they are expected, capabilities in one word."""
     mode = b"" if state.kind is Kind.LINK else mode_text(state.mode)
-    more = [] if state.capabilities is None else [state.capabilities.encode()]
+    more = [(state.capabilities or "").encode()] if state.has_more else []
+    more += [] if state.acl is None else [os.fsencode(acl.whole(state.acl, state.mode))]
     return b":".join((*owner_and_group(state), mode, *more))
 
 
@@ -153,14 +155,17 @@ class _Attributes:
         self._by_account: dict[bytes, list[bytes]] = {}
         self._directories_by_mode: dict[int, list[bytes]] = {}
         self._files_by_mode: dict[int, list[bytes]] = {}
-        self._capable: list[tuple[bytes, bytes]] = []
+        self._more: list[bytes] = []
 
     def add(self, state: FileState, place: bytes, *, owner: bool) -> None:
         """Add a path as shell text; with `owner`, set owner and group too."""
         if owner:
             self._by_account.setdefault(words(*owner_and_group(state)), []).append(place)
+        if state.acl not in (None, acl.NO_ACL):
+            entries = os.fsencode(acl.whole(str(state.acl), state.mode))
+            self._more.append(words(b"setfacl", b"--set", entries) + b" " + place)
         if state.capabilities not in (None, NO_CAPABILITIES):
-            self._capable.append((quote(str(state.capabilities).encode()), place))
+            self._more.append(words(b"setcap", str(state.capabilities).encode()) + b" " + place)
         if state.kind is Kind.FILE:
             self._files_by_mode.setdefault(state.mode, []).append(place)
         elif state.kind is Kind.DIRECTORY:
@@ -177,11 +182,11 @@ class _Attributes:
             yield from _parts(b"own " + account, places)
         yield from _modes(self._files_by_mode)
         yield from _modes(self._directories_by_mode)
-        yield from self._of_capabilities()
+        yield from self._last()
 
-    def _of_capabilities(self) -> Iterator[bytes]:
+    def _last(self) -> Iterator[bytes]:
         """Return the commands that come last: a chown takes capabilities away."""
-        yield from (b"setcap %s %s" % pair for pair in self._capable)
+        yield from self._more
 
     def lines_of_new(self) -> Iterator[bytes]:
         """Return the commands where nothing else is in $base: the commonest owner and mode of files are set first."""
@@ -195,4 +200,4 @@ class _Attributes:
             yield b'find "$base" -type f -exec chmod -- %s {} +' % mode_text(mode)
             yield from _modes({each: places for each, places in self._files_by_mode.items() if each != mode})
         yield from _modes(self._directories_by_mode)
-        yield from self._of_capabilities()
+        yield from self._last()

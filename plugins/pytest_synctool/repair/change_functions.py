@@ -17,7 +17,7 @@ make() { # KIND SOURCE ATTRIBUTES NEW: one new version; nobody else gets at the 
     directory) mkdir -- "$4" ;;
     same) again "$2" "$4" ;;
   esac && own "$owner" "$group" "$4" && change_mode "$mode" "$4" || return
-  [ "${expects:-none}" = none ] || expected_capabilities "$4" || return
+  expected_more "$4" || return
   case $1 in checked*) "$1" "$4" ;; esac
 }
 copy_of() { # SOURCE NEW: where the file system can, both share their blocks; not every cp knows or tries that
@@ -202,7 +202,7 @@ narrow() { # OLD ATTRIBUTES: an old version is not more open than what replaces 
   case $owner in "$5" | "+$3") ;; *) x=0:0 ;; esac
   case $group in "$6" | "+$4") ;; *) x=0:0 ;; esac
   [ $(($octal$2 & ${octal}7000)) = 0 ] || x=0:0
-  if [ "$x:$m" = "$3:$4:$(($octal$2))" ] && { [ -z "$carry" ] || ! capable "$1"; }; then was=$was:$7:$8:$9; return; fi
+  if [ "$x:$m" = "$3:$4:$(($octal$2))" ] && { [ -z "$carry" ] || ! grants "$1"; }; then was=$was:$7:$8:$9; return; fi
   m=$(printf %05o "$m")
   if [ -d "$1" ]; then
     e=$({ own "+${x%:*}" "+${x#*:}" "$1" && change_mode "$m" "$1"; } 2>&1) || return

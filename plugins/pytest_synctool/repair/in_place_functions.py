@@ -60,7 +60,7 @@ written() { # ATTRIBUTES NAME: descriptor 4 is what was opened by that name; fai
   x=$(printf %05o $(($octal$7 & $octal$mode & ${octal}0777)))
   if change_mode "$x" "./$1" && own "$owner" "$group" "./$1" && cat -- "$new/$1" >/proc/self/fd/4 &&
     change_mode "$mode" "./$1" && set_capabilities "./$1" &&
-    expected_capabilities "./$1"; then
+    expected_more "./$1"; then
     sync -- "./$1" 2>&- || sync
     return 0
   fi

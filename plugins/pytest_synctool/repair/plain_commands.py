@@ -10,6 +10,7 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
+from pytest_synctool.common import acl
 from pytest_synctool.common.capabilities import NO_CAPABILITIES
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.model import Kind, OldVersions
@@ -62,7 +63,7 @@ class _Writer:
                 yield self._chown(path, work)
             if work.state.kind is not Kind.LINK and (work.mode or work.state.mode & _SET_ID):
                 yield _chmod(path, work)
-            yield from _setcap(path, work)
+            yield from _more_attributes(path, work)
         elif isinstance(work, NewVersion):
             yield from self._of_new_version(action, work)
 
@@ -88,7 +89,7 @@ class _Writer:
             yield words(b"mkdir", path) if work.make == "directory" else words(b"cp", work.source, path)
             yield self._chown(path, work)
             yield _chmod(path, work)
-            yield from _setcap(path, work)
+            yield from _more_attributes(path, work)
         if work.validate:
             yield b"fi"
 
@@ -134,7 +135,10 @@ def _chmod(path: bytes, work: NewVersion | NewAttributes) -> bytes:
     return words(b"chmod", b"%04o" % work.state.mode, path)
 
 
-def _setcap(path: bytes, work: NewVersion | NewAttributes) -> Iterator[bytes]:
+def _more_attributes(path: bytes, work: NewVersion | NewAttributes) -> Iterator[bytes]:
+    """Yield the commands for an expected ACL and for expected capabilities."""
+    if work.state.acl is not None and (work.state.acl != acl.NO_ACL or isinstance(work, NewAttributes)):
+        yield words(b"setfacl", b"--set", os.fsencode(acl.whole(work.state.acl, work.state.mode)), path)
     capabilities = work.state.capabilities
     if capabilities == NO_CAPABILITIES and isinstance(work, NewAttributes):
         yield words(b"setcap", b"-r", path)

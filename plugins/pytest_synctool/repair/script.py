@@ -189,7 +189,7 @@ def _function(action: Action) -> str:
         # A name whose old version was moved away must be filled at once.
         return "put" if work.old in ("swap", "leave") or work.validate else "put_all"
     if isinstance(work, NewAttributes):
-        together = work.state.kind is not Kind.DIRECTORY and work.state.capabilities is None
+        together = work.state.kind is not Kind.DIRECTORY and not work.state.has_more
         return "set_all" if together else "set_each"
     names: dict[type[Removal | MovingAway | Erasure | KeptVersion], str] = {
         Removal: "remove",

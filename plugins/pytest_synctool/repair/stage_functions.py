@@ -148,7 +148,8 @@ own_below() { # as own, for all that is in $base
   r=
   return "$1"
 }
-attributes() { # OWNER:GROUP:MODE[:CAPABILITIES]
+attributes() { # OWNER:GROUP:MODE[:CAPABILITIES[:ACL]]
+  case $1 in *:*:*:*:*) granted=${1#*:*:*:*:} ;; *) granted= ;; esac
   IFS=:; set -f; set -- $1; set +f; unset IFS
   owner=$1 group=$2 mode=$3 expects=$4
 }

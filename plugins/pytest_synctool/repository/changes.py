@@ -97,6 +97,7 @@ def _of_path(path: str, old: NodeManifest, new: NodeManifest, keep: Keep) -> str
             "decrypt",
             "in_place",
             "capabilities",
+            "acl",
             "exclusive",
             "allow",
         )

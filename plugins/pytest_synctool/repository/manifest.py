@@ -53,6 +53,7 @@ class EntryManifest(TypedDict, total=False):
     follow: bool
     in_place: bool
     capabilities: str
+    acl: str
     exclusive: str
     allow: list[str]
     template: bool
@@ -244,6 +245,8 @@ def _add_rules(manifest: EntryManifest, entry: Entry) -> None:
         manifest["in_place"] = attributes.in_place
     if attributes.capabilities is not None:
         manifest["capabilities"] = attributes.capabilities
+    if attributes.acl is not None:
+        manifest["acl"] = attributes.acl
     if attributes.exclusive is not None:
         manifest["exclusive"] = attributes.exclusive
         if attributes.allow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.audit import capabilities as lines
+from pytest_synctool.audit import more_attributes as lines
 from pytest_synctool.common.capabilities import canonical, is_settable
 
 FORMS = {
@@ -50,6 +50,6 @@ def test_the_one_form_is_its_own(text: str) -> None:
 def test_any_line_of_a_node_is_read(line: bytes) -> None:
     match = lines.LINE.fullmatch(b"3:" + line)
     if match is not None:
-        has, reason = lines.parse(match)
+        has, reason = lines.parse(match, "getcap", canonical)
         assert (has is None) == bool(reason)
         assert reason.isprintable()

@@ -13,8 +13,9 @@ import pytest
 from pytest_synctool.audit.compare import compare
 from pytest_synctool.audit.probe import Request, parse
 from pytest_synctool.audit.probe import script as probe_script
+from pytest_synctool.common import acl
 from pytest_synctool.common.shell import whole
-from pytest_synctool.model import ABSENT, Absent, FileState, Kind, Unknown
+from pytest_synctool.model import ABSENT, Absent, Actual, FileState, Kind, Unknown
 from pytest_synctool.repair.plan import plan
 from pytest_synctool.repository.attributes import Attributes
 from pytest_synctool.repository.entry import Entry
@@ -216,4 +217,35 @@ def test_unknown_capabilities(shell: Shell, open_directory: Path) -> None:
     node = DiskNode.make(with_programs(shell, open_directory, "attr"), open_directory)
     make(node.files / "f", content="new")
     one = capable(node, "f")
-    assert audited(node, one) == ["the node has no program getcap, which knows capabilities"]
+    assert audited(node, one) == ["the node has no program getcap, which attributes.yaml needs for it"]
+
+
+def test_expected_acls(node: DiskNode) -> None:
+    """Never more open than the mode on the way; `none` takes an ACL away; capabilities may be expected as well."""
+    make(node.files / "old")
+    make(node.files / "drift", content="new")
+    (node.files / "drift").chmod(0o640)
+    make(node.files / "none", content="new")
+    (node.files / "none").chmod(0o640)
+    rights = {"old": "u:daemon:rw", "drift": "user:daemon:r,group:bin:rw", "none": "none", "new": "group:daemon:r"}
+    entries = []
+    for name, text in rights.items():
+        attributes = Attributes(acl=acl.canonical(text), capabilities="cap_net_raw=ep" if name == "new" else None)
+        entries.append(replace(node.entry(name, FILE), attributes=attributes))
+
+    def seen() -> list[Actual]:
+        requests = [Request(one.destination, one.expected.size, expected=one.expected) for one in entries]
+        return [*parse(requests, node.shell.run(whole(probe_script(requests))).stdout).values()]
+
+    drifted = [
+        (one, actual)
+        for one, actual in zip(entries, seen(), strict=True)
+        if not isinstance(actual, Unknown) and compare(one.expected, actual)
+    ]
+    assert len(drifted) == len(entries)
+    todo = plan(drifted, {e.destination: e for e in entries}, os.fsencode(node.master))
+    assert [result and result.failure for result in node.carry_out(todo)] == [None] * len(entries)
+    assert [compare(one.expected, actual) for one, actual in zip(entries, seen(), strict=True)
+            if not isinstance(actual, Unknown)] == [[]] * len(entries)  # fmt: skip
+    assert "system.posix_acl_access" not in os.listxattr(node.files / "none")
+    assert "security.capability" in os.listxattr(node.files / "new")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from pytest_synctool.common import acl
 from pytest_synctool.common.capabilities import canonical, is_settable
 from pytest_synctool.common.trust import EVERYBODY, Trust
 from pytest_synctool.common.wording import TRUTHS, printable_text
@@ -64,6 +65,7 @@ class _AttributeReader(RuleReader):
             decrypt=self.decrypt(values.get("decrypt")),
             in_place=self.truth("in_place", values.get("in_place")),
             capabilities=self.capabilities(values.get("capabilities")),
+            acl=self.acl(values.get("acl")),
             exclusive=self.exclusive(values.get("exclusive")),
             allow=self.allow(values.get("allow")),
             although_vital=self.although_vital(values),
@@ -128,6 +130,17 @@ class _AttributeReader(RuleReader):
             )
         elif not is_settable(text):
             self.problem(value.line, f"'capabilities' expects 'e' for all or none of them, not {describe(value)}")
+        return text
+
+    def acl(self, value: Value | None) -> str | None:
+        word = self.word("acl", value, "entries like user:anna:rw,group:adm:r, or none")
+        if value is None or word is None:
+            return None
+        text = acl.canonical(word)
+        if text is None or not word:
+            self.problem(
+                value.line, f"'acl' expects entries like user:anna:rw,group:adm:r, or none, not {describe(value)}"
+            )
         return text
 
     def exclusive(self, value: Value | None) -> str | None:

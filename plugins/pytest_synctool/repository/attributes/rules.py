@@ -29,6 +29,7 @@ ATTRIBUTES: Final = (
     "decrypt",
     "in_place",
     "capabilities",
+    "acl",
     *EXCLUSIVE,
 )
 
@@ -44,6 +45,7 @@ _FOR_FILES: Final = (
     "decrypt",
     "in_place",
     "capabilities",
+    "acl",
 )
 _FOR_OTHERS: Final = ("owner", "group", "mode", "sensitive")
 LARGEST_ID: Final = 2**32 - 2  # the next number is -1 for chown, which means "leave it"
@@ -70,7 +72,8 @@ class Attributes:
 
     `follow` is for a directory: True accepts a symbolic link to a directory instead, False replaces it. `template` and
     `decrypt` are for a file: it is rendered, and a command prints what nodes get. With `in_place` a
-    repair writes the file through. `capabilities` are in their canonical form. `exclusive` is for a directory: `yes`
+    repair writes the file through. `capabilities` and `acl` are in their canonical
+    forms. `exclusive` is for a directory: `yes`
     or `tree` if it may have nothing else in it, but for names that match the patterns `allow`; `although_vital` says so
     once more for a directory that a node needs.
     `origins` has a text for each attribute, with the rule that decided it: `mode 0440 by attributes.yaml:12`.
@@ -86,6 +89,7 @@ class Attributes:
     decrypt: str | None = None
     in_place: bool | None = None
     capabilities: str | None = None
+    acl: str | None = None
     exclusive: str | None = None
     allow: tuple[str, ...] = ()
     although_vital: bool = False
@@ -106,6 +110,8 @@ class Attributes:
             state = replace(state, mode=self.mode)
         if self.capabilities is not None and state.kind is Kind.FILE:
             state = replace(state, capabilities=self.capabilities)
+        if self.acl is not None and state.kind is Kind.FILE:
+            state = replace(state, acl=self.acl)
         return state
 
 
@@ -149,6 +155,7 @@ class Rule:
     decrypt: str | None = None
     in_place: bool | None = None
     capabilities: str | None = None
+    acl: str | None = None
     exclusive: str | None = None
     allow: tuple[str, ...] | None = None
     although_vital: bool | None = None
