@@ -31,5 +31,11 @@ def test_the_first_drift_of_each_node(site: Site) -> None:
         assert screen.end() == 1, screen.shown
     assert screen.shown.count(b"entering PDB") == 2
     assert b"4 failed" in screen.shown, screen.shown
+    for more in ("--granularity=node", "-x", "-s"):
+        with terminal(site.directory, *command, more) as screen:
+            screen.until(b"(Pdb) ")
+            screen.type(b"q\n")
+            assert screen.end() == 2, screen.shown
+        assert b"Quitting debugger" in screen.shown
     run = site.pytest("-m", "delete", "--pdb")
     assert (run.status, "entering PDB" in run.output) == (1, False)
