@@ -198,7 +198,7 @@ class _Reader:
     def state(self, request: Request) -> Actual:
         """Return the state of a path."""
         state = self._state_of(request)
-        if not isinstance(state, FileState) or state.kind is not Kind.FILE:
+        if not request.asks_more or not isinstance(state, FileState) or state.kind is not Kind.FILE:
             return state
         if request.has_capabilities:
             has, reason = self._capabilities.get(request.path, (None, "its capabilities cannot be read"))

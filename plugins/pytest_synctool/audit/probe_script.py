@@ -115,6 +115,12 @@ class Request:
         return b"all"
 
     @property
+    def asks_more(self) -> bool:
+        """True if capabilities or an ACL are expected, or that there are none."""
+        expected = self.expected
+        return isinstance(expected, FileState) and (expected.capabilities is not None or expected.acl is not None)
+
+    @property
     def has_capabilities(self) -> bool:
         """True if capabilities are expected, or that there are none."""
         return isinstance(self.expected, FileState) and self.expected.capabilities is not None
@@ -230,10 +236,12 @@ def script(requests: Sequence[Request], silence: float = _SILENCE, listings: Seq
 
 def _more(first: int, requests: Sequence[Request]) -> Iterator[bytes]:
     """Yield the shell text that asks for capabilities and ACLs; `first` is the number of the first request."""
-    capable = [(first + at, r.path) for at, r in enumerate(requests) if r.has_capabilities]
-    granting = [(first + at, r.path) for at, r in enumerate(requests) if r.has_acl]
-    if capable or granting:
-        yield more_attributes.FUNCTIONS
+    asking = [(first + at, r) for at, r in enumerate(requests) if r.asks_more]
+    if not asking:
+        return
+    yield more_attributes.FUNCTIONS
+    capable = [(number, r.path) for number, r in asking if r.has_capabilities]
+    granting = [(number, r.path) for number, r in asking if r.has_acl]
     for function, pairs in ((b"capabilities", capable), (b"acls", granting)):
         if pairs:
             ticks = _TICKS + len(pairs) // 100
@@ -272,8 +280,7 @@ def split(requests: Sequence[Request], limit: int | None) -> Iterator[Sequence[R
 
 
 def _cost(request: Request, directories: set[bytes]) -> int:
-    has_more = request.has_capabilities or request.has_acl
-    more = 2 * len(quote(request.path)) + len(more_attributes.FUNCTIONS) + 80 if has_more else 0
+    more = 2 * len(quote(request.path)) + len(more_attributes.FUNCTIONS) + 80 if request.asks_more else 0
     return (
         more + 2 * len(quote(request.path)) + len(request.line) + 80 + sum(len(quote(each)) + 1 for each in directories)
     )
@@ -282,7 +289,7 @@ def _cost(request: Request, directories: set[bytes]) -> int:
 def largest_answer(requests: Sequence[Request]) -> int:
     """Return the number of bytes that an honest answer has at most, but for a megabyte of link targets and messages."""
     return sum(
-        (more_attributes.MOST if request.has_capabilities or request.has_acl else 0)
+        (more_attributes.MOST if request.asks_more else 0)
         + _ANSWER_BYTES
         + _ANSWER_NAMES * len(request.path)
         + _ANSWER_DIRECTORY * request.path.count(b"/")
