@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 ATTRIBUTES: Final = rb"""
-carry= looked= getfattr= getcap= getfacl=
+labels= carry= looked= getfattr= getcap= getfacl=
 more='^(user\.|trusted\.|system\.posix_acl_access$|security\.capability$)'
 look_for() { # the programs that know more than owner and mode
   [ -z "$looked" ] || return 0
@@ -74,10 +74,39 @@ copy_more() { # FROM TO: also the mode, where that is done by one program
   capabilities_of "$1"
   set_capabilities "$2"
 }
+referred() { # RECORDS: on a node with SELinux, each new version gets the label of the file that it replaces
+  while [ $# -gt 0 ]; do
+    x=
+    # Where others may write, somebody may have chosen what is there: all is labelled like the directory.
+    if [ -z "$own" ]; then x=.; elif [ -f "./$6" ] && [ ! -L "./$6" ] && [ "$2" != link ]; then x=./$6; fi
+    if [ -z "$x" ] || ! is_there "$new/$6"; then :
+    elif chcon -R -h --reference="$x" -- "$new/$6" 2>&-; then eval "r$1=1"
+    else
+      lost "$6" selinux
+      eval "r$1=1"
+    fi
+    shift 6
+  done
+}
+relabelled() { # RECORDS that have got their names: those without a reference get the label of their path
+  n=$#
+  while [ "$n" -gt 0 ]; do
+    eval "l=\$r$1"
+    if [ -z "$l" ] && is_there "./$6" && ! is_there "$new/$6"; then set -- "$@" "./$6"; fi
+    shift 6
+    n=$((n - 6))
+  done
+  relabel "$@"
+}
+relabel() { # PATH...
+  [ $# = 0 ] || restorecon -R -- "$@" 2>&- ||
+    echo "remark new files in $at have no SELinux label of their own: restorecon failed"
+}
 lost() { # NAME KINDS: said to people
   l=
   case $2 in *system.*) l="$l, ACL" ;; esac
   case $2 in *security.*) l="$l, capabilities" ;; esac
+  case $2 in selinux) l=", SELinux label" ;; esac
   case $2 in *user.* | *trusted.*) l="$l, extended attributes" ;; esac
   echo "remark not kept of the old $at/$1: ${l#, }"
 }

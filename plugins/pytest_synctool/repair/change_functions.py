@@ -118,7 +118,11 @@ place() { # RECORDS whose new versions are in $new
       n=$((n - 6))
     done
   fi
-  [ $# -le 6 ] || renamed "$@" 2>&-
+  if [ -n "$labels" ]; then
+    referred "$@"
+    renamed "$@" 2>&-
+    relabelled "$@"
+  elif [ $# -gt 6 ]; then renamed "$@" 2>&-; fi
   while [ $# -gt 0 ]; do # one that is still in the stage is tried once more, for the reason
     e= x=$new/$6
     # BusyBox looks at what it replaces, and cannot where a link leads to itself, or to a name that is too long.
@@ -224,7 +228,10 @@ swap() { # NUMBER OLD ATTRIBUTES NAME: what a rename cannot replace is moved awa
   if ! is_there "./$4"; then :
   elif [ "$saved" = - ] && { [ ! -d "./$4" ] || [ -L "./$4" ]; }; then s=
   elif is_there "$to$b"; then failed "$1" "$s is in the way"; return; fi
-  if e=$(exchange "$4" "$3" 2>&1); then ok "$1"; else explain "$4"; failed "$1" "$e"; fi
+  if e=$(exchange "$4" "$3" 2>&1); then
+    [ -z "$labels" ] || [ -z "$own" ] || relabel "./$4"
+    ok "$1"
+  else explain "$4"; failed "$1" "$e"; fi
 }
 exchange() { # NAME ATTRIBUTES, with $s, the place of the old version or nothing; $side.to is there until it is kept
   mkdir -- "$side.old" "$side.kept" || return

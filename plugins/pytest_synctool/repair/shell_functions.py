@@ -105,6 +105,7 @@ begin() { # what is changed from here on is known to the next run, whatever happ
   ours "$state" "no journal can be kept there"
   home=$dev
   find_mounts
+  [ ! -e /sys/fs/selinux/enforce ] || labels=1
   [ -z "$masterdir" ] || [ ! -d "$masterdir" ] || ours "$masterdir" "its copy of the masterdir cannot be trusted"
   lock
   e=$(mkdir -p -- "$journal/owed" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"

@@ -249,3 +249,51 @@ def test_expected_acls(node: DiskNode) -> None:
             if not isinstance(actual, Unknown)] == [[]] * len(entries)  # fmt: skip
     assert "system.posix_acl_access" not in os.listxattr(node.files / "none")
     assert "security.capability" in os.listxattr(node.files / "new")
+
+
+class Labelling(Bare):
+    """A shell of a node that looks as if it had SELinux."""
+
+    def run(
+        self, script: bytes, *, user: int | None = None, timeout: float = 30, cwd: str = "/"
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a script."""
+        return super().run(script.replace(b"/sys/fs/selinux/enforce", b"/"), user=user, timeout=timeout, cwd=cwd)
+
+
+@pytest.mark.parametrize("has_programs", [True, False])
+def test_labels_of_selinux(shell: Shell, open_directory: Path, has_programs: bool) -> None:
+    """The label of the old file before the rename, and for a new one that of its path after it. Stubs take notes."""
+    shell = with_programs(shell, open_directory, "none")
+    log = open_directory / "log"
+    log.touch()
+    for name in ("chcon", "restorecon"):
+        stub = open_directory / "programs" / name
+        stub.unlink(missing_ok=True)
+        if has_programs:
+            stub.write_text(f'#!/bin/sh\necho {name} "$@" >>{log}\n')
+            stub.chmod(0o755)
+    node = DiskNode.make(Labelling(shell.name, shell.argv, shell.env), open_directory)
+    for name in "ab":
+        (node.files / name).write_text("old")
+    (node.files / "t").mkdir()
+    (node.files / "home").mkdir()
+    os.chown(node.files / "home", NOBODY, NOBODY)
+    (node.files / "home/old").write_text("old")
+    entries = [node.entry(name, FILE) for name in (*"abcdt", "home/old", "home/new")]
+    tree = [node.entry("tree", state(Kind.DIRECTORY, mode=0o755)), node.entry("tree/x", FILE)]
+    assert node.fix(*entries, *tree) == [None] * 9
+    assert [node.changes(one) for one in (*entries, *tree)] == [[]] * 9
+    calls = log.read_text().splitlines()
+    if not has_programs:
+        assert calls == []
+        assert {f"not kept of the old {node.files}/{name}: SELinux label" for name in "ab"} < {*node.remarks}
+        assert any("restorecon failed" in remark for remark in node.remarks)
+        return
+    referred = [call.split()[3:] for call in calls if call.startswith("chcon -R -h --reference=")]
+    assert sorted((words[0].partition("=")[2], os.path.basename(words[2])) for words in referred) == [
+        (".", "new"), (".", "old"), ("./a", "a"), ("./b", "b"),
+    ]  # fmt: skip
+    relabelled = {name for call in calls if call.startswith("restorecon -R --") for name in call.split()[3:]}
+    assert relabelled == {"./c", "./d", "./t", "./tree"}
+    assert node.remarks == []
