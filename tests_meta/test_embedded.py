@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,18 @@ def ssh(cluster: EmbeddedCluster, host: str, command: str) -> str:
 
 def mount_namespaces(cluster: EmbeddedCluster) -> set[str]:
     """Those of the keeper and of the nodes; every process of the cluster is in one of them."""
-    return {str(Path(f"/proc/{pid}/ns/mnt").readlink()) for pid, _ in cluster._inits.values()}
+    return held({str(Path(f"/proc/{pid}/ns/mnt").readlink()) for pid, _ in cluster._inits.values()})
+
+
+_HELD: list[int] = []
+
+
+def held(namespaces: set[str]) -> set[str]:
+    """Keep the kernel from giving the numbers of these namespaces to others, such as the nodes of another test."""
+    for pid in inhabitants(namespaces):
+        with suppress(OSError):  # it has ended
+            _HELD.append(os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY))
+    return namespaces
 
 
 def inhabitants(namespaces: set[str]) -> set[int]:
@@ -291,7 +303,7 @@ def test_nodes_end_with_their_owner(tmp_path: Path) -> None:
         text=True,
     ) as owner:
         assert owner.stdout
-        namespaces = set(owner.stdout.readline().split())
+        namespaces = held(set(owner.stdout.readline().split()))
         processes = inhabitants(namespaces)
         assert len(processes) >= 8  # the keeper and its parent, then sshd, first process and its parent of each
         owner.kill()
@@ -377,9 +389,10 @@ def test_command_line(tmp_path: Path, interruption: signal.Signals) -> None:
             check=True,
             timeout=30,
         )
+        namespaces = held({done.stdout.strip()})
         process.send_signal(interruption)
         assert process.wait(30) == 0
-    assert_nothing_left(tmp_path, {done.stdout.strip()})
+    assert_nothing_left(tmp_path, namespaces)
 
 
 def test_command_line_tells_what_is_wrong(tmp_path: Path) -> None:

@@ -162,10 +162,11 @@ def test_what_something_is_mounted_on(live: Site) -> None:
     try:
         run = live.pytest("--fix")
         assert run.status == 1
-        hint = "busy (something is mounted on it: mount its directory instead, or accept it by a waiver)"
+        hint = "busy (something is mounted on it: say 'in_place: yes' in attributes.yaml, or mount its directory)"
         assert hint in run.message("node1", f"{live.top}/file")
-        assert hint in run.message("node1", f"{live.top}/evil", "delete")
         assert hint in run.message("node1", f"{live.top}/a \\040 b")
+        hint = "busy (something is mounted on it: mount its directory instead, or accept it by a waiver)"
+        assert hint in run.message("node1", f"{live.top}/evil", "delete")
         assert "directories are never deleted" in run.message("node1", f"{live.top}/directory", "delete")
         assert live.sh("node1", "cat @/mine @/file @/evil; mountpoint -q @/directory") == "x\n" * 3
     finally:

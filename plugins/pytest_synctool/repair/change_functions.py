@@ -128,7 +128,7 @@ place() { # RECORDS whose new versions are in $new
     # BusyBox looks at what it replaces, and cannot where a link leads to itself, or to a name that is too long.
     [ ! -L "./$6" ] || [ -e "./$6" ] || ! is_there "$x" || rm -f -- "./$6"
     if ! is_there "$x" || e=$(mv -f -- "$x" ./ 2>&1); then ok "$1"
-    else unkeep "$1" "$6"; explain "$6"; failed "$1" "$e"; fi
+    else unkeep "$1" "$6"; explain "$6" replaced; failed "$1" "$e"; fi
     shift 6
   done
 }
@@ -231,7 +231,7 @@ swap() { # NUMBER OLD ATTRIBUTES NAME: what a rename cannot replace is moved awa
   if e=$(exchange "$4" "$3" 2>&1); then
     [ -z "$labels" ] || [ -z "$own" ] || relabel "./$4"
     ok "$1"
-  else explain "$4"; failed "$1" "$e"; fi
+  else explain "$4" replaced; failed "$1" "$e"; fi
 }
 exchange() { # NAME ATTRIBUTES, with $s, the place of the old version or nothing; $side.to is there until it is kept
   mkdir -- "$side.old" "$side.kept" || return

@@ -119,11 +119,11 @@ refused() { # WORDS FORMAT WANTED PATH...: succeeds if all are as wanted already
     return 1
   done
 }
-explain() { # NAME: adds to $e what is special about ./NAME, for people
+explain() { # NAME [replaced]: adds to $e what is special about ./NAME, for people
   fixed_by "./$1"
   case $nl$mounts in
     *"$nl${PWD%/}/$1$nl"*) hint="something is mounted on it: mount its directory instead, or accept it by a waiver"
-      [ ! -f "./$1" ] ||
+      [ -z "$2" ] || [ ! -f "./$1" ] ||
         hint="something is mounted on it: say 'in_place: yes' in attributes.yaml, or mount its directory" ;;
   esac
   [ -z "$hint" ] || e="${e##*"$nl"} ($hint)"
