@@ -150,6 +150,9 @@ class Fanout(Generic[Key, Value]):
 
     def next_done(self, keys: Sequence[Key], timeout: float | None = None) -> Key | None:
         """Return the first announced key whose work has ended; wait for one, for some seconds or without end."""
+        for key in keys:
+            if self._futures[key].done():
+                return key
         return next(iter(self.all_done(keys, timeout)), None)
 
     def all_done(self, keys: Collection[Key], timeout: float | None = None) -> list[Key]:

@@ -159,12 +159,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
 def pytest_report_teststatus(
     report: pytest.TestReport, config: pytest.Config
 ) -> tuple[str | None, str, str | tuple[str, dict[str, bool]]] | None:
-    """Return category, letter and word of an entry's report."""
-    if not _is_active(config):
-        return None
-    from pytest_synctool.plugin import terminal
-
-    return terminal.pytest_report_teststatus(report, config)
+    """Return category, letter and word of an entry's report. It is called for each test, so it loads nothing."""
+    terminal = sys.modules.get("pytest_synctool.plugin.terminal")
+    return None if terminal is None else terminal.pytest_report_teststatus(report, config)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
 
 
 class HookErrors:
-    """The first error of a series of calls."""
+    """The first error of a series of calls: each `with` keeps an exception of its block.
+
+    It is no function with @contextmanager: there is a block per test, and many tests.
+    """
 
     def __init__(self) -> None:
         self._first: Exception | None = None
 
-    @contextmanager
-    def caught(self) -> Iterator[None]:
-        """Keep an exception of the block."""
-        try:
-            yield
-        except Exception as error:
-            self._first = self._first or error
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self._first = self._first or error
+        return True
 
     def raise_first(self) -> None:
         """Raise the first error, if there is one."""

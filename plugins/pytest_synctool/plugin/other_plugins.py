@@ -111,7 +111,7 @@ class _OwnReports:
         ready = [r for r in self._left if phase is None or (r.when, r.outcome) == (phase.when, phase.outcome)]
         self._left = [report for report in self._left if report not in ready]
         for report in ready:
-            with self._errors.caught():
+            with self._errors:
                 self._log(report)
 
 
@@ -170,7 +170,7 @@ class OtherPlugins:
         own = self._own_reports(tests, result, brief=brief, attributes=attributes)
         if not self._listen:
             for report in own:
-                with errors.caught():
+                with errors:
                     self.log(report)
             errors.raise_first()
             return
@@ -188,7 +188,7 @@ class OtherPlugins:
 
     def _run_finished(self, phases: Phases, own: _OwnReports, errors: HookErrors) -> None:
         item = self._item(phases, own)
-        with errors.caught():
+        with errors:
             self._theirs[_PROTOCOL](item=item, nextitem=None)
         item.phases = ()
         # Items live as long as the session: a plugin may remember them by id().

@@ -282,7 +282,7 @@ def _report_unclaimed(runner: Runner) -> None:
     for _, tests, result in unclaimed:
         record(config, tests, result, runner.nodes)
     for _, tests, result in unclaimed:
-        with errors.caught():
+        with errors:
             _show(runner, tests, result)
     if sys.exception() is None:
         errors.raise_first()

@@ -72,7 +72,7 @@ def pytest_report_teststatus(
         return None
     if report.when == "teardown":
         return None, "", ""
-    if config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) < -1:
+    if _is_silent(config):
         return _category(report), "", ""
     if (letter := letter_of(report)) is not None:
         word = (letter, {_LETTER_COLOURS[letter]: True}) if letter else ""
@@ -82,6 +82,16 @@ def pytest_report_teststatus(
     if report.when == "call" and report.passed and not hasattr(report, "wasxfail"):
         return "passed", ".", "PASSED"  # pytest's own words; this saves asking every other plugin for each test
     return None
+
+
+_IS_SILENT = pytest.StashKey[bool]()
+
+
+def _is_silent(config: pytest.Config) -> bool:
+    """Return True with -qq. The answer is kept, as pytest looks for it in its ini file each time."""
+    if _IS_SILENT not in config.stash:
+        config.stash[_IS_SILENT] = config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) < -1
+    return config.stash[_IS_SILENT]
 
 
 def count_fixed_as_passed(config: pytest.Config) -> None:

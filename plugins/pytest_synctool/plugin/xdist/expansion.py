@@ -49,7 +49,7 @@ class Expansion:
             config.stash[LOG].take(node.tests, node.result)
         worker = {key: value for key, value in vars(report).items() if key in ("node", "worker_id")}  # set by xdist
         # After an error xdist would read no more results: a repair reports all changes first.
-        with self.errors.caught() if changes_nodes(config) else nullcontext():
+        with self.errors if changes_nodes(config) else nullcontext():
             config.stash[OTHER_PLUGINS].report(node.tests, node.result, brief=is_brief(config, node.total), **worker)
         if self.live is not None:
             self.live.take(node.result, node.nodes)
