@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,8 +38,12 @@ class Compat:
     def run(self, *arguments: str, plugins: tuple[str, ...] = (), environment: dict[str, str] | None = None) -> Run:
         """Run pytest with these plugins beside those that this one needs."""
         loaded = [word for plugin in (*BASE, *plugins) for word in ("-p", plugin)]
+        return self.command(self.site.command(*loaded, *arguments), environment)
+
+    def command(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Run:
+        """Run this command line of pytest, in a process that has loaded no plugin before."""
         alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **(environment or {})}
-        return self.site.pytest(*loaded, *arguments, environment=alone)
+        return self.site.finish(self.site.start(command, alone), timeout=120)
 
     def results(self, run: Run) -> Results:
         """Return the results of the last run, the same for every site."""

@@ -32,7 +32,7 @@ def run(compat: Compat, option: Option, *more: str) -> Run:
     left_out = "synctool_checks" if is_id else f"--junitxml={compat.site.directory / 'junit.xml'}"
     loaded = [word for plugin in BASE for word in ("-p", plugin)]
     words = [word for word in compat.site.command(*loaded, *more, *option.arguments) if word != left_out]
-    return compat.site.pytest(command=words, environment={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
+    return compat.command(words)
 
 
 def untouched(compat: Compat) -> bool:
