@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import tempfile
@@ -62,6 +63,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCluste
     ):
         environment.setenv("XDG_RUNTIME_DIR", sockets)
         yield running
+
+
+@pytest.fixture
+def sole_repair() -> Iterator[None]:
+    """Tests that repair this machine itself take turns: a node refuses a second repair while one is under way."""
+    with open(__file__, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ def test_every_drift_has_a_line_and_a_dry_run_says_so(drifted: Site, workers: tu
     assert lines[-1] == "2 nodes: 2 drifted; DRY RUN, nothing was changed"
 
 
+@pytest.mark.usefixtures("sole_repair")
 def test_a_repair_and_then_nothing(drifted: Site) -> None:
     fixed = drifted.pytest("-q", "--fix", "--hosts=node1")
     assert fixed.status == 0, fixed.output

@@ -95,6 +95,7 @@ def test_a_chroot_that_is_not_there_is_unreachable(site: Site) -> None:
     assert "image1" in run.output
 
 
+@pytest.mark.usefixtures("sole_repair")
 def test_local(site: Site) -> None:
     """`connection:local://`: this machine is the node, the masterdir is read where it is, and nothing is mirrored."""
     target = site.directory / "target"
