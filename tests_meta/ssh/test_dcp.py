@@ -67,6 +67,30 @@ def here(directory: Path, look: str = LOOK) -> list[bytes]:
     )
 
 
+def stand_in_for_docker(nodes: Site) -> str:
+    """Write a docker whose container c1 is this machine. Return the PATH with it."""
+    stand_in = nodes.directory / "docker"
+    stand_in.write_text('#!/bin/sh\n[ "$1 $2 $3" = "exec -i c1" ] || exit 125\nshift 3\nexec "$@"\n')
+    stand_in.chmod(0o755)
+    return f"{nodes.directory}:{os.environ['PATH']}"
+
+
+@pytest.fixture(scope="module")
+def latin1(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a locale in which file names are no UTF-8."""
+    if not Path("/usr/share/i18n/charmaps/ISO-8859-1.gz").exists():
+        pytest.skip("no sources of locales here (Debian: package locales)")
+    made = tmp_path_factory.mktemp("locales")
+    subprocess.run(["localedef", "-c", "-i", "en_US", "-f", "ISO-8859-1", made / "latin1"], check=True)
+    return {"LOCPATH": str(made), "LC_ALL": "latin1", "PYTHONUTF8": "0"}
+
+
+ENCODINGS = {
+    "UTF-8": {"LC_ALL": "C.UTF-8"},
+    "ASCII": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+}
+
+
 def plant(directory: Path) -> list[Path]:
     """Files with odd names, modes and times, in directories as well; returns those at the top."""
     directory.mkdir()
@@ -239,6 +263,43 @@ class TestToNodes:
             assert (ended.status, ended.out) == (1, b"")
             assert ended.err == f"node1: no directory {nodes.top}/no on the node\n".encode()
 
+    @pytest.mark.parametrize("encoding", [*ENCODINGS, "Latin-1"])
+    @pytest.mark.parametrize("way", ["rsync", "tar", "container"])
+    def test_names_are_bytes_in_every_locale(
+        self, nodes: Site, way: str, encoding: str, request: pytest.FixtureRequest
+    ) -> None:
+        """Those that are no UTF-8, and control characters, are shown printable."""
+        more = ENCODINGS.get(encoding) or request.getfixturevalue("latin1")
+        more = more | {"PATH": stand_in_for_docker(nodes)}
+        place = nodes.top
+        if way == "container":
+            (nodes.directory / "web").mkdir()
+            place = f"{nodes.directory}/web"
+            nodes.nodes = {"node1": "a connection:docker://c1"}
+            nodes.configure()
+        else:
+            use(nodes, way)
+        (nodes.directory / "d").mkdir()
+        for name in (b"old\xff\xc3\xa9\x1b", b"d/in\xff\xc3\xa9"):
+            Path(os.fsdecode(os.fsencode(nodes.directory) + b"/" + name)).write_text("text")
+        source, new = b"old\xff\xc3\xa9\x1b", place.encode() + b"/new\xfe\xc3\xa9\x1b"
+        command: tuple[str | bytes, ...] = ("dcp", "-n", "node1", "-d")
+        for words, expected in (
+            ((new, "--dry-run", source), rb"old\xff"),
+            ((new, "--unix", source), b"/bin/sh -c"),
+            ((new, "-v", source), rb"new\xfe"),
+            ((place, source, "d"), rb"old\xff"),
+        ):
+            ended = run(nodes.directory, *command, *words, more=more)
+            assert ended.status == 0, ended
+            assert b"\x1b" not in ended.out + ended.err
+            assert expected in ended.out
+        look = "cat new* old* d/* && find . -type f | LC_ALL=C sort | od -An -v -t x1"
+        there = nodes.directory / "web"
+        seen_bytes = here(there, look) if way == "container" else seen(nodes, "node1", look)
+        names = b"./d/in\xff\xc3\xa9\n./new\xfe\xc3\xa9\x1b\n./old\xff\xc3\xa9\x1b\n"
+        assert b"".join(seen_bytes).replace(b"\n", b"") == b"texttexttext " + names.hex(" ").encode()
+
     @WAYS
     def test_without_a_destination(self, nodes: Site, way: str) -> None:
         """As scp and 4.x: into the home."""
@@ -295,10 +356,11 @@ class TestToNodes:
             run(nodes.directory, "dsh", "-O", "exit", "-n", "node1")
 
     def test_unix_shows_what_a_shell_can_run(self, nodes: Site) -> None:
-        (nodes.directory / "it's a file").write_text("x")
+        name = b"it's a \xff file"
+        (nodes.directory / os.fsdecode(name)).write_text("x")
         for way in ("rsync", "no rsync here"):
             use(nodes, way)
-            shown = dcp(nodes, "--unix", "-n", "node1", "-d", nodes.top, "it's a file")
+            shown = dcp(nodes, "--unix", "-n", "node1", "-d", nodes.top, name)
             assert (shown.status, shown.err) == (0, b"")
             assert nodes.sh("node1", "ls -A @") == ""
             if way == "rsync":
@@ -308,9 +370,7 @@ class TestToNodes:
 
     def test_other_connections(self, nodes: Site) -> None:
         """This machine, and a container's stand-in, which runs what it is given here."""
-        stand_in = nodes.directory / "docker"
-        stand_in.write_text('#!/bin/sh\n[ "$1 $2 $3" = "exec -i c1" ] || exit 125\nshift 3\nexec "$@"\n')
-        stand_in.chmod(0o755)
+        more = {"PATH": stand_in_for_docker(nodes)}
         nodes.nodes = {
             "here": "a connection:local://",
             "web1": "a connection:docker://c1",
@@ -324,12 +384,12 @@ class TestToNodes:
             target.mkdir()
             for name in ("here", "web1"):
                 command = ["dcp", "-n", name, "-d", str(target), "it's"]
-                ended = run(nodes.directory, *command, more={"PATH": f"{nodes.directory}:{os.environ['PATH']}"})
+                ended = run(nodes.directory, *command, more=more)
                 assert (ended.status, ended.err) == (0, b"")
                 assert (target / "it's").read_text() == "x"
                 (target / "it's").unlink()
             command[2] = "gone"
-            ended = run(nodes.directory, *command, more={"PATH": f"{nodes.directory}:{os.environ['PATH']}"})
+            ended = run(nodes.directory, *command, more=more)
             assert ended.status == 3
             assert ended.errors()[0].startswith("gone: unreachable: ")
 

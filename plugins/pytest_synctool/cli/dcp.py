@@ -129,7 +129,7 @@ class RsyncCopies:
             return ()
         files = self.files if call.outcome.status == 0 else self._arrived(call.node)
         if self.target.name and call.is_container:  # it may have lost the notice
-            return [_line(f"copied {file.name} to", self.arguments.dest) for file in files]
+            return [_line(f"copied {_shown(file.name)} to", self.arguments.dest) for file in files]
         if call.notice == NAMED:
             return [_line("copied", self.arguments.dest) for _ in files]
         return [_line("copied", os.path.join(self.place(call.node), file.name)) for file in files]
@@ -187,9 +187,7 @@ class TarCopies(RsyncCopies):
 
 
 def _line(words: str, path: str) -> bytes:
-    from pytest_synctool.common.wording import printable
-
-    return f"{words} {printable(os.fsencode(path))}".encode()
+    return f"{words} {_shown(path)}".encode()
 
 
 def _print_plan(copies: RsyncCopies) -> int:
@@ -204,7 +202,7 @@ def _print_plan(copies: RsyncCopies) -> int:
     return command.UNREACHABLE if copies.nodes.unreachable else command.OK
 
 
-def _shown(file: Path) -> str:
+def _shown(file: str | Path) -> str:
     from pytest_synctool.common.wording import printable
 
     return printable(os.fsencode(file))

@@ -280,8 +280,14 @@ def _interruption(name: str, calls: Mapping[str, Call], runners: Sequence[CallRu
 
 
 def print_command_lines(lines: Iterable[Sequence[str]], stream: TextIO | None = None) -> None:
-    """Print argument lists as shell command lines on `stream`, or on standard output if it is None."""
+    """Print argument lists as shell command lines on `stream`, or on standard output if it is None.
+
+    A line with a file name that cannot be printed is ASCII: it stands for the same bytes in every locale.
+    """
     import shlex
 
+    from pytest_synctool.common.shell import ascii_command
+
     for words in lines:
-        print(shlex.join(words), file=stream)
+        line = shlex.join(words)
+        print(line if line.isprintable() else ascii_command(os.fsencode(line)), file=stream)

@@ -12,9 +12,14 @@ from typing import Any, BinaryIO
 from pytest_synctool.common.shell import COMPLETE
 
 
-def archive(stream: BinaryIO) -> tarfile.TarFile:
-    """Return an archive that writes to a stream. BusyBox does not know the newer pax format."""
-    return tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape")
+def archive(stream: BinaryIO, encoding: str = "utf-8") -> tarfile.TarFile:
+    """Return an archive that writes to a stream. BusyBox does not know the newer pax format.
+
+    `encoding` is the one by which names have become text. What it cannot decode was escaped with surrogates.
+    """
+    return tarfile.open(
+        fileobj=stream, mode="w", format=tarfile.GNU_FORMAT, encoding=encoding, errors="surrogateescape"
+    )
 
 
 def complete(tar: tarfile.TarFile, place: bytes = b"") -> None:

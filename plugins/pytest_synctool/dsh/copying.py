@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import stat
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,7 +199,7 @@ def pack(stream: BinaryIO, files: Sequence[Path]) -> list[bytes]:
         left_out.append(f'skipping non-regular file "{_shown(member.name)}"'.encode())
         return None
 
-    with tarball.archive(stream) as tar:
+    with tarball.archive(stream, sys.getfilesystemencoding()) as tar:
         for path in files:
             tar.add(path, arcname=path.name, filter=with_rsync_attributes)
         tarball.complete(tar)
