@@ -40,6 +40,7 @@ def test_versions(live: Site) -> None:
         "    node3: file, owner root, group root, mode 0644, 8 bytes, contents 2\n"
         "    node4: missing\n"
         "    dead1: unknown: unreachable: Connection refused\n"
+        "    not as in overlay/hosts._batch: node[1-2]\n"
         "--- node1/hosts\n+++ node3/hosts\n@@ -1,2 +1,2 @@\n one\n-two\n+TWO\n"
         "/alias: 3 versions\n"
         "    node[1-3,5]: symbolic link, owner root, group root, target hosts (4 nodes)\n"
@@ -48,10 +49,45 @@ def test_versions(live: Site) -> None:
     )
     assert (ended.status, ended.err) == (3, b"")
     ended = consensus(live, "@/hosts", "-n", "node1,node2")
-    line = "    node[1-2]: file, owner root, group root, mode 0644, 8 bytes (2 nodes)\n"
-    assert ended == Ended(0, f"{top}/hosts: 1 version\n{line}".encode(), b"")
+    lines = "    node[1-2]: file, owner root, group root, mode 0644, 8 bytes (2 nodes)\n"
+    lines += f"    not as in overlay{top}/hosts._batch: node[1-2]\n"
+    assert ended == Ended(0, f"{top}/hosts: 1 version\n{lines}".encode(), b"")
     command = counting_ssh(live, "synctool", "--consensus", f"{top}/hosts", f"{top}/alias", "-x", "dead1")
     assert command == (1, 5 + 2)
+
+
+def test_the_version_of_the_masterdir_is_marked(live: Site) -> None:
+    """It may be another one for another node. A template is rendered, and nothing is decrypted."""
+    live.put("hosts._batch", "ours\n")
+    live.put("hosts._node3", "theirs\n")
+    live.put("name._template._all", "{{ node.name }}\n")
+    live.put("secret._all", "x")
+    live.delete("gone._all")
+    (live.masterdir / "attributes.yaml").write_text(f"- path: {live.top}/secret\n  decrypt: false %s\n")
+    for node in live.nodes:
+        live.sh(node, f"mkdir -p @; cd @; echo ours >hosts; echo {node} >name; chmod 644 *; echo x >secret")
+    live.sh("node2", "echo else >@/hosts; touch @/gone")
+    ended = consensus(live, "@/hosts", "@/name", "@/gone", "@/secret", "-q")
+    lines = ended.out.decode().replace(live.top, "").splitlines()
+    marks = [line for line in lines if line.startswith("    ")]
+    words = "file, owner root, group root, mode"
+    assert marks == [
+        f"    node[1,3]: {words} 0644, 5 bytes, contents 1 (2 nodes), node1 as in overlay/hosts._batch",
+        f"    node2: {words} 0644, 5 bytes, contents 2",
+        "    not as in overlay/hosts._node3: node3",
+        "    not as in overlay/hosts._batch: node2",
+        *(
+            f"    node{number}: {words} 0644, 6 bytes, contents {number}, as in overlay/name._template._all"
+            for number in (1, 2, 3)
+        ),
+        "    node[1,3]: missing (2 nodes), as in delete/gone._all",
+        f"    node2: {words} 0644, 0 bytes",
+        "    not as in delete/gone._all: node2",
+        f"    node[1-3]: {words} 0644, 2 bytes (3 nodes)",
+        f"    not compared with overlay/secret._all: {live.masterdir}/overlay/secret._all is encrypted, and this run "
+        "decrypts nothing",
+    ]
+    assert ended.status == 1
 
 
 def test_secrets(live: Site) -> None:

@@ -48,8 +48,8 @@ def differ_in_contents(first: Version, second: Version) -> bool:
     return one.kind is other.kind is Kind.FILE and (one.size, one.md5) != (other.size, other.md5)
 
 
-def in_words(distinct: Sequence[Version], *, hides_targets: bool) -> list[str]:
-    """Return a line for each version: its nodes, and its state. Digests are never shown.
+def in_words(distinct: Sequence[Version], marks: Sequence[str] | None = None, *, hides_targets: bool) -> list[str]:
+    """Return a line for each version: its nodes, its state, and its text of `marks`. Digests are never shown.
 
     With `hides_targets`, link targets are not shown either.
     """
@@ -58,9 +58,9 @@ def in_words(distinct: Sequence[Version], *, hides_targets: bool) -> list[str]:
         if isinstance(version.state, FileState) and version.state.kind is Kind.FILE:
             numbers.setdefault((version.state.size, version.state.md5), len(numbers) + 1)
     lines = []
-    for version in distinct:
+    for version, mark in zip(distinct, marks or [""] * len(distinct), strict=True):
         words = _state_in_words(version.state, numbers, hides_targets=hides_targets)
-        lines.append(f"{fold(version.nodes)}: {words}{in_brackets(version.nodes)}")
+        lines.append(f"{fold(version.nodes)}: {words}{in_brackets(version.nodes)}{mark}")
     return lines
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from pytest_synctool.audit.content_diff import Comparer, fetched
 from pytest_synctool.audit.fetch import LARGEST_DIGEST, LIMIT, Copy, FetchRequest
+from pytest_synctool.audit.origins import origins
 from pytest_synctool.audit.versions import Version, differ_in_contents, in_words, versions
 from pytest_synctool.cli import command
 from pytest_synctool.cli.node_work import on_nodes
@@ -60,13 +61,23 @@ class _Consensus:
         errors = False
         for path in self.paths:
             hides_targets = self.sensitive[path] is not None and not self.arguments.show_sensitive
-            lines = in_words(distinct[path], hides_targets=hides_targets)
+            ours = origins(distinct[path], self._entries_at(path))
+            lines = in_words(distinct[path], ours.marks, hides_targets=hides_targets)
             count = f"{len(lines)} version{'' if len(lines) == 1 else 's'}"
-            command.print_lines([f"{printable(path)}: {count}", *(f"    {line}" for line in lines)])
+            command.print_lines([f"{printable(path)}: {count}", *(f"    {line}" for line in (*lines, *ours.remarks))])
             errors |= not self._print_difference(path, distinct[path], hidden[path], contents)
         if errors or any(isinstance(version.state, Unknown) for each in distinct.values() for version in each):
             return command.UNREACHABLE
         return command.DRIFT if any(len(each) > 1 for each in distinct.values()) else command.OK
+
+    def _entries_at(self, path: bytes) -> Mapping[str, Entry]:
+        """Return the entry of each node that has one at a path, in overlay/ or delete/."""
+        lists = {node.name: self.repository.entries(node) for node in self.nodes}
+        at_path = {
+            entries: next((e for e in entries if e.destination == path and e.tree is not Tree.TASKS), None)
+            for entries in {*lists.values()}
+        }
+        return {name: entry for name, entries in lists.items() if (entry := at_path[entries]) is not None}
 
     def _overlay(self, node: Node) -> Mapping[bytes, Entry]:
         """Return all overlay entries of a node by destination."""
