@@ -247,6 +247,53 @@ class NodeError:
         return f"{node}{'' if self.kind is NodeErrorKind.UNREACHABLE else ':'} {self.text}"
 
 
+class Deviation(Enum):
+    """Reasons why a file that nobody manages is not what a package installed."""
+
+    UNOWNED = "belongs to no package"
+    CHANGED = "differs from its package"
+    MISSING = "is missing, and belongs to a package"
+
+    __hash__ = object.__hash__
+
+
+@dataclass(frozen=True, slots=True)
+class Unmanaged:
+    """The reason why a file of a node is reported as unmanaged, and its state."""
+
+    deviation: Deviation
+    state: Actual
+
+
+@dataclass(frozen=True, slots=True)
+class UnmanagedFiles:
+    """The unmanaged files of one node by path, and the reasons why these may not be all.
+
+    If it is not known, nothing can be said of the node, and `errors` has the reason.
+    """
+
+    files: Mapping[bytes, Unmanaged] = field(default_factory=dict)
+    errors: tuple[str, ...] = ()
+    is_known: bool = True
+
+    @classmethod
+    def unknown(cls, reason: str) -> UnmanagedFiles:
+        """Return the value for a node of which nothing is known."""
+        return cls(errors=(reason,), is_known=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UnmanagedVersion:
+    """One version of an unmanaged file: number `number` of `versions`, and the nodes that have it, in their order."""
+
+    path: bytes
+    deviation: Deviation
+    state: Actual
+    nodes: tuple[str, ...]
+    number: int = 1
+    versions: int = 1
+
+
 class UnixOutput(Enum):
     """The shell text that a result has of its repair: none, commands for people, or the script that runs."""
 
@@ -268,7 +315,8 @@ class NodeResult:
 
     `duration` is in seconds. `done` has the log lines of the actions and commands that the repair carried out, in
     their order; `printed` has what the commands printed, by these lines. `notes` are further lines for people. A
-    rehearsal fills `planned`. `unix` are the lines of shell text that carry it out, where they are wanted.
+    rehearsal fills `planned`. `unix` are the lines of shell text that carry it out, where they are wanted. `unmanaged`
+    is None if nobody has looked for unmanaged files.
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -279,6 +327,7 @@ class NodeResult:
     notes: tuple[str, ...] = ()
     planned: tuple[PlannedStep, ...] = ()
     unix: tuple[bytes, ...] = ()
+    unmanaged: UnmanagedFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)

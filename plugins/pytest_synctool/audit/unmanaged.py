@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from enum import Enum
-from operator import itemgetter
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Final
 
 from pytest_synctool.audit.packages import Packages
 from pytest_synctool.audit.probe_script import Request
-from pytest_synctool.audit.versions import versions
+from pytest_synctool.audit.versions import identity
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import printable
-from pytest_synctool.model import ABSENT, Actual, FileState, Kind
+from pytest_synctool.model import (
+    ABSENT,
+    Actual,
+    Deviation,
+    FileState,
+    Kind,
+    Unmanaged,
+    UnmanagedFiles,
+    UnmanagedVersion,
+)
 
 _LARGEST_UNOWNED: Final = 1 << 20  # bytes; of larger ones only the size makes a version
 # Lines about one directory; more become one. Links are made in great numbers when packages are installed.
 _MOST_LINKS: Final = 10
 _MOST_OTHERS: Final = 100
-
-
-class Deviation(Enum):
-    """Reasons why a file is not what a package installed."""
-
-    UNOWNED = "belongs to no package"
-    CHANGED = "differs from its package"
-    MISSING = "is missing, and belongs to a package"
-
-    __hash__ = object.__hash__
-
-
-@dataclass(frozen=True, slots=True)
-class Unmanaged:
-    """The reason why a file of a node is reported, and its state."""
-
-    deviation: Deviation
-    state: Actual
 
 
 def requests(packages: Packages, managed: Collection[bytes]) -> list[Request]:
@@ -67,64 +55,102 @@ def judge(packages: Packages, states: Mapping[bytes, Actual]) -> dict[bytes, Unm
     return report
 
 
-def in_words(reports: Mapping[str, Mapping[bytes, Unmanaged]], *, everything: bool = False) -> list[str]:
-    """Return lines about the reports of nodes: each file once for all nodes that have the same version.
+class Gathered:
+    """The unmanaged files of many nodes, equal versions once. Nodes may come in any order."""
 
-    Many files of one directory that belong to no package are one line for the same nodes, unless `everything` is True.
-    """
-    by_path: dict[bytes, dict[Deviation, list[tuple[str, Actual]]]] = {}
-    for node, report in reports.items():
-        for path, unmanaged in report.items():
-            by_path.setdefault(path, {}).setdefault(unmanaged.deviation, []).append((node, unmanaged.state))
-    groups = {} if everything else _directories(by_path)
-    lines: list[str] = []
-    for path, deviations in sorted(by_path.items(), key=itemgetter(0)):
-        if path not in groups:
-            lines += _lines(path, deviations, reports)
-        elif path == groups[path][0]:
-            what = "symbolic links" if _is_link(deviations) else "files"
-            text = f"{printable(os.path.dirname(path))} has {len(groups[path]):,} {what} that belong to no package"
-            lines.append(f"{fold(_nodes_of(deviations))}: {text}{_of_all(_nodes_of(deviations), reports)}")
-    return lines
+    def __init__(self, nodes: Sequence[str]) -> None:
+        """`nodes` are all nodes that may come, in their order."""
+        self._nodes = nodes
+        self._positions = {name: position for position, name in enumerate(nodes)}
+        self._known: list[int] = []
+        self._errors: dict[str, list[int]] = {}
+        self._files: dict[tuple[bytes, Deviation], dict[Hashable, tuple[Actual, list[int]]]] = {}
+
+    def take(self, node: str, of_node: UnmanagedFiles) -> None:
+        """Take the files of a node."""
+        position = self._positions[node]
+        for reason in of_node.errors:
+            self._errors.setdefault(reason, []).append(position)
+        if of_node.is_known:
+            self._known.append(position)
+        for path, unmanaged in of_node.files.items():
+            versions = self._files.setdefault((path, unmanaged.deviation), {})
+            versions.setdefault(identity(unmanaged.state), (unmanaged.state, []))[1].append(position)
+
+    @property
+    def known(self) -> list[str]:
+        """The nodes of which the files are known, perhaps not all of them."""
+        return self._names(self._known)
+
+    @property
+    def errors(self) -> dict[str, list[str]]:
+        """The nodes of which nothing or not everything is known, by the reason."""
+        return {reason: self._names(positions) for reason, positions in self._errors.items()}
+
+    @property
+    def complete(self) -> list[str]:
+        """The nodes of which all files are known."""
+        return self._names({*self._known}.difference(*self._errors.values()))
+
+    def _names(self, positions: Iterable[int]) -> list[str]:
+        return [self._nodes[position] for position in sorted(positions)]
+
+    def versions(self) -> Iterator[UnmanagedVersion]:
+        """Yield the versions of all files, by path, the version of most nodes first."""
+        for (path, deviation), groups in sorted(self._files.items(), key=lambda item: (item[0][0], item[0][1].value)):
+            ordered = sorted(groups.values(), key=lambda group: (-len(group[1]), min(group[1])))
+            for number, (state, positions) in enumerate(ordered, 1):
+                yield UnmanagedVersion(path, deviation, state, tuple(self._names(positions)), number, len(ordered))
+
+    def in_words(self, *, everything: bool = False) -> list[str]:
+        """Return a line for each version.
+
+        Many files of one directory that belong to no package are one line for the same nodes, unless `everything`.
+        """
+        versions = list(self.versions())
+        groups = {} if everything else _directories(versions)
+        lines = []
+        for version in versions:
+            alike = groups.get(version.path)
+            if alike is None:
+                which = f", version {version.number} of {version.versions}" if version.versions > 1 else ""
+                text = f"{printable(version.path)} {version.deviation.value}{which}"
+            elif version is alike[0]:
+                what = "symbolic links" if _is_link(version) else "files"
+                directory = printable(os.path.dirname(version.path))
+                text = f"{directory} has {len(alike):,} {what} that belong to no package"
+            else:
+                continue
+            lines.append(f"{fold(version.nodes)}: {text}{self._of_all(version.nodes)}")
+        return lines
+
+    def _of_all(self, nodes: Sized) -> str:
+        """Return ` (2 of 3 nodes)`, or an empty text if one node was looked at."""
+        return f" ({len(nodes):,} of {len(self._known):,} nodes)" if len(self._known) > 1 else ""
 
 
-_Deviations = Mapping[Deviation, list[tuple[str, Actual]]]
+def all_is_well(nodes: Sequence[str], directory: bytes) -> list[str]:
+    """Return the line for nodes without unmanaged files; none if there are no such nodes."""
+    where = f"below {printable(directory)}"
+    return [f"{fold(nodes)}: all files {where} are managed, or as packages installed them"] if nodes else []
 
 
-def _lines(path: bytes, deviations: _Deviations, reports: Mapping[str, object]) -> Iterator[str]:
-    for deviation, states in deviations.items():
-        distinct = versions(states)
-        for number, version in enumerate(distinct, 1):
-            which = f", version {number} of {len(distinct)}" if len(distinct) > 1 else ""
-            text = f"{printable(path)} {deviation.value}{which}"
-            yield f"{fold(version.nodes)}: {text}{_of_all(version.nodes, reports)}"
-
-
-def _directories(by_path: Mapping[bytes, _Deviations]) -> dict[bytes, list[bytes]]:
-    """Return the files that are one line together, by each of them: many of one directory, with the same nodes."""
-    groups: dict[tuple[bytes, bool, tuple[str, ...]], list[bytes]] = {}
-    for path, deviations in sorted(by_path.items(), key=itemgetter(0)):
-        if [*deviations] == [Deviation.UNOWNED] and len(versions(deviations[Deviation.UNOWNED])) == 1:
-            key = os.path.dirname(path), _is_link(deviations), _nodes_of(deviations)
-            groups.setdefault(key, []).append(path)
+def _directories(versions: Iterable[UnmanagedVersion]) -> dict[bytes, list[UnmanagedVersion]]:
+    """Return the files that are one line together, by path: many of one directory, the same on the same nodes."""
+    of_paths: dict[bytes, list[UnmanagedVersion]] = {}
+    for version in versions:
+        of_paths.setdefault(version.path, []).append(version)
+    groups: dict[tuple[bytes, bool, tuple[str, ...]], list[UnmanagedVersion]] = {}
+    for path, (version, *others) in of_paths.items():
+        if version.deviation is Deviation.UNOWNED and not others:
+            groups.setdefault((os.path.dirname(path), _is_link(version), version.nodes), []).append(version)
     return {
-        path: paths
-        for (_, is_link, _), paths in groups.items()
-        if len(paths) > (_MOST_LINKS if is_link else _MOST_OTHERS)
-        for path in paths
+        version.path: alike
+        for (_, is_link, _), alike in groups.items()
+        if len(alike) > (_MOST_LINKS if is_link else _MOST_OTHERS)
+        for version in alike
     }
 
 
-def _is_link(deviations: _Deviations) -> bool:
-    """Return True if a file of no package is a symbolic link on the first of its nodes."""
-    state = deviations[Deviation.UNOWNED][0][1]
-    return isinstance(state, FileState) and state.kind is Kind.LINK
-
-
-def _nodes_of(deviations: _Deviations) -> tuple[str, ...]:
-    return tuple(node for states in deviations.values() for node, _ in states)
-
-
-def _of_all(nodes: Collection[str], reports: Mapping[str, object]) -> str:
-    """Return ` (2 of 3 nodes)`, or an empty text if one node was looked at."""
-    return f" ({len(nodes)} of {len(reports)} nodes)" if len(reports) > 1 else ""
+def _is_link(version: UnmanagedVersion) -> bool:
+    return isinstance(version.state, FileState) and version.state.kind is Kind.LINK

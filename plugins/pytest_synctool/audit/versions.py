@@ -25,12 +25,13 @@ def versions(states: Iterable[tuple[str, Actual]]) -> list[Version]:
     """
     groups: dict[Hashable, tuple[Actual, list[str]]] = {}
     for node, state in states:
-        groups.setdefault(_identity(state), (state, []))[1].append(node)
+        groups.setdefault(identity(state), (state, []))[1].append(node)
     ordered = sorted(groups.values(), key=lambda group: (isinstance(group[0], Unknown), -len(group[1])))
     return [Version(state, tuple(nodes)) for state, nodes in ordered]
 
 
-def _identity(state: Actual) -> Hashable:
+def identity(state: Actual) -> Hashable:
+    """Return what is equal for the states of one version."""
     if not isinstance(state, FileState):
         return state
     owners = state.owner or state.uid, state.group or state.gid

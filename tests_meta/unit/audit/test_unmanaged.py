@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.audit.packages import Packages
-from pytest_synctool.audit.unmanaged import Deviation, Unmanaged, in_words, judge, requests
-from pytest_synctool.model import ABSENT, Actual, Kind, Unknown
+from pytest_synctool.audit.unmanaged import Gathered, all_is_well, judge, requests
+from pytest_synctool.model import ABSENT, Actual, Deviation, Kind, Unknown, Unmanaged, UnmanagedFiles
 
 from tests_meta.unit.helpers import state
 
@@ -43,6 +43,19 @@ def test_what_is_reported() -> None:
 
 def unowned(**fields: object) -> Unmanaged:
     return Unmanaged(Deviation.UNOWNED, state(**fields))  # type: ignore[arg-type]
+
+
+def gathered(reports: Mapping[str, Mapping[bytes, Unmanaged]]) -> Gathered:
+    """The files of nodes, which come in the wrong order."""
+    together = Gathered(list(reports))
+    for node in reversed(list(reports)):
+        together.take(node, UnmanagedFiles(reports[node]))
+    return together
+
+
+def in_words(reports: Mapping[str, Mapping[bytes, Unmanaged]], *, everything: bool = False) -> list[str]:
+    """The lines about the files of nodes."""
+    return gathered(reports).in_words(everything=everything)
 
 
 def test_nodes_are_folded() -> None:
@@ -94,3 +107,21 @@ def test_every_file_is_in_a_line(reports: Mapping[str, Mapping[bytes, Unmanaged]
         for path, each in report.items():
             assert any(f": {path.decode()} {each.deviation.value}" in line for line in lines)
     assert bool(in_words(reports)) == any(reports.values())
+    versions = list(gathered(reports).versions())
+    for path in {version.path for version in versions}:
+        nodes = [name for version in versions if version.path == path for name in version.nodes]
+        assert sorted(nodes) == [name for name, files in sorted(reports.items()) if path in files]
+
+
+def test_unknown_is_never_nothing() -> None:
+    together = Gathered(["n1", "n2", "n3", "n4"])
+    together.take("n3", UnmanagedFiles({b"/x": unowned()}, ("it broke off",)))
+    together.take("n2", UnmanagedFiles.unknown("down"))
+    together.take("n1", UnmanagedFiles())
+    assert (together.known, together.complete) == (["n1", "n3"], ["n1"])
+    assert together.errors == {"it broke off": ["n3"], "down": ["n2"]}
+    assert together.in_words() == ["n3: /x belongs to no package (1 of 2 nodes)"]
+    assert all_is_well([], b"/etc") == []
+    assert all_is_well(together.complete, b"/etc") == [
+        "n1: all files below /etc are managed, or as packages installed them"
+    ]
