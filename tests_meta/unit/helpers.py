@@ -16,6 +16,7 @@ from typing import Final
 from hypothesis import strategies as st
 from pytest_synctool.common.accounts import group_name, owner_name
 from pytest_synctool.config import Config, parse
+from pytest_synctool.config.node_commands import Kept
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind, Node, NodeError, NodeErrorKind
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.source import Source, Tree, kind_of
@@ -174,10 +175,11 @@ def node(name: str = "node1", *groups: str) -> Node:
     return Node(name, (name, *groups, "all"), name)
 
 
-def config(directory: Path, *lines: str) -> Config:
-    """A configuration beside an empty masterdir."""
+def config(directory: Path, *lines: str, outputs: Mapping[str, bytes] | None = None) -> Config:
+    """A configuration beside an empty masterdir. `outputs` is what the commands of include_nodes print."""
     (directory / "master").mkdir(exist_ok=True)
-    return parse("\n".join(("masterdir master", *lines)), directory / "synctool.conf")
+    text = "\n".join(("masterdir master", *lines))
+    return parse(text, directory / "synctool.conf", print_nodes=Kept(outputs or {}))
 
 
 def names(nodes: Sequence[Node]) -> list[str]:

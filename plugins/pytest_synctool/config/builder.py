@@ -20,6 +20,7 @@ from pytest_synctool.config.model import DEFAULT_NUM_PROC, IMPLICIT_GROUPS, Conf
 from pytest_synctool.config.node_line import NodeLine
 from pytest_synctool.config.problems import InvalidConfigError, Problems
 from pytest_synctool.config.ranges import RangeError, expand, is_name, spread
+from pytest_synctool.config.repeated_nodes import RepeatedNodes
 from pytest_synctool.config.selection import NONE, select
 from pytest_synctool.config.statements import NAME_EXPECTED, VARIABLE, Statement
 from pytest_synctool.errors import SelectionError, TrustError
@@ -66,6 +67,7 @@ class Builder:
     always_run: list[str] = field(default_factory=list)
     values: dict[str, _Setting] = field(default_factory=dict)
     node_outputs: dict[str, bytes] = field(default_factory=dict)
+    repeated: RepeatedNodes = field(default_factory=RepeatedNodes)
     later: later_keywords.LaterKeywords = field(default_factory=later_keywords.LaterKeywords)
     variables: variables.Variables = field(init=False)
     _hints: Hints = field(default_factory=Hints)
@@ -105,6 +107,8 @@ class Builder:
         names = self._names(place, "node", word)
         groups = {w: place for w in rest if ":" not in w and self._is_name(place, "group", w)}
         specifiers = [self._specifier(place, w, len(names)) for w in rest if ":" in w]
+        if not place.printed:
+            self.repeated.line(place, tuple(names))
         for number, name in enumerate(names):
             if name in IMPLICIT_GROUPS:
                 self.problem(place, f"node '{name}' is named like a built-in group: rename it", hides_names=True)
@@ -114,8 +118,11 @@ class Builder:
             if earlier is None:
                 self.nodes[name] = line
             else:
-                self.nodes[name], problems = earlier.joined(line)
-                for problem in problems:
+                joined = earlier.joined(line)
+                self.nodes[name] = joined.line
+                if joined.needless is not None:
+                    self.repeated.needless(joined.needless)
+                for problem in joined.problems:
                     self.problem(place, f"node '{name}' {problem}: remove one", hides_names=True)
 
     def _specifier(self, place: Place, word: str, count: int) -> _Specifier:
@@ -218,7 +225,7 @@ class Builder:
         self._check_groups(nodes, places, left_out.groups)
         places.update({name: place for name, place in left_out.groups.items() if name not in places})
         self._check_cycles()
-        notices = (*left_out.notices, *self.later.notices())
+        notices = (*left_out.notices, *self.later.notices(), *self.repeated.notices())
         config = Config(
             path=self.path,
             masterdir=masterdir,
@@ -250,7 +257,7 @@ class Builder:
             always_run=tuple(self.always_run),
             ignored_groups=frozenset(left_out.groups),
             variables=self.variables.by_group,
-            warnings=(*self.warnings, *(f"{notice.place}: {notice.message}" for notice in notices)),
+            warnings=(*self.warnings, *(f"{each.place}: {each.message}" for each in notices if each.is_warning)),
             notices=notices,
             group_places=places,
             command_places={word: self.values[word].place for word in _PROGRAMS if word in self.values},

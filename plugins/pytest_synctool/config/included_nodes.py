@@ -79,6 +79,7 @@ def add(statement: Statement, builder: Builder, print_nodes: PrintNodes) -> None
     except ValueError as error:
         builder.problems.unreadable(place, f"'include_nodes' is not a command line: {error}")
         return
+    builder.repeated.command(place, text)
     try:
         if text not in builder.node_outputs:
             builder.node_outputs[text] = print_nodes(text, command.words, builder.path.parent)

@@ -81,13 +81,14 @@ class Layout(Enum):
 class ConfigNotice:
     """A probable mistake in a configuration that is obeyed all the same. `rule` is the lint rule that reports it.
 
-    `subject` distinguishes the notices of a rule.
+    `subject` distinguishes the notices of a rule. With `is_warning`, every run reports it too.
     """
 
     rule: str
     place: Place
     subject: str
     message: str
+    is_warning: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,12 @@ class Config:
     `always_run`, which are shell text. `default_nodeset` is a selection as in --hosts, or `none`. `ignored_groups` are
     the groups that ignore_group has removed from every node. `group_places` has the line that defines a compound group,
     or the first line that mentions another group; `command_places` those of commands, by keyword. `trust` says whose
-    files the run obeys. Every notice is in `warnings` too. `ssh_persist` is in seconds. `directories` has the
-    directories of overlay, delete and tasks below the masterdir, if they are others. `without_effect` has the settings
-    that only later releases of synctool obey, by keyword. Without `layout`, the masterdir is that of synctool 4 unless
-    it has names that later releases read otherwise. `variables` are those of templates, by group, or node, and name.
-    `node_places` has the lines that define a node. `node_outputs` has what the commands of include_nodes have printed,
-    by their text.
+    files the run obeys. `warnings` has the notices that every run reports. `ssh_persist` is in seconds. `directories`
+    has the directories of overlay, delete and tasks below the masterdir, if they are others. `without_effect` has the
+    settings that only later releases of synctool obey, by keyword. Without `layout`, the masterdir is that of synctool
+    4 unless it has names that later releases read otherwise. `variables` are those of templates, by group, or node, and
+    name. `node_places` has the lines that define a node. `node_outputs` has what the commands of include_nodes have
+    printed, by their text.
     """
 
     path: Path

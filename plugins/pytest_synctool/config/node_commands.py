@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,10 +15,20 @@ def run(_text: str, words: tuple[str, ...], directory: Path) -> bytes:
     try:
         content, problem = command_output(words, directory)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot be run: {getattr(error, 'strerror', None) or error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot be run: {reason}{_next_step(directory / words[0], error)}") from error
     if problem:
         raise ConfigError(problem)
     return content
+
+
+def _next_step(program: Path, error: OSError | ValueError) -> str:
+    """Return what to do about a program that cannot be run, if it is plain."""
+    if program.is_file():
+        if isinstance(error, PermissionError) and not os.access(program, os.X_OK):
+            return ": chmod +x"
+        return ": the program in its '#!' line is missing" if isinstance(error, FileNotFoundError) else ""
+    return ": install the program, or correct its name" if isinstance(error, FileNotFoundError) else ""
 
 
 class Kept:

@@ -29,7 +29,7 @@ class NodeLine:
         """
         here = later.place
         if not here.printed and (own := [place for place in self.places if not place.printed]):
-            return Joined(self, [f"is defined twice, first {own[0].seen_from(here)}"])
+            return Joined(self, [f"is defined twice, first {own[0].seen_from(here)}"], None)
         problems = [
             f"has {key}:{value} here and {key}:{self.specifiers[key]} {self.place.seen_from(here)}"
             for key, value in later.specifiers.items()
@@ -38,11 +38,24 @@ class NodeLine:
         is_new = all((place.path, place.line) != (here.path, here.line) for place in self.places)
         places = (*self.places, here) if is_new else self.places
         groups = {**self.groups, **{name: here for name in later.groups if name not in self.groups}}
-        return Joined(NodeLine(places, groups, {**later.specifiers, **self.specifiers}), problems)
+        joined = NodeLine(places, groups, {**later.specifiers, **self.specifiers})
+        return Joined(joined, problems, self._needless(later, joined))
+
+    def _needless(self, later: NodeLine, joined: NodeLine) -> Place | None:
+        """Return the one of two lines that is in a file, if the node were the same without it."""
+        if not later.place.printed:
+            own, other = later, self
+        elif not self.place.printed and len(self.places) == 1:
+            own, other = self, later
+        else:
+            return None
+        same = list(other.groups) == list(joined.groups) and other.specifiers.items() >= own.specifiers.items()
+        return own.place if same else None
 
 
 class Joined(NamedTuple):
-    """A node, and the reasons why its lines do not go together."""
+    """A node, and the reasons why its lines do not go together. `needless` is a line of a file that adds nothing."""
 
     line: NodeLine
     problems: list[str]
+    needless: Place | None

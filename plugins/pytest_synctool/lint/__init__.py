@@ -27,6 +27,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "two-groups": names.two_groups,
         "empty-group": names.empty_group,
         "ignored-name": names.ignored_name,
+        "included-twice": names.included_twice,
+        "two-names": names.two_names,
         "without-effect": names.without_effect,
         "case-only": names.case_only,
         "attributes-unused": names.attributes_unused,

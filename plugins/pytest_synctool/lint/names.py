@@ -89,6 +89,25 @@ def without_effect(context: LintContext) -> Iterator[Finding]:
     return _notices(context, "without-effect")
 
 
+def included_twice(context: LintContext) -> Iterator[Finding]:
+    """Find lines about nodes that add nothing to what commands of include_nodes print."""
+    return _notices(context, "included-twice")
+
+
+def two_names(context: LintContext) -> Iterator[Finding]:
+    """Find nodes that differ only in a domain, at least one of them printed by a command: `n1` and `n1.cluster`."""
+    config = context.config
+    for name, places in config.node_places.items():
+        short = name.partition(".")[0]
+        others = config.node_places.get(short)
+        if short == name or others is None or {(p.path, p.line) for p in places} & {(p.path, p.line) for p in others}:
+            continue
+        printed = [place for place in (*places, *others) if place.printed]
+        if printed:
+            message = f"nodes '{short}' and '{name}' may be one machine, which runs would audit twice: remove one"
+            yield context.finding("two-names", name, message, printed[0])
+
+
 def _notices(context: LintContext, rule: str) -> Iterator[Finding]:
     for notice in context.config.notices:
         if notice.rule == rule:

@@ -198,7 +198,14 @@ def test_two_lines_of_the_configuration_remain_an_error(conf: Path) -> None:
         ("conf 'tool", "'include_nodes' is not a command line: No closing quotation"),
         ("clustershell a b", "'include_nodes': 'clustershell' expects the name of one source, or none"),
         ("clustershell -f", "'include_nodes': 'clustershell' expects the name of one source, or none"),
-        ("conf no-such-tool", "'no-such-tool' cannot be run: No such file or directory (by hand: no-such-tool)"),
+        (
+            "conf no-such-tool",
+            "'no-such-tool' cannot be run: No such file or directory: install the program, or "
+            "correct its name (by hand: no-such-tool)",
+        ),
+        ("conf ./closed", "'./closed' cannot be run: Permission denied: chmod +x (by hand: ./closed)"),
+        ("conf ./odd", "'./odd' cannot be run: No such file or directory: the program in its '#!' line is missing"),
+        ("conf true", "'true': prints no node: expected at least one"),
         ("conf sh -c 'echo node n1; exit 3'", "'sh -c 'echo node n1; exit 3'' ended with status 3 (by hand: "),
         ("conf cat /dev/zero", "'cat /dev/zero' prints more than 100,000 bytes (by hand: "),
         ("conf tail -f /dev/null", "'tail -f /dev/null' has not ended within 0.3 s (by hand: "),
@@ -208,6 +215,9 @@ def test_failing_commands(conf: Path, monkeypatch: pytest.MonkeyPatch, line: str
     """What depends on the unknown nodes is not reported."""
     monkeypatch.setattr(command_output, "LONGEST", 0.3 if "tail" in line else 30)
     monkeypatch.setattr(command_output, "LARGEST", 100_000)
+    for name, mode in (("closed", 0o644), ("odd", 0o755)):
+        (conf.parent / name).write_text("#!/no/such/program\n")
+        (conf.parent / name).chmod(mode)
     text = f"masterdir master\nnode n0\ninclude_nodes {line}\nignore_node n1\nvar x._web 1"
     with pytest.raises(ConfigError) as caught:
         parse(text, conf, print_nodes=node_commands.run)

@@ -351,9 +351,43 @@ def test_table(case: Case, tmp_path: Path) -> None:
         assert finding.message.isprintable()
 
 
+INCLUDED = "include_nodes conf tool"
+PRINTED = {"conf tool": b"node n1 a b interface:x\nnode n2.cluster a\nnode n3\n", "slurm other": b"n4,n5 c\n"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "lines", "findings"),
+    [
+        ("included-twice", ("node n1 a b", INCLUDED), ["node n1:2"]),
+        ("included-twice", ("node n1 a interface:x", INCLUDED), ["node n1:2"]),
+        ("included-twice", ("node n1 b", INCLUDED), []),  # which is more important than a then
+        ("included-twice", ("node n1 c", INCLUDED), []),
+        ("included-twice", ("node n3 rsync:no", INCLUDED), []),
+        ("included-twice", ("node n9", INCLUDED), []),
+        ("included-twice", (INCLUDED, "node n1 b"), ["node n1:3"]),
+        ("included-twice", (INCLUDED, "node n1 c"), []),
+        ("included-twice", (INCLUDED, "node n[1,3]"), ["node n1:3"]),
+        ("included-twice", (INCLUDED, "node n[1,3] a"), []),  # n3 has it from here
+        ("included-twice", (INCLUDED, "include_nodes slurm other", "node n5 c", "node n3 c"), ["node n5:4"]),
+        ("included-twice", (INCLUDED, "include_nodes slurm other", INCLUDED), ["conf tool:4"]),
+        ("two-names", (INCLUDED, "node n2"), ["n2.cluster:2"]),
+        ("two-names", ("node n1.elsewhere", INCLUDED), ["n1.elsewhere:3"]),
+        ("two-names", ("node n2.elsewhere", INCLUDED), []),
+        ("two-names", ("node n9", "node n9.elsewhere", INCLUDED), []),
+    ],
+)
+def test_nodes_of_commands(tmp_path: Path, rule: str, lines: tuple[str, ...], findings: list[str]) -> None:
+    """What commands print and the configuration repeats is a finding of lint, and no warning of every run."""
+    conf = config(tmp_path, *lines, outputs=PRINTED)
+    plant(conf.masterdir)
+    assert conf.warnings == ()
+    assert [f"{finding.subject}:{finding.line}" for finding in findings_of(conf)[rule]] == findings
+
+
 def test_every_rule_is_in_the_table() -> None:
-    """Every rule has a mistake and a near miss. `unreadable` and `windows-text` have tests of their own."""
-    for rule in set(RULES) - {"unreadable", "windows-text", "template-error", "template-constant", "variable-unused"}:
+    """Every rule has a mistake and a near miss. These have tests of their own."""
+    templates = {"template-error", "template-constant", "variable-unused"}
+    for rule in set(RULES) - {"unreadable", "windows-text", "included-twice", "two-names", *templates}:
         assert {bool(case.subjects) for case in CASES if case.rule == rule} == {True, False}, rule
 
 
