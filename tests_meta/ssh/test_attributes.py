@@ -137,6 +137,33 @@ def test_a_number_is_a_number(without_games: Site) -> None:
     assert site.pytest().status == 0
 
 
+def test_a_shared_directory(live: Site) -> None:
+    """Its ACL with default entries comes and is audited; a managed file in it does not inherit."""
+    live.put("share/f._all", "new\n", 0o640)
+    acl = "user:daemon:rwx,group::rx,default:user:daemon:rwx"
+    rule = f'- {{path: {live.top}/share, mode: 2770, acl: "{acl}"}}\n'
+    (live.masterdir / "attributes.yaml").write_text(rule)
+    live.sh("node2", "mkdir -p @/share")
+    hosts = "--hosts=node1,node2"
+    assert live.pytest("--fix", hosts).status == 0
+    assert live.pytest(hosts).status == 0
+    for node in ("node1", "node2"):
+        look = "cd @/share; stat -c %a . f; getfacl -c f; >new; getfacl -c new | grep daemon"
+        assert live.sh(node, look).split() == [
+            *("2770", "640", "user::rw-", "group::r--", "other::---"),
+            *("user:daemon:rwx", "#effective:rw-"),
+        ]
+    live.sh("node1", "setfacl -x default:user:daemon @/share")
+    live.sh("node2", "setfacl -m group::rwx @/share")
+    run = live.pytest(hosts)
+    for node in ("node1", "node2"):
+        message = run.message(node, f"{live.top}/share")
+        assert "ACL mismatch" in message
+        assert "expected group::r-x,user:daemon:rwx,default:group::r-x,default:mask::rwx,default:other::---," in message
+    assert live.pytest("--fix", hosts).status == 0
+    assert live.pytest(hosts).status == 0
+
+
 def test_what_is_beside_owner_and_mode(live: Site) -> None:
     """ACLs are kept, expected capabilities come by --fix, a mounted file is written through: seen by real audits."""
     for name in ("acl", "server", "hosts"):

@@ -198,9 +198,9 @@ class _Reader:
     def state(self, request: Request) -> Actual:
         """Return the state of a path."""
         state = self._state_of(request)
-        if not request.asks_more or not isinstance(state, FileState) or state.kind is not Kind.FILE:
+        if not request.asks_more or not isinstance(state, FileState) or state.kind not in (Kind.FILE, Kind.DIRECTORY):
             return state
-        if request.has_capabilities:
+        if request.has_capabilities and state.kind is Kind.FILE:
             has, reason = self._capabilities.get(request.path, (None, "its capabilities cannot be read"))
             if has is None:
                 return Unknown(reason)

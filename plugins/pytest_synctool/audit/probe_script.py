@@ -174,7 +174,7 @@ def chunks(requests: Sequence[Request]) -> Iterator[Chunk]:
     for request in requests:
         groups[request.kind].append(request)
     for kind, group in groups.items():
-        yield from _chunks(kind, [r for r in group if r.path not in above or not r.is_directory], above)
+        yield from _chunks(kind, [r for r in group if r.path not in above or not r.is_directory or r.asks_more], above)
 
 
 def _chunks(kind: bytes, requests: Sequence[Request], above: set[bytes]) -> Iterator[Chunk]:

@@ -10,7 +10,7 @@ from typing import Final
 
 ATTRIBUTES: Final = rb"""
 labels= carry= looked= getfattr= getcap= getfacl=
-more='^(user\.|trusted\.|system\.posix_acl_access$|security\.capability$)'
+more='^(user\.|trusted\.|system\.posix_acl_(access|default)$|security\.capability$)'
 look_for() { # the programs that know more than owner and mode
   [ -z "$looked" ] || return 0
   looked=1 getfattr=$(command -v getfattr) getcap=$(command -v getcap) getfacl=$(command -v getfacl)
@@ -110,13 +110,13 @@ lost() { # NAME KINDS: said to people
   case $2 in *user.* | *trusted.*) l="$l, extended attributes" ;; esac
   echo "remark not kept of the old $at/$1: ${l#, }"
 }
-expected_more() { # FILE that is complete but for what is expected: the ACL $granted and the capabilities $expects
+expected_more() { # PATH that is complete but for what is expected: the ACL $granted and the capabilities $expects
   case $granted in
     '') ;;
-    *,mask::*) setfacl --set "$granted" -- "$1" || return ;;
+    *,mask::* | *,default:*) setfacl -k --set "$granted" -- "$1" || return ;;
     *)
       look_for
-      case $(traits "$1") in *system.*) setfacl --set "$granted" -- "$1" || return ;; esac ;;
+      case $(traits "$1") in *system.*) setfacl -k --set "$granted" -- "$1" || return ;; esac ;;
   esac
   case $expects in
     '') ;;

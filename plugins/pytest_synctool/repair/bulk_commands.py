@@ -163,7 +163,7 @@ class _Attributes:
             self._by_account.setdefault(words(*owner_and_group(state)), []).append(place)
         if state.acl not in (None, acl.NO_ACL):
             entries = os.fsencode(acl.whole(str(state.acl), state.mode))
-            self._more.append(words(b"setfacl", b"--set", entries) + b" " + place)
+            self._more.append(words(b"setfacl", b"-k", b"--set", entries) + b" " + place)
         if state.capabilities not in (None, NO_CAPABILITIES):
             self._more.append(words(b"setcap", str(state.capabilities).encode()) + b" " + place)
         if state.kind is Kind.FILE:

@@ -298,7 +298,7 @@ set_directory() { # WHAT ATTRIBUTES NAME
         return 1
       fi ;;
   esac
-  differing "$1" .
+  differing "$1" . && expected_more .
 }
 remove() { # (NUMBER NAME)...
   while [ $# -gt 0 ]; do

@@ -138,7 +138,7 @@ def _chmod(path: bytes, work: NewVersion | NewAttributes) -> bytes:
 def _more_attributes(path: bytes, work: NewVersion | NewAttributes) -> Iterator[bytes]:
     """Yield the commands for an expected ACL and for expected capabilities."""
     if work.state.acl is not None and (work.state.acl != acl.NO_ACL or isinstance(work, NewAttributes)):
-        yield words(b"setfacl", b"--set", os.fsencode(acl.whole(work.state.acl, work.state.mode)), path)
+        yield words(b"setfacl", b"-k", b"--set", os.fsencode(acl.whole(work.state.acl, work.state.mode)), path)
     capabilities = work.state.capabilities
     if capabilities == NO_CAPABILITIES and isinstance(work, NewAttributes):
         yield words(b"setcap", b"-r", path)

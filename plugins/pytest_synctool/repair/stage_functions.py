@@ -64,7 +64,12 @@ add() { # DIRECTORY: a stage in it
     "$state"/*) e=$({ mkdir -p -- "$1" && mktemp -d "$1/$host.$$.XXXXXX"; } 2>&1) || return ;;
     *) e=$(mktemp -d "${1%/}/.synctool.$host.$$.XXXXXX" 2>&1) && printf '%s\n' "$e" >>"$journal/private" || return ;;
   esac
-  t=$e stages=$((stages + 1))
+  t=$e
+  look_for
+  case $(traits "$t") in # what is made in it must not inherit that of the directory
+    *system.*) e=$(setfacl -b -k -- "$t" 2>&1) || { rmdir -- "$t"; e="its default ACL stays: $e"; return 1; } ;;
+  esac
+  stages=$((stages + 1))
   eval "stage$stages=\$t dev$stages=\$dev"
 }
 mount_of() { # DIRECTORY: set $m to the place where its file system is mounted

@@ -233,22 +233,73 @@ def test_expected_acls(node: DiskNode) -> None:
         attributes = Attributes(acl=acl.canonical(text), capabilities="cap_net_raw=ep" if name == "new" else None)
         entries.append(replace(node.entry(name, FILE), attributes=attributes))
 
-    def seen() -> list[Actual]:
-        requests = [Request(one.destination, one.expected.size, expected=one.expected) for one in entries]
-        return [*parse(requests, node.shell.run(whole(probe_script(requests))).stdout).values()]
+    repaired(node, *entries)
+    assert "system.posix_acl_access" not in os.listxattr(node.files / "none")
+    assert "security.capability" in os.listxattr(node.files / "new")
 
+
+def seen(node: DiskNode, *entries: Entry) -> list[Actual]:
+    """Return what a probe sees."""
+    requests = [Request(one.destination, one.expected.size, expected=one.expected) for one in entries]
+    states = parse(requests, node.shell.run(whole(probe_script(requests))).stdout)
+    return [states[one.destination] for one in entries]
+
+
+def repaired(node: DiskNode, *entries: Entry) -> None:
+    """Let a repair put right what a probe sees; all of them have to differ before, and none afterwards."""
     drifted = [
         (one, actual)
-        for one, actual in zip(entries, seen(), strict=True)
+        for one, actual in zip(entries, seen(node, *entries), strict=True)
         if not isinstance(actual, Unknown) and compare(one.expected, actual)
     ]
     assert len(drifted) == len(entries)
     todo = plan(drifted, {e.destination: e for e in entries}, os.fsencode(node.master))
     assert [result and result.failure for result in node.carry_out(todo)] == [None] * len(entries)
-    assert [compare(one.expected, actual) for one, actual in zip(entries, seen(), strict=True)
+    assert [compare(one.expected, actual) for one, actual in zip(entries, seen(node, *entries), strict=True)
             if not isinstance(actual, Unknown)] == [[]] * len(entries)  # fmt: skip
-    assert "system.posix_acl_access" not in os.listxattr(node.files / "none")
-    assert "security.capability" in os.listxattr(node.files / "new")
+
+
+def granting(one: Entry, text: str) -> Entry:
+    """Return an entry that expects an ACL."""
+    return replace(one, attributes=Attributes(acl=acl.canonical(text)))
+
+
+def printed_acl(path: Path) -> list[str]:
+    """Return what getfacl prints."""
+    done = subprocess.run(["getfacl", "-cpE", path], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_acls_of_directories(node: DiskNode) -> None:
+    """Default entries too, of new and of old directories, also above files. Nothing inherits them."""
+    for name in ("old", "none", "his"):
+        (node.files / name).mkdir(mode=0o750)
+    os.chown(node.files / "his", NOBODY, NOBODY)
+    (node.top / "state").mkdir(mode=0o755, exist_ok=True)  # where new versions are made
+    for path in (node.files / "none", node.top / "state"):
+        subprocess.run(["setfacl", "-m", "default:user:daemon:rwx", path], check=True)
+    directory = state(Kind.DIRECTORY, mode=0o2770)
+    ours = "user:daemon:rwx,group::rx,default:user:daemon:rwx,default:other::r"
+    entries = [granting(node.entry(name, directory), ours) for name in ("old", "new", "tree", "tree/sub")]
+    entries.append(granting(node.entry("none", directory), "none"))
+    entries.append(granting(node.entry("his", replace(directory, uid=NOBODY, owner=None)), ours))
+    entries += [node.entry(name, FILE) for name in ("old/f", "tree/f", "tree/sub/f", "his/f")]
+    entries.append(granting(node.entry("g", FILE), "user:daemon:r,group::-"))
+    repaired(node, *entries)
+    default = ["default:user::rwx", "default:user:daemon:rwx", "default:group::r-x", "default:mask::rwx"]
+    for name in ("old", "new", "tree", "tree/sub", "his"):
+        assert printed_acl(node.files / name) == [
+            *("user::rwx", "user:daemon:rwx", "group::r-x", "mask::rwx", "other::---"),
+            *(*default, "default:other::r--"),
+        ]
+    assert printed_acl(node.files / "none") == ["user::rwx", "group::rwx", "other::---"]
+    for name in ("old/f", "tree/f", "tree/sub/f", "his/f"):
+        assert printed_acl(node.files / name) == ["user::rw-", "group::r--", "other::---"]
+    assert "group::---" in printed_acl(node.files / "g")
+    assert node.remarks == []
+    subprocess.run(["setfacl", "-m", "group::rwx", node.files / "old"], check=True)
+    subprocess.run(["setfacl", "-x", "default:user:daemon", node.files / "new"], check=True)
+    repaired(node, *entries[:2])
 
 
 class Labelling(Bare):

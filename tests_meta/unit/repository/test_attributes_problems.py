@@ -64,9 +64,9 @@ PROBLEMS = [
     ("- {path: /f, capabilities: cap_kill=p cap_net_raw=ep}", [
         "1: 'capabilities' expects 'e' for all or none of them, not 'cap_kill=p cap_net_raw=ep'"], False),
     ("- {path: /f, acl: 'user::rw'}", [
-        "1: 'acl' expects entries like user:anna:rw,group:adm:r, or none, not 'user::rw'"], True),
+        "1: 'acl' expects entries like user:anna:rw,default:group:adm:r, or none, not 'user::rw'"], True),
     ("- {path: /f, acl: 'u:a:r,user:a:w'}", [
-        "1: 'acl' expects entries like user:anna:rw,group:adm:r, or none, not 'u:a:r,user:a:w'"], False),
+        "1: 'acl' expects entries like user:anna:rw,default:group:adm:r, or none, not 'u:a:r,user:a:w'"], False),
     ("- {path: /f, in_place: perhaps}", ["1: 'in_place' expects yes or no, not 'perhaps'"], True),
     ("- {path: [], owner: root}", ["1: 'path' expects a name or a list of them, not an empty list"], True),
     ("- {path: {a: b}, owner: root}", ["1: 'path' expects a name or a list of them, not a table"], True),

@@ -133,13 +133,14 @@ class _AttributeReader(RuleReader):
         return text
 
     def acl(self, value: Value | None) -> str | None:
-        word = self.word("acl", value, "entries like user:anna:rw,group:adm:r, or none")
+        word = self.word("acl", value, "entries like user:anna:rw,default:group:adm:r, or none")
         if value is None or word is None:
             return None
         text = acl.canonical(word)
         if text is None or not word:
             self.problem(
-                value.line, f"'acl' expects entries like user:anna:rw,group:adm:r, or none, not {describe(value)}"
+                value.line,
+                f"'acl' expects entries like user:anna:rw,default:group:adm:r, or none, not {describe(value)}",
             )
         return text
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from pytest_synctool.common import acl
 from pytest_synctool.common.accounts import group_id, user_id
 from pytest_synctool.model import FileState, Kind
 from pytest_synctool.repository.patterns import is_pattern, regex
@@ -34,7 +35,7 @@ ATTRIBUTES: Final = (
 )
 
 _FOR_LINKS: Final = ("owner", "group", "sensitive")
-_FOR_DIRECTORIES: Final = ("owner", "group", "mode", "sensitive", "follow", *EXCLUSIVE)
+_FOR_DIRECTORIES: Final = ("owner", "group", "mode", "sensitive", "follow", "acl", *EXCLUSIVE)
 _FOR_FILES: Final = (
     "owner",
     "group",
@@ -71,11 +72,10 @@ class Attributes:
     """The attributes that the rules give to one entry on one node. None means that no rule has the attribute.
 
     `follow` is for a directory: True accepts a symbolic link to a directory instead, False replaces it. `template` and
-    `decrypt` are for a file: it is rendered, and a command prints what nodes get. With `in_place` a
-    repair writes the file through. `capabilities` and `acl` are in their canonical
-    forms. `exclusive` is for a directory: `yes`
-    or `tree` if it may have nothing else in it, but for names that match the patterns `allow`; `although_vital` says so
-    once more for a directory that a node needs.
+    `decrypt` are for a file: it is rendered, and a command prints what nodes get. With `in_place` a repair writes the
+    file through. `capabilities` is for a file, `acl` also for a directory; both are in their canonical forms.
+    `exclusive` is for a directory: `yes` or `tree` if it may have nothing else in it, but for names that match the
+    patterns `allow`; `although_vital` says so once more for a directory that a node needs.
     `origins` has a text for each attribute, with the rule that decided it: `mode 0440 by attributes.yaml:12`.
     """
 
@@ -110,8 +110,9 @@ class Attributes:
             state = replace(state, mode=self.mode)
         if self.capabilities is not None and state.kind is Kind.FILE:
             state = replace(state, capabilities=self.capabilities)
-        if self.acl is not None and state.kind is Kind.FILE:
-            state = replace(state, acl=self.acl)
+        if self.acl is not None and state.kind in (Kind.FILE, Kind.DIRECTORY):
+            text = acl.of_mode(self.acl, state.mode, is_directory=state.kind is Kind.DIRECTORY)
+            state = replace(state, acl=text)
         return state
 
 
