@@ -37,6 +37,7 @@ from pytest_synctool.plugin.stale_waivers import register_stale_waivers
 from pytest_synctool.plugin.terminal import NOTHING_COMPARED, print_summary
 from pytest_synctool.plugin.terminal_reporter import terminal_reporter
 from pytest_synctool.plugin.xdist.admin_machines import AdminMachines
+from pytest_synctool.plugin.xdist.gain import ProcessorTimes
 from pytest_synctool.report.ending import ending_of_result
 from pytest_synctool.report.node_test_ids import NodeTests
 
@@ -177,7 +178,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         disarm_terminal(session.config)
     plugins = session.config.pluginmanager
     NodeFolding().register(plugins)
-    if not is_worker(session.config):
+    if is_worker(session.config):
+        plugins.register(ProcessorTimes(), "synctool-processor-times")
+    else:
         session.config.stash[LAST_AUDIT_RECORDER] = LastAuditRecorder(session.config)
     if plugins.hasplugin("dsession"):
         # Not at the top: most runs do not need it, and it loads xdist's schedulers.

@@ -23,6 +23,7 @@ from pytest_synctool.plugin.repair_command import repair_command
 from pytest_synctool.plugin.report_files import REPORT_FILES
 from pytest_synctool.plugin.stale_waivers import is_stale
 from pytest_synctool.plugin.terminal_reporter import terminal_reporter
+from pytest_synctool.plugin.xdist.gain import loss_note
 from pytest_synctool.report.summary import quiet_summary, summary
 from pytest_synctool.report.tally import Tally
 
@@ -195,6 +196,8 @@ def _lines(config: pytest.Config, tally: Tally, cluster: Cluster, *, quiet: bool
         stale=stale,
     )
     yield from further
+    if (note := loss_note(config)) is not None:
+        yield note, ""
 
 
 def _log_lines(config: pytest.Config) -> Iterator[tuple[str, str]]:

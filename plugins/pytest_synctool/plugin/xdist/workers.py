@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Generator, Iterator
 from functools import cached_property
 
@@ -16,6 +17,7 @@ from xdist.workermanage import WorkerController, parse_tx_spec_config
 from pytest_synctool.model import NodeError, NodeErrorKind, NodeResult
 from pytest_synctool.plugin.node_items import REFUSAL, tests_of
 from pytest_synctool.plugin.node_reports import pack
+from pytest_synctool.plugin.xdist.gain import TIMES, WORKER_TIMES, RunTimes, WorkerTimes
 from pytest_synctool.plugin.xdist.scheduler import NodeShares
 from pytest_synctool.report.node_test_ids import NodeTests
 
@@ -32,6 +34,7 @@ class Workers:
         self._session = session
         self._scheduler: NodeShares | None = None
         self._crashed: list[str] = []
+        self._times: list[WorkerTimes] = []
         self._ready = 0
 
     @pytest.hookimpl(tryfirst=True)
@@ -56,6 +59,8 @@ class Workers:
         if output.get("exitstatus") == pytest.ExitCode.USAGE_ERROR:
             raise pytest.UsageError(output.get(REFUSAL, f"{_name(node)} ended with a usage error"))
         if error is None:
+            if WORKER_TIMES in output:
+                self._times.append(WorkerTimes(*output[WORKER_TIMES]))
             return
         self._crashed.append(_name(node))
         if isinstance(error, RemoteError) and self._ready < len(parse_tx_spec_config(self._session.config)):
@@ -81,7 +86,10 @@ class Workers:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
         """At the end, report the items for which no worker was left, as errors."""
+        began = time.process_time()
         ended = yield
+        if not self._crashed:
+            self._session.config.stash[TIMES] = RunTimes(self._times, time.process_time() - began)
         if self._crashed and not self._stopped:
             for report in self._lost():
                 self._session.config.hook.pytest_runtest_logreport(report=report)
