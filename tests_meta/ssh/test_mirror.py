@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import yaml
@@ -333,6 +334,8 @@ def test_rsync_dies_on_the_node(one: Site) -> None:
 
 def test_a_node_that_hangs_in_the_push_costs_its_own_deadline_only(live: Site, cluster: EmbeddedCluster) -> None:
     """It is given up, the others are fixed, and when it is back the next --fix ends the work."""
+    for node in live.nodes:
+        live.sh(node, "mkdir -p @")  # whatever earlier tests have left
     live.put("file._all")
     ready, go = live.directory / "ready", live.directory / "go"
     for fifo in (ready, go):
@@ -355,7 +358,7 @@ def test_a_node_that_hangs_in_the_push_costs_its_own_deadline_only(live: Site, c
             cluster.thaw("node2")
     assert process.returncode == 1
     assert "ERROR node2: unreachable: " in output
-    assert "FIXED node[1,3]: " in output
+    assert "FIXED node[1,3]: " in output, output
     assert live.pytest("--fix").status == 0
     assert files(live, "node2") == {f"overlay{live.top}/file._all"}
 
@@ -536,3 +539,37 @@ def test_a_push_for_nothing_but_what_changed(one: Site) -> None:
     one.sh("node1", "rm @/small")
     assert one.pytest("--fix").status == 0
     assert one.sh("node1", inode) == before
+
+
+@ways
+def test_all_is_sent_to_a_node_without_the_mark(live: Site, way: str) -> None:
+    """What a push that was cut off has left does not count then, whatever its name, size and time."""
+    live.put("file._all", "content\n")
+    with reached_by(live, way) as node:
+        assert live.pytest("--fix").status == 0
+        name = f"overlay{live.top}/file._all"
+        live.sh(
+            node,
+            f"cd {live.masterdir} && mkdir .synctool-part && mv overlay .synctool-part/ && rm {MARK} @/file && "
+            f"touch -r .synctool-part/{name} time && printf 'another\\n' >.synctool-part/{name} && "
+            f"touch -r time .synctool-part/{name} && rm time",
+        )
+        run = live.pytest("--fix")
+        assert run.status == 0, run.output
+        assert live.sh(node, f"cat @/file {live.masterdir}/{name}") == "content\n" * 2
+        assert not {file for file in listing(live, node) if file.startswith(".synctool-part")}
+
+
+def test_digests_are_compared_only_where_there_is_a_mirror(one: Site) -> None:
+    """A first push would read everything twice for nothing."""
+    called = one.directory / "rsync"
+    called.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$@" | grep -x -e --checksum -e --ignore-times >>{called}.log\nexec rsync "$@"\n'
+    )
+    called.chmod(0o755)
+    one.lines.append(f"rsync_cmd {called}")
+    one.put("file._all")
+    for change in (":", "rm @/file"):
+        one.sh("node1", change)
+        assert one.pytest("--fix").status == 0
+    assert Path(f"{called}.log").read_text().split() == ["--ignore-times", "--checksum"]

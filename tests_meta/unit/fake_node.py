@@ -112,6 +112,10 @@ class FakeMirror:
     def prepare(self) -> None:
         """Do nothing: the names are known."""
 
+    def found(self, actual: Actual) -> None:
+        """Refuse: there is no mark to be found."""
+        raise AssertionError(f"a mirror without a mark was found as {actual}")
+
     def push(self) -> Sequence[str]:
         """Take files into the mirror."""
         if self.node.unpushable is not None:

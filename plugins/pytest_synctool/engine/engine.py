@@ -82,7 +82,7 @@ class Engine:
     def _mirror_of(self, node: Node, entries: EntryList, connection: HostTransport) -> MirrorOfNode | None:
         if self._mirror is None or not node.rsync:
             return None
-        from pytest_synctool.repair.mirror import NodeMirror
+        from pytest_synctool.repair.node_mirror import NodeMirror
         from pytest_synctool.repository.waivers.writer import mirror_text
 
         waived = mirror_text(self.repository.waivers, node, (entry.destination for entry in entries), entries.exclusive)

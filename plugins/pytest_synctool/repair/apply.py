@@ -31,6 +31,9 @@ class MirrorOfNode(Protocol):
     def prepare(self) -> None:
         """Determine the node's files, while the node is busy."""
 
+    def found(self, actual: Actual) -> None:
+        """Take note of `actual`, the state of the mark before a push."""
+
     def push(self) -> Sequence[str]:
         """Bring the node its files; return notes for people. Raises TransportError."""
 

@@ -13,7 +13,6 @@ The mark holds the fingerprint of the mirror's contents, which shows the control
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -23,7 +22,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from pytest_synctool.audit.probe import Request
 from pytest_synctool.common.prologue import PROLOGUE, new_token
 from pytest_synctool.common.shell import COMPLETE, quote, shell_line, words
 from pytest_synctool.common.wording import printable
@@ -32,7 +30,6 @@ from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.connection.route import Route
 from pytest_synctool.connection.transport import HostTransport
 from pytest_synctool.errors import TransportError
-from pytest_synctool.model import Actual, FileState, Kind
 from pytest_synctool.repair.mirror_contents import Extract, extract
 from pytest_synctool.repair.mirror_reuse import PART, present
 from pytest_synctool.repair.push import Push
@@ -42,13 +39,14 @@ from pytest_synctool.repository.entry import EntryList
 
 MARK: Final = ".synctool-mirror"
 _NEW: Final = b".synctool-new/"  # the new tree during a push
-_FINGERPRINT: Final = 32  # digits
-_SAYS: Final = "made by pytest --fix, which removes what else is put here"
+FINGERPRINT: Final = 32  # digits
+SAYS: Final = "made by pytest --fix, which removes what else is put here"
 _MADE: Final = ".synctool-made."  # directory of the made files during a push; FINGERPRINT.NUMBER follows
 
-# --checksum: two versions of a file may have the same size and time.
+# Two versions of a file may have the same size and time: digests tell. Where there is nothing, none is computed.
+_COMPARED, _ALL_SENT = "--checksum", "--ignore-times"
 _RSYNC_OPTIONS: Final = (
-    *("-a", "--checksum", "--sparse"),
+    *("-a", "--sparse"),
     *("-s", "--from0", "--files-from=-", "--ignore-missing-args", "--msgs2stderr"),
 )
 _VANISHED = 24  # rsync's status when a source vanished while it ran; the second probe shows the effect
@@ -56,8 +54,9 @@ _SCRIPTS: Final = b"scripts"
 _IN_MEMORY: Final = "some contents are in memory only, and go by tar"
 _ALL_OUT: Final = "exec 2>&1; "  # what is said on standard error can get lost on the way
 
-# The node's side of a push: MASTERDIR FINGERPRINT.NUMBER COMMAND [WORD...] carries out COMMAND WORD... in the new tree,
-# puts that in place and tells on standard error how it went, in lines that begin with TOKEN.
+# The node's side of a push: MASTERDIR FINGERPRINT.NUMBER NEW COMMAND [WORD...] carries out COMMAND WORD... in the new
+# tree, puts that in place and tells on standard error how it went, in lines that begin with TOKEN. With NEW it does so
+# only in a new tree.
 # - What came of a push that was cut off is kept in .synctool-part, unless it has filled the file system. The next push
 #   links what is right of it, and rsync goes on with a file that has come in part. Only a new tree is made that way: in
 #   a masterdir without the mark, which gets files but loses none, a part of a file would take its place.
@@ -72,7 +71,7 @@ _ALL_OUT: Final = "exec 2>&1; "  # what is said on standard error can get lost o
 _NODE_SCRIPT: Final = " ".join(
     """
 echo >&2; echo "TOKEN: begun" >&2; echo; echo TOKEN; u=$(id -u);
-m=$1; g=MADE$2; f=${2%.*}; c=$3; shift 3; umask 077;
+m=$1; g=MADE$2; f=${2%.*}; new=$3; c=$4; shift 4; umask 077;
 fail() { [ "$u" = 0 ] || set -- "$* (the login is not root: see --sudo)"; echo "TOKEN: failed $*" >&2; exit 1; };
 for p in chmod cp head id ls mkdir mv rm rmdir sh stat; do
 [ -n "$(command -v $p)" ] || { u=0; fail "it has no program $p"; }; done;
@@ -108,7 +107,7 @@ try rm -rf .synctool-old; try mkdir .synctool-new .synctool-old;
 i=$(stat -c %d:%i .synctool-new);
 if [ $# != 0 ]; then x=$1; shift; set -- --link-dest=.. "$@";
 [ ! -d PART ] || set -- --link-dest=../PART "$@"; set -- "$x" --partial "$@"; fi;
-else echo "TOKEN: $why" >&2; [ $# != 0 ] || exit 1;
+else echo "TOKEN: $why" >&2; [ $# != 0 ] && [ -z "$new" ] || exit 1;
 fi;
 (cd $d && eval "$c \\"\\$@\\""); s=$?;
 case $s in 0|24) ;; *)
@@ -133,7 +132,7 @@ else rm -rf "$g";
 fi;
 echo "TOKEN: done" >&2; exit $s
 """.replace("MARK", MARK)
-    .replace("SAYS", _SAYS)
+    .replace("SAYS", SAYS)
     .replace("MADE", _MADE)
     .replace("PART", PART.decode())
     .replace("COMPLETE", COMPLETE)
@@ -147,6 +146,18 @@ _KEPT: Final = {
     "say rsync:no if the node shares it, else remove it there once",
     "mounted": "something is mounted below {} there, so nothing is removed from it",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """What a push brings into `directory` on a node. `is_first` says that the node is likely to have nothing of it."""
+
+    transport: HostTransport
+    route: Route
+    directory: bytes
+    what: Extract
+    fingerprint: str
+    is_first: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +204,13 @@ class Mirror:
             self._extracts[key] = contents, contents.fingerprint(os.fsencode(self.masterdir), self._versions)
         return self._extracts[key]
 
-    def bring(self, transport: HostTransport, what: Extract, fingerprint: str = "unknown") -> tuple[str, ...]:
+    def bring(
+        self, transport: HostTransport, what: Extract, fingerprint: str = "unknown", *, is_first: bool = False
+    ) -> tuple[str, ...]:
         """Push the mirror's contents to a node; return notes for people.
 
-        Raises TransportError if the push fails; the mirror is then unchanged.
+        With `is_first` all is sent, and nothing compared with what the node has. Raises TransportError if the push
+        fails; the mirror is then unchanged.
         """
         if transport.is_local:
             return ()  # a local node reads the masterdir itself
@@ -204,24 +218,21 @@ class Mirror:
             raise TransportError(self.problem)
         route = transport.route_for_files()
         directory = os.fsencode(_inside(Path(route.root), self.masterdir) if route.root else self.masterdir)
+        load = _Delivery(transport, route, directory, what, fingerprint, is_first)
         where = "no rsync there"
         if what.secret:
-            return self._by_tar(transport, route, directory, what, fingerprint, _IN_MEMORY)
+            return self._judge(self._tar(load), _IN_MEMORY)
         if shutil.which(self.rsync_cmd[0]) is None:
             where = f"no {self.rsync_cmd[0]} here"
         elif not route.is_container or self._has_rsync(transport):
-            push = self._rsync(transport, route, directory, what, fingerprint)
+            push = self._rsync(load)
+            if load.is_first and any(word in _KEPT for word in push.signals):  # what is there may be the masterdir
+                push = self._rsync(replace(load, is_first=False))
             unfit = push.unfit
             if unfit is None and "missing" not in push.signals:
                 return self._with_contents(what, self._judge(push, reliable=not route.is_container))
             where = unfit or where
-        notes = self._by_tar(transport, route, directory, what, fingerprint, where)
-        return (f"{where}, files were brought by tar", *notes)
-
-    def _by_tar(
-        self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str, where: str
-    ) -> tuple[str, ...]:
-        return self._judge(self._tar(transport, route, directory, what, fingerprint), where)
+        return (f"{where}, files were brought by tar", *self._judge(self._tar(load), where))
 
     def _with_contents(self, what: Extract, notes: tuple[str, ...]) -> tuple[str, ...]:
         """Return the notes of a push. Raises TransportError if the node has not got the contents that were made."""
@@ -235,39 +246,38 @@ class Mirror:
         asked = transport.run(b"p=$(command -v -- %s) && echo yes || echo no" % name, self.deadline, Phase.PUSH)
         return asked.stdout.strip().rpartition(b"\n")[2] != b"no"
 
-    def _rsync(self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str) -> Push:
+    def _rsync(self, load: _Delivery) -> Push:
         token = new_token()
-        with _written(what, fingerprint) as (number, made):
+        with _written(load.what, load.fingerprint) as (number, made):
             # For rsync, the part before a `/./` is the place of a name and not part of it.
-            files = (*(os.path.join(os.fsencode(self.masterdir), b".", name) for name in what.names), *made)
+            files = (*(os.path.join(os.fsencode(self.masterdir), b".", name) for name in load.what.names), *made)
+            command = _node_command(load, token, number, rsync.node_command(self.rsync_cmd))
             argv = [
                 *self.rsync_cmd,
-                *_RSYNC_OPTIONS,
-                rsync.shell_option(route.remote_shell(), token),
-                "--rsync-path=" + _node_command(route, token, directory, number, rsync.node_command(self.rsync_cmd)),
-                *("--", "/", rsync.place(route.remote_name, "./")),
+                *(*_RSYNC_OPTIONS, _ALL_SENT if load.is_first else _COMPARED),
+                rsync.shell_option(load.route.remote_shell(), token),
+                "--rsync-path=" + command,
+                *("--", "/", rsync.place(load.route.remote_name, "./")),
             ]
             names = b"".join(name + b"\0" for name in files)
-            limits = replace(transport.limits(self.deadline, Phase.PUSH), has_ssh=True)
-            return Push("rsync", token, transport.processes.run(argv, names, limits))
+            limits = replace(load.transport.limits(self.deadline, Phase.PUSH), has_ssh=True)
+            return Push("rsync", token, load.transport.processes.run(argv, names, limits))
 
-    def _tar(self, transport: HostTransport, route: Route, directory: bytes, what: Extract, fingerprint: str) -> Push:
-        number, token = f"{fingerprint}.tar", new_token()
+    def _tar(self, load: _Delivery) -> Push:
+        number, token, names = f"{load.fingerprint}.tar", new_token(), load.what.names
         # BusyBox refuses links that lead out of the tree; here they are entries of the masterdir.
-        command = _node_command(
-            route, token, directory, number, "cd .. && EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -", _ALL_OUT
-        )
-        above = _NEW + os.fsencode(f"{_MADE}{number}/")
-        there = present(transport, os.fsencode(self.masterdir), what.names, self._digests, self.deadline)
+        command = _node_command(load, token, number, "cd .. && EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -", _ALL_OUT)
+        masterdir, above = os.fsencode(self.masterdir), _NEW + os.fsencode(f"{_MADE}{number}/")
+        there = {} if load.is_first else present(load.transport, masterdir, names, self._digests, self.deadline)
         with tempfile.TemporaryFile() as stream:
             try:
-                tarball.write(stream, os.fsencode(self.masterdir), what.names, _NEW, there)
+                tarball.write(stream, masterdir, names, _NEW, there)
             except OSError as error:
                 raise TransportError(f"cannot pack the files for the node: {error.strerror or error}") from error
             stream.seek(0)
-            argv = [*route.remote_shell(), route.remote_name, command]
-            whole = tarball.begun_with(what.made, above, stream)
-            answer = transport.processes.run(argv, whole, transport.limits(self.deadline, Phase.PUSH))
+            argv = [*load.route.remote_shell(), load.route.remote_name, command]
+            whole = tarball.begun_with(load.what.made, above, stream)
+            answer = load.transport.processes.run(argv, whole, load.transport.limits(self.deadline, Phase.PUSH))
             return Push("tar", token, replace(answer, stderr=answer.stdout + answer.stderr))
 
     def _judge(self, push: Push, otherwise: str = "", *, reliable: bool = True) -> tuple[str, ...]:
@@ -288,62 +298,6 @@ class Mirror:
             # tar overwrites files, and these may be the masterdir's own.
             raise TransportError(f"{otherwise}, and tar is not let into it: {_KEPT[kept[0]].format(self.masterdir)}")
         raise TransportError(f"{tool} failed with status {status}: {push.reason or 'no reason given'}")
-
-
-@dataclass
-class NodeMirror:
-    """The mirror of one node in a run; `waived` is the text of the node's waivers.yaml."""
-
-    mirror: Mirror
-    transport: HostTransport
-    entries: EntryList
-    waived: str = ""
-    _pushed: bool = False
-
-    @property
-    def mark(self) -> Request | None:
-        """The file to probe to know whether the mirror is up to date; None where there can be no mirror."""
-        if self.mirror.problem is not None or self.transport.is_local:
-            return None
-        path = os.path.join(os.fsencode(self.mirror.masterdir), MARK.encode())
-        return Request(path, len(_marked("0" * _FINGERPRINT)))
-
-    @property
-    def _content(self) -> bytes:
-        _, fingerprint = self.mirror.extract(self.entries, self.waived)
-        return _marked(fingerprint)
-
-    def prepare(self) -> None:
-        """Determine what is for the node, for push()."""
-        if self.mark is not None:
-            self.mirror.extract(self.entries, self.waived)
-
-    def push(self) -> tuple[str, ...]:
-        """Bring what is for the node, as Mirror.bring() does. Raises TransportError."""
-        self._pushed = True
-        try:
-            return self.mirror.bring(self.transport, *self.mirror.extract(self.entries, self.waived))
-        except TransportError:
-            self.transport.disconnect()  # a hung connection must not block the next script
-            raise
-
-    def refresh(self, actual: Actual) -> tuple[str, ...]:
-        """Push if the mark shows that the node has an outdated mirror; return notes for people.
-
-        The repair did not need the mirror, but the node may audit itself later and must not use an old one.
-        """
-        if self._pushed or not isinstance(actual, FileState) or actual.kind is not Kind.FILE:
-            return ()
-        if actual.md5 == hashlib.md5(self._content, usedforsecurity=False).hexdigest():
-            return ()
-        try:
-            return self.push()
-        except TransportError as error:
-            return (f"its copy of the masterdir is not up to date: {error}",)
-
-
-def _marked(fingerprint: str) -> bytes:
-    return f"{_SAYS}: {fingerprint}\n".encode()
 
 
 @contextmanager
@@ -382,10 +336,10 @@ def _scripts(masterdir: bytes) -> Iterable[bytes]:
         yield name
 
 
-def _node_command(route: Route, token: str, directory: bytes, number: str, command: str, before: str = "") -> str:
+def _node_command(load: _Delivery, token: str, number: str, command: str, before: str = "") -> str:
     script = PROLOGUE + (before + _NODE_SCRIPT.replace("TOKEN", token)).encode()
-    line = shell_line(script, directory, number.encode(), command.encode())
-    return os.fsdecode(words(*map(os.fsencode, route.node_sudo)) + b" " + line).lstrip()
+    line = shell_line(script, load.directory, number.encode(), b"new" if load.is_first else b"", command.encode())
+    return os.fsdecode(words(*map(os.fsencode, load.route.node_sudo)) + b" " + line).lstrip()
 
 
 def _inside(root: Path, masterdir: Path) -> Path:

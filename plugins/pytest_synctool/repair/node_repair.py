@@ -32,6 +32,8 @@ class NodeRepair(NodeChanges):
             if self.mirror is not None:
                 pool.submit(self.mirror.prepare)
             printed = self._probe(inspection, checks, mark, script.tidy(self.context))
+        if self.mirror is not None and mark is not None:
+            self.mirror.found(inspection.actual[mark.path])
         for report in kept_report.parse(printed):
             self.notes += report.notes()
             self.done += report.done()

@@ -15,8 +15,9 @@ from pytest_synctool.connection.processes import Processes
 from pytest_synctool.connection.ssh import SshSettings
 from pytest_synctool.connection.transport import connect
 from pytest_synctool.model import ABSENT, FileState, Kind, Node
-from pytest_synctool.repair.mirror import MARK, Mirror, NodeMirror
+from pytest_synctool.repair.mirror import MARK, Mirror
 from pytest_synctool.repair.mirror_contents import Extract, extract, visible
+from pytest_synctool.repair.node_mirror import NodeMirror
 from pytest_synctool.repository import attributes
 from pytest_synctool.repository.attributes import Attributes, writer
 from pytest_synctool.repository.entry import Entry, EntryList
