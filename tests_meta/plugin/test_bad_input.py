@@ -166,6 +166,15 @@ def test_other_suites_are_left_alone(site: Site) -> None:
     assert "synctool" not in run.output.replace(str(Path.cwd()), "").split("plugins:")[0]
 
 
+def test_an_argument_that_is_a_link_to_itself(site: Site) -> None:
+    (site.directory / "loop").symlink_to("loop")
+    command = site.command(configured=False)
+    command[3:5] = ["loop"]
+    run = site.pytest(command=command)
+    assert run.status == 4
+    assert "file or directory not found: loop" in run.output
+
+
 def test_the_problems_of_all_files_at_once(site: Site) -> None:
     """One run of each front end reports those of the configuration, its included files, and the files of rules."""
     (site.directory / "more.conf").write_text("# more\nnum_proc 0\n")

@@ -81,6 +81,11 @@ def test_chroot_mirror_does_not_leave_the_chroot(site: Site) -> None:
     assert run.status == 1
     assert "leads out of" in run.message("image1", f"{site.top}/file")
     assert list(outside.iterdir()) == []
+    mirror.unlink()
+    mirror.symlink_to(mirror.name)  # to itself
+    run = site.pytest("--fix")
+    assert run.status == 1
+    assert "Too many levels of symbolic links" in run.message("image1", f"{site.top}/file")
 
 
 def test_a_chroot_that_is_not_there_is_unreachable(site: Site) -> None:

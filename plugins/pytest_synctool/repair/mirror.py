@@ -345,6 +345,7 @@ def _node_command(load: _Delivery, token: str, number: str, command: str, before
 def _inside(root: Path, masterdir: Path) -> Path:
     """Return the masterdir's path below a chroot. Raises TransportError if a link there leads out of it."""
     target = root / masterdir.relative_to("/")
-    if not target.resolve().is_relative_to(root.resolve()):
+    place = Path(os.path.realpath(target))  # Path.resolve() raises RuntimeError for a link that leads to itself
+    if not place.is_relative_to(os.path.realpath(root)):
         raise TransportError(f"{target} leads out of {root} through a symbolic link")
     return target

@@ -42,7 +42,9 @@ def group_trees(
     for top in tops:
         with suppress(OSError), os.scandir(os.path.join(os.fsencode(masterdir), top)) as listing:
             for child in sorted(listing, key=lambda child: child.name):
-                if os.fsdecode(child.name) in known_groups and child.is_dir() and not ignore.why((child.name,), True):
+                # A link may lead to itself: DirEntry.is_dir() raises an error then.
+                is_tree = os.fsdecode(child.name) in known_groups and os.path.isdir(child.path)
+                if is_tree and not ignore.why((child.name,), True):
                     yield top + b"/" + child.name
 
 

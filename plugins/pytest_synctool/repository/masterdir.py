@@ -154,7 +154,8 @@ class _Walker:
         waiting = [top]
         while waiting:
             place = waiting.pop()
-            children = [c for c in self._opened(place)[1] if self.ignore.why((c.name,), c.is_dir()) is None]
+            names = [(c, c.is_dir(follow_symlinks=False)) for c in self._opened(place)[1]]  # a link may lead to itself
+            children = [child for child, is_directory in names if self.ignore.why((child.name,), is_directory) is None]
             if all(child.is_dir(follow_symlinks=False) for child in children):
                 waiting += filter(None, (self._purged_below(child, place) for child in children))
             elif not place.destination:

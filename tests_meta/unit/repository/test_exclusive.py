@@ -182,6 +182,30 @@ def test_purge_of_synctool_7(tmp_path: Path) -> None:
         load(conf)
 
 
+@pytest.mark.parametrize(
+    ("link", "destinations"),
+    [
+        ("purge/all/srv/d/x", {b"/srv/d", b"/srv/d/x"}),
+        ("overlay/all/x._all", {b"/x"}),
+        ("overlay/x", set()),
+        ("purge/x", set()),
+        ("tasks/x._all", {b"/x"}),
+        ("delete/all/x._all", {b"/x"}),
+    ],
+)
+def test_a_link_to_itself_is_a_link(tmp_path: Path, link: str, destinations: set[bytes]) -> None:
+    conf = config(tmp_path, "node node1", "layout 7")
+    for name in ("overlay", link):
+        (conf.masterdir / name).parent.mkdir(parents=True, exist_ok=True)
+    (conf.masterdir / "overlay").mkdir(exist_ok=True)
+    (conf.masterdir / link).symlink_to((conf.masterdir / link).name)
+    assert {each.destination for each in load(conf).entries(conf.nodes["node1"])} == destinations
+    (conf.masterdir / "purge/all").mkdir(parents=True, exist_ok=True)
+    (conf.masterdir / "purge/all/y").symlink_to("y")
+    with pytest.raises(RepositoryError, match="purge/all/ has files, so that nodes could have nothing else at all"):
+        load(conf)
+
+
 @pytest.mark.parametrize("name", ["purge", "purge/all", "purge/all/srv", "purge/all/srv/d", "purge/all/srv/d/f"])
 def test_nobody_else_can_write_in_purge(tmp_path: Path, name: str) -> None:
     """What others can change is refused, on the whole way to a file."""

@@ -93,6 +93,13 @@ def test_what_layout_7_cannot_do(tmp_path: Path, names: list[str], steps: str) -
     assert refusal(tmp_path, names, "layout 7", "ignore *.pre *._template.post") is None
 
 
+def test_a_link_to_itself_hides_no_tree_of_a_group(tmp_path: Path) -> None:
+    cluster = config(tmp_path, *NODES)
+    (cluster.masterdir / "overlay").mkdir(parents=True)
+    (cluster.masterdir / "overlay/all").symlink_to("all")
+    assert refusal(tmp_path, ["overlay/wn/"]) == OF_7.format("MASTER", "overlay/wn/ as trees of groups")
+
+
 def test_an_unreadable_purge_is_not_taken_for_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scandir: Callable[[os.PathLike[str]], object] = os.scandir
 
