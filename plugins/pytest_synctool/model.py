@@ -316,7 +316,8 @@ class NodeResult:
     `duration` is in seconds. `done` has the log lines of the actions and commands that the repair carried out, in
     their order; `printed` has what the commands printed, by these lines. `notes` are further lines for people. A
     rehearsal fills `planned`. `unix` are the lines of shell text that carry it out, where they are wanted. `unmanaged`
-    is None if nobody has looked for unmanaged files.
+    is None if nobody has looked for unmanaged files. `unread` is the number of files that were not read, since their
+    ctime was trusted.
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -328,6 +329,7 @@ class NodeResult:
     planned: tuple[PlannedStep, ...] = ()
     unix: tuple[bytes, ...] = ()
     unmanaged: UnmanagedFiles | None = None
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)

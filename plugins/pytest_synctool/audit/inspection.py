@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_synctool.audit import listing, owed_commands, probe, rogue
 from pytest_synctool.audit.check import Check, CheckEndedError, CheckFunction
 from pytest_synctool.audit.drift_outcome import drift
+from pytest_synctool.audit.remembered import LARGE
 from pytest_synctool.common.wording import printable_text
 from pytest_synctool.connection.exchange import SHORT_ANSWER, Phase
 from pytest_synctool.connection.ssh import last_line
@@ -41,6 +42,7 @@ from pytest_synctool.repository.waivers.rules import NOTHING_WAIVED, InForce
 
 if TYPE_CHECKING:
     from pytest_synctool.audit.content_diff import ContentDiffs
+    from pytest_synctool.audit.digest_memory import NodeMemory
 
 MOST_BEFORE: Final = 5 << 20  # bytes
 
@@ -55,7 +57,8 @@ class Inspection:
 
     `entries` are all that the masterdir has for the node, whether selected or not. `deadline` bounds each probe, in
     seconds. With `dry_run` an outcome names the commands that --fix would run. `explain` returns the lines that say
-    why the node has an entry. `contents` compares files whose contents differ; None leaves that out.
+    why the node has an entry. `contents` compares files whose contents differ; None leaves that out. With a `memory`,
+    large files are not read that are as they were when their digests were remembered.
     """
 
     node: Node
@@ -67,6 +70,7 @@ class Inspection:
     dry_run: bool = True
     explain: Explain | None = None
     contents: ContentDiffs | None = None
+    memory: NodeMemory | None = None
     actual: dict[bytes, Actual] = field(default_factory=dict)
     listed: dict[bytes, listing.Listed] = field(default_factory=dict)
     _unreadable: dict[bytes, str] = field(default_factory=dict)
@@ -106,7 +110,10 @@ class Inspection:
             if before:
                 printed, before, more = probe.printed_before(answer.stdout), b"", 0
             try:
-                self.actual.update(probe.parse(part, answer.stdout))
+                actual = probe.parse(part, answer.stdout)
+                self.actual.update(actual)
+                if self.memory is not None:
+                    self.memory.take(part, answer.stdout, actual)
                 for directory in (directory for each in directories for directory in each.directories):
                     self.listed.pop(directory, None)
                 self.listed.update(listing.parse(directories, answer.stdout) if directories else {})
@@ -222,7 +229,10 @@ class Inspection:
                 continue
             size = expected.size if expected.kind is Kind.FILE else None
             through = lowest_followed(parents(path), self._followed) if self._followed and size is not None else b""
-            requests[path] = probe.Request(path, size, through, expected)
+            known = None
+            if self.memory is not None and size is not None and size >= LARGE and not through:
+                known = self.memory.of(path)
+            requests[path] = probe.Request(path, size, through, expected, known)
         for directory in (directory for each in contents for directory in each.known):
             requests.setdefault(directory, probe.Request(directory))
         return requests

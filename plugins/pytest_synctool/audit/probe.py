@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Final
 
-from pytest_synctool.audit import more_attributes
+from pytest_synctool.audit import more_attributes, remembered
 from pytest_synctool.audit.probe_script import BEGIN, END, Request, largest_answer, layout, room, script, split
 from pytest_synctool.common import acl
 from pytest_synctool.common.wording import node_text, printable
@@ -68,6 +69,7 @@ class _Reader:
     def __init__(self, requests: Sequence[Request]) -> None:
         self._paths = layout(requests)
         self._expected = {request.path: request.expected for request in requests}
+        self._requests = requests
         self._looks: dict[bytes, FileState] = {}  # their contents and targets do not count
         self._touched: dict[bytes, Touched] = {}
         self._capabilities: dict[bytes, tuple[str | None, str]] = {}
@@ -82,6 +84,11 @@ class _Reader:
         self._noise = ""
         self._numbers: list[int] = []  # the next ones, last first; those after the first of them have no end
         self._block: list[tuple[bytes, str]] = []  # digests, until md5sum has read all files of the block
+
+    @cached_property
+    def _remembered(self) -> dict[bytes, remembered.Remembered]:
+        known = ((request.path, request.remembered) for request in self._requests)
+        return {path: each for path, each in known if each is not None and each.stamp}
 
     def line(self, line: bytes) -> None:
         """Parse one line of the answer."""
@@ -192,8 +199,13 @@ class _Reader:
         if int(match[1]) < len(self._paths):
             self._acls[self._paths[int(match[1])]] = more_attributes.parse(match, "getfacl", acl.of_node)
 
-    def _of_listing(self, _: bytes) -> None:
-        """Leave a line to the parser of listings."""
+    def _unread(self, text: bytes) -> None:
+        number = remembered.number(text)
+        if number < len(self._paths) and (known := self._remembered.get(self._paths[number])) is not None:
+            self._digests[self._paths[number]] = known.md5
+
+    def _of_others(self, _: bytes) -> None:
+        """Leave a line to the parser of listings, or to that of what is to be remembered."""
 
     def state(self, request: Request) -> Actual:
         """Return the state of a path."""
@@ -259,8 +271,10 @@ _KINDS: Final[Mapping[bytes, Callable[[_Reader, bytes], None]]] = {
     b"c:": _Reader._complaint,
     b"k:": _Reader._capable,
     b"g:": _Reader._granting,
-    b"e:": _Reader._of_listing,
-    b"l:": _Reader._of_listing,
+    b"q:": _Reader._unread,
+    b"v:": _Reader._of_others,
+    b"e:": _Reader._of_others,
+    b"l:": _Reader._of_others,
 }
 
 

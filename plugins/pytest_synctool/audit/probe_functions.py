@@ -12,6 +12,7 @@ from typing import Final
 
 LOOK: Final = rb"""
 as=%f:%u:%s:%g:%U:%G works= bad= none= unlisted= listed=$nl broken=$nl
+stamps=%d:%i:%s:%Y:%Z:%y:%z stamp= seen=
 count() { n=$#; }
 refer() { # NUMBER...: sets $refs to the words for their paths, for eval
   refs=
@@ -31,7 +32,7 @@ halve() { # FUNCTION NUMBER...: calls it with each half
 }
 look() { # TICKS FIRST KIND DIRECTORIES EXPECTED DIRECTORY... PATH...: EXPECTED has a line for each path
   # FIRST is the number of the first directory; that of the path if KIND is alone.
-  first=$2 kind=$3 guards=$4 expected=$5 open= links=
+  first=$2 kind=$3 guards=$4 expected=$5 open= links= seen=
   shift 5
   if [ "$kind" = gone ]; then
     number "$first" "$@"
@@ -46,6 +47,7 @@ look() { # TICKS FIRST KIND DIRECTORIES EXPECTED DIRECTORY... PATH...: EXPECTED 
   k=$first
   for e in $expected; do eval "e$k=\$e"; k=$((k + 1)); done
   apart $ks
+  [ -z "$seen" ] || [ -n "$slow" ] || witness
 }
 together() { # as the last words of look(): succeeds if all is there
   out=$(stat -c "$as" -- "$@" 2>&-) odd= same= k=$((first + guards))
@@ -188,11 +190,27 @@ state() { # NUMBER LINE
   printf 'i:%s\n%s\n' "$1" "$2"
   eval "p=\$p$1 size=\${e$1-}"
   size=${size#*:*:} size=${size%%:*}
+  case $kind$2 in large8*:*:"$size":*) ! spared "$1" || return 0 ;; esac
   case $2 in
     a*) symlinks=$symlinks$1$nl ;;
     8?[02468ace][014589cd]:0:"$size":*) if below "$p" $open $links; then other "$1"; else fast=$fast$1$nl; fi ;;
     8???:*:"$size":*) other "$1" ;;
   esac
+}
+spared() { # NUMBER: whether $p is what $stamp says of it; else sets $seen to what it is, before anybody reads it
+  seen=$(stat -c "$stamps" -- "$p" 2>&-)
+  if [ -n "$stamp" ] && [ "$seen" = "$stamp" ] && ! below "$p" $links; then
+    seen=
+    printf 'q:%s\n' "$1"
+    return
+  fi
+  now=$(date +%s 2>&-) seen_as=$1
+  return 1
+}
+witness() { # tells what the file is, if it is still that after it was read
+  eval "p=\$p$seen_as"
+  is=$(stat -c "$stamps" -- "$p" 2>&-)
+  [ "$is" != "$seen" ] || printf 'v:%s:%s:%s\n' "$seen_as" "$now" "$seen"
 }
 reason() { # NUMBER: why $p cannot be looked at, for people
   words=$(stat -c "$as" -- "$p" 2>&1) && words=
@@ -383,6 +401,9 @@ opened() { # digests of the files that are open as 4 to $n
         *) printf 'c:%s\n' "$line" ;;
       esac
     done
+    # The name may lead to another file by now, but what was read is still open.
+    [ -z "$seen" ] || [ -z "$files" ] || is=$(eval "stat -L -c \"\$stamps\" -- \$files $keep 2>&-")
+    [ -z "$seen" ] || [ "$is" != "$seen" ] || printf 'v:%s:%s:%s\n' "$seen_as" "$now" "$seen"
   }
   while [ "$n" -gt 3 ]; do eval "exec $n<&-"; n=$((n - 1)); done
 }

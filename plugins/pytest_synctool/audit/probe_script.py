@@ -17,6 +17,8 @@ those that stat and md5sum print. A line is about one number, and the next line 
     MD5  NAME                                  the digest of a file; the name does not count
     m:MD5                                      the digest of a file that somebody else than root can exchange
 
+    q:NUMBER                                   a file is as it was when its digest was remembered, and is not read
+    v:NUMBER:NOW:STAMP                         what a file was while it was read: see audit/remembered.py
     k:NUMBER:TEXT                              capabilities of a file: see audit/more_attributes.py
     g:NUMBER:TEXT                              its ACL
 
@@ -38,6 +40,7 @@ from pytest_synctool.audit import more_attributes
 from pytest_synctool.audit.listing import FUNCTIONS, Listing, commands
 from pytest_synctool.audit.probe_functions import LOOK
 from pytest_synctool.audit.probe_timing import TIMING
+from pytest_synctool.audit.remembered import LONGEST_STAMP, Remembered
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind
 from pytest_synctool.repository.source import file_type, parents
@@ -81,12 +84,15 @@ class Request:
 
     They are not read behind a symbolic link, unless it is `through` that leads there: the lowest directory above the
     path that may be a link; b"" for none. A path that is as `expected` costs the node least; None for no expectation.
+    With `remembered`, a file without links above that is still that is not read, and of another one the node tells what
+    it is.
     """
 
     path: bytes
     size: int | None = None
     through: bytes = b""
     expected: FileState | Absent | None = None
+    remembered: Remembered | None = None
 
     @property
     def place(self) -> tuple[bytes, bytes, bytes]:
@@ -102,8 +108,13 @@ class Request:
 
     @property
     def kind(self) -> bytes:
-        """The word for how the script looks at it: files, links and gone are those that need little if as expected."""
+        """The word for how the script looks at it: files, links and gone are those that need little if as expected.
+
+        Each large one has a chunk of its own.
+        """
         expected = self.expected
+        if self.remembered is not None:
+            return b"large"
         if expected is ABSENT:
             return b"gone"
         if isinstance(expected, FileState) and not self.through:
@@ -159,18 +170,22 @@ class Chunk:
         """Return the command that looks at the paths; `first` is the number of the first directory or path."""
         sizes = sum(request.size or 0 for request in self.requests)
         ticks = _TICKS + sizes // (_SLOWEST_READ * tick)
-        if self.kind == b"all" and sizes:
+        if self.kind in (b"all", b"large") and sizes:
             ticks += -(-LONGEST_READ // tick)
         expected = b"\n".join(request.line for request in self.requests)
         numbers = (b"%d" % number for number in (ticks, first))
         counts = (self.kind, b"%d" % len(self.directories), expected)
-        return words(b"part", *numbers, *counts, *self.directories, *(request.path for request in self.requests))
+        remembered = self.requests[0].remembered
+        before = b"" if remembered is None else b"stamp=%s\n" % quote(remembered.stamp)
+        return before + words(
+            b"part", *numbers, *counts, *self.directories, *(request.path for request in self.requests)
+        )
 
 
 def chunks(requests: Sequence[Request]) -> Iterator[Chunk]:
     """Divide requests among chunks of one kind each. A requested directory above a file belongs to the file's chunk."""
     above: set[bytes] = set()
-    groups: dict[bytes, list[Request]] = {b"files": [], b"all": [], b"links": [], b"gone": []}
+    groups: dict[bytes, list[Request]] = {b"files": [], b"large": [], b"all": [], b"links": [], b"gone": []}
     for request in requests:
         groups[request.kind].append(request)
     for kind, group in groups.items():
@@ -182,8 +197,9 @@ def _chunks(kind: bytes, requests: Sequence[Request], above: set[bytes]) -> Iter
     directories: dict[bytes, None] = {}
     seen: set[bytes] = set()
     size = 0
+    most = 1 if kind == b"large" else _CHUNK_PATHS
     for request in requests:
-        if chunk and (len(chunk) + len(directories) >= _CHUNK_PATHS or size + len(request.path) > _CHUNK_BYTES):
+        if chunk and (len(chunk) + len(directories) >= most or size + len(request.path) > _CHUNK_BYTES):
             yield Chunk(kind, [*directories], chunk)
             chunk, directories, size = [], {}, 0
             seen.clear()
@@ -281,6 +297,9 @@ def split(requests: Sequence[Request], limit: int | None) -> Iterator[Sequence[R
 
 def _cost(request: Request, directories: set[bytes]) -> int:
     more = 2 * len(quote(request.path)) + len(more_attributes.FUNCTIONS) + 80 if request.asks_more else 0
+    if request.remembered is not None:  # in a call of its own
+        directories = {*request.guarded}
+        more += len(quote(request.remembered.stamp)) + 80
     return (
         more + 2 * len(quote(request.path)) + len(request.line) + 80 + sum(len(quote(each)) + 1 for each in directories)
     )
@@ -290,6 +309,7 @@ def largest_answer(requests: Sequence[Request]) -> int:
     """Return the number of bytes that an honest answer has at most, but for a megabyte of link targets and messages."""
     return sum(
         (more_attributes.MOST if request.asks_more else 0)
+        + (0 if request.remembered is None else LONGEST_STAMP)
         + _ANSWER_BYTES
         + _ANSWER_NAMES * len(request.path)
         + _ANSWER_DIRECTORY * request.path.count(b"/")

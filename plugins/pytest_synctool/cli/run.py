@@ -30,7 +30,7 @@ from pytest_synctool.engine.fanout import Fanout, Turn
 from pytest_synctool.engine.settings import Mode, Settings, old_versions
 from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import Node, NodeResult, Outcome, Skip, Status, UnixOutput
-from pytest_synctool.report.ending import AFTER_RESTORE, NodeEnding, ending_of_result, in_words
+from pytest_synctool.report.ending import AFTER_RESTORE, NodeEnding, ending_of_result, in_words, unread_in_words
 from pytest_synctool.report.grouping import waiver_in_words
 from pytest_synctool.report.monitoring import plugin_line
 from pytest_synctool.report.node_test_ids import NodeTests
@@ -64,6 +64,7 @@ class ClassicRun:
         self._aggregate = Aggregate() if self.arguments.aggregate else None
         self._explainer = Explainer(self.repository)
         self._checks: dict[str, list[Check]] = {}
+        self._unread = 0
         self._coloured = (
             self.config.colorize
             and sys.stdout.isatty()
@@ -104,6 +105,8 @@ class ClassicRun:
         if self._framed and not interrupted:
             kinds = {"restoring": self.arguments.restore, "erasing": self._mode.is_about_erasing}
             print(in_words(self.endings, **kinds, changing=self.changing))
+            if self._unread:
+                print(unread_in_words(self._unread))
             self._print_remainder()
             if self._mode is Mode.RESTORE and self.endings[NodeEnding.FIXED]:
                 print(AFTER_RESTORE)
@@ -201,6 +204,7 @@ class ClassicRun:
             syslog=self.config.syslogging and not arguments.no_syslog,
             unix=self._unix,
             post=not arguments.no_post,
+            trust_ctime=arguments.trust_ctime,
             earlier=bool(arguments.list or arguments.single),
             only=frozenset(arguments.single),
         )
@@ -311,6 +315,7 @@ class ClassicRun:
 
     def _print(self, node: Node, result: NodeResult) -> None:
         self.endings[ending_of_result(result)] += 1
+        self._unread += result.unread
         self._progress.take(result)
         self._erase_status()
         if self.arguments.nagios:

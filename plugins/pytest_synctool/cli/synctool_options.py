@@ -6,6 +6,7 @@ import os
 from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
 from typing import TYPE_CHECKING, Final
 
+from pytest_synctool.audit import remembered
 from pytest_synctool.cli import shared_options
 from pytest_synctool.cli.selection import add_selection
 from pytest_synctool.cli.shared_options import add_flags, add_repeatable
@@ -162,6 +163,9 @@ def _add_run(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--saved-dir", metavar="DIR", type=_saved_directory, help="with -f: keep replaced files below DIR on the node"
     )
+    parser.add_argument(
+        remembered.OPTION, metavar="DAYS", nargs="?", const=remembered.DAYS, type=_days, help=remembered.HELP
+    )
     add_flags(
         parser,
         ("--no-waivers", "ignore waivers.yaml"),
@@ -227,6 +231,13 @@ def _batch(text: str) -> Size:
         return size(text)
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from None
+
+
+def _days(text: str) -> int:
+    days = shared_options.number(text)
+    if days > remembered.MOST_DAYS:
+        raise ArgumentTypeError(f"expected at most {remembered.MOST_DAYS} days, not {days}")
+    return days
 
 
 def _add_queries(parser: ArgumentParser) -> None:

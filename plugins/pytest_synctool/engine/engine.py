@@ -20,6 +20,7 @@ from pytest_synctool.repository.resolution import Repository
 
 if TYPE_CHECKING:
     from pytest_synctool.audit.content_diff import ContentDiffs
+    from pytest_synctool.audit.digest_memory import DigestMemory
     from pytest_synctool.repair.apply import MirrorOfNode
     from pytest_synctool.repair.mirror import Mirror
     from pytest_synctool.repository.entry import EntryList
@@ -42,6 +43,11 @@ class Engine:
             from pytest_synctool.audit.content_diff import Comparer, ContentDiffs  # the commands do without
 
             self._contents = ContentDiffs(Comparer(self.config.diff_cmd, deadline), deadline)
+        self._memory: DigestMemory | None = None
+        if self.settings.trust_ctime is not None and self.settings.mode.is_audit:
+            from pytest_synctool.audit.digest_memory import DigestMemory  # most runs do without
+
+            self._memory = DigestMemory.of_user(self.settings.masterdir, self.settings.trust_ctime)
         self._mirror: Mirror | None = None
         if self.mirrored and self.settings.mode.changes_nodes:
             from pytest_synctool.repair.mirror import Mirror  # an audit does without
@@ -77,7 +83,8 @@ class Engine:
         settings = replace(self.settings, log=b"", syslog=False) if connection.is_local else self.settings
         mirror = self._mirror_of(node, entries, connection)
         mirrored = self.mirrored and node.rsync and not connection.is_local
-        return NodeSession(node, checks, entries, connection, settings, mirror, self._contents, mirrored)
+        memory = None if self._memory is None else self._memory.of_node(node)
+        return NodeSession(node, checks, entries, connection, settings, mirror, self._contents, mirrored, memory)
 
     def _mirror_of(self, node: Node, entries: EntryList, connection: HostTransport) -> MirrorOfNode | None:
         if self._mirror is None or not node.rsync:

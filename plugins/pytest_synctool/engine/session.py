@@ -19,6 +19,7 @@ from pytest_synctool.repository.entry import Entry
 
 if TYPE_CHECKING:
     from pytest_synctool.audit.content_diff import ContentDiffs
+    from pytest_synctool.audit.digest_memory import NodeMemory
     from pytest_synctool.audit.probe import Request
     from pytest_synctool.repair.apply import MirrorOfNode
     from pytest_synctool.repair.node_repair import NodeRepair
@@ -30,6 +31,7 @@ class NodeSession:
 
     `entries` are all that the masterdir has for the node, whether selected or not. A repair brings files to `mirror`,
     if there is one, and none without `mirrored`. `contents` compares files whose contents differ; None leaves that out.
+    An audit with a `memory` does not read large files that have not changed since it read them.
     """
 
     node: Node
@@ -40,6 +42,7 @@ class NodeSession:
     mirror: MirrorOfNode | None = None
     contents: ContentDiffs | None = None
     mirrored: bool = True
+    memory: NodeMemory | None = None
 
     def run(self, answered: Callable[[], None] = lambda: None, shown: Collection[bytes] | None = None) -> NodeResult:
         """Run the checks and return their outcomes. Never raises for anything that the node does.
@@ -54,13 +57,14 @@ class NodeSession:
             result = NodeResult((), NodeError(NodeErrorKind.BAD_ANSWER, str(error)))
         except TransportError as error:
             result = NodeResult((), NodeError(NodeErrorKind.UNREACHABLE, str(error)))
+        if self.memory is not None:
+            result = _remember(result, self.memory)
         result = replace(result, duration=time.perf_counter() - started)
         if self.settings.mode is Mode.AUDIT:
             return result
         repair = self._repair
-        return replace(
-            result, done=tuple(repair.done), printed=repair.printed, notes=tuple(repair.notes), unix=tuple(repair.lines)
-        )
+        notes = (*result.notes, *repair.notes)
+        return replace(result, done=tuple(repair.done), printed=repair.printed, notes=notes, unix=tuple(repair.lines))
 
     def _run(self, answered: Callable[[], None], shown: Collection[bytes] | None) -> NodeResult:
         inspection, checks, mode = self._inspection, self.checks, self.settings.mode
@@ -98,6 +102,7 @@ class NodeSession:
             dry_run=settings.mode is not Mode.FIX,
             explain=settings.explain,
             contents=self.contents,
+            memory=self.memory,
         )
 
     @cached_property
@@ -119,3 +124,14 @@ class NodeSession:
             post=settings.post,
         )
         return NodeRepair(self.transport, context, settings.deadline, self.mirror, self.mirrored, unix=settings.unix)
+
+
+def _remember(result: NodeResult, memory: NodeMemory) -> NodeResult:
+    """Keep what the audit has learnt of large files; return the result with the number of those that it has not read.
+
+    Of a node whose answer was not whole nothing is kept.
+    """
+    if result.error is None:
+        memory.save()
+    notes = (memory.problem,) if memory.problem else ()
+    return replace(result, notes=(*result.notes, *notes), unread=len(memory.unread) if result.error is None else 0)

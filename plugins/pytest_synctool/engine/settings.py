@@ -29,6 +29,11 @@ class Mode(Enum):
         return self in (Mode.FIX, Mode.RESTORE, Mode.ERASE_SAVED)
 
     @property
+    def is_audit(self) -> bool:
+        """True if the session compares and changes nothing."""
+        return self in (Mode.AUDIT, Mode.REHEARSE)
+
+    @property
     def recorded(self) -> str:
         """The mode of the run's record in reports and in the history."""
         return _RECORDED.get(self, "audit")
@@ -66,6 +71,7 @@ class Settings:
     With `earlier`, old versions are those of all repairs, not only of the last one.
     `waivers` are the drift that is accepted. `saved`, `log` and `syslog` are those of repair.script.Context.
     `only` are the paths whose old versions are to be erased; all if it is empty.
+    `trust_ctime` is the number of days for which an audit trusts remembered digests of large files; None: it reads all.
     Without `post` no trigger runs, as in Context. `unix` is the shell text that results have.
     """
 
@@ -84,3 +90,4 @@ class Settings:
     post: bool = True
     earlier: bool = False
     only: frozenset[bytes] = frozenset()
+    trust_ctime: int | None = None

@@ -134,6 +134,8 @@ class JunitFile(LogXML):
         self.reports.conclude()
         if (revision := self.reports.run.revision) is not None:
             self.add_global_property("masterdir revision", revision.text)
+        if self.reports.run.unread:
+            self.add_global_property("files not read", str(self.reports.run.unread))
         if not (self.reports.junit_is_named or self.node_reporters_ordered or is_cut_short(exitstatus)):
             self.written = False
             return

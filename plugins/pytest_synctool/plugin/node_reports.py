@@ -113,6 +113,7 @@ def pack(tests: NodeTests, result: NodeResult, total: int, nodes: int) -> pytest
         "done": list(result.done),
         "printed": dict(result.printed),
         "notes": result.notes,
+        "unread": result.unread,
         "total": total,
         "nodes": nodes,
     }
@@ -184,6 +185,7 @@ def unpack(report: pytest.TestReport) -> NodeReport | None:
         done=tuple(payload["done"]),
         printed={line: tuple(lines) for line, lines in payload["printed"].items()},
         notes=tuple(payload["notes"]),
+        unread=payload["unread"],
     )
     return NodeReport(tests, result, payload["total"], payload["nodes"])
 

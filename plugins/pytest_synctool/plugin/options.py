@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pytest
 
+from pytest_synctool.audit import remembered
 from pytest_synctool.common.trust import HELP, OPTION
 from pytest_synctool.engine import batches
 from pytest_synctool.plugin.invocation import BY_ENTRY, BY_NODE, changes_nodes, option_without_tests, repair_option
@@ -27,6 +28,14 @@ def _seconds(text: str) -> int:
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"expected a number from 0, not {text!r}")
+    return int(text)
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= remembered.MOST_DAYS):
+        raise argparse.ArgumentTypeError(
+            f"expected a number of days from 1, not {text!r}: write {remembered.OPTION}={remembered.DAYS}"
+        )
     return int(text)
 
 
@@ -45,7 +54,10 @@ def _directory(text: str) -> str:
 
 @dataclass(frozen=True)
 class PluginOption:
-    """An option of the plugin. One with neither `metavar` nor `choices` is a switch."""
+    """An option of the plugin. One with neither `metavar` nor `choices` is a switch.
+
+    One with a `const` can be given without a value, and then has this one.
+    """
 
     name: str
     help: str
@@ -54,6 +66,7 @@ class PluginOption:
     default: object = None
     choices: tuple[str, ...] | None = None
     repeatable: bool = False
+    const: object = None
 
     @property
     def long_name(self) -> str:
@@ -74,6 +87,7 @@ class PluginOption:
             value = {"metavar": self.metavar, "action": "append", "default": []}
         elif self.metavar is not None:
             value = {"metavar": self.metavar, "type": self.type, "default": self.default}
+            value |= {} if self.const is None else {"nargs": "?", "const": self.const}
         else:
             value = {"action": "store_true"}
         return {"dest": self.dest, "help": self.help, **value}
@@ -138,6 +152,13 @@ OPTIONS: Final = (
     ),
     PluginOption("--tasks", "collect a test for each task; --fix runs the tasks, an audit skips them"),
     PluginOption("--no-waivers", "ignore waivers.yaml: report waived drift, and repair it with --fix"),
+    PluginOption(
+        remembered.OPTION,
+        remembered.HELP,
+        metavar="DAYS",
+        type=_days,
+        const=remembered.DAYS,
+    ),
     PluginOption("--diff", "show content differences, each distinct one once; never of non-public contents"),
     PluginOption("--explain", "show in each failure which source applies to the node, why, and which others do not"),
     PluginOption(

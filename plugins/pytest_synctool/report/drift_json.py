@@ -76,7 +76,7 @@ def run_fields(run: RunRecord) -> dict[str, Any]:
 def summary_fields(run: RunRecord) -> dict[str, Any]:
     """Return the counts of nodes by ending and of entries by status."""
     nodes = {ending.value: number for ending, number in run.node_counts().items()}
-    return {"nodes": {"selected": run.selected, **nodes}, "entries": run.entry_counts()}
+    return {"nodes": {"selected": run.selected, **nodes}, "entries": run.entry_counts(), "files_not_read": run.unread}
 
 
 def stale_fields(run: RunRecord) -> list[dict[str, Any]]:
@@ -94,6 +94,7 @@ def node_fields(run: RunRecord, node: NodeRecord) -> dict[str, Any]:
         "duration": round(node.duration, 3),
         "actions": list(node.done),
         "notes": list(node.notes),
+        "files_not_read": node.unread,
     }
 
 

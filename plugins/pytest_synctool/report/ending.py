@@ -119,3 +119,9 @@ def in_words(
         counts[word] += endings.get(ending, 0)
     listed = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
     return f"{nodes_in_words(counts.total())}: {listed}"
+
+
+def unread_in_words(number: int) -> str:
+    """Return the line about files that a run has not read: see --trust-ctime."""
+    files = "1 file was" if number == 1 else f"{number:,} files were"
+    return f"{files} not read: unchanged since an earlier audit, by ctime (--trust-ctime)"

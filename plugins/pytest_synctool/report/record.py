@@ -92,8 +92,8 @@ class NodeRecord:
     each with the position of its entry. With `error`, nothing is known of the entries. `duration` is in seconds. `done`
     are the changes and commands of a repair, `notes` are lines that people should know besides. `left_out` has the
     names of tests that were collected and not selected. `touched` has the times of paths that differ, by the position
-    of the entry: outcomes are shared by nodes, and do not have them. `ending` is computed once, since every report asks
-    for it.
+    of the entry: outcomes are shared by nodes, and do not have them. `unread` is the number of files that were not
+    read, since their ctime was trusted. `ending` is computed once, since every report asks for it.
     """
 
     node: str
@@ -105,6 +105,7 @@ class NodeRecord:
     notes: tuple[str, ...] = ()
     left_out: frozenset[str] = frozenset()
     touched: Mapping[int, Touched] = field(default_factory=dict)
+    unread: int = 0
     ending: NodeEnding = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -194,6 +195,11 @@ class RunRecord:
         return counts
 
     @property
+    def unread(self) -> int:
+        """The number of files that were not read, since their ctime was trusted."""
+        return sum(node.unread for node in self.nodes)
+
+    @property
     def everything_seen(self) -> bool:
         """True if the run came to its end and every entry of every selected node was looked at."""
         counts = self.node_counts()
@@ -223,6 +229,7 @@ class Recorder:
             result.notes,
             tests.left_out,
             {p: outcome.touched for p, outcome in enumerate(result.outcomes) if outcome.touched is not None},
+            result.unread,
         )
 
     def _shared(self, outcome: Outcome) -> Outcome:

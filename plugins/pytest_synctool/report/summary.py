@@ -8,7 +8,7 @@ from typing import Final
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import in_brackets, printable_text
 from pytest_synctool.model import Status
-from pytest_synctool.report.ending import AFTER_RESTORE, NodeEnding, in_words
+from pytest_synctool.report.ending import AFTER_RESTORE, NodeEnding, in_words, unread_in_words
 from pytest_synctool.report.grouping import RANKS, WORDS, of_most_nodes_first
 from pytest_synctool.report.record import StaleWaiver
 from pytest_synctool.report.tally import Tally
@@ -129,6 +129,8 @@ def _capped(lines: Sequence[tuple[str, str]], most: int | None = _MOST_FINDINGS)
 
 def _closing(tally: Tally, *, fixing: bool, repair: str) -> Iterator[tuple[str, str]]:
     yield in_words(tally.endings, restoring=tally.restoring, changing=fixing), ""
+    if tally.unread:
+        yield unread_in_words(tally.unread), ""
     if tally.restoring and tally.endings[NodeEnding.FIXED]:
         yield AFTER_RESTORE, ""
     if _is_rehearsal(tally, fixing):

@@ -21,7 +21,8 @@ class Tally:
     that they are about. `durations` are in seconds. `failures` is the number of failed entries plus the number of nodes
     of which nothing is known. `diffs` has the differences in contents of a finding, with the nodes, and `printed` what
     the commands of one that is fixed printed. `restoring` is True in a run that puts old
-    versions back, or that lists them in `restorable`: texts, each with its nodes.
+    versions back, or that lists them in `restorable`: texts, each with its nodes. `unread` is the number of files that
+    were not read, since their ctime was trusted.
     """
 
     restoring: bool = False
@@ -36,6 +37,7 @@ class Tally:
     diffs: dict[tuple[Status, str], dict[str, list[str]]] = field(default_factory=dict)
     printed: dict[tuple[Status, str], dict[tuple[str, ...], list[str]]] = field(default_factory=dict)
     restorable: dict[str, list[str]] = field(default_factory=dict)
+    unread: int = 0
     _recorder: Recorder = field(default_factory=Recorder)
 
     @property
@@ -49,6 +51,7 @@ class Tally:
         ending = record.ending
         self.endings[ending] += 1
         self.durations[tests.node] = result.duration
+        self.unread += result.unread
         for note in result.notes:
             self.notes.setdefault(note, []).append(tests.node)
         if result.error is not None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-_SAFE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe in its place blocks nobody
+from pytest_synctool.common.cache_directory import SAFE, cache_directory, is_own
+
 _READ_SIZE: Final = 1 << 20
 _LARGE: Final = 1 << 20  # bytes; reading a smaller file takes about as long as looking its digest up
 _STILL: Final = 2_000_000_000  # nanoseconds without a change
@@ -46,9 +46,7 @@ class DigestFile:
     @classmethod
     def of_user(cls) -> DigestFile:
         """Return the file in this user's cache directory."""
-        home = os.environ.get("XDG_CACHE_HOME", "")
-        cache = Path(home) if home.startswith("/") else Path("~/.cache").expanduser()
-        return cls(cache / "pytest-synctool" / "digests")
+        return cls(cache_directory() / "digests")
 
     def get(self, version: FileVersion) -> str | None:
         """Return the MD5 of a version of a file, or None if the file of digests does not have it."""
@@ -61,10 +59,10 @@ class DigestFile:
         line = f"{' '.join(map(str, version))} {md5}\n".encode()
         with suppress(OSError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _SAFE, 0o600)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | SAFE, 0o600)
             try:
                 status = os.fstat(descriptor)
-                if _is_own(status):
+                if is_own(status):
                     if status.st_size > _MOST:
                         os.truncate(descriptor, 0)
                     os.write(descriptor, line)  # one write(), so that lines of several processes do not mix
@@ -73,17 +71,12 @@ class DigestFile:
 
     def _read(self) -> dict[FileVersion, str]:
         known: dict[FileVersion, str] = {}
-        with suppress(OSError), open(os.open(self._path, os.O_RDONLY | _SAFE), "rb") as file:
-            if _is_own(os.fstat(file.fileno())):
+        with suppress(OSError), open(os.open(self._path, os.O_RDONLY | SAFE), "rb") as file:
+            if is_own(os.fstat(file.fileno())):
                 for line in file.read(2 * _MOST).decode("ascii", "replace").splitlines():
                     if match := _LINE.fullmatch(line):
                         known[FileVersion(*map(int, match.groups()[:5]))] = match[6]
         return known
-
-
-def _is_own(status: os.stat_result) -> bool:
-    """Return True for a regular file that only this user can write to."""
-    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 class Digests:

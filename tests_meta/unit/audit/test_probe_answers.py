@@ -225,7 +225,7 @@ def test_any_answer_is_understood_or_refused(text: bytes) -> None:
 _paths = st.binary(min_size=1, max_size=300).map(lambda name: b"/" + name.replace(b"\n", b"x").replace(b"\0", b"y"))
 
 
-@given(paths=st.lists(_paths, max_size=150, unique=True), limit=st.integers(16_000, 36_000), content=st.booleans())
+@given(paths=st.lists(_paths, max_size=150, unique=True), limit=st.integers(18_000, 36_000), content=st.booleans())
 def test_parts_stay_below_the_limit_and_hold_everything(paths: list[bytes], limit: int, content: bool) -> None:
     requests = [Request(path, 5 if content else None) for path in paths]
     parts = list(split(requests, limit))

@@ -52,7 +52,8 @@ def test_options() -> None:
             "--max-fail-nodes",
             "--no-syslog",
         ),
-        *("--no-saved", "--saved-dir", "--restore", "--skip-rsync", "--tasks", "--no-waivers", "--diff", "--explain"),
+        *("--no-saved", "--saved-dir", "--restore", "--skip-rsync", "--tasks", "--no-waivers"),
+        *("--trust-ctime", "--diff", "--explain"),
         *("--connect-timeout", "--ssh-persist", "--node-timeout", "--trigger-timeout", "--granularity"),
         *("--synctool-lint", "--synctool-reports", "--synctool-jsonl", "--synctool-summary"),
         *(
