@@ -69,7 +69,8 @@ def test_the_readme_configuration(tmp_path: Path) -> None:
 def test_attributes(tmp_path: Path) -> None:
     text = block(DOCS / "repository.md", "- path: /**")
     parsed = attributes.parse(text, tmp_path / "attributes.yaml", ("batch", "node3"))
-    assert [rule.mode for rule in parsed.rules] == [None, 0o440, 0o600, None, None, None, None, None, 0o2770, None, 0o600]
+    modes = [rule.mode for rule in parsed.rules]
+    assert modes == [None, 0o440, 0o600, None, None, None, None, None, 0o2770, None, 0o600]
 
 
 def test_templates(tmp_path: Path) -> None:
