@@ -112,7 +112,7 @@ class FakeMirror:
     def prepare(self) -> None:
         """Do nothing: the names are known."""
 
-    def found(self, actual: Actual) -> None:
+    def note_mark(self, actual: Actual) -> None:
         """Refuse: there is no mark to be found."""
         raise AssertionError(f"a mirror without a mark was found as {actual}")
 

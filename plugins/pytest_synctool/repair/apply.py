@@ -31,7 +31,7 @@ class MirrorOfNode(Protocol):
     def prepare(self) -> None:
         """Determine the node's files, while the node is busy."""
 
-    def found(self, actual: Actual) -> None:
+    def note_mark(self, actual: Actual) -> None:
         """Take note of `actual`, the state of the mark before a push."""
 
     def push(self) -> Sequence[str]:

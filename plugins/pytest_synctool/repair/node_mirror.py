@@ -43,7 +43,7 @@ class NodeMirror:
         if self.mark is not None:
             self.mirror.extract(self.entries, self.waived)
 
-    def found(self, actual: Actual) -> None:
+    def note_mark(self, actual: Actual) -> None:
         """Take note of the state of the mark before a push: without it, the node has nothing."""
         self._is_first = actual is ABSENT
 

@@ -33,7 +33,7 @@ class NodeRepair(NodeChanges):
                 pool.submit(self.mirror.prepare)
             printed = self._probe(inspection, checks, mark, script.tidy(self.context))
         if self.mirror is not None and mark is not None:
-            self.mirror.found(inspection.actual[mark.path])
+            self.mirror.note_mark(inspection.actual[mark.path])
         for report in kept_report.parse(printed):
             self.notes += report.notes()
             self.done += report.done()
