@@ -57,6 +57,17 @@ class Touched:
     changed: int
 
 
+class SELinuxLabel(NamedTuple):
+    """The SELinux label of a path, and the one that the node's policy has for it. Both are printable."""
+
+    actual: str
+    wanted: str
+
+
+RIGHT_LABEL: Final = SELinuxLabel("that of its path", "that of its path")
+NO_SELINUX: Final = SELinuxLabel("no SELinux", "no SELinux")
+
+
 @dataclass(frozen=True, slots=True)
 class FileState:
     """The state of one path, from lstat() and an MD5 digest.
@@ -64,7 +75,8 @@ class FileState:
     `mode` holds the permission bits (mode & 0o7777). `size` is in bytes. `owner` and `group` are None if the number has
     no name on that machine. `md5` (32 hex digits) is None unless the path is a regular file whose content was read.
     `target` is None unless the path is a symbolic link. `touched` is None if it was not asked for: a path that is as
-    expected costs no question. `capabilities` and `acl` are None unless attributes.yaml expects some.
+    expected costs no question. `capabilities` and `acl` are None unless attributes.yaml expects some; so
+    is `label`. That of an expected state is RIGHT_LABEL.
     """
 
     kind: Kind
@@ -79,6 +91,7 @@ class FileState:
     touched: Touched | None = field(default=None, compare=False)
     capabilities: str | None = None
     acl: str | None = None
+    label: SELinuxLabel | None = None
 
     @property
     def has_more(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests_meta.site import Site
+from tests_meta.terminal import run as run_command
 
 
 @pytest.fixture
@@ -162,6 +163,18 @@ def test_a_shared_directory(live: Site) -> None:
         assert "expected group::r-x,user:daemon:rwx,default:group::r-x,default:mask::rwx,default:other::---," in message
     assert live.pytest("--fix", hosts).status == 0
     assert live.pytest(hosts).status == 0
+
+
+def test_labels_where_selinux_is_off(live: Site) -> None:
+    """Nothing is compared, and a run says so, never silently."""
+    live.put("f._all", "new\n")
+    (live.masterdir / "attributes.yaml").write_text(f"- {{path: {live.top}/f, selinux: restore}}\n")
+    warning = "SELinux is off there: attributes.yaml has 'selinux: restore', and no label is compared"
+    for options in (["--fix"], []):
+        run = live.pytest(*options)
+        assert run.status == 0
+        assert f"WARNING node[1-3]: {warning}" in run.output
+    assert f"node1: {warning}" in run_command(live.directory, "synctool", "-n", "node1").out.decode()
 
 
 def test_what_is_beside_owner_and_mode(live: Site) -> None:

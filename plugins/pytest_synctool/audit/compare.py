@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_synctool.common.wording import printable
-from pytest_synctool.model import ABSENT, MISSING, Absent, Change, FileState, Kind
+from pytest_synctool.model import ABSENT, MISSING, Absent, Change, FileState, Kind, SELinuxLabel
 
 
 def compare(expected: FileState, actual: FileState | Absent) -> list[Change]:
@@ -45,6 +45,10 @@ def _ownership(expected: FileState, actual: FileState) -> list[Change]:
         changes.append(Change("capabilities", expected.capabilities, str(actual.capabilities)))
     if expected.acl is not None and expected.acl != actual.acl:
         changes.append(Change("ACL", expected.acl, printable(str(actual.acl).encode("utf-8", "replace"))))
+    if expected.label is not None:
+        is_, wanted = actual.label or SELinuxLabel("unknown", expected.label.wanted)
+        if is_ != wanted:
+            changes.append(Change("SELinux label", wanted, is_))
     return changes
 
 

@@ -21,6 +21,7 @@ from pytest_synctool.connection.transport import Transport
 from pytest_synctool.errors import RemoteError, RepositoryError
 from pytest_synctool.model import (
     ABSENT,
+    NO_SELINUX,
     NOT_RUN,
     OK,
     Absent,
@@ -74,6 +75,7 @@ class Inspection:
     actual: dict[bytes, Actual] = field(default_factory=dict)
     listed: dict[bytes, listing.Listed] = field(default_factory=dict)
     _unreadable: dict[bytes, str] = field(default_factory=dict)
+    _has_labels: bool = False  # which a check expects
     _above: dict[bytes, Sequence[FileState]] = field(default_factory=dict)  # of the directories that lead to one
     _prepared: _Prepared | None = None
 
@@ -227,6 +229,7 @@ class Inspection:
             except RepositoryError as error:
                 self._unreadable[path] = str(error)
                 continue
+            self._has_labels = self._has_labels or expected.label is not None
             size = expected.size if expected.kind is Kind.FILE else None
             through = lowest_followed(parents(path), self._followed) if self._followed and size is not None else b""
             known = None
@@ -236,6 +239,14 @@ class Inspection:
         for directory in (directory for each in contents for directory in each.known):
             requests.setdefault(directory, probe.Request(directory))
         return requests
+
+    @property
+    def notes(self) -> list[str]:
+        """What people should know of the node, beside the outcomes."""
+        states = self.actual.values() if self._has_labels else ()
+        if any(isinstance(state, FileState) and state.label == NO_SELINUX for state in states):
+            return ["SELinux is off there: attributes.yaml has 'selinux: restore', and no label is compared"]
+        return []
 
     def rogue_names(self, check: Check) -> listing.Names | Outcome:
         """Return the paths in no entry that a check of an exclusive directory finds, or another outcome.

@@ -1,8 +1,10 @@
-"""Capabilities and ACLs of the files that have an expectation of them: a getcap or getfacl for each.
+"""Capabilities, ACLs and SELinux labels of the paths that have an expectation of them.
 
 A line of the answer is about one path, by its number: `k:NUMBER:TEXT` with what getcap prints behind its name,
 `g:NUMBER:TEXT` with what getfacl prints, its lines separated by commas; or `k:NUMBER!` and `g:NUMBER!` if the node has
-no such program. This module contacts nobody.
+no such program. Each takes one getcap or getfacl. `s:NUMBER:STATUS:TEXT` has the exit status of `restorecon -n -v`, and
+what it prints behind the path; `s:NUMBER-` means that SELinux is off. It is asked for all paths at once; it prints
+nothing for those that a restorecon would leave as they are. This module contacts nobody.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Final
 
 from pytest_synctool.common import capabilities
 from pytest_synctool.common.wording import node_text
+from pytest_synctool.model import NO_SELINUX, RIGHT_LABEL, SELinuxLabel
 
 FUNCTIONS: Final = rb"""
 capabilities() { # (NUMBER PATH)...
@@ -40,17 +43,59 @@ acls() { # (NUMBER PATH)...
     shift 2
   done
 }
+labels() { # (NUMBER PATH)...
+  same= ks= n=$#
+  while [ "$n" -gt 0 ]; do
+    ks=$ks$1$nl
+    set -- "$@" "$2"
+    shift 2
+    n=$((n - 2))
+  done
+  if [ ! -e /sys/fs/selinux/enforce ]; then same=-
+  elif lacks restorecon; then same='!'
+  elif out=$(restorecon -n -v -- "$@" 2>&-) && [ -z "$out" ]; then same=:0:; fi
+  for k in $ks; do
+    if [ -n "$same" ]; then printf 's:%s%s\n' "$k" "$same"
+    else
+      status=0
+      out=$(restorecon -n -v -- "$1" 2>&-) || { status=$? out=$(restorecon -n -v -- "$1" 2>&1); }
+      out=${out#*"$1"}
+      printf 's:%s:%s:%s\n' "$k" "$status" "${out%%"$nl"*}"
+    fi
+    shift
+  done
+}
 """
+_LACKING: Final = "the node has no program {}, which attributes.yaml needs for it"
 MOST: Final = 8400  # bytes of honest lines about one path
+LABEL_LINE: Final = re.compile(rb"([0-9]{1,9})(?:(-)|(!)|:([0-9]{1,3}):(.*))")
+# "from OLD to NEW", or "context OLD->NEW": the words between do not count.
+_RELABELLING: Final = re.compile(r"(\S+:\S+:\S+?)(?:->|\s\S+\s)(\S+:\S+:\S+)\s*")
 LINE: Final = re.compile(rb"([0-9]{1,9})(?:(!)|:(.*))")
 
 
 def parse(match: re.Match[bytes], program: str, form_of: Callable[[str], str | None]) -> tuple[str | None, str]:
     """Return the one form of what a program printed, or None and the reason why it is unknown, of what LINE matched."""
     if match[2]:
-        return None, f"the node has no program {program}, which attributes.yaml needs for it"
+        return None, _LACKING.format(program)
     form = form_of(match[3].decode("utf-8", "replace"))
     return form, "" if form is not None else f"{program} cannot be understood: {node_text(match[3]) or 'no answer'}"
+
+
+def parse_label(match: re.Match[bytes]) -> tuple[SELinuxLabel | None, str]:
+    """Return the label of a path, or None and the reason why it is unknown, from a line that LABEL_LINE matches."""
+    if match[2]:
+        return NO_SELINUX, ""
+    if match[3]:
+        return None, _LACKING.format("restorecon")
+    printed = node_text(match[5]).strip()
+    if match[4] == b"0":
+        if not printed:
+            return RIGHT_LABEL, ""
+        labels = _RELABELLING.search(printed)
+        if labels is not None and labels.end() == len(printed) and labels[1] != labels[2]:
+            return SELinuxLabel(labels[1], labels[2]), ""
+    return None, f"restorecon -n says: {printed or f'exit status {int(match[4])}'}"
 
 
 def capabilities_of_node(text: str) -> str | None:

@@ -13,7 +13,7 @@ from pytest_synctool.audit.probe_script import BEGIN, END, Request, largest_answ
 from pytest_synctool.common import acl
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.errors import RemoteError
-from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Touched, Unknown
+from pytest_synctool.model import ABSENT, Actual, FileState, Kind, SELinuxLabel, Touched, Unknown
 from pytest_synctool.repository.source import kind_of, parents
 
 __all__ = ["Request", "largest_answer", "layout", "parse", "printed_before", "room", "script", "split"]
@@ -74,6 +74,7 @@ class _Reader:
         self._touched: dict[bytes, Touched] = {}
         self._capabilities: dict[bytes, tuple[str | None, str]] = {}
         self._acls: dict[bytes, tuple[str | None, str]] = {}
+        self._labels: dict[bytes, tuple[SELinuxLabel | None, str]] = {}
         self._digests: dict[bytes, str] = {}
         self._targets: dict[bytes, bytes] = {}
         self._unread_links: dict[bytes, str] = {}
@@ -204,6 +205,13 @@ class _Reader:
         if number < len(self._paths) and (known := self._remembered.get(self._paths[number])) is not None:
             self._digests[self._paths[number]] = known.md5
 
+    def _labelled(self, text: bytes) -> None:
+        match = more_attributes.LABEL_LINE.fullmatch(text)
+        if match is None:
+            raise _unparsable(b"s:" + text)
+        if int(match[1]) < len(self._paths):
+            self._labels[self._paths[int(match[1])]] = more_attributes.parse_label(match)
+
     def _of_others(self, _: bytes) -> None:
         """Leave a line to the parser of listings, or to that of what is to be remembered."""
 
@@ -222,6 +230,11 @@ class _Reader:
             if has is None:
                 return Unknown(reason)
             state = replace(state, acl=has)
+        if request.has_label:
+            label, reason = self._labels.get(request.path, (None, "its SELinux label cannot be read"))
+            if label is None:
+                return Unknown(reason)
+            state = replace(state, label=label)
         return state
 
     def _state_of(self, request: Request) -> Actual:
@@ -271,6 +284,7 @@ _KINDS: Final[Mapping[bytes, Callable[[_Reader, bytes], None]]] = {
     b"c:": _Reader._complaint,
     b"k:": _Reader._capable,
     b"g:": _Reader._granting,
+    b"s:": _Reader._labelled,
     b"q:": _Reader._unread,
     b"v:": _Reader._of_others,
     b"e:": _Reader._of_others,

@@ -21,6 +21,7 @@ those that stat and md5sum print. A line is about one number, and the next line 
     v:NUMBER:NOW:STAMP                         what a file was while it was read: see audit/remembered.py
     k:NUMBER:TEXT                              capabilities of a file: see audit/more_attributes.py
     g:NUMBER:TEXT                              its ACL
+    s:NUMBER:STATUS:TEXT                       its SELinux label
 
 These are about no number (and audit/listing.py has more):
 
@@ -127,9 +128,8 @@ class Request:
 
     @property
     def asks_more(self) -> bool:
-        """True if capabilities or an ACL are expected, or that there are none."""
-        expected = self.expected
-        return isinstance(expected, FileState) and (expected.capabilities is not None or expected.acl is not None)
+        """True if capabilities or an ACL are expected, or that there are none, or a label."""
+        return isinstance(self.expected, FileState) and (self.expected.has_more or self.expected.label is not None)
 
     @property
     def has_capabilities(self) -> bool:
@@ -140,6 +140,11 @@ class Request:
     def has_acl(self) -> bool:
         """True if an ACL is expected, or that there is none."""
         return isinstance(self.expected, FileState) and self.expected.acl is not None
+
+    @property
+    def has_label(self) -> bool:
+        """True if the SELinux label of its path is expected."""
+        return isinstance(self.expected, FileState) and self.expected.label is not None
 
     @property
     def is_directory(self) -> bool:
@@ -251,16 +256,17 @@ def script(requests: Sequence[Request], silence: float = _SILENCE, listings: Seq
 
 
 def _more(first: int, requests: Sequence[Request]) -> Iterator[bytes]:
-    """Yield the shell text that asks for capabilities and ACLs; `first` is the number of the first request."""
+    """Yield the shell text that asks for capabilities, ACLs and labels; `first` is the number of the first request."""
     asking = [(first + at, r) for at, r in enumerate(requests) if r.asks_more]
     if not asking:
         return
     yield more_attributes.FUNCTIONS
     capable = [(number, r.path) for number, r in asking if r.has_capabilities]
     granting = [(number, r.path) for number, r in asking if r.has_acl]
-    for function, pairs in ((b"capabilities", capable), (b"acls", granting)):
+    labelled = [(number, r.path) for number, r in asking if r.has_label]
+    for function, pairs in ((b"capabilities", capable), (b"acls", granting), (b"labels", labelled)):
         if pairs:
-            ticks = _TICKS + len(pairs) // 100
+            ticks = _TICKS + len(pairs) // (20 if pairs is labelled else 100)  # restorecon reads the whole policy
             yield words(b"timed", b"%d" % ticks, function, *(w for n, path in pairs for w in (b"%d" % n, path)))
 
 

@@ -59,11 +59,11 @@ class NodeSession:
             result = NodeResult((), NodeError(NodeErrorKind.UNREACHABLE, str(error)))
         if self.memory is not None:
             result = _remember(result, self.memory)
-        result = replace(result, duration=time.perf_counter() - started)
+        notes = (*result.notes, *self._inspection.notes)
+        result = replace(result, duration=time.perf_counter() - started, notes=notes)
         if self.settings.mode is Mode.AUDIT:
             return result
-        repair = self._repair
-        notes = (*result.notes, *repair.notes)
+        repair, notes = self._repair, (*notes, *self._repair.notes)
         return replace(result, done=tuple(repair.done), printed=repair.printed, notes=notes, unix=tuple(repair.lines))
 
     def _run(self, answered: Callable[[], None], shown: Collection[bytes] | None) -> NodeResult:

@@ -102,6 +102,16 @@ relabel() { # PATH...
   [ $# = 0 ] || restorecon -R -- "$@" 2>&- ||
     echo "remark new files in $at have no SELinux label of their own: restorecon failed"
 }
+restored() { # (NUMBER NAME)...: those that were done get the label that the policy has for their path
+  [ -n "$labels" ] || return 0
+  while [ $# -gt 0 ]; do
+    eval "x=\$d$1"
+    if [ -z "$x" ]; then :
+    elif ! survey || [ -z "$own" ]; then echo "remark no SELinux label is restored in $at: others may write there"
+    elif ! e=$(restorecon -- "./$2" 2>&1); then echo "remark no SELinux label for $at/$2: ${e##*"$nl"}"; fi
+    shift 2
+  done
+}
 lost() { # NAME KINDS: said to people
   l=
   case $2 in *system.*) l="$l, ACL" ;; esac

@@ -136,7 +136,7 @@ def _chmod(path: bytes, work: NewVersion | NewAttributes) -> bytes:
 
 
 def _more_attributes(path: bytes, work: NewVersion | NewAttributes) -> Iterator[bytes]:
-    """Yield the commands for an expected ACL and for expected capabilities."""
+    """Yield the commands for an expected ACL, capabilities and SELinux label."""
     if work.state.acl is not None and (work.state.acl != acl.NO_ACL or isinstance(work, NewAttributes)):
         yield words(b"setfacl", b"-k", b"--set", os.fsencode(acl.whole(work.state.acl, work.state.mode)), path)
     capabilities = work.state.capabilities
@@ -144,6 +144,8 @@ def _more_attributes(path: bytes, work: NewVersion | NewAttributes) -> Iterator[
         yield words(b"setcap", b"-r", path)
     elif capabilities not in (None, NO_CAPABILITIES):
         yield words(b"setcap", str(capabilities).encode(), path)
+    if work.state.label is not None:
+        yield words(b"restorecon", path)
 
 
 def _in_a_comment(path: bytes) -> bytes:

@@ -262,8 +262,18 @@ def _together(function: str, members: Sequence[tuple[int, Action]], masterdir: b
                 silent = b" silent" if action.work.silent else b""
                 yield b'checked%d() { accept %s "$1"%s; }' % (number, quote(action.work.validate), silent)
         yield from _calls("put" if alone else function, place, actions)
+        labelled = [word for number, action in actions for word in _labelled(number, action)]
+        if labelled:
+            yield words(b"restored", *labelled)
     if carrying:
         yield b"carry="
+
+
+def _labelled(number: int, action: Action) -> Iterator[bytes]:
+    """Yield the number and the name of what has to have the SELinux label of its path."""
+    work = action.work
+    if isinstance(work, NewVersion | NewAttributes) and work.state.label is not None:
+        yield from (b"%d" % number, work.name if isinstance(work, NewAttributes) else action.name)
 
 
 def _calls(function: str, place: bytes, actions: Sequence[tuple[int, Action]]) -> Iterator[bytes]:

@@ -98,6 +98,7 @@ def _of_path(path: str, old: NodeManifest, new: NodeManifest, keep: Keep) -> str
             "in_place",
             "capabilities",
             "acl",
+            "selinux",
             "exclusive",
             "allow",
         )

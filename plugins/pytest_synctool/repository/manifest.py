@@ -54,6 +54,7 @@ class EntryManifest(TypedDict, total=False):
     in_place: bool
     capabilities: str
     acl: str
+    selinux: str
     exclusive: str
     allow: list[str]
     template: bool
@@ -247,6 +248,8 @@ def _add_rules(manifest: EntryManifest, entry: Entry) -> None:
         manifest["capabilities"] = attributes.capabilities
     if attributes.acl is not None:
         manifest["acl"] = attributes.acl
+    if attributes.selinux is not None:
+        manifest["selinux"] = attributes.selinux
     if attributes.exclusive is not None:
         manifest["exclusive"] = attributes.exclusive
         if attributes.allow:

@@ -13,7 +13,7 @@ _PARTS: Final = ("overlay", "delete", "tasks", "post", "scripts")
 _ACCOUNT: Final = (str, int)
 _FIELDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     **dict.fromkeys(("source", "type", "mode", "md5", "digest", "target", "validate", "decrypt", "error"), str),
-    **{"exclusive": str, "capabilities": str, "acl": str, "allow": list, "in_place": bool},
+    **{"exclusive": str, "capabilities": str, "acl": str, "selinux": str, "allow": list, "in_place": bool},
     **{"owner": _ACCOUNT, "group": _ACCOUNT, "size": int, "sensitive": bool, "follow": bool, "template": bool},
 }
 

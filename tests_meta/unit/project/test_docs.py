@@ -68,9 +68,9 @@ def test_the_readme_configuration(tmp_path: Path) -> None:
 
 def test_attributes(tmp_path: Path) -> None:
     text = block(DOCS / "repository.md", "- path: /**")
-    parsed = attributes.parse(text, tmp_path / "attributes.yaml", ("batch", "node3"))
-    modes = [rule.mode for rule in parsed.rules]
-    assert modes == [None, 0o440, 0o600, None, None, None, None, None, 0o2770, None, 0o600]
+    parsed = attributes.parse(text, tmp_path / "attributes.yaml", ("batch", "node3", "web"))
+    modes = [None, 0o440, 0o600, None, None, None, None, None, None, 0o2770, None, 0o600]
+    assert [rule.mode for rule in parsed.rules] == modes
 
 
 def test_templates(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_signatures_for_suites_of_your_own() -> None:
     ]
     assert list(inspect.signature(checks.Change).parameters) == ["what", "expected", "found"]
     assert [kind.name for kind in checks.Kind] == ["FILE", "DIRECTORY", "LINK", "OTHER"]
-    fields = "kind mode size uid gid owner group md5 target touched capabilities acl"
+    fields = "kind mode size uid gid owner group md5 target touched capabilities acl label"
     assert list(inspect.signature(checks.FileState).parameters) == fields.split()
 
 

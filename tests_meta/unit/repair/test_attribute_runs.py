@@ -15,7 +15,17 @@ from pytest_synctool.audit.probe import Request, parse
 from pytest_synctool.audit.probe import script as probe_script
 from pytest_synctool.common import acl
 from pytest_synctool.common.shell import whole
-from pytest_synctool.model import ABSENT, Absent, Actual, FileState, Kind, Unknown
+from pytest_synctool.model import (
+    ABSENT,
+    NO_SELINUX,
+    RIGHT_LABEL,
+    Absent,
+    Actual,
+    FileState,
+    Kind,
+    SELinuxLabel,
+    Unknown,
+)
 from pytest_synctool.repair.plan import plan
 from pytest_synctool.repository.attributes import Attributes
 from pytest_synctool.repository.entry import Entry
@@ -310,6 +320,57 @@ class Labelling(Bare):
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a script."""
         return super().run(script.replace(b"/sys/fs/selinux/enforce", b"/"), user=user, timeout=timeout, cwd=cwd)
+
+
+# A restorecon that knows by a list which paths have a wrong label.
+RESTORECON: Final = r"""#!/bin/sh
+dry=
+while [ "$1" != -- ]; do case $1 in -n) dry=1 ;; esac; shift; done
+shift
+for p do
+  p=$(/usr/bin/realpath -- "$p")
+  /bin/grep -qxF -- "$p" LIST || continue
+  if [ -n "$dry" ]; then echo "Would relabel $p from u:r:tmp_t:s0-s0:c0.c1 to u:r:etc_t:s0"
+  else /bin/grep -vxF -- "$p" LIST >LIST.new; /bin/mv LIST.new LIST; fi
+done
+"""
+
+
+def test_expected_labels(shell: Shell, open_directory: Path) -> None:
+    """An audit asks what a restorecon would do, and a repair lets it do that; not where others may write."""
+    shell = with_programs(shell, open_directory, "none")
+    node = DiskNode.make(Labelling(shell.name, shell.argv, shell.env), open_directory)
+    wrong, program = open_directory / "wrong", open_directory / "programs/restorecon"
+    program.unlink(missing_ok=True)
+    names = ("right", "label", "both ' ways", "d", "home/his")
+    for name in (*names, "home"):
+        if name in ("d", "home"):
+            (node.files / name).mkdir(exist_ok=True, mode=0o755)
+        elif "/" not in name:
+            (node.files / name).write_text("old" if "both" in name else "new")
+            (node.files / name).chmod(0o640)
+    os.chown(node.files / "home", NOBODY, NOBODY)
+    (node.files / "home/his").write_text("new")
+    (node.files / "home/his").chmod(0o640)
+    attributes = Attributes(selinux="restore")
+    entries = [
+        replace(node.entry(name, state(Kind.DIRECTORY, mode=0o755) if name == "d" else FILE), attributes=attributes)
+        for name in names
+    ]
+    lacking = Unknown("the node has no program restorecon, which attributes.yaml needs for it")
+    assert seen(node, *entries) == [lacking] * len(entries)
+    wrong.write_text("".join(f"{node.files}/{name}\n" for name in names[1:]))
+    program.write_text(RESTORECON.replace("LIST", str(wrong)))
+    program.chmod(0o755)
+    labels = [each.label for each in seen(node, *entries) if isinstance(each, FileState)]
+    assert labels == [RIGHT_LABEL, *[SELinuxLabel("u:r:tmp_t:s0-s0:c0.c1", "u:r:etc_t:s0")] * 4]
+    repaired(node, *entries[1:4])
+    todo = plan([(entries[4], replace(entries[4].expected, label=labels[4]))], {}, os.fsencode(node.master))
+    node.carry_out(todo)
+    assert node.remarks[1:] == [f"no SELinux label is restored in {node.files}/home: others may write there"]
+    bare = DiskNode(shell, node.top)  # without SELinux
+    assert {each.label for each in seen(bare, *entries) if isinstance(each, FileState)} == {NO_SELINUX}
+    assert compare(entries[0].expected, replace(FILE, size=3, label=NO_SELINUX))[0].what != "SELinux label"
 
 
 @pytest.mark.parametrize("has_programs", [True, False])

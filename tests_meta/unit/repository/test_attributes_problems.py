@@ -23,7 +23,7 @@ def problems(text: str) -> list[str]:
 
 NO_ATTRIBUTE = (
     "1: no attribute: expected at least one of owner, group, mode, validate, sensitive, follow, template, decrypt, "
-    "in_place, capabilities, acl, exclusive, allow, although_vital"
+    "in_place, capabilities, acl, selinux, exclusive, allow, although_vital"
 )
 
 # Texts with their problems. With True, the schema refuses the file too.
@@ -44,7 +44,7 @@ PROBLEMS = [
     ("- paths: /f\n  owner: root", ["1: unknown key 'paths' (did you mean 'path'?)"], True),
     ("- path: /f\n  owner: root\n  xyz: 1", [
         "3: unknown key 'xyz': expected one of path, source, groups, owner, group, mode, validate, sensitive, "
-        "follow, template, decrypt, in_place, capabilities, acl, exclusive, allow, although_vital"], True),
+        "follow, template, decrypt, in_place, capabilities, acl, selinux, exclusive, allow, although_vital"], True),
     ("- path: /f\n  owner: root\n  path: /g", ["3: 'path' is set twice, first on line 1"], False),
     ("- path: /f\n  onwer: a\n  onwer: a", ["2: unknown key 'onwer' (did you mean 'owner'?)",
                                            "3: 'onwer' is set twice, first on line 2"], True),
@@ -63,6 +63,7 @@ PROBLEMS = [
         "1: 'capabilities' expects text like cap_net_bind_service=ep, or none, not 'cap_net_rw=ep'"], False),
     ("- {path: /f, capabilities: cap_kill=p cap_net_raw=ep}", [
         "1: 'capabilities' expects 'e' for all or none of them, not 'cap_kill=p cap_net_raw=ep'"], False),
+    ("- {path: /f, selinux: enforcing}", ["1: 'selinux' expects restore, not 'enforcing'"], True),
     ("- {path: /f, acl: 'user::rw'}", [
         "1: 'acl' expects entries like user:anna:rw,default:group:adm:r, or none, not 'user::rw'"], True),
     ("- {path: /f, acl: 'u:a:r,user:a:w'}", [

@@ -20,6 +20,7 @@ from pytest_synctool.repository.patterns import is_pattern
 from pytest_synctool.repository.rule_file import RuleReader, RuleValues, describe, name_problem, parse_rules, read_text
 
 _TREE: Final = "tree"
+_RESTORE: Final = "restore"
 _KEYS: Final = ("path", "source", "groups", *ATTRIBUTES)
 
 
@@ -66,6 +67,7 @@ class _AttributeReader(RuleReader):
             in_place=self.truth("in_place", values.get("in_place")),
             capabilities=self.capabilities(values.get("capabilities")),
             acl=self.acl(values.get("acl")),
+            selinux=self.selinux(values.get("selinux")),
             exclusive=self.exclusive(values.get("exclusive")),
             allow=self.allow(values.get("allow")),
             although_vital=self.although_vital(values),
@@ -143,6 +145,12 @@ class _AttributeReader(RuleReader):
                 f"'acl' expects entries like user:anna:rw,default:group:adm:r, or none, not {describe(value)}",
             )
         return text
+
+    def selinux(self, value: Value | None) -> str | None:
+        word = self.word("selinux", value, _RESTORE)
+        if value is not None and word is not None and word != _RESTORE:
+            self.problem(value.line, f"'selinux' expects {_RESTORE}, not {describe(value)}")
+        return word
 
     def exclusive(self, value: Value | None) -> str | None:
         word = self.word("exclusive", value, "yes, tree or no")

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from pytest_synctool.common import acl
 from pytest_synctool.common.accounts import group_id, user_id
-from pytest_synctool.model import FileState, Kind
+from pytest_synctool.model import RIGHT_LABEL, FileState, Kind
 from pytest_synctool.repository.patterns import is_pattern, regex
 from pytest_synctool.repository.source import Source, Tree
 
@@ -31,11 +31,12 @@ ATTRIBUTES: Final = (
     "in_place",
     "capabilities",
     "acl",
+    "selinux",
     *EXCLUSIVE,
 )
 
 _FOR_LINKS: Final = ("owner", "group", "sensitive")
-_FOR_DIRECTORIES: Final = ("owner", "group", "mode", "sensitive", "follow", "acl", *EXCLUSIVE)
+_FOR_DIRECTORIES: Final = ("owner", "group", "mode", "sensitive", "follow", "acl", "selinux", *EXCLUSIVE)
 _FOR_FILES: Final = (
     "owner",
     "group",
@@ -47,6 +48,7 @@ _FOR_FILES: Final = (
     "in_place",
     "capabilities",
     "acl",
+    "selinux",
 )
 _FOR_OTHERS: Final = ("owner", "group", "mode", "sensitive")
 LARGEST_ID: Final = 2**32 - 2  # the next number is -1 for chown, which means "leave it"
@@ -73,9 +75,9 @@ class Attributes:
 
     `follow` is for a directory: True accepts a symbolic link to a directory instead, False replaces it. `template` and
     `decrypt` are for a file: it is rendered, and a command prints what nodes get. With `in_place` a repair writes the
-    file through. `capabilities` is for a file, `acl` also for a directory; both are in their canonical forms.
-    `exclusive` is for a directory: `yes` or `tree` if it may have nothing else in it, but for names that match the
-    patterns `allow`; `although_vital` says so once more for a directory that a node needs.
+    file through. `capabilities` is for a file, `acl` also for a directory; both are in their canonical forms. `selinux`
+    is `restore` or None, for either. `exclusive` is for a directory: `yes` or `tree` if it may have nothing else in it,
+    but for names that match the patterns `allow`; `although_vital` says so once more for a directory that a node needs.
     `origins` has a text for each attribute, with the rule that decided it: `mode 0440 by attributes.yaml:12`.
     """
 
@@ -90,6 +92,7 @@ class Attributes:
     in_place: bool | None = None
     capabilities: str | None = None
     acl: str | None = None
+    selinux: str | None = None
     exclusive: str | None = None
     allow: tuple[str, ...] = ()
     although_vital: bool = False
@@ -113,6 +116,8 @@ class Attributes:
         if self.acl is not None and state.kind in (Kind.FILE, Kind.DIRECTORY):
             text = acl.of_mode(self.acl, state.mode, is_directory=state.kind is Kind.DIRECTORY)
             state = replace(state, acl=text)
+        if self.selinux is not None and state.kind in (Kind.FILE, Kind.DIRECTORY):
+            state = replace(state, label=RIGHT_LABEL)
         return state
 
 
@@ -157,6 +162,7 @@ class Rule:
     in_place: bool | None = None
     capabilities: str | None = None
     acl: str | None = None
+    selinux: str | None = None
     exclusive: str | None = None
     allow: tuple[str, ...] | None = None
     although_vital: bool | None = None
