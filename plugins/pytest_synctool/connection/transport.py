@@ -30,7 +30,7 @@ from pytest_synctool.model import Node
 
 # A Linux argument has at most 128 KiB. Quoting makes names up to six times as long. The functions of a repair, which
 # are in each of its scripts, have almost nothing to quote, and must leave room for names.
-ARGUMENT_LIMIT: Final = 58_000
+ARGUMENT_LIMIT: Final = 60_000
 _CLOSE_LIMIT: Final = Limits(5.0)  # closing a connection contacts only a process on this machine
 
 

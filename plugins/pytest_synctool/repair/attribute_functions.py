@@ -19,6 +19,13 @@ carrying() { # FILE...: set $carry if any of these, which are about to change, h
   look_for
   carry=$(traits "$@")
 }
+unsure() { # NAME, which is about to change: a warning if it is a program, whose capabilities nothing here knows
+  look_for
+  [ -z "$getfattr$getcap" ] && [ -n "$own" ] && [ -f "./$1" ] && [ ! -L "./$1" ] && [ -x "./$1" ] || return 0
+  case $(head -c 4 -- "./$1" 2>&-) in # those of scripts have no effect
+    ?ELF) echo "remark capabilities of the old $at/$1 would be lost: neither getcap nor getfattr is there to know" ;;
+  esac
+}
 traits() { # FILE...: print a word for each kind of what they have
   if [ -n "$getfattr" ]; then
     getfattr -h --absolute-names -m "$more" -- "$@" 2>&- | sed '/^# file: /d; /^$/d'
@@ -33,6 +40,7 @@ inherited() { # KIND OLD ATTRIBUTES NAME: the new version gets what the old one 
     same:*) o=$side.here/$4 ;;
     file:keep | checked*:keep)
       o=./$4
+      unsure "$4"
       [ -n "$carry" ] && [ -f "$o" ] && [ ! -L "$o" ] || return 0
       if [ -z "$own" ]; then
         o=$side.was/$4

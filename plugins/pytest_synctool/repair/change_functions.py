@@ -257,9 +257,16 @@ laid_aside() { # NAME ATTRIBUTES: the old version gets its place, or is in $side
   return 1
 }
 set_all() { # RECORDS, with what sets all their owners and modes in all(): together where that is safe
-  if [ -z "$wrong$carry" ] && survey && [ -n "$own" ] && all 2>&-; then
+  if [ -z "$wrong$carry" ] && survey && [ -n "$own" ] && unsure_of "$@" && all 2>&-; then
     while [ $# -gt 0 ]; do ok "$1"; shift 6; done
   else set_each "$@"; fi
+}
+unsure_of() { # RECORDS
+  [ -z "$getfattr$getcap" ] || return 0
+  while [ $# -gt 0 ]; do
+    case $2:$3 in file:*o*) unsure "$6" ;; esac
+    shift 6
+  done
 }
 set_each() { # (NUMBER KIND WHAT SOURCE ATTRIBUTES NAME)...: set owner or mode, by WHAT: o, m or om
   while [ $# -gt 0 ]; do
@@ -268,6 +275,7 @@ set_each() { # (NUMBER KIND WHAT SOURCE ATTRIBUTES NAME)...: set owner or mode, 
       if e=$(set_directory "$3" "$5" "$6" 2>&1); then ok "$1"; else failed "$1" "$e"; fi
     elif [ -n "$own" ]; then
       attributes "$5"
+      unsure_of "$1" "$2" "$3" "$4" "$5" "$6"
       if e=$({ real "$2" "$6" && change "$2" "$3" "$6"; } 2>&1); then ok "$1"; else failed "$1" "$e"; fi
     elif [ "$2" = link ]; then put "$1" link nothing "$4" "$5" "$6"
     else put "$1" same nothing "$4" "$5" "$6"; fi

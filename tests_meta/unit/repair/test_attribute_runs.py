@@ -120,6 +120,26 @@ def test_a_replaced_file_keeps_them(shell: Shell, open_directory: Path, programs
     assert node.remarks == []
 
 
+@pytest.mark.parametrize("programs", ["caps", "none"])
+def test_a_program_that_may_lose_capabilities(shell: Shell, open_directory: Path, programs: str) -> None:
+    """Without getcap and getfattr nobody knows: said of programs that are replaced or get another owner, no others."""
+    node = DiskNode.make(with_programs(shell, open_directory, programs), open_directory)
+    for name in ("program", "script", "data", "owner", "owner2", "in place"):
+        (node.files / name).write_bytes(b"#!/bin/sh" if name == "script" else b"\x7fELF\0old")
+        (node.files / name).chmod(0o644 if name == "data" else 0o755)
+    for name in ("owner", "owner2"):
+        (node.files / name).write_bytes(b"\x7fELF\0new")
+        os.chown(node.files / name, NOBODY, 0)
+    program = replace(FILE, mode=0o755)
+    entries = [node.entry(name, program, b"\x7fELF\0new") for name in ("program", "script", "data", "new")]
+    entries += [node.entry(name, replace(program, size=8), b"\x7fELF\0new") for name in ("owner", "owner2")]
+    entries.append(replace(node.entry("in place", program), attributes=Attributes(in_place=True)))
+    assert node.fix(*entries) == [None] * len(entries)
+    doubtful = {"program", "owner", "owner2", "in place"} if programs == "none" else set()
+    text = f"capabilities of the old {node.files}/{{}} would be lost: neither getcap nor getfattr is there to know"
+    assert {*node.remarks} == {text.format(name) for name in doubtful}
+
+
 def test_nobody_gets_at_a_new_version_by_what_he_gave_the_old_one(node: DiskNode) -> None:
     """An ACL of another owner, or anything of root's in a directory that others may write: said, and not kept."""
     home = node.files / "home"
