@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pytest_synctool.audit import owed_commands
 from pytest_synctool.connection.processes import Processes
 from pytest_synctool.connection.ssh import SshSettings
 from pytest_synctool.connection.transport import connect
@@ -102,11 +103,18 @@ def test_a_chroot_that_is_not_there_is_unreachable(site: Site) -> None:
 
 @pytest.mark.usefixtures("sole_repair")
 def test_local(site: Site) -> None:
-    """`connection:local://`: this machine is the node, the masterdir is read where it is, and nothing is mirrored."""
+    """`connection:local://`: this machine is the node, the masterdir is read where it is, and nothing is mirrored.
+
+    What the controller makes gets there all the same.
+    """
     target = site.directory / "target"
     target.mkdir(mode=0o755)
     site.top = str(target)
     site.put("file._all", "content\n")
+    site.put("file2._template._all", "{{ node.name }}\n")
+    site.put("file3._all", "plain secret\n", 0o600)
+    rule = f"- {{path: {target}/file3, decrypt: /bin/sed s/plain/very/ %s}}\n"
+    (site.masterdir / "attributes.yaml").write_text(rule)
     # Were anything above the target repaired by mistake, this machine would pay for it: so there is nothing to repair.
     for place in Path(str(target)[1:]).parents:
         overlay = site.masterdir / "overlay" / place
@@ -117,7 +125,11 @@ def test_local(site: Site) -> None:
     assert audit.word("here", f"{target}/file") == "failure"
     assert not (target / "file").exists()
     assert site.pytest("--fix", "-k", "target and file").status == 0
-    assert (target / "file").read_text() == "content\n"
+    assert [(target / name).read_text() for name in ("file", "file2", "file3")] == [
+        *("content\n", "here\n", "very secret\n"),
+    ]
+    made = owed_commands.made_files(os.fsencode(site.masterdir))
+    assert not os.path.lexists(made)
     assert site.pytest("-k", "target").status == 0
 
 

@@ -18,6 +18,7 @@ ODD = "we ird'$(x) \u00e9"
 WATCHING = """
 for f in /proc/$PPID/fd/*; do [ ! -f "$f" ] || ! grep -qas Correct-Horse "$f" || readlink "$f" >>LEAKS; done
 grep -ras Correct-Horse "$TMPDIR" >>LEAKS
+case $* in *Correct-Horse*) echo "in a command line" >>LEAKS ;; esac
 exec ssh "$@"
 """
 
@@ -96,18 +97,43 @@ def test_errors_stop_the_run_before_a_node_is_touched(three: Site) -> None:
     assert not log.exists()
 
 
-def test_a_node_without_a_mirror_gets_no_rendered_file(three: Site) -> None:
-    """Never the text of the template, which it may have in a masterdir that it shares."""
-    three.nodes = {"node1": "batch rsync:no"}
-    three.lines = [line for line in three.lines if "node2" not in line]
-    three.put("f._all", "{{ vars.ntp }}\n")
-    rules(three, f"path: {three.top}/f, template: yes")
-    three.sh("node1", f"mkdir -p @ {three.masterdir}/overlay{three.top}; chmod 755 @ /data")
-    three.sh("node1", f"echo '{{{{ vars.ntp }}}}' >{three.masterdir}/overlay{three.top}/f._all")
-    run = three.pytest("--fix")
-    assert run.status == 1
-    assert "left alone: the controller makes its contents" in run.message("node1", f"{three.top}/f")
-    assert three.sh("node1", "ls @") == ""
+@pytest.mark.parametrize("how", ["rsync:no", "--skip-rsync"])
+def test_a_node_without_a_mirror_gets_made_files(three: Site, how: str) -> None:
+    """Not the text of the template, which it may have in a masterdir that it shares; and nothing of it stays there."""
+    site = three
+    nodes = {"node1": "batch", "node5": "login"}
+    site.nodes = {node: f"{groups} rsync:no" if how == "rsync:no" else groups for node, groups in nodes.items()}
+    site.lines = [line for line in site.lines if "node2" not in line]
+    site.put("f._all", "{{ vars.ntp }}\n")
+    site.put("sub/key._all", codecs.encode(SECRET, "rot13"), 0o600)
+    site.put("plain._all", "plain\n")
+    site.script("f.post", "#!/bin/sh\ncat f >f.seen\n")
+    rules(
+        site,
+        f"path: {site.top}/f, template: yes, validate: grep -q ntp %s",
+        f"path: {site.top}/sub/key, decrypt: '{decrypting(site)} %s'",
+    )
+    shared = f"{site.masterdir}/overlay{site.top}"
+    for node in nodes:
+        site.sh(node, f"mkdir -p @ {shared}; chmod 755 @ /data; echo '{{{{ vars.ntp }}}}' >{shared}/f._all")
+        site.sh(node, f"echo plain >{shared}/plain._all; cp -p /bin/true {shared}/f.post")
+    leaks = site.directory / "leaks"
+    wrapper = site.directory / "ssh"
+    wrapper.write_text("#!/bin/sh\n" + WATCHING.replace("LEAKS", str(leaks)))
+    wrapper.chmod(0o755)
+    command = site.command("--fix", *([how] if how == "--skip-rsync" else []))
+    conf = site.directory / "synctool.conf"
+    conf.write_text(conf.read_text().replace("ssh_cmd ssh", f"ssh_cmd {wrapper}"))
+    (site.directory / "tmp").mkdir()
+    run = site.pytest(command=command, environment={"TMPDIR": str(site.directory / "tmp")})
+    assert run.status == 0, run.output
+    assert leaks.read_text() == ""
+    for node in nodes:
+        assert site.sh(node, "cat @/f @/sub/key; stat -c %a @/sub/key") == f"ntp1\n{SECRET}600\n"
+        assert site.sh(node, "cat @/plain") == "plain\n"
+        look = f"grep -rl {SECRET} /var/lib /tmp {site.masterdir} 2>&-; ls /var/lib/pytest-synctool/made 2>&- || :"
+        assert site.sh(node, look) == ""
+    assert site.pytest().status == 0
 
 
 def decrypting(site: Site) -> Path:

@@ -18,6 +18,7 @@ from pytest_synctool.errors import TransportError
 from pytest_synctool.model import ABSENT, Absent, Actual, Change, FileState, Kind, NodeResult
 from pytest_synctool.repair.kept_report import wait_for
 from pytest_synctool.repair.mirror_contents import visible
+from pytest_synctool.repair.plan import Plan
 from pytest_synctool.repair.script import Context, heard, tidy
 from pytest_synctool.repair.shell_functions import PROLOGUE
 from pytest_synctool.repository.entry import Entry
@@ -116,12 +117,16 @@ class FakeMirror:
         """Refuse: there is no mark to be found."""
         raise AssertionError(f"a mirror without a mark was found as {actual}")
 
-    def push(self) -> Sequence[str]:
+    def push(self, _todo: Plan) -> Sequence[str]:
         """Take files into the mirror."""
         if self.node.unpushable is not None:
             raise self.node.unpushable
         self.node.log.append("push " + b" ".join(visible(self.entries)).decode("utf-8", "backslashreplace"))
         return ()
+
+    def removal(self) -> bytes:
+        """Return nothing: the mirror stays."""
+        return b""
 
     def refresh(self, actual: Actual) -> Sequence[str]:
         """Refuse: there is no mark to find it outdated by."""

@@ -19,6 +19,11 @@ def directory(masterdir: bytes, state: bytes = STATE) -> bytes:
     return os.path.join(state, _digest(masterdir)[:16])
 
 
+def made_files(masterdir: bytes, state: bytes = STATE) -> bytes:
+    """Return the directory on a node for made contents during a repair, where the node gets no mirror."""
+    return os.path.join(state, b"made", _digest(masterdir)[:16])
+
+
 def name(path: bytes, kind: str) -> bytes:
     """Return the name of the file for a path's command; `kind` is `post` or `on_update`."""
     return b"%s-%s" % (kind.encode(), _digest(path))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pytest_synctool.audit import owed_commands
 from pytest_synctool.audit.check import Check
 from pytest_synctool.common.wording import internal_error
 from pytest_synctool.config import Config
@@ -81,14 +83,22 @@ class Engine:
         entries = self.repository.entries(node)
         # This machine has one log, which the process that reports writes.
         settings = replace(self.settings, log=b"", syslog=False) if connection.is_local else self.settings
-        mirror = self._mirror_of(node, entries, connection)
-        mirrored = self.mirrored and node.rsync and not connection.is_local
+        masterdir = os.fsencode(settings.masterdir)
+        made_in: bytes | None = masterdir
+        if not self.mirrored or not node.rsync or connection.is_local:
+            carries = connection.is_local or connection.route is not None
+            made_in = owed_commands.made_files(masterdir) if carries else None
+        mirror = self._mirror_of(node, entries, connection, made_in) if settings.mode.changes_nodes else None
         memory = None if self._memory is None else self._memory.of_node(node)
-        return NodeSession(node, checks, entries, connection, settings, mirror, self._contents, mirrored, memory)
+        return NodeSession(node, checks, entries, connection, settings, mirror, self._contents, made_in, memory)
 
-    def _mirror_of(self, node: Node, entries: EntryList, connection: HostTransport) -> MirrorOfNode | None:
-        if self._mirror is None or not node.rsync:
-            return None
+    def _mirror_of(
+        self, node: Node, entries: EntryList, connection: HostTransport, made_in: bytes | None
+    ) -> MirrorOfNode | None:
+        if self._mirror is None or not node.rsync or connection.is_local:
+            from pytest_synctool.repair.made_files import MadeFiles
+
+            return None if made_in is None else MadeFiles(made_in, connection, entries, self.settings.deadline)
         from pytest_synctool.repair.node_mirror import NodeMirror
         from pytest_synctool.repository.waivers.writer import mirror_text
 

@@ -30,7 +30,8 @@ class NodeSession:
     """The session of one node: it runs the node's checks as the mode of its settings says.
 
     `entries` are all that the masterdir has for the node, whether selected or not. A repair brings files to `mirror`,
-    if there is one, and none without `mirrored`. `contents` compares files whose contents differ; None leaves that out.
+    if there is one, and contents that the controller makes to `made_in` on the node, or not at all. `contents` compares
+    files whose contents differ; None leaves that out.
     An audit with a `memory` does not read large files that have not changed since it read them.
     """
 
@@ -41,7 +42,7 @@ class NodeSession:
     settings: Settings
     mirror: MirrorOfNode | None = None
     contents: ContentDiffs | None = None
-    mirrored: bool = True
+    made_in: bytes | None = None
     memory: NodeMemory | None = None
 
     def run(self, answered: Callable[[], None] = lambda: None, shown: Collection[bytes] | None = None) -> NodeResult:
@@ -123,7 +124,7 @@ class NodeSession:
             silence=settings.deadline,
             post=settings.post,
         )
-        return NodeRepair(self.transport, context, settings.deadline, self.mirror, self.mirrored, unix=settings.unix)
+        return NodeRepair(self.transport, context, settings.deadline, self.mirror, self.made_in, unix=settings.unix)
 
 
 def _remember(result: NodeResult, memory: NodeMemory) -> NodeResult:

@@ -34,8 +34,11 @@ class MirrorOfNode(Protocol):
     def note_mark(self, actual: Actual) -> None:
         """Take note of `actual`, the state of the mark before a push."""
 
-    def push(self) -> Sequence[str]:
-        """Bring the node its files; return notes for people. Raises TransportError."""
+    def push(self, todo: Plan) -> Sequence[str]:
+        """Bring the node the files that a plan needs; return notes for people. Raises TransportError."""
+
+    def removal(self) -> bytes:
+        """Return the shell text that removes from the node what only a repair that has ended needed."""
 
     def refresh(self, actual: Actual) -> Sequence[str]:
         """Push if `actual`, the state of the mark, shows an outdated mirror; return notes for people."""
@@ -185,7 +188,7 @@ def unless_hidden(output: tuple[str, ...], reason: str | None) -> tuple[str, ...
 class NodeChanges:
     """The means to change one node. `deadline` bounds each script, in seconds. `mirror` is None for a node without one.
 
-    `mirrored` is False if a repair brings nothing from the controller to the node.
+    `made_in` is the directory of the node to which contents come that the controller makes, None if they cannot come.
 
     `taken` names the repairs whose kept reports were taken over. `done` collects the log's lines of what was done, in
     order, `printed` what the commands among them printed; `notes` collects remarks for people, and
@@ -196,7 +199,7 @@ class NodeChanges:
     context: Context
     deadline: float
     mirror: MirrorOfNode | None = None
-    mirrored: bool = True
+    made_in: bytes | None = None
     taken: tuple[str, ...] = ()
     unix: UnixOutput = UnixOutput.NONE
     lines: list[bytes] = field(default_factory=list)
@@ -212,7 +215,7 @@ class NodeChanges:
         context, text = replace(self.context, taken=self.taken), None
         if applied.todo.needs_mirror and self.mirror is not None:
             with ThreadPoolExecutor(1) as pool:
-                push = pool.submit(self.mirror.push)
+                push = pool.submit(self.mirror.push, applied.todo)
                 if self.transport.script_limit is None:  # the script is ready when the files have arrived
                     text = script(applied.todo, context, applied.lines, applied.todo.numbers(post=context.post))
                 try:

@@ -49,13 +49,15 @@ class Decision:
         return _refused(check, outcome)
 
 
-NO_MIRROR: Final = "the controller makes its contents, and this node gets no copy of the masterdir from there"
+NO_MIRROR: Final = "the controller makes its contents, and no files can be carried over this connection"
 
 
 def decide(
-    inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[Outcome], *, mirrored: bool = True
+    inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[Outcome], made_in: bytes | None
 ) -> Decision:
-    """Decide how to repair the drift of one node. Without `mirrored`, contents that are made cannot get there.
+    """Decide how to repair the drift of one node.
+
+    `made_in` is the directory on the node to which contents come that the controller makes, or None if they cannot.
 
     Probes entries that were not selected where the decision depends on them. Raises TransportError and RemoteError.
     """
@@ -68,7 +70,7 @@ def decide(
         inspection, checks, {entry: actual for entry, actual in drifted.items() if entry.destination not in waived}
     )
     waived |= _kept_for_marks(inspection, checks, drifted, marked)
-    if not mirrored:
+    if made_in is None:
         waived |= {entry.destination: NO_MIRROR for entry, actual in drifted.items() if _needs_contents(entry, actual)}
     drifted = {entry: actual for entry, actual in drifted.items() if entry.destination not in waived}
     owed = [OwnedCommand(c.entry, c.command) for c, o in pairs if c.command is not None and o.status is Status.DRIFT]
@@ -79,7 +81,7 @@ def decide(
     rogue = RoguePaths.of(inspection, [pair for pair in pairs if pair[0].entry.destination not in refused], marked)
     exclusive = exclusive_directories(inspection.entries)
     masterdir = os.fsencode(inspection.masterdir)
-    todo = plan(changing, inspection.overlay, masterdir, owed, tasks, rogue.removed, exclusive)
+    todo = plan(changing, inspection.overlay, masterdir, owed, tasks, rogue.removed, exclusive, made_in)
     reasons = _missing_directories(inspection, checks, todo) | rogue.reasons
     reasons |= {c.entry.destination: o.message for c, o in pairs if o.status is Status.DRIFT and c.command is None}
     return Decision(todo, reasons, waived, rogue, marked)

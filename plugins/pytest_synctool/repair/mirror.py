@@ -212,27 +212,32 @@ class Mirror:
         With `is_first` all is sent, and nothing compared with what the node has. Raises TransportError if the push
         fails; the mirror is then unchanged.
         """
-        if transport.is_local:
-            return ()  # a local node reads the masterdir itself
         if self.problem is not None:
             raise TransportError(self.problem)
-        route = transport.route_for_files()
-        directory = os.fsencode(_inside(Path(route.root), self.masterdir) if route.root else self.masterdir)
-        load = _Delivery(transport, route, directory, what, fingerprint, is_first)
+        load = _Delivery(transport, *self._place(transport), what, fingerprint, is_first)
         where = "no rsync there"
         if what.secret:
             return self._judge(self._tar(load), _IN_MEMORY)
         if shutil.which(self.rsync_cmd[0]) is None:
             where = f"no {self.rsync_cmd[0]} here"
-        elif not route.is_container or self._has_rsync(transport):
+        elif not load.route.is_container or self._has_rsync(transport):
             push = self._rsync(load)
             if load.is_first and any(word in _KEPT for word in push.signals):  # what is there may be the masterdir
                 push = self._rsync(replace(load, is_first=False))
             unfit = push.unfit
             if unfit is None and "missing" not in push.signals:
-                return self._with_contents(what, self._judge(push, reliable=not route.is_container))
+                return self._with_contents(what, self._judge(push, reliable=not load.route.is_container))
             where = unfit or where
         return (f"{where}, files were brought by tar", *self._judge(self._tar(load), where))
+
+    def bring_made(self, transport: HostTransport, what: Extract, why_tar: str) -> tuple[str, ...]:
+        """Push made contents alone, by tar. Raises TransportError."""
+        return self._judge(self._tar(_Delivery(transport, *self._place(transport), what, "made", True)), why_tar)
+
+    def _place(self, transport: HostTransport) -> tuple[Route, bytes]:
+        """Return the route of the files, and the mirror's path for the programs at its end."""
+        route = transport.route_for_files()
+        return route, os.fsencode(_inside(Path(route.root), self.masterdir) if route.root else self.masterdir)
 
     def _with_contents(self, what: Extract, notes: tuple[str, ...]) -> tuple[str, ...]:
         """Return the notes of a push. Raises TransportError if the node has not got the contents that were made."""

@@ -11,6 +11,7 @@ from pytest_synctool.connection.transport import HostTransport
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import ABSENT, Actual, FileState, Kind
 from pytest_synctool.repair.mirror import FINGERPRINT, MARK, SAYS, Mirror
+from pytest_synctool.repair.plan import Plan
 from pytest_synctool.repository.entry import EntryList
 
 
@@ -28,7 +29,7 @@ class NodeMirror:
     @property
     def mark(self) -> Request | None:
         """The file to probe to know whether the mirror is up to date; None where there can be no mirror."""
-        if self.mirror.problem is not None or self.transport.is_local:
+        if self.mirror.problem is not None:
             return None
         path = os.path.join(os.fsencode(self.mirror.masterdir), MARK.encode())
         return Request(path, len(_marked("0" * FINGERPRINT)))
@@ -47,8 +48,8 @@ class NodeMirror:
         """Take note of the state of the mark before a push: without it, the node has nothing."""
         self._is_first = actual is ABSENT
 
-    def push(self) -> tuple[str, ...]:
-        """Bring what is for the node, as Mirror.bring() does. Raises TransportError."""
+    def push(self, _todo: Plan | None = None) -> tuple[str, ...]:
+        """Bring all that is for the node, as Mirror.bring() does. Raises TransportError."""
         self._pushed = True
         what, fingerprint = self.mirror.extract(self.entries, self.waived)
         try:
@@ -56,6 +57,10 @@ class NodeMirror:
         except TransportError:
             self.transport.disconnect()  # a hung connection must not block the next script
             raise
+
+    def removal(self) -> bytes:
+        """Return nothing: a mirror stays."""
+        return b""
 
     def refresh(self, actual: Actual) -> tuple[str, ...]:
         """Push if the mark shows that the node has an outdated mirror; return notes for people.

@@ -52,7 +52,7 @@ class NodeRepair(NodeChanges):
 
     def rehearse(self, inspection: Inspection, checks: Sequence[Check], outcomes: Sequence[Outcome]) -> NodeResult:
         """Return the outcomes with the plan that fix() would carry out."""
-        decision = decide(inspection, checks, outcomes, mirrored=self.mirrored)
+        decision = decide(inspection, checks, outcomes, self.made_in)
         masterdir = os.fsencode(inspection.masterdir)
         todo = decision.plan.with_obstacles(lambda command: obstacle(command, masterdir))
         lines = log_lines(todo, decision.reasons)
@@ -121,7 +121,7 @@ class NodeRepair(NodeChanges):
         before: Sequence[Outcome],
         shown: Collection[bytes] | None,
     ) -> list[Outcome]:
-        decision = decide(inspection, checks, before, mirrored=self.mirrored)
+        decision = decide(inspection, checks, before, self.made_in)
         todo = decision.plan
         left = [decision.left_alone(check, outcome) for check, outcome in zip(checks, before, strict=True)]
         if not todo.actions and not todo.triggers:
@@ -144,15 +144,19 @@ class NodeRepair(NodeChanges):
     def _second_probe(self, inspection: Inspection, checks: Sequence[Check], applied: Applied) -> None:
         """Look at the node after the repair. Await one that this run has lost sight of, and take over its report."""
         mark, who = None if self.mirror is None else self.mirror.mark, self.context.who
-        if not applied.was_sent:
+        after = b"" if self.mirror is None else self.mirror.removal()
+        if not (applied.was_sent or after):
             inspection.run_probe(checks, mark=mark)
             return
+        if not applied.was_sent:
+            self._probe(inspection, checks, mark, after)
+            return
         if applied.broken is None:
-            self._probe(inspection, checks, mark, script.heard(self.context, [who]))
+            self._probe(inspection, checks, mark, script.heard(self.context, [who]) + after)
             return
         wait = script.tidy(self.context, more=kept_report.wait_for(who, self.deadline))
         try:
-            answer = self._probe(inspection, checks, mark, wait)
+            answer = self._probe(inspection, checks, mark, wait + after)
         except TransportError:
             self.notes.append("--fix may go on there without this run: the next --fix reports its results")
             raise

@@ -191,13 +191,15 @@ def plan(
     tasks: Sequence[OwnedCommand] = (),
     rogue: Sequence[Entry] = (),
     exclusive: Collection[bytes] = (),
+    made_in: bytes | None = None,
 ) -> Plan:
     """Return the plan that brings drifted entries to their expected state.
 
     `entries` are all overlay entries of the node by destination. A missing parent directory of a drifted entry is made
-    as they describe it, and triggers are looked up in them. `masterdir` is the mirror's path on the node. Directories
-    are never deleted. `owed` are commands that an earlier run owes. `tasks` run after everything else, in their order.
-    `rogue` are paths in no entry that are moved away. In the directories in `exclusive` nothing is kept.
+    as they describe it, and triggers are looked up in them. `masterdir` is the mirror's path on the node, `made_in`
+    that of the contents which the controller makes, if it is another one. Directories are never deleted. `owed` are
+    commands that an earlier run owes. `tasks` run after everything else, in their order. `rogue` are paths in no entry
+    that are moved away. In the directories in `exclusive` nothing is kept.
     """
     deletes = [_remove(e) for e, state in drifted if e.tree is Tree.DELETE and _removable(state)]
     wanted = {entry.destination: (entry, state) for entry, state in drifted if entry.tree is Tree.OVERLAY}
@@ -212,7 +214,7 @@ def plan(
     changes = [
         *deletes,
         *(_move_away(each) for each in rogue),
-        *(_bring(entry, state, masterdir) for entry, state in in_order),
+        *(_bring(entry, state, made_in if made_in and entry.source.made else masterdir) for entry, state in in_order),
     ]
     if not changes and not owed and not tasks:
         return Plan((), ())

@@ -61,7 +61,7 @@ class TestFix:
 
         monkeypatch.setattr(Inspection, "_requests", lambda *arguments: asked(*arguments))
         monkeypatch.setattr(FakeMirror, "prepare", lambda _: determined.set())
-        monkeypatch.setattr(FakeMirror, "push", lambda mirror: push(mirror) if made.wait(60) else ["no script"])
+        monkeypatch.setattr(FakeMirror, "push", lambda *call: push(*call) if made.wait(60) else ["no script"])
         monkeypatch.setattr(apply, "script", making)
         fake = Node({}, everything)
         result = run(fake, A, fix=True)

@@ -45,7 +45,7 @@ def decision(
     entries = list(dict.fromkeys([*(check.entry for check, _ in pairs), *more]))
     nobody: object = None
     inspection = Inspection(node(), entries, nobody, Path("/m"), 1.0, actual={**actual})  # type: ignore[arg-type]
-    return decide(inspection, [check for check, _ in pairs], [outcome for _, outcome in pairs])
+    return decide(inspection, [check for check, _ in pairs], [outcome for _, outcome in pairs], None)
 
 
 def changed(made: Decision) -> list[bytes]:

@@ -198,8 +198,6 @@ def test_one_that_is_not_is_brought_once(mirrored: NodeMirror, md5: str | None) 
 
 
 def test_where_there_can_be_no_mirror_no_mark_is_looked_for(mirrored: NodeMirror) -> None:
-    local = connect(Node("n", ("n", "all"), "n", connection="local://"), SshSettings(), Processes())
-    assert NodeMirror(mirrored.mirror, local, mirrored.entries).mark is None
     assert NodeMirror(replace(mirrored.mirror, problem="none"), mirrored.transport, mirrored.entries).mark is None
 
 
