@@ -51,7 +51,7 @@ class DigestMemory:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             trust = Trust(frozenset({0, os.geteuid()}))
             place = Path(trusted_files.check_directory(directory, trust))
-        except (OSError, TrustError, RuntimeError) as error:
+        except (OSError, TrustError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             return cls(masterdir, days, None, f"digests cannot be remembered, all files are read: {reason}")
         return cls(masterdir, days, place)

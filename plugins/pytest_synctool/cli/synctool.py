@@ -39,9 +39,11 @@ def _run(arguments: Namespace) -> int:
     everyone = config.nodes.values() if arguments.manifest or arguments.changes is not None else None
     nodes = [own] if own is not None else selected_nodes(config, arguments, default=everyone)
     makes_no_contents = arguments.ref or arguments.consensus or arguments.unmanaged
-    repository = resolution.load(config, refuse_to_decrypt if makes_no_contents else _decrypt(config))
+    decrypt = refuse_to_decrypt if makes_no_contents else _decrypt(config)
+    repository = resolution.load(config, decrypt, cached=not arguments.no_cache)
     _find_files(repository, nodes, arguments)
     status = _answer(config, repository, nodes, arguments, local=own is not None)
+    repository.masterdir.digests.store()
     sys.stdout.flush()  # before the warnings on standard error
     if not arguments.quiet:  # only resolving the entries of the nodes completes the warnings
         command.print_stderr(

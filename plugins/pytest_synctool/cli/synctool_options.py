@@ -170,6 +170,7 @@ def _add_run(parser: ArgumentParser) -> None:
         parser,
         ("--no-waivers", "ignore waivers.yaml"),
         ("--no-syslog", "with -f: do not log repairs to syslog"),
+        ("--no-cache", "read every source: use no digests that earlier runs have kept"),
     )
     parser.add_argument(
         "--history-keep",

@@ -118,7 +118,8 @@ def _load(config: pytest.Config) -> Cluster:
         return Cluster(settings, (), load_repository(settings))
     nodes, own = _selected(settings, config.option.synctool_selection, config.option.synctool_nodename)
     is_running = runs_tests(config)
-    repository = load_repository(settings, Decryption(settings.masterdir) if is_running else refuse_to_decrypt)
+    decrypt = Decryption(settings.masterdir) if is_running else refuse_to_decrypt
+    repository = load_repository(settings, decrypt, cached=not config.option.synctool_no_cache)
     entries = [(node, repository.entries(node)) for node in nodes]  # this collects the warnings of all nodes
     if is_running:
         check_contents(entries)

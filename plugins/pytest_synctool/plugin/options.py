@@ -159,6 +159,7 @@ OPTIONS: Final = (
         type=_days,
         const=remembered.DAYS,
     ),
+    PluginOption("--no-cache", "read every source: use no digests that earlier runs have kept"),
     PluginOption("--diff", "show content differences, each distinct one once; never of non-public contents"),
     PluginOption("--explain", "show in each failure which source applies to the node, why, and which others do not"),
     PluginOption(

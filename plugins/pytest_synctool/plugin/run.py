@@ -340,6 +340,8 @@ def _finish(session: pytest.Session) -> None:
         _fail_if(session, failed=files.failed)  # before write(): the other reports hold the exit status
         files.write(session.exitstatus)
         _fail_if(session, failed=files.failed)
+    if CLUSTER in config.stash:
+        config.stash[CLUSTER].repository.masterdir.digests.store()
 
 
 def _fail_if(session: pytest.Session, *, failed: bool) -> None:

@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pytest_synctool.repository.digests import Digests
 from pytest_synctool.repository.source import TEMPLATE, Destination, Source
 
 _SEPARATOR: Final = b"._"
@@ -81,6 +82,7 @@ class Masterdir:
     """
 
     path: Path
+    digests: Digests = field(default_factory=Digests)
     candidates: dict[Destination, list[Candidate]] = field(default_factory=dict)
     triggers: dict[Destination, list[Candidate]] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)

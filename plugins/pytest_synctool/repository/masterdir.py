@@ -32,7 +32,7 @@ from pytest_synctool.repository.candidates import (
     split_extension,
     split_template,
 )
-from pytest_synctool.repository.digests import DigestFile, Digests
+from pytest_synctool.repository.digests import Digests
 from pytest_synctool.repository.inspector import Inspector
 from pytest_synctool.repository.litter import is_litter
 from pytest_synctool.repository.source import SUBDIRECTORIES, TEMPLATE, Destination, Source, Tree, kind_of
@@ -42,8 +42,8 @@ _NO_FILE: Final = "a template must be a regular file"
 _LITTER: Final = "left by an editor or version control"
 
 
-def scan_configured(config: Config) -> Masterdir:
-    """Walk the masterdir of a configuration. Raises what scan() raises."""
+def scan_configured(config: Config, *, cached: bool = True) -> Masterdir:
+    """Walk the masterdir of a configuration. Raises what scan() raises. Unless `cached`, every source is read anew."""
     return scan(
         config.masterdir,
         config.known_groups,
@@ -52,6 +52,7 @@ def scan_configured(config: Config) -> Masterdir:
         require_extension=config.require_extension,
         layout=config.layout,
         directories=config.directories,
+        cached=cached,
     )
 
 
@@ -64,17 +65,19 @@ def scan(
     require_extension: bool = True,
     layout: Layout | None = None,
     directories: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    cached: bool = False,
 ) -> Masterdir:
     """Walk overlay/, delete/ and tasks/ of a masterdir, or their `directories`. Only overlay/ must exist.
 
-    Files with an unknown or missing group are left out. Raises RepositoryError for missing or unreadable trees, for
-    names that later releases read otherwise, and for names that no destination can have. Its message has a line for
-    each problem. Raises TrustError if accounts that are not trusted can change something that is read here, or in
-    scripts/.
+    Files with an unknown or missing group are left out. With `cached`, digests that earlier runs have kept are used.
+
+    Raises RepositoryError for missing or unreadable trees, for names that later releases read otherwise, and for names
+    that no destination can have. Its message has a line for each problem. Raises TrustError if accounts that are not
+    trusted can change something that is read here, or in scripts/.
     """
     if not path.is_dir():
         raise RepositoryError(f"masterdir {path} is not a directory: create it, or correct 'masterdir'")
-    masterdir = Masterdir(path)
+    masterdir = Masterdir(path, Digests.of_masterdir(path) if cached else Digests())
     inspector = Inspector(path, trust or Trust.of_caller())
     walker = _Walker(masterdir, os.fsencode(path), known_groups, ignore, require_extension, inspector)
     tops = {each: [os.fsencode(name) for name in directories.get(each.value, (each.value,))] for each in SUBDIRECTORIES}
@@ -84,6 +87,7 @@ def scan(
         with suppress(OSError):  # the walk reports it
             is_closed = inspector.top(later_releases.PURGE)
         walker.groups(Tree.OVERLAY, _Place(later_releases.PURGE.encode(), b"", (), is_closed, purged=True))
+    masterdir.digests.walked()
     inspector.scripts()
     inspector.finish()
     trees = [top for tree in later_releases.GROUP_TREES for top in tops[tree]]
@@ -115,7 +119,6 @@ class _Walker:
     inspector: Inspector
     errors: list[str] = field(default_factory=list)
     later: list[bytes] = field(default_factory=list)
-    digests: Digests = field(default_factory=lambda: Digests(DigestFile.of_user()))
     hints: Hints = field(default_factory=Hints)
 
     def __post_init__(self) -> None:
@@ -171,7 +174,7 @@ class _Walker:
         except OSError as error:
             self.errors.append(f"cannot read {printable(place.relative)}: {error.strerror}")
             return
-        self._add(Tree.OVERLAY, place.relative, place.destination, place.groups, _state(path, status))
+        self._add(Tree.OVERLAY, place.relative, place.destination, place.groups, self._state(path, status))
         self.masterdir.purged.add(place.relative)
         self.directory(Tree.OVERLAY, place)
 
@@ -273,7 +276,7 @@ class _Walker:
                 Candidate(groups, relative, None)
             )
             return None
-        state = _state(child.path, status)
+        state = self._state(child.path, status)
         if is_template and state.kind is not Kind.FILE:
             self.errors.append(f"{printable(relative)}: {_NO_FILE}")
             return None
@@ -301,7 +304,7 @@ class _Walker:
         *,
         is_template: bool = False,
     ) -> None:
-        source = Source(tree, self.path, relative, destination, state, self.digests, is_template)
+        source = Source(tree, self.path, relative, destination, state, self.masterdir.digests, is_template)
         candidate = Candidate(groups, relative, source)
         self.masterdir.candidates.setdefault(Destination(tree, destination), []).append(candidate)
 
@@ -337,15 +340,16 @@ class _Walker:
     def _leave_out(self, relative: bytes, destination: bytes, reason: Reason, cause: str) -> None:
         self.masterdir.left_out.append(LeftOut(relative, destination, reason, cause))
 
-
-def _state(path: bytes, status: os.stat_result) -> FileState:
-    return FileState(
-        kind=kind_of(status.st_mode),
-        mode=stat.S_IMODE(status.st_mode),
-        size=status.st_size,
-        uid=status.st_uid,
-        gid=status.st_gid,
-        owner=owner_name(status.st_uid),
-        group=group_name(status.st_gid),
-        target=os.readlink(path) if stat.S_ISLNK(status.st_mode) else None,
-    )
+    def _state(self, path: bytes, status: os.stat_result) -> FileState:
+        kind = kind_of(status.st_mode)
+        return FileState(
+            kind=kind,
+            mode=stat.S_IMODE(status.st_mode),
+            size=status.st_size,
+            uid=status.st_uid,
+            gid=status.st_gid,
+            owner=owner_name(status.st_uid),
+            group=group_name(status.st_gid),
+            md5=self.masterdir.digests.kept(status) if kind is Kind.FILE else None,
+            target=os.readlink(path) if kind is Kind.LINK else None,
+        )

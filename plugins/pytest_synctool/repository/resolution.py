@@ -248,14 +248,16 @@ def load_config(path: Path, trust: Trust, masterdir_trust: Trust, print_nodes: c
         raise collected.joined() from error
 
 
-def load(config: Config, decrypt: Decrypt = refuse_to_decrypt) -> Repository:
+def load(config: Config, decrypt: Decrypt = refuse_to_decrypt, *, cached: bool = True) -> Repository:
     """Return the repository of a cluster. `decrypt` runs the commands that print the contents of encrypted files.
+
+    Unless `cached`, every source is read anew.
 
     Raises RepositoryError, TrustError, or ConfigError for attributes.yaml or waivers.yaml. The message has a line for
     each problem of all of them.
     """
     errors = _Errors()
-    repository = _load(config, errors, decrypt)
+    repository = _load(config, errors, decrypt, cached=cached)
     if errors.errors:
         raise errors.joined()
     return repository
@@ -283,7 +285,12 @@ class _Errors:
 
 
 def _load(
-    config: Config, errors: _Errors, decrypt: Decrypt = refuse_to_decrypt, *, knows_names: bool = True
+    config: Config,
+    errors: _Errors,
+    decrypt: Decrypt = refuse_to_decrypt,
+    *,
+    knows_names: bool = True,
+    cached: bool = True,
 ) -> Repository:
     """Return the repository of a cluster without what is wrong, and collect the errors.
 
@@ -299,10 +306,12 @@ def _load(
     variables = errors.of(lambda: load_variables(config, knows_names=knows_names), VariableFiles())
     on_update = {rule.path: rule.command for rule in config.on_update}
     contents = MadeContents(config.nodes, config.groups, variables.variables, decrypt)
-    return errors.of(
-        lambda: Repository(scan_configured(config), attributes, on_update, waivers, variables.warnings, contents),
-        nothing,
-    )
+
+    def read() -> Repository:
+        masterdir = scan_configured(config, cached=cached)
+        return Repository(masterdir, attributes, on_update, waivers, variables.warnings, contents)
+
+    return errors.of(read, nothing)
 
 
 def _is_trusted(config: Config) -> bool:

@@ -80,8 +80,8 @@ class Source:
 
     `masterdir` is an absolute path on the controller and `relative` the path below it. `destination` is the absolute
     path on a node. All three are raw bytes because file names have no encoding. `state` is the state at the time of the
-    walk, without a digest. `is_template` is True for a name like `ntp.conf._template._all`. `made` are the contents
-    that nodes get, if these are not those of the file.
+    walk, with the digest of a file that has not changed since an earlier run. `is_template` is True for a name like
+    `ntp.conf._template._all`. `made` are the contents that nodes get, if these are not those of the file.
     """
 
     tree: Tree
@@ -103,6 +103,8 @@ class Source:
             return self.state
         if self.made is not None:
             return replace(self.state, size=len(self.made.content), md5=self.made.md5)
+        if self.state.md5 is not None:
+            return self.state
         try:
             size, md5 = self.digests.of(os.path.join(self.masterdir, self.relative))
         except OSError as error:

@@ -472,7 +472,7 @@ class TestMistakes:
         assert cluster.synctool(*arguments).status == 2
 
     def test_interrupted(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-        def interrupt(*_: object) -> None:
+        def interrupt(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
         monkeypatch.setattr("pytest_synctool.repository.resolution.load", interrupt)

@@ -57,7 +57,7 @@ class TestDryRun:
         )
 
     def test_a_source_that_cannot_be_read_is_an_error_of_its_own_entry(self, tmp_path: Path) -> None:
-        source = Source(Tree.OVERLAY, os.fsencode(tmp_path), b"overlay/x._all", b"/x", state())
+        source = Source(Tree.OVERLAY, os.fsencode(tmp_path), b"overlay/x._all", b"/x", state(md5=None))
         broken = Check(Entry(source), same)
         result = run(FakeNode({b"/a": state()}), A, checks=[broken, Check(A, same)])
         assert result.outcomes == (

@@ -53,7 +53,7 @@ def test_options() -> None:
             "--no-syslog",
         ),
         *("--no-saved", "--saved-dir", "--restore", "--skip-rsync", "--tasks", "--no-waivers"),
-        *("--trust-ctime", "--diff", "--explain"),
+        *("--trust-ctime", "--no-cache", "--diff", "--explain"),
         *("--connect-timeout", "--ssh-persist", "--node-timeout", "--trigger-timeout", "--granularity"),
         *("--synctool-lint", "--synctool-reports", "--synctool-jsonl", "--synctool-summary"),
         *(

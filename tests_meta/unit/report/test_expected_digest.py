@@ -49,7 +49,7 @@ def test_an_entry_of_delete() -> None:
 
 
 def test_an_unreadable_source(tmp_path: Path) -> None:
-    source = Source(Tree.OVERLAY, os.fsencode(tmp_path), b"overlay/etc/motd._all", b"/etc/motd", state())
+    source = Source(Tree.OVERLAY, os.fsencode(tmp_path), b"overlay/etc/motd._all", b"/etc/motd", state(md5=None))
     assert signature(Entry(source)) == UNREADABLE
 
 

@@ -1,4 +1,4 @@
-"""The digests of large files are kept from run to run as long as the file does not change."""
+"""The digests of sources are kept from run to run as long as a file does not change."""
 
 from __future__ import annotations
 
@@ -11,34 +11,45 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.repository import digests
-from pytest_synctool.repository.digests import DigestFile, Digests, FileVersion
+from pytest_synctool.repository import digest_file, digests
+from pytest_synctool.repository.digest_file import DigestFile, version_of
+from pytest_synctool.repository.digests import Digests, is_local
 
 LARGE = 1 << 20
-WRONG = "0" * 32
+WRONG = bytes(16)
 
 
 class Site:
-    """A large file that has not changed for a while, and the file of digests."""
+    """A file that has not changed for a while, and the file of digests."""
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.file = directory / "large"
-        self.file.write_bytes(b"x" * LARGE)
-        self.lines = directory / "cache" / "digests"
+        self.file = directory / "source"
+        self.file.write_bytes(b"x" * 1000)
+        self.kept = directory / "cache" / "digests-1"
+        self.is_local = True
         later = max(self.file.stat().st_mtime_ns, self.file.stat().st_ctime_ns) + 3_000_000_000
         monkeypatch.setattr(time, "time_ns", lambda: later)
 
+    def digests(self) -> Digests:
+        """Return the digests of another run."""
+        return Digests(DigestFile(self.kept), self.file.stat().st_dev if self.is_local else None)
+
     def md5(self) -> str:
-        """Return the digest that another run gets."""
-        return Digests(DigestFile(self.lines)).of(os.fsencode(self.file))[1]
+        """Return the digest that another run gets, which keeps it."""
+        of = self.digests()
+        md5 = of.kept(self.file.lstat()) or of.of(os.fsencode(self.file))[1]
+        of.walked()
+        of.store()
+        return md5
 
     def true(self) -> str:
         """Return the digest of the current content."""
         return hashlib.md5(self.file.read_bytes()).hexdigest()
 
     def lie(self) -> None:
-        """Replace the kept digest by a wrong one, so that a test sees where it is used."""
-        self.lines.write_text(self.lines.read_text().rpartition(" ")[0] + f" {WRONG}\n")
+        """Replace the kept digests by wrong ones, so that a test sees where they are used."""
+        file = DigestFile(self.kept)
+        file.write(dict.fromkeys(file.read(), WRONG))
 
 
 @pytest.fixture
@@ -49,12 +60,23 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
 
 def test_later_runs_do_not_read_a_file_that_has_not_changed(site: Site) -> None:
     assert site.md5() == site.true()
-    assert site.lines.stat().st_mode & 0o777 == 0o600
+    assert site.kept.stat().st_mode & 0o777 == 0o600
+    assert site.kept.parent.stat().st_mode & 0o777 == 0o700
     site.lie()
-    assert site.md5() == WRONG
+    assert site.md5() == WRONG.hex()
 
 
-def test_a_changed_file_is_read_even_if_its_size_and_content_time_are_the_same(site: Site) -> None:
+def test_no_digests_are_written_again_that_are_there(site: Site) -> None:
+    assert site.md5() == site.true()
+    before = site.kept.stat().st_ino
+    assert site.md5() == site.true()
+    assert site.kept.stat().st_ino == before
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_a_changed_file_is_read_even_if_its_size_and_content_time_are_the_same(site: Site, is_local: bool) -> None:
+    site.is_local = is_local
+    site.file.write_bytes(b"x" * LARGE)
     assert site.md5() == site.true()
     site.lie()
     before = site.file.stat()
@@ -69,66 +91,158 @@ def test_the_digest_of_a_file_that_has_just_changed_is_not_kept(site: Site, monk
     now = site.file.stat().st_ctime_ns + 1_000_000_000
     monkeypatch.setattr(time, "time_ns", lambda: now)
     assert site.md5() == site.true()
-    assert not site.lines.exists()
+    assert not site.kept.exists()
 
 
-def test_digests_of_small_files_are_not_kept(site: Site) -> None:
-    site.file.write_bytes(b"x" * (LARGE - 1))
+def test_a_file_from_the_future_is_not_kept(site: Site) -> None:
+    os.utime(site.file, (2e10, 2e10))  # and its time has more than 63 bits in nanoseconds
     assert site.md5() == site.true()
-    assert not site.lines.exists()
+    assert not site.kept.exists()
 
 
-@pytest.mark.parametrize("spoil", ["others may write", "a link", "garbage", "a directory", "unreadable place"])
+@pytest.mark.parametrize(("size", "is_kept"), [(LARGE, True), (LARGE - 1, False)])
+def test_elsewhere_large_files_are_kept_and_opened_before_that_counts(site: Site, size: int, is_kept: bool) -> None:
+    site.is_local = False
+    site.file.write_bytes(b"x" * size)
+    assert site.md5() == site.true()
+    assert site.kept.exists() == is_kept
+    site.lie()
+    assert site.digests().kept(site.file.lstat()) is None
+    assert site.digests().of(os.fsencode(site.file))[1] == (WRONG.hex() if is_kept else site.true())
+
+
+def test_all_names_of_a_file_have_its_digest(site: Site) -> None:
+    other = site.file.with_name("other")
+    other.hardlink_to(site.file)
+    for _ in range(2):
+        of = site.digests()
+        found = {of.kept(name.lstat()) or of.of(os.fsencode(name))[1] for name in (site.file, other)}
+        of.store()
+        assert found == {site.true()}
+    of = site.digests()
+    assert of.kept(site.file.lstat()) == of.kept(other.lstat()) == site.true()
+
+
+def test_digests_of_files_that_are_gone_are_forgotten(site: Site) -> None:
+    gone = site.file.with_name("gone")
+    gone.write_bytes(b"gone")
+    for path in (site.file, gone):
+        site.file = path
+        of = site.digests()
+        of.of(os.fsencode(path))
+        of.store()
+    file = DigestFile(site.kept)
+    assert len(file.read()) == 2
+    for number in range(3):  # more than a walk asks for
+        file.write({**file.read(), version_of(gone.stat())[:-1] + bytes([number]): WRONG})
+    assert site.md5() == site.true()
+    assert file.read().keys() == {version_of(gone.stat())}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        *("others may write", "others may write beside it", "a link to where others may write", "garbage", "one bit"),
+        *("cut", "of another release", "a directory", "unreadable place"),
+    ],
+)
 def test_a_file_of_digests_that_cannot_be_trusted_is_ignored(site: Site, spoil: str) -> None:
     assert site.md5() == site.true()
     site.lie()
+    whole = site.kept.read_bytes()
     if spoil == "others may write":
-        site.lines.chmod(0o622)
-    elif spoil == "a link":
-        site.lines.rename(site.lines.with_name("elsewhere"))
-        site.lines.symlink_to("elsewhere")
-    elif spoil == "garbage":
-        site.lines.write_bytes(b"\xff\0 1 2 3\n" + site.lines.read_bytes().replace(WRONG.encode(), b"short"))
+        site.kept.chmod(0o622)
+    elif spoil == "others may write beside it":
+        site.kept.parent.chmod(0o777)
+    elif spoil == "a link to where others may write":
+        site.kept.parent.chmod(0o777)
+        site.kept.parent.rename(site.kept.parent.with_name("elsewhere"))
+        site.kept.parent.symlink_to("elsewhere")
+    elif spoil in ("garbage", "one bit", "cut", "of another release"):
+        flipped = whole[:-1] + bytes([whole[-1] ^ 1])
+        spoilt = {"garbage": b"\xff\0 1 2 3\n", "one bit": flipped, "cut": whole[:-56]}
+        site.kept.write_bytes(spoilt.get(spoil, whole.replace(b"digests 1", b"digests 0")))
     else:
-        site.lines.unlink()
+        site.kept.unlink()
         if spoil == "a directory":
-            site.lines.mkdir()
+            site.kept.mkdir()
         else:
-            site.lines.parent.rmdir()
-            site.lines.parent.write_text("")
+            site.kept.parent.rmdir()
+            site.kept.parent.write_text("")
     assert site.md5() == site.true()
 
 
-def test_a_file_of_digests_that_is_too_large_is_emptied(site: Site) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a file away")
+def test_digests_of_another_user_are_ignored(site: Site) -> None:
     assert site.md5() == site.true()
-    with site.lines.open("ab") as file:
-        file.write(b"x\n" * (digests._MOST // 2))
-    site.file.write_bytes(b"y" * LARGE)
+    site.lie()
+    os.chown(site.kept, 65534, 65534)
     assert site.md5() == site.true()
-    assert len(site.lines.read_text().splitlines()) == 1
 
 
-_versions = st.builds(FileVersion, *[st.integers(0, 2**63)] * 5)
+def test_there_are_only_so_many_digests_and_files(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digest_file, "_MOST_RECORDS", 3)
+    monkeypatch.setattr(digest_file, "_MOST_FILES", 2)
+    for number in range(4):
+        DigestFile(site.kept.with_name(f"digests-{number}")).write({bytes([n] * 40): WRONG for n in range(5)})
+    names = sorted(each.name for each in site.kept.parent.iterdir())
+    assert names == ["digests-2", "digests-3"]
+    assert [version[0] for version in DigestFile(site.kept.with_name(names[0])).read()] == [2, 3, 4]
 
 
-@given(st.lists(_versions, max_size=5, unique=True), st.binary(max_size=40))
-def test_kept_digests_are_read_back(versions: list[FileVersion], noise: bytes) -> None:
+_versions = st.dictionaries(st.binary(min_size=40, max_size=40), st.binary(min_size=16, max_size=16), max_size=5)
+
+
+@given(_versions, st.binary(max_size=40))
+def test_kept_digests_are_read_back_and_noise_is_none(versions: dict[bytes, bytes], noise: bytes) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory, "digests")
-        path.write_bytes(noise + b"\n")
-        path.chmod(0o600)
-        for number, version in enumerate(versions):
-            DigestFile(path).put(version, f"{number:032x}")
-        kept = DigestFile(path)
-        assert [kept.get(version) for version in versions] == [f"{n:032x}" for n in range(len(versions))]
+        path = Path(directory, "digests-1")
+        DigestFile(path).write(versions)
+        assert DigestFile(path).read() == versions
+        with path.open("ab") as file:
+            file.write(noise)
+        assert DigestFile(path).read() == ({} if noise else versions)
 
 
-def test_the_file_of_digests_lies_in_the_cache_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_files_of_digests_lie_in_the_cache_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
+    status = tmp_path.stat()
     for cache_home, expected in (
         ("", "/home/somebody/.cache"),
         ("/elsewhere", "/elsewhere"),
         ("here", "/home/somebody/.cache"),
     ):
         monkeypatch.setenv("XDG_CACHE_HOME", cache_home)
-        assert DigestFile.of_user()._path == Path(expected, "pytest-synctool", "digests")
+        place = Path(expected, "pytest-synctool", f"digests-{status.st_dev:x}-{status.st_ino:x}")
+        assert DigestFile.of(status)._path == place
+
+
+_TABLE = rb"""22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw
+23 22 0:5 / /proc rw - proc proc rw
+24 22 0:40 / /srv/with\040space rw - nfs4 server:/ rw
+25 22 0:41 / /srv rw - xfs /dev/sdb rw
+26 22 0:42 / /home rw - xfs /dev/sdc rw
+27 26 0:43 / /home rw shared:2 master:3 - fuse.sshfs server: rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        *((b"/etc", True), (b"/proc", False), (b"/srv", True), (b"/srv/x", True), (b"/srv/with space/x", False)),
+        *((b"/srvx", True), (b"/procx", True), (b"/home/anna", False)),
+    ],
+)
+def test_a_directory_is_local_by_the_file_system_that_is_mounted_there_last(
+    path: bytes, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "mountinfo"
+    table.write_bytes(_TABLE)
+    monkeypatch.setattr(digests, "_MOUNTS", table)
+    monkeypatch.setattr(os.path, "realpath", lambda name: name)
+    assert is_local(path) is expected
+
+
+def test_without_a_table_of_mounts_nothing_is_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "_MOUNTS", tmp_path / "none")
+    assert not is_local(b"/etc")
