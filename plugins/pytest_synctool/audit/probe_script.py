@@ -65,6 +65,7 @@ _SLOWEST_DIGEST: Final = 10_000_000
 _SLOWEST_READ: Final = 1_000_000
 _LONGEST_TICK: Final = 5  # seconds
 _SILENCE: Final = 60.0  # seconds
+_SHORT: Final = 3  # ticks of a silence about which nobody wonders
 _TICKS: Final = 2  # for a look at a chunk, and at a path alone
 
 # The script sets IFS to a newline and expands no patterns: a text of lines is a list of words.
@@ -75,7 +76,7 @@ nl='
 set -f; IFS=$nl
 """
     + LOOK.replace(b"SLOWEST", b"%d" % _SLOWEST_DIGEST).replace(b"LONGEST", b"%d" % LONGEST_READ)
-    + TIMING.replace(b"TICKS", b"%d" % _TICKS).replace(b"SLOWEST", b"%d" % _SLOWEST_READ)
+    + TIMING.replace(b"TICKS", b"%d" % _TICKS).replace(b"SHORT", b"%d" % _SHORT).replace(b"SLOWEST", b"%d" % _SLOWEST_READ)
 )
 
 

@@ -4,6 +4,9 @@ A timer sends a signal to the script every few seconds. A chunk that has not end
 all that it has started. Its paths are then looked at one by one, after the directories above them. What has not
 answered is named, and nothing below it is looked at any more.
 
+A chunk that has to read much may take longer than the controller waits for a word. As long as it reads, the controller
+gets empty lines.
+
 A shell without /dev/null starts nothing in the background, so nothing has a time of its own there.
 """
 
@@ -25,34 +28,42 @@ timer() { # SECONDS between two ticks
 }
 end_timer() { [ -z "$timer" ] || { kill "$timer"; trap '' USR1; }; }
 timed() { # TICKS COMMAND...: runs it in a subshell; fails if it was ended before its end
-  most=$1 ticks=0
+  most=$1 ticks=0 counted=
   shift
   if [ -z "$timer" ]; then "$@"; return 0; fi
   ("$@"; exit 0) &
   job=$!
   while ticked=; wait "$job"; status=$?; [ -n "$ticked" ] && [ "$status" != 0 ]; do
     [ "$ticks" -lt "$most" ] || { end_job; return 1; }
-  done 2>&-
+    [ "$ticks" -lt SHORT ] || progress
+  done 4>&2 2>&-
   [ "$status" = 0 ]
 }
-end_job() { # kills $job and all that it has started
-  doomed=$nl$job$nl before=
+progress() { # a long job that reads is not silent: standard error tells, since a word on the other could tear a line
+  family
+  count=
+  for pid in $kin; do while IFS= read -r line; do count=$count$line; done <"/proc/$pid/io"; done
+  case $counted in "" | "$count") ;; *) echo >&4 ;; esac
+  counted=$count
+}
+end_job() { family; kill -KILL $kin; } 2>&-
+family() { # sets $kin to $job and all that it has started
+  kin=$nl$job$nl before=
   set +f
-  while [ "$doomed" != "$before" ]; do
-    before=$doomed
+  while [ "$kin" != "$before" ]; do
+    before=$kin
     for stat in /proc/[0-9]*/stat; do
       IFS= read -r line <"$stat" || continue
       pid=${line%% *} parent=${line##*')'}
       parent=${parent#???}
-      case $doomed in
+      case $kin in
         *"$nl$pid$nl"*) ;;
-        *"$nl${parent%% *}$nl"*) doomed=$doomed$pid$nl ;;
+        *"$nl${parent%% *}$nl"*) kin=$kin$pid$nl ;;
       esac
     done
   done
   set -f
-  kill -KILL $doomed
-} 2>&-
+}
 part() { # TICKS FIRST KIND DIRECTORIES EXPECTED DIRECTORY... PATH...
   timed "$1" look "$@" || careful "$@"
 }

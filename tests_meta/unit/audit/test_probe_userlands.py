@@ -250,3 +250,33 @@ def test_a_hung_mount_costs_only_what_is_on_it(shell: Shell) -> None:
     assert {*answer[2:32]} == {Unknown("/mnt/hung does not answer within 2 s")}
     assert answer[32] is ABSENT
     assert [getattr(state, "md5", None) for state in answer[33:]] == [md5(b"abc\n").hexdigest()] * 8
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"], indirect=True)
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_long_reading_is_not_silent(shell: Shell, tmp_path: Path, reads: bool) -> None:
+    """While md5sum reads, empty lines come on standard error; while it only waits, nothing comes."""
+    file, words, ended = (tmp_path / name for name in ("file", "words", "ended"))
+    file.write_text("abc")
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/md5sum"
+    waiting = f"until [ -s {words} ]; do read -r x <{file}; sleep 0.1; done" if reads else "sleep 6"
+    text = f'{waiting}; {shutil.which("md5sum")} "$@"; : >{ended}'
+    program.write_text(f"#!{shutil.which('dash')}\n{text}\n")
+    program.chmod(0o755)
+    path = os.fsencode(file)
+    request = Request(path, 3, expected=lstat_state(path, size=3))
+    slow = script([request], 6).replace(b"part 2 ", b"part 30 ")  # as if it were large
+    with words.open("wb") as stderr:
+        done = subprocess.run(
+            shell.argv,
+            input=whole(slow),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env={"PATH": f"{tmp_path}/bin:{shell.env['PATH']}"},
+            timeout=60,
+            check=False,
+        )
+    assert ended.exists()
+    assert parse([request], done.stdout) == {path: lstat_state(path, size=3)}
+    assert set(words.read_text()) == ({"\n"} if reads else set())
