@@ -6,13 +6,26 @@ import argparse
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from pytest_synctool.errors import SynctoolError
 
-from tests_meta.bench import audit, curves, drawing, repair, report, resolve, scale, simulated, warm
+from tests_meta.bench import (
+    audit,
+    curves,
+    drawing,
+    internet,
+    repair,
+    report,
+    resolve,
+    scale,
+    scaling_page,
+    simulated,
+    warm,
+    workers,
+)
 from tests_meta.bench.growth import Curve
 from tests_meta.bench.measure import BenchError, Benchmark, Result, Sizes, race
 from tests_meta.bench.peers import race as peers
@@ -33,11 +46,15 @@ BENCHMARKS: Final[tuple[Benchmark[Any], ...]] = (
     simulated.SLOW,
     simulated.MILLION,
 )
+# What has its place in docs/scaling.md: its name, what keeps it from running, and what measures it.
+Part = tuple[str, Callable[[], Sequence[str]], Callable[[Path], str]]
+WORKERS: Final[Part] = (workers.NAME, workers.requirements, workers.measure)
+INTERNET: Final[Part] = (internet.NAME, internet.requirements, internet.measure)  # only if it is asked for: it is long
 PAGE: Final = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmarks and print what came out; a whole run of the usual size is written to docs/benchmarks.md.
+    """Run the benchmarks and print what came out; a whole run of the usual size is written to docs/.
 
     The exit status is 0 unless a competitor failed to do its work; an aim that is not met is only said.
     """
@@ -55,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     results = []
     scaling: list[Curve] = []
+    parts: dict[str, str] = {}
     try:
         for benchmark in chosen:
             if missing := benchmark.requirements():
@@ -63,6 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 results.append(_run(benchmark, sizes))
         if arguments.only in (None, curves.NAME):
             scaling = _curves()
+        for part in (WORKERS, INTERNET):
+            if arguments.only == part[0] or (arguments.only is None and part is WORKERS):
+                parts |= _part(part)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -70,7 +91,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n\n".join(map(report.text, results)))  # what others took is not lost
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    print("\n\n".join(filter(None, ["\n".join(described), *map(report.text, results), curves.text(scaling)])))
+    shown = ["\n".join(described), *map(report.text, results), curves.text(scaling), *parts.values()]
+    print("\n\n".join(filter(None, shown)))
+    is_whole = arguments.only is None and sizes == usual
+    if parts and (is_whole or arguments.write):
+        for name, text in parts.items():
+            page = scaling_page.PAGE.read_text()
+            scaling_page.PAGE.write_text(scaling_page.with_part(page, name, f"{text}\n\n{_described(described)}"))
+        print(f"\nwritten to {scaling_page.PAGE.parent.name}/{scaling_page.PAGE.name}")
     if len(results) == len(BENCHMARKS) and scaling and sizes == usual:
         PAGE.parent.mkdir(exist_ok=True)
         PAGE.write_text(report.markdown(results, described, curves.markdown(scaling)))
@@ -89,6 +117,20 @@ def _run(benchmark: Benchmark[Any], sizes: Sizes) -> Result:
         return race(benchmark, sizes, Path(directory))
 
 
+def _described(machine: Sequence[str]) -> str:
+    """Return the machine in a sentence."""
+    return f"Measured on {machine[0]}, with {machine[2]}; {machine[1]}."
+
+
+def _part(part: Part) -> dict[str, str]:
+    name, requirements, measure = part
+    if missing := requirements():
+        print(f"{name} is left out: {'; '.join(missing)}", file=sys.stderr)
+        return {}
+    with tempfile.TemporaryDirectory(prefix="synctool-bench-") as directory:
+        return {name: measure(Path(directory))}
+
+
 def _curves() -> list[Curve]:
     if missing := curves.requirements():
         print(f"{curves.NAME} are left out: {'; '.join(missing)}", file=sys.stderr)
@@ -100,7 +142,7 @@ def _curves() -> list[Curve]:
 def _parser() -> argparse.ArgumentParser:
     usual = Sizes()
     parser = argparse.ArgumentParser(prog="python -m tests_meta.bench", description=main.__doc__)
-    names = [*(benchmark.name for benchmark in BENCHMARKS), curves.NAME]
+    names = [*(benchmark.name for benchmark in BENCHMARKS), curves.NAME, WORKERS[0], INTERNET[0]]
     parser.add_argument("--only", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
     parser.add_argument("--write", action="store_true", help="write the section of --only to the page")
     parser.add_argument("--rounds", type=_positive, metavar="N", help="rounds of each (default: 5 or 3)")

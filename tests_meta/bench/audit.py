@@ -52,18 +52,19 @@ def clush(nodes: SshNodes) -> Sample:
     return measure(nodes, lambda: fetch(nodes, nodes.cluster.ssh_config))
 
 
-def fetch(nodes: SshNodes, ssh_config: Path) -> Finished:
+def fetch(nodes: SshNodes, ssh_config: Path, first: int | None = None) -> Finished:
     """ClusterShell, which fetches the same facts and prints them, and leaves the comparison to others.
 
-    Raises BenchError unless all nodes have answered in full.
+    It does so on all nodes, or on so many of the first. Raises BenchError unless all nodes have answered in full.
     """
+    names = nodes.cluster.names[:first]
     paths, files = shlex.join(nodes.material.paths), shlex.join(nodes.material.files)
     command = f"stat -c %f:%s:%u:%g:%U:%G:%n {paths} && md5sum {files}"
-    argv = [sys.executable, "-m", "ClusterShell.CLI.Clush", "-w", ",".join(nodes.cluster.names), "-f", str(FANOUT)]
+    argv = [sys.executable, "-m", "ClusterShell.CLI.Clush", "-w", ",".join(names), "-f", str(FANOUT)]
     argv += ["-S", "-o", shlex.join(["-F", str(ssh_config)]), command]  # -S: its status tells whether a node failed
     finished = run(argv, nodes.material.conf.parent)
     lines = Counter(line.partition(b": ")[0].decode() for line in finished.output.splitlines())
-    for node in nodes.cluster.names:
+    for node in names:
         if lines[node] != len(nodes.material.paths) + len(nodes.material.files):
             raise BenchError(f"{node} has answered with {lines[node]} lines")
     return finished

@@ -4,36 +4,44 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 from pytest_synctool.demo.embedded import missing_requirements
 
-from tests_meta.bench import project
+from tests_meta.bench import audit, project
 from tests_meta.bench.growth import LIMIT, Curve, Point
 from tests_meta.bench.measure import Finished, Sizes
-from tests_meta.bench.simulated_nodes import ENTRIES, simulated_nodes
+from tests_meta.bench.project import PROJECT
+from tests_meta.bench.simulated_nodes import CLUSH, CLUSH_NOTE, ENTRIES, SimulatedNodes, simulated_nodes
 from tests_meta.bench.ssh_nodes import compliant_ssh_nodes
 
+Work = Callable[[], Finished]
+WALL: Final = "wall time"
+PROCESSOR: Final = "processor time"
 NAME: Final = "curves"
 PICTURE: Final = "scaling.svg"
 _SSH_NODES: Final = (1, 2, 4, 8, 16, 32, 64)
 _SSH_ENTRIES: Final = 200
-_SSH_ROUNDS: Final = 3
 _NODES: Final = (10, 100, 1_000, 10_000)
-_ENTRIES: Final = (10, 100, 500, 1_000, 5_000)
+_MOST_CLUSH_NODES: Final = 1_000  # it starts a process for each of them
+_ENTRIES: Final = (10, 100, 1_000, 5_000, 50_000)
 _FEW_NODES: Final = 20
-# A size is measured again until it has taken so many seconds, or so many runs; the fastest run counts.
-_PATIENCE: Final = 5.0
-_MOST_RUNS: Final = 5
+_FEWEST_ROUNDS: Final = 3
+_MOST_ROUNDS: Final = 7
+_PATIENCE: Final = 20.0  # a size takes part in more than the fewest rounds until its runs have taken so many seconds
 
 _INTRODUCTION: Final = f"""\
 The cost of a node is the time of a run without its start, divided by the number of nodes; the cost of an entry
-likewise. The start is the time of a run with one simulated node and one entry. The fastest run of each size counts: of
-{_SSH_ROUNDS} runs over ssh, of up to {_MOST_RUNS} otherwise; large sizes ran once. A size has no cost in the table if
-it takes less than a fifth longer than the start alone: it is too small to measure."""
+likewise. The start is the time of a run with one simulated node and one entry. All sizes of a table run in turns; the
+figures are medians of {_FEWEST_ROUNDS} runs for large sizes and of up to {_MOST_ROUNDS} for small ones. A size has no
+cost in the table if it takes less than a fifth longer than the start alone: it is too small to measure. clush is the
+floor: it fetches the same facts, and compares nothing."""
 
 
 def requirements() -> list[str]:
@@ -46,8 +54,11 @@ def measure(directory: Path) -> list[Curve]:
     """All curves, below an empty directory. Raises BenchError, or EmbeddedClusterError."""
     nothing = simulated_nodes(_made(directory / "start"), 1, 1).audit
     ssh = _over_ssh(_made(directory / "ssh"), nothing)
-    start = _fastest("simulated nodes x 1 entries", 1, nothing).processor
-    return [*ssh, _many_nodes(_made(directory / "nodes"), start), _many_entries(_made(directory / "entries"), start)]
+    return [
+        *ssh,
+        _many_nodes(_made(directory / "nodes"), nothing),
+        _many_entries(_made(directory / "entries"), nothing),
+    ]
 
 
 def _made(directory: Path) -> Path:
@@ -55,81 +66,90 @@ def _made(directory: Path) -> Path:
     return directory
 
 
-def _over_ssh(directory: Path, nothing: Callable[[], Finished]) -> tuple[Curve, Curve]:
-    """All sizes in turns: a wall time depends on what else the machine does in that minute."""
-    runs: dict[int, list[Finished]] = {size: [] for size in (0, *_SSH_NODES)}
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What the runs of each size took, of this project and of clush. Size 0 is the start alone."""
+
+    ours: Mapping[int, list[Finished]]
+    clush: Mapping[int, list[Finished]]
+
+    def curve(self, title: str, unit: str, measured: str, *notes: str, each: int = 1) -> Curve:
+        """Return the curve of the medians of what is `measured`, wall time or processor time."""
+        ours, clush = ({size: _median(found, measured) for size, found in of.items()} for of in (self.ours, self.clush))
+        points = tuple(Point(size, seconds) for size, seconds in ours.items() if size)
+        return Curve(title, unit, ours[0], points, each, measured, notes, clush)
+
+
+def _median(runs: Sequence[Finished], measured: str) -> float:
+    return median(run.seconds if measured == WALL else run.processor for run in runs)
+
+
+def _in_turns(what: str, ours: Mapping[int, Work], clush: Mapping[int, Work]) -> Runs:
+    """Run all sizes in each round: a wall time depends on what else the machine does in that minute."""
+    runs = Runs({size: [] for size in ours}, {size: [] for size in clush})
+    for number in range(1, _MOST_ROUNDS + 1):
+        shown = []
+        for name, works, lists in ((PROJECT, ours, runs.ours), (CLUSH, clush, runs.clush)):
+            for size, work in works.items():
+                found = lists[size]
+                if number <= _FEWEST_ROUNDS or sum(run.seconds for run in found) < _PATIENCE:
+                    found.append(work())
+                    shown.append(f"{name} {size:,} {found[-1].seconds:.2f}")
+        print(f"  {NAME}, {what}, round {number}: {', '.join(shown)} s", file=sys.stderr, flush=True)
+    return runs
+
+
+def _over_ssh(directory: Path, nothing: Work) -> tuple[Curve, Curve]:
     with compliant_ssh_nodes(directory, Sizes(audit_nodes=_SSH_NODES[-1], entries=_SSH_ENTRIES)) as arena:
-        for number in range(1, _SSH_ROUNDS + 1):
-            for size, measured in runs.items():
-                options, tests = (f"--hosts=node[1-{size}]",), size * _SSH_ENTRIES
-                measured.append(project.audit(arena.material.conf, *options, tests=tests) if size else nothing())
-            shown = ", ".join(f"{measured[-1].seconds:.2f}" for measured in runs.values())
-            print(f"  {NAME}, ssh nodes, round {number} of {_SSH_ROUNDS}: {shown} s", file=sys.stderr, flush=True)
+
+        def ours(size: int) -> Finished:
+            return project.audit(arena.material.conf, f"--hosts=node[1-{size}]", tests=size * _SSH_ENTRIES)
+
+        def clush(size: int) -> Finished:
+            return audit.fetch(arena, arena.cluster.ssh_config, size)
+
+        runs = _in_turns(
+            "ssh nodes",
+            {0: nothing} | {size: partial(ours, size) for size in _SSH_NODES},
+            {size: partial(clush, size) for size in _SSH_NODES},
+        )
     title = f"Cold audit over ssh, {_SSH_ENTRIES} entries a node"
-    wall = {size: min(run.seconds for run in measured) for size, measured in runs.items()}
-    processor = {size: min(run.processor for run in measured) for size, measured in runs.items()}
     note = "All nodes are on this machine. A run with one node mostly waits for it; many nodes share the processors."
-    ours = "The processor time of the run and of its ssh processes, without that of the nodes."
-    return (
-        _curve(title, wall, "wall time", note),
-        _curve(title, processor, "processor time", ours),
-    )
+    ours_alone = "The processor time of the run and of its ssh processes, without that of the nodes."
+    return runs.curve(title, "node", WALL, note), runs.curve(title, "node", PROCESSOR, ours_alone)
 
 
-def _curve(title: str, seconds: dict[int, float], measured: str, note: str) -> Curve:
-    """Of seconds by the number of nodes; those of 0 are the start."""
-    points = tuple(Point(size, found) for size, found in seconds.items() if size)
-    return Curve(title, "node", seconds[0], points, measured=measured, notes=(note,))
+def _many_nodes(directory: Path, nothing: Work) -> Curve:
+    arenas = {nodes: simulated_nodes(_made(directory / str(nodes)), nodes) for nodes in _NODES}
+    runs = _simulated("simulated nodes", arenas, nothing, _MOST_CLUSH_NODES)
+    shutil.rmtree(directory)  # large
+    title = f"Simulated nodes that answer at once, {ENTRIES} entries a node"
+    return runs.curve(title, "node", PROCESSOR, CLUSH_NOTE)
 
 
-def _many_nodes(directory: Path, start: float) -> Curve:
-    return Curve(
-        f"Simulated nodes that answer at once, {ENTRIES} entries a node",
-        "node",
-        start,
-        tuple(_simulated(directory, nodes, ENTRIES, size=nodes) for nodes in _NODES),
-        measured="processor time",
-    )
+def _many_entries(directory: Path, nothing: Work) -> Curve:
+    arenas = {number: simulated_nodes(_made(directory / str(number)), _FEW_NODES, number) for number in _ENTRIES}
+    runs = _simulated("simulated entries", arenas, nothing, _ENTRIES[-1])
+    shutil.rmtree(directory)
+    note = f"The cost per entry and node: a file that all {_FEW_NODES} nodes have is {_FEW_NODES} entries."
+    title = f"{_FEW_NODES} simulated nodes that answer at once"
+    return runs.curve(title, "entry", PROCESSOR, note, CLUSH_NOTE, each=_FEW_NODES)
 
 
-def _many_entries(directory: Path, start: float) -> Curve:
-    return Curve(
-        f"{_FEW_NODES} simulated nodes that answer at once",
-        "entry",
-        start,
-        tuple(_simulated(directory, _FEW_NODES, entries, size=entries) for entries in _ENTRIES),
-        each=_FEW_NODES,
-        measured="processor time",
-        notes=(f"The cost per entry and node: a file that all {_FEW_NODES} nodes have is {_FEW_NODES} entries.",),
-    )
-
-
-def _simulated(directory: Path, nodes: int, entries: int, *, size: int) -> Point:
-    arena = simulated_nodes(_made(directory / str(size)), nodes, entries)
-    fastest = _fastest(f"simulated nodes x {entries} entries", nodes, arena.audit)
-    shutil.rmtree(directory)  # the last of them is large
-    directory.mkdir()
-    return Point(size, fastest.processor)
-
-
-def _fastest(what: str, number: int, audit: Callable[[], Finished]) -> Finished:
-    """The fastest of several runs of a short audit, or a long one's only run; says on standard error what it took."""
-    runs: list[Finished] = []
-    while len(runs) < _MOST_RUNS and sum(run.seconds for run in runs) < _PATIENCE:
-        runs.append(audit())
-    fastest = min(runs, key=lambda run: run.seconds)
-    print(f"  {NAME}, {number:,} {what}: {fastest.seconds:.2f} s, runs: {len(runs)}", file=sys.stderr, flush=True)
-    return fastest
+def _simulated(what: str, arenas: Mapping[int, SimulatedNodes], nothing: Work, most_clush: int) -> Runs:
+    ours = {0: nothing} | {size: arena.audit for size, arena in arenas.items()}
+    return _in_turns(what, ours, {size: arena.clush for size, arena in arenas.items() if size <= most_clush})
 
 
 def rows(curve: Curve) -> Iterator[tuple[str, ...]]:
     """The table of a curve: a head, the start, then a row for each size."""
     plural = "entries" if curve.unit == "entry" else f"{curve.unit}s"
-    yield plural, curve.measured, "beyond the start", f"per {curve.unit}"
-    yield "the start alone", f"{curve.start:.2f} s", "", ""
+    yield plural, curve.measured, "beyond the start", f"per {curve.unit}", CLUSH
+    yield "the start alone", f"{curve.start:.2f} s", "", "", ""
     for point in curve.points:
         cost = shown(curve.cost(point)) if point in curve.judged else ""
-        yield f"{point.size:,}", f"{point.seconds:.2f} s", f"{point.seconds - curve.start:.2f} s", cost
+        floor = f"{curve.floor[point.size]:.2f} s" if point.size in curve.floor else "not run"
+        yield f"{point.size:,}", f"{point.seconds:.2f} s", f"{point.seconds - curve.start:.2f} s", cost, floor
 
 
 def shown(seconds: float) -> str:

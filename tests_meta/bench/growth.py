@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
-LIMIT: Final = 1.2
+LIMIT: Final = 1.15
 """What a unit may cost at most, against the cost at any smaller size."""
 
 
@@ -23,6 +23,7 @@ class Curve:
     """The same work at sizes from small to large; `start` is what a run with next to nothing to do takes, in seconds.
 
     A size has `each` units a node or entry: with 20 nodes, 20 units an entry. `measured` says what the seconds are of.
+    `floor` has the seconds of clush by size, as far as it has run.
     """
 
     title: str
@@ -32,6 +33,7 @@ class Curve:
     each: int = 1
     measured: str = "wall time"
     notes: tuple[str, ...] = ()
+    floor: Mapping[int, float] = field(default_factory=dict)
 
     def cost(self, point: Point) -> float:
         """What one unit takes at this size, in seconds."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tests_meta.bench.measure import BenchError, Finished, run
+from tests_meta.bench.measure import LIMIT, BenchError, Finished, run
 
 PROJECT: Final = "pytest-synctool"
 COMMAND: Final = "its synctool command"
@@ -28,6 +28,7 @@ def audit(
     fixed: int = 0,
     env: Mapping[str, str] | None = None,
     persist: bool = False,
+    limit: float = LIMIT,
 ) -> Finished:
     """`pytest --pyargs synctool_checks --hosts=all -q --junitxml=...`; all tests but `failed` ones must have passed.
 
@@ -35,7 +36,8 @@ def audit(
 
     Unless `persist`, no connection is taken over from an earlier run or left to a later one.
     """
-    return pytest(conf.parent, *_selected(conf, persist), *options, tests=tests, failed=failed, fixed=fixed, env=env)
+    words = (*_selected(conf, persist), *options)
+    return pytest(conf.parent, *words, tests=tests, failed=failed, fixed=fixed, env=env, limit=limit)
 
 
 def drifted(conf: Path) -> set[tuple[str, str]]:
@@ -66,7 +68,13 @@ def command(conf: Path, *options: str, lines: int) -> Finished:
 
 
 def pytest(
-    directory: Path, *options: str, tests: int, failed: int = 0, fixed: int = 0, env: Mapping[str, str] | None = None
+    directory: Path,
+    *options: str,
+    tests: int,
+    failed: int = 0,
+    fixed: int = 0,
+    env: Mapping[str, str] | None = None,
+    limit: float = LIMIT,
 ) -> Finished:
     """Run pytest with -q and a junit report in a directory of its own.
 
@@ -77,7 +85,7 @@ def pytest(
     report = directory / "junit.xml"
     report.unlink(missing_ok=True)
     argv = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *options]
-    finished = run(argv, directory, env, statuses=(1 if failed else 0,))
+    finished = run(argv, directory, env, limit, statuses=(1 if failed else 0,))
     said = finished.output.decode(errors="replace").strip().rpartition("\n")[2].strip("= ")
     expected = f"{failed} failed, {tests - failed} passed in " if failed else rf"{tests} (passed|fixed) in "
     if fixed:

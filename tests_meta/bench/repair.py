@@ -100,6 +100,16 @@ def audit_alone(nodes: SshNodes) -> Sample:
     return Sample(finished.seconds, finished.peak)
 
 
+def rsync_drift(nodes: SshNodes) -> Sample:
+    """The floor: `rsync -a`, which replaces what differs in size or time."""
+    _drift(nodes)
+    began = time.perf_counter()
+    nodes.rsync()
+    seconds = time.perf_counter() - began
+    nodes.check_contents()
+    return Sample(seconds)
+
+
 def fix_drift(nodes: SshNodes) -> Sample:
     """The same with --fix."""
     drifting = _drift(nodes)
@@ -186,7 +196,7 @@ DRIFT: Final = Benchmark(
     name="repair-drift",
     title=lambda sizes: f"One node with {_FEW:,} entries, of which one in {_ONE_IN} drifts",
     arena=_node_with_mirror,
-    competitors={AUDIT: audit_alone, FIX: fix_drift},
+    competitors={RSYNC: rsync_drift, AUDIT: audit_alone, FIX: fix_drift},
     baseline=AUDIT,
     rounds=5,
     warm_up=True,
@@ -194,6 +204,7 @@ DRIFT: Final = Benchmark(
     notes=(
         f"{AUDIT}: `pytest --pyargs synctool_checks --synctool-conf=... --hosts=all -q --junitxml=...`; {FIX}: the "
         "same with `--fix`. Each file that drifts has other contents of the same size.",
+        f"{RSYNC}: it replaces the files whose size or time differs, and reads no contents to find them.",
         "The node has its mirror of the masterdir from an earlier repair.",
     ),
     requirements=_requirements,

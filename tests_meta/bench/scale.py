@@ -14,7 +14,7 @@ from pytest_synctool.repository.resolution import load
 from tests_meta.bench import project
 from tests_meta.bench.measure import MEGABYTE, Aim, Benchmark, Sample, Sizes
 from tests_meta.bench.project import PROJECT
-from tests_meta.bench.simulated_nodes import ENTRIES, SimulatedNodes, simulated_nodes
+from tests_meta.bench.simulated_nodes import CLUSH, CLUSH_NOTE, ENTRIES, SimulatedNodes, simulated_nodes
 
 PLAIN: Final = "plain test functions"
 
@@ -65,6 +65,12 @@ def synctool(arena: ManyTests) -> Sample:
     return Sample(finished.seconds, finished.peak)
 
 
+def clush(simulated: SimulatedNodes) -> Sample:
+    """The floor: the same answers, printed."""
+    finished = simulated.clush()
+    return Sample(finished.seconds, finished.peak)
+
+
 def plain_functions(arena: ManyTests) -> Sample:
     """pytest alone, one parametrized function; no installed plugin is loaded, which is to its advantage."""
     finished = project.pytest(
@@ -97,7 +103,11 @@ DRIFT: Final = Benchmark(
     name="drift",
     title=lambda sizes: f"{sizes.tests:,} tests in one process, of which {sizes.tests // 10:,} fail",
     arena=drifted_nodes,
-    competitors={IN_SYNC: lambda arena: _audit(arena[0]), DRIFTED: lambda arena: _audit(arena[1])},
+    competitors={
+        CLUSH: lambda arena: clush(arena[1]),
+        IN_SYNC: lambda arena: _audit(arena[0]),
+        DRIFTED: lambda arena: _audit(arena[1]),
+    },
     baseline=IN_SYNC,
     rounds=3,
     aims=(
@@ -111,6 +121,7 @@ DRIFT: Final = Benchmark(
         "`pytest --pyargs synctool_checks --synctool-conf=... --hosts=all --junitxml=...`, with the summary, the "
         "history, drift.json, drift.html and the other reports. Ten of the hundred files of every node have a wrong "
         "mode.",
+        CLUSH_NOTE,
     ),
 )
 
@@ -118,7 +129,7 @@ BENCHMARK: Final = Benchmark(
     name="scale",
     title=lambda sizes: f"{sizes.tests:,} tests in one process, {sizes.tests // ENTRIES:,} nodes x {ENTRIES} entries",
     arena=many_tests,
-    competitors={PLAIN: plain_functions, PROJECT: synctool},
+    competitors={CLUSH: lambda arena: clush(arena.simulated), PLAIN: plain_functions, PROJECT: synctool},
     baseline=PLAIN,
     rounds=3,
     aims=(
@@ -138,6 +149,7 @@ BENCHMARK: Final = Benchmark(
         "file with the answer of the probe replaces the connection to a node. The answer is parsed and compared.",
         f"{PLAIN}: `pytest -q --junitxml=...` on one function, parametrized over nodes and paths, with the body "
         "`assert expected == actual`. It uses no fixtures and loads no installed plugins.",
-        "Both times include the start of the interpreter, the collection and the JUnit report.",
+        CLUSH_NOTE,
+        "All times include the start of the interpreter, the collection and the JUnit report.",
     ),
 )

@@ -12,7 +12,7 @@ from pytest_synctool.config.model import DEFAULT_NUM_PROC
 
 from tests_meta.bench.measure import MEGABYTE, Aim, Benchmark, Finished, Sample, Sizes, run
 from tests_meta.bench.project import PROJECT
-from tests_meta.bench.simulated_nodes import ENTRIES, SimulatedNodes, simulated_nodes
+from tests_meta.bench.simulated_nodes import CLUSH, CLUSH_NOTE, ENTRIES, WHOLE_NODES, SimulatedNodes, simulated_nodes
 
 NODES: Final = 1_000
 MANY_NODES: Final = 10_000
@@ -56,12 +56,12 @@ SLOW: Final = Benchmark(
     arena=_slow_nodes,
     competitors={
         IDEAL: waiting,
+        CLUSH: lambda arena: _sample(arena.clush(DELAY)),
         PROJECT: lambda arena: _sample(arena.audit(delay=DELAY)),
         WORKERS: lambda arena: _sample(arena.audit("-n2", delay=DELAY)),
     },
     baseline=IDEAL,
-    rounds=2,
-    budget=60.0,
+    rounds=3,
     aims=(
         Aim(f"at most 1.3 times {IDEAL}", 1.3, lambda medians: medians[PROJECT].seconds / medians[IDEAL].seconds),
         Aim(
@@ -74,6 +74,7 @@ SLOW: Final = Benchmark(
         f"{IDEAL}: {AT_ONCE} threads that share {NODES:,} waits of {DELAY} s. The connection of a simulated node "
         "waits as long and then returns the answer of the probe, which is parsed, compared and reported.",
         f"{WORKERS}: two processes of {AT_ONCE} threads, which wait for twice as many nodes at once.",
+        f"{CLUSH_NOTE} Each process sleeps {DELAY} s before.",
     ),
 )
 
@@ -82,10 +83,11 @@ MILLION: Final = Benchmark(
     title=lambda sizes: f"{MANY_NODES * ENTRIES:,} checks in one process, {MANY_NODES:,} nodes x {ENTRIES} entries",
     arena=_many_nodes,
     competitors={
-        BY_NODE: lambda arena: _sample(arena.audit("--granularity=node", tests=arena.nodes)),
+        CLUSH: lambda arena: _sample(arena.clush()),
+        BY_NODE: lambda arena: _sample(arena.audit(WHOLE_NODES)),
     },
-    baseline=BY_NODE,
-    rounds=1,
+    baseline=CLUSH,
+    rounds=3,
     aims=(Aim("under 500 MB", 500, lambda medians: (medians[BY_NODE].peak or 0) / MEGABYTE),),
-    notes=("One test for each node in the JUnit report. It compares every entry of the node.",),
+    notes=("One test for each node in the JUnit report. It compares every entry of the node.", CLUSH_NOTE),
 )

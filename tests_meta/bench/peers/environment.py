@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,28 @@ def install() -> frozenset[str]:
         _COMPLETE.write_text(wanted)
         return frozenset()
     return frozenset(name for name, pinned in packages(wanted).items() if not _pip(pinned))
+
+
+def outdated() -> list[str]:
+    """Return the peers that have a newer version for this Python, `pyinfra 3.11.0 (3.10.0 is used)` each.
+
+    Raises BenchError if pip cannot tell.
+    """
+    argv = [str(PROGRAMS / "python"), "-m", "pip", "list", "--outdated", "--format=json"]
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=_LIMIT)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BenchError(f"pip cannot tell whether the peers are the newest: {error}") from error
+    return newer(json.loads(done.stdout), packages(REQUIREMENTS.read_text()))
+
+
+def newer(listed: Sequence[Mapping[str, str]], pinned: Collection[str]) -> list[str]:
+    """Return the outdated ones of these packages from what `pip list --outdated --format=json` lists."""
+    return [
+        f"{each['name']} {each['latest_version']} ({each['version']} is used)"
+        for each in listed
+        if each["name"].lower().replace("_", "-") in pinned
+    ]
 
 
 def packages(requirements: str) -> dict[str, str]:

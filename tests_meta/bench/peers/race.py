@@ -68,9 +68,18 @@ class Arena:
 def arena(directory: Path, sizes: Sizes) -> Iterator[Arena]:
     """Compliant nodes, on which all competitors have been shown drift once."""
     failed = environment.install()
+    _warn_of_newer()
     with compliant_ssh_nodes(directory, sizes) as nodes:
         found = arena_of(nodes, directory, PEERS, failed)
         yield replace(found, left_out={**found.left_out, **control(found)})
+
+
+def _warn_of_newer() -> None:
+    try:
+        for each in environment.outdated():
+            print(f"  a peer has a newer version: {each}", file=sys.stderr, flush=True)
+    except BenchError as error:
+        print(f"  {error}", file=sys.stderr, flush=True)
 
 
 def arena_of(nodes: SshNodes, directory: Path, peers: Sequence[Peer], failed: frozenset[str]) -> Arena:
@@ -194,8 +203,8 @@ BENCHMARK: Final = Benchmark(
         **{peer.name: competitor(peer) for peer in PEERS},
     },
     baseline=PROJECT,
-    rounds=2,
-    budget=380.0,
+    rounds=3,
+    budget=600.0,
     paced=True,
     aims=(_faster(PYINFRA, 15), _faster(MITOGEN, 50), _faster(BUNDLEWRAP, 200), _faster(ANSIBLE, 200)),
     notes=(

@@ -33,17 +33,19 @@ def _changing(prepare: Callable[[Task], Call], words: dict[str, str]) -> Callabl
 
 
 PYINFRA: Final = Peer("pyinfra", ["pyinfra"], _changing(pyinfra.dry, {"--dry": "-y"}), nodes=8, entries=200)
+_ANSIBLE_CHANGES: Final = {"--check": "", "--diff": ""}
 MITOGEN: Final = Peer(
     "ansible-core + mitogen",
     ["ansible-core", "mitogen"],
-    _changing(ansible.mitogen, {"--check": "", "--diff": ""}),
+    _changing(ansible.mitogen, _ANSIBLE_CHANGES),
     nodes=2,
     entries=200,
 )
+ANSIBLE: Final = Peer("ansible-core", ["ansible-core"], _changing(ansible.plain, _ANSIBLE_CHANGES), nodes=2, entries=21)
 BUNDLEWRAP: Final = Peer(
     "bundlewrap", ["bundlewrap"], _changing(bundlewrap.verify, {"verify": "apply", "-a": ""}), nodes=2, entries=41
 )
-PEERS: Final = (PYINFRA, MITOGEN, BUNDLEWRAP)
+PEERS: Final = (PYINFRA, MITOGEN, ANSIBLE, BUNDLEWRAP)
 
 
 @contextmanager
@@ -110,14 +112,17 @@ BENCHMARK: Final = Benchmark(
         **{peer.name: competitor(peer) for peer in PEERS},
     },
     baseline=PROJECT,
-    rounds=2,
+    rounds=3,
+    budget=900.0,
     paced=True,
     notes=(
-        "Every tool brings type, owner, group, mode and content of every entry. Slow tools do it on fewer nodes, one "
-        "for fewer entries; the table compares the time for one entry of one node. After each run, an audit must find "
-        "no drift.",
-        f"{PYINFRA.name}: `pyinfra -y`. {MITOGEN.name}: `ansible-playbook`, {FANOUT} forks, strategy `mitogen_linear`. "
-        f"{BUNDLEWRAP.name}: `bw apply -p {FANOUT} -P 64`. All else is as for the audit by others.",
+        "Every tool brings type, owner, group, mode and content of every entry. Slow tools do it on fewer nodes, "
+        "some for fewer entries; the table compares the time for one entry of one node. After each run, an audit must "
+        "find no drift.",
+        f"{PYINFRA.name}: `pyinfra -y`. {MITOGEN.name}, {ANSIBLE.name}: `ansible-playbook`, {FANOUT} forks, strategy "
+        f"`mitogen_linear` or `linear`. {BUNDLEWRAP.name}: `bw apply -p {FANOUT} -P 64`. All else is as for "
+        "the audit by others.",
+        f"Versions: {environment.versions(sorted({name for peer in PEERS for name in peer.packages}))}.",
     ),
     requirements=missing_requirements,
     left_out=lambda arena: arena.left_out,

@@ -128,6 +128,14 @@ def test_all_packages_of_the_peers_are_pinned() -> None:
     assert environment.versions(["mitogen"]) == pinned["mitogen"].replace("==", " ")
 
 
+def test_newer_versions_of_the_peers_are_named() -> None:
+    listed = [
+        {"name": "pyinfra", "version": "3.10.0", "latest_version": "3.11.0"},
+        {"name": "setuptools", "version": "65.5.0", "latest_version": "80.0"},
+    ]
+    assert environment.newer(listed, ["pyinfra", "mitogen"]) == ["pyinfra 3.11.0 (3.10.0 is used)"]
+
+
 def test_cost_is_of_one_entry_of_one_node() -> None:
     assert Sample(60.0, nodes=2, entries=100).cost == pytest.approx(0.3)
     assert Sample(60.0).cost == 60.0

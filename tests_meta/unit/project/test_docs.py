@@ -30,6 +30,7 @@ MOST_WORDS: Final = 900
 # Options in the documentation that belong to other programs, by program, and those that `pytest --help` does not list.
 FOREIGN: Final = {
     "ansible-playbook": {"--check"},  # its --diff is an option of ours, too
+    "python -m tests_meta.bench": {"--only", "--write"},
     "ansible-vault": {"--vault-password-file"},
     "gpg": {"--decrypt"},
     "nodeattr": {"--expand"},
