@@ -13,8 +13,8 @@ from pytest_synctool.plugin.xdist.gain import RunTimes, WorkerTimes, most_saved
 SECONDS = st.floats(0, 100)
 
 
-def times(*work: float, reporting: float = 0.0) -> RunTimes:
-    return RunTimes([WorkerTimes(0.3, each) for each in work], reporting)
+def times(*work: float, reporting: float = 0.0, processors: int = 8) -> RunTimes:
+    return RunTimes([WorkerTimes(0.3, each) for each in work], reporting, processors)
 
 
 def waiting(durations: Sequence[float], places: int) -> float:
@@ -28,6 +28,11 @@ def waiting(durations: Sequence[float], places: int) -> float:
 def test_the_longest_part_is_not_saved() -> None:
     assert most_saved(times(1.0, 2.0), [9.0, 9.0], 2) == pytest.approx(1.0)
     assert most_saved(times(1.0, 2.0, reporting=4.0), [9.0, 9.0], 2) == pytest.approx(3.0)
+
+
+def test_processors_are_shared() -> None:
+    assert most_saved(times(2.0, 2.0, reporting=2.0, processors=2), [], 64) == pytest.approx(3.0)
+    assert most_saved(times(2.0, 2.0, reporting=2.0, processors=1), [], 64) == 0
 
 
 def test_one_worker_saves_what_the_controller_does_meanwhile() -> None:

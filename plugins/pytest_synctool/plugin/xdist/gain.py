@@ -29,10 +29,14 @@ class WorkerTimes:
 
 @dataclass(frozen=True, slots=True)
 class RunTimes:
-    """Processor seconds of a run: those of its workers, and of the controller for the reports meanwhile."""
+    """Processor seconds of a run: those of its workers, and of the controller for the reports meanwhile.
+
+    `processors` is the number of processors that all of them share.
+    """
 
     workers: Sequence[WorkerTimes]
     reporting: float
+    processors: int
 
 
 TIMES = pytest.StashKey[RunTimes]()
@@ -59,12 +63,13 @@ class ProcessorTimes:
 def most_saved(times: RunTimes, durations: Collection[float], at_once: int) -> float:
     """Return the seconds by which several processes can have been faster at most, their start left out.
 
-    One process does the work of all workers and the reports in turn; with several, the longest of these goes on alone.
+    One process does the work of all workers and the reports in turn. Several take as long as the longest of these, and
+    as long as all of it on all processors of this machine at once.
     If there are more nodes than a process contacts `at_once`, some wait for a place: half as long with twice the
     places, but for the last node, which no number of places makes faster. `durations` are those of the nodes.
     """
     shares = [*(worker.work for worker in times.workers), times.reporting]
-    saved = sum(shares) - max(shares)
+    saved = sum(shares) - max(*shares, sum(shares) / times.processors)
     if len(durations) > at_once:
         saved += (1 - 1 / len(times.workers)) * sum(durations) / at_once + max(durations)
     return saved

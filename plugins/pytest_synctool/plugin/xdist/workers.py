@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Generator, Iterator
@@ -89,7 +90,8 @@ class Workers:
         began = time.process_time()
         ended = yield
         if not self._crashed:
-            self._session.config.stash[TIMES] = RunTimes(self._times, time.process_time() - began)
+            processors = len(os.sched_getaffinity(0))
+            self._session.config.stash[TIMES] = RunTimes(self._times, time.process_time() - began, processors)
         if self._crashed and not self._stopped:
             for report in self._lost():
                 self._session.config.hook.pytest_runtest_logreport(report=report)
