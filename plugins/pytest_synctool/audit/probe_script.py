@@ -76,7 +76,9 @@ nl='
 set -f; IFS=$nl
 """
     + LOOK.replace(b"SLOWEST", b"%d" % _SLOWEST_DIGEST).replace(b"LONGEST", b"%d" % LONGEST_READ)
-    + TIMING.replace(b"TICKS", b"%d" % _TICKS).replace(b"SHORT", b"%d" % _SHORT).replace(b"SLOWEST", b"%d" % _SLOWEST_READ)
+    + TIMING.replace(b"TICKS", b"%d" % _TICKS)
+    .replace(b"SHORT", b"%d" % _SHORT)
+    .replace(b"SLOWEST", b"%d" % _SLOWEST_READ)
 )
 
 

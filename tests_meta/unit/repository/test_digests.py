@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pwd
 import tempfile
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_synctool.common.cache_directory import cache_directory
 from pytest_synctool.repository import digest_file, digests
 from pytest_synctool.repository.digest_file import DigestFile, version_of
 from pytest_synctool.repository.digests import Digests, is_local
@@ -205,16 +207,35 @@ def test_kept_digests_are_read_back_and_noise_is_none(versions: dict[bytes, byte
 
 
 def test_the_files_of_digests_lie_in_the_cache_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/somebody")
+    cache = tmp_path / "cache" / "pytest-synctool"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
     status = tmp_path.stat()
-    for cache_home, expected in (
+    file = DigestFile.of(status)
+    assert file is not None
+    file.write({b"v" * 40: b"m" * 16})
+    assert [each.name for each in cache.iterdir()] == [f"digests-{status.st_dev:x}-{status.st_ino:x}"]
+
+
+def test_the_cache_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    for home, expected in (
         ("", "/home/somebody/.cache"),
         ("/elsewhere", "/elsewhere"),
         ("here", "/home/somebody/.cache"),
     ):
-        monkeypatch.setenv("XDG_CACHE_HOME", cache_home)
-        place = Path(expected, "pytest-synctool", f"digests-{status.st_dev:x}-{status.st_ino:x}")
-        assert DigestFile.of(status)._path == place
+        assert cache_directory({"XDG_CACHE_HOME": home}) == Path(expected, "pytest-synctool")
+
+
+def test_a_user_without_a_home_directory_keeps_no_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with pytest.raises(OSError, match="no home directory"):
+        cache_directory()
+    assert DigestFile.of(tmp_path.stat()) is None
 
 
 _TABLE = rb"""22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw
