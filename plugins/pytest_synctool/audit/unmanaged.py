@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from pytest_synctool.audit.packages import Packages
@@ -55,6 +56,15 @@ def judge(packages: Packages, states: Mapping[bytes, Actual]) -> dict[bytes, Unm
     return report
 
 
+@dataclass(frozen=True, slots=True)
+class UnmanagedLine:
+    """A text about one or more files, the same on these nodes."""
+
+    nodes: tuple[str, ...]
+    text: str
+    files: int = 1
+
+
 class Gathered:
     """The unmanaged files of many nodes, equal versions once. Nodes may come in any order."""
 
@@ -102,7 +112,7 @@ class Gathered:
             for number, (state, positions) in enumerate(ordered, 1):
                 yield UnmanagedVersion(path, deviation, state, tuple(self._names(positions)), number, len(ordered))
 
-    def in_words(self, *, everything: bool = False) -> list[str]:
+    def lines(self, *, everything: bool = False) -> list[UnmanagedLine]:
         """Return a line for each version.
 
         Many files of one directory that belong to no package are one line for the same nodes, unless `everything`.
@@ -115,18 +125,18 @@ class Gathered:
             if alike is None:
                 which = f", version {version.number} of {version.versions}" if version.versions > 1 else ""
                 text = f"{printable(version.path)} {version.deviation.value}{which}"
+                lines.append(UnmanagedLine(version.nodes, text))
             elif version is alike[0]:
                 what = "symbolic links" if _is_link(version) else "files"
                 directory = printable(os.path.dirname(version.path))
                 text = f"{directory} has {len(alike):,} {what} that belong to no package"
-            else:
-                continue
-            lines.append(f"{fold(version.nodes)}: {text}{self._of_all(version.nodes)}")
+                lines.append(UnmanagedLine(version.nodes, text, len(alike)))
         return lines
 
-    def _of_all(self, nodes: Sized) -> str:
-        """Return ` (2 of 3 nodes)`, or an empty text if one node was looked at."""
-        return f" ({len(nodes):,} of {len(self._known):,} nodes)" if len(self._known) > 1 else ""
+    def in_words(self, line: UnmanagedLine) -> str:
+        """Return a line with its nodes, and how many there are of all that were looked at, if these are several."""
+        of_all = f" ({len(line.nodes):,} of {len(self._known):,} nodes)" if len(self._known) > 1 else ""
+        return f"{fold(line.nodes)}: {line.text}{of_all}"
 
 
 def all_is_well(nodes: Sequence[str], directory: bytes) -> list[str]:

@@ -30,7 +30,7 @@ def run(config: Config, repository: Repository, nodes: Sequence[Node], arguments
     gathered = Gathered([node.name for node in nodes])
     for name, files in on_nodes(config, arguments, nodes, look_at, failed).items():
         gathered.take(name, files)
-    lines = gathered.in_words(everything=arguments.verbose)
+    lines = [gathered.in_words(line) for line in gathered.lines(everything=arguments.verbose)]
     if not (lines or arguments.quiet):
         lines = all_is_well(gathered.complete, directory)
     command.print_lines(lines)

@@ -17,7 +17,7 @@ from pytest_synctool.connection.transport import HostTransport
 from pytest_synctool.engine.session import NodeSession
 from pytest_synctool.engine.settings import Settings
 from pytest_synctool.errors import TransportError
-from pytest_synctool.model import Node, NodeError, NodeErrorKind, NodeResult
+from pytest_synctool.model import Node, NodeError, NodeErrorKind, NodeResult, Status
 from pytest_synctool.repository.resolution import Repository
 
 if TYPE_CHECKING:
@@ -66,10 +66,12 @@ class Engine:
         """Run the checks of one node and return the result. A fault of this program costs only that node's result.
 
         `answered` is called when the node has answered for the first time. A node with nothing to look at is not
-        contacted. A repair that would change a path beyond `shown` changes nothing.
+        contacted; nor is one whose checks are all skipped, for its unmanaged files. A repair that would change a path
+        beyond `shown` changes nothing.
         """
         settled = [check.settled for check in checks if check.settled is not None]
-        if settled and len(settled) == len(checks):
+        looks_further = self.settings.unmanaged and any(outcome.status is not Status.SKIPPED for outcome in settled)
+        if settled and len(settled) == len(checks) and not looks_further:
             return NodeResult(tuple(settled))
         try:
             with closing(self.connections.to(node)) as connection:

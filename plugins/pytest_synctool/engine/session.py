@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.inspection import Inspection
+from pytest_synctool.common.wording import internal_error
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.engine.settings import Mode, Settings
 from pytest_synctool.errors import AnswerTooLong, RemoteError, TransportError
-from pytest_synctool.model import Node, NodeError, NodeErrorKind, NodeResult
+from pytest_synctool.model import Node, NodeError, NodeErrorKind, NodeResult, UnmanagedFiles
 from pytest_synctool.repository.entry import Entry
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class NodeSession:
         started = time.perf_counter()
         try:
             result = self._run(answered, shown)
+            if self.settings.unmanaged:
+                result = replace(result, unmanaged=self._unmanaged())
         except (RemoteError, AnswerTooLong) as error:
             result = NodeResult((), NodeError(NodeErrorKind.BAD_ANSWER, str(error)))
         except TransportError as error:
@@ -85,6 +88,20 @@ class NodeSession:
         if mode is Mode.FIX:
             outcomes = self._repair.fix(inspection, checks, outcomes, shown)
         return NodeResult(tuple(outcomes))
+
+    def _unmanaged(self) -> UnmanagedFiles:
+        """Look for unmanaged files. An error is one of this look alone: the outcomes of the node stay."""
+        from pytest_synctool.audit.unmanaged_look import look, managed_paths  # most runs do without
+
+        settings = self.settings
+        try:
+            return look(settings.unmanaged, managed_paths(self.entries), self.transport, settings.deadline)
+        except (RemoteError, AnswerTooLong) as error:
+            return UnmanagedFiles.unknown(str(error))
+        except TransportError as error:
+            return UnmanagedFiles.unknown(NodeError(NodeErrorKind.UNREACHABLE, str(error)).text)
+        except Exception as error:
+            return UnmanagedFiles.unknown(NodeError(NodeErrorKind.INTERNAL, internal_error(error)).text)
 
     @property
     def _mark(self) -> Request | None:

@@ -73,6 +73,8 @@ class Settings:
     `only` are the paths whose old versions are to be erased; all if it is empty.
     `trust_ctime` is the number of days for which an audit trusts remembered digests of large files; None: it reads all.
     Without `post` no trigger runs, as in Context. `unix` is the shell text that results have.
+    Without `post` no trigger runs, as in Context. `unix` is the shell text that results have. Unmanaged files below the
+    directory `unmanaged` are looked for, if it is not empty, after an audit or a repair.
     """
 
     masterdir: Path
@@ -91,3 +93,4 @@ class Settings:
     earlier: bool = False
     only: frozenset[bytes] = frozenset()
     trust_ctime: int | None = None
+    unmanaged: bytes = b""

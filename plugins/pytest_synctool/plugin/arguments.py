@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_synctool.plugin.invocation import SUITE
-from pytest_synctool.plugin.options import add_short_names, values_of_short_names
+from pytest_synctool.plugin.options import add_bare_values, add_short_names, values_of_short_names
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -17,8 +17,8 @@ def pytest_load_initial_conftests(
 ) -> Generator[None, object, object]:
     """Add --pyargs if an argument names a file of the suite that is not in the current directory.
 
-    Add the short names of options when all conftests have been loaded, which may have options of the same names. pytest
-    loads no conftest for the value of such an option.
+    Add the values of options that may be left out. Add the short names of options when all conftests have been loaded,
+    which may have options of the same names. pytest loads no conftest for the value of such an option.
     """
     directory = early_config.invocation_params.dir
     if any(_is_elsewhere(argument, directory) for argument in args):
@@ -29,7 +29,9 @@ def pytest_load_initial_conftests(
         if value in paths:
             paths.remove(value)
     try:
-        return (yield)
+        result = yield
+        add_bare_values(parser, args)
+        return result
     finally:
         add_short_names(parser)
 

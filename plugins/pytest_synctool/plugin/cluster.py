@@ -170,6 +170,7 @@ def wants_cluster(config: pytest.Config) -> bool:
     if (
         option.synctool_conf
         or option.synctool_lint
+        or option.synctool_unmanaged
         or option.synctool_nodename is not None
         or mode_of(config) is not Mode.AUDIT
     ):

@@ -81,7 +81,10 @@ def may_have_nodes(config: pytest.Config) -> bool:
     xdist's controller sees no test file, so its runs always may.
     """
     option = config.option
-    named = (option.synctool_conf, option.synctool_lint, option.synctool_fix, option.synctool_restore)
+    named = (
+        *(option.synctool_conf, option.synctool_lint, option.synctool_fix, option.synctool_restore),
+        option.synctool_unmanaged,
+    )
     if any(named) or option.synctool_nodename is not None or option.synctool_selection is not None:
         return True
     if is_worker(config) or getattr(option, "dist", "no") != "no" or config.getini("synctool_conf"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal, Protocol, cast
+from typing import Any, Final, Literal, Protocol, cast
 
 import pytest
 
@@ -19,6 +19,7 @@ from pytest_synctool.model import (
     Skip,
     Status,
     Touched,
+    UnmanagedFiles,
     Xfail,
 )
 from pytest_synctool.plugin.whole_node_outcomes import outcomes_of
@@ -114,6 +115,7 @@ def pack(tests: NodeTests, result: NodeResult, total: int, nodes: int) -> pytest
         "printed": dict(result.printed),
         "notes": result.notes,
         "unread": result.unread,
+        "unmanaged": None if result.unmanaged is None else _packed_unmanaged(result.unmanaged),
         "total": total,
         "nodes": nodes,
     }
@@ -159,6 +161,18 @@ def _outcome(row: _Row) -> Outcome:
     )
 
 
+def _packed_unmanaged(unmanaged: UnmanagedFiles) -> tuple[object, ...]:
+    from pytest_synctool.plugin.packed_unmanaged import packed  # most runs do without
+
+    return packed(unmanaged)
+
+
+def _unpacked_unmanaged(payload: tuple[Any, ...]) -> UnmanagedFiles:
+    from pytest_synctool.plugin.packed_unmanaged import unpacked
+
+    return unpacked(payload)
+
+
 @dataclass(frozen=True, slots=True)
 class NodeReport:
     """The arguments of pack()."""
@@ -186,6 +200,7 @@ def unpack(report: pytest.TestReport) -> NodeReport | None:
         printed={line: tuple(lines) for line, lines in payload["printed"].items()},
         notes=tuple(payload["notes"]),
         unread=payload["unread"],
+        unmanaged=None if payload["unmanaged"] is None else _unpacked_unmanaged(payload["unmanaged"]),
     )
     return NodeReport(tests, result, payload["total"], payload["nodes"])
 

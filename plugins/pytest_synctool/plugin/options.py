@@ -52,11 +52,24 @@ def _directory(text: str) -> str:
     return os.path.normpath(text)
 
 
+def _plain_directory(text: str) -> str:
+    """Return a directory on the nodes whose name needs no quotes."""
+    from pytest_synctool.audit.packages import PLAIN_DIRECTORY  # most runs do without
+
+    path = os.path.normpath(text)
+    if text.startswith("/") and PLAIN_DIRECTORY.fullmatch(os.fsencode(path)):
+        return path
+    raise argparse.ArgumentTypeError(
+        f"expected a directory on the nodes like /etc, of ASCII letters, digits and ._+-, not {text!r}; "
+        "a test path comes before --synctool-unmanaged"
+    )
+
+
 @dataclass(frozen=True)
 class PluginOption:
     """An option of the plugin. One with neither `metavar` nor `choices` is a switch.
 
-    One with a `const` can be given without a value, and then has this one.
+    With `bare`, the value may be left out, and is this one then. A value is in the same word: `--unmanaged=/etc`.
     """
 
     name: str
@@ -66,7 +79,7 @@ class PluginOption:
     default: object = None
     choices: tuple[str, ...] | None = None
     repeatable: bool = False
-    const: object = None
+    bare: str | int | None = None
 
     @property
     def long_name(self) -> str:
@@ -79,6 +92,11 @@ class PluginOption:
         return self.long_name.removeprefix("--").replace("-", "_")
 
     @property
+    def has_own_word(self) -> bool:
+        """True if the value may be in a word of its own: `--batch 8`."""
+        return (self.metavar is not None or self.choices is not None) and self.bare is None
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of argparse's add_argument() beside the name."""
         if self.choices is not None:
@@ -87,7 +105,8 @@ class PluginOption:
             value = {"metavar": self.metavar, "action": "append", "default": []}
         elif self.metavar is not None:
             value = {"metavar": self.metavar, "type": self.type, "default": self.default}
-            value |= {} if self.const is None else {"nargs": "?", "const": self.const}
+            if self.bare is not None:
+                value |= {"nargs": "?", "const": self.bare}
         else:
             value = {"action": "store_true"}
         return {"dest": self.dest, "help": self.help, **value}
@@ -157,10 +176,18 @@ OPTIONS: Final = (
         remembered.HELP,
         metavar="DAYS",
         type=_days,
-        const=remembered.DAYS,
+        bare=remembered.DAYS,
     ),
     PluginOption("--no-cache", "read every source: use no digests that earlier runs have kept"),
     PluginOption("--diff", "show content differences, each distinct one once; never of non-public contents"),
+    PluginOption(
+        "--unmanaged",
+        "also report the files below DIR (/etc) that no entry has and that differ from what packages installed",
+        metavar="DIR",
+        type=_plain_directory,
+        bare="/etc",
+    ),
+    PluginOption("--unmanaged-fail", "with --unmanaged: a test per node fails if it has such files"),
     PluginOption("--explain", "show in each failure which source applies to the node, why, and which others do not"),
     PluginOption(
         "--connect-timeout",
@@ -287,7 +314,7 @@ def values_of_short_names(parser: pytest.Parser, words: Sequence[str]) -> Iterat
     A word that the option refuses is none: the option may be a switch of a conftest, and the word a test path.
     """
     taken = set(_names_of_options(parser))
-    types = {option.name: option.type for option in OPTIONS if option.metavar and option.name not in taken}
+    types = {option.name: option.type for option in OPTIONS if option.has_own_word and option.name not in taken}
     for name, value in pairwise(words):
         if name in types:
             with suppress(argparse.ArgumentTypeError):
@@ -299,6 +326,27 @@ def _names_of_options(parser: pytest.Parser) -> Iterator[str]:
     for group in (parser._anonymous, *parser._groups):
         for option in group.options:
             yield from option.names()
+
+
+def add_bare_values(parser: pytest.Parser, words: list[str]) -> None:
+    """Add the value to options in a command line that are there without one: argparse would take the next word for it.
+
+    Raises pytest.UsageError for a next word that looks like the value.
+    """
+    bare = {name: option for option in OPTIONS if option.bare for name in (option.name, option.long_name)}
+    ours = {name for option in parser.getgroup("synctool").options for name in option.names()}
+    foreign = {*_names_of_options(parser)} - ours
+    for position, word in enumerate(words):
+        if word == "--":
+            return
+        if word not in bare or word in foreign:
+            continue
+        following = words[position + 1 : position + 2]
+        if following and following[0].startswith("/"):
+            raise pytest.UsageError(
+                f"write {word}={following[0]} in one word; if {following[0]} is a test path, write it before {word}"
+            )
+        words[position] = f"{word}={bare[word].bare}"
 
 
 def release_short_names(config: pytest.Config) -> None:
@@ -319,7 +367,12 @@ def taken_names(config: pytest.Config) -> dict[str, str]:
 
 def check_combinations(config: pytest.Config) -> None:
     """Raise pytest.UsageError, with the reason, if options of the plugin exclude each other."""
-    conflicts = chain(_conflicts_of_saved(config.option), _conflicts_of_repairs(config), _conflicts_of_batches(config))
+    conflicts = chain(
+        _conflicts_of_saved(config.option),
+        _conflicts_of_unmanaged(config.option),
+        _conflicts_of_repairs(config),
+        _conflicts_of_batches(config),
+    )
     message = next(conflicts, None)
     if message is not None:
         raise pytest.UsageError(message)
@@ -333,6 +386,14 @@ def _conflicts_of_saved(option: argparse.Namespace) -> Iterator[str]:
         yield "--no-saved does not go with --saved-dir: old versions are kept, or they are not"
     if option.synctool_restore and option.synctool_tasks:
         yield "--tasks does not go with --restore, which puts back what --fix has changed"
+
+
+def _conflicts_of_unmanaged(option: argparse.Namespace) -> Iterator[str]:
+    if option.synctool_unmanaged_fail and not option.synctool_unmanaged:
+        yield "--unmanaged-fail needs --unmanaged: nothing else looks for such files"
+    for name, value in (("--restore", option.synctool_restore), ("--synctool-lint", option.synctool_lint)):
+        if value and option.synctool_unmanaged:
+            yield f"--unmanaged does not go with {name}, which compares no node"
 
 
 def _conflicts_of_repairs(config: pytest.Config) -> Iterator[str]:

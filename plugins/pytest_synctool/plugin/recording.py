@@ -39,5 +39,8 @@ def record(config: pytest.Config, tests: NodeTests, result: NodeResult, nodes: i
     """Take a node's result into the summary and the report files. `nodes` is the number of nodes of the run."""
     taken = config.stash[TALLY].add(tests, result)
     if REPORT_FILES in config.stash:
-        config.stash[REPORT_FILES].take(taken, nodes)
+        files = config.stash[REPORT_FILES]
+        files.take(taken, nodes)
+        if files.unmanaged is not None:
+            files.unmanaged.take(tests.node, result)
     config.stash[LAST_AUDIT_RECORDER].take(tests, result)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 import pytest
 
@@ -31,6 +31,9 @@ from pytest_synctool.report.links import INDEX, Links
 from pytest_synctool.report.metrics import metrics
 from pytest_synctool.report.record import NodeRecord, RunRecord
 from pytest_synctool.repository.revision import RevisionLook
+
+if TYPE_CHECKING:
+    from pytest_synctool.plugin.unmanaged import UnmanagedReport
 
 _DEFAULT: Final = "reports"
 JUNIT: Final = "junit.xml"
@@ -121,6 +124,7 @@ class ReportFiles:
         self.mode = files.mode_for(cluster.config.masterdir)
         self._revision = RevisionLook(settings.masterdir, self.trust)
         self._known = _baseline(config)
+        self.unmanaged = _unmanaged(config, cluster)
         self._jsonl = _open_jsonl(config, self.trust, self.mode)
         if self._jsonl is not None:
             self._stream(drift_json.line("run", drift_json.run_fields(self.run)))
@@ -158,6 +162,8 @@ class ReportFiles:
         """Write all files. An error becomes one of the `messages` and sets `failed`."""
         run = self.run
         self.conclude()
+        if self.unmanaged is not None:
+            run.unmanaged = self.unmanaged.record()
         run.nodes.sort(key=lambda node: self._order.get(node.node, len(self._order)))
         run.ended = datetime.now().astimezone()
         run.exit_status = int(exit_status)
@@ -169,8 +175,11 @@ class ReportFiles:
             self._write_reports(self._directory)
         self._write_for_ci()
         if self._jsonl is not None:
-            end = {"run": drift_json.run_fields(run), "summary": drift_json.summary_fields(run)}
-            self._stream(drift_json.line("end", {**end, "stale_waivers": drift_json.stale_fields(run)}))
+            end: dict[str, object] = {"run": drift_json.run_fields(run), "summary": drift_json.summary_fields(run)}
+            end["stale_waivers"] = drift_json.stale_fields(run)
+            if run.unmanaged is not None:
+                end["unmanaged"] = drift_json.unmanaged_fields(run.unmanaged)
+            self._stream(drift_json.line("end", end))
             self._end_stream()
 
     def _write_reports(self, directory: Path) -> None:
@@ -295,6 +304,14 @@ REPORT_FILES = pytest.StashKey[ReportFiles]()
 def groups_of(cluster: Cluster) -> dict[str, list[str]]:
     """Return the groups of each node, without its own name and `all`."""
     return {node.name: [g for g in node.groups if g not in (node.name, "all")] for node in cluster.nodes}
+
+
+def _unmanaged(config: pytest.Config, cluster: Cluster) -> UnmanagedReport | None:
+    if not config.option.synctool_unmanaged:
+        return None
+    from pytest_synctool.plugin.unmanaged import UnmanagedReport  # most runs do without
+
+    return UnmanagedReport(config.option.synctool_unmanaged, [node.name for node in cluster.nodes])
 
 
 def _baseline(config: pytest.Config) -> Known | None:

@@ -195,11 +195,21 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             plugins.register(AdminMachines(session.config), "synctool-machines")
     if CLUSTER in session.config.stash:
         register_stale_waivers(session)
+        _register_unmanaged_tests(session)
         plugins.register(RareGarbageCollection(), "synctool-garbage")
         register_junit(session.config)
         if plugins.hasplugin("nfplugin") and not session.config.option.newfirst:
             # It stores the id of every test of every run, and only --nf needs them.
             plugins.unregister(name="nfplugin")
+
+
+def _register_unmanaged_tests(session: pytest.Session) -> None:
+    """With --unmanaged-fail, register the plugin that makes a test for each node, in the process that shows reports."""
+    files = session.config.stash.get(REPORT_FILES, None)
+    if files is not None and files.unmanaged is not None and session.config.option.synctool_unmanaged_fail:
+        from pytest_synctool.plugin.unmanaged import UnmanagedTests  # most runs do without
+
+        session.config.pluginmanager.register(UnmanagedTests(session, files.unmanaged), "synctool-unmanaged")
 
 
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
@@ -313,7 +323,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
         config.stash[INTERRUPTION].is_ending = True
     if (reason := nothing_selected(session)) is not None:
         config.stash[NOTHING_COMPARED] = reason
-        if changes_nodes(config) and session.exitstatus == pytest.ExitCode.OK:  # nothing repaired is no success
+        needs_nodes = changes_nodes(config) or config.option.synctool_unmanaged_fail
+        if needs_nodes and session.exitstatus == pytest.ExitCode.OK:  # nothing repaired is no success
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
     try:
         return (yield)

@@ -18,10 +18,10 @@ import pytest
 from _pytest.config.findpaths import determine_setup
 
 from pytest_synctool.plugin.invocation import is_worker
-from pytest_synctool.plugin.options import OPTIONS
+from pytest_synctool.plugin.options import OPTIONS, add_bare_values
 
 _OF_TESTINFRA: Final = ("--hosts", "--ssh-config", "--ssh-identity-file", "--ssh-extra-args", "--sudo-user")
-_WITH_VALUE: Final = [option for option in OPTIONS if option.metavar or option.choices]
+_WITH_VALUE: Final = [option for option in OPTIONS if option.has_own_word]
 _OURS: Final = [name for option in _WITH_VALUE for name in (option.name, option.long_name)]
 _NAMES: Final = frozenset((*_OF_TESTINFRA, *_OURS))
 
@@ -54,7 +54,9 @@ def _exists(value: str) -> bool:
 def _setup(config: pytest.Config, words: Sequence[str]) -> tuple[Path, Path | None]:
     """Return pytest's root and ini file for the same words, with all options known."""
     parser: Any = config._parser
-    known = parser.parse_known_args(list(words), argparse.Namespace())
+    whole = list(words)
+    add_bare_values(parser, whole)
+    known = parser.parse_known_args(whole, argparse.Namespace())
     arguments = {
         "inifile": known.inifilename,
         "override_ini": known.override_ini,

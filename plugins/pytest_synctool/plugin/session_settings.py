@@ -37,4 +37,5 @@ def settings_of(config: pytest.Config, cluster: Cluster) -> Settings:
         syslog=cluster.config.syslogging and not option.synctool_no_syslog,
         trust_ctime=option.synctool_trust_ctime,
         earlier=bool(option.keyword) or any("::" in str(argument) for argument in config.args),
+        unmanaged=os.fsencode(option.synctool_unmanaged or ""),
     )

@@ -14,6 +14,7 @@ from pytest_synctool.plugin.cluster import CLUSTER, TALLY, Cluster, mode_of
 from pytest_synctool.plugin.disarmed_writer import WRITER
 from pytest_synctool.plugin.durations import durations_of_nodes
 from pytest_synctool.plugin.invocation import changes_nodes
+from pytest_synctool.plugin.late_tests import is_late
 from pytest_synctool.plugin.lock_and_log import LOG
 from pytest_synctool.plugin.node_reports import is_entry, is_fixed, letter_of
 from pytest_synctool.plugin.options import taken_names
@@ -21,7 +22,6 @@ from pytest_synctool.plugin.ordinary_reports import is_ordinary
 from pytest_synctool.plugin.other_plugins import options_without_effect
 from pytest_synctool.plugin.repair_command import repair_command
 from pytest_synctool.plugin.report_files import REPORT_FILES
-from pytest_synctool.plugin.stale_waivers import is_stale
 from pytest_synctool.plugin.terminal_reporter import terminal_reporter
 from pytest_synctool.plugin.xdist.gain import loss_note
 from pytest_synctool.report.summary import quiet_summary, summary
@@ -178,7 +178,7 @@ def _lines(config: pytest.Config, tally: Tally, cluster: Cluster, *, quiet: bool
     """Yield the lines of the summary, each with its colour. With `quiet` there are none if all is well."""
     files = config.stash.get(REPORT_FILES, None)
     stale, messages = ((), []) if files is None else (files.run.stale_waivers, files.messages)
-    further = [*_log_lines(config), *messages]
+    further = [*_unmanaged_lines(config, quiet=quiet), *_log_lines(config), *messages]
     if quiet:
         warnings = cluster.warnings if config.get_verbosity() == -1 else ()
         diffs = config.option.synctool_diff
@@ -200,6 +200,17 @@ def _lines(config: pytest.Config, tally: Tally, cluster: Cluster, *, quiet: bool
         yield note, ""
 
 
+def _unmanaged_lines(config: pytest.Config, *, quiet: bool) -> Iterator[tuple[str, str]]:
+    """Yield the lines about unmanaged files, if the run has looked for some."""
+    files = config.stash.get(REPORT_FILES, None)
+    if files is None or files.unmanaged is None:
+        return
+    colour = "red" if config.option.synctool_unmanaged_fail else "yellow"
+    everything = config.get_verbosity() > 0
+    for line, is_remark in files.unmanaged.summary(files.run.selected, quiet=quiet, everything=everything):
+        yield line, "" if is_remark else colour
+
+
 def _log_lines(config: pytest.Config) -> Iterator[tuple[str, str]]:
     """Yield the places of the log of a repair, and its problem if there is one."""
     log = config.stash.get(LOG, None)
@@ -213,7 +224,7 @@ def _hide_entries(terminalreporter: Any) -> dict[str, list[Any]]:
     """Remove the failures of entries from pytest's own summaries. Return the statistics to put back."""
     stats = terminalreporter.stats
     shown = {
-        word: [r for r in stats.get(word, ()) if not (is_entry(r) or is_ordinary(r) or is_stale(r))]
+        word: [r for r in stats.get(word, ()) if not (is_entry(r) or is_ordinary(r) or is_late(r))]
         for word in ("failed", "error")
     }
     before = {word: stats[word] for word in shown if word in stats}

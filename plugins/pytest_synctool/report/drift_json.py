@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from pytest_synctool import __version__
 from pytest_synctool.common.shared_list import SharedList
-from pytest_synctool.model import Outcome, Status
+from pytest_synctool.common.wording import printable
+from pytest_synctool.model import Actual, FileState, Kind, Outcome, Status, Unknown
 from pytest_synctool.report.history_values import Onsets
-from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord
+from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord, UnmanagedRecord
 
 FORMAT: Final = "pytest-synctool drift"
 VERSION: Final = 1
@@ -37,6 +38,8 @@ def document(run: RunRecord, onsets: Onsets, known: Known | None) -> Iterator[st
         "stale_waivers": stale_fields(run),
     }
     yield json.dumps(head, indent=1, ensure_ascii=False).removesuffix("\n}")
+    if run.unmanaged is not None:
+        yield f',\n "unmanaged": {json.dumps(unmanaged_fields(run.unmanaged), ensure_ascii=False)}'
     yield from _rows("entry_sets", ([_entry(entry) for entry in entries] for entries in numbers))
     yield from _rows("nodes", ({**node_fields(run, node), "entry_set": numbers[node.entries]} for node in run.nodes))
     yield from _rows("results", (row for node in run.nodes for row in result_fields(node, onsets, known)))
@@ -82,6 +85,47 @@ def summary_fields(run: RunRecord) -> dict[str, Any]:
 def stale_fields(run: RunRecord) -> list[dict[str, Any]]:
     """Return the fields of the stale waivers."""
     return [{"waiver": each.place, "nodes": list(each.nodes), "message": each.message} for each in run.stale_waivers]
+
+
+def unmanaged_fields(record: UnmanagedRecord) -> dict[str, Any]:
+    """Return the fields of the unmanaged files. Versions with the same nodes share a set of them."""
+    sets: dict[tuple[str, ...], int] = {}
+    files = [
+        {
+            "path": printable(version.path),
+            "reason": version.deviation.name.lower(),
+            "node_set": sets.setdefault(version.nodes, len(sets)),
+            **_state_fields(version.state),
+        }
+        for version in record.versions
+    ]
+    return {
+        "directory": record.directory,
+        "known": list(record.known),
+        "unknown": [{"reason": reason, "nodes": list(nodes)} for reason, nodes in record.errors.items()],
+        "node_sets": [list(nodes) for nodes in sets],
+        "files": files,
+    }
+
+
+def _state_fields(state: Actual) -> dict[str, Any]:
+    """Return the fields of a file's state; they are null for one that is missing or cannot be looked at."""
+    fields: dict[str, Any] = dict.fromkeys(("type", "owner", "group", "mode", "size", "error"))
+    if isinstance(state, Unknown):
+        fields["error"] = state.reason
+    elif isinstance(state, FileState):
+        fields |= {
+            "type": state.kind.value,
+            "owner": _account(state.owner, state.uid),
+            "group": _account(state.group, state.gid),
+            "mode": f"{state.mode:04o}",
+            "size": state.size if state.kind is Kind.FILE else None,
+        }
+    return fields
+
+
+def _account(name: str | None, number: int) -> str:
+    return str(number) if name is None else printable(name.encode("utf-8", "surrogateescape"))
 
 
 def node_fields(run: RunRecord, node: NodeRecord) -> dict[str, Any]:

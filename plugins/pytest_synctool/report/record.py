@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from pytest_synctool.common.accounts import user_name
 from pytest_synctool.common.shared_list import SharedList
 from pytest_synctool.common.wording import printable
-from pytest_synctool.model import OK, NodeError, NodeResult, Outcome, Revision, Status, Touched
+from pytest_synctool.model import OK, NodeError, NodeResult, Outcome, Revision, Status, Touched, UnmanagedVersion
 from pytest_synctool.report.ending import NOTHING_KNOWN, NodeEnding, ending_of
 from pytest_synctool.report.node_test_ids import NodeTests
 from pytest_synctool.report.nodeids import decode
@@ -135,14 +135,27 @@ class StaleWaiver:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class UnmanagedRecord:
+    """The unmanaged files below a directory. `known` are the nodes whose files are known, perhaps not all of them.
+
+    `errors` are the nodes of which nothing or not everything is known, by the reason.
+    """
+
+    directory: str
+    known: Sequence[str]
+    errors: Mapping[str, Sequence[str]]
+    versions: Sequence[UnmanagedVersion]
+
+
 @dataclass
 class RunRecord:
     """A run. `nodes` are the nodes with a result; at the end of the run they are in the order of the configuration.
 
     `mode` is `audit`, `fix`, `restore` or `erase`. `selected` is the number of selected nodes. `complete` is False if
     the run was interrupted. `is_whole` is True for a run of the whole cluster, and None until that is known. `revision`
-    is that of the masterdir, None if it is unknown. `groups` has the groups of each node, the most important first,
-    without its own name and `all`.
+    is that of the masterdir, None if it is unknown. `unmanaged` is None if the run did not look for unmanaged files.
+    `groups` has the groups of each node, the most important first, without its own name and `all`.
     """
 
     id: str
@@ -161,6 +174,7 @@ class RunRecord:
     selected: int = 0
     nodes: list[NodeRecord] = field(default_factory=list)
     stale_waivers: Sequence[StaleWaiver] = ()
+    unmanaged: UnmanagedRecord | None = None
 
     @classmethod
     def begun(

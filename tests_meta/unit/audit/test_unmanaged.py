@@ -55,7 +55,12 @@ def gathered(reports: Mapping[str, Mapping[bytes, Unmanaged]]) -> Gathered:
 
 def in_words(reports: Mapping[str, Mapping[bytes, Unmanaged]], *, everything: bool = False) -> list[str]:
     """The lines about the files of nodes."""
-    return gathered(reports).in_words(everything=everything)
+    return lines_of(gathered(reports), everything=everything)
+
+
+def lines_of(together: Gathered, *, everything: bool = False) -> list[str]:
+    """All lines, with their nodes."""
+    return [together.in_words(line) for line in together.lines(everything=everything)]
 
 
 def test_nodes_are_folded() -> None:
@@ -120,7 +125,7 @@ def test_unknown_is_never_nothing() -> None:
     together.take("n1", UnmanagedFiles())
     assert (together.known, together.complete) == (["n1", "n3"], ["n1"])
     assert together.errors == {"it broke off": ["n3"], "down": ["n2"]}
-    assert together.in_words() == ["n3: /x belongs to no package (1 of 2 nodes)"]
+    assert lines_of(together) == ["n3: /x belongs to no package (1 of 2 nodes)"]
     assert all_is_well([], b"/etc") == []
     assert all_is_well(together.complete, b"/etc") == [
         "n1: all files below /etc are managed, or as packages installed them"

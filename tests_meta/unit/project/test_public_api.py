@@ -53,7 +53,8 @@ def test_options() -> None:
             "--no-syslog",
         ),
         *("--no-saved", "--saved-dir", "--restore", "--skip-rsync", "--tasks", "--no-waivers"),
-        *("--trust-ctime", "--no-cache", "--diff", "--explain"),
+        *("--trust-ctime", "--no-cache", "--diff"),
+        *("--unmanaged", "--unmanaged-fail", "--explain"),
         *("--connect-timeout", "--ssh-persist", "--node-timeout", "--trigger-timeout", "--granularity"),
         *("--synctool-lint", "--synctool-reports", "--synctool-jsonl", "--synctool-summary"),
         *(
