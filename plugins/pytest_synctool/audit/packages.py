@@ -19,7 +19,9 @@ LARGEST_ANSWER: Final = 32 << 20  # bytes
 _LONGEST_LINE: Final = 9_000  # bytes: a name has at most 4,096; longer lines are about directories of many packages
 PLAIN_DIRECTORY: Final = re.compile(rb"/|(/[A-Za-z0-9._+-]+)+")
 
-# rpm makes a database where it has none.
+# rpm makes a database where it has none. apk has no command for all files of all packages: its database has the
+# directories in lines F:, and their files in lines R:. With no path protected it judges /etc as all else; an older apk
+# cannot be asked so, and judges what it protects and all else by two commands.
 _SCRIPT: Final = rb"""
 nl='
 '
@@ -49,11 +51,23 @@ if has rpm && [ -d "$(rpm --eval %_dbpath)" ]; then
   rpm -Va --configfiles --nodeps --noscripts
   ended
 fi
-if has apk && { [ -e /lib/apk/db/installed ] || [ -e /usr/lib/apk/db/installed ]; }; then
+for db in /lib/apk/db/installed /usr/lib/apk/db/installed; do
+  has apk && [ -e "$db" ] || continue
   section apk
-  apk audit --recursive "DIR"
+  {
+    awk '/^F:/ { d = substr($0, 3); if (d != "") d = d "/" }
+      /^R:/ { print "/" d substr($0, 3); n = 1 }
+      END { if (n) print "any" }' "$db"
+    ended
+  } | grep -e "^BELOW" -e '^any$' -e NONCE
+  section apk-changed
+  apk audit --system --protected-paths /dev/null --check-permissions --recursive "DIR" || {
+    section apk-changed
+    apk audit --system --recursive "DIR" && apk audit --backup --recursive "DIR"
+  }
   ended
-fi
+  break
+done
 section files
 {
   find "BELOW" -xdev -name "*$nl*" -prune -exec /bin/sh -c 'printf "odd %s\n" $#' sh {} + -o \
@@ -67,7 +81,7 @@ _END: Final = re.compile(rb"end ([0-9]{1,3})")
 _CONFFILE: Final = re.compile(rb" (/.+?) ([0-9a-f]{32}|newconffile)((?: [a-z-]+)*)")
 _OWNED: Final = re.compile(rb".*?: (/.*)")
 _VERIFIED: Final = re.compile(rb"(missing|[A-Z0-9.?]{8,12}) +(?:[a-z] +)?(/.*)")
-_AUDITED: Final = re.compile(rb"([A-Za-z+-]) (.+)")
+_AUDITED: Final = re.compile(rb"([UMXxe]) (.+)")
 _FILE: Final = re.compile(rb"([0-9a-f]{1,8}):([0-9]{1,19}) (/.*)")
 _ODD: Final = re.compile(rb"odd ([0-9]{1,9})")
 _LINK: Final = re.compile(rb"(/[^/ ]+) (/.+)")
@@ -80,7 +94,7 @@ class Packages:
 
     `files` are all but directories, by path with their size in bytes. `unowned` are those of no package. `digests` are
     the MD5s of configuration files as they were installed. `changed` are paths that a package manager calls changed.
-    `is_complete` is False if find could not look everywhere. `odd_names` is the number of names with a newline.
+    `is_complete` is False if find or apk could not look everywhere. `odd_names` is the number of names with a newline.
     """
 
     files: Mapping[bytes, int]
@@ -121,11 +135,12 @@ def parse(directory: bytes, nonce: bytes, answer: bytes) -> Packages:
         tried = " and ".join(name for name in ("dpkg", "rpm", "apk") if name in sections)
         reason = f"no package is in the database of {tried}" if tried else "there is no package manager"
         raise RemoteError(reason if tried else f"{reason}: no dpkg, rpm or apk")
-    owned = frozenset[bytes]().union(*(reader.owned(files) for reader in present))
+    owned = frozenset[bytes]().union(*(reader.owned for reader in present))
     digests = {path: md5 for reader in present for path, md5 in reader.digests.items() if path.startswith(below)}
     changed = frozenset(path for reader in present for path in reader.changed if path.startswith(below))
     unowned = frozenset(files) - owned - digests.keys() - changed
-    return Packages(files, unowned, digests, changed, status == 0, odd_names)
+    is_complete = status == 0 and all(reader.is_complete for reader in present)
+    return Packages(files, unowned, digests, changed, is_complete, odd_names)
 
 
 _Sections = Mapping[str, tuple[int, list[bytes]]]
@@ -162,14 +177,16 @@ class _Dpkg:
         conffiles = [match for line in lines if (match := _CONFFILE.fullmatch(line))]
         self.knows_packages = any(line and not line.startswith(b" ") for line in lines)
         self.changed = frozenset[bytes]()
+        self.is_complete = True
         self.digests = {
             self._real(match[1]): match[2].decode("ascii")
             for match in conffiles
             if match[2] != b"newconffile" and not {b"obsolete", b"remove-on-upgrade"} & {*match[3].split()}
         }
 
-    def owned(self, _: Mapping[bytes, int]) -> frozenset[bytes]:
-        """Return the paths that packages own, and those of diversions."""
+    @property
+    def owned(self) -> frozenset[bytes]:
+        """The paths that packages own, and those of diversions."""
         return frozenset(self._real(match[1]) for line in self._owned if (match := _OWNED.fullmatch(line)))
 
     def _real(self, path: bytes) -> bytes:
@@ -188,26 +205,31 @@ class _Rpm:
         self.knows_packages = any(sections.get("rpm-any", (0, []))[1])
         matches = (_VERIFIED.fullmatch(line) for line in sections.get("rpm-changed", (0, []))[1])
         self.changed = frozenset(match[2] for match in matches if match and match[1].strip(_INSIGNIFICANT))
+        self.is_complete = True
         self.digests: Mapping[bytes, str] = {}
 
-    def owned(self, _: Mapping[bytes, int]) -> frozenset[bytes]:
-        """Return the paths that packages own."""
+    @property
+    def owned(self) -> frozenset[bytes]:
+        """The paths that packages own."""
         return frozenset(self._owned)
 
 
 class _Apk:
-    """The answer of apk, which names only what differs."""
+    """The answers of apk. It verifies all files of packages. Added files are those that its database does not have."""
 
     def __init__(self, sections: _Sections) -> None:
-        status, lines = sections.get("apk", (0, []))
-        if status:
+        status, owned = sections.get("apk", (0, []))
+        changed_status, lines = sections.get("apk-changed", (0, []))
+        if status or changed_status:
             raise RemoteError("apk fails there")
-        self.knows_packages = "apk" in sections
+        self.knows_packages = b"any" in owned
+        self._owned = owned
         matches = [match for line in lines if (match := _AUDITED.fullmatch(line))]
-        self._added = frozenset(b"/" + match[2].lstrip(b"/") for match in matches if match[1] in b"A+")
-        self.changed = frozenset(b"/" + match[2].lstrip(b"/") for match in matches if match[1] not in b"A+Dde")
+        self.changed = frozenset(b"/" + match[2].lstrip(b"/") for match in matches if match[1] != b"e")
+        self.is_complete = not any(match[1] == b"e" for match in matches)
         self.digests: Mapping[bytes, str] = {}
 
-    def owned(self, files: Mapping[bytes, int]) -> frozenset[bytes]:
-        """Return the files that apk does not call added."""
-        return frozenset(files) - self._added
+    @property
+    def owned(self) -> frozenset[bytes]:
+        """The paths that packages own."""
+        return frozenset(self._owned)

@@ -89,10 +89,53 @@ def test_rpm() -> None:
 
 
 def test_apk() -> None:
-    text = "A etc/rogue\nU etc/motd\nD etc/dir\nd etc\nX etc/gone\n- etc/lost\nwhatever it says\n"
-    read = packages({"apk": text, "files": files("/etc/rogue", "/etc/motd", "/etc/fine")})
+    """As apk-audit(8) describes it: only changed and missing files count, and what it could not look at is unknown."""
+    text = "U etc/motd\nA etc/added\nD etc/dir/\nd etc/\nX etc/gone\nM /etc/mode\nx etc/x y\nm etc/\nwhatever it says\n"
+    owned = "/etc/motd\n/etc/gone\n/etc/mode\n/etc/x y\n/etc/fine\nany\n"
+    present = files("/etc/motd", "/etc/mode", "/etc/x y", "/etc/fine", "/etc/rogue")
+    read = packages({"apk": owned, "apk-changed": text, "files": present})
     assert read.unowned == {b"/etc/rogue"}
-    assert read.changed == {b"/etc/motd", b"/etc/gone", b"/etc/lost"}
+    assert read.changed == {b"/etc/motd", b"/etc/gone", b"/etc/mode", b"/etc/x y"}
+    assert read.is_complete
+    read = packages(
+        {"apk": owned, "apk-changed": f"{text}- mode=644 uid=0\n+ mode=600 uid=0\ne etc/fine\n", "files": present}
+    )
+    assert (len(read.changed), read.is_complete) == (4, False)
+
+
+APK = """#!/bin/sh
+case $* in
+  "audit --system --protected-paths /dev/null --check-permissions --recursive {top}") {newer} ;;
+  "audit --system --recursive {top}") echo "X {gone}" ;;
+  "audit --backup --recursive {top}") echo "U {changed}" ;;
+  *) exit 1 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("newer", [True, False])
+def test_apk_in_a_shell(shell: Shell, tmp_path: Path, newer: bool) -> None:
+    """Its database has the files, and apk the changes; an older one by two commands."""
+    top, database = tmp_path / "top", tmp_path / "lib/apk/db/installed"
+    for directory in (top / "d", database.parent, tmp_path / "programs"):
+        directory.mkdir(parents=True)
+    for name in ("owned", "rogue", "d/owned too", "d/rogue too"):
+        (top / name).write_text("x")
+    inside = str(top)[1:]
+    database.write_text(
+        f"C:Q1\nP:x\nV:1\nF:\nM:0:0:755\nR:.rootfile\nF:{inside}\nR:owned\na:0:0:644\nZ:Q1x\nR:changed\nR:gone\n\n"
+        f"P:y\nF:{inside}/d\nR:owned too\nF:elsewhere\nR:rogue\n\n"
+    )
+    lines = f"echo 'X {inside}/gone'; echo 'U {inside}/changed'"
+    text = APK.format(top=top, newer=lines if newer else "exit 99", gone=f"{inside}/gone", changed=f"{inside}/changed")
+    (tmp_path / "programs/apk").write_text(text)
+    (tmp_path / "programs/apk").chmod(0o755)
+    environment = {**shell.env, "PATH": f"{tmp_path}/programs:{shell.env['PATH']}"}
+    words = whole(script(os.fsencode(top), NONCE)).replace(b"/lib/apk/db", os.fsencode(database.parent))
+    read = parse(os.fsencode(top), NONCE, replace(shell, env=environment).run(words).stdout)
+    below = os.fsencode(top) + b"/"
+    assert read.unowned == {below + name for name in (b"rogue", b"d/rogue too")}
+    assert read.changed == {below + name for name in (b"gone", b"changed")}
 
 
 def test_two_package_managers() -> None:
@@ -111,7 +154,9 @@ def test_two_package_managers() -> None:
         ({"dpkg": (2, ""), "files": ""}, "dpkg-query fails there"),
         ({"dpkg": "x\n", "dpkg-owned": (2, ""), "files": ""}, "dpkg-query fails there"),
         ({"rpm-any": "any\n", "rpm": (1, ""), "files": ""}, "rpm fails there"),
-        ({"apk": (99, ""), "files": ""}, "apk fails there"),
+        ({"apk": (2, ""), "files": ""}, "apk fails there"),
+        ({"apk": "any\n", "apk-changed": (99, ""), "files": ""}, "apk fails there"),
+        ({"apk": "", "apk-changed": "", "files": ""}, "no package is in the database of apk"),
         ({"link": "", "files": ""}, "the directory is a symbolic link there"),
         ({"dpkg": "x\n"}, "more than 50,000 files"),
     ],
@@ -132,8 +177,34 @@ def test_an_answer_that_broke_off() -> None:
 LINES = st.sampled_from(
     [
         *(b"", b"x", b" /etc/a " + MD5.encode(), b"x: /etc/b", b"81a4:3 /etc/c", b"81a4:99999999999999999999 /etc/c"),
-        *(b"odd 1", b"A etc/c", b"S.5....T.  c /etc/c", b"missing  /etc/d", b"/etc", b"/lib /usr", b"\xff\0", b": /"),
-        *(NONCE + b" " + word for word in (b"files", b"dpkg", b"end 0", b"end 999", b"end x", b"done", b"rpm", b"")),
+        *(
+            b"odd 1",
+            b"U etc/c",
+            b"X etc/../a",
+            b"e etc/c",
+            b"any",
+            b"S.5....T.  c /etc/c",
+            b"missing  /etc/d",
+            b"/etc",
+            b"/lib /usr",
+            b"\xff\0",
+            b": /",
+        ),
+        *(
+            NONCE + b" " + word
+            for word in (
+                b"files",
+                b"dpkg",
+                b"end 0",
+                b"end 999",
+                b"end x",
+                b"done",
+                b"rpm",
+                b"apk",
+                b"apk-changed",
+                b"",
+            )
+        ),
     ]
 )
 
@@ -144,6 +215,24 @@ def test_any_answer(text: bytes) -> None:
         read = parse(b"/etc", NONCE, b"\n" + text + b"\n" + NONCE + b" done\n")
         assert read.unowned <= read.files.keys()
         assert all(path.startswith(b"/etc/") for path in (*read.files, *read.digests, *read.changed))
+
+
+PATHS = st.binary(min_size=1, max_size=12) | st.sampled_from([b"etc/a", b"etc/b c", b"etc/d/", b"usr/e", b"/etc/f"])
+
+
+@given(st.lists(st.tuples(st.sampled_from([*b"AdDeMmUXx+-Qu"]), PATHS), max_size=12), st.lists(PATHS, max_size=4))
+def test_any_answer_of_apk(lines: list[tuple[int, bytes]], owned: list[bytes]) -> None:
+    """What is changed comes from a line that says so, what is owned is not unowned, and an error is never nothing."""
+    text = b"\n".join(b"%c %s" % line for line in lines)
+    before, after = answer({"apk": "any\nOWNED", "apk-changed": "LINES", "files": files("/etc/a", "/etc/b c")}).split(
+        b"LINES"
+    )
+    before = before.replace(b"OWNED", b"\n".join(b"/" + path for path in owned))
+    read = parse(b"/etc", NONCE, before + text + after)
+    said = text.split(b"\n")
+    assert all(any(line[2:].lstrip(b"/") == path[1:] and line[:1] in b"UMXx" for line in said) for path in read.changed)
+    assert read.unowned == {b"/etc/a", b"/etc/b c"}.difference(before.split(b"\n"), read.changed)
+    assert read.is_complete != any(line.startswith(b"e ") and len(line) > 2 for line in said)
 
 
 def test_a_long_line_costs_little() -> None:
