@@ -408,3 +408,52 @@ def test_a_configuration_that_is_one_of_the_files(alone: Inside) -> None:
     assert run.status == 0, run.output
     assert f"FIXED node2: {site.top}/file created (missing)" in run.output
     assert site.pytest().status == 0
+
+
+def test_exclusive_directories_and_purge(alone: Inside) -> None:
+    """A node finds and moves away, by its mirror alone, what is in no entry: the same as the controller does."""
+    site = alone.site
+    site.lines.append("layout 7")
+    masterdir = site.masterdir
+    for name in ("overlay/all", "overlay/batch"):
+        (masterdir / name).mkdir(parents=True)
+    for name in (
+        f"overlay/all{site.top}/snippets/ours._all",
+        f"overlay/batch{site.top}/tree/deep/ours._batch",
+        f"overlay/login{site.top}/snippets/theirs._all",
+        f"purge/all{site.top}/pure/f",
+        f"purge/batch{site.top}/pure/f",
+        f"purge/batch{site.top}/pure/sub/g._all",
+        f"purge/login{site.top}/pure/h",
+    ):
+        (masterdir / name).parent.mkdir(parents=True, exist_ok=True)
+        (masterdir / name).write_text(name)
+    rules = [f"path: {site.top}/snippets, exclusive: yes, allow: '*.local'", f"path: {site.top}/tree, exclusive: tree"]
+    rules[1] += ", acl: 'user:daemon:rx,default:user:daemon:rwx'"
+    rules.append(f"path: {site.top}/snippets/ours, acl: 'user:daemon:r', selinux: restore")
+    (masterdir / "attributes.yaml").write_text("".join(f"- {{{rule}}}\n" for rule in rules))
+    assert site.pytest("--fix", "--hosts=node2").status == 0
+    alone.configure()
+    assert alone.pytest("--hosts=localhost").status == 0
+    look = "cd @ && find . -type f -printf '%p %s\n' | sort"
+    before = site.sh("node2", look)
+    assert "purge/batch" in site.sh("node2", "cat @/pure/f")
+    site.sh("node2", "cd @; echo >snippets/rogue; echo >snippets/x.local; mkdir tree/rogue; echo >tree/deep/rogue")
+    site.sh("node2", "cd @; echo >pure/h; mkdir pure/sub/d; rm pure/sub/g._all; echo >>pure/f")
+    site.sh("node2", "cd @; setfacl -b snippets/ours; setfacl -k tree")
+    run, here = site.pytest("--hosts=node2"), alone.pytest("--hosts=localhost")
+    assert (run.status, here.status) == (1, 1)
+    for path in ("snippets/", "tree/", "pure/"):
+        message = run.message("node2", f"{site.top}/{path}", "exclusive")
+        assert "not in the masterdir" in message
+        assert here.message("node2", f"{site.top}/{path}", "exclusive") == message
+    assert here.count("failure") == run.count("failure")
+    fixed = alone.pytest("--hosts=localhost", "--fix")
+    assert fixed.status == 0, fixed.output
+    assert alone.pytest("--hosts=localhost").status == site.pytest("--hosts=node2").status == 0
+    site.sh("node2", "rm @/snippets/x.local")
+    assert site.sh("node2", look) == before
+    assert alone.synctool("--restore", "-f", "-n", "localhost")[0] == 0
+    assert "rogue" in site.sh("node2", "ls @/snippets")
+    assert alone.synctool("-f", "-n", "localhost")[0] == 0
+    assert site.sh("node2", look) == before
