@@ -21,7 +21,7 @@ from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.engine.fanout import Fanout, Turn
 from pytest_synctool.errors import AnswerTooLong, RemoteError, RepositoryError, SelectionError, TransportError
 from pytest_synctool.model import ABSENT, Node, Unknown
-from pytest_synctool.repair.mirror import MARK
+from pytest_synctool.repair.mirror_script import MARK
 from pytest_synctool.repository.entry import lowest_followed
 from pytest_synctool.repository.resolution import Repository, load
 from pytest_synctool.repository.source import Tree, parents

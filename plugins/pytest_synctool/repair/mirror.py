@@ -22,8 +22,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from pytest_synctool.common.prologue import PROLOGUE, new_token
-from pytest_synctool.common.shell import COMPLETE, quote, shell_line, words
+from pytest_synctool.common.prologue import new_token
+from pytest_synctool.common.shell import quote
 from pytest_synctool.common.wording import printable
 from pytest_synctool.connection import rsync, tarball
 from pytest_synctool.connection.exchange import Phase
@@ -31,18 +31,13 @@ from pytest_synctool.connection.route import Route
 from pytest_synctool.connection.transport import HostTransport
 from pytest_synctool.errors import TransportError
 from pytest_synctool.repair.mirror_contents import Extract, extract
-from pytest_synctool.repair.mirror_reuse import PART, present
+from pytest_synctool.repair.mirror_reuse import present
+from pytest_synctool.repair.mirror_script import MADE, MARK, NodeSide
 from pytest_synctool.repair.push import Push
-from pytest_synctool.repository import attributes, waivers
 from pytest_synctool.repository.digests import Digests
 from pytest_synctool.repository.entry import EntryList
 
-MARK: Final = ".synctool-mirror"
 _NEW: Final = b".synctool-new/"  # the new tree during a push
-FINGERPRINT: Final = 32  # digits
-SAYS: Final = "made by pytest --fix, which removes what else is put here"
-_MADE: Final = ".synctool-made."  # directory of the made files during a push; FINGERPRINT.NUMBER follows
-
 # Two versions of a file may have the same size and time: digests tell. Where there is nothing, none is computed.
 _COMPARED, _ALL_SENT = "--checksum", "--ignore-times"
 _RSYNC_OPTIONS: Final = (
@@ -52,94 +47,6 @@ _RSYNC_OPTIONS: Final = (
 _VANISHED = 24  # rsync's status when a source vanished while it ran; the second probe shows the effect
 _SCRIPTS: Final = b"scripts"
 _IN_MEMORY: Final = "some contents are in memory only, and go by tar"
-_ALL_OUT: Final = "exec 2>&1; "  # what is said on standard error can get lost on the way
-
-# The node's side of a push: MASTERDIR FINGERPRINT.NUMBER NEW COMMAND [WORD...] carries out COMMAND WORD... in the new
-# tree, puts that in place and tells on standard error how it went, in lines that begin with TOKEN. With NEW it does so
-# only in a new tree.
-# - What came of a push that was cut off is kept in .synctool-part, unless it has filled the file system. The next push
-#   links what is right of it, and rsync goes on with a file that has come in part. Only a new tree is made that way: in
-#   a masterdir without the mark, which gets files but loses none, a part of a file would take its place.
-# - attributes.yaml and waivers.yaml take their places before the sources do: none of these is ever there with the mode
-#   of a checkout.
-# - What tar was told to link is never replaced meanwhile by a part of it that another push leaves (cp without -f).
-# - A push that hung may go on when the next one has begun: it touches only the tree that it has made.
-# - A tree that is a mount point cannot be renamed, and what is mounted deeper is looked for: rm would go through it.
-# - Nothing is done below a directory in which others than root may rename: its user could put another one there.
-# - uutils copies DIRECTORY/. to a wrong place: what is in it is copied name by name.
-# - mkdir makes all but the last directory as anybody would; that one is root's.
-_NODE_SCRIPT: Final = " ".join(
-    """
-echo >&2; echo "TOKEN: begun" >&2; echo; echo TOKEN; u=$(id -u);
-m=$1; g=MADE$2; f=${2%.*}; new=$3; c=$4; shift 4; umask 077;
-fail() { [ "$u" = 0 ] || set -- "$* (the login is not root: see --sudo)"; echo "TOKEN: failed $*" >&2; exit 1; };
-for p in chmod cp head id ls mkdir mv rm rmdir sh stat; do
-[ -n "$(command -v $p)" ] || { u=0; fail "it has no program $p"; }; done;
-try() { e=$("$@" 2>&1) || fail "$e"; };
-above() { (umask 022; mkdir -p -- "${m%/*}/"); };
-ours() { p=$(pwd -P); p=${p%/}; while :; do
-s=$(stat -c %u:%a -- "${p:-/}") || fail "${p:-/} cannot be examined";
-case $s in "$u":[1357]???|0:[1357]???) ;; *[2367]|*[2367]?) break ;; "$u":*|0:*) ;; *) break ;; esac;
-[ -n "$p" ] || return 0; p=${p%/*}; done;
-fail "others than root may write in ${p:-/}, above the copy of the masterdir"; };
-merge() { cd "$1" && for f in ./* ./.[!.]*; do [ ! -e "$f" ] || cp -R "$f" .. || return; done; };
-gather() { [ -d .synctool-new ] || return 0; rm -rf ".synctool-new/$g";
-if [ -d PART ]; then cp $o .synctool-new/. PART/ 2>&-; rm -rf .synctool-new;
-else mv .synctool-new PART; fi; };
-is_ours() { [ "$(stat -c %d:%i .synctool-new 2>&-)" = "$i" ]; };
-keep() { [ -z "$why" ] && is_ours || return 0;
-if rmdir .synctool-new 2>&-; then :;
-elif head -c 4000000 /dev/zero >.synctool-new/.room 2>&-; then rm -f .synctool-new/.room; gather;
-else rm -rf .synctool-new PART; fi; rm -rf .synctool-old; };
-a=$m; while [ ! -d "$a" ]; do a=${a%/*}; [ -n "$a" ] || a=/; done;
-try cd -P -- "$a"; cd -P -- "$a"; ours;
-try above; try mkdir -p -- "$m"; try cd -P -- "$m"; cd -P -- "$m"; ours; try ls -A;
-why=; if [ -L MARK ] || [ ! -f MARK ]; then
-for f in $e; do case $f in .synctool*) ;; *) why=foreign ;; esac; done;
-[ -n "$why" ] || try sh -c "echo SAYS >MARK";
-fi;
-w=$(pwd -P); if [ -r /proc/self/mounts ]; then
-while read -r a b r; do case $b in "$w"/*) why=mounted ;; esac; done </proc/self/mounts;
-fi;
-d=.; if [ -z "$why" ]; then
-d=.synctool-new; o=-Rl; [ $# = 0 ] || o=-Rlf; try chmod 700 .; try gather;
-try rm -rf .synctool-old; try mkdir .synctool-new .synctool-old;
-i=$(stat -c %d:%i .synctool-new);
-if [ $# != 0 ]; then x=$1; shift; set -- --link-dest=.. "$@";
-[ ! -d PART ] || set -- --link-dest=../PART "$@"; set -- "$x" --partial "$@"; fi;
-else echo "TOKEN: $why" >&2; [ $# != 0 ] && [ -z "$new" ] || exit 1;
-fi;
-(cd $d && eval "$c \\"\\$@\\""); s=$?;
-case $s in 0|24) ;; *)
-[ $s != 127 ] || echo "TOKEN: missing" >&2;
-case $#:$s in 0:*) ;; *:[124]) echo "TOKEN: unfit $(eval "$c --version" 2>&1 | head -n 1)" >&2 ;; esac;
-rm -rf "$g"; keep; exit $s ;;
-esac;
-if [ -z "$why" ]; then
-[ $# != 0 ] || [ -e .synctool-new/COMPLETE ] || { keep; fail the stream broke off; };
-is_ours || fail another push has taken its place;
-try mkdir -p .synctool-new/overlay; [ ! -d ".synctool-new/$g" ] || try merge ".synctool-new/$g";
-for t in ATTRIBUTES WAIVERS; do
-if [ -f .synctool-new/$t ]; then try mv -f .synctool-new/$t .; else try rm -f $t; fi;
-done;
-for t in overlay delete purge tasks scripts; do
-if [ -e $t ] || [ -L $t ]; then try mv -f $t .synctool-old/; fi;
-if [ -e .synctool-new/$t ] || [ -L .synctool-new/$t ]; then try mv -f .synctool-new/$t .; fi;
-done;
-try sh -c "echo SAYS: $f >.synctool-new/MARK"; try mv -f .synctool-new/MARK .;
-try rm -rf .synctool-new .synctool-old PART;
-else rm -rf "$g";
-fi;
-echo "TOKEN: done" >&2; exit $s
-""".replace("MARK", MARK)
-    .replace("SAYS", SAYS)
-    .replace("MADE", _MADE)
-    .replace("PART", PART.decode())
-    .replace("COMPLETE", COMPLETE)
-    .replace("ATTRIBUTES", attributes.FILE_NAME)
-    .replace("WAIVERS", waivers.FILE_NAME)
-    .split()
-)
 
 _KEPT: Final = {
     "foreign": "{} was not empty and not made by --fix there, so nothing is removed from it: "
@@ -256,12 +163,11 @@ class Mirror:
         with _written(load.what, load.fingerprint) as (number, made):
             # For rsync, the part before a `/./` is the place of a name and not part of it.
             files = (*(os.path.join(os.fsencode(self.masterdir), b".", name) for name in load.what.names), *made)
-            command = _node_command(load, token, number, rsync.node_command(self.rsync_cmd))
             argv = [
                 *self.rsync_cmd,
                 *(*_RSYNC_OPTIONS, _ALL_SENT if load.is_first else _COMPARED),
                 rsync.shell_option(load.route.remote_shell(), token),
-                "--rsync-path=" + command,
+                "--rsync-path=" + self._node_side(load, token, number, rsync.node_command(self.rsync_cmd)),
                 *("--", "/", rsync.place(load.route.remote_name, "./")),
             ]
             names = b"".join(name + b"\0" for name in files)
@@ -271,8 +177,8 @@ class Mirror:
     def _tar(self, load: _Delivery) -> Push:
         number, token, names = f"{load.fingerprint}.tar", new_token(), load.what.names
         # BusyBox refuses links that lead out of the tree; here they are entries of the masterdir.
-        command = _node_command(load, token, number, "cd .. && EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -", _ALL_OUT)
-        masterdir, above = os.fsencode(self.masterdir), _NEW + os.fsencode(f"{_MADE}{number}/")
+        tar = "cd .. && EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -"
+        masterdir, above = os.fsencode(self.masterdir), _NEW + os.fsencode(f"{MADE}{number}/")
         there = {} if load.is_first else present(load.transport, masterdir, names, self._digests, self.deadline)
         with tempfile.TemporaryFile() as stream:
             try:
@@ -280,10 +186,17 @@ class Mirror:
             except OSError as error:
                 raise TransportError(f"cannot pack the files for the node: {error.strerror or error}") from error
             stream.seek(0)
+            command = self._node_side(load, token, number, tar, in_one=True)
             argv = [*load.route.remote_shell(), load.route.remote_name, command]
             whole = tarball.begun_with(load.what.made, above, stream)
             answer = load.transport.processes.run(argv, whole, load.transport.limits(self.deadline, Phase.PUSH))
             return Push("tar", token, replace(answer, stderr=answer.stdout + answer.stderr))
+
+    def _node_side(self, load: _Delivery, token: str, number: str, command: str, *, in_one: bool = False) -> str:
+        """Return the line for the login shell of the node."""
+        bases = () if in_one else load.what.bases
+        side = NodeSide(token, load.directory, number, command, self.deadline, bases, load.is_first, in_one)
+        return side.line(load.route)
 
     def _judge(self, push: Push, otherwise: str = "", *, reliable: bool = True) -> tuple[str, ...]:
         """Return the notes of a push that succeeded. Raises TransportError for one that failed.
@@ -311,7 +224,7 @@ def _written(what: Extract, fingerprint: str) -> Iterator[tuple[str, list[bytes]
 
     Raises TransportError if they cannot be written.
     """
-    prefix = f"{_MADE}{fingerprint}."
+    prefix = f"{MADE}{fingerprint}."
     try:
         with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as directory:
             above, name = os.path.split(os.fsencode(directory))
@@ -319,7 +232,7 @@ def _written(what: Extract, fingerprint: str) -> Iterator[tuple[str, list[bytes]
                 path = Path(directory, os.fsdecode(each))
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-            yield os.fsdecode(name).removeprefix(_MADE), [os.path.join(above, b".", name, each) for each in what.made]
+            yield os.fsdecode(name).removeprefix(MADE), [os.path.join(above, b".", name, each) for each in what.made]
     except OSError as error:
         raise TransportError(f"cannot write the files for the node: {error.strerror or error}") from error
 
@@ -339,12 +252,6 @@ def _scripts(masterdir: bytes) -> Iterable[bytes]:
         elif not (child.is_symlink() or child.is_file(follow_symlinks=False)):
             continue
         yield name
-
-
-def _node_command(load: _Delivery, token: str, number: str, command: str, before: str = "") -> str:
-    script = PROLOGUE + (before + _NODE_SCRIPT.replace("TOKEN", token)).encode()
-    line = shell_line(script, load.directory, number.encode(), b"new" if load.is_first else b"", command.encode())
-    return os.fsdecode(words(*map(os.fsencode, load.route.node_sudo)) + b" " + line).lstrip()
 
 
 def _inside(root: Path, masterdir: Path) -> Path:

@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Final
 
 from pytest_synctool.model import ABSENT
+from pytest_synctool.repair.mirror_script import Basis
 from pytest_synctool.repository import attributes, waivers
 from pytest_synctool.repository.attributes import writer
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.entry_commands import owners
 from pytest_synctool.repository.secrecy import secret
 from pytest_synctool.repository.source import Tree
+
+# Bytes of a file: reading what is there, for rsync, then takes less time than most networks.
+_WORTH_A_COPY: Final = 16 << 20
+_MOST_OF_BASES: Final = 4000  # bytes of their names: they travel in one argument, where quotes make them longer
 
 _OVERLAY: Final = os.fsencode(Tree.OVERLAY.value) + b"/"
 
@@ -34,6 +42,7 @@ class Secret:
 class Extract:
     """The contents of one mirror. `names` are files, directories and links below the masterdir, sorted.
 
+    `bases` are the places on the node of the largest files, which rsync may use for those that the mirror lacks.
     `made` has made files with their contents. `secret` are the names of those whose contents are in memory only, each
     with what decides them.
     """
@@ -41,6 +50,7 @@ class Extract:
     names: tuple[bytes, ...]
     made: Mapping[bytes, bytes]
     secret: Mapping[bytes, Secret] = field(default_factory=dict)
+    bases: tuple[Basis, ...] = ()
 
     @property
     def has_contents(self) -> bool:
@@ -80,7 +90,21 @@ def extract(entries: Sequence[Entry], scripts: Iterable[bytes] = (), waived: str
                 secrets[source.mirrored] = Secret(source.relative, (entry.decrypt, *source.made.origin))
     if waived:
         made[os.fsencode(waivers.FILE_NAME)] = waived.encode("utf-8")
-    return Extract(tuple(visible(entries, scripts)), made, secrets)
+    return Extract(tuple(visible(entries, scripts)), made, secrets, _bases(entries))
+
+
+def _bases(entries: Iterable[Entry]) -> tuple[Basis, ...]:
+    """Return the largest files and their places on the node."""
+    sizes: dict[Basis, int] = {}
+    for entry in entries:
+        if entry.tree is Tree.OVERLAY and entry.source.made is None:
+            with suppress(OSError):
+                status = os.lstat(os.path.join(entry.source.masterdir, entry.source.relative))
+                if stat.S_ISREG(status.st_mode) and status.st_size >= _WORTH_A_COPY:
+                    sizes[Basis(entry.destination, entry.source.relative)] = status.st_size
+    largest = sorted(sizes, key=lambda basis: sizes[basis], reverse=True)
+    lengths = accumulate(len(basis.path + basis.name) + 2 for basis in largest)
+    return tuple(basis for basis, length in zip(largest, lengths, strict=True) if length <= _MOST_OF_BASES)
 
 
 def visible(entries: Iterable[Entry], scripts: Iterable[bytes] = ()) -> list[bytes]:

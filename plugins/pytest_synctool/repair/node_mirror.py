@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from typing import Final
 
 from pytest_synctool.audit.probe import Request
 from pytest_synctool.connection.transport import HostTransport
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import ABSENT, Actual, FileState, Kind
-from pytest_synctool.repair.mirror import FINGERPRINT, MARK, SAYS, Mirror
+from pytest_synctool.repair.mirror import Mirror
+from pytest_synctool.repair.mirror_script import MARK, SAYS
 from pytest_synctool.repair.plan import Plan
 from pytest_synctool.repository.entry import EntryList
+
+_FINGERPRINT: Final = 32  # digits
 
 
 @dataclass
@@ -32,7 +36,7 @@ class NodeMirror:
         if self.mirror.problem is not None:
             return None
         path = os.path.join(os.fsencode(self.mirror.masterdir), MARK.encode())
-        return Request(path, len(_marked("0" * FINGERPRINT)))
+        return Request(path, len(_marked("0" * _FINGERPRINT)))
 
     @property
     def _content(self) -> bytes:

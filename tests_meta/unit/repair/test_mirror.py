@@ -16,8 +16,9 @@ from pytest_synctool.connection.ssh import SshSettings
 from pytest_synctool.connection.transport import connect
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
-from pytest_synctool.repair.mirror import MARK, Mirror
+from pytest_synctool.repair.mirror import Mirror
 from pytest_synctool.repair.mirror_contents import Extract
+from pytest_synctool.repair.mirror_script import MARK
 
 from tests_meta.unit.helpers import BUSYBOX, ODD_NAMES
 

@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.audit.probe import Request
 from pytest_synctool.connection.processes import Processes
+from pytest_synctool.connection.route import route_to
 from pytest_synctool.connection.ssh import SshSettings
 from pytest_synctool.connection.transport import connect
 from pytest_synctool.model import ABSENT, FileState, Kind, Node
-from pytest_synctool.repair.mirror import MARK, Mirror
+from pytest_synctool.repair.mirror import Mirror
 from pytest_synctool.repair.mirror_contents import Extract, extract, visible
+from pytest_synctool.repair.mirror_script import MARK, Basis, NodeSide
 from pytest_synctool.repair.node_mirror import NodeMirror
 from pytest_synctool.repository import attributes
 from pytest_synctool.repository.attributes import Attributes, writer
@@ -206,3 +208,30 @@ def test_nodes_with_the_same_entries_share_the_work(tmp_path: Path) -> None:
     one, other = EntryList([entry(b"/a", state())]), EntryList([entry(b"/a", state())])
     assert mirror.extract(one) is mirror.extract(one)
     assert mirror.extract(one) == mirror.extract(other)
+
+
+def test_the_largest_files_that_are_there_may_be_used(tmp_path: Path) -> None:
+    sizes = {"small": (16 << 20) - 1, "large": 16 << 20, "larger": 17 << 20}
+    for name, size in sizes.items():
+        (tmp_path / f"{name}._all").touch()
+        os.truncate(tmp_path / f"{name}._all", size)  # without a block
+    names = [*map(str.encode, sizes), b"gone"]
+    master = os.fsencode(tmp_path)
+    entries = [entry(b"/" + name, relative=name + b"._all", masterdir=master) for name in names]
+    assert extract(entries).bases == (Basis(b"/larger", b"larger._all"), Basis(b"/large", b"large._all"))
+
+
+@pytest.mark.parametrize("byte", [b"x", b"'", b"\xff"])
+def test_their_names_fit_in_an_argument(tmp_path: Path, byte: bytes) -> None:
+    entries = []
+    for number in range(40):
+        name = b"%d" % number + byte * 200
+        path = tmp_path / os.fsdecode(name)
+        path.touch()
+        os.truncate(path, 16 << 20)
+        entries.append(entry(b"/" + name, relative=name, masterdir=os.fsencode(tmp_path)))
+    bases = extract(entries).bases
+    assert 0 < len(bases) < len(entries)
+    side = NodeSide("synctool-" + "0" * 16, b"/" + byte * 1000, "0" * 50, "rsync", 120, bases)
+    route = route_to(Node("n", ("n", "all"), "n"), SshSettings())
+    assert len(os.fsencode(side.line(route))) < 128 << 10
