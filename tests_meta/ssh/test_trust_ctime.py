@@ -206,3 +206,9 @@ def test_a_wrong_number_of_days(live: Site, value: str) -> None:
     run = live.pytest(f"--trust-ctime={value}")
     assert run.status == 4
     assert f"expected a number of days from 1, not '{value}': write --trust-ctime=7" in run.output
+
+
+def test_days_are_part_of_the_word(live: Site) -> None:
+    run = live.pytest("--trust-ctime", "3")
+    assert run.status == 4
+    assert "write --trust-ctime=3 in one word" in run.output

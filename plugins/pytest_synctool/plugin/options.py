@@ -342,7 +342,7 @@ def add_bare_values(parser: pytest.Parser, words: list[str]) -> None:
         if word not in bare or word in foreign:
             continue
         following = words[position + 1 : position + 2]
-        if following and following[0].startswith("/"):
+        if following and (following[0].startswith("/") or following[0].isdecimal()):
             raise pytest.UsageError(
                 f"write {word}={following[0]} in one word; if {following[0]} is a test path, write it before {word}"
             )
