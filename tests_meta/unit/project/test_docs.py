@@ -31,7 +31,7 @@ MOST_WORDS: Final = 900
 FOREIGN: Final = {
     "ansible-playbook": {"--check"},  # its --diff is an option of ours, too
     "python -m tests_meta.bench": {"--only", "--write"},
-    "ansible-vault": {"--vault-password-file"},
+    "ansible-vault": {"--output", "--vault-password-file"},
     "gpg": {"--decrypt"},
     "nodeattr": {"--expand"},
     "pip": {"--upgrade"},
@@ -40,6 +40,7 @@ FOREIGN: Final = {
     "pyinfra": {"--dry"},
     "pytest": {"--junitxml"},  # accepted for --junit-xml
     "rsync": {"--delete", "--rsync-path"},
+    "sops": {"--input-type", "--output-type"},
     "uv": {"--with-executables-from"},
 }
 
