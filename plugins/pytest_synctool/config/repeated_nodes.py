@@ -28,8 +28,8 @@ class RepeatedNodes:
             self._repeated.append(ConfigNotice(_RULE, place, printable_text(text), message, is_warning=False))
 
     def line(self, place: Place, names: tuple[str, ...]) -> None:
-        """Add a line of a file, with its nodes."""
-        self._names[place] = names
+        """Add a line of a file, with its nodes. In YAML it may have several statements."""
+        self._names[place] = (*self._names.get(place, ()), *names)
 
     def needless(self, place: Place) -> None:
         """Count a node to which a line adds nothing."""

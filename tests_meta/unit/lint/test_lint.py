@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.common.trust import EVERYBODY
-from pytest_synctool.config import Config
+from pytest_synctool.config import Config, parse
+from pytest_synctool.config.node_commands import Kept
 from pytest_synctool.lint import RULES, Finding, LintContext, lint
 from pytest_synctool.model import FileState, Kind
 from pytest_synctool.repository.attributes import Attributes
@@ -382,6 +383,15 @@ def test_nodes_of_commands(tmp_path: Path, rule: str, lines: tuple[str, ...], fi
     plant(conf.masterdir)
     assert conf.warnings == ()
     assert [f"{finding.subject}:{finding.line}" for finding in findings_of(conf)[rule]] == findings
+
+
+def test_a_line_of_yaml_with_several_nodes(tmp_path: Path) -> None:
+    """It is needless only if all of them are."""
+    for text, findings in (("n1: [a, b], n7: [a]", []), ("n1: [a, b], n3: []", ["node n1"])):
+        text = f"masterdir: {tmp_path}\nnodes: {{{text}}}\ninclude_nodes: conf tool\n"
+        (tmp_path / "overlay").mkdir(exist_ok=True)
+        conf = parse(text, tmp_path / "synctool.yaml", print_nodes=Kept(PRINTED))
+        assert [finding.subject for finding in findings_of(conf)["included-twice"]] == findings
 
 
 def test_every_rule_is_in_the_table() -> None:
