@@ -44,8 +44,7 @@ class RunHistory:
             self._repository, self._nodes, run.nodes
         )
         run.ended, run.exit_status, run.complete = datetime.now().astimezone(), exit_status, complete
-        signatures = signatures_of(self._repository, self._nodes)
-        return record(path, run, signatures, self._keep, self._config.trust).problem
+        return record(path, run, signatures_of(self._repository, self._nodes), self._keep, self._config.trust).problem
 
 
 def is_writable(config: Config) -> bool:

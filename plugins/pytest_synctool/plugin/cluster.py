@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 
 from pytest_synctool import config as configuration
+from pytest_synctool.common.garbage import rarely_collected
 from pytest_synctool.common.trust import EVERYBODY, Trust
 from pytest_synctool.config import node_commands, own_node
 from pytest_synctool.config.selection import select, terms
@@ -103,7 +104,8 @@ def today(config: pytest.Config) -> date:
 def cluster_of(config: pytest.Config) -> Cluster:
     """Return the cluster of this run; the first call reads it. Raises SynctoolError."""
     if CLUSTER not in config.stash:
-        config.stash[CLUSTER] = _load(config)
+        with rarely_collected():
+            config.stash[CLUSTER] = _load(config)
     return config.stash[CLUSTER]
 
 

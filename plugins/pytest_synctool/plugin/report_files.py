@@ -259,8 +259,8 @@ class ReportFiles:
         from pytest_synctool.report.history.recorder import record
         from pytest_synctool.report.history.signatures import signatures_of
 
-        signatures = signatures_of(self._cluster.repository, self._cluster.nodes)
-        recorded = record(directory / "history.sqlite", self.run, signatures, keep, self.trust)
+        path, cluster = directory / "history.sqlite", self._cluster
+        recorded = record(path, self.run, signatures_of(cluster.repository, cluster.nodes), keep, self.trust)
         if recorded.problem is not None:
             self.messages.append((f"WARNING {recorded.problem}", "yellow"))
         return recorded.onsets, recorded.past

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -29,7 +30,7 @@ class Candidate(NamedTuple):
     @property
     def named_groups(self) -> frozenset[str]:
         """The groups in the extensions of the path."""
-        return frozenset(group for group in self.groups if group is not None)
+        return _named(self.groups)
 
     def rank(self, ranks: Mapping[str, int], lowest: int) -> tuple[tuple[int, ...], bytes] | None:
         """Return a sort key, the smallest for the most important candidate, or None if the candidate does not apply.
@@ -43,6 +44,11 @@ class Candidate(NamedTuple):
                 return None
             positions.append(position)
         return tuple(positions), self.relative.replace(b"/", b"\0")  # NUL, so that names are compared by component
+
+
+@lru_cache(maxsize=1024)
+def _named(groups: tuple[str | None, ...]) -> frozenset[str]:
+    return frozenset(group for group in groups if group is not None)
 
 
 class Reason(Enum):
@@ -99,7 +105,12 @@ class Masterdir:
 def split_extension(name: bytes) -> tuple[bytes, str | None]:
     """Split `fstab._node5` into its name and its group, which is None if there is no extension."""
     base, separator, group = name.rpartition(_SEPARATOR)
-    return (base, os.fsdecode(group)) if separator else (name, None)
+    return (base, _decoded(group)) if separator else (name, None)
+
+
+@lru_cache(maxsize=1024)  # many names have the same few extensions, and keep one text
+def _decoded(group: bytes) -> str:
+    return os.fsdecode(group)
 
 
 def split_template(name: bytes) -> tuple[bytes, str | None, bool]:

@@ -38,35 +38,36 @@ class Resolver:
     ) -> None:
         self.destination = destination
         self.candidates = masterdir.candidates[destination]
-        self.triggers = masterdir.triggers.get(destination, [])
+        self.triggers: Sequence[Candidate] = masterdir.triggers.get(destination, ())
         self.attributes = attributes
         self.on_update = on_update
         self.directory = directory
         self.contents = contents
         self.purged = masterdir.purged
         candidates = (*self.candidates, *self.triggers, *(() if directory is None else directory.triggers))
-        groups = {group for c in candidates for group in c.groups if group is not None}
+        groups = frozenset[str]().union(*[candidate.named_groups for candidate in candidates])
         if attributes.groups:
             matching = (attributes.matching(c.source) for c in self.candidates if c.source is not None)
-            groups.update(group for rules in matching for rule in rules for group in rule.groups)
+            groups = groups.union(group for rules in matching for rule in rules for group in rule.groups)
         # Most are for all nodes, and asked for once. A set and a dictionary for each would be most of their memory.
-        self.groups = _ALL if groups == _ALL else frozenset(groups)
+        self.groups = _ALL if groups == _ALL else groups
         self._entries: dict[Groups, Entry | None] | None = None if self.groups is _ALL else {}
 
     @property
     def may_block(self) -> bool:
         """True if the destination is not a directory on some node, so that it blocks destinations below it there."""
-        is_overlay = self.destination.tree is Tree.OVERLAY
-        return is_overlay and any(c.source is not None and not c.source.is_directory for c in self.candidates)
+        if self.destination.tree is not Tree.OVERLAY:
+            return False
+        return any(c.source is not None and not c.source.is_directory for c in self.candidates)
 
     def lies_below(self, other: Resolver) -> bool:
         """Return True if this destination lies below another one in the same tree."""
-        (tree, path), (other_tree, other_path) = self.destination, other.destination
-        return tree is other_tree and path.startswith(other_path + b"/")
+        mine, others = self.destination, other.destination
+        return mine.path.startswith(others.path + b"/") and mine.tree is others.tree
 
     def entry(self, groups: Groups) -> Entry | None:
         """Return the entry on nodes with these groups, the most important first, or None if no source applies."""
-        groups = tuple(group for group in groups if group in self.groups)
+        groups = tuple([group for group in groups if group in self.groups])
         if self._entries is None:
             return self._resolve(groups)
         if groups not in self._entries:
@@ -122,6 +123,8 @@ def by_importance(candidates: Sequence[Candidate], groups: Sequence[str]) -> lis
     """
     if not candidates:
         return []
+    if len(candidates) == 1:  # of most destinations there is one, and it needs no rank
+        return [*candidates] if candidates[0].named_groups.issubset(groups) else []
     ranks = {group: position for position, group in enumerate(groups)}
     lowest = ranks.get("all", len(groups))
     ranked = [(rank, c) for c in candidates if (rank := c.rank(ranks, lowest)) is not None]

@@ -15,7 +15,7 @@ from pytest_synctool.repository.patterns import regex
 from pytest_synctool.repository.source import Source, Tree
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Entry:
     """The expected state of one destination, shared by the nodes on which the same names and rules decide it.
 
@@ -37,6 +37,7 @@ class Entry:
     tree: Tree = field(init=False, repr=False)
     destination: bytes = field(init=False, repr=False)
     probed_path: bytes = field(init=False, repr=False)
+    _expected: FileState | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         source = self.source
@@ -48,11 +49,12 @@ class Entry:
     @property
     def expected(self) -> FileState:
         """The expected state of an overlay entry. Raises RepositoryError if its source cannot be read."""
-        return self.source.expected if self.attributes is None else self._expected
-
-    @cached_property
-    def _expected(self) -> FileState:
-        return self.with_attributes(self.source.expected)
+        if self.attributes is None:
+            return self.source.expected
+        if self._expected is None:
+            object.__setattr__(self, "_expected", self.with_attributes(self.source.expected))
+        assert self._expected is not None
+        return self._expected
 
     def with_attributes(self, state: FileState) -> FileState:
         """Return a state of the source with the owner, group and mode from attributes.yaml."""

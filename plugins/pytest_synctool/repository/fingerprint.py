@@ -22,6 +22,7 @@ from pytest_synctool.repository.source import Tree
 
 _SCRIPTS: Final = "scripts"
 _MOST_NAMED: Final = 3
+_KINDS: Final = {kind: kind.value for kind in Kind}  # the value of a member is looked up slowly
 
 Fingerprint = Mapping[str, str]
 """Digests by the names of their subjects: `the configuration`, or a path below the masterdir."""
@@ -85,7 +86,7 @@ def state_values(state: FileState) -> tuple[object, ...]:
     """Return the values of an expected state that an audit compares."""
     size = state.size if state.kind is Kind.FILE else None
     account = (state.owner or state.uid, state.group or state.gid)
-    return (state.kind.value, state.mode, account, size, state.md5, state.target)
+    return (_KINDS[state.kind], state.mode, account, size, state.md5, state.target)
 
 
 def scripts(masterdir: Path) -> Iterator[bytes]:

@@ -120,6 +120,7 @@ class _Walker:
     errors: list[str] = field(default_factory=list)
     later: list[bytes] = field(default_factory=list)
     hints: Hints = field(default_factory=Hints)
+    all_groups: dict[tuple[str | None, ...], tuple[str | None, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.has_templates = later_releases.TEMPLATE not in self.known_groups
@@ -264,7 +265,7 @@ class _Walker:
         group_needed = self.require_extension and is_source and not is_trigger
         if not self._usable(relative, destination, name, group, group_needed=group_needed):
             return None
-        groups = (*parent.groups, group)
+        groups = self._shared((*parent.groups, group))
         status = child.stat(follow_symlinks=False)
         if not self.inspector.accepts(child.path, status, closed=parent.closed and not is_trigger):
             return None
@@ -293,6 +294,10 @@ class _Walker:
             return None
         closed = parent.closed or (tree is Tree.OVERLAY and self.inspector.is_closed(child.path, status))
         return _Place(relative, destination, groups, closed, parent.purged)
+
+    def _shared(self, groups: tuple[str | None, ...]) -> tuple[str | None, ...]:
+        """Return the same object for equal groups: many names have the same."""
+        return self.all_groups.setdefault(groups, groups)
 
     def _add(
         self,
@@ -341,15 +346,8 @@ class _Walker:
         self.masterdir.left_out.append(LeftOut(relative, destination, reason, cause))
 
     def _state(self, path: bytes, status: os.stat_result) -> FileState:
-        kind = kind_of(status.st_mode)
-        return FileState(
-            kind=kind,
-            mode=stat.S_IMODE(status.st_mode),
-            size=status.st_size,
-            uid=status.st_uid,
-            gid=status.st_gid,
-            owner=owner_name(status.st_uid),
-            group=group_name(status.st_gid),
-            md5=self.masterdir.digests.kept(status) if kind is Kind.FILE else None,
-            target=os.readlink(path) if kind is Kind.LINK else None,
-        )
+        kind, uid, gid = kind_of(status.st_mode), status.st_uid, status.st_gid
+        md5 = self.masterdir.digests.kept(status) if kind is Kind.FILE else None
+        target = os.readlink(path) if kind is Kind.LINK else None
+        names = owner_name(uid), group_name(gid)
+        return FileState(kind, stat.S_IMODE(status.st_mode), status.st_size, uid, gid, *names, md5, target)

@@ -74,7 +74,7 @@ class Made:
         return hashlib.md5(self.content, usedforsecurity=False).hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """A file, directory or symbolic link in the masterdir that defines one destination on the nodes it applies to.
 
@@ -92,19 +92,24 @@ class Source:
     digests: Digests = field(default_factory=Digests, repr=False, compare=False)
     is_template: bool = False
     made: Made | None = field(default=None, repr=False, compare=False)
+    _expected: FileState | None = field(default=None, init=False, repr=False, compare=False)
 
-    @cached_property
+    @property
     def expected(self) -> FileState:
         """The expected state on a node. The first use reads a regular file for its size and MD5.
 
         Raises RepositoryError if the file cannot be read.
         """
-        if self.state.kind is not Kind.FILE:
+        if self.state.kind is not Kind.FILE or (self.made is None and self.state.md5 is not None):
             return self.state
+        if self._expected is None:
+            object.__setattr__(self, "_expected", self._find_expected())
+        assert self._expected is not None
+        return self._expected
+
+    def _find_expected(self) -> FileState:
         if self.made is not None:
             return replace(self.state, size=len(self.made.content), md5=self.made.md5)
-        if self.state.md5 is not None:
-            return self.state
         try:
             size, md5 = self.digests.of(os.path.join(self.masterdir, self.relative))
         except OSError as error:
@@ -123,7 +128,7 @@ class Source:
         except OSError as error:
             raise RepositoryError(f"cannot read {self.shown}: {error.strerror}") from error
 
-    @cached_property
+    @property
     def mirrored(self) -> bytes:
         """The path below a node's mirror: a rendered template has no mark of a template there."""
         return self.relative if self.made is None else b"".join(self.relative.rsplit(TEMPLATE, 1))
@@ -133,7 +138,7 @@ class Source:
         """True for a directory. A symbolic link to a directory is not one."""
         return self.state.kind is Kind.DIRECTORY
 
-    @cached_property
+    @property
     def shown(self) -> str:
         """The path below the masterdir, printable."""
         return printable(self.relative)

@@ -57,6 +57,7 @@ def record(path: Path, run: RunRecord, signatures: Signatures, keep: int, trust:
     except OSError as error:
         return Recorded({}, (mine,), _problem(path, error))
     nodes = asked(run, signatures, keyed(load(path, trust)))  # before anybody has to wait: sources may have to be read
+    del signatures  # this is the only reference to their tables, which take as much memory as what follows
     try:
         with locked(path, trust):
             return _record(path, run, nodes, keep, trust)

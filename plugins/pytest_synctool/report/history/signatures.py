@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from pytest_synctool.model import Node
 from pytest_synctool.report.expected_digest import signature
@@ -12,6 +13,8 @@ from pytest_synctool.report.record import COMMANDS, EntryName
 from pytest_synctool.repository.entry import Entry, EntryList
 from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.repository.source import Tree
+
+_DELETE: Final = Tree.DELETE.value
 
 
 def signatures_of(repository: Repository, nodes: Iterable[Node]) -> Signatures:
@@ -42,6 +45,6 @@ def signatures_of(repository: Repository, nodes: Iterable[Node]) -> Signatures:
             return ""
         if node not in of_node:
             of_node[node] = table(repository.entries(by_name[node]))
-        return of_node[node][kind == Tree.DELETE.value].get(name.name, "")
+        return of_node[node][kind == _DELETE].get(name.name, "")
 
     return of
