@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import zlib
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Protocol, cast
@@ -43,6 +45,8 @@ _LETTERS: Final = {
     NodeEnding.IN_SYNC: ".",
     NodeEnding.SKIPPED: "s",
 }
+
+_BETWEEN_IDS: Final = "\0"  # no path has it
 
 _Row = tuple[
     *tuple[str, str, tuple[str, ...], tuple[tuple[str, str, str], ...], str, str, str, str | None, bool],
@@ -99,15 +103,16 @@ def pack(tests: NodeTests, result: NodeResult, total: int, nodes: int) -> pytest
 
     `total` is the number of tests in the whole run, `nodes` the number of nodes.
     """
-    rows = [None if outcome == OK else _row(outcome) for outcome in result.outcomes]
+    rows = [(number, _row(outcome)) for number, outcome in enumerate(result.outcomes) if outcome != OK]
     report = pytest.TestReport(
         tests.nodeid, _location(tests.nodeid), {}, "passed", None, "call", duration=result.duration
     )
     payload = {
         "node": tests.node,
-        "ids": list(tests.ids),
+        "ids": _packed(tests.ids),
         "left_out": sorted(tests.left_out),
         "whole": [(test.nodeid, test.checks) for test in tests.whole],
+        "outcomes": len(result.outcomes),
         "rows": rows,
         "error": None if result.error is None else (result.error.kind.value, result.error.reason),
         "duration": result.duration,
@@ -121,6 +126,16 @@ def pack(tests: NodeTests, result: NodeResult, total: int, nodes: int) -> pytest
     }
     setattr(report, _NODE, payload)
     return report
+
+
+def _packed(ids: Sequence[str]) -> str:
+    """Return node ids in one text. execnet takes seven times as long for a list, and sends 15 times as many bytes."""
+    return b64encode(zlib.compress(_BETWEEN_IDS.join(ids).encode(), 1)).decode()
+
+
+def _unpacked(ids: str) -> list[str]:
+    text = zlib.decompress(b64decode(ids)).decode()
+    return text.split(_BETWEEN_IDS) if text else []
 
 
 def _row(outcome: Outcome) -> _Row:
@@ -188,12 +203,14 @@ def unpack(report: pytest.TestReport) -> NodeReport | None:
     payload = getattr(report, _NODE, None)
     if payload is None:
         return None
-    outcomes = tuple(OK if row is None else _outcome(row) for row in payload["rows"])
+    outcomes = [OK] * payload["outcomes"]
+    for number, row in payload["rows"]:
+        outcomes[number] = _outcome(row)
     whole = tuple(Whole(nodeid, checks) for nodeid, checks in payload["whole"])
-    tests = NodeTests(payload["node"], report.nodeid, payload["ids"], whole, frozenset(payload["left_out"]))
+    tests = NodeTests(payload["node"], report.nodeid, _unpacked(payload["ids"]), whole, frozenset(payload["left_out"]))
     error = payload["error"]
     result = NodeResult(
-        outcomes,
+        tuple(outcomes),
         None if error is None else NodeError(NodeErrorKind(error[0]), error[1]),
         payload["duration"],
         done=tuple(payload["done"]),

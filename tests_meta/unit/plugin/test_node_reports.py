@@ -127,6 +127,12 @@ def test_a_result_survives_the_way_from_a_worker(result: NodeResult, total: int)
     assert (arrived.tests, arrived.result, arrived.total, arrived.nodes) == (tests, result, total, 7)
 
 
+def test_the_report_of_a_node_in_sync_is_small() -> None:
+    """A run of 100,000 nodes sends as many of them to one controller."""
+    tests = suite(*(b"/etc/service/settings-%d.conf" % number for number in range(100)))
+    assert len(execnet.dumps(pack(tests, NodeResult((OK,) * 100), 100, 1)._to_json())) < 1500
+
+
 def test_an_ordinary_report_holds_no_node() -> None:
     (report,) = reports(suite(b"/a"), NodeResult((OK,)))
     assert unpack(report) is None
