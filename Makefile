@@ -25,7 +25,7 @@ help:
 	@echo "make environments  try every kind of node, and write the table in docs/environments.md (Linux, root; 1 minute)"
 	@echo "make fresh   make demo and make test, each on a new Debian in a temporary folder; SUITES='$(SUITES)' (root; 30 minutes)"
 	@echo "make lint    ruff and mypy"
-	@echo "make bench   measure against clush, plain pytest and other tools, side by side (Linux, root; 70 minutes)"
+	@echo "make bench   measure against clush, plain pytest and other tools, side by side (Linux, root; 80 minutes)"
 	@echo "make share   write the manual pages and the shell completion in docs/ anew, from the commands' own help"
 	@echo "make clean   remove the environment and what runs have written"
 

@@ -14,6 +14,7 @@ from typing import Final
 from pytest_synctool.demo.embedded import missing_requirements
 
 from tests_meta.bench import project
+from tests_meta.bench.growth import LIMIT
 from tests_meta.bench.measure import Aim, Benchmark, Sample, Sizes
 from tests_meta.bench.peers.task import spread
 from tests_meta.bench.project import COMMAND, PROJECT
@@ -180,8 +181,8 @@ LARGE: Final = Benchmark(
             for entries in _MANY
         ),
         Aim(
-            f"linear: an entry of {_MOST:,} costs at most 1.2 times what one of {_FEW:,} costs",
-            1.2,
+            f"linear: an entry of {_MOST:,} costs at most {LIMIT} times what one of {_FEW:,} costs",
+            LIMIT,
             _ratio(_many(PROJECT, _MOST), _many(PROJECT, _FEW)),
         ),
     ),
