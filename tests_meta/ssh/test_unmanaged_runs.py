@@ -104,8 +104,16 @@ def test_a_report_only(grown: Site, workers: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
 def test_a_test_for_each_node(grown: Site, workers: tuple[str, ...]) -> None:
     """A node that nobody could look at is skipped there: its other tests fail."""
-    run = grown.pytest(f"--unmanaged={BELOW}", "--unmanaged-fail", *workers)
+    reports = ("--synctool-summary=summary.md", "--synctool-codequality=issues.json")
+    run = grown.pytest(f"--unmanaged={BELOW}", "--unmanaged-fail", *reports, *workers)
     assert run.status == 1
+    issues = json.loads((grown.directory / "issues.json").read_text())
+    shown = (issue["description"] for issue in issues if issue["check_name"] == "unmanaged")
+    assert sorted(shown)[-1] == "node[1-2] (2 nodes): /etc/skel/rogue belongs to no package"
+    for report in ("summary.md", "reports/drift.html"):
+        text = (grown.directory / report).read_text()
+        assert text.count("belongs to no package") == 1, text
+        assert "dead1: unknown" not in text
     assert {node: run.results["unmanaged.etc.skel", node] for node in grown.nodes} == {
         **dict.fromkeys(("node1", "node2"), "failure"),
         "node3": "passed",

@@ -311,7 +311,9 @@ def _unmanaged(config: pytest.Config, cluster: Cluster) -> UnmanagedReport | Non
         return None
     from pytest_synctool.plugin.unmanaged import UnmanagedReport  # most runs do without
 
-    return UnmanagedReport(config.option.synctool_unmanaged, [node.name for node in cluster.nodes])
+    option = config.option
+    nodes = [node.name for node in cluster.nodes]
+    return UnmanagedReport(option.synctool_unmanaged, nodes, fails=option.synctool_unmanaged_fail)
 
 
 def _baseline(config: pytest.Config) -> Known | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import pytest
@@ -24,13 +24,14 @@ _NOT_LOOKED_AT: Final = "not looked at: its tests did not run"
 class UnmanagedReport:
     """The unmanaged files of the nodes of a run, in the process that shows reports."""
 
-    def __init__(self, directory: str, nodes: list[str]) -> None:
-        """`nodes` are all that may have a result, in their order."""
+    def __init__(self, directory: str, nodes: list[str], *, fails: bool = False) -> None:
+        """`nodes` are all that may have a result, in their order. If it `fails`, such files fail the run."""
         self.directory = directory
         self._nodes = nodes
         self._gathered = Gathered(nodes)
         self._left_out: dict[str, str] = {}
         self._number = 0
+        self._fails = fails
 
     def take(self, node: str, result: NodeResult) -> None:
         """Take the result of a node. Nobody has looked at a node that is unreachable, skipped or not begun."""
@@ -42,9 +43,14 @@ class UnmanagedReport:
         self._gathered.take(node, files)
 
     def record(self) -> UnmanagedRecord:
-        """Return the values for drift.json."""
+        """Return the values for the other reports."""
         gathered = self._gathered
-        return UnmanagedRecord(self.directory, gathered.known, gathered.errors, list(gathered.versions()))
+        lines: list[tuple[Sequence[str], str]] = [(line.nodes, line.text) for line in gathered.lines()]
+        for reason, nodes in gathered.errors.items():
+            if asked := [node for node in nodes if node not in self._left_out]:
+                lines.append((asked, f"unmanaged files: {reason}"))
+        versions = list(gathered.versions())
+        return UnmanagedRecord(self.directory, gathered.known, gathered.errors, versions, lines, self._fails)
 
     def summary(self, selected: int, *, quiet: bool, everything: bool) -> Iterator[tuple[str, bool]]:
         """Yield the lines for the summary, and True for those that are no more than a remark.

@@ -24,7 +24,8 @@ _SEVERITY: Final = {Status.ERROR: "critical", Status.DRIFT: "major", Status.WAIV
 class _Finding:
     """One finding, about `source` below the masterdir.
 
-    Nodes of which nothing is known have the kind of their `error` and no `group`. Stale waivers have neither.
+    Nodes of which nothing is known have the kind of their `error` and no `group`. Stale waivers and unmanaged
+    files have neither.
     """
 
     status: Status
@@ -33,6 +34,7 @@ class _Finding:
     group: Group | None = None
     source: str = ""
     error: NodeErrorKind | None = None
+    is_unmanaged: bool = False
 
     @property
     def is_stale(self) -> bool:
@@ -40,6 +42,8 @@ class _Finding:
 
     @property
     def word(self) -> str:
+        if self.is_unmanaged:
+            return "UNMANAGED"
         return "STALE" if self.is_stale else WORDS[self.status]
 
     @property
@@ -60,6 +64,9 @@ def _findings(run: RunRecord) -> Iterator[_Finding]:
     for stale in run.stale_waivers:
         yield _Finding(Status.DRIFT, stale.nodes, f"{stale.place}: {stale.message}", source=WAIVERS)
     yield from (_Finding(g.outcome.status, g.nodes, g.text, g, g.outcome.source) for g in grouped(run.nodes))
+    if run.unmanaged is not None:
+        status = Status.DRIFT if run.unmanaged.fails else Status.WAIVED
+        yield from (_Finding(status, nodes, text, is_unmanaged=True) for nodes, text in run.unmanaged.lines)
 
 
 def markdown(run: RunRecord, known: Known | None, repair: str = "") -> Iterator[str]:
@@ -129,7 +136,7 @@ def code_quality(run: RunRecord, workspace: str) -> str:
     issues = []
     for finding in _findings(run):
         group, status = finding.group, finding.status
-        if status is Status.FIXED:
+        if status is Status.FIXED or (finding.is_unmanaged and status is Status.WAIVED):
             continue
         file = _file(run, finding.source, workspace) or finding.source
         if group is None:
@@ -145,6 +152,6 @@ def code_quality(run: RunRecord, workspace: str) -> str:
 
 
 def _check_without_group(finding: _Finding) -> str:
-    if finding.is_stale:
-        return "stale-waiver"
+    if finding.is_stale or finding.is_unmanaged:
+        return "stale-waiver" if finding.is_stale else "unmanaged"
     return "unreachable" if finding.error is NodeErrorKind.UNREACHABLE else "unknown"

@@ -139,13 +139,16 @@ class StaleWaiver:
 class UnmanagedRecord:
     """The unmanaged files below a directory. `known` are the nodes whose files are known, perhaps not all of them.
 
-    `errors` are the nodes of which nothing or not everything is known, by the reason.
+    `errors` are the nodes of which nothing or not everything is known, by the reason. `lines` are for people: nodes,
+    and a text about one or more files; they leave out nodes that nobody has looked at. They fail the run if it `fails`.
     """
 
     directory: str
     known: Sequence[str]
     errors: Mapping[str, Sequence[str]]
-    versions: Sequence[UnmanagedVersion]
+    versions: Sequence[UnmanagedVersion] = ()
+    lines: Sequence[tuple[Sequence[str], str]] = ()
+    fails: bool = False
 
 
 @dataclass

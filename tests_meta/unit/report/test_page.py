@@ -20,7 +20,7 @@ from pytest_synctool.model import NOT_KEPT, NOT_RUN, OK, Change, NodeError, Node
 from pytest_synctool.report.history_values import Onset, Onsets, Past
 from pytest_synctool.report.page import html, wording
 from pytest_synctool.report.page.data import data
-from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord, StaleWaiver
+from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord, StaleWaiver, UnmanagedRecord
 
 from tests_meta.unit.helpers import unreachable
 from tests_meta.unit.report.test_run_reports import DRIFT, ERROR, FIXED, MIXED, run_of
@@ -130,6 +130,23 @@ class TestVerdict:
             "2",
             "waivers.yaml:7: /a no longer differs: remove this waiver",
         ]
+
+    def test_unmanaged_files(self) -> None:
+        """They are why a run fails only if it was asked to."""
+        run = run_of({"n1": NodeResult((OK, OK)), "n2": NodeResult((OK, OK))})
+        lines = [(("n1", "n2"), "/etc/<x> belongs to no package"), (("n2",), "unmanaged files: no dpkg")]
+        run.unmanaged = UnmanagedRecord("/etc", ["n1"], {}, lines=lines)
+        seen = page(run)
+        assert (seen.level, seen.reasons) == ("good", [])
+        assert seen.words("//section[@aria-labelledby='unmanaged-title']//tbody//td") == [
+            *("n[1-2]", "2", "/etc/<x> belongs to no package"),
+            *("n2", "1", "unmanaged files: no dpkg"),
+        ]
+        run.unmanaged = replace(run.unmanaged, fails=True)
+        run.exit_status = 1
+        seen = page(run)
+        assert (seen.level, seen.headline) == ("bad", "The run failed")
+        assert seen.reasons == ["Unmanaged files below /etc fail 2 nodes.", "The exit status of the run is 1."]
 
     def test_what_the_waiver_says_is_not_said_again(self) -> None:
         waived = replace(DRIFT, status=Status.WAIVED, waiver="for now", details=(*DRIFT.details, "waived: for now"))

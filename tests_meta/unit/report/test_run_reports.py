@@ -16,7 +16,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_synctool.common.nodenames import fold
-from pytest_synctool.model import NOT_RUN, OK, Change, NodeError, NodeErrorKind, NodeResult, Outcome, Status
+from pytest_synctool.model import (
+    ABSENT,
+    NOT_RUN,
+    OK,
+    Change,
+    Deviation,
+    FileState,
+    Kind,
+    NodeError,
+    NodeErrorKind,
+    NodeResult,
+    Outcome,
+    Status,
+    Unknown,
+    UnmanagedVersion,
+)
 from pytest_synctool.plugin.junit import names
 from pytest_synctool.report import drift_json, files
 from pytest_synctool.report.ci import code_quality, markdown, workflow_commands
@@ -26,7 +41,7 @@ from pytest_synctool.report.grouping import grouped
 from pytest_synctool.report.metrics import metrics
 from pytest_synctool.report.node_test_ids import NodeTests
 from pytest_synctool.report.nodeids import encode
-from pytest_synctool.report.record import EntryName, NodeRecord, Recorder, RunRecord, StaleWaiver
+from pytest_synctool.report.record import EntryName, NodeRecord, Recorder, RunRecord, StaleWaiver, UnmanagedRecord
 
 import synctool_checks
 from tests_meta.unit.helpers import ODD_NAMES, unreachable
@@ -299,6 +314,53 @@ def test_kinds_of_the_suite() -> None:
     kinds = {EntryName(f"synctool_checks/{path.name}", "/x").kind for path in suite.glob("test_*.py")}
     assert kinds == {"overlay", "delete", "exclusive", "post", "task", "always"}
     assert EntryName("mine/test_overlay.py", "/x").kind == "check"
+
+
+def test_unmanaged_files_for_ci() -> None:
+    """They are in the summary; annotations and issues are for those that fail the run."""
+    run = run_of({"n1": NodeResult((OK, OK)), "n2": NodeResult((OK, OK))})
+    lines = [(("n1", "n2"), "/etc/|x belongs to no package")]
+    run.unmanaged = UnmanagedRecord("/etc", ["n1", "n2"], {}, lines=lines)
+    row = "| UNMANAGED | n&#91;1-2&#93; (2 nodes) | /etc/&#124;x belongs to no package |"
+    assert row in "".join(markdown(run, None)).splitlines()
+    assert list(workflow_commands(run, None, "/x")) == []
+    assert json.loads(code_quality(run, "/x")) == []
+    run.unmanaged = replace(run.unmanaged, fails=True)
+    assert row in "".join(markdown(run, None)).splitlines()
+    (command,) = workflow_commands(run, None, "/x")
+    assert command.startswith("::error")
+    assert "n[1-2] (2 nodes): /etc/|x belongs to no package" in command
+    (issue,) = json.loads(code_quality(run, "/x"))
+    assert issue["check_name"] == "unmanaged"
+
+
+def test_unmanaged_files_in_the_document() -> None:
+    """Nodes with the same versions share a set. Every text is printable."""
+    run = run_of({"n1": NodeResult((OK, OK))})
+    link = FileState(Kind.LINK, 0o777, 4, 0, 0, None, "root\udcff", target=b"x")
+    versions = [
+        UnmanagedVersion(b"/etc/\xff", Deviation.UNOWNED, link, ("n1", "n2")),
+        UnmanagedVersion(b"/etc/a", Deviation.MISSING, ABSENT, ("n1",)),
+        UnmanagedVersion(b"/etc/b", Deviation.CHANGED, Unknown("Permission denied"), ("n1", "n2")),
+    ]
+    run.unmanaged = UnmanagedRecord("/etc", ["n1", "n2"], {"down": ["n3"]}, versions)
+    read = json.loads("".join(drift_json.document(run, {}, None)))
+    jsonschema.validate(read, SCHEMA)
+    nothing = dict.fromkeys(("type", "owner", "group", "mode", "size", "error"))
+    assert read["unmanaged"] == {
+        "directory": "/etc",
+        "known": ["n1", "n2"],
+        "unknown": [{"reason": "down", "nodes": ["n3"]}],
+        "node_sets": [["n1", "n2"], ["n1"]],
+        "files": [
+            {
+                **{"path": "/etc/\\xff", "reason": "unowned", "node_set": 0, "type": "symbolic link", "owner": "0"},
+                **{"group": "root\\xff", "mode": "0777", "size": None, "error": None},
+            },
+            {"path": "/etc/a", "reason": "missing", "node_set": 1, **nothing},
+            {"path": "/etc/b", "reason": "changed", "node_set": 0, **nothing, "error": "Permission denied"},
+        ],
+    }
 
 
 @pytest.mark.parametrize(

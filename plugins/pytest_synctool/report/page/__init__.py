@@ -45,6 +45,7 @@ def html(run: RunRecord, onsets: Onsets, past: Sequence[Past], links: Links = NO
             entries=wording.entry_counts(run),
             unseen=wording.unseen(run),
             stale=wording.stale_waivers(run),
+            unmanaged=wording.unmanaged(run),
             notes=wording.notes(run),
             findings=wording.findings(run, onsets),
             trend=trend(run.id, past, links),

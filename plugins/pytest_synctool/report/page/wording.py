@@ -113,6 +113,9 @@ def _reasons(run: RunRecord, entries: Mapping[str, int]) -> Iterator[str]:
         yield f"{_entries(entries['drift'])} differ{'s' * (entries['drift'] == 1)} from the masterdir."
     if run.stale_waivers:
         yield f"{_waivers(len(run.stale_waivers))} stale: what was accepted is in sync."
+    if run.unmanaged is not None and run.unmanaged.fails and run.unmanaged.lines:
+        nodes = {node for names, _ in run.unmanaged.lines for node in names}
+        yield f"Unmanaged files below {run.unmanaged.directory} fail {nodes_in_words(len(nodes))}."
     if run.exit_status != 0:
         yield f"The exit status of the run is {run.exit_status}."
     if entries["skipped"]:
@@ -185,6 +188,12 @@ def unseen(run: RunRecord) -> Rows:
 def stale_waivers(run: RunRecord) -> Rows:
     """Return the waivers that accept nothing any more."""
     return _rows([(f"{each.place}: {each.message}", list(each.nodes)) for each in run.stale_waivers], _MOST_ROWS)
+
+
+def unmanaged(run: RunRecord) -> Rows:
+    """Return the files that no entry has and that differ from what packages installed."""
+    lines = () if run.unmanaged is None else run.unmanaged.lines
+    return _rows([(text, list(nodes)) for nodes, text in lines], _MOST_ROWS)
 
 
 def notes(run: RunRecord) -> Rows:
