@@ -55,10 +55,12 @@ class UnmanagedReport:
     def summary(self, selected: int, *, quiet: bool, everything: bool) -> Iterator[tuple[str, bool]]:
         """Yield the lines for the summary, and True for those that are no more than a remark.
 
-        `selected` is the number of nodes of the run. With `quiet` there are no remarks. With `everything` each file has
-        a line.
+        What all nodes have in common comes last. `selected` is the number of nodes of the run. With `quiet` there are
+        no remarks. With `everything` each file has a line.
         """
         lines = self._gathered.lines(everything=everything)
+        known = len(self._gathered.known)
+        lines.sort(key=lambda line: len(line.nodes) == known)  # the others may be left out
         most = len(lines) if everything else _MOST_LINES
         yield from ((f"UNMANAGED {self._gathered.in_words(line)}", False) for line in lines[:most])
         if len(lines) > most:
