@@ -114,6 +114,7 @@ class ClassicRun:
         if self.arguments.nagios:
             print(plugin_line(self.endings, status))
         sys.stdout.flush()
+        self._checks.clear()  # the history needs their memory
         if self._history is not None and (problem := self._history.store(status, complete=not interrupted)):
             command.print_stderr([f"WARNING {problem}"])
         return status

@@ -310,8 +310,11 @@ class _Walker:
         is_template: bool = False,
     ) -> None:
         source = Source(tree, self.path, relative, destination, state, self.masterdir.digests, is_template)
-        candidate = Candidate(groups, relative, source)
-        self.masterdir.candidates.setdefault(Destination(tree, destination), []).append(candidate)
+        candidate, key = Candidate(groups, relative, source), Destination(tree, destination)
+        if (others := self.masterdir.candidates.get(key)) is not None:
+            others.append(candidate)
+        else:  # a list that never grows needs least memory, and most have one candidate
+            self.masterdir.candidates[key] = [candidate]
 
     def _usable(
         self, relative: bytes, destination: bytes, base: bytes, group: str | None, *, group_needed: bool

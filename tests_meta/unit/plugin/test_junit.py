@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from _pytest.config import PytestPluginManager
 from _pytest.junitxml import LogXML
-from pytest_synctool.model import NodeResult, Outcome, Status
+from pytest_synctool.model import OK, NodeResult, Outcome, Status
 from pytest_synctool.plugin import junit
 from pytest_synctool.plugin.node_reports import reports
 from pytest_synctool.report.node_test_ids import NodeTests
@@ -17,7 +18,11 @@ from pytest_synctool.report.node_test_ids import NodeTests
 
 def cases(outcomes: Sequence[Outcome], path: Path) -> list[ElementTree.Element]:
     """Return the test cases of a node with these outcomes."""
-    writer = LogXML(str(path / "junit.xml"), None)
+    return [reporter.to_xml() for reporter in written(outcomes, LogXML(str(path / "junit.xml"), None))]
+
+
+def written(outcomes: Sequence[Outcome], writer: LogXML) -> Sequence[Any]:
+    """Return what pytest's writer keeps of a node with these outcomes."""
     manager = PytestPluginManager()
     manager.register(writer)
     manager.register(junit.JunitTestCases(writer, {}))
@@ -25,7 +30,7 @@ def cases(outcomes: Sequence[Outcome], path: Path) -> list[ElementTree.Element]:
     tests = NodeTests("node1", "synctool_checks/test_overlay.py::node1", ids)
     for report in reports(tests, NodeResult(tuple(outcomes))):
         manager.hook.pytest_runtest_logreport(report=report)
-    return [reporter.to_xml() for reporter in writer.node_reporters_ordered]
+    return writer.node_reporters_ordered
 
 
 @pytest.mark.parametrize("status", [Status.DRIFT, Status.ERROR, Status.FIXED])
@@ -47,3 +52,18 @@ def test_a_small_diff_still_fits_behind_a_large_one(tmp_path: Path, monkeypatch:
         )
     ]
     assert ["see drift.json" in text for text in texts] == [True, False]
+
+
+def test_a_passed_test_takes_little_memory_and_has_the_element_that_pytest_makes(tmp_path: Path) -> None:
+    """A node may have 50,000 of them, and they stay until the end of the run."""
+    writer = LogXML(str(tmp_path / "junit.xml"), None, family="xunit2")
+    outcomes = [OK, Outcome(Status.DRIFT, "mode mismatch"), Outcome(Status.FIXED, "mode mismatch"), OK]
+    kept = written(outcomes, writer)
+    assert [isinstance(case, junit.PassedCase) for case in kept] == [True, False, False, True]
+    assert (len(writer.node_reporters), writer.stats["passed"]) == (1, 3)  # a fixed one may get more
+    ids = [f"synctool_checks/test_overlay.py::node1::/{number}" for number in (0, 3)]
+    plain = LogXML(str(tmp_path / "junit.xml"), None, family="xunit2")
+    for report in reports(NodeTests("node1", "node1", ids), NodeResult((OK, OK))):
+        plain.pytest_runtest_logreport(report)
+    same = [ElementTree.tostring(case.to_xml()) for case in plain.node_reporters_ordered]
+    assert [ElementTree.tostring(kept[number].to_xml()) for number in (0, 3)] == same

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from hashlib import blake2b
 from typing import Final
 
@@ -94,7 +95,6 @@ class Tables:
         self._now = stamp(now)
         rows = db.execute("SELECT id, test, name FROM entry")
         self._names: dict[int, EntryName] = {id_: EntryName(sys.intern(test), name) for id_, test, name in rows}
-        self._entries = {name: id_ for id_, name in self._names.items()}
         wanted = db.execute("SELECT id, entry, signature FROM wanted")
         self._asked: dict[int, tuple[int, str]] = {id_: (entry, signature) for id_, entry, signature in wanted}
         self._wanted: dict[tuple[int, str], int] | None = None  # the reverse
@@ -102,6 +102,11 @@ class Tables:
         self._findings: dict[Outcome, int] = {}
         self._nodes: dict[str, tuple[int, int | None]] = {}
         self.standings: Mapping[str, Standing] = self._load()
+
+    @cached_property
+    def _entries(self) -> dict[EntryName, int]:
+        """The ids by names: a run that finds what the one before has found does without."""
+        return {name: id_ for id_, name in self._names.items()}
 
     def _load(self) -> dict[str, Standing]:
         try:
