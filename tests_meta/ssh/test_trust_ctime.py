@@ -102,6 +102,10 @@ def test_reports_say_how_many_were_not_read(audits: Audits, workers: tuple[str, 
     report = audits.report()
     assert report["summary"]["files_not_read"] == 3
     assert [node["files_not_read"] for node in report["nodes"]] == [1, 1, 1]
+    history = terminal.run(audits.live.directory, "synctool-history", "--json").out
+    assert [run["files_not_read"] for run in json.loads(history)["runs"]][-2:] == [0, 3]
+    line = b"3 files were not read: unchanged since an earlier audit, by ctime (--trust-ctime)\n"
+    assert line in terminal.run(audits.live.directory, "synctool-history", "-1").out
     junit = ElementTree.parse(audits.live.directory / "junit.xml")
     assert [p.get("value") for p in junit.iter("property") if p.get("name") == "files not read"] == ["3"]
 

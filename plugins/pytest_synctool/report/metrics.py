@@ -60,6 +60,7 @@ def metrics(run: RunRecord, most_nodes: int = 100) -> str:
     for name, help_, value in (
         ("nodes_not_named", "Nodes that are not well and have no sample of their own", float(len(bad[most_nodes:]))),
         ("stale_waivers", "Waivers that accept nothing any more", float(len(run.stale_waivers))),
+        ("files_not_read", "Large files that were not read, as their ctime was trusted", float(run.unread)),
         ("run_duration_seconds", "How long the run took", (run.ended - run.started).total_seconds()),
         ("last_run_timestamp_seconds", "When the run ended", run.ended.timestamp()),
         ("last_run_complete", "1 if every selected node was looked at, else 0", float(run.everything_seen)),

@@ -374,7 +374,7 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("statement", "problem"),
         [
-            ("PRAGMA user_version = 4", "was written by a newer version of synctool"),
+            ("PRAGMA user_version = 5", "was written by a newer version of synctool"),
             ("PRAGMA application_id = 7", "is a database of something else"),
         ],
     )
@@ -394,7 +394,7 @@ class TestDamage:
         """It is read as it is. The next run adds the columns."""
         record_all(path, run(0, {"n1": "d"}))
         with closing(sqlite3.connect(path)) as db:
-            for column in ("whole", "revision", "dirty"):
+            for column in ("whole", "revision", "dirty", "unread"):
                 db.execute(f"ALTER TABLE run DROP COLUMN {column}")
             for column in ("modified", "changed"):
                 db.execute(f"ALTER TABLE result DROP COLUMN {column}")

@@ -67,6 +67,11 @@ def test_nodes_are_named_up_to_a_limit() -> None:
     assert not [key for key in samples(run, 0) if key[0].startswith("synctool_node_")]
 
 
+def test_files_that_were_not_read() -> None:
+    run = run_of({"n1": NodeResult((OK, OK), unread=2), "n2": NodeResult((OK, DRIFT), unread=1)})
+    assert samples(run)["synctool_files_not_read",] == 3
+
+
 def test_a_run_of_a_part() -> None:
     run = run_of(MIXED)
     for whole, value in ((None, 0), (False, 0), (True, 1)):

@@ -20,7 +20,7 @@ from pytest_synctool.common.trusted_files import check_regular, open_regular, re
 from pytest_synctool.errors import HistoryError, TrustError
 
 NAME: Final = "history.sqlite"
-VERSION: Final = 3
+VERSION: Final = 4
 
 _APPLICATION: Final = 0x73796E63
 _PATIENCE: Final = 60.0  # seconds for others at work on it; one that records is done in about one
@@ -75,6 +75,7 @@ _UPGRADES: Final = {
         "ALTER TABLE result ADD COLUMN modified INTEGER",
         "ALTER TABLE result ADD COLUMN changed INTEGER",
     ),
+    4: ("ALTER TABLE run ADD COLUMN unread INTEGER NOT NULL DEFAULT 0",),
 }
 
 

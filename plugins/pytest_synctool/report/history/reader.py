@@ -19,7 +19,7 @@ from pytest_synctool.report.record import RESTORE, WITHOUT_COMPARISON, EntryName
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A stored run. `seq` orders runs by their ends; the counts are those of a Past.
+    """A stored run. `seq` orders runs by their ends; the counts are those of a Past, `unread` that of a RunRecord.
 
     `is_whole` is True for a run of the whole cluster, None if that was not recorded; so is `revision` without git.
     """
@@ -41,6 +41,7 @@ class Run:
     entries: int
     is_whole: bool | None = None
     revision: Revision | None = None
+    unread: int = 0
 
     @property
     def who(self) -> str:
@@ -266,13 +267,15 @@ def opened(path: Path, trust: Trust | None = None) -> Iterator[History]:
 
 def _runs(db: sqlite3.Connection) -> Iterator[Run]:
     """Yield the stored runs, the oldest first."""
-    extent = "whole, revision, dirty" if version_of(db) > 1 else "NULL, '', 0"
+    version = version_of(db)
+    extent = "whole, revision, dirty" if version > 1 else "NULL, '', 0"
+    extent += ", unread" if version > 3 else ", 0"
     rows = db.execute(f"SELECT {extent}, {_RUN} FROM run ORDER BY seq").fetchall()
-    for whole, commit, dirty, seq, id_, started, ended, mode, user, host, complete, *counts in rows:
+    for whole, commit, dirty, unread, seq, id_, started, ended, mode, user, host, complete, *counts in rows:
         revision = Revision(commit, bool(dirty)) if commit else None
         is_whole = None if whole is None else bool(whole)
         run = Run(seq, id_, when(started), when(ended), mode, user, host, bool(complete), *counts)
-        yield replace(run, is_whole=is_whole, revision=revision)
+        yield replace(run, is_whole=is_whole, revision=revision, unread=unread)
 
 
 def _result(row: Sequence[object]) -> StoredResult:

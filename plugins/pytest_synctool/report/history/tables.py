@@ -141,14 +141,15 @@ class Tables:
         waived = sum(look.ending is NodeEnding.WAIVED for look in looks)
         mine, revision = past_of(run), run.revision
         seq = self._inserted(
-            f"INSERT INTO run ({_RUN}, ended, user, host, selected, waived, whole, revision, dirty) "
-            f"VALUES ({','.join('?' * 17)})",
+            f"INSERT INTO run ({_RUN}, ended, user, host, selected, waived, whole, revision, dirty, unread) "
+            f"VALUES ({','.join('?' * 18)})",
             *(text(run.id), self._now, run.mode, mine.in_sync, mine.drifted, mine.fixed, mine.errors, mine.entries),
             *(run.complete, stamp(run.ended), text(run.user), text(run.host), run.selected, waived),
             *(
                 run.is_whole,
                 "" if revision is None else text(revision.commit),
                 revision is not None and revision.is_dirty,
+                run.unread,
             ),
         )
         looked, results = [], []

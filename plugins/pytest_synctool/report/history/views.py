@@ -10,6 +10,7 @@ from typing import Final
 from pytest_synctool.common.nodenames import fold, natural
 from pytest_synctool.common.wording import nodes_in_words
 from pytest_synctool.model import Status
+from pytest_synctool.report.ending import unread_in_words
 from pytest_synctool.report.history.periods import cause_in_words
 from pytest_synctool.report.history.reader import NodeSight, Run, StoredResult
 from pytest_synctool.report.history.wording import (
@@ -83,6 +84,8 @@ def run_lines(run: Run, nodes: Mapping[str, NodeSight]) -> Iterator[str]:
     counts = Counter(sight.status for sight in nodes.values())
     words = ", ".join(f"{counts[status]:,} {_word(run, status)}" for status in _WORDS if counts[status])
     yield f"{nodes_in_words(len(nodes))}: {words}" if nodes else "no node was looked at"
+    if run.unread:
+        yield unread_in_words(run.unread)
     unseen: dict[str, list[str]] = {}
     for node in sorted(nodes, key=natural):
         if (error := nodes[node].error) is not None:

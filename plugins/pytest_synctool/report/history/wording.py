@@ -176,6 +176,7 @@ def run_value(run: Run) -> dict[str, object]:
             "errors": run.errors,
         },
         "drifted_entries": run.entries,
+        "files_not_read": run.unread,
         "whole": run.is_whole,
         "revision": None if run.revision is None else {"commit": run.revision.commit, "dirty": run.revision.is_dirty},
     }
