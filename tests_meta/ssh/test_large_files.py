@@ -110,3 +110,17 @@ def test_a_push_that_reads_for_long_is_not_silent(large: Site) -> None:
     large.cluster.run("node1", f"printf '%s\\n' {lines} >/run/slow; chmod 755 /run/slow")
     large.lines[-1] += " --rsync-path=/run/slow"
     assert sent(large, "--node-timeout=6") > SIZE
+
+
+def test_an_audit_that_reads_for_long_is_not_silent(large: Site) -> None:
+    """An md5sum on the node that reads for longer than a node may be silent."""
+    sent(large)
+    reading = "n=0; while [ $((n = n + 1)) -le 90 ]; do read -r x </etc/passwd; sleep 0.1; done"
+    assert large.cluster is not None
+    lines = f"'#!/bin/sh' '{reading}' 'exec /usr/bin/md5sum \"$@\"'"
+    large.cluster.run("node1", f"printf '%s\\n' {lines} >/usr/local/bin/md5sum; chmod 755 /usr/local/bin/md5sum")
+    try:
+        run = large.pytest("--node-timeout=6")
+    finally:
+        large.sh("node1", "rm /usr/local/bin/md5sum")
+    assert run.status == 0, run.output
