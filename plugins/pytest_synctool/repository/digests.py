@@ -89,7 +89,7 @@ class Digests:
         """Keep the digests for later runs."""
         if self._file is None:
             return
-        others = self._known or {}
+        others = list(self._known or ())  # a node that is still at work after an interrupt may ask for more
         are_stale = self._local is not None and len(others) > self._asked + len(self._new)  # the walk asked for all
         if not (self._new or are_stale):
             return
