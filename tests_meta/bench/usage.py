@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import threading
+from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -92,6 +93,13 @@ class _Meter:
         interval = os.environ.get(SAMPLED)
         self._sampler = _Sampler(float(interval)) if interval else None
         self._is_worker = hasattr(config, "workerinput")
+        self._files = 0
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Count the open files, among them the pipes between controller and workers, which exist by now."""
+        self._files = _open_files()
+        return (yield)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
@@ -106,7 +114,7 @@ class _Meter:
     def _write(self) -> None:
         used = resource.getrusage(resource.RUSAGE_SELF)
         written = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
-        usage = Usage(used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, _open_files(), int(written["wchar"]))
+        usage = Usage(used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, self._files, int(written["wchar"]))
         values = asdict(usage)
         if self._sampler is not None:
             self._sampler.stop()
