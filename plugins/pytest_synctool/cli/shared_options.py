@@ -31,6 +31,10 @@ class _Parser(ArgumentParser):
         self._words = sys.argv[1:] if args is None else list(args)
         return super().parse_known_args(args, namespace)
 
+    def print_help(self, file=None):  # type: ignore[no-untyped-def]
+        """Print as usual, but with the errors of writing, such as those of a full disk: argparse hides them."""
+        (sys.stdout if file is None else file).write(self.format_help())
+
     def error(self, message: str) -> NoReturn:
         """Print only the mistake and exit: argparse would print a usage of many lines above it."""
         known = self._option_string_actions

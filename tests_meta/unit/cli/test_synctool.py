@@ -583,8 +583,9 @@ class TestInstalled:
             "2>&-" in streams,
         )
 
-    def test_a_full_disk(self, directory: Path) -> None:
-        done = self.run(directory, "sh", "-c", f'"{SCRIPTS}/synctool" --manifest > /dev/full')
+    @pytest.mark.parametrize("options", ["--manifest", "--help"])
+    def test_a_full_disk(self, directory: Path, options: str) -> None:
+        done = self.run(directory, "sh", "-c", f'"{SCRIPTS}/synctool" {options} > /dev/full')
         assert (done.returncode, done.stderr) == (2, b"synctool: No space left on device\n")
 
     @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
