@@ -88,6 +88,7 @@ def test_runs(site: Path) -> None:
                 "complete": True,
                 "nodes": {"selected": 4, "in_sync": 1, "drifted": 2, "fixed": 0, "waived": 0, "errors": 1},
                 "drifted_entries": 2,
+                "files_not_read": 0,
                 "whole": True,
                 "revision": None,
             }
