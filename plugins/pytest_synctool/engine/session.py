@@ -15,7 +15,7 @@ from pytest_synctool.common.wording import internal_error
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.engine.settings import Mode, Settings
 from pytest_synctool.errors import AnswerTooLong, RemoteError, TransportError
-from pytest_synctool.model import Node, NodeError, NodeErrorKind, NodeResult, UnmanagedFiles
+from pytest_synctool.model import OK, Node, NodeError, NodeErrorKind, NodeResult, UnmanagedFiles
 from pytest_synctool.repository.entry import Entry
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class NodeSession:
             result = _remember(result, self.memory)
         notes = (*result.notes, *self._inspection.notes)
         result = replace(result, duration=time.perf_counter() - started, notes=notes)
-        if self.settings.mode is Mode.AUDIT:
+        if "_repair" not in vars(self):  # there was nothing to repair: its modules need not be loaded
             return result
         repair, notes = self._repair, (*notes, *self._repair.notes)
         return replace(result, done=tuple(repair.done), printed=repair.printed, notes=notes, unix=tuple(repair.lines))
@@ -83,7 +83,7 @@ class NodeSession:
             inspection.run_probe(checks, mark=self._mark)
         answered()
         outcomes = inspection.outcomes(checks)
-        if mode is Mode.REHEARSE:
+        if mode is Mode.REHEARSE and any(outcome is not OK for outcome in outcomes):
             return self._repair.rehearse(inspection, checks, outcomes)
         if mode is Mode.FIX:
             outcomes = self._repair.fix(inspection, checks, outcomes, shown)

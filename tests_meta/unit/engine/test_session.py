@@ -11,13 +11,15 @@ from pytest_synctool.audit import probe
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.drift_outcome import drift, finding
 from pytest_synctool.connection.processes import Answer
+from pytest_synctool.engine.session import NodeSession
+from pytest_synctool.engine.settings import Mode, Settings
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import ABSENT, OK, Absent, Actual, Change, FileState, NodeErrorKind, Outcome, Status, Unknown
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.source import Source, Tree
 
-from tests_meta.unit.fake_node import FakeNode, run, same, told
-from tests_meta.unit.helpers import entry, state, unreachable
+from tests_meta.unit.fake_node import MASTER, FakeNode, run, same, told
+from tests_meta.unit.helpers import entry, node, state, unreachable
 
 A, B = entry(b"/a", state()), entry(b"/b", state(mode=0o600))
 DRIFT = Status.DRIFT
@@ -31,6 +33,17 @@ class TestDryRun:
         result = run(fake, A, B)
         assert (result.outcomes, result.error, fake.log) == ((OK, OK), None, ["probe"])
         assert result.duration > 0
+
+    @pytest.mark.parametrize("mode", [0o600, 0o644])
+    def test_a_rehearsal_plans_only_where_something_differs(self, mode: int) -> None:
+        """Else the modules of the repair are not loaded, which take a twentieth of a second."""
+        fake = FakeNode({b"/b": state(mode=mode)})
+        fake.requests.append(probe.Request(b"/b", 3, expected=B.expected))
+        settings = Settings(MASTER, Mode.REHEARSE, deadline=17.0)
+        session = NodeSession(node(), [Check(B, same)], [B], fake, settings)
+        result = session.run()
+        assert [step.path for step in result.planned] == ([] if mode == 0o600 else [b"/b"])
+        assert ("_repair" in vars(session)) is (mode != 0o600)
 
     def test_drift_is_told_and_nothing_is_sent_but_the_probe(self) -> None:
         """Documentation: "By default synctool does a DRY RUN. It will not do anything but show what would happen"."""
