@@ -107,6 +107,7 @@ def markdown(far: Sequence[Row], near: Sequence[Row]) -> str:
     head = ("nodes", "checks", CLUSH, ONE, TWO, f"{TWO} against {ONE}", "the summary says that it was slower")
     return "\n\n".join(
         (
+            f"Medians of {_ROUNDS} runs in turn, {_ENTRIES} entries a node.",
             f"Nodes elsewhere, which answer after {_DELAY} s and take no processor time here (simulated). "
             + _sentence(far),
             scaling_page.table(head, [_cells(row) for row in far]),
