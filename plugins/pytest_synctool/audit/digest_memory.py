@@ -100,7 +100,7 @@ class NodeMemory:
             md5 = state.md5 if isinstance(state, FileState) else None
             if md5 is not None and path in unread:
                 self.unread.add(path)
-            elif md5 is not None and path in seen:
+            elif md5 is not None and path in seen and _only_root_writes(state):
                 self.known[path] = Remembered(seen[path], md5, time.time())
                 self._is_changed = True
             else:
@@ -119,6 +119,11 @@ class NodeMemory:
             _replace(self.path, text.encode("ascii"))
         except OSError as error:
             self.problem = f"digests cannot be remembered: {error.strerror or error}"
+
+
+def _only_root_writes(state: Actual) -> bool:
+    """Return True for a file that only root can open for writing: through a mapping, ctime need not change."""
+    return isinstance(state, FileState) and state.uid == 0 and not state.mode & 0o022
 
 
 def _replace(path: Path, content: bytes) -> None:

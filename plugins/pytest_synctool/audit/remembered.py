@@ -2,7 +2,8 @@
 
 The kernel sets the change time (ctime) of a file at every change of its contents, owner, mode or names, and no program
 can set it. So a file with the same device, inode, size, mtime and ctime as before has the same contents, if its ctime
-was clearly older than the look at it: two changes within one tick of a clock have the same time. Pure.
+was clearly older than the look at it: two changes within one tick of a clock have the same time. Images (squashfs,
+erofs, ISO 9660) have no ctime: the kernel shows their mtime, which whoever makes an image can choose. Pure.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ LONGEST_STAMP: Final = 256  # bytes
 # their digits, as far as it knows these. The last two are only compared.
 _STAMP: Final = re.compile(
     rb"[0-9]{1,20}:[0-9]{1,20}:(?P<size>[0-9]{1,19}):-?[0-9]{1,12}:(?P<changed>-?[0-9]{1,12}):[0-9 .:+-]{1,120}"
+)
+# Both times are the same whole second: seldom true where the file system keeps a ctime.
+_NO_CTIME: Final = re.compile(
+    rb".*?:(?P<time>-?[0-9]{1,12}):(?P=time):(?P<text>[^.]+?(\.0+)?( [+-][0-9]{4})?):(?P=text)"
 )
 _DIGEST: Final = re.compile(r"[0-9a-f]{32}")
 _LINE: Final = re.compile(rb"v:([0-9]{1,9}):([0-9]{1,12}):(" + _STAMP.pattern + rb")")
@@ -68,13 +73,15 @@ def stamps(paths: Sequence[bytes], sizes: dict[bytes, int | None], answer: bytes
     """Yield the files that the node has read, and that are to be remembered, each with its stamp.
 
     `paths` are those of the numbers in the answer. A file whose ctime is not clearly older than the look, by the node's
-    own clock, is left out, and so is one of another size than in `sizes`.
+    own clock, is left out, and so is one of another size than in `sizes`, or without a ctime of its own.
     """
     for line in _lines(answer, b"v:"):
         match = _LINE.fullmatch(line)
         if match is None or int(match[1]) >= len(paths):
             continue
         path = paths[int(match[1])]
+        if _NO_CTIME.fullmatch(match[3]):
+            continue
         if int(match["size"]) == sizes.get(path) and int(match["changed"]) + _STILL < int(match[2]):
             yield path, match[3]
 

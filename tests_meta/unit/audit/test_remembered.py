@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
+import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +30,8 @@ needs_root = pytest.mark.skipif(not IS_ROOT, reason="sets owners, needs root")
 CONTENT = b"content"
 WRONG = "0" * 32
 STAMP = b"7:8:7:90:100:1970-01-01 00:01:30.5 +0000:1970-01-01 00:01:40.000000001 +0000"
+# Of a file in an image: another image with the same time of all files may have other contents there.
+IMAGE = b"7:8:7:90:90:1970-01-01 00:01:30.000000000 +0000:1970-01-01 00:01:30.000000000 +0000"
 MD5 = "0123456789abcdef0123456789abcdef"
 
 
@@ -85,6 +90,17 @@ def lie(memory: NodeMemory) -> None:
     memory.known = {path: replace(each, md5=WRONG) for path, each in memory.known.items()}
 
 
+def kept(files: Sequence[Path]) -> set[bytes]:
+    """Return those that only root can write. The digest of another one is not remembered."""
+    return {os.fsencode(file) for file in files if not (file.stat().st_uid or file.stat().st_mode & 0o22)}
+
+
+def told(files: Sequence[Path]) -> list[object]:
+    """Return the digests of an audit that takes wrong ones from its memory."""
+    wrong = kept(files)
+    return [WRONG if os.fsencode(file) in wrong else md5 for file, md5 in zip(files, true(files), strict=True)]
+
+
 def true(files: Sequence[Path]) -> list[object]:
     """Return the digests as Python computes them."""
     states = [lstat_state(os.fsencode(file), size=len(CONTENT)) for file in files]
@@ -95,10 +111,26 @@ def test_a_file_that_is_what_it_was_is_not_read(later: Shell, files: list[Path])
     memory = new_memory()
     assert ask(later, memory, files) == true(files)
     assert memory.unread == set()
-    assert set(memory.known) == {os.fsencode(file) for file in files}
+    assert set(memory.known) == kept(files)
     lie(memory)
-    assert ask(later, memory, files) == [WRONG] * len(files)
-    assert memory.unread == {os.fsencode(file) for file in files}
+    assert ask(later, memory, files) == told(files)
+    assert memory.unread == kept(files)
+
+
+@pytest.mark.parametrize("theirs", ["chown {nobody}", "chmod 666", "chmod 664"])
+@needs_root
+def test_what_others_can_write_is_always_read(later: Shell, files: list[Path], theirs: str) -> None:
+    """They can change a file through a mapping, and its ctime stays as it is."""
+    subprocess.run([*theirs.format(nobody=NOBODY).split(), files[0]], check=True)
+    descriptor = os.open(files[0], os.O_RDWR)
+    with mmap.mmap(descriptor, len(CONTENT)) as mapped:
+        mapped[0] = ord("C")
+        subprocess.run(["sh", "-c", f"until [ $(date +%s) -gt $(({int(time.time())} + 3)) ]; do sleep 0.1; done"])
+        memory, before = new_memory(), true(files[:1])
+        assert ask(later, memory, files[:1]) == before
+        mapped[0] = ord("X")
+        assert ask(later, memory, files[:1]) == true(files[:1]) != before
+    os.close(descriptor)
 
 
 def test_a_change_is_seen_in_every_userland(userland: Shell, files: list[Path], tmp_path: Path) -> None:
@@ -110,7 +142,7 @@ def test_every_change_is_seen(later: Shell, files: list[Path]) -> None:
     memory = new_memory()
     assert ask(later, memory, files) == true(files)
     lie(memory)
-    assert ask(later, memory, files) == [WRONG] * len(files)
+    assert ask(later, memory, files) == told(files)
     times = [file.stat() for file in files]
     files[0].write_bytes(b"CONTENT")
     other = files[1].with_name("other")
@@ -119,8 +151,8 @@ def test_every_change_is_seen(later: Shell, files: list[Path]) -> None:
     files[2].chmod(0o600)
     files[3].rename(files[3].with_name("away"))
     files[3].with_name("away").rename(files[3])
-    for file, time in zip(files, times, strict=True):
-        os.utime(file, ns=(time.st_atime_ns, time.st_mtime_ns))
+    for file, old in zip(files, times, strict=True):
+        os.utime(file, ns=(old.st_atime_ns, old.st_mtime_ns))
     assert ask(later, memory, files) == true(files)
     assert memory.unread == set()
 
@@ -128,8 +160,8 @@ def test_every_change_is_seen(later: Shell, files: list[Path]) -> None:
 @with_programs
 def test_what_has_just_changed_is_not_remembered(shell: Shell, files: list[Path], tmp_path: Path) -> None:
     """Another change within the same tick of the clock would leave all times as they are."""
-    now = int(files[0].stat().st_ctime)
-    for clock, number in ((f"echo {now + 2}", 0), ("false", 0), ("echo today", 0), (f"echo {now + 4}", 4)):
+    now, all_ = int(files[0].stat().st_ctime), len(kept(files))
+    for clock, number in ((f"echo {now + 2}", 0), ("false", 0), ("echo today", 0), (f"echo {now + 4}", all_)):
         memory = new_memory()
         assert ask(with_program(shell, tmp_path, "date", clock), memory, files) == true(files)
         assert len(memory.known) == number
@@ -173,9 +205,9 @@ def test_nothing_is_taken_from_behind_a_link(later: Shell, files: list[Path]) ->
     assert memory.unread == set()
 
 
-def answer(*lines: bytes) -> bytes:
+def answer(*lines: bytes, file: bytes = b"81a4:0") -> bytes:
     """A whole answer about one large file, number 1, that has seven bytes."""
-    state = (b"i:0", b"41ed:0:9:0:root:root", b"i:1", b"81a4:0:7:0:root:root")
+    state = (b"i:0", b"41ed:0:9:0:root:root", b"i:1", file + b":7:0:root:root")
     return b"\n".join((b"synctool-probe", *state, *lines, b"synctool-probe-end", b""))
 
 
@@ -191,6 +223,10 @@ READ = (b"i:1", MD5.encode() + b"  /d/a", b"o:")
         ([*READ, b"v:0:103:" + STAMP], False),
         ([*READ, b"v:7:103:" + STAMP], False),
         ([*READ, b"v:1:103:" + STAMP.replace(b":7:", b":8:")], False),  # another size
+        ([*READ, b"v:1:103:" + IMAGE], False),
+        ([*READ, b"v:1:103:" + IMAGE.replace(b".000000000 +0000", b"")], False),
+        ([*READ, b"v:1:103:" + IMAGE.replace(b".000", b".001")], True),  # a new file
+        ([*READ, b"v:1:103:" + IMAGE.replace(b"90:90", b"90:91").replace(b"30.0", b"31.0", 1)], True),
         ([*READ, b"v:1:103:" + STAMP + b"\x1b"], False),
         ([*READ, b"v:1:103:" + STAMP + b"0" * 200], False),
     ],
@@ -200,6 +236,16 @@ def test_what_is_remembered(lines: list[bytes], is_known: bool) -> None:
     requests = [Request(b"/d/a", 7, remembered=NOTHING)]
     memory.take(requests, answer(*lines), probe.parse(requests, answer(*lines)))
     assert {path: each.md5 for path, each in memory.known.items()} == ({b"/d/a": MD5} if is_known else {})
+
+
+@pytest.mark.parametrize(
+    ("file", "is_known"), [(b"81a4:0", True), (b"81a4:7", False), (b"81b4:0", False), (b"81a6:0", False)]
+)
+def test_what_only_root_can_write_is_remembered(file: bytes, is_known: bool) -> None:
+    memory, requests = new_memory(), [Request(b"/d/a", 7, remembered=NOTHING)]
+    whole_answer = answer(*READ, b"v:1:103:" + STAMP, file=file)
+    memory.take(requests, whole_answer, probe.parse(requests, whole_answer))
+    assert bool(memory.known) == is_known
 
 
 @pytest.mark.parametrize("known", [NOTHING, None])
