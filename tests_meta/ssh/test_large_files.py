@@ -102,6 +102,17 @@ def test_nothing_is_read_where_others_can_exchange_names(large: Site, theirs: st
     assert is_right(large, "node1")
 
 
+@NODES
+def test_what_has_become_far_larger_is_not_copied(large: Site, node: str) -> None:
+    """The owner of a file could keep a repair busy for ever: a sparse file may have the size of many disks."""
+    large.nodes = {node: "batch"}
+    sent(large)
+    change(large, node)
+    large.sh(node, 'dd if=/dev/zero of="@/it\'s large" bs=1M count=1 seek=40 conv=notrunc 2>&1')
+    assert sent(large) > SIZE
+    assert is_right(large, node)
+
+
 def test_a_push_that_reads_for_long_is_not_silent(large: Site) -> None:
     """An rsync on the node that reads for longer than a node may be silent, before it says a word."""
     reading = "n=0; while [ $((n = n + 1)) -le 90 ]; do read -r x </etc/passwd; sleep 0.1; done"

@@ -95,15 +95,15 @@ def extract(entries: Sequence[Entry], scripts: Iterable[bytes] = (), waived: str
 
 def _bases(entries: Iterable[Entry]) -> tuple[Basis, ...]:
     """Return the largest files and their places on the node."""
-    sizes: dict[Basis, int] = {}
+    bases = set()
     for entry in entries:
         if entry.tree is Tree.OVERLAY and entry.source.made is None:
             with suppress(OSError):
                 status = os.lstat(os.path.join(entry.source.masterdir, entry.source.relative))
                 if stat.S_ISREG(status.st_mode) and status.st_size >= _WORTH_A_COPY:
-                    sizes[Basis(entry.destination, entry.source.relative)] = status.st_size
-    largest = sorted(sizes, key=lambda basis: sizes[basis], reverse=True)
-    lengths = accumulate(len(basis.path + basis.name) + 2 for basis in largest)
+                    bases.add(Basis(entry.destination, entry.source.relative, status.st_size))
+    largest = sorted(bases, key=lambda basis: basis.size, reverse=True)
+    lengths = accumulate(len(b"\n".join(basis.words)) + 1 for basis in largest)
     return tuple(basis for basis, length in zip(largest, lengths, strict=True) if length <= _MOST_OF_BASES)
 
 

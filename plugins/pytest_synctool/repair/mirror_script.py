@@ -19,6 +19,7 @@ MADE: Final = ".synctool-made."  # directory of the made files during a push; FI
 
 _ALL_OUT: Final = "exec 2>&1; "  # what is said on standard error can get lost on the way
 _LONGEST_BEAT: Final = 5  # seconds
+_BLOCK: Final = 512  # bytes
 
 # The node's side of a push: MASTERDIR FINGERPRINT.NUMBER COMMAND BASES NEW [WORD...] carries out COMMAND WORD... in the
 # new tree, puts that in place and tells on standard error how it went, in lines that begin with TOKEN. With NEW it does
@@ -35,7 +36,9 @@ _LONGEST_BEAT: Final = 5  # seconds
 # - uutils copies DIRECTORY/. to a wrong place: what is in it is copied name by name.
 # - mkdir makes all but the last directory as anybody would; that one is root's.
 # - rsync sends what differs from a file that is there. Where the mirror has no version of a large file, that is a copy
-#   of the file on the node: no link, since rsync links what is right. It is read where only root can exchange names.
+#   of the file on the node: no link, since rsync links what is right. It is read where only root can exchange names,
+#   and only so far: its owner can give it any size.
+# - mksh computes PWD from names, which somebody may have exchanged meanwhile.
 # - While a program here reads or writes, empty lines tell the controller so: rsync is silent while it reads.
 _SCRIPT: Final = " ".join(
     """
@@ -46,7 +49,8 @@ for p in chmod cp head id ls mkdir mv rm rmdir sh stat; do
 [ -n "$(command -v $p)" ] || { u=0; fail "it has no program $p"; }; done;
 try() { e=$("$@" 2>&1) || fail "$e"; };
 above() { (umask 022; mkdir -p -- "${m%/*}/"); };
-owned() { p=$(pwd -P); p=${p%/}; while :; do s=$(stat -c %u:%a -- "${p:-/}") || return;
+owned() { s=; p=$(pwd -P); [ "$(stat -c %d:%i .)" = "$(stat -c %d:%i -- "$p")" ] || return;
+p=${p%/}; while :; do s=$(stat -c %u:%a -- "${p:-/}") || return;
 case $s in "$u":[1357]???|0:[1357]???) ;; *[2367]|*[2367]?) s=; return 1 ;; "$u":*|0:*) ;; *) s=; return 1 ;; esac;
 [ -n "$p" ] || return 0; p=${p%/*}; done; };
 ours() { owned || { [ -z "$s" ] || fail "${p:-/} cannot be examined";
@@ -62,10 +66,10 @@ elif head -c 4000000 /dev/zero >.synctool-new/.room 2>&-; then rm -f .synctool-n
 else rm -rf .synctool-new PART; fi; rm -rf .synctool-old; };
 copy() { cp --reflink=auto -- "$1" "$2" 2>&- || cp -- "$1" "$2" 2>&- || rm -f -- "$2"; };
 basis() { if [ -e "./$2" ] || [ -e "PART/$2" ]; then return; fi; o=$(pwd -P);
-(cd -P -- "${1%/*}/" 2>&- && owned && [ ! -L "./${1##*/}" ] && [ -f "./${1##*/}" ] &&
-mkdir -p -- "$o/PART/${2%/*}" && copy "./${1##*/}" "$o/PART/$2"); };
+(ulimit -f "$3" && cd -P -- "${1%/*}/" 2>&- && owned && [ ! -L "./${1##*/}" ] && [ -f "./${1##*/}" ] &&
+mkdir -p -- "$o/PART/${2%/*}" && copy "./${1##*/}" "$o/PART/$2") 2>&-; };
 bases() { IFS=$(printf '\\nx'); IFS=${IFS%x}; set -f; set -- $k; set +f; unset IFS;
-while [ $# -gt 1 ]; do basis "$1" "$2"; shift 2; done; };
+while [ $# -gt 2 ]; do basis "$1" "$2" "$3"; shift 3; done; };
 moved() { read -r q l </proc/self/stat; k=" $$ " i=; for s in /proc/[0-9]*/stat; do read -r l <"$s" || continue;
 a=${l%% *} l=${l##*")"}; l=${l#???}; [ "$a" != "$q" ] || continue; case $k in *" ${l%% *} "*) k="$k$a "; esac; done;
 for a in $k; do while read -r l; do i=$i$l; done <"/proc/$a/io"; done; };
@@ -127,10 +131,19 @@ echo "TOKEN: done" >&2; exit $s
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """A file on the node that may have most of the contents of a large file, whose name below the masterdir follows."""
+    """A file on the node that may have most of the contents of a large file, whose name below the masterdir follows.
+
+    `size` is that of the large file, in bytes. Of a file on the node that is more than twice as large nothing is used.
+    """
 
     path: bytes
     name: bytes
+    size: int
+
+    @property
+    def words(self) -> tuple[bytes, bytes, bytes]:
+        """The words for the script. The limit is in blocks of 512 bytes, as shells count them."""
+        return self.path, self.name, b"%d" % (2 * self.size // _BLOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +170,7 @@ class NodeSide:
         beat = max(1, min(_LONGEST_BEAT, int(self.silence / 6)))
         text = _SCRIPT.replace("TOKEN", self.token).replace("BEAT", str(beat))
         script = PROLOGUE + ((_ALL_OUT if self.in_one else "") + text).encode()
-        bases = b"\n".join(word for basis in self.bases for word in (basis.path, basis.name))
+        bases = b"\n".join(word for basis in self.bases for word in basis.words)
         new = b"new" if self.only_new else b""
         line = shell_line(script, self.directory, self.number.encode(), self.command.encode(), bases, new)
         return os.fsdecode(words(*map(os.fsencode, route.node_sudo)) + b" " + line).lstrip()

@@ -12,15 +12,16 @@ import pytest
 from pytest_synctool.common import shell
 from pytest_synctool.connection import tarball
 from pytest_synctool.connection.processes import Processes
+from pytest_synctool.connection.route import route_to
 from pytest_synctool.connection.ssh import SshSettings
 from pytest_synctool.connection.transport import connect
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
 from pytest_synctool.repair.mirror import Mirror
 from pytest_synctool.repair.mirror_contents import Extract
-from pytest_synctool.repair.mirror_script import MARK
+from pytest_synctool.repair.mirror_script import MARK, NodeSide
 
-from tests_meta.unit.helpers import BUSYBOX, ODD_NAMES
+from tests_meta.unit.helpers import BUSYBOX, IS_ROOT, NOBODY, ODD_NAMES, Shell
 
 NODE = Node("node1", ("node1", "all"), "node1")
 
@@ -58,6 +59,22 @@ def test_a_masterdir_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     mirror = Mirror.of(tmp_path / "gone", ["rsync"], 1)
     with pytest.raises(TransportError, match=r"cannot read \.: No such file"):
         mirror.bring(connect(NODE, SshSettings(), Processes()), Extract((b"overlay/a",), {}))
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="sets owners, needs root")
+def test_a_directory_that_is_exchanged_after_a_push_has_gone_there(userland: Shell, open_directory: Path) -> None:
+    """mksh would look at what its name leads to by now."""
+    theirs, safe = open_directory / "theirs", open_directory / "safe"
+    for directory in (theirs, theirs / "d", safe):
+        directory.mkdir()
+    os.chown(theirs, NOBODY, NOBODY)
+    side = NodeSide("synctool-0", os.fsencode(theirs / "d/masterdir"), "0.tar", "cat", 120, in_one=True)
+    text = side.line(route_to(NODE, SshSettings())).split("'")[1]
+    swap = f"[ -L {theirs}/d ] || {{ mv {theirs}/d {theirs}/away && ln -s {safe} {theirs}/d; }}"
+    second = f"if [ -e {theirs}/tried ]; then {swap}; else : >{theirs}/tried; fi"
+    run = userland.run(f'cd() {{ command cd "$@" && {second}; }}\n{text}'.encode())
+    assert b"synctool-0: failed others than root may write in " in run.stdout
+    assert list(safe.iterdir()) == []
 
 
 def packed(top: Path, names: list[bytes]) -> Path:

@@ -218,7 +218,10 @@ def test_the_largest_files_that_are_there_may_be_used(tmp_path: Path) -> None:
     names = [*map(str.encode, sizes), b"gone"]
     master = os.fsencode(tmp_path)
     entries = [entry(b"/" + name, relative=name + b"._all", masterdir=master) for name in names]
-    assert extract(entries).bases == (Basis(b"/larger", b"larger._all"), Basis(b"/large", b"large._all"))
+    assert extract(entries).bases == (
+        Basis(b"/larger", b"larger._all", sizes["larger"]),
+        Basis(b"/large", b"large._all", sizes["large"]),
+    )
 
 
 @pytest.mark.parametrize("byte", [b"x", b"'", b"\xff"])
