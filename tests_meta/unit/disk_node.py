@@ -84,6 +84,7 @@ class DiskNode:
             path = self.master / os.fsdecode(relative)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+            expected = replace(expected, md5=None)  # that of the content
         source = source_class(Tree.OVERLAY, os.fsencode(self.master), relative, destination, expected)
         return Entry(source, None if trigger is None else os.fsencode(trigger))
 

@@ -36,7 +36,8 @@ def plain(node: DiskNode, name: str, expected: FileState) -> Entry:
     path = node.master / os.fsdecode(relative)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"new")
-    return Entry(Source(Tree.OVERLAY, os.fsencode(node.master), relative, destination, expected), None)
+    unread = replace(expected, md5=None)  # it is that of the content
+    return Entry(Source(Tree.OVERLAY, os.fsencode(node.master), relative, destination, unread), None)
 
 
 def tree(node: DiskNode, top: str) -> list[Entry]:
