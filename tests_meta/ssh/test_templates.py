@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests_meta.gate import MakeGate, running
 from tests_meta.inside import inside
 from tests_meta.site import Site
 
@@ -134,6 +135,30 @@ def test_a_node_without_a_mirror_gets_made_files(three: Site, how: str) -> None:
         look = f"grep -rl {SECRET} /var/lib /tmp {site.masterdir} 2>&-; ls /var/lib/pytest-synctool/made 2>&- || :"
         assert site.sh(node, look) == ""
     assert site.pytest().status == 0
+
+
+@pytest.mark.parametrize("killed", ["controller", "both", "push"])
+def test_secrets_that_a_killed_repair_has_left_go_away(live: Site, gate: MakeGate, killed: str) -> None:
+    """Nobody but root can see them until the next repair, which needs none of them."""
+    live.nodes = {"node1": "batch rsync:no"}
+    live.put("key._all", codecs.encode(SECRET, "rot13"), 0o600)
+    rules(live, f"path: {live.top}/key, decrypt: '{decrypting(live)} %s'")
+    live.sh("node1", "mkdir -p @; chmod 755 @ /data")
+    one = gate("node1", "tar", when="after") if killed == "push" else gate("node1", "mv")
+    with running(live) as run:
+        one.wait()
+        run.kill()
+        if killed != "controller":
+            one.kill("shell")
+    one.open()
+    look = f"grep -rls {SECRET} /var/lib/pytest-synctool || :"
+    assert live.sh("node1", look) != ""
+    assert live.sh("node1", f'su -s /bin/sh -c "{look}" nobody') == ""
+    live.sh("node1", f"printf {SECRET} >@/key; chmod 600 @/key")
+    again = live.pytest("--fix")
+    assert again.status == 0, again.output
+    assert again.word("node1", f"{live.top}/key") == "passed"
+    assert live.sh("node1", look) == ""
 
 
 def decrypting(site: Site) -> Path:

@@ -156,7 +156,7 @@ class NodeRepair(NodeChanges):
             return
         wait = script.tidy(self.context, more=kept_report.wait_for(who, self.deadline))
         try:
-            answer = self._probe(inspection, checks, mark, wait + after)
+            answer = self._probe(inspection, checks, mark, wait)
         except TransportError:
             self.notes.append("--fix may go on there without this run: the next --fix reports its results")
             raise

@@ -334,10 +334,15 @@ def _trigger(plan: Plan, context: Context, number: int) -> bytes:
 
 
 def tidy(context: Context, *, more: bytes = b"") -> bytes:
-    """Return the shell text that removes the remains of a killed repair and then runs `more`, before a probe."""
+    """Return the shell text that removes the remains of a killed repair and then runs `more`, before a probe.
+
+    Made contents go away last, if then no repair is under way.
+    """
     journal = owed_commands.directory(context.masterdir, context.state)
     settings = b"state=%s journal=%s log= syslog= place= aside= saved=" % (quote(context.state), quote(journal))
-    return b"(\n%s\n%s\ntidy\n%s\n)\n" % (PROLOGUE, settings, more or kept_report.take())
+    made = quote(owed_commands.made_files(context.masterdir, context.state))
+    last = b"[ ! -d %s ] || under_way '' || rm -rf -- %s" % (made, made)
+    return b"(\n%s\n%s\ntidy\n%s\n%s\n)\n" % (PROLOGUE, settings, more or kept_report.take(), last)
 
 
 def heard(context: Context, whose: Iterable[str]) -> bytes:
