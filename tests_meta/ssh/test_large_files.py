@@ -113,6 +113,19 @@ def test_what_has_become_far_larger_is_not_copied(large: Site, node: str) -> Non
     assert is_right(large, node)
 
 
+@NODES
+def test_nothing_is_copied_where_the_new_version_would_have_no_room(large: Site, node: str) -> None:
+    large.nodes = {node: "batch"}
+    sent(large)
+    change(large, node)
+    large.sh(node, f"mkdir {large.masterdir}; mount -t tmpfs -o size={SIZE * 3 // 2},mode=755 none {large.masterdir}")
+    try:
+        assert sent(large) > SIZE
+        assert is_right(large, node)
+    finally:
+        large.sh(node, f"umount {large.masterdir}")
+
+
 def test_a_push_that_reads_for_long_is_not_silent(large: Site) -> None:
     """An rsync on the node that reads for longer than a node may be silent, before it says a word."""
     reading = "n=0; while [ $((n = n + 1)) -le 90 ]; do read -r x </etc/passwd; sleep 0.1; done"

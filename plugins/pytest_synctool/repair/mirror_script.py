@@ -37,7 +37,7 @@ _BLOCK: Final = 512  # bytes
 # - mkdir makes all but the last directory as anybody would; that one is root's.
 # - rsync sends what differs from a file that is there. Where the mirror has no version of a large file, that is a copy
 #   of the file on the node: no link, since rsync links what is right. It is read where only root can exchange names,
-#   and only so far: its owner can give it any size.
+#   and only so far: its owner can give it any size. The copies leave room for as much again.
 # - mksh computes PWD from names, which somebody may have exchanged meanwhile.
 # - While a program here reads or writes, empty lines tell the controller so: rsync is silent while it reads.
 _SCRIPT: Final = " ".join(
@@ -66,9 +66,11 @@ elif head -c 4000000 /dev/zero >.synctool-new/.room 2>&-; then rm -f .synctool-n
 else rm -rf .synctool-new PART; fi; rm -rf .synctool-old; };
 copy() { cp --reflink=auto -- "$1" "$2" 2>&- || cp -- "$1" "$2" 2>&- || rm -f -- "$2"; };
 basis() { if [ -e "./$2" ] || [ -e "PART/$2" ]; then return; fi; o=$(pwd -P);
+set -- "$@" $(stat -f -c "%a %S" . 2>&-); [ $# = 5 ] && [ "$5" -ge BLOCK ] || return;
+[ "$4" -ge $((($3 + taken) / ($5 / BLOCK))) ] || return; taken=$((taken + $3));
 (ulimit -f "$3" && cd -P -- "${1%/*}/" 2>&- && owned && [ ! -L "./${1##*/}" ] && [ -f "./${1##*/}" ] &&
 mkdir -p -- "$o/PART/${2%/*}" && copy "./${1##*/}" "$o/PART/$2") 2>&-; };
-bases() { IFS=$(printf '\\nx'); IFS=${IFS%x}; set -f; set -- $k; set +f; unset IFS;
+bases() { IFS=$(printf '\\nx'); IFS=${IFS%x}; set -f; set -- $k; set +f; unset IFS; taken=0;
 while [ $# -gt 2 ]; do basis "$1" "$2" "$3"; shift 3; done; };
 moved() { read -r q l </proc/self/stat; k=" $$ " i=; for s in /proc/[0-9]*/stat; do read -r l <"$s" || continue;
 a=${l%% *} l=${l##*")"}; l=${l#???}; [ "$a" != "$q" ] || continue; case $k in *" ${l%% *} "*) k="$k$a "; esac; done;
@@ -123,6 +125,7 @@ echo "TOKEN: done" >&2; exit $s
     .replace("MADE", MADE)
     .replace("PART", PART.decode())
     .replace("COMPLETE", COMPLETE)
+    .replace("BLOCK", str(_BLOCK))
     .replace("ATTRIBUTES", attributes.FILE_NAME)
     .replace("WAIVERS", waivers.FILE_NAME)
     .split()
