@@ -22,6 +22,7 @@ from pytest_synctool.audit.remembered import NOTHING, Remembered
 from pytest_synctool.common import trusted_files
 from pytest_synctool.common.cache_directory import cache_directory
 from pytest_synctool.common.trust import Trust
+from pytest_synctool.common.wording import printable
 from pytest_synctool.errors import TrustError
 from pytest_synctool.model import Actual, FileState, Node
 
@@ -52,7 +53,10 @@ class DigestMemory:
             trust = Trust(frozenset({0, os.geteuid()}))
             place = Path(trusted_files.check_directory(directory, trust))
         except (OSError, TrustError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            reason = str(error)
+            if isinstance(error, OSError):
+                where = "" if error.filename is None else f"{printable(os.fsencode(error.filename))}: "
+                reason = f"{where}{error.strerror}"
             return cls(masterdir, days, None, f"digests cannot be remembered, all files are read: {reason}")
         return cls(masterdir, days, place)
 
@@ -118,7 +122,8 @@ class NodeMemory:
         try:
             _replace(self.path, text.encode("ascii"))
         except OSError as error:
-            self.problem = f"digests cannot be remembered: {error.strerror or error}"
+            where = printable(os.fsencode(self.path.parent))
+            self.problem = f"digests cannot be remembered in {where}: {error.strerror or error}"
 
 
 def _only_root_writes(state: Actual) -> bool:

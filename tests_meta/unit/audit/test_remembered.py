@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.audit import probe, remembered
-from pytest_synctool.audit.digest_memory import NodeMemory
+from pytest_synctool.audit.digest_memory import DigestMemory, NodeMemory
 from pytest_synctool.audit.probe import Request
 from pytest_synctool.audit.remembered import NOTHING, Remembered
 from pytest_synctool.common.shell import whole
 from pytest_synctool.errors import RemoteError
-from pytest_synctool.model import FileState, Unknown
+from pytest_synctool.model import FileState, Node, Unknown
 
 from tests_meta.unit.helpers import IS_ROOT, NOBODY, Shell, lstat_state
 
@@ -270,6 +270,25 @@ def test_any_answer_is_understood_or_refused(lines: list[bytes]) -> None:
     except RemoteError:
         return
     assert all(each.is_valid for each in memory.known.values())
+
+
+def test_a_warning_names_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    place = tmp_path / "pytest-synctool"
+    place.symlink_to("nothing")
+    problem = "digests cannot be remembered, all files are read: "
+    assert DigestMemory.of_user(tmp_path, 7).problem == f"{problem}{place}: File exists"
+    place.unlink()
+    memory = DigestMemory.of_user(tmp_path, 7).of_node(Node("node1", ("node1", "all"), "node1"))
+    assert (memory.path is None) == bool(memory.problem)
+    if memory.path is None:
+        return
+    memory.path.mkdir()
+    requests = [Request(b"/d/a", 7, remembered=NOTHING)]
+    read = answer(*READ, b"v:1:103:" + STAMP)
+    memory.take(requests, read, probe.parse(requests, read))
+    memory.save()
+    assert memory.problem == f"digests cannot be remembered in {place}/nodes: Is a directory"
 
 
 def test_a_script_for_large_files_stays_below_the_limit() -> None:
