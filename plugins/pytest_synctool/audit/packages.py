@@ -85,6 +85,7 @@ _AUDITED: Final = re.compile(rb"([UMXxe]) (.+)")
 _FILE: Final = re.compile(rb"([0-9a-f]{1,8}):([0-9]{1,19}) (/.*)")
 _ODD: Final = re.compile(rb"odd ([0-9]{1,9})")
 _LINK: Final = re.compile(rb"(/[^/ ]+) (/.+)")
+_SIGNAL: Final = 128  # a status from here on is that of a program that was killed
 _INSIGNIFICANT: Final = b".?T"  # of rpm -V: a test that passed, one that could not be done, and the time
 
 
@@ -94,7 +95,8 @@ class Packages:
 
     `files` are all but directories, by path with their size in bytes. `unowned` are those of no package. `digests` are
     the MD5s of configuration files as they were installed. `changed` are paths that a package manager calls changed.
-    `is_complete` is False if find or apk could not look everywhere. `odd_names` is the number of names with a newline.
+    `is_complete` is False if find, rpm or apk could not look everywhere. `odd_names` is the number of names with a
+    newline.
     """
 
     files: Mapping[bytes, int]
@@ -203,9 +205,12 @@ class _Rpm:
         if status:
             raise RemoteError("rpm fails there")
         self.knows_packages = any(sections.get("rpm-any", (0, []))[1])
-        matches = (_VERIFIED.fullmatch(line) for line in sections.get("rpm-changed", (0, []))[1])
-        self.changed = frozenset(match[2] for match in matches if match and match[1].strip(_INSIGNIFICANT))
-        self.is_complete = True
+        ended, lines = sections.get("rpm-changed", (0, []))
+        matches = [match for line in lines if (match := _VERIFIED.fullmatch(line))]
+        self.changed = frozenset(match[2] for match in matches if match[1].strip(_INSIGNIFICANT))
+        # It fails if a file differs, and then says which one. A question mark is a test that could not be done.
+        is_whole = ended == 0 or (ended < _SIGNAL and bool(matches))
+        self.is_complete = is_whole and not any(b"?" in match[1] for match in matches)
         self.digests: Mapping[bytes, str] = {}
 
     @property

@@ -88,6 +88,23 @@ def test_rpm() -> None:
     assert read.unowned == {b"/etc/t/rogue"}
 
 
+@pytest.mark.parametrize(
+    ("status", "printed", "is_complete"),
+    [
+        (0, "", True),
+        (1, "S.5....T.  c /etc/a\n", True),
+        (1, ".......T.  c /etc/a\n", True),
+        (1, "", False),
+        (1, "..?......  c /etc/a\n", False),
+        (137, "S.5....T.  c /etc/a\n", False),
+    ],
+)
+def test_an_rpm_that_fails_has_not_looked_at_everything(status: int, printed: str, is_complete: bool) -> None:
+    """It ends with 1 if it has found something; a kernel that is out of memory kills it."""
+    sections = {"rpm-any": "any\n", "rpm": "/etc/a\n", "rpm-changed": (status, printed), "files": files("/etc/a")}
+    assert packages(sections).is_complete == is_complete
+
+
 def test_apk() -> None:
     """As apk-audit(8) describes it: only changed and missing files count, and what it could not look at is unknown."""
     text = "U etc/motd\nA etc/added\nD etc/dir/\nd etc/\nX etc/gone\nM /etc/mode\nx etc/x y\nm etc/\nwhatever it says\n"
