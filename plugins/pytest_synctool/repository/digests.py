@@ -1,7 +1,8 @@
 """MD5 digests of sources. A run reads each file once, and later runs do not read what has not changed.
 
 An earlier run's digest counts only for the same version of a file. It is kept only if the file was not changed in the
-last two seconds: two changes within one tick of the clock have the same time.
+last two seconds: two changes within one tick of the clock have the same time. A file in an image has no change time of
+its own, and is read by each run.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Digests:
             md5 = self._earlier(version, status.st_nlink) if is_kept else self._shared.get(version)
             if md5 is not None:
                 return status.st_size, md5.hex()
-            is_still = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _STILL
+            is_still = is_old(status.st_mtime_ns, status.st_ctime_ns, time.time_ns())
             size, md5 = _read(content, status.st_size)
             if is_kept and is_still and size == status.st_size and version_of(os.fstat(content)) == version:
                 self._new[version] = md5
@@ -108,6 +109,16 @@ def _read(content: int, most: int) -> tuple[int, bytes]:
         digest.update(block)
         size += len(block)
     return size, digest.digest()
+
+
+def is_old(modified: int, changed: int, now: int) -> bool:
+    """Return True if the times of a file, in nanoseconds, show each later change of it.
+
+    If both are the same whole second, the file system may have only the one, as squashfs, erofs and ISO 9660 do: an
+    image with other contents may have the same times.
+    """
+    has_both = modified != changed or modified % 1_000_000_000 != 0
+    return has_both and now - max(modified, changed) > _STILL
 
 
 def is_local(path: bytes) -> bool:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pytest_synctool.common.cache_directory import cache_directory
 from pytest_synctool.repository import digest_file, digests
 from pytest_synctool.repository.digest_file import DigestFile, version_of
-from pytest_synctool.repository.digests import Digests, is_local
+from pytest_synctool.repository.digests import Digests, is_local, is_old
 
 LARGE = 1 << 20
 WRONG = bytes(16)
@@ -267,3 +267,17 @@ def test_a_directory_is_local_by_the_file_system_that_is_mounted_there_last(
 def test_without_a_table_of_mounts_nothing_is_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "_MOUNTS", tmp_path / "none")
     assert not is_local(b"/etc")
+
+
+@pytest.mark.parametrize(
+    ("modified", "changed", "now", "expected"),
+    [
+        (5_000_000_001, 5_000_000_001, 8_000_000_000, True),
+        (5_000_000_001, 5_000_000_001, 7_000_000_000, False),  # just changed
+        (9_000_000_001, 5_000_000_001, 8_000_000_000, False),  # the clock was set back
+        (5_000_000_000, 5_000_000_000, 8_000_000_000, False),  # in an image, which has no change times
+        (4_000_000_000, 5_000_000_000, 8_000_000_000, True),
+    ],
+)
+def test_times_that_show_each_change(modified: int, changed: int, now: int, expected: bool) -> None:
+    assert is_old(modified, changed, now) == expected
