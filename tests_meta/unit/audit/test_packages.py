@@ -101,7 +101,12 @@ def test_rpm() -> None:
 )
 def test_an_rpm_that_fails_has_not_looked_at_everything(status: int, printed: str, is_complete: bool) -> None:
     """It ends with 1 if it has found something; a kernel that is out of memory kills it."""
-    sections = {"rpm-any": "any\n", "rpm": "/etc/a\n", "rpm-changed": (status, printed), "files": files("/etc/a")}
+    sections: dict[str, str | tuple[int, str]] = {
+        "rpm-any": "any\n",
+        "rpm": "/etc/a\n",
+        "rpm-changed": (status, printed),
+        "files": files("/etc/a"),
+    }
     assert packages(sections).is_complete == is_complete
 
 
