@@ -203,7 +203,8 @@ def test_after_a_repair(here: Site, tmp_path: Path) -> None:
 
 
 def test_every_test_is_shown_with_v(here: Site) -> None:
-    run = here.pytest(grown(here, "x"), "--unmanaged-fail", "-v", "-p", "no:cacheprovider")
+    arguments = (grown(here, "x"), "--unmanaged-fail", "-v", "-p", "no:cacheprovider")
+    run = here.pytest(*arguments, environment={"COLUMNS": "500"})  # pytest cuts long lines
     top = f"unmanaged{here.directory}/grown"
     for node in here.nodes:
         assert f"{top}::{node} FAILED" in run.output
