@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from pytest_synctool.common.accounts import user_name
 from pytest_synctool.common.shared_list import SharedList
-from pytest_synctool.common.wording import printable
+from pytest_synctool.common.wording import printable, printable_text
 from pytest_synctool.model import OK, NodeError, NodeResult, Outcome, Revision, Status, Touched, UnmanagedVersion
 from pytest_synctool.report.ending import NOTHING_KNOWN, NodeEnding, ending_of
 from pytest_synctool.report.node_test_ids import NodeTests
@@ -73,7 +73,7 @@ class EntryName(NamedTuple):
     @property
     def path(self) -> str:
         """The destination, printable; that of an owed command begins with its kind (`post:/etc/ntp.conf`)."""
-        return printable(decode(self.name))
+        return printable(decode(self.name)) if "%" in self.name else printable_text(self.name)
 
 
 @lru_cache(maxsize=1024)

@@ -182,7 +182,11 @@ def _paths(counts: Mapping[EntryName, Mapping[int, Mapping[Status, int]]], runs:
 
 
 def _weight(by_run: Mapping[int, Mapping[Status, int]]) -> tuple[int, ...]:
-    return tuple(-sum(counts.get(status, 0) for counts in by_run.values()) for status in _CELLS)
+    weight = dict.fromkeys(_CELLS, 0)
+    for counts in by_run.values():
+        for status, number in counts.items():
+            weight[status] -= number
+    return tuple(weight.values())
 
 
 def _path_cell(counts: Mapping[Status, int] | None, href: str) -> _Cell:
