@@ -25,7 +25,7 @@ class Origins:
 def origins(distinct: Sequence[Version], entries: Mapping[str, Entry]) -> Origins:
     """Compare each version with the entries of its nodes. `entries` has those of overlay/ and delete/ by node.
 
-    ACLs and capabilities are not compared.
+    ACLs, capabilities and SELinux labels are not compared.
     """
     comparison = _SourceComparison()
     marks = []
@@ -70,7 +70,7 @@ class _SourceComparison:
         if entry.follow and isinstance(actual, FileState) and actual.kind is Kind.LINK:
             return None  # what it leads to was not looked at
         try:
-            expected = replace(entry.expected, capabilities=None, acl=None)
+            expected = replace(entry.expected, capabilities=None, acl=None, label=None)
         except RepositoryError as error:
             self.errors[entry.source.shown, str(error)] = None
             return None

@@ -49,6 +49,12 @@ def test_a_version_may_be_that_of_several_sources() -> None:
     ]
 
 
+def test_what_versions_do_not_have_is_not_compared() -> None:
+    rules = Attributes(capabilities="cap_net_raw=ep", acl="user:anna:r--", selinux="restore")
+    ruled = entry("overlay/hosts._all", HERE, attributes=rules)
+    assert lines({"n1": HERE}, {"n1": ruled}) == ["n1, as in overlay/hosts._all"]
+
+
 def test_only_its_own_entry_counts_for_a_node() -> None:
     assert lines({"n1": LOGIN.expected, "n2": HERE, "n3": DOWN}, {"n1": ALL, "n2": LOGIN, "n3": LOGIN}) == [
         "n1",
