@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_synctool.common.wording import printable
+from pytest_synctool.common.wording import account, printable
 from pytest_synctool.model import ABSENT, MISSING, Absent, Change, FileState, Kind, SELinuxLabel
 
 
@@ -36,9 +36,9 @@ def _content(expected: FileState, actual: FileState) -> list[Change]:
 def _ownership(expected: FileState, actual: FileState) -> list[Change]:
     changes = []
     if not _same(expected.owner, actual.owner, expected.uid, actual.uid):
-        changes.append(Change("owner", _shown(expected.owner, expected.uid), _shown(actual.owner, actual.uid)))
+        changes.append(Change("owner", account(expected.owner, expected.uid), account(actual.owner, actual.uid)))
     if not _same(expected.group, actual.group, expected.gid, actual.gid):
-        changes.append(Change("group", _shown(expected.group, expected.gid), _shown(actual.group, actual.gid)))
+        changes.append(Change("group", account(expected.group, expected.gid), account(actual.group, actual.gid)))
     if expected.kind is not Kind.LINK and expected.mode != actual.mode:
         changes.append(Change("mode", f"{expected.mode:04o}", f"{actual.mode:04o}"))
     if expected.capabilities is not None and expected.capabilities != actual.capabilities:
@@ -50,10 +50,6 @@ def _ownership(expected: FileState, actual: FileState) -> list[Change]:
         if is_ != wanted:
             changes.append(Change("SELinux label", wanted, is_))
     return changes
-
-
-def _shown(name: str | None, number: int) -> str:
-    return str(number) if name is None else printable(name.encode("utf-8", "surrogateescape"))
 
 
 def _same(expected_name: str | None, actual_name: str | None, expected_id: int, actual_id: int) -> bool:

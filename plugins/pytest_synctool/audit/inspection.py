@@ -242,7 +242,7 @@ class Inspection:
 
     @property
     def notes(self) -> list[str]:
-        """What people should know of the node, beside the outcomes."""
+        """Remarks on the node for people, beside the outcomes."""
         states = self.actual.values() if self._has_labels else ()
         if any(isinstance(state, FileState) and state.label == NO_SELINUX for state in states):
             return ["SELinux is off there: attributes.yaml has 'selinux: restore', and no label is compared"]

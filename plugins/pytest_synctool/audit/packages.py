@@ -1,4 +1,4 @@
-"""What the package managers of a node say of the files below a directory: the script that asks, and its parser.
+"""Answers of the package managers of a node about the files below a directory: the script that asks, and its parser.
 
 The script starts a few programs, however many files there are. It writes nothing. Of the answer only these count: exit
 statuses, the output formats that dpkg-query(1), rpm(8) and apk-audit(8) document, and the names that find prints. This

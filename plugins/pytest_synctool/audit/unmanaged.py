@@ -98,6 +98,11 @@ class Gathered:
         return {reason: self._names(positions) for reason, positions in self._errors.items()}
 
     @property
+    def taken(self) -> list[str]:
+        """The nodes that have come. Of each something is known, or a reason why not."""
+        return self._names({*self._known}.union(*self._errors.values()))
+
+    @property
     def complete(self) -> list[str]:
         """The nodes of which all files are known."""
         return self._names({*self._known}.difference(*self._errors.values()))

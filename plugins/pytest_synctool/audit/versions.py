@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_synctool.common.nodenames import fold
-from pytest_synctool.common.wording import in_brackets, printable
+from pytest_synctool.common.wording import account, in_brackets, printable
 from pytest_synctool.model import Absent, Actual, FileState, Kind, Unknown
 
 
@@ -70,10 +70,7 @@ def _state_in_words(state: Actual, numbers: Mapping[tuple[int, str | None], int]
         return "missing"
     if isinstance(state, Unknown):
         return f"unknown: {state.reason}"
-    owner, group = (
-        str(number) if name is None else printable(name.encode("utf-8", "surrogateescape"))
-        for name, number in ((state.owner, state.uid), (state.group, state.gid))
-    )
+    owner, group = account(state.owner, state.uid), account(state.group, state.gid)
     words = [state.kind.value, f"owner {owner}", f"group {group}"]
     if state.kind is Kind.LINK:
         words.append("the target is not shown" if hides_targets else f"target {printable(state.target or b'')}")

@@ -64,6 +64,11 @@ def printable_text(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def account(name: str | None, number: int) -> str:
+    """Return the name of an owner or group, printable, or its number if it has no name."""
+    return str(number) if name is None else printable(name.encode("utf-8", "surrogateescape"))
+
+
 def node_text(text: bytes, longest: int = LONGEST_NODE_TEXT) -> str:
     """Return text that a node has sent, printable, cut after `longest` bytes with a remark."""
     if len(text) <= longest:

@@ -1,4 +1,4 @@
-"""What the configuration says of a node: one line of it, or several if commands of include_nodes print the node too."""
+"""The configuration of a node: one line of it, or several if commands of include_nodes print the node too."""
 
 from __future__ import annotations
 

@@ -86,21 +86,23 @@ class Engine:
         # This machine has one log, which the process that reports writes.
         settings = replace(self.settings, log=b"", syslog=False) if connection.is_local else self.settings
         masterdir = os.fsencode(settings.masterdir)
+        mirror: MirrorOfNode | None = None
         made_in: bytes | None = masterdir
-        if not self.mirrored or not node.rsync or connection.is_local:
+        if self.mirrored and node.rsync and not connection.is_local:
+            mirror = self._mirror_of(node, entries, connection)
+        else:
             carries = connection.is_local or connection.route is not None
             made_in = owed_commands.made_files(masterdir) if carries else None
-        mirror = self._mirror_of(node, entries, connection, made_in) if settings.mode.changes_nodes else None
+            if made_in is not None and settings.mode.changes_nodes:
+                from pytest_synctool.repair.made_files import MadeFiles  # an audit does without
+
+                mirror = MadeFiles(made_in, connection, entries, settings.deadline)
         memory = None if self._memory is None else self._memory.of_node(node)
         return NodeSession(node, checks, entries, connection, settings, mirror, self._contents, made_in, memory)
 
-    def _mirror_of(
-        self, node: Node, entries: EntryList, connection: HostTransport, made_in: bytes | None
-    ) -> MirrorOfNode | None:
-        if self._mirror is None or not node.rsync or connection.is_local:
-            from pytest_synctool.repair.made_files import MadeFiles
-
-            return None if made_in is None else MadeFiles(made_in, connection, entries, self.settings.deadline)
+    def _mirror_of(self, node: Node, entries: EntryList, connection: HostTransport) -> MirrorOfNode | None:
+        if self._mirror is None:
+            return None
         from pytest_synctool.repair.node_mirror import NodeMirror
         from pytest_synctool.repository.waivers.writer import mirror_text
 

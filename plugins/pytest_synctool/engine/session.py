@@ -32,8 +32,8 @@ class NodeSession:
 
     `entries` are all that the masterdir has for the node, whether selected or not. A repair brings files to `mirror`,
     if there is one, and contents that the controller makes to `made_in` on the node, or not at all. `contents` compares
-    files whose contents differ; None leaves that out.
-    An audit with a `memory` does not read large files that have not changed since it read them.
+    files whose contents differ; None leaves that out. An audit with a `memory` does not read large files that have not
+    changed since it read them.
     """
 
     node: Node

@@ -72,7 +72,6 @@ class Settings:
     `waivers` are the drift that is accepted. `saved`, `log` and `syslog` are those of repair.script.Context.
     `only` are the paths whose old versions are to be erased; all if it is empty.
     `trust_ctime` is the number of days for which an audit trusts remembered digests of large files; None: it reads all.
-    Without `post` no trigger runs, as in Context. `unix` is the shell text that results have.
     Without `post` no trigger runs, as in Context. `unix` is the shell text that results have. Unmanaged files below the
     directory `unmanaged` are looked for, if it is not empty, after an audit or a repair.
     """

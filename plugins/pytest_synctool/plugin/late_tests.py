@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Final, Literal, cast
@@ -49,7 +50,7 @@ class LateTest:
         return reports
 
 
-class LateTests:
+class LateTests(ABC):
     """A plugin of the process that shows reports. No run can repeat these tests alone, so --lf never gets them."""
 
     def __init__(self, session: pytest.Session) -> None:
@@ -57,9 +58,9 @@ class LateTests:
         self._ids: list[str] = []
         self._over = False
 
+    @abstractmethod
     def make(self) -> list[LateTest]:
         """Return the tests."""
-        raise NotImplementedError
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:

@@ -27,15 +27,12 @@ class UnmanagedReport:
     def __init__(self, directory: str, nodes: list[str], *, fails: bool = False) -> None:
         """`nodes` are all that may have a result, in their order. If it `fails`, such files fail the run."""
         self.directory = directory
-        self._nodes = nodes
         self._gathered = Gathered(nodes)
         self._left_out: dict[str, str] = {}
-        self._number = 0
         self._fails = fails
 
     def take(self, node: str, result: NodeResult) -> None:
         """Take the result of a node. Nobody has looked at a node that is unreachable, skipped or not begun."""
-        self._number += 1
         files = result.unmanaged
         if files is None:
             self._left_out[node] = _NOT_LOOKED_AT if result.error is None else result.error.text
@@ -67,14 +64,14 @@ class UnmanagedReport:
             yield f"... and {len(lines) - most:,} more lines about unmanaged files: -v, or drift.json", False
         for reason, nodes in self._gathered.errors.items():
             yield f"UNMANAGED {fold(nodes)}: unknown: {reason}", False
-        if (missing := selected - self._number) > 0:
+        if (missing := selected - len(self._gathered.taken)) > 0:
             yield f"UNMANAGED unknown on {nodes_in_words(missing)} more: the run ended before", False
         if not (lines or quiet):
             yield from ((line, True) for line in all_is_well(self._gathered.complete, os.fsencode(self.directory)))
 
     def tests(self) -> list[LateTest]:
         """Return a test for each node with a result. One that nobody has looked at is skipped: other tests tell why."""
-        numbers = dict.fromkeys(self._nodes, 0)
+        numbers = dict.fromkeys(self._gathered.taken, 0)
         details: dict[str, list[str]] = {}
         for line in self._gathered.lines():
             for node in line.nodes:
@@ -86,11 +83,9 @@ class UnmanagedReport:
         for reason, nodes in self._gathered.errors.items():
             for node in nodes:
                 reasons.setdefault(node, []).append(reason)
-        taken = {*self._gathered.known, *reasons}
         return [
             self._test(node, numbers[node], details.get(node, []), reasons.get(node, []))
-            for node in self._nodes
-            if node in taken
+            for node in self._gathered.taken
         ]
 
     def _test(self, node: str, number: int, details: list[str], reasons: list[str]) -> LateTest:

@@ -26,7 +26,7 @@ _WHY_TAR: Final = "no mirror there"
 
 @dataclass
 class MadeFiles:
-    """What one node gets in the place of a mirror, in `directory`. `deadline` bounds the push, in seconds."""
+    """The substitute for the mirror of one node, in `directory`. `deadline` bounds the push, in seconds."""
 
     directory: bytes
     transport: HostTransport

@@ -152,6 +152,8 @@ def code_quality(run: RunRecord, workspace: str) -> str:
 
 
 def _check_without_group(finding: _Finding) -> str:
-    if finding.is_stale or finding.is_unmanaged:
-        return "stale-waiver" if finding.is_stale else "unmanaged"
+    if finding.is_stale:
+        return "stale-waiver"
+    if finding.is_unmanaged:
+        return "unmanaged"
     return "unreachable" if finding.error is NodeErrorKind.UNREACHABLE else "unknown"

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pytest_synctool import __version__
 from pytest_synctool.common.shared_list import SharedList
-from pytest_synctool.common.wording import printable
+from pytest_synctool.common.wording import account, printable
 from pytest_synctool.model import Actual, FileState, Kind, Outcome, Status, Unknown
 from pytest_synctool.report.history_values import Onsets
 from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord, UnmanagedRecord
@@ -116,16 +116,12 @@ def _state_fields(state: Actual) -> dict[str, Any]:
     elif isinstance(state, FileState):
         fields |= {
             "type": state.kind.value,
-            "owner": _account(state.owner, state.uid),
-            "group": _account(state.group, state.gid),
+            "owner": account(state.owner, state.uid),
+            "group": account(state.group, state.gid),
             "mode": f"{state.mode:04o}",
             "size": state.size if state.kind is Kind.FILE else None,
         }
     return fields
-
-
-def _account(name: str | None, number: int) -> str:
-    return str(number) if name is None else printable(name.encode("utf-8", "surrogateescape"))
 
 
 def node_fields(run: RunRecord, node: NodeRecord) -> dict[str, Any]:

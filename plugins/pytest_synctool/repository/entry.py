@@ -51,10 +51,11 @@ class Entry:
         """The expected state of an overlay entry. Raises RepositoryError if its source cannot be read."""
         if self.attributes is None:
             return self.source.expected
-        if self._expected is None:
-            object.__setattr__(self, "_expected", self.with_attributes(self.source.expected))
-        assert self._expected is not None
-        return self._expected
+        expected = self._expected
+        if expected is None:
+            expected = self.with_attributes(self.source.expected)
+            object.__setattr__(self, "_expected", expected)
+        return expected
 
     def with_attributes(self, state: FileState) -> FileState:
         """Return a state of the source with the owner, group and mode from attributes.yaml."""

@@ -102,10 +102,11 @@ class Source:
         """
         if self.state.kind is not Kind.FILE or (self.made is None and self.state.md5 is not None):
             return self.state
-        if self._expected is None:
-            object.__setattr__(self, "_expected", self._find_expected())
-        assert self._expected is not None
-        return self._expected
+        expected = self._expected
+        if expected is None:
+            expected = self._find_expected()
+            object.__setattr__(self, "_expected", expected)
+        return expected
 
     def _find_expected(self) -> FileState:
         if self.made is not None:
