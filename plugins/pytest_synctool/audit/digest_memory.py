@@ -1,7 +1,7 @@
 """The memory of digests of nodes' large files (--trust-ctime): one file per node in this user's cache directory.
 
-It is obeyed only where nobody but this user and root can write. A run replaces a node's file as a whole. What cannot be
-read or parsed is forgotten: the next audit reads the files of the node again.
+A run replaces a node's file as a whole. What cannot be read or parsed is forgotten: the next audit reads the files of
+the node again.
 """
 
 from __future__ import annotations
@@ -9,21 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from pytest_synctool.audit import probe, remembered
 from pytest_synctool.audit.remembered import NOTHING, Remembered
-from pytest_synctool.common import trusted_files
-from pytest_synctool.common.cache_directory import cache_directory
-from pytest_synctool.common.trust import Trust
+from pytest_synctool.common import cache_directory
 from pytest_synctool.common.wording import printable
-from pytest_synctool.errors import TrustError
+from pytest_synctool.errors import SynctoolError, TrustError
 from pytest_synctool.model import Actual, FileState, Node
 
 _FORMAT: Final = "pytest-synctool digests"
@@ -48,10 +44,7 @@ class DigestMemory:
     def of_user(cls, masterdir: Path, days: int) -> DigestMemory:
         """Return the memory in this user's cache directory, which is made if it does not exist."""
         try:
-            directory = cache_directory() / "nodes"
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            trust = Trust(frozenset({0, os.geteuid()}))
-            place = Path(trusted_files.check_directory(directory, trust))
+            place = cache_directory.made(cache_directory.of_user() / "nodes")
         except (OSError, TrustError) as error:
             reason = str(error)
             if isinstance(error, OSError):
@@ -120,7 +113,7 @@ class NodeMemory:
         ]
         text = json.dumps({"format": _FORMAT, "version": _VERSION, "files": rows})
         try:
-            _replace(self.path, text.encode("ascii"))
+            cache_directory.replace(self.path, [text.encode("ascii")])
         except OSError as error:
             where = printable(os.fsencode(self.path.parent))
             self.problem = f"digests cannot be remembered in {where}: {error.strerror or error}"
@@ -131,31 +124,14 @@ def _only_root_writes(state: Actual) -> bool:
     return isinstance(state, FileState) and state.uid == 0 and not state.mode & 0o022
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Replace a file at once; only its owner can read it. Raises OSError."""
-    descriptor, temporary = tempfile.mkstemp(prefix=".new.", dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(content)
-        Path(temporary).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        raise
-
-
 def _read(path: Path) -> dict[bytes, Remembered]:
-    """Return what a file of a node has; nothing if it is not this user's own, or not whole."""
+    """Return what a file of a node has; nothing if others can change it, or if it is not whole."""
     try:
-        descriptor = trusted_files.open_regular(path, os.O_RDONLY, Trust(frozenset({os.geteuid()})))
-        try:
-            document: Any = json.loads(trusted_files.read_limited(descriptor, _MOST))
-        finally:
-            os.close(descriptor)
+        document: Any = json.loads(cache_directory.read(path, _MOST))
         if document["format"] != _FORMAT or document["version"] != _VERSION:
             return {}
         return dict(map(_row, document["files"]))
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+    except (OSError, SynctoolError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         return {}
 
 

@@ -12,12 +12,12 @@ from xml.etree import ElementTree
 import pytest
 from _pytest.junitxml import LogXML, bin_xml_escape, xml_key
 
+from pytest_synctool.common.replacing import replacing
 from pytest_synctool.common.trusted_files import follow_named, is_descriptor
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.plugin.cluster import CLUSTER
 from pytest_synctool.plugin.node_reports import node_of, outcome_of
 from pytest_synctool.plugin.report_files import JUNIT, REPORT_FILES, ReportFiles, groups_of, is_cut_short
-from pytest_synctool.report import files
 from pytest_synctool.report.nodeids import decode
 
 # The limit for all diffs of a report together, in characters: one may have LARGEST_DIFF of them, on thousands of nodes.
@@ -187,7 +187,7 @@ class JunitFile(LogXML):
             self._replace(path)
 
     def _replace(self, path: Path, like: Path | None = None) -> None:
-        with files.replacing(path, self.reports.mode, like) as temporary:
+        with replacing(path, self.reports.mode, like) as temporary:
             self.logfile = str(temporary)
             try:
                 super().pytest_sessionfinish()

@@ -1,4 +1,4 @@
-"""Report files: written under a temporary name and renamed, so that no reader sees half a file.
+"""Report files: each is replaced as a whole, so that no reader sees half a file.
 
 A new one can be read by its owner only. If all users can read the masterdir, then all can read the reports, as far as
 the umask allows. A file that is replaced leaves its mode and group to the new one.
@@ -7,19 +7,16 @@ the umask allows. A file that is replaced leaves its mode and group to the new o
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from pytest_synctool.common.replacing import PUBLIC, SECRET, replacing, temporary_name
 from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.trusted_files import follow_named, is_descriptor, open_named
 
-SECRET: Final = 0o600
-_PUBLIC: Final = 0o644
 _READ_AND_ENTERED_BY_ALL: Final = stat.S_IROTH | stat.S_IXOTH
 
 
@@ -36,7 +33,7 @@ def mode_for(masterdir: Path) -> int:
         read = place.stat().st_mode & _READ_AND_ENTERED_BY_ALL == _READ_AND_ENTERED_BY_ALL
     except OSError:
         return SECRET
-    return _PUBLIC if entered and read else SECRET
+    return PUBLIC if entered and read else SECRET
 
 
 def write(path: Path, chunks: Iterable[str], mode: int = SECRET, like: Path | None = None) -> None:
@@ -71,7 +68,7 @@ def write_named(path: str, chunks: Iterable[str], trust: Trust, mode: int) -> No
 
 def publish(path: Path, place: Path) -> None:
     """Replace `place` by a file that stays where it is: by a second name of it, or by a copy. Raises OSError."""
-    temporary = _temporary(place)
+    temporary = temporary_name(place)
     try:
         os.link(path, temporary, follow_symlinks=False)
     except OSError:  # a file system without hard links
@@ -83,33 +80,3 @@ def publish(path: Path, place: Path) -> None:
         temporary.replace(place)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def replacing(path: Path, mode: int = SECRET, like: Path | None = None) -> Iterator[Path]:
-    """Yield the path of a new, empty file to write to; rename it to `path` at the end, or remove it after an exception.
-
-    The file takes over the mode and group of `like`, by default those of the file that it replaces. Raises OSError.
-    """
-    temporary = _temporary(path)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        _keep_mode(like or path, descriptor)
-        os.close(descriptor)
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-
-
-def _keep_mode(path: Path, descriptor: int) -> None:
-    """Give a new file the mode and the group of the file that it replaces, if that is ours."""
-    with suppress(OSError):
-        status = os.lstat(path)
-        if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
-            os.fchown(descriptor, -1, status.st_gid)
-            os.fchmod(descriptor, status.st_mode & _PUBLIC)

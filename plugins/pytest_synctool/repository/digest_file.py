@@ -15,9 +15,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
-from pytest_synctool.common.cache_directory import cache_directory
-from pytest_synctool.common.trust import Trust
-from pytest_synctool.common.trusted_files import check_directory, read
+from pytest_synctool.common import cache_directory
 from pytest_synctool.errors import SynctoolError
 
 _FORMAT: Final = b"pytest-synctool digests 1\n"
@@ -50,14 +48,14 @@ class DigestFile:
     def of(cls, masterdir: os.stat_result) -> DigestFile | None:
         """Return the file for a masterdir in this user's cache directory; None for a user who has none."""
         try:
-            return cls(cache_directory() / f"{_PREFIX}{masterdir.st_dev:x}-{masterdir.st_ino:x}")
+            return cls(cache_directory.of_user() / f"{_PREFIX}{masterdir.st_dev:x}-{masterdir.st_ino:x}")
         except OSError:
             return None
 
     def read(self) -> dict[bytes, bytes]:
         """Return the MD5 (16 bytes) of each version."""
         try:
-            data = read(self._path, _own(), _MOST_BYTES)
+            data = cache_directory.read(self._path, _MOST_BYTES)
         except (OSError, SynctoolError):
             return {}
         checksum, records = data[len(_FORMAT) :][: _CHECKSUM.size], memoryview(data)[len(_FORMAT) + _CHECKSUM.size :]
@@ -69,24 +67,16 @@ class DigestFile:
         """Keep these digests in the place of all others: the last ones, if there are too many."""
         kept = islice(digests.items(), max(0, len(digests) - _MOST_RECORDS), None)
         records = b"".join(chain.from_iterable(kept))
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         with suppress(OSError, SynctoolError):
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            check_directory(self._path.parent, _own())
-            temporary.unlink(missing_ok=True)
-            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-                file.writelines((_FORMAT, _checksum(records), records))
-            temporary.replace(self._path)
+            cache_directory.made(self._path.parent)
+            cache_directory.replace(self._path, (_FORMAT, _checksum(records), records))
             self._remove_oldest()
 
     def _remove_oldest(self) -> None:
-        files = sorted(self._path.parent.glob(f"{_PREFIX}*"), key=lambda each: each.stat().st_mtime_ns)
+        # Those of runs that were killed have a name that begins with a dot.
+        files = sorted(self._path.parent.glob(f"*{_PREFIX}*"), key=lambda each: each.stat().st_mtime_ns)
         for each in files[:-_MOST_FILES]:
             each.unlink()
-
-
-def _own() -> Trust:
-    return Trust(frozenset({0, os.geteuid()}))
 
 
 def _checksum(records: bytes | memoryview) -> bytes:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_synctool.common.cache_directory import cache_directory
+from pytest_synctool.common import cache_directory
 from pytest_synctool.repository import digest_file, digests
 from pytest_synctool.repository.digest_file import DigestFile, version_of
 from pytest_synctool.repository.digests import Digests, is_local, is_old
@@ -185,6 +185,10 @@ def test_digests_of_another_user_are_ignored(site: Site) -> None:
 def test_there_are_only_so_many_digests_and_files(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digest_file, "_MOST_RECORDS", 3)
     monkeypatch.setattr(digest_file, "_MOST_FILES", 2)
+    of_a_killed_run = site.kept.with_name(".digests-9.0123")
+    of_a_killed_run.parent.mkdir(parents=True)
+    of_a_killed_run.write_bytes(b"half")
+    os.utime(of_a_killed_run, (1, 1))
     for number in range(4):
         DigestFile(site.kept.with_name(f"digests-{number}")).write({bytes([n] * 40): WRONG for n in range(5)})
     names = sorted(each.name for each in site.kept.parent.iterdir())
@@ -223,7 +227,7 @@ def test_the_cache_directory(monkeypatch: pytest.MonkeyPatch) -> None:
         ("/elsewhere", "/elsewhere"),
         ("here", "/home/somebody/.cache"),
     ):
-        assert cache_directory({"XDG_CACHE_HOME": home}) == Path(expected, "pytest-synctool")
+        assert cache_directory.of_user({"XDG_CACHE_HOME": home}) == Path(expected, "pytest-synctool")
 
 
 def test_a_user_without_a_home_directory_keeps_no_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +238,7 @@ def test_a_user_without_a_home_directory_keeps_no_digests(tmp_path: Path, monkey
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     with pytest.raises(OSError, match="no home directory"):
-        cache_directory()
+        cache_directory.of_user()
     assert DigestFile.of(tmp_path.stat()) is None
 
 
