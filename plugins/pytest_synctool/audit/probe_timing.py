@@ -14,7 +14,11 @@ from __future__ import annotations
 
 from typing import Final
 
-TIMING: Final = rb"""
+from pytest_synctool.common.family import FAMILY
+
+TIMING: Final = (
+    FAMILY.encode()
+    + rb"""
 timer() { # SECONDS between two ticks
   tick=$1 timer= hung= fine= stuck=
   [ -c /dev/null ] && [ -r /dev/null ] || return 0
@@ -40,30 +44,18 @@ timed() { # TICKS COMMAND...: runs it in a subshell; fails if it was ended befor
   [ "$status" = 0 ]
 }
 progress() { # a long job that reads is not silent: standard error tells, since a word on the other could tear a line
-  family
-  count=
-  for pid in $kin; do while IFS= read -r line; do count=$count$line; done <"/proc/$pid/io"; done
-  case $counted in "" | "$count") ;; *) echo >&4 ;; esac
-  counted=$count
-}
-end_job() { family; kill -KILL $kin; } 2>&-
-family() { # sets $kin to $job and all that it has started
-  kin=$nl$job$nl before=
   set +f
-  while [ "$kin" != "$before" ]; do
-    before=$kin
-    for stat in /proc/[0-9]*/stat; do
-      IFS= read -r line <"$stat" || continue
-      pid=${line%% *} parent=${line##*')'}
-      parent=${parent#???}
-      case $kin in
-        *"$nl$pid$nl"*) ;;
-        *"$nl${parent%% *}$nl"*) kin=$kin$pid$nl ;;
-      esac
-    done
-  done
-  set -f
+  activity "$job"
+  set -f; IFS=$nl
+  case $counted in "" | "$io") ;; *) echo >&4 ;; esac
+  counted=$io
 }
+end_job() {
+  set +f
+  family "$job"
+  IFS=' '; kill -KILL $kin
+  set -f; IFS=$nl
+} 2>&-
 part() { # TICKS FIRST KIND DIRECTORIES EXPECTED DIRECTORY... PATH...
   timed "$1" look "$@" || careful "$@"
 }
@@ -111,3 +103,4 @@ alone() { # NUMBER SIZE PATH: looks at the directories above it first
 answers() { [ -e "$1" ]; }
 silent() { printf 'i:%s\nh:%s:%s\n' "$1" $((TICKS * tick)) "$2"; }
 """
+)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pytest_synctool.common.family import FAMILY
 from pytest_synctool.common.prologue import PROLOGUE
 from pytest_synctool.common.shell import COMPLETE, shell_line, words
 from pytest_synctool.connection.route import Route
@@ -72,11 +73,10 @@ set -- "$@" $(stat -f -c "%a %S" . 2>&-); [ $# = 5 ] && [ "$5" -ge BLOCK ] || re
 mkdir -p -- "$o/PART/${2%/*}" && copy "./${1##*/}" "$o/PART/$2") 2>&-; };
 bases() { IFS=$(printf '\\nx'); IFS=${IFS%x}; set -f; set -- $k; set +f; unset IFS; taken=0;
 while [ $# -gt 2 ]; do basis "$1" "$2" "$3"; shift 3; done; };
-moved() { read -r q l </proc/self/stat; k=" $$ " i=; for s in /proc/[0-9]*/stat; do read -r l <"$s" || continue;
-a=${l%% *} l=${l##*")"}; l=${l#???}; [ "$a" != "$q" ] || continue; case $k in *" ${l%% *} "*) k="$k$a "; esac; done;
-for a in $k; do while read -r l; do i=$i$l; done <"/proc/$a/io"; done; };
-beats() { trap 'kill "$!"; exit' TERM; j=; while sleep BEAT <&- >&- 2>&- 4>&- & wait "$!"; do kill -0 $$ || exit;
-moved; case $j in ""|"$i") ;; *) echo >&4 ;; esac; j=$i; done; };
+FAMILY
+beats() { trap 'kill "$!"; exit' TERM; j=; read -r q l </proc/self/stat;
+while sleep BEAT <&- >&- 2>&- 4>&- & wait "$!"; do kill -0 $$ || exit;
+activity $$ "$q"; case $j in ""|"$io") ;; *) echo >&4 ;; esac; j=$io; done; };
 beating() { b=; [ ! -r /proc/self/io ] || { beats <&- >&- 4>&2 2>&- & b=$!; }; };
 quiet() { [ -z "$b" ] || { kill "$b"; wait "$b"; } 2>&-; };
 a=$m; while [ ! -d "$a" ]; do a=${a%/*}; [ -n "$a" ] || a=/; done;
@@ -120,7 +120,8 @@ try rm -rf .synctool-new .synctool-old PART;
 else rm -rf "$g";
 fi;
 echo "TOKEN: done" >&2; exit $s
-""".replace("MARK", MARK)
+""".replace("FAMILY", FAMILY)
+    .replace("MARK", MARK)
     .replace("SAYS", SAYS)
     .replace("MADE", MADE)
     .replace("PART", PART.decode())

@@ -279,4 +279,6 @@ def test_a_long_reading_is_not_silent(shell: Shell, tmp_path: Path, reads: bool)
         )
     assert ended.exists()
     assert parse([request], done.stdout) == {path: lstat_state(path, size=3)}
-    assert set(words.read_text()) == ({"\n"} if reads else set())
+    beats = words.read_text()
+    assert set(beats) <= {"\n"}
+    assert beats if reads else len(beats) <= 1  # the true md5sum, which follows, reads a little
