@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 LOOK: Final = rb"""
-as=%f:%u:%s:%g:%U:%G works= bad= none= unlisted= listed=$nl broken=$nl
+numbers=%f:%u:%s:%g
+as=$numbers:%U:%G works= bad= none= unlisted= listed=$nl broken=$nl called=
 stamps=%d:%i:%s:%Y:%Z:%y:%z stamp= seen=
 count() { n=$#; }
 refer() { # NUMBER...: sets $refs to the words for their paths, for eval
@@ -32,7 +33,7 @@ halve() { # FUNCTION NUMBER...: calls it with each half
 }
 look() { # TICKS FIRST KIND DIRECTORIES EXPECTED DIRECTORY... PATH...: EXPECTED has a line for each path
   # FIRST is the number of the first directory; that of the path if KIND is alone.
-  first=$2 kind=$3 guards=$4 expected=$5 open= links= seen=
+  first=$2 kind=$3 guards=$4 expected=$5 open= links= seen= names=
   shift 5
   if [ "$kind" = gone ]; then
     number "$first" "$@"
@@ -45,15 +46,20 @@ look() { # TICKS FIRST KIND DIRECTORIES EXPECTED DIRECTORY... PATH...: EXPECTED 
   [ "$kind" = alone ] || first=$((first + guards))
   number "$first" "$@"
   k=$first
-  for e in $expected; do eval "e$k=\$e"; k=$((k + 1)); done
+  for e in $expected; do eval "e$k=\$e\$names"; k=$((k + 1)); done
   apart $ks
   [ -z "$seen" ] || [ -n "$slow" ] || witness
 }
 together() { # as the last words of look(): succeeds if all is there
-  out=$(stat -c "$as" -- "$@" 2>&-) odd= same= k=$((first + guards))
+  form=$as
+  case ${expected%%"$nl"*} in
+    *:*:*:*:*) ;;
+    *) form=$numbers names=:root:root; [ -n "$called" ] || return ;;
+  esac
+  out=$(stat -c "$form" -- "$@" 2>&-) odd= same= k=$((first + guards))
   compare $out || return
   printf 'i:%s\n' "$first"
-  [ "$guards" = 0 ] || { start $out; shift "$guards"; }
+  [ "$guards" = 0 ] || { start "$@"; shift "$guards"; }
   first=$((first + guards))
   if [ -n "$odd" ]; then
     number "$first" "$@"
@@ -85,7 +91,7 @@ set_apart() { # LINE...: sets $odd to the numbers, from $k on, of files that are
     if [ "$1" = "$e" ]; then usual "$k"
     else
       odd=$odd$k$nl
-      eval "e$k=\$e"
+      eval "e$k=\$e\$names"
     fi
     shift
     k=$((k + 1))
@@ -98,14 +104,20 @@ usual() { # NUMBER: of a file that is as expected
   run=$((run + 1)) next=$(($1 + 1))
 }
 ran() { [ "$run" = 0 ] || printf 'i:%s\nx:%s\n' "$begun" "$run"; } # a run of them
-start() { # LINE...: prints the first $guards
+start() { # PATH...: prints the lines of the first $guards, with names
   i=$guards
-  for line; do
+  for line in $out; do
     [ "$i" -gt 0 ] || break
+    case $names${line##*:} in
+      :root:root0) line=$line$names ;;
+      :*) line=$(stat -c "$as" -- "$1" 2>&-) || line=r: ;;
+    esac
     printf '%s\n' "$line"
+    shift
     i=$((i - 1))
   done
 }
+rooted() { [ "$(stat -c %u:%U:%g:%G -- / 2>&-)" = 0:root:0:root ]; } # whether that is what 0 is called
 number() { # FIRST PATH...: sets $ks to the numbers of the paths, and $p0, $p1... to the paths
   k=$1 ks=
   shift

@@ -68,6 +68,8 @@ _SILENCE: Final = 60.0  # seconds
 _SHORT: Final = 3  # ticks of a silence about which nobody wonders
 _TICKS: Final = 2  # for a look at a chunk, and at a path alone
 
+_TOGETHER: Final = (b"files", b"links")  # kinds of paths that are looked at together if all are as expected
+
 # The script sets IFS to a newline and expands no patterns: a text of lines is a list of words.
 PROLOGUE: Final = (
     rb"""exec 3>&1
@@ -155,15 +157,30 @@ class Request:
         return isinstance(self.expected, FileState) and self.expected.kind is Kind.DIRECTORY
 
     @property
+    def is_of_root(self) -> bool:
+        """True if owner and group 0, which are called root, are expected."""
+        expected = self.expected
+        return (
+            isinstance(expected, FileState)
+            and expected.uid == expected.gid == 0
+            and expected.owner == expected.group == "root"
+        )
+
+    @property
     def line(self) -> bytes:
-        """The line that stat prints if the path is as expected. Its third field is the size to read, or `-`."""
+        """The line that stat prints if the path is as expected; its third field is the size to read, or `-`.
+
+        One of root has no names: the script finds out once what 0 is called.
+        """
         size = b"-" if self.size is None or self.through else b"%d" % self.size
         expected = self.expected
         if not isinstance(expected, FileState) or expected.kind in (Kind.DIRECTORY, Kind.OTHER):
             return b"-:-:%s:-" % size
-        owner, group = (os.fsencode(name or "UNKNOWN") for name in (expected.owner, expected.group))
         bits = file_type(expected.kind) | expected.mode
-        return b"%x:%d:%d:%d:%s:%s" % (bits, expected.uid, expected.size, expected.gid, owner, group)
+        numbers = b"%x:%d:%d:%d" % (bits, expected.uid, expected.size, expected.gid)
+        if self.is_of_root:
+            return numbers
+        return b"%s:%s:%s" % (numbers, *(os.fsencode(name or "UNKNOWN") for name in (expected.owner, expected.group)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +208,17 @@ class Chunk:
 
 
 def chunks(requests: Sequence[Request]) -> Iterator[Chunk]:
-    """Divide requests among chunks of one kind each. A requested directory above a file belongs to the file's chunk."""
+    """Divide requests among chunks of one kind each, in which the expected lines of all or of none have names.
+
+    A requested directory above a file belongs to the file's chunk.
+    """
     above: set[bytes] = set()
-    groups: dict[bytes, list[Request]] = {b"files": [], b"large": [], b"all": [], b"links": [], b"gone": []}
+    kinds = ((kind, of_root) for kind in (b"files", b"large", b"all", b"links", b"gone") for of_root in (True, False))
+    groups: dict[tuple[bytes, bool], list[Request]] = {each: [] for each in kinds}
     for request in requests:
-        groups[request.kind].append(request)
-    for kind, group in groups.items():
+        kind = request.kind
+        groups[kind, kind in _TOGETHER and request.is_of_root].append(request)
+    for (kind, _), group in groups.items():
         yield from _chunks(kind, [r for r in group if r.path not in above or not r.is_directory or r.asks_more], above)
 
 
@@ -239,7 +261,7 @@ def script(requests: Sequence[Request], silence: float = _SILENCE, listings: Seq
     It prints something before `silence`, in seconds, is over.
     """
     tick = max(1, min(_LONGEST_TICK, int(silence / 6)))
-    lines = [PROLOGUE + b"timer %d" % tick, b"echo " + BEGIN]
+    lines = [PROLOGUE + b"timer %d" % tick, b"accounts", b"echo " + BEGIN]
     first = 0
     for chunk in chunks(requests):
         lines.append(chunk.command(first, tick))
