@@ -36,6 +36,17 @@ _GUARD: Final = rb"""guard() {
 finish() { if [ -n "$group" ]; then kill -KILL "-$group"; else kill -KILL "$$"; fi; }
 """
 
+# bash reads a script from a pipe by one system call for each byte. So another bash gets it from head. The first one
+# must not run what it has not read itself: with `exec 9<&0` in such a text, bash 5.2 crashes.
+_AT_ONCE: Final = b"""case ${BASH_VERSION-} in
+  ?*)
+    set +x
+    unset -f command head
+    [ -z "$(PATH=$PATH:/usr/bin:/bin; command -v head)" ] ||
+      exec "$BASH" -c 'eval "$(PATH=$PATH:/usr/bin:/bin; exec head -c %d)"' sh "$@" ;;
+esac
+"""
+
 _SAFE = re.compile(rb"[A-Za-z0-9@%+=:,./_-]+")
 _PLAIN: Final = frozenset(range(0x20, 0x7F)) - frozenset(b"!\"$'\\`")
 _ASCII = re.compile(rb"[\t\n\x20-\x7e]*")
@@ -72,7 +83,8 @@ def whole(script: bytes) -> bytes:
     The shell must read the closing brace before it runs the first command. So it runs nothing if the connection breaks
     while it receives the script.
     """
-    return b"{\n" + script + b"\nexit\n}\n"
+    text = b"{\n" + script + b"\nexit\n}\n"
+    return _AT_ONCE % len(text) + text
 
 
 def guarded(script: bytes, seconds: float, *, watches_input: bool) -> bytes:

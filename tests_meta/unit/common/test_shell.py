@@ -108,6 +108,24 @@ def test_a_script_truncated_anywhere_runs_nothing(shell: Shell, data: st.DataObj
     assert shell.run(script[:cut]).stdout == b""
 
 
+def test_bash_gets_a_script_from_head(tmp_path: Path) -> None:
+    """By itself it reads a byte at a time. The rest of its standard input is for the script."""
+    script = whole(b"echo $#; exec 9<&0; read -r x <&9; printf %s $x; : " + b"x" * 10_000)
+    (tmp_path / "head").write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/asked\nexec /usr/bin/head "$@"\n')
+    (tmp_path / "head").chmod(0o755)
+    bash = Shell("bash", ("/bin/bash",), {"PATH": f"{tmp_path}:/usr/bin:/bin", "BASH_FUNC_head%%": "() { echo no; }"})
+    answer = bash.run(script + b"input of the script\n")
+    assert (answer.stdout, answer.stderr) == (b"0\ninputofthescript", b"")
+    length = len(script) - script.index(b"{\n")
+    assert (tmp_path / "asked").read_text() == f"-c {length}\n"
+
+
+def test_bash_reads_a_script_itself_where_there_is_no_head() -> None:
+    without = Shell("bash", ("/bin/bash",), {"PATH": "/nowhere"})
+    script = whole(b"echo ran; : " + b"x" * 10_000).replace(b":/usr/bin:/bin", b"")
+    assert without.run(script).stdout == b"ran\n"
+
+
 _pieces = st.sampled_from(
     [
         *(bytes((byte,)) for byte in b"\t\r !#%&'()*-:;<=>\\\"`{|}~x\xff"),
