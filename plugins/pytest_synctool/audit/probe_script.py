@@ -47,7 +47,7 @@ from pytest_synctool.model import ABSENT, Absent, FileState, Kind
 from pytest_synctool.repository.source import file_type, parents
 
 # Bounds of one stat command: far below the limits of any system's command line.
-_CHUNK_PATHS: Final = 500
+_CHUNK_PATHS: Final = 1000
 _CHUNK_BYTES: Final = 60_000
 
 _ANSWER_BYTES: Final = 256  # of a path, beside its name
@@ -67,6 +67,7 @@ _LONGEST_TICK: Final = 5  # seconds
 _SILENCE: Final = 60.0  # seconds
 _SHORT: Final = 3  # ticks of a silence about which nobody wonders
 _TICKS: Final = 2  # for a look at a chunk, and at a path alone
+_PATHS_IN_A_TICK: Final = 500  # at least; a chunk of more gets more ticks
 
 _TOGETHER: Final = (b"files", b"links")  # kinds of paths that are looked at together if all are as expected
 
@@ -194,7 +195,7 @@ class Chunk:
     def command(self, first: int, tick: int) -> bytes:
         """Return the command that looks at the paths; `first` is the number of the first directory or path."""
         sizes = sum(request.size or 0 for request in self.requests)
-        ticks = _TICKS + sizes // (_SLOWEST_READ * tick)
+        ticks = _TICKS + len(self.requests) // _PATHS_IN_A_TICK + sizes // (_SLOWEST_READ * tick)
         if self.kind in (b"all", b"large") and sizes:
             ticks += -(-LONGEST_READ // tick)
         expected = b"\n".join(request.line for request in self.requests)
