@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pytest_synctool.common.wording import account, printable
 from pytest_synctool.model import ABSENT, MISSING, Absent, Change, FileState, Kind, SELinuxLabel
+
+_MISSING: Final = {kind: Change(MISSING, kind.value, "nothing") for kind in Kind}
 
 
 def compare(expected: FileState, actual: FileState | Absent) -> list[Change]:
@@ -15,7 +19,7 @@ def compare(expected: FileState, actual: FileState | Absent) -> list[Change]:
     if actual is expected:
         return []
     if actual is ABSENT:
-        return [Change(MISSING, expected.kind.value, "nothing")]
+        return [_MISSING[expected.kind]]
     if expected.kind is not actual.kind:
         return [Change("type", expected.kind.value, actual.kind.value)]
     return [*_content(expected, actual), *_ownership(expected, actual)]

@@ -19,7 +19,7 @@ def drift(entry: Entry, changes: Sequence[Change], hidden: str | None = None) ->
 
     `hidden` is the reason why contents must not be shown, if so.
     """
-    shown_changes = without_contents(changes) if hidden else list(changes)
+    shown_changes = without_contents(changes) if hidden else changes
     details = [
         f"{change.what}: expected {change.expected}, found {change.found}"
         if shown is change
@@ -27,13 +27,16 @@ def drift(entry: Entry, changes: Sequence[Change], hidden: str | None = None) ->
         for change, shown in zip(changes, shown_changes, strict=True)
     ]
     changes = shown_changes
-    is_link = any((change.what, change.found) == ("type", Kind.LINK.value) for change in changes)
-    if is_link and entry.source.is_directory and entry.follow is None:
+    if entry.source.is_directory and entry.follow is None and any(map(_is_link, changes)):
         details.append(
             "it stays if it leads to a directory; 'follow: yes' in attributes.yaml takes it as one, 'no' not"
         )
     shown = entry.source.shown
     return Outcome(Status.DRIFT, finding(changes), (*details, f"source: {shown}"), tuple(changes), shown)
+
+
+def _is_link(change: Change) -> bool:
+    return change.what == "type" and change.found == Kind.LINK.value
 
 
 def finding(changes: Sequence[Change]) -> str:

@@ -168,7 +168,7 @@ class Inspection:
         if check.is_task:
             return NOT_RUN
         changes = self._changes(check)
-        if isinstance(changes, list) and not changes:
+        if not changes:
             return OK if check.expected is None else check.expected.of_pass(check.entry)
         outcome = changes if isinstance(changes, Outcome) else drift(check.entry, changes, self.secret(check.entry))
         if check.command is None and not isinstance(check.entry, ExclusiveContents):
@@ -183,7 +183,7 @@ class Inspection:
 
     def _with_times(self, check: Check, outcome: Outcome) -> Outcome:
         state = self.actual.get(check.entry.probed_path)
-        if outcome.status is not Status.DRIFT or not isinstance(state, FileState) or state.touched is None:
+        if not isinstance(state, FileState) or state.touched is None or outcome.status is not Status.DRIFT:
             return outcome
         return replace(outcome, touched=state.touched)
 
@@ -296,7 +296,7 @@ class Inspection:
         except Exception as error:  # a site's own function: whatever it raises is the result of its test
             reason = f"{_name(check.function)} raised {type(error).__name__}: {printable_text(str(error))}"
             return _of_error(check, Outcome(Status.ERROR, reason), error)
-        if isinstance(changes, list) and all(isinstance(change, Change) for change in changes):
+        if isinstance(changes, list) and (not changes or all(isinstance(change, Change) for change in changes)):
             return changes
         return Outcome(Status.ERROR, f"{_name(check.function)} did not return a list of Change")
 

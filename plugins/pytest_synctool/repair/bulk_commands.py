@@ -25,6 +25,7 @@ _LARGE: Final = 1 << 20
 _SIMPLE_EXTENSION: Final = re.compile(rb"\._[^./]+")
 
 T = TypeVar("T")
+_Accounts = tuple[str | None, int, str | None, int]
 
 
 def make_all(groups: Sequence[tuple[bytes, Sequence[Action]]], masterdir: bytes) -> bytes:
@@ -106,7 +107,7 @@ class _Making:
 
     def __init__(self, masterdir: bytes) -> None:
         self.owners = _Attributes()
-        self._masterdir = masterdir
+        self._above = masterdir.rstrip(b"/") + b"/"
         self._directories: list[bytes] = []
         self._sources: list[bytes] = []
         self._single: list[bytes] = []
@@ -143,7 +144,7 @@ class _Making:
 
     def _plain(self, source: bytes, path: bytes) -> bytes | None:
         """Return the source's name in the masterdir if it is `overlay`, the path on the node and a simple extension."""
-        relative = source.removeprefix(self._masterdir.rstrip(b"/") + b"/")
+        relative = source.removeprefix(self._above)
         extension = relative.removeprefix(b"overlay" + path)
         return relative if extension != relative and _SIMPLE_EXTENSION.fullmatch(extension) else None
 
@@ -153,6 +154,7 @@ class _Attributes:
 
     def __init__(self) -> None:
         self._by_account: dict[bytes, list[bytes]] = {}
+        self._owned: dict[_Accounts, list[bytes]] = {}  # the same lists: few accounts have many paths
         self._directories_by_mode: dict[int, list[bytes]] = {}
         self._files_by_mode: dict[int, list[bytes]] = {}
         self._more: list[bytes] = []
@@ -160,16 +162,24 @@ class _Attributes:
     def add(self, state: FileState, place: bytes, *, owner: bool) -> None:
         """Add a path as shell text; with `owner`, set owner and group too."""
         if owner:
-            self._by_account.setdefault(words(*owner_and_group(state)), []).append(place)
-        if state.acl not in (None, acl.NO_ACL):
-            entries = os.fsencode(acl.whole(str(state.acl), state.mode))
+            self._places_of(state).append(place)
+        if state.acl is not None and state.acl != acl.NO_ACL:
+            entries = os.fsencode(acl.whole(state.acl, state.mode))
             self._more.append(words(b"setfacl", b"-k", b"--set", entries) + b" " + place)
-        if state.capabilities not in (None, NO_CAPABILITIES):
-            self._more.append(words(b"setcap", str(state.capabilities).encode()) + b" " + place)
+        if state.capabilities is not None and state.capabilities != NO_CAPABILITIES:
+            self._more.append(words(b"setcap", state.capabilities.encode()) + b" " + place)
         if state.kind is Kind.FILE:
             self._files_by_mode.setdefault(state.mode, []).append(place)
         elif state.kind is Kind.DIRECTORY:
             self._directories_by_mode.setdefault(state.mode, []).append(place)
+
+    def _places_of(self, state: FileState) -> list[bytes]:
+        """Return the list of the paths with the owner and group of a state."""
+        accounts = state.owner, state.uid, state.group, state.gid
+        places = self._owned.get(accounts)
+        if places is None:
+            places = self._owned[accounts] = self._by_account.setdefault(words(*owner_and_group(state)), [])
+        return places
 
     @property
     def has_files(self) -> bool:

@@ -162,7 +162,8 @@ class Mirror:
         token = new_token()
         with _written(load.what, load.fingerprint) as (number, made):
             # For rsync, the part before a `/./` is the place of a name and not part of it.
-            files = (*(os.path.join(os.fsencode(self.masterdir), b".", name) for name in load.what.names), *made)
+            above = os.path.join(os.fsencode(self.masterdir), b"./")
+            files = (*[above + name for name in load.what.names], *made)
             argv = [
                 *self.rsync_cmd,
                 *(*_RSYNC_OPTIONS, _ALL_SENT if load.is_first else _COMPARED),

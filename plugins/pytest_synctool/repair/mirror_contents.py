@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
 
-from pytest_synctool.model import ABSENT
+from pytest_synctool.model import ABSENT, Kind
 from pytest_synctool.repair.mirror_script import Basis
 from pytest_synctool.repository import attributes, waivers
 from pytest_synctool.repository.attributes import writer
@@ -59,11 +57,12 @@ class Extract:
 
     def fingerprint(self, masterdir: bytes, known: dict[bytes, bytes]) -> str:
         """Return 32 hex digits that change when any of the contents does. `known` caches versions for other mirrors."""
-        digest = hashlib.md5(usedforsecurity=False)
+        digest, above = hashlib.md5(usedforsecurity=False), os.path.join(masterdir, b"")
         for name in self.names:
-            if name not in known:
-                known[name] = _version(os.path.join(masterdir, name))
-            digest.update(b"%s\0%s\0" % (name, known[name]))
+            version = known.get(name)
+            if version is None:
+                version = known[name] = _version(above + name)
+            digest.update(b"%s\0%s\0" % (name, version))
         for name, content in sorted(self.made.items()):
             if (hidden := self.secret.get(name)) is not None:  # others see the fingerprint, and could try contents
                 content = repr((_version(os.path.join(masterdir, hidden.source)), hidden.origin)).encode()
@@ -97,11 +96,10 @@ def _bases(entries: Iterable[Entry]) -> tuple[Basis, ...]:
     """Return the largest files and their places on the node."""
     bases = set()
     for entry in entries:
-        if entry.tree is Tree.OVERLAY and entry.source.made is None:
-            with suppress(OSError):
-                status = os.lstat(os.path.join(entry.source.masterdir, entry.source.relative))
-                if stat.S_ISREG(status.st_mode) and status.st_size >= _WORTH_A_COPY:
-                    bases.add(Basis(entry.destination, entry.source.relative, status.st_size))
+        source, state = entry.source, entry.source.state
+        is_file = state.kind is Kind.FILE and source.made is None
+        if state.size >= _WORTH_A_COPY and is_file and entry.tree is Tree.OVERLAY:
+            bases.add(Basis(entry.destination, source.relative, state.size))
     largest = sorted(bases, key=lambda basis: basis.size, reverse=True)
     lengths = accumulate(len(b"\n".join(basis.words)) + 1 for basis in largest)
     return tuple(basis for basis, length in zip(largest, lengths, strict=True) if length <= _MOST_OF_BASES)

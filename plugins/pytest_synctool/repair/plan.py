@@ -203,18 +203,19 @@ def plan(
     """
     deletes = [_remove(e) for e, state in drifted if e.tree is Tree.DELETE and _removable(state)]
     wanted = {entry.destination: (entry, state) for entry, state in drifted if entry.tree is Tree.OVERLAY}
+    directories = {path[: path.rfind(b"/") + 1] for path, (_, state) in wanted.items() if state is ABSENT}
     above = {
         parent: entries[parent]
-        for path, (_, state) in wanted.items()
-        if state is ABSENT
-        for parent in parents(path)
+        for directory in directories
+        for parent in parents(directory)
         if parent in entries and parent not in wanted
     }
+    mirror, made = os.path.join(masterdir, b""), os.path.join(made_in or b"", b"")
     in_order = sorted(wanted.values(), key=lambda pair: _order(pair[0]))
     changes = [
         *deletes,
         *(_move_away(each) for each in rogue),
-        *(_bring(entry, state, made_in if made_in and entry.source.made else masterdir) for entry, state in in_order),
+        *(_bring(entry, state, made if made and entry.source.made else mirror) for entry, state in in_order),
     ]
     if not changes and not owed and not tasks:
         return Plan((), ())
@@ -222,9 +223,7 @@ def plan(
     triggers = _triggers({action.path for action in changes}, entries, deleted, owed)
     needed = [_make_if_missing(above[path]) for path in sorted(above, key=lambda path: path.split(b"/"))]
     last = (Trigger(each.owner.destination, each.command, b"/", frozenset(), owed=True) for each in tasks)
-    followed = _followed(entries)
-    allowed = (_allowed(action, followed) for action in (*needed, *changes))
-    actions = tuple(allowed)
+    actions = _all_allowed((*needed, *changes), entries)
     if exclusive:
         actions = tuple(replace(each, exclusive=True) if each.directory in exclusive else each for each in actions)
     return Plan(actions, (*triggers, *last))
@@ -238,8 +237,7 @@ def restore(saved: Sequence[tuple[Entry, KeptVersion]], entries: Mapping[bytes, 
     actions = [Action(e.destination, "restored", kept) for e, kept in sorted(saved, key=lambda pair: _order(pair[0]))]
     by_path = {entry.destination: entry for entry, _ in saved if entry.tree is Tree.DELETE}
     triggers = _triggers({action.path for action in actions}, entries, by_path, ())
-    followed = _followed(entries)
-    return Plan(tuple(_allowed(action, followed) for action in actions), tuple(triggers), of_old_versions=True)
+    return Plan(_all_allowed(actions, entries), tuple(triggers), of_old_versions=True)
 
 
 def erase(versions: Mapping[bytes, Erasure], entries: Mapping[bytes, Entry]) -> Plan:
@@ -248,25 +246,24 @@ def erase(versions: Mapping[bytes, Erasure], entries: Mapping[bytes, Entry]) -> 
     `entries` are all overlay entries of the node by destination.
     """
     actions = (Action(path, "erased", versions[path]) for path in sorted(versions))
-    followed = _followed(entries)
-    return Plan(tuple(_allowed(action, followed) for action in actions), (), of_old_versions=True)
+    return Plan(_all_allowed(actions, entries), (), of_old_versions=True)
 
 
-def _followed(entries: Mapping[bytes, Entry]) -> dict[bytes, Entry]:
-    """Return the entries that may be links to directories."""
-    return {path: entry for path, entry in entries.items() if entry.follow}
+def _all_allowed(actions: Iterable[Action], entries: Mapping[bytes, Entry]) -> tuple[Action, ...]:
+    """Return the actions with `through` set. `entries` are all overlay entries of the node by destination."""
+    followed = {path: entry for path, entry in entries.items() if entry.follow}
+    return tuple([_allowed(action, followed) for action in actions] if followed else actions)
 
 
 def _allowed(action: Action, followed: Mapping[bytes, Entry]) -> Action:
-    """Return the action with `through` set."""
-    through = lowest_followed(parents(action.path), followed) if followed else b""
+    through = lowest_followed(parents(action.path), followed)
     return replace(action, through=through) if through else action
 
 
 def _order(entry: Entry) -> tuple[bool, list[bytes], bytes]:
     """Return a sort key: parents first, and the entries of one directory together."""
-    directory, name = os.path.split(entry.destination)
-    return entry.expected.kind is not Kind.DIRECTORY, directory.rstrip(b"/").split(b"/"), name
+    directory, _, name = entry.destination.rpartition(b"/")
+    return entry.expected.kind is not Kind.DIRECTORY, directory.split(b"/"), name
 
 
 def _removable(state: FileState | Absent) -> bool:
@@ -286,7 +283,8 @@ def _make_if_missing(entry: Entry) -> Action:
     return Action(entry.destination, "created", NewVersion("directory", entry.expected, b"", "missing"))
 
 
-def _bring(entry: Entry, actual: FileState | Absent, masterdir: bytes) -> Action:
+def _bring(entry: Entry, actual: FileState | Absent, above: bytes) -> Action:
+    """Return the action for an entry, whose new contents are in the mirror or directory `above`, with its slash."""
     expected, path = entry.expected, entry.destination
     if isinstance(actual, FileState) and same_content(expected, actual):
         name = os.path.basename(path) + entry.probed_path.removeprefix(path)
@@ -297,10 +295,10 @@ def _bring(entry: Entry, actual: FileState | Absent, masterdir: bytes) -> Action
             NewAttributes(expected, name, bool(differing & {"owner", "group"}), "mode" in differing),
         )
     verbs = {Kind.FILE: "created" if actual is ABSENT else "updated", Kind.LINK: "linked"}
-    return Action(path, verbs.get(expected.kind, "created"), _new_version(entry, actual, masterdir))
+    return Action(path, verbs.get(expected.kind, "created"), _new_version(entry, actual, above))
 
 
-def _new_version(entry: Entry, actual: FileState | Absent, masterdir: bytes) -> NewVersion:
+def _new_version(entry: Entry, actual: FileState | Absent, above: bytes) -> NewVersion:
     state, old = entry.expected, _old(entry, actual)
     replaces = isinstance(actual, FileState) and actual.kind is Kind.FILE
     in_place = replaces and entry.attributes is not None and entry.attributes.in_place is True
@@ -308,7 +306,7 @@ def _new_version(entry: Entry, actual: FileState | Absent, masterdir: bytes) -> 
         return NewVersion("link", state, state.target or b"", old, replaces_a_file=replaces)
     if state.kind is Kind.DIRECTORY:
         return NewVersion("directory", state, b"", old, replaces_a_file=replaces)
-    source = os.path.join(masterdir, entry.source.mirrored)
+    source = above + entry.source.mirrored
     if entry.attributes is None or entry.attributes.validate is None:
         return NewVersion("file", state, source, old, replaces_a_file=replaces, in_place=in_place)
     command = os.fsencode(entry.attributes.validate.replace("%s", '"$f"'))

@@ -70,9 +70,9 @@ def fired_by(entry: Entry, entries: Mapping[bytes, Entry]) -> Iterator[OwnedComm
 
     `entries` are all overlay entries of the node by destination.
     """
-    above = entries.get(os.path.dirname(entry.destination))
+    above = entries.get(entry.destination[: entry.destination.rfind(b"/")])
     for owner in (entry, entry.directory, above):
-        if owner is None:
+        if owner is None or (owner.trigger is None and owner.on_update is None):
             continue
         for command in commands_of(owner):
             # Of a directory in overlay/ and in delete/, on_update is one command.

@@ -210,29 +210,20 @@ def test_nodes_with_the_same_entries_share_the_work(tmp_path: Path) -> None:
     assert mirror.extract(one) == mirror.extract(other)
 
 
-def test_the_largest_files_that_are_there_may_be_used(tmp_path: Path) -> None:
-    sizes = {"small": (16 << 20) - 1, "large": 16 << 20, "larger": 17 << 20}
-    for name, size in sizes.items():
-        (tmp_path / f"{name}._all").touch()
-        os.truncate(tmp_path / f"{name}._all", size)  # without a block
-    names = [*map(str.encode, sizes), b"gone"]
-    master = os.fsencode(tmp_path)
-    entries = [entry(b"/" + name, relative=name + b"._all", masterdir=master) for name in names]
+def test_the_largest_files_that_are_there_may_be_used() -> None:
+    sizes = {b"small": (16 << 20) - 1, b"large": 16 << 20, b"larger": 17 << 20}
+    entries = [entry(b"/" + name, state(size=size), relative=name + b"._all") for name, size in sizes.items()]
+    entries.append(entry(b"/link", state(Kind.LINK, size=18 << 20)))
     assert extract(entries).bases == (
-        Basis(b"/larger", b"larger._all", sizes["larger"]),
-        Basis(b"/large", b"large._all", sizes["large"]),
+        Basis(b"/larger", b"larger._all", sizes[b"larger"]),
+        Basis(b"/large", b"large._all", sizes[b"large"]),
     )
 
 
 @pytest.mark.parametrize("byte", [b"x", b"'", b"\xff"])
-def test_their_names_fit_in_an_argument(tmp_path: Path, byte: bytes) -> None:
-    entries = []
-    for number in range(40):
-        name = b"%d" % number + byte * 200
-        path = tmp_path / os.fsdecode(name)
-        path.touch()
-        os.truncate(path, 16 << 20)
-        entries.append(entry(b"/" + name, relative=name, masterdir=os.fsencode(tmp_path)))
+def test_their_names_fit_in_an_argument(byte: bytes) -> None:
+    names = [b"%d" % number + byte * 200 for number in range(40)]
+    entries = [entry(b"/" + name, state(size=16 << 20), relative=name) for name in names]
     bases = extract(entries).bases
     assert 0 < len(bases) < len(entries)
     side = NodeSide("synctool-" + "0" * 16, b"/" + byte * 1000, "0" * 50, "rsync", 120, bases)

@@ -29,7 +29,7 @@ _HEADER: Final = """\
 """
 
 
-_OF_CONTROLLER: Final = ("template", "decrypt")  # a mirror has what they make
+_OF_MIRROR: Final = tuple(each for each in ATTRIBUTES if each not in ("template", "decrypt"))  # it has what they make
 _MIRROR_HEADER: Final = "# The controller's attributes.yaml, reduced to this node. A later --fix may replace this file."
 
 
@@ -73,6 +73,8 @@ def mirror_text(chosen: Iterable[tuple[Source, Attributes | None]]) -> str:
     """
     rules: dict[tuple[tuple[str, str | tuple[str, ...]], ...], list[bytes]] = {}
     for source, attributes in chosen:
+        if attributes is None and source.made is None and not (source.state.uid or source.state.gid):
+            continue  # most need nothing
         if needed := tuple(_needed(source, attributes)):
             rules.setdefault(needed, []).append(source.mirrored)
     lines = []
@@ -90,7 +92,7 @@ def _yaml(value: str | tuple[str, ...]) -> str:
 def _needed(source: Source, attributes: Attributes | None) -> Iterator[tuple[str, str | tuple[str, ...]]]:
     """Yield the attributes that a mirror needs for a source, each with its value."""
     state, made = source.state, source.made
-    for attribute in (each for each in ATTRIBUTES if each not in _OF_CONTROLLER):
+    for attribute in _OF_MIRROR:
         value = None if attributes is None else getattr(attributes, attribute)
         if attribute == "sensitive" and (value or (made is not None and made.decrypted)):
             yield attribute, "yes"
