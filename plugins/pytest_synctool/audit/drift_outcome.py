@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from pytest_synctool.model import MISSING, Change, Kind, Outcome, Status
+from pytest_synctool.model import MISSING, Change, Kind, Outcome, Status, Touched
 from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.secrecy import without_contents
 
@@ -14,10 +14,12 @@ _SHORT: Final = ("owner", "group", "mode")
 _LONGEST: Final = 40  # characters
 
 
-def drift(entry: Entry, changes: Sequence[Change], hidden: str | None = None) -> Outcome:
+def drift(
+    entry: Entry, changes: Sequence[Change], hidden: str | None = None, touched: Touched | None = None
+) -> Outcome:
     """Return the outcome for differences. Its message names them; its details have both states and the source.
 
-    `hidden` is the reason why contents must not be shown, if so.
+    `hidden` is the reason why contents must not be shown, if so. `touched` has the times of the path, if known.
     """
     shown_changes = without_contents(changes) if hidden else changes
     details = [
@@ -32,7 +34,8 @@ def drift(entry: Entry, changes: Sequence[Change], hidden: str | None = None) ->
             "it stays if it leads to a directory; 'follow: yes' in attributes.yaml takes it as one, 'no' not"
         )
     shown = entry.source.shown
-    return Outcome(Status.DRIFT, finding(changes), (*details, f"source: {shown}"), tuple(changes), shown)
+    details.append(f"source: {shown}")
+    return Outcome(Status.DRIFT, finding(changes), tuple(details), tuple(changes), shown, touched=touched)
 
 
 def _is_link(change: Change) -> bool:

@@ -32,12 +32,13 @@ from pytest_synctool.model import (
     Node,
     Outcome,
     Status,
+    Touched,
     Unknown,
 )
 from pytest_synctool.repository import entry_commands
 from pytest_synctool.repository.entry import Entry, ExclusiveContents, lowest_followed
 from pytest_synctool.repository.runnable import obstacle
-from pytest_synctool.repository.secrecy import secret, tells_of_contents
+from pytest_synctool.repository.secrecy import reveals_contents, secret, tells_of_contents
 from pytest_synctool.repository.source import Tree, parents
 from pytest_synctool.repository.waivers.rules import NOTHING_WAIVED, InForce
 
@@ -170,9 +171,14 @@ class Inspection:
         changes = self._changes(check)
         if not changes:
             return OK if check.expected is None else check.expected.of_pass(check.entry)
-        outcome = changes if isinstance(changes, Outcome) else drift(check.entry, changes, self.secret(check.entry))
-        if check.command is None and not isinstance(check.entry, ExclusiveContents):
-            outcome = self._with_times(check, outcome)
+        is_of_state = check.command is None and not isinstance(check.entry, ExclusiveContents)
+        touched = self._touched(check.entry) if is_of_state else None
+        if isinstance(changes, Outcome):
+            outcome = replace(changes, touched=touched) if touched and changes.status is Status.DRIFT else changes
+        else:
+            hidden = self.secret(check.entry) if reveals_contents(changes) else None
+            outcome = drift(check.entry, changes, hidden, touched)
+        if is_of_state:
             outcome = self.waivers.applied(self.node, check.entry.destination, outcome)
         if check.expected is not None and outcome.status is Status.DRIFT:
             outcome = check.expected.of_failure(outcome, AssertionError(outcome.message))
@@ -181,11 +187,9 @@ class Inspection:
             more += self.explain(check.entry, self.node)
         return replace(outcome, details=(*outcome.details, *more)) if more else outcome
 
-    def _with_times(self, check: Check, outcome: Outcome) -> Outcome:
-        state = self.actual.get(check.entry.probed_path)
-        if not isinstance(state, FileState) or state.touched is None or outcome.status is not Status.DRIFT:
-            return outcome
-        return replace(outcome, touched=state.touched)
+    def _touched(self, entry: Entry) -> Touched | None:
+        state = self.actual.get(entry.probed_path)
+        return state.touched if isinstance(state, FileState) else None
 
     def is_absent(self, entry: Entry) -> bool:
         """Return True if a probe found nothing at the entry's path; False also where no probe looked."""
@@ -320,6 +324,8 @@ class Inspection:
         commands = [check.command] if check.command is not None else []
         if check.command is None:
             commands = [owned.command for owned in entry_commands.fired_by(check.entry, self.overlay)]
+        if not commands:
+            return []
         masterdir = os.fsencode(self.masterdir)
         obstacles = [obstacle(command, masterdir) for command in commands]
         return [

@@ -118,10 +118,12 @@ class Applied:
         action = self.results.get(self._actions.get(path, -1))
         if action is not None and action.failure:
             return action.failure
+        if path not in self._fired:
+            return None if right else self.broken
         for command, result in self._ran(path):
             if result.failure:
                 return f"{command.shown} failed: {result.failure}"
-        settled = right and all(number in self.results for number in self._fired.get(path, ()))
+        settled = right and all(number in self.results for number in self._fired[path])
         return None if settled else self.broken
 
     def succeeded(self, path: bytes) -> bool:
@@ -131,11 +133,11 @@ class Applied:
 
     def ran(self, path: bytes) -> str:
         """Return the triggers that a path has fired, as the end of a sentence: `, ran overlay/etc/motd.post`."""
-        return "".join(f", ran {command.shown}" for command, _ in self._ran(path))
+        return "".join([f", ran {command.shown}" for command, _ in self._ran(path)])
 
     def output(self, path: bytes) -> tuple[str, ...]:
         """Return the lines that the triggers of a path printed."""
-        return tuple(line for _, result in self._ran(path) for line in result.output)
+        return tuple([line for _, result in self._ran(path) for line in result.output])
 
     def _ran(self, path: bytes) -> list[tuple[Command, Result]]:
         if path not in self._fired:

@@ -41,7 +41,7 @@ def confirmed(
         ran = applied.ran(path)
         message = f"{applied.verb(path)} ({before.message}){ran}"
         details = (*before.details, *shown_output(inspection, check.entry, applied.output(path)))
-        return replace(before, status=Status.FIXED, message=message, details=details, has_remark=bool(ran))
+        return before.fixed(message, details, has_remark=bool(ran))
     reason = _undone(check.entry, after, inspection) if failure is None and applied.has_done(path) else failure
     if after.status is Status.DRIFT and reason is not None:
         return replace(after, message=f"{after.message}, not fixed: {reason}", has_remark=True)

@@ -75,13 +75,7 @@ class RoguePaths:
         if after.status is Status.OK and not failures:
             if applied.refused:
                 return after
-            return replace(
-                before,
-                status=Status.FIXED,
-                message=f"removed ({before.message}){ran}",
-                details=(*before.details, *output),
-                has_remark=bool(ran),
-            )
+            return before.fixed(f"removed ({before.message}){ran}", (*before.details, *output), has_remark=bool(ran))
         if after.status is Status.OK:
             return replace(before, message=f"put right, but {failures[0]}", has_remark=True, was_set=True)
         reasons = Counter([*failures, *self.kept.get(check.entry, {}).values()])

@@ -38,14 +38,20 @@ def not_public(states: Iterable[tuple[Actual, str]], above: Iterable[Actual]) ->
         # A symbolic link has no permissions.
         if isinstance(state, FileState) and state.kind is not Kind.LINK and not state.mode & _READ_BY_ALL:
             return f"not everybody may read {where} (mode {state.mode:04o})"
-    if not all(isinstance(state, FileState) and state.mode & _ENTERED_BY_ALL for state in above):
-        return "not everybody may enter the directory that it is in"
+    for state in above:
+        if not (isinstance(state, FileState) and state.mode & _ENTERED_BY_ALL):
+            return "not everybody may enter the directory that it is in"
     return None
 
 
 def tells_of_contents(changes: Sequence[Change]) -> bool:
     """Return True if the contents of the file differ."""
     return any(change.what in CONTENTS for change in changes)
+
+
+def reveals_contents(changes: Sequence[Change]) -> bool:
+    """Return True if a value in the changes reveals contents."""
+    return any(change.what in _DIGESTS for change in changes)
 
 
 def without_contents(changes: Sequence[Change]) -> list[Change]:

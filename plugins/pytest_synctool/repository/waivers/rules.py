@@ -54,6 +54,8 @@ class Waivers:
 
     def matching(self, destination: bytes) -> tuple[Waiver, ...]:
         """Return the waivers for a destination, on any nodes."""
+        if not self.waivers:
+            return ()
         if destination not in self._matched:
             self._matched[destination] = self.matching_any(destination)
         return self._matched[destination]
