@@ -13,7 +13,7 @@ from pytest_synctool.model import ABSENT, Absent, FileState, Kind
 from pytest_synctool.repository.entry import Entry, lowest_followed
 from pytest_synctool.repository.entry_commands import Command, OwnedCommand, directory_of, fired_by
 from pytest_synctool.repository.secrecy import secret
-from pytest_synctool.repository.source import Tree, parents
+from pytest_synctool.repository.source import Tree, by_component, parents
 
 Make = Literal["file", "link", "directory"]
 Old = Literal["keep", "swap", "leave", "nothing", "missing"]
@@ -221,7 +221,7 @@ def plan(
         return Plan((), ())
     deleted = {entry.destination: entry for entry in (*(e for e, _ in drifted if e.tree is Tree.DELETE), *rogue)}
     triggers = _triggers({action.path for action in changes}, entries, deleted, owed)
-    needed = [_make_if_missing(above[path]) for path in sorted(above, key=lambda path: path.split(b"/"))]
+    needed = [_make_if_missing(above[path]) for path in sorted(above, key=by_component)]
     last = (Trigger(each.owner.destination, each.command, b"/", frozenset(), owed=True) for each in tasks)
     actions = _all_allowed((*needed, *changes), entries)
     if exclusive:
@@ -260,10 +260,10 @@ def _allowed(action: Action, followed: Mapping[bytes, Entry]) -> Action:
     return replace(action, through=through) if through else action
 
 
-def _order(entry: Entry) -> tuple[bool, list[bytes], bytes]:
+def _order(entry: Entry) -> tuple[bool, bytes, bytes]:
     """Return a sort key: parents first, and the entries of one directory together."""
     directory, _, name = entry.destination.rpartition(b"/")
-    return entry.expected.kind is not Kind.DIRECTORY, directory.split(b"/"), name
+    return entry.expected.kind is not Kind.DIRECTORY, by_component(directory), name
 
 
 def _removable(state: FileState | Absent) -> bool:

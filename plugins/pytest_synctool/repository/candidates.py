@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pytest_synctool.repository.digests import Digests
-from pytest_synctool.repository.source import TEMPLATE, Destination, Source
+from pytest_synctool.repository.source import TEMPLATE, Destination, Source, by_component
 
 _SEPARATOR: Final = b"._"
 TRIGGER: Final = b".post"
@@ -43,7 +43,7 @@ class Candidate(NamedTuple):
             if position is None:
                 return None
             positions.append(position)
-        return tuple(positions), self.relative.replace(b"/", b"\0")  # NUL, so that names are compared by component
+        return tuple(positions), by_component(self.relative)
 
 
 @lru_cache(maxsize=1024)

@@ -45,7 +45,7 @@ class Resolver:
         self.contents = contents
         self.purged = masterdir.purged
         candidates = (*self.candidates, *self.triggers, *(() if directory is None else directory.triggers))
-        groups = frozenset[str]().union(*[candidate.named_groups for candidate in candidates])
+        groups = candidates[0].named_groups.union(*[candidate.named_groups for candidate in candidates[1:]])
         if attributes.groups:
             matching = (attributes.matching(c.source) for c in self.candidates if c.source is not None)
             groups = groups.union(group for rules in matching for rule in rules for group in rule.groups)
@@ -78,8 +78,8 @@ class Resolver:
         ranked = by_importance(self.candidates, groups)
         if not ranked or ranked[0].source is None:
             return None
-        has_triggers = self.destination.tree is not Tree.TASKS
-        trigger = next(iter(by_importance(self.triggers, groups)), None) if has_triggers else None
+        triggers = self.triggers if self.destination.tree is not Tree.TASKS else ()
+        trigger = next(iter(by_importance(triggers, groups)), None) if triggers else None
         source = ranked[0].source
         attributes = self.attributes.decide(source, groups)
         if self.purged and source.is_directory and any(each.relative in self.purged for each in ranked):

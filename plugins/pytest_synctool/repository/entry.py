@@ -41,10 +41,10 @@ class Entry:
 
     def __post_init__(self) -> None:
         source = self.source
-        is_followed = self.follow and source.is_directory
-        values = source.tree, source.destination, source.destination + b"/." if is_followed else source.destination
-        for name, value in zip(("tree", "destination", "probed_path"), values, strict=True):
-            object.__setattr__(self, name, value)
+        path = source.destination
+        object.__setattr__(self, "tree", source.tree)
+        object.__setattr__(self, "destination", path)
+        object.__setattr__(self, "probed_path", path + b"/." if self.follow and source.is_directory else path)
 
     @property
     def expected(self) -> FileState:

@@ -11,7 +11,7 @@ from typing import Final
 from pytest_synctool.repository.attributes import Attributes
 from pytest_synctool.repository.entry import Entry, ExclusiveContents
 from pytest_synctool.repository.patterns import is_pattern, regex
-from pytest_synctool.repository.source import Tree, parents
+from pytest_synctool.repository.source import Tree, by_component, parents
 
 _NO: Final = "no"
 _TREE: Final = "tree"
@@ -30,7 +30,7 @@ def exclusive_contents(entries: Sequence[Entry]) -> list[ExclusiveContents]:
     names = _names(entries, {top.destination + b"/" for top in tops})
     directories = {e.destination for e in entries if e.source.is_directory and e.tree is Tree.OVERLAY} | {*names}
     inner: dict[bytes, list[bytes]] = {}
-    for directory in sorted(directories, key=lambda path: path.split(b"/")):
+    for directory in sorted(directories, key=by_component):
         top = next((each for each in (directory, *reversed(parents(directory))) if each in own), None)
         if top is not None and (top == directory or own[top] == _TREE):
             inner.setdefault(top, []).append(directory)

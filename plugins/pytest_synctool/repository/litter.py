@@ -8,6 +8,7 @@ from typing import Final
 from pytest_synctool.repository.source import Tree
 
 # As they lie there: `.git`, the lock `.#motd._all` of an editor, `.DS_Store`.
+_BEGINNINGS: Final = (b".", b"#", b"CVS")  # of these; asked of every name, so the usual case comes first
 _LEFT_BY_PROGRAMS: Final = re.compile(
     rb"\.(git|svn|hg|bzr|gitignore|gitattributes|gitkeep|DS_Store)|CVS|\.#.*|#.*#|\.nfs[0-9a-f]{8,}",
     re.DOTALL,
@@ -18,6 +19,6 @@ _COPIES: Final = (b"~", b".orig", b".rej", *(b".sw%c" % letter for letter in b"a
 
 def is_litter(tree: Tree, name: bytes, base: bytes) -> bool:
     """Return True for the remains of an editor or of version control. `base` is the name without its group."""
-    if _LEFT_BY_PROGRAMS.fullmatch(name):
+    if name.startswith(_BEGINNINGS) and _LEFT_BY_PROGRAMS.fullmatch(name):
         return True
     return tree is not Tree.DELETE and (name.endswith(_COPIES) or base.endswith(_COPIES))

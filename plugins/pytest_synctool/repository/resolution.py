@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -32,7 +33,7 @@ from pytest_synctool.repository.entry_commands import owners
 from pytest_synctool.repository.exclusive import exclusive_contents
 from pytest_synctool.repository.made_contents import Decrypt, MadeContents, check, refuse_to_decrypt
 from pytest_synctool.repository.masterdir import scan_configured
-from pytest_synctool.repository.source import Destination, Tree
+from pytest_synctool.repository.source import Destination, Tree, by_component
 from pytest_synctool.repository.variable_files import GroupVariables, VariableFiles
 from pytest_synctool.repository.variable_files import load as load_variables
 from pytest_synctool.repository.waivers import FILE_NAME as WAIVERS_FILE
@@ -81,7 +82,7 @@ class Repository:
         self._warnings.update(dict.fromkeys(warnings))
         # Deletions come first, and directories before the paths in them.
         order = {Tree.DELETE: 0, Tree.OVERLAY: 1, Tree.TASKS: 2}
-        destinations = sorted(masterdir.candidates, key=lambda each: (order[each.tree], each.path.split(b"/")))
+        destinations = sorted(masterdir.candidates, key=lambda each: (order[each.tree], by_component(each.path)))
         commands = {path: os.fsencode(text) for path, text in (on_update or {}).items()}
         directories = {os.path.dirname(each.path) for each in destinations if each.tree is Tree.DELETE}
         above = {path: DeleteDirectory(path, masterdir, commands.get(path)) for path in directories}
@@ -197,14 +198,13 @@ class Repository:
 
     def _find_blocking(self) -> list[_Blocking]:
         blocking: list[_Blocking] = []
-        for position, resolver in enumerate(self._resolvers):
-            if not resolver.may_block:
+        for position, (resolver, following) in enumerate(pairwise(self._resolvers)):
+            if not (following.lies_below(resolver) and resolver.may_block):
                 continue
-            end = position + 1
+            end = position + 2
             while end < len(self._resolvers) and self._resolvers[end].lies_below(resolver):
                 end += 1
-            if end > position + 1:
-                blocking.append(_Blocking(position, range(position + 1, end)))
+            blocking.append(_Blocking(position, range(position + 1, end)))
         return blocking
 
     def _drop_blocked(self, row: list[Entry | None]) -> None:

@@ -159,6 +159,11 @@ def file_type(kind: Kind) -> int:
     return {Kind.FILE: stat.S_IFREG, Kind.DIRECTORY: stat.S_IFDIR, Kind.LINK: stat.S_IFLNK}.get(kind, 0)
 
 
+def by_component(path: bytes) -> bytes:
+    """Return a sort key for paths: they are compared name by name, so that a directory comes right before all in it."""
+    return path.replace(b"/", b"\0")
+
+
 def parents(path: bytes) -> list[bytes]:
     """Return the directories above an absolute path, topmost first, without `/`."""
     above, end = [], path.find(b"/", 1)

@@ -17,7 +17,7 @@ from pytest_synctool.errors import RepositoryError
 from pytest_synctool.model import Kind, Node
 from pytest_synctool.repository.masterdir import scan
 from pytest_synctool.repository.resolution import Repository
-from pytest_synctool.repository.source import Tree
+from pytest_synctool.repository.source import Tree, by_component
 
 from tests_meta.unit.helpers import file_names, node
 
@@ -187,3 +187,9 @@ def test_a_more_important_source_always_wins(tree: TreeOf, data: st.DataObject) 
         assert after[Tree.OVERLAY, destination][0] == added
         others = {key for key in before if not key[1].startswith(destination) and not destination.startswith(key[1])}
         assert {key: before[key] for key in others} == {key: after.get(key) for key in others}
+
+
+@given(st.lists(st.lists(file_names | st.sampled_from([b"a", b"a!", b"a\x01", b"ab"]), max_size=4), max_size=12))
+def test_paths_are_sorted_name_by_name(paths: list[list[bytes]]) -> None:
+    joined = [b"/" + b"/".join(names) for names in paths]
+    assert sorted(joined, key=by_component) == [b"/" + b"/".join(names) for names in sorted(paths)]
