@@ -161,19 +161,22 @@ class Mirror:
     def _rsync(self, load: _Delivery) -> Push:
         token = new_token()
         with _written(load.what, load.fingerprint) as (number, made):
-            # For rsync, the part before a `/./` is the place of a name and not part of it.
-            above = os.path.join(os.fsencode(self.masterdir), b"./")
-            files = (*[above + name for name in load.what.names], *made)
+            top, names = os.fspath(self.masterdir), load.what.names
+            # rsync reads the list byte by byte, so the names are short where they can be. Where other files come too,
+            # the part before a `/./` is the place of a name and not part of it.
+            if made:
+                above = os.path.join(os.fsencode(top), b"./")
+                top, names = "/", (*[above + name for name in names], *made)
             argv = [
                 *self.rsync_cmd,
                 *(*_RSYNC_OPTIONS, _ALL_SENT if load.is_first else _COMPARED),
                 rsync.shell_option(load.route.remote_shell(), token),
                 "--rsync-path=" + self._node_side(load, token, number, rsync.node_command(self.rsync_cmd)),
-                *("--", "/", rsync.place(load.route.remote_name, "./")),
+                *("--", top, rsync.place(load.route.remote_name, "./")),
             ]
-            names = b"".join(name + b"\0" for name in files)
+            listed = b"".join([name + b"\0" for name in names])
             limits = replace(load.transport.limits(self.deadline, Phase.PUSH), has_ssh=True)
-            return Push("rsync", token, load.transport.processes.run(argv, names, limits))
+            return Push("rsync", token, load.transport.processes.run(argv, listed, limits))
 
     def _tar(self, load: _Delivery) -> Push:
         number, token, names = f"{load.fingerprint}.tar", new_token(), load.what.names

@@ -61,6 +61,29 @@ def test_a_masterdir_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         mirror.bring(connect(NODE, SshSettings(), Processes()), Extract((b"overlay/a",), {}))
 
 
+@pytest.mark.parametrize("made", [{}, {b"attributes.yaml": b"text"}], ids=["sources", "made"])
+def test_rsync_gets_short_names_where_it_can(tmp_path: Path, made: dict[bytes, bytes]) -> None:
+    """It reads each byte of its list by a call of its own."""
+    rsync = tmp_path / "rsync"
+    rsync.write_text(
+        f'#!/bin/sh\ncat >{tmp_path}/list\nfor a do shift; [ "$a" != -- ] || echo "$1" >{tmp_path}/top; done\n'
+    )
+    rsync.chmod(0o755)
+    master = tmp_path / "masterdir"
+    with pytest.raises(TransportError, match="rsync failed"):
+        Mirror(master, [str(rsync)], 60).bring(
+            connect(NODE, SshSettings(), Processes()), Extract((b"overlay/a", b"tasks/b"), made)
+        )
+    names = (tmp_path / "list").read_bytes().split(b"\0")[:-1]
+    if made:
+        above = os.fsencode(master) + b"/./"
+        assert names[:2] == [above + b"overlay/a", above + b"tasks/b"]
+        assert names[2].endswith(b"/attributes.yaml")
+    else:
+        assert names == [b"overlay/a", b"tasks/b"]
+    assert (tmp_path / "top").read_text() == ("/\n" if made else f"{master}\n")
+
+
 @pytest.mark.skipif(not IS_ROOT, reason="sets owners, needs root")
 def test_a_directory_that_is_exchanged_after_a_push_has_gone_there(userland: Shell, open_directory: Path) -> None:
     """mksh would look at what its name leads to by now."""
