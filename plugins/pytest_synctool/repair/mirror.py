@@ -40,8 +40,9 @@ from pytest_synctool.repository.entry import EntryList
 _NEW: Final = b".synctool-new/"  # the new tree during a push
 # Two versions of a file may have the same size and time: digests tell. Where there is nothing, none is computed.
 _COMPARED, _ALL_SENT = "--checksum", "--ignore-times"
+# The cat of rsync.shell_option() fails if rsync is slow to read, as it is with many files, and its pipe does not block.
 _RSYNC_OPTIONS: Final = (
-    *("-a", "--sparse"),
+    *("-a", "--sparse", "--blocking-io"),
     *("-s", "--from0", "--files-from=-", "--ignore-missing-args", "--msgs2stderr"),
 )
 _VANISHED = 24  # rsync's status when a source vanished while it ran; the second probe shows the effect

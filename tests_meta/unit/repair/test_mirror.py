@@ -84,6 +84,16 @@ def test_rsync_gets_short_names_where_it_can(tmp_path: Path, made: dict[bytes, b
     assert (tmp_path / "top").read_text() == ("/\n" if made else f"{master}\n")
 
 
+def test_what_passes_words_on_to_rsync_waits_until_it_reads(tmp_path: Path) -> None:
+    """It is cat, which would fail with many files: rsync makes its standard output one that does not block."""
+    rsync = tmp_path / "rsync"
+    rsync.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{tmp_path}/words\n')
+    rsync.chmod(0o755)
+    with pytest.raises(TransportError, match="rsync failed"):
+        Mirror(tmp_path, [str(rsync)], 60).bring(connect(NODE, SshSettings(), Processes()), Extract((), {}))
+    assert "--blocking-io" in (tmp_path / "words").read_text().splitlines()
+
+
 @pytest.mark.skipif(not IS_ROOT, reason="sets owners, needs root")
 def test_a_directory_that_is_exchanged_after_a_push_has_gone_there(userland: Shell, open_directory: Path) -> None:
     """mksh would look at what its name leads to by now."""
