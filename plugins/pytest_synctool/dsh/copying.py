@@ -30,8 +30,9 @@ LEFT_OUT: Final = re.compile(rb'skipping non-regular file "')
 UNREACHABLE_STATUSES: Final = range(5, 256)
 
 # --checksum: two versions of a file may have the same size and time. No setuid bits: the copies belong to the user who
-# logs in on the node, and a setuid program would then run as that user.
-_OPTIONS: Final = ("-rlpt", "--checksum", "--chmod=Fug-s", "-s")
+# logs in on the node, and a setuid program would then run as that user. The cat of rsync.shell_option() fails if rsync
+# is slow to read, and its pipe does not block.
+_OPTIONS: Final = ("-rlpt", "--checksum", "--chmod=Fug-s", "-s", "--blocking-io")
 # Options of rsync_cmd that only fit a mirror: they remove files, or overwrite a file that is in use.
 _NOT_FOR_COPIES: Final = ("--del", "--remove-", "--inplace", "--append", "--write-devices", "--rsync-path=")
 
