@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,6 @@ from pytest_synctool.report.nodeids import decode
 # The limit for all diffs of a report together, in characters: one may have LARGEST_DIFF of them, on thousands of nodes.
 _MOST_OF_DIFFS: Final = 32 << 20
 _NO_DIFF: Final = "The diff is left out because the report would be too large: see drift.json, or run synctool --diff"
-_ATTRIBUTES: Final = {"classname", "name"}
 _DOTS: Final = str.maketrans(".", "_")
 
 
@@ -40,85 +39,27 @@ class PassedCase:
         return ElementTree.Element("testcase", classname=self.classname, name=self.name, time=self.time)
 
 
-class JunitTestCases:
-    """A plugin that completes the test cases of entries. `xml` is pytest's LogXML, `groups` has the groups by node."""
-
-    def __init__(self, xml: Any, groups: Mapping[str, Sequence[str]]) -> None:
-        self._xml = xml
-        self._groups = groups
-        self._with_properties = xml.family == "xunit1"
-        self._left = _MOST_OF_DIFFS
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
-        """Set the names before pytest's writer takes a report; afterwards correct its message."""
-        node = node_of(report)
-        if node is None or report.when == "teardown":
-            return (yield)
-        outcome = outcome_of(report)
-        if self._with_properties or "%" in report.nodeid or "." in node:
-            self._name(report, node, outcome)
-        diff = self._within_limit(outcome.diff)
-        text: Any = report.longrepr
-        if outcome.diff and report.failed:
-            text.diff = diff
-        cases = len(self._xml.node_reporters_ordered)
-        result = yield
-        if report.failed and report.when == "setup":
-            nodes = self._xml.node_reporter(report).nodes
-            nodes[-1].set("message", bin_xml_escape(str(report.longrepr).partition("\n")[0]))
-        elif outcome.status is Status.FIXED:
-            output = ElementTree.Element("system-out")
-            output.text = bin_xml_escape("\n".join((outcome.message, *outcome.details, *diff.splitlines())))
-            self._xml.node_reporter(report).append(output)
-        elif len(self._xml.node_reporters_ordered) == cases + 1:
-            self._shrink_last()
-        return result
-
-    def _shrink_last(self) -> None:
-        """Put a small object in the place of the last test case, if it has no contents: most tests of a run pass."""
-        case = self._xml.node_reporters_ordered[-1]
-        if not (case.nodes or case.properties) and case.attrs.keys() == _ATTRIBUTES:
-            self._xml.node_reporters.popitem()
-            classname, name = sys.intern(case.attrs["classname"]), case.attrs["name"]
-            self._xml.node_reporters_ordered[-1] = PassedCase(classname, name, f"{case.duration:.3f}")
-
-    def _name(self, report: pytest.TestReport, node: str, outcome: Outcome) -> None:
-        reporter = self._xml.node_reporter(report)
-        classname, name = names(report.nodeid, node)
-        reporter.add_attribute("classname", f"{self._xml.prefix}.{classname}" if self._xml.prefix else classname)
-        reporter.add_attribute("name", name)
-        if self._with_properties:
-            if outcome.source:
-                reporter.add_attribute("file", outcome.source)
-            for key, value in properties(outcome, self._groups.get(node, ())):
-                reporter.add_property(key, value)
-
-    def _within_limit(self, diff: str) -> str:
-        """Return the diff, or a hint in its place once all diffs together are too large."""
-        if len(diff) > self._left:
-            return _NO_DIFF
-        self._left -= len(diff)
-        return diff
-
-
 def names(nodeid: str, node: str) -> tuple[str, str]:
     """Return the class name (check and node) and the name (destination, decoded) of a test case.
 
     CI systems split class names at dots, so `_` replaces the dots of the node's name. A destination that is not
     printable, or has a `%`, stays encoded as in the node id: so two test cases never have the same name.
     """
-    check, _, rest = nodeid.partition(f"::{node}")
+    above, _, name = nodeid.rpartition("::")
+    is_whole = name == node  # the test of a whole node
+    check = above if is_whole else above.removesuffix(f"::{node}")
     classes = check.removesuffix(".py").replace("/", ".").replace(".py::", ".").replace("::", ".")
-    if not rest:  # the test of a whole node
-        return classes, node
-    name = rest.removeprefix("::")
+    return (classes, node) if is_whole else (f"{classes}.{node.translate(_DOTS)}", _shown(name))
+
+
+def _shown(name: str) -> str:
+    if "%" not in name:
+        return name
     try:
         plain = decode(name).decode("utf-8")
     except UnicodeDecodeError:
-        plain = "%"
-    is_plain = plain.isprintable() and "%" not in plain
-    return f"{classes}.{node.translate(_DOTS)}", plain if is_plain else name
+        return name
+    return plain if plain.isprintable() and "%" not in plain else name
 
 
 def properties(outcome: Outcome, groups: Sequence[str]) -> list[tuple[str, str]]:
@@ -129,32 +70,91 @@ def properties(outcome: Outcome, groups: Sequence[str]) -> list[tuple[str, str]]
 
 
 def register_junit(config: pytest.Config) -> None:
-    """Register the two plugins of this module: one completes test cases, the other writes the file for pytest."""
+    """Register the writer of this module in the place of pytest's."""
     xml = config.stash.get(xml_key, None)
     if xml is None or CLUSTER not in config.stash or REPORT_FILES not in config.stash:
         return
-    config.pluginmanager.register(JunitTestCases(xml, groups_of(config.stash[CLUSTER])), "synctool-junit")
     config.pluginmanager.unregister(xml)
-    config.stash[xml_key] = JunitFile.of(xml, config.stash[REPORT_FILES])
+    config.stash[xml_key] = JunitFile.of(xml, config.stash[REPORT_FILES], groups_of(config.stash[CLUSTER]))
     config.pluginmanager.register(config.stash[xml_key])
 
 
 class JunitFile(LogXML):
-    """pytest's writer, which here writes a temporary file and renames it.
+    """pytest's writer, which here completes the test cases of entries, and writes a temporary file and renames it.
 
-    An error is only reported: the summary and the other reports are still written.
+    An error is only reported: the summary and the other reports are still written. `groups` are those of each node.
     """
 
     reports: ReportFiles
+    groups: Mapping[str, Sequence[str]]
     written = True
+    _left = _MOST_OF_DIFFS
 
     @classmethod
-    def of(cls, xml: LogXML, reports: ReportFiles) -> JunitFile:
+    def of(cls, xml: LogXML, reports: ReportFiles, groups: Mapping[str, Sequence[str]]) -> JunitFile:
         """Return a writer that shares all attributes with pytest's writer, so that both know the same test cases."""
         writer = cls.__new__(cls)
         writer.__dict__ = vars(xml)
         writer.reports = reports
+        writer.groups = groups
         return writer
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add a report. That of an entry gets its names before, and its message afterwards."""
+        node = node_of(report)
+        if node is None or report.when == "teardown":
+            super().pytest_runtest_logreport(report)
+            return
+        outcome = outcome_of(report)
+        if outcome.status is Status.OK and not self._has_properties:
+            self._add_passed(report, node)
+            return
+        if self._has_properties or "%" in report.nodeid or "." in node:
+            self._name(report, node, outcome)
+        diff = self._within_limit(outcome.diff)
+        text: Any = report.longrepr
+        if outcome.diff and report.failed:
+            text.diff = diff
+        super().pytest_runtest_logreport(report)
+        if report.failed and report.when == "setup":
+            nodes = self.node_reporter(report).nodes
+            nodes[-1].set("message", bin_xml_escape(str(report.longrepr).partition("\n")[0]))
+        elif outcome.status is Status.FIXED:
+            output = ElementTree.Element("system-out")
+            output.text = bin_xml_escape("\n".join((outcome.message, *outcome.details, *diff.splitlines())))
+            self.node_reporter(report).append(output)
+
+    @property
+    def _has_properties(self) -> bool:
+        return bool(self.family == "xunit1")
+
+    def _add_passed(self, report: pytest.TestReport, node: str) -> None:
+        """Add a test that has passed and has no contents: most tests of a run are such."""
+        classname, name = self._names(report, node)
+        self.add_stats("passed")
+        cases: list[Any] = self.node_reporters_ordered
+        cases.append(PassedCase(sys.intern(classname), name, f"{report.duration:.3f}"))
+
+    def _names(self, report: pytest.TestReport, node: str) -> tuple[str, str]:
+        classname, name = names(report.nodeid, node)
+        return f"{self.prefix}.{classname}" if self.prefix else classname, name
+
+    def _name(self, report: pytest.TestReport, node: str, outcome: Outcome) -> None:
+        reporter = self.node_reporter(report)
+        for key, text in zip(("classname", "name"), self._names(report, node), strict=True):
+            reporter.add_attribute(key, text)
+        if self._has_properties:
+            if outcome.source:
+                reporter.add_attribute("file", outcome.source)
+            for key, value in properties(outcome, self.groups.get(node, ())):
+                reporter.add_property(key, value)
+
+    def _within_limit(self, diff: str) -> str:
+        """Return the diff, or a hint in its place once all diffs together are too large."""
+        if len(diff) > self._left:
+            return _NO_DIFF
+        self._left -= len(diff)
+        return diff
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:  # type: ignore[override]  # no argument has a default in a hook
         """Write the file. Without tests, an older one among the other reports stays as it is."""

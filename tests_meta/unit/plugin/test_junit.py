@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import pytest
@@ -13,6 +13,7 @@ from _pytest.junitxml import LogXML
 from pytest_synctool.model import OK, NodeResult, Outcome, Status
 from pytest_synctool.plugin import junit
 from pytest_synctool.plugin.node_reports import reports
+from pytest_synctool.plugin.report_files import ReportFiles
 from pytest_synctool.report.node_test_ids import NodeTests
 
 
@@ -24,8 +25,8 @@ def cases(outcomes: Sequence[Outcome], path: Path) -> list[ElementTree.Element]:
 def written(outcomes: Sequence[Outcome], writer: LogXML) -> Sequence[Any]:
     """Return what pytest's writer keeps of a node with these outcomes."""
     manager = PytestPluginManager()
-    manager.register(writer)
-    manager.register(junit.JunitTestCases(writer, {}))
+    files = cast(ReportFiles, None)  # only the end of a run needs them
+    manager.register(junit.JunitFile.of(writer, files, {}))
     ids = [f"synctool_checks/test_overlay.py::node1::/{number}" for number in range(len(outcomes))]
     tests = NodeTests("node1", "synctool_checks/test_overlay.py::node1", ids)
     for report in reports(tests, NodeResult(tuple(outcomes))):
@@ -35,7 +36,7 @@ def written(outcomes: Sequence[Outcome], writer: LogXML) -> Sequence[Any]:
 
 @pytest.mark.parametrize("status", [Status.DRIFT, Status.ERROR, Status.FIXED])
 def test_all_diffs_together_are_bounded(status: Status, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(junit, "_MOST_OF_DIFFS", 25)
+    monkeypatch.setattr(junit.JunitFile, "_left", 25)
     outcomes = [Outcome(status, "mode mismatch", diff=f"+{letter * 9}") for letter in "abcd"]
     texts = ["".join(case.itertext()) for case in cases([*outcomes, Outcome(status, "mode mismatch")], tmp_path)]
     assert ["+aaaaaaaaa" in texts[0], "+bbbbbbbbb" in texts[1]] == [True, True]
@@ -44,7 +45,7 @@ def test_all_diffs_together_are_bounded(status: Status, tmp_path: Path, monkeypa
 
 
 def test_a_small_diff_still_fits_behind_a_large_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(junit, "_MOST_OF_DIFFS", 25)
+    monkeypatch.setattr(junit.JunitFile, "_left", 25)
     texts = [
         "".join(case.itertext())
         for case in cases(

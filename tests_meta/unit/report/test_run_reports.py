@@ -286,6 +286,7 @@ class TestNames:
     def test_of_a_node_and_of_a_check_of_ones_own(self) -> None:
         assert names(f"{SUITE}::a.b", "a.b") == ("synctool_checks.test_overlay", "a.b")
         assert names("test_own.py::check_x::n1::/a", "n1") == ("test_own.check_x.n1", "/a")
+        assert names("test_own.py::check_x::check::/a", "check") == ("test_own.check_x.check", "/a")
 
     def test_they_are_unique(self) -> None:
         paths = [*ODD_NAMES, b"\\xff", b"\xff", b"%FF", b"a%FF", b"a\xff", b"[", b"%5B", b"::", b"%3A%3A"]
