@@ -9,7 +9,7 @@ import json
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -99,7 +99,8 @@ class Tables:
         self._asked: dict[int, tuple[int, str]] = {id_: (entry, signature) for id_, entry, signature in wanted}
         self._wanted: dict[tuple[int, str], int] | None = None  # the reverse
         self._sets: dict[Wanted, int] = {}
-        self._findings: dict[Outcome, int] = {}
+        # By id(): hashing an outcome reads all its changes and details. The looks keep the outcomes alive.
+        self._findings: dict[int, int] = {}
         self._nodes: dict[str, tuple[int, int | None]] = {}
         self.standings: Mapping[str, Standing] = self._load()
 
@@ -153,7 +154,7 @@ class Tables:
             ),
         )
         looked, results = [], []
-        self._find(dict.fromkeys(outcome for look in looks for _, outcome, _ in look.results), seq)
+        self._find({id(outcome): outcome for look in looks for _, outcome, _ in look.results}, seq)
         for look in looks:
             node = self._node(look, seq)
             set_ = None if look.error is not None else self._set(look.wanted, seq)
@@ -162,7 +163,7 @@ class Tables:
                 row = (stamp(onset.since), onset.cause, onset.known)
                 touched = look.touched.get(entry)
                 times = (None, None) if touched is None else (touched.modified, touched.changed)
-                results.append((seq, self._entry(entry, seq), node, self._findings[outcome], *row, *times))
+                results.append((seq, self._entry(entry, seq), node, self._findings[id(outcome)], *row, *times))
             self._note(node, look, seq)
         self._db.executemany("INSERT INTO looked VALUES (?, ?, ?, ?, ?)", looked)
         self._db.executemany("INSERT INTO result VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", results)
@@ -224,23 +225,23 @@ class Tables:
             self._wanted[pair], self._asked[row] = row, pair
         return self._wanted[pair]
 
-    def _find(self, outcomes: Iterable[Outcome], seq: int) -> None:
+    def _find(self, outcomes: Mapping[int, Outcome], seq: int) -> None:
         """Store results, without their differences in contents, and mark them as used by this run."""
         digests, rows = {}, []
-        for outcome in outcomes:
+        for key, outcome in outcomes.items():
             changes = json.dumps([[c.what, c.expected, c.found] for c in outcome.changes])
             status = Status.FIXED if outcome.was_set else outcome.status  # the drift itself has ended
             words = (status.value, outcome.message, changes, outcome.source, outcome.waiver)
             signature = tuple(map(text, words))
-            digests[outcome] = _digest("\0".join(signature))
-            rows.append((digests[outcome], *signature, seq))
+            digests[key] = digest = _digest("\0".join(signature))
+            rows.append((digest, *signature, seq))
         insert = (
             "INSERT INTO finding (digest, status, message, changes, source, waiver, last) VALUES (?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (digest) DO UPDATE SET last = excluded.last"
         )
         self._db.executemany(insert, rows)
         ids = dict(self._db.execute("SELECT digest, id FROM finding WHERE last = ?", (seq,))) if rows else {}
-        self._findings = {outcome: ids[digest] for outcome, digest in digests.items()}
+        self._findings = {key: ids[digest] for key, digest in digests.items()}
 
     def _touch(self, seq: int, looks: Sequence[Look]) -> None:
         """Mark all these as used by this run. An entry of a stored set is in use as long as the set is."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
@@ -45,7 +44,7 @@ def data(run: RunRecord, onsets: Onsets, links: Links = NO_LINKS) -> str:
         "configuration": printable_text(run.configuration),
         "entries": [_entry(entry) for entry in tables.entries.values],
         "sets": tables.sets,
-        "findings": tables.findings,
+        "findings": tables.findings.values,
         "details": [[printable_text(line) for line in lines] for lines in tables.details.values],
         "lives": [[readable(onset.since), onset.cause] for onset in tables.onsets.values],
         "found": tables.results.values,
@@ -75,7 +74,7 @@ class _Tables:
     def __init__(self, onsets: Onsets) -> None:
         self.entries: _Numbers[EntryName] = _Numbers()
         self.sets: list[list[int]] = []
-        self.findings: list[list[Any]] = []
+        self.findings: _Numbers[tuple[Hashable, ...]] = _Numbers()
         self.details: _Numbers[tuple[str, ...]] = _Numbers()
         self.onsets: _Numbers[Onset] = _Numbers()
         self.results: _Numbers[tuple[int, int, int]] = _Numbers()
@@ -83,9 +82,8 @@ class _Tables:
         self._onsets = onsets
         self._sets: dict[SharedList[EntryName], int] = {}
         # By id(): hashing an outcome reads its changes and details, and a run has one for each entry that is not OK.
-        # The run keeps its outcomes alive. Equal ones that are two objects only take the slower way through _findings.
+        # The run keeps its outcomes alive. Equal ones that are two objects only take the slower way through `findings`.
         self._outcomes: dict[int, tuple[int, int]] = {}
-        self._findings: dict[Outcome, int] = {}
         self._diffs: dict[str, int] = {}
         self._room = _MOST_OF_DIFFS
 
@@ -120,23 +118,20 @@ class _Tables:
         known = self._outcomes.get(id(outcome))
         if known is None:
             lines = _beyond(outcome)
-            plain = replace(outcome, details=()) if outcome.details else outcome
-            number = self._findings.setdefault(plain, len(self.findings))  # hashes it once
-            if number == len(self.findings):
-                self.findings.append(self._finding(plain))
+            number = self.findings.of(self._finding(outcome))
             known = (number, self.details.of(lines) if lines else _NOTHING)
             self._outcomes[id(outcome)] = known
         return known
 
-    def _finding(self, outcome: Outcome) -> list[Any]:
-        return [
+    def _finding(self, outcome: Outcome) -> tuple[Hashable, ...]:
+        return (
             _UNSEEN if outcome.is_missed else outcome.status.value,
             printable_text(outcome.message),
-            [[printable_text(c.what), printable_text(c.expected), printable_text(c.found)] for c in outcome.changes],
+            tuple(tuple(map(printable_text, (c.what, c.expected, c.found))) for c in outcome.changes),
             printable_text(outcome.source),
             self._diff(outcome.diff),
             printable_text(outcome.waiver),
-        ]
+        )
 
     def _diff(self, text: str) -> int:
         if not text:
