@@ -21,7 +21,8 @@ _NUMBER: Final = re.compile(r"(\d+)")
 
 def fold(names: Iterable[str]) -> str:
     """Return node names as a node set, `node[1-3],web1`."""
-    return str(NodeSet.fromlist(list(names)))
+    listed = list(names)
+    return listed[0] if len(listed) == 1 else str(NodeSet.fromlist(listed))
 
 
 def unfold(text: str, *, origin: str) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeVar
 
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import in_brackets, printable_text
@@ -18,6 +18,7 @@ _MOST_WARNINGS: Final = 10
 _MOST_DIFF_LINES: Final = 400
 _DIFF_COLOURS: Final = {"+": "green", "-": "red"}
 _DRY_RUN: Final = "DRY RUN, nothing was changed"
+_T = TypeVar("_T")
 _COLOURS: Final = {Status.ERROR: "red", Status.DRIFT: "red", Status.WAIVED: "yellow", Status.FIXED: "green"}
 
 
@@ -49,7 +50,7 @@ def summary(
         yield from _printed(tally)
     yield from _closing(tally, fixing=fixing, repair=repair)
     if not (fixing or tally.restoring):
-        yield from _capped([(f"not running command {printable_text(text)} (always_run)", "") for text in always])
+        yield from _capped(always, lambda text: (f"not running command {printable_text(text)} (always_run)", ""))
 
 
 def quiet_summary(
@@ -75,25 +76,24 @@ def _findings(
     tally: Tally, stale: Sequence[StaleWaiver], *, diffs: bool, most: int | None = None
 ) -> Iterator[tuple[str, str]]:
     """Yield the lines of all findings, at most `most` of each kind. The nodes that were not begun come last."""
-    notes = [(f"WARNING {fold(nodes)}: {note}", "yellow") for note, nodes in sorted(tally.notes.items())]
-    yield from _capped(notes, most)
-    yield from _capped([(f"STALE {each.place}: {each.message}", "red") for each in stale], most)
+    notes = sorted(tally.notes.items())
+    yield from _capped(notes, lambda note: (f"WARNING {fold(note[1])}: {note[0]}", "yellow"), most)
+    yield from _capped(stale, lambda each: (f"STALE {each.place}: {each.message}", "red"), most)
     errors = of_most_nodes_first(tally.node_errors)
-    yield from _capped([(f"ERROR {fold(nodes)}: {text}", "red") for text, nodes in errors], most)
+    yield from _capped(errors, lambda error: (f"ERROR {fold(error[1])}: {error[0]}", "red"), most)
     ranked = sorted(tally.findings.items(), key=lambda f: (RANKS.index(f[0][0]), -len(f[1]), f[0][1]))
-    yield from _capped(
-        [
-            (f"{WORDS[status]} {fold(nodes)}: {text}{in_brackets(nodes)}", _COLOURS[status])
-            for (status, text), nodes in ranked
-        ],
-        most,
-    )
-    listed = [(f"{fold(nodes)}: {text}", "") for text, nodes in sorted(tally.restorable.items())]
-    yield from _capped(listed, most)
+    yield from _capped(ranked, _finding, most)
+    restorable = sorted(tally.restorable.items())
+    yield from _capped(restorable, lambda listed: (f"{fold(listed[1])}: {listed[0]}", ""), most)
     if diffs:
         yield from _differences(tally, [finding for finding, _ in ranked])
-    not_begun = [(f"SKIPPED {fold(nodes)}: {reason}", "yellow") for reason, nodes in tally.not_begun.items()]
-    yield from _capped(not_begun, most)
+    not_begun = list(tally.not_begun.items())
+    yield from _capped(not_begun, lambda pair: (f"SKIPPED {fold(pair[1])}: {pair[0]}", "yellow"), most)
+
+
+def _finding(found: tuple[tuple[Status, str], list[str]]) -> tuple[str, str]:
+    (status, text), nodes = found
+    return f"{WORDS[status]} {fold(nodes)}: {text}{in_brackets(nodes)}", _COLOURS[status]
 
 
 def _printed(tally: Tally) -> Iterator[tuple[str, str]]:
@@ -121,10 +121,13 @@ def _is_rehearsal(tally: Tally, fixing: bool) -> bool:
     return not fixing and (bool(tally.restorable) or any(status is Status.DRIFT for status, _ in tally.findings))
 
 
-def _capped(lines: Sequence[tuple[str, str]], most: int | None = _MOST_FINDINGS) -> Iterator[tuple[str, str]]:
-    yield from lines[:most]
-    if most is not None and len(lines) > most:
-        yield f"... and {len(lines) - most} more findings, see the reports", ""
+def _capped(
+    values: Sequence[_T], line: Callable[[_T], tuple[str, str]], most: int | None = _MOST_FINDINGS
+) -> Iterator[tuple[str, str]]:
+    """Yield the lines of the first values. Those of the others are not made: each may fold thousands of names."""
+    yield from map(line, values[:most])
+    if most is not None and len(values) > most:
+        yield f"... and {len(values) - most} more findings, see the reports", ""
 
 
 def _closing(tally: Tally, *, fixing: bool, repair: str) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from ClusterShell.NodeSet import RESOLVER_NOGROUP, NodeSet
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.cli.selection import group_names
-from pytest_synctool.common.nodenames import range_problem, unfold
+from pytest_synctool.common.nodenames import fold, range_problem, unfold
 from pytest_synctool.config import Config, load
 from pytest_synctool.config.ranges import RangeError, expand, spread
 from pytest_synctool.config.selection import select
@@ -126,3 +126,8 @@ def test_what_is_allowed_is_no_larger_than_counted(ranges: list[str]) -> None:
     text = "n" + "x".join(ranges)
     if range_problem(text) is None:
         assert len(NodeSet(text, resolver=RESOLVER_NOGROUP)) <= 100_000
+
+
+@given(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,30}", fullmatch=True))
+def test_one_name_is_its_own_node_set(name: str) -> None:
+    assert fold([name]) == str(NodeSet.fromlist([name])) == name
