@@ -20,6 +20,8 @@ from pytest_synctool.report.record import EntryName, NodeRecord, RunRecord, Unma
 FORMAT: Final = "pytest-synctool drift"
 VERSION: Final = 1
 
+_encoded: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps() would make an encoder for each row
+
 Known = frozenset[tuple[str, str, str, str]]
 """The drift in an earlier document, as (node, check, path, message)."""
 
@@ -39,7 +41,7 @@ def document(run: RunRecord, onsets: Onsets, known: Known | None) -> Iterator[st
     }
     yield json.dumps(head, indent=1, ensure_ascii=False).removesuffix("\n}")
     if run.unmanaged is not None:
-        yield f',\n "unmanaged": {json.dumps(unmanaged_fields(run.unmanaged), ensure_ascii=False)}'
+        yield f',\n "unmanaged": {_encoded(unmanaged_fields(run.unmanaged))}'
     yield from _rows("entry_sets", ([_entry(entry) for entry in entries] for entries in numbers))
     yield from _rows("nodes", ({**node_fields(run, node), "entry_set": numbers[node.entries]} for node in run.nodes))
     yield from _rows("results", (row for node in run.nodes for row in result_fields(node, onsets, known)))
@@ -55,7 +57,7 @@ def lines_of(run: RunRecord, node: NodeRecord) -> Iterator[str]:
 
 def line(kind: str, fields: Mapping[str, Any]) -> str:
     """Return one line of JSON with its kind in the field `type`."""
-    return json.dumps({"type": kind, **fields}, ensure_ascii=False) + "\n"
+    return _encoded({"type": kind, **fields}) + "\n"
 
 
 def run_fields(run: RunRecord) -> dict[str, Any]:
@@ -175,7 +177,7 @@ def _rows(name: str, rows: Iterator[Any]) -> Iterator[str]:
     yield f',\n "{name}": ['
     separator = "\n  "
     for row in rows:
-        yield separator + json.dumps(row, ensure_ascii=False)
+        yield separator + _encoded(row)
         separator = ",\n  "
     yield "]" if separator == "\n  " else "\n ]"
 
