@@ -28,15 +28,31 @@ _DOTS: Final = str.maketrans(".", "_")
 
 @dataclass(frozen=True, slots=True)
 class PassedCase:
-    """A finished test case without contents, in a fraction of the memory that pytest's writer keeps for each."""
+    """A finished test case that has passed, in a fraction of the memory that pytest's writer keeps for each.
+
+    `file` and `properties` are empty unless the family is xunit1. `output` has what a repair did.
+    """
 
     classname: str
     name: str
     time: str
+    file: str = ""
+    properties: Sequence[tuple[str, str]] = ()
+    output: str | None = None
 
     def to_xml(self) -> ElementTree.Element:
         """Return the element, as pytest's own test case does."""
-        return ElementTree.Element("testcase", classname=self.classname, name=self.name, time=self.time)
+        attributes = {"classname": self.classname, "name": self.name}
+        if self.file:
+            attributes["file"] = self.file
+        case = ElementTree.Element("testcase", attributes, time=self.time)
+        if self.properties:
+            above = ElementTree.SubElement(case, "properties")
+            for name, value in self.properties:
+                ElementTree.SubElement(above, "property", name=name, value=value)
+        if self.output is not None:
+            ElementTree.SubElement(case, "system-out").text = self.output
+        return case
 
 
 def names(nodeid: str, node: str) -> tuple[str, str]:
@@ -106,12 +122,12 @@ class JunitFile(LogXML):
             super().pytest_runtest_logreport(report)
             return
         outcome = outcome_of(report)
-        if outcome.status is Status.OK and not self._has_properties:
-            self._add_passed(report, node)
+        diff = self._within_limit(outcome.diff)
+        if report.passed:
+            self._add_passed(report, node, outcome, diff)
             return
         if self._has_properties or "%" in report.nodeid or "." in node:
             self._name(report, node, outcome)
-        diff = self._within_limit(outcome.diff)
         text: Any = report.longrepr
         if outcome.diff and report.failed:
             text.diff = diff
@@ -119,21 +135,22 @@ class JunitFile(LogXML):
         if report.failed and report.when == "setup":
             nodes = self.node_reporter(report).nodes
             nodes[-1].set("message", bin_xml_escape(str(report.longrepr).partition("\n")[0]))
-        elif outcome.status is Status.FIXED:
-            output = ElementTree.Element("system-out")
-            output.text = bin_xml_escape("\n".join((outcome.message, *outcome.details, *diff.splitlines())))
-            self.node_reporter(report).append(output)
 
     @property
     def _has_properties(self) -> bool:
         return bool(self.family == "xunit1")
 
-    def _add_passed(self, report: pytest.TestReport, node: str) -> None:
-        """Add a test that has passed and has no contents: most tests of a run are such."""
+    def _add_passed(self, report: pytest.TestReport, node: str, outcome: Outcome, diff: str) -> None:
+        """Add the finished test case of a test that has passed: most tests of a run have."""
         classname, name = self._names(report, node)
+        file, pairs, output = "", [], None
+        if self._has_properties:
+            file, pairs = outcome.source or report.location[0], self._properties(outcome, node)
+        if outcome.status is Status.FIXED:
+            output = bin_xml_escape("\n".join((outcome.message, *outcome.details, *diff.splitlines())))
         self.add_stats("passed")
         cases: list[Any] = self.node_reporters_ordered
-        cases.append(PassedCase(sys.intern(classname), name, f"{report.duration:.3f}"))
+        cases.append(PassedCase(sys.intern(classname), name, f"{report.duration:.3f}", file, pairs, output))
 
     def _names(self, report: pytest.TestReport, node: str) -> tuple[str, str]:
         classname, name = names(report.nodeid, node)
@@ -146,8 +163,11 @@ class JunitFile(LogXML):
         if self._has_properties:
             if outcome.source:
                 reporter.add_attribute("file", outcome.source)
-            for key, value in properties(outcome, self.groups.get(node, ())):
+            for key, value in self._properties(outcome, node):
                 reporter.add_property(key, value)
+
+    def _properties(self, outcome: Outcome, node: str) -> list[tuple[str, str]]:
+        return properties(outcome, self.groups.get(node, ()))
 
     def _within_limit(self, diff: str) -> str:
         """Return the diff, or a hint in its place once all diffs together are too large."""

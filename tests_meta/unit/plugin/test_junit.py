@@ -60,11 +60,22 @@ def test_a_passed_test_takes_little_memory_and_has_the_element_that_pytest_makes
     writer = LogXML(str(tmp_path / "junit.xml"), None, family="xunit2")
     outcomes = [OK, Outcome(Status.DRIFT, "mode mismatch"), Outcome(Status.FIXED, "mode mismatch"), OK]
     kept = written(outcomes, writer)
-    assert [isinstance(case, junit.PassedCase) for case in kept] == [True, False, False, True]
-    assert (len(writer.node_reporters), writer.stats["passed"]) == (1, 3)  # a fixed one may get more
+    assert [isinstance(case, junit.PassedCase) for case in kept] == [True, False, True, True]
+    assert (len(writer.node_reporters), writer.stats["passed"]) == (0, 3)
     ids = [f"synctool_checks/test_overlay.py::node1::/{number}" for number in (0, 3)]
     plain = LogXML(str(tmp_path / "junit.xml"), None, family="xunit2")
     for report in reports(NodeTests("node1", "node1", ids), NodeResult((OK, OK))):
         plain.pytest_runtest_logreport(report)
     same = [ElementTree.tostring(case.to_xml()) for case in plain.node_reporters_ordered]
     assert [ElementTree.tostring(kept[number].to_xml()) for number in (0, 3)] == same
+
+
+def test_a_fixed_test_has_its_properties_and_what_was_done(tmp_path: Path) -> None:
+    fixed = Outcome(Status.FIXED, "mode mismatch", ("0600 to 0644",), source="overlay/0._all", diff="-a\n+b")
+    case, bare = cases([fixed, OK], tmp_path)
+    assert ElementTree.tostring(case, encoding="unicode") == (
+        '<testcase classname="synctool_checks.test_overlay.node1" name="/0" file="overlay/0._all" time="0.000">'
+        '<properties><property name="groups" value="" /><property name="status" value="fixed" /></properties>'
+        "<system-out>mode mismatch\n0600 to 0644\n-a\n+b</system-out></testcase>"
+    )
+    assert bare.get("file") == "synctool_checks/test_overlay.py"
