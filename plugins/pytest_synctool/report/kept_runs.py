@@ -28,7 +28,6 @@ RUNS: Final = "runs"
 DOCUMENT: Final = "drift.json"
 
 _ID: Final = re.compile(r"([0-9]{8}T[0-9]{6})-[0-9a-f]{6}")
-_BEGAN: Final = "%Y%m%dT%H%M%S"
 _RUN: Final = '"run": '
 _HEAD: Final = 16 << 10  # bytes of drift.json that have the fields of its run
 _MODE: Final = 0o755  # as far as the umask allows; its files are as secret as the masterdir
@@ -108,7 +107,7 @@ def _began(name: str) -> datetime | None:
     if match is None:
         return None
     with suppress(ValueError):
-        return datetime.strptime(match[1], _BEGAN).astimezone()
+        return datetime.fromisoformat(match[1]).astimezone()
     return None
 
 

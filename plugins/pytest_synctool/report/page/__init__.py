@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -59,8 +60,12 @@ def html(run: RunRecord, onsets: Onsets, past: Sequence[Past], links: Links = NO
     )
 
 
+@cache
 def environment() -> Environment:
-    """Return the environment of all templates: texts are escaped, and what cannot be printed is made visible."""
+    """Return the environment of all templates: texts are escaped, and what cannot be printed is made visible.
+
+    It keeps its templates: the two pages of a run share a part.
+    """
     templates = Environment(
         loader=FunctionLoader(_text),
         autoescape=True,
