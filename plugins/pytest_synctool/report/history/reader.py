@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from pytest_synctool.common.trust import Trust
@@ -121,6 +122,7 @@ class Fix:
 
 _RUN = "seq, id, started, ended, mode, user, host, complete, selected, in_sync, drifted, fixed, errors, waived, entries"
 _FOUND = "f.status, f.message, f.changes, f.source, f.waiver, r.since, r.cause, r.known"
+_STATUSES = {status.value: status for status in Status}  # the value of a member is looked up slowly
 _TIMES = "r.modified, r.changed"
 _RESULT = "result r JOIN finding f ON f.id = r.finding"
 
@@ -131,13 +133,16 @@ class History:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._names = {id_: EntryName(test, name) for id_, test, name in db.execute("SELECT id, test, name FROM entry")}
-        self._asked = {
-            id_: (entry, digest) for id_, entry, digest in db.execute("SELECT id, entry, signature FROM wanted")
-        }
         self._nodes = dict(db.execute("SELECT id, name FROM node").fetchall())
         self._sets: dict[int, dict[int, str]] = {}
         self._columns = f"{_FOUND}, {_TIMES if version_of(db) > 2 else 'NULL, NULL'}"
         self.runs: Sequence[Run] = list(_runs(db))
+
+    @cached_property
+    def _asked(self) -> dict[int, tuple[int, str]]:
+        """The entries with their signatures, by the ids in sets: the page of all runs does without."""
+        rows = self._db.execute("SELECT id, entry, signature FROM wanted")
+        return {id_: (entry, digest) for id_, entry, digest in rows}
 
     @property
     def node_names(self) -> Sequence[str]:
@@ -220,7 +225,7 @@ class History:
 
     def counts(self, runs: Sequence[Run]) -> dict[EntryName, dict[int, dict[Status, int]]]:
         """Return on how many nodes entries were not in sync in these runs, by entry, `seq` and status."""
-        by_entry: dict[EntryName, dict[int, dict[Status, int]]] = {}
+        by_id: dict[int, dict[int, dict[Status, int]]] = {}
         if runs:
             grouped = (
                 "SELECT r.entry, r.run, f.status, SUM(r.nodes) FROM (SELECT entry, run, finding, COUNT(*) AS nodes "
@@ -228,8 +233,8 @@ class History:
                 "JOIN finding f ON f.id = r.finding GROUP BY r.entry, r.run, f.status"
             )
             for entry, run, status, nodes in self._db.execute(grouped, (runs[0].seq, runs[-1].seq)):
-                by_entry.setdefault(self._names[entry], {}).setdefault(run, {})[Status(status)] = nodes
-        return by_entry
+                by_id.setdefault(entry, {}).setdefault(run, {})[_STATUSES[status]] = nodes
+        return {self._names[entry]: by_run for entry, by_run in by_id.items()}
 
     def fixes(self, after: Run, until: Run) -> list[Fix]:
         """Return the fixes of the runs after one up to another, in order."""
