@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Protocol, cast
 
@@ -247,17 +247,20 @@ def _cut_whole(tests: NodeTests, result: NodeResult, failures: int) -> tuple[Nod
 
 
 def reports(tests: NodeTests, result: NodeResult, *, brief: bool = False) -> Iterator[pytest.TestReport]:
-    """Yield an ordinary report per test, be it of an entry or of a whole node.
+    """Return an ordinary report per test, be it of an entry or of a whole node.
 
     A failure is followed by a teardown, which pytest's junit writer needs. For an unreachable node, the reports are one
     error under the node's own id and a skip per test. With `brief` the terminal shows one letter for the node, from its
     first report, instead of one per test.
     """
-    letter = _LETTERS[ending_of_result(result)] if brief else ""
-    for report in _reports(tests, result):
-        if brief:
-            vars(report)[_LETTER] = letter
-            letter = ""
+    every = _reports(tests, result)
+    return _with_letter(every, _LETTERS[ending_of_result(result)]) if brief else every
+
+
+def _with_letter(every: Iterable[pytest.TestReport], letter: str) -> Iterator[pytest.TestReport]:
+    for report in every:
+        vars(report)[_LETTER] = letter
+        letter = ""
         yield report
 
 
@@ -272,7 +275,10 @@ def _reports(tests: NodeTests, result: NodeResult) -> Iterator[pytest.TestReport
         return
     share = result.duration / max(len(tests.ids), 1)
     for nodeid, outcome in zip(tests.ids, result.outcomes, strict=True):
-        headline = "" if outcome.status is Status.OK else f"{tests.node}: {shown_destination(nodeid)} {outcome.message}"
+        if outcome is OK:  # mostly: no other has anything to say
+            yield _report(nodeid, tests.node, "passed", "call", None, share)
+            continue
+        headline = f"{tests.node}: {shown_destination(nodeid)} {outcome.message}"
         yield from _outcome_reports(nodeid, tests.node, outcome, headline, share)
 
 
@@ -375,4 +381,4 @@ def letter_of(report: pytest.TestReport) -> str | None:
 def _location(nodeid: str) -> tuple[str, int | None, str]:
     path, _, rest = nodeid.partition("::")
     path = sys.intern(path)  # pytest keeps every report of a run
-    return path, None, rest.replace("::", ": ", 1) if rest.count("::") else rest
+    return path, None, rest.replace("::", ": ", 1)

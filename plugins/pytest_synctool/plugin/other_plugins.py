@@ -167,7 +167,9 @@ class OtherPlugins:
     def report(self, tests: NodeTests, result: NodeResult, *, brief: bool, **attributes: object) -> None:
         """Report a node's tests. `attributes` are set in each report. Raises the first error of a hook at the end."""
         errors = HookErrors()
-        own = self._own_reports(tests, result, brief=brief, attributes=attributes)
+        own = reports(tests, result, brief=brief)
+        if attributes:
+            own = _with_attributes(own, attributes)
         if not self._listen:
             for report in own:
                 with errors:
@@ -193,13 +195,6 @@ class OtherPlugins:
         item.phases = ()
         # Items live as long as the session: a plugin may remember them by id().
         self._items.append(item)
-
-    def _own_reports(
-        self, tests: NodeTests, result: NodeResult, *, brief: bool, attributes: Mapping[str, object]
-    ) -> Iterator[pytest.TestReport]:
-        for report in reports(tests, result, brief=brief):
-            vars(report).update(attributes)
-            yield report
 
     def _item(self, phases: Phases, own: _OwnReports) -> FinishedTest:
         nodeid = phases[0].nodeid
@@ -241,6 +236,12 @@ class OtherPlugins:
     def pytest_runtest_makereport(self, item: pytest.Item) -> pytest.TestReport | None:
         """Return the report of the present phase of a test that has run."""
         return item.phase if isinstance(item, FinishedTest) else None
+
+
+def _with_attributes(own: Iterable[pytest.TestReport], attributes: Mapping[str, object]) -> Iterator[pytest.TestReport]:
+    for report in own:
+        vars(report).update(attributes)
+        yield report
 
 
 def _foreign(manager: pytest.PytestPluginManager, *hooks: str) -> set[object]:
