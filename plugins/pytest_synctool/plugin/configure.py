@@ -16,6 +16,7 @@ from pytest_synctool.plugin.cluster import (
     CONNECTIONS,
     INTERRUPTION,
     TALLY,
+    Cluster,
     cluster_of,
     connections_of,
     today,
@@ -26,7 +27,6 @@ from pytest_synctool.plugin.lint_reports import open_lint_reports
 from pytest_synctool.plugin.lock_and_log import LOG, lock, open_log
 from pytest_synctool.plugin.report_files import open_reports
 from pytest_synctool.plugin.terminal import count_fixed_as_passed
-from pytest_synctool.plugin.xdist.admin_machines import check_fingerprint, check_machines
 from pytest_synctool.report.tally import Tally
 
 _TESTINFRA_SSH = pytest.StashKey[str]()
@@ -47,17 +47,21 @@ def pytest_configure(config: pytest.Config) -> None:
     option = config.option
     config.stash[TALLY] = Tally(restoring=option.synctool_restore)
     if not wants_cluster(config):
-        check_fingerprint(config, None)
+        _check_fingerprint(config, None)
         return
     if getattr(config.option, "dist", "no") == "each":
         raise pytest.UsageError(
             "--dist=each does not go with the tests of nodes: each process would work on all nodes; leave it out"
         )
-    check_machines(config)
+    if getattr(option, "tx", None) and not is_worker(config):
+        # Not at the top: it loads xdist's sessions, which a run in one process does without.
+        from pytest_synctool.plugin.xdist.admin_machines import check_machines
+
+        check_machines(config)
     try:
         today(config)  # fixes the day for the whole run
         cluster = cluster_of(config)
-        check_fingerprint(config, cluster)
+        _check_fingerprint(config, cluster)
         config.pluginmanager.register(wrong_ids, "synctool-wrong-ids")
         if option.synctool_selection is not None:
             urls = [term for term in terms(option.synctool_selection) if is_url(term)]
@@ -79,6 +83,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_TESTINFRA_SSH] = install_ssh_backend(config.stash[CONNECTIONS].route_for_testinfra)
     for node_group in (*cluster.config.groups, *cluster.config.nodes):
         config.addinivalue_line("markers", f"{node_group}: nodes of this name or group")
+
+
+def _check_fingerprint(config: pytest.Config, cluster: Cluster | None) -> None:
+    """Check, in a worker, that its cluster is the same as the controller's. Raises pytest.UsageError."""
+    if is_worker(config):
+        from pytest_synctool.plugin.xdist.admin_machines import check_fingerprint
+
+        check_fingerprint(config, cluster)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

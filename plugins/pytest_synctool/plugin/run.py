@@ -36,7 +36,6 @@ from pytest_synctool.plugin.session_settings import settings_of
 from pytest_synctool.plugin.stale_waivers import register_stale_waivers
 from pytest_synctool.plugin.terminal import NOTHING_COMPARED, print_summary
 from pytest_synctool.plugin.terminal_reporter import terminal_reporter
-from pytest_synctool.plugin.xdist.admin_machines import AdminMachines
 from pytest_synctool.plugin.xdist.gain import ProcessorTimes
 from pytest_synctool.report.ending import ending_of_result
 from pytest_synctool.report.node_test_ids import NodeTests
@@ -188,6 +187,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
         plugins.register(Expansion(session), "synctool-expansion")
         if CLUSTER in session.config.stash:
+            from pytest_synctool.plugin.xdist.admin_machines import AdminMachines
             from pytest_synctool.plugin.xdist.workers import Workers
 
             # Not in pytest_configure: xdist registers its session after all other plugins have run that hook.

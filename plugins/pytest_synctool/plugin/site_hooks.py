@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from inspect import getattr_static
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +18,6 @@ _SELECTING: Final = (
     *("pytest_collection_modifyitems", "pytest_itemcollected", "pytest_deselected"),
     *("pytest_collectstart", "pytest_make_collect_report", "pytest_runtest_setup"),
 )
-_INSTALLED: Final = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
 _XUNIT: Final = ("setup_module", "setUpModule", "setup_function")
 
 
@@ -80,7 +79,14 @@ def setup_fixtures(collector: pytest.Collector, module: Any, hooks_of: Path) -> 
 def _is_of(module: str, packages: Iterable[str]) -> bool:
     """Return True if a module is in one of the packages, or where pip installs packages: `-p` loads it too."""
     file = getattr(sys.modules.get(module), "__file__", None) or ""
-    return module.partition(".")[0] in packages or any(Path(file).is_relative_to(place) for place in _INSTALLED)
+    return module.partition(".")[0] in packages or any(map(Path(file).is_relative_to, _installed()))
+
+
+@cache
+def _installed() -> Sequence[str]:
+    import sysconfig  # it is slow to load, and the fixtures of most runs are those of known packages
+
+    return sysconfig.get_path("purelib"), sysconfig.get_path("platlib")
 
 
 def _is_autouse(value: object) -> bool:

@@ -20,7 +20,7 @@ from pytest_synctool import __version__
 from pytest_synctool.common.console import shown
 from pytest_synctool.connection.ssh import SSH_FAILED, failure_reason
 from pytest_synctool.plugin.cluster import NODE_OUTPUTS, TODAY, Cluster, cluster_of, today
-from pytest_synctool.plugin.invocation import changes_nodes, is_worker
+from pytest_synctool.plugin.invocation import changes_nodes
 from pytest_synctool.repository.fingerprint import Fingerprint, difference, of_configuration, of_masterdir
 
 _KEY: Final = "synctool_fingerprint"  # in the `workerinput` that the controller sends to a worker
@@ -28,12 +28,12 @@ _PATIENCE: Final = 20  # seconds to start Python, after the time for the connect
 
 
 def check_machines(config: pytest.Config) -> None:
-    """Check that every admin machine can be reached and has the Python to use. Raises pytest.UsageError.
+    """Check that every admin machine of --tx can be reached and has the Python to use. Raises pytest.UsageError.
 
     If there are admin machines, xdist does not replace crashed workers: other workers take over.
     """
     option = config.option
-    if is_worker(config) or option.collectonly or not getattr(option, "tx", None):
+    if option.collectonly:
         return
     try:
         specs = [XSpec(text) for text in (*dict.fromkeys(parse_tx_spec_config(config)), *option.px)]
