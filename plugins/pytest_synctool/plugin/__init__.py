@@ -69,10 +69,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _set_up(config: pytest.Config) -> None:
-    from pytest_synctool.plugin import configure
+    from pytest_synctool.common.garbage import rarely_collected
 
     config.stash[_IS_ACTIVE] = True
-    configure.pytest_configure(config)
+    with rarely_collected():  # the modules, too, are many objects that stay
+        from pytest_synctool.plugin import configure
+
+        configure.pytest_configure(config)
 
 
 @pytest.hookimpl(tryfirst=True)
