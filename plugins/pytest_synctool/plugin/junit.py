@@ -118,7 +118,7 @@ class JunitFile(LogXML):
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add a report. That of an entry gets its names before, and its message afterwards."""
         node = node_of(report)
-        if node is None or report.when == "teardown":
+        if node is None:
             super().pytest_runtest_logreport(report)
             return
         outcome = outcome_of(report)
@@ -135,6 +135,15 @@ class JunitFile(LogXML):
         if report.failed and report.when == "setup":
             nodes = self.node_reporter(report).nodes
             nodes[-1].set("message", bin_xml_escape(str(report.longrepr).partition("\n")[0]))
+        elif report.failed:
+            self._close(report)
+
+    def _close(self, report: pytest.TestReport) -> None:
+        """Finish the test case of a failure, as pytest's writer does when the test is torn down."""
+        if self.log_passing_tests:
+            self.node_reporter(report).write_captured_output(report)
+        self.open_reports.remove(report)
+        self.finalize(report)
 
     @property
     def _has_properties(self) -> bool:

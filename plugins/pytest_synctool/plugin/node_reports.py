@@ -249,9 +249,8 @@ def _cut_whole(tests: NodeTests, result: NodeResult, failures: int) -> tuple[Nod
 def reports(tests: NodeTests, result: NodeResult, *, brief: bool = False) -> Iterator[pytest.TestReport]:
     """Return an ordinary report per test, be it of an entry or of a whole node.
 
-    A failure is followed by a teardown, which pytest's junit writer needs. For an unreachable node, the reports are one
-    error under the node's own id and a skip per test. With `brief` the terminal shows one letter for the node, from its
-    first report, instead of one per test.
+    For an unreachable node, the reports are one error under the node's own id and a skip per test. With `brief` the
+    terminal shows one letter for the node, from its first report, instead of one per test.
     """
     every = _reports(tests, result)
     return _with_letter(every, _LETTERS[ending_of_result(result)]) if brief else every
@@ -326,8 +325,6 @@ def _outcome_reports(
             report = _report(nodeid, node, "failed", when, text, duration)
     vars(report)[_OUTCOME] = outcome
     yield report
-    if outcome.status is Status.DRIFT:
-        yield _report(nodeid, node, "passed", "teardown", None, 0.0)
 
 
 def _place(nodeid: str, outcome: Outcome) -> str:
@@ -338,7 +335,7 @@ def _report(
     nodeid: str,
     node: str,
     outcome: Literal["passed", "failed", "skipped"],
-    when: Literal["setup", "call", "teardown"],
+    when: Literal["setup", "call"],
     longrepr: tuple[str, int, str] | DriftText | None,
     duration: float,
 ) -> pytest.TestReport:

@@ -37,7 +37,7 @@ def ordinary_tests(tests: NodeTests, result: NodeResult, groups: Sequence[str], 
 
 def _mains(tests: NodeTests, result: NodeResult) -> Iterator[pytest.TestReport]:
     """Yield the report of each test that has its outcome."""
-    mains = (report for report in reports(tests, result) if report.when != "teardown")
+    mains = reports(tests, result)
     if result.error is not None:
         failure = next(mains)
         if failure.nodeid not in tests.tests:

@@ -65,14 +65,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_report_teststatus(
     report: pytest.TestReport, config: pytest.Config
 ) -> tuple[str | None, str, str | tuple[str, dict[str, bool]]] | None:
-    """Return category, letter and word of an entry's report.
-
-    A teardown has no category: pytest would search all teardowns for each failure. With -qq there are no letters.
-    """
+    """Return category, letter and word of an entry's report. With -qq there are no letters."""
     if not is_entry(report):
         return None
-    if report.when == "teardown":
-        return None, "", ""
     if _is_silent(config):
         return _category(report), "", ""
     if (letter := letter_of(report)) is not None:

@@ -79,3 +79,11 @@ def test_a_fixed_test_has_its_properties_and_what_was_done(tmp_path: Path) -> No
         "<system-out>mode mismatch\n0600 to 0644\n-a\n+b</system-out></testcase>"
     )
     assert bare.get("file") == "synctool_checks/test_overlay.py"
+
+
+def test_a_failure_is_complete_without_a_teardown(tmp_path: Path) -> None:
+    """pytest's writer searches all failures that are open."""
+    writer = LogXML(str(tmp_path / "junit.xml"), None, logging="all")
+    (kept,) = written([Outcome(Status.DRIFT, "mode mismatch")], writer)
+    assert (writer.open_reports, writer.node_reporters) == ([], {})
+    assert [node.tag for node in kept.to_xml()] == ["properties", "failure", "system-out", "system-err"]

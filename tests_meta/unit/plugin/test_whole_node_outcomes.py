@@ -46,7 +46,7 @@ def whole(*sizes: int) -> NodeTests:
     ],
 )
 def test_the_worst_entry_decides(outcomes: tuple[Outcome, ...], expected: tuple[str, str, bool]) -> None:
-    (report,) = (r for r in reports(whole(2), NodeResult(outcomes, None, 3.0)) if r.when != "teardown")
+    (report,) = reports(whole(2), NodeResult(outcomes, None, 3.0))
     assert (report.outcome, report.when, is_fixed(report)) == expected
     assert (report.nodeid, report.duration) == (DELETE, 3.0)
 
@@ -54,7 +54,7 @@ def test_the_worst_entry_decides(outcomes: tuple[Outcome, ...], expected: tuple[
 @given(st.lists(st.sampled_from([OK, FIXED, DRIFT, ERROR, SKIPPED]), min_size=2, max_size=9), st.integers(1, 8))
 def test_no_error_or_drift_is_ever_a_pass(outcomes: list[Outcome], first: int) -> None:
     sizes = (min(first, len(outcomes) - 1), max(len(outcomes) - first, 1))
-    made = [r for r in reports(whole(*sizes), NodeResult(tuple(outcomes), None, 6.0)) if r.when != "teardown"]
+    made = list(reports(whole(*sizes), NodeResult(tuple(outcomes), None, 6.0)))
     assert [r.nodeid for r in made] == [DELETE, OVERLAY]
     assert sum(r.duration for r in made) == pytest.approx(6.0)
     for report, part in zip(made, (outcomes[: sizes[0]], outcomes[sizes[0] :]), strict=True):
@@ -62,7 +62,7 @@ def test_no_error_or_drift_is_ever_a_pass(outcomes: list[Outcome], first: int) -
 
 
 def test_the_text_lists_every_entry_that_failed() -> None:
-    (report, _) = reports(whole(3), NodeResult((DRIFT, OK, FIXED)))
+    (report,) = reports(whole(3), NodeResult((DRIFT, OK, FIXED)))
     assert report.longreprtext == (
         "node1: 1 drifted, 1 fixed of 3: /0 mode mismatch\n"
         "  /0 mode mismatch\n    mode: expected 0644, found 0600\n    source: overlay/a._all"
@@ -74,13 +74,13 @@ def test_the_text_lists_every_entry_that_failed() -> None:
 
 
 def test_a_long_text_is_cut_and_says_so() -> None:
-    (report, _) = reports(whole(150), NodeResult((DRIFT,) * 150))
+    (report,) = reports(whole(150), NodeResult((DRIFT,) * 150))
     lines = report.longreprtext.splitlines()
     assert lines[0].endswith("; and 147 more")
     assert len(lines) == 1 + 3 * 100 + 1
     assert lines[-1] == "  ... and 50 more, listed with --granularity=entry"
     long = NodeTests("node1", DELETE, [f"{DELETE}::/{'n' * 400}"], (Whole(DELETE, 1),))
-    (report, _) = reports(long, NodeResult((DRIFT,)))
+    (report,) = reports(long, NodeResult((DRIFT,)))
     assert len(report.longreprtext.splitlines()[0]) == len("node1: ") + 300
 
 
@@ -121,7 +121,7 @@ def test_the_last_audit_of_a_whole_node() -> None:
 
 
 def test_the_list_of_durations_has_nodes_and_entries_get_theirs_back() -> None:
-    (report, _) = reports(suite(b"/a"), NodeResult((DRIFT,), None, 2.0))
+    (report,) = reports(suite(b"/a"), NodeResult((DRIFT,), None, 2.0))
     stats: dict[str, list[object]] = {"failed": [report]}
     with durations_of_nodes(stats, {"node1": 2.0, "node2": 3.0}, 1):
         assert not hasattr(report, "duration")
