@@ -91,8 +91,8 @@ def _findings(
     yield from _capped(not_begun, lambda pair: (f"SKIPPED {fold(pair[1])}: {pair[0]}", "yellow"), most)
 
 
-def _finding(found: tuple[tuple[Status, str], list[str]]) -> tuple[str, str]:
-    (status, text), nodes = found
+def _finding(finding: tuple[tuple[Status, str], list[str]]) -> tuple[str, str]:
+    (status, text), nodes = finding
     return f"{WORDS[status]} {fold(nodes)}: {text}{in_brackets(nodes)}", _COLOURS[status]
 
 
