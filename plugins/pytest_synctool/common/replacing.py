@@ -18,12 +18,14 @@ PUBLIC: Final = 0o644
 def replacing(path: Path, mode: int = SECRET, like: Path | None = None) -> Iterator[Path]:
     """Yield the path of a new, empty file to write to; rename it to `path` at the end, or remove it after an exception.
 
-    The file takes over the mode and group of `like`, by default those of the file that it replaces. Raises OSError.
+    If `like` is a file of this user, the new one takes over its group and its mode, but no right of others to write.
+    Raises OSError.
     """
     temporary = temporary_name(path)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        _keep_mode(like or path, descriptor)
+        if like is not None:
+            _take_over(like, descriptor)
         os.close(descriptor)
         yield temporary
         temporary.replace(path)
@@ -36,8 +38,7 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(6)}")
 
 
-def _keep_mode(path: Path, descriptor: int) -> None:
-    """Give a new file the mode and the group of the file that it replaces, if that is ours."""
+def _take_over(path: Path, descriptor: int) -> None:
     with suppress(OSError):
         status = os.lstat(path)
         if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():

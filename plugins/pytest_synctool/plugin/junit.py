@@ -216,7 +216,7 @@ class JunitFile(LogXML):
             self._replace(path)
 
     def _replace(self, path: Path, like: Path | None = None) -> None:
-        with replacing(path, self.reports.mode, like) as temporary:
+        with replacing(path, self.reports.mode, like or path) as temporary:
             self.logfile = str(temporary)
             try:
                 super().pytest_sessionfinish()

@@ -43,7 +43,7 @@ def write(path: Path, chunks: Iterable[str], mode: int = SECRET, like: Path | No
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        replacing(path, mode, like) as temporary,
+        replacing(path, mode, like or path) as temporary,
         open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         file.writelines(chunks)
@@ -72,7 +72,7 @@ def publish(path: Path, place: Path) -> None:
     try:
         os.link(path, temporary, follow_symlinks=False)
     except OSError:  # a file system without hard links
-        with replacing(place) as copy:
+        with replacing(place, like=place) as copy:
             shutil.copyfile(path, copy)
             shutil.copymode(path, copy)
         return

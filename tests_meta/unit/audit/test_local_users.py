@@ -58,7 +58,7 @@ def victim(open_directory: Path) -> Path:
 
 def quickly(script: bytes) -> bytes:
     """Return a script that gives each reader one second."""
-    return whole(script).replace(b"+ %d))" % LONGEST_READ, b"+ 1))").replace(b"clock %d " % LONGEST_READ, b"clock 1 ")
+    return whole(script.replace(b"+ %d))" % LONGEST_READ, b"+ 1))").replace(b"clock %d " % LONGEST_READ, b"clock 1 "))
 
 
 def probed(shell: Shell, paths: Sequence[Path], through: bytes = b"") -> list[Actual]:

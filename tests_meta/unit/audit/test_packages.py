@@ -153,7 +153,7 @@ def test_apk_in_a_shell(shell: Shell, tmp_path: Path, newer: bool) -> None:
     (tmp_path / "programs/apk").write_text(text)
     (tmp_path / "programs/apk").chmod(0o755)
     environment = {**shell.env, "PATH": f"{tmp_path}/programs:{shell.env['PATH']}"}
-    words = whole(script(os.fsencode(top), NONCE)).replace(b"/lib/apk/db", os.fsencode(database.parent))
+    words = whole(script(os.fsencode(top), NONCE).replace(b"/lib/apk/db", os.fsencode(database.parent)))
     read = parse(os.fsencode(top), NONCE, replace(shell, env=environment).run(words).stdout)
     below = os.fsencode(top) + b"/"
     assert read.unowned == {below + name for name in (b"rogue", b"d/rogue too")}

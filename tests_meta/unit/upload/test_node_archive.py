@@ -105,7 +105,7 @@ def test_a_node_without_tar_sends_an_incomplete_answer(applets: str, tmp_path: P
     for name in ("sh", "stat", "readlink", "md5sum", "env", "pwd"):
         shutil.copy(f"{applets}/{name}", tmp_path / name, follow_symlinks=False)
     (tmp_path / "file").touch()
-    command = whole(script(os.fsencode(tmp_path / "file"))).replace(b"PATH=$PATH:/usr/bin:/bin", b":")
+    command = whole(script(os.fsencode(tmp_path / "file")).replace(b"PATH=$PATH:/usr/bin:/bin", b":"))
     done = Shell("busybox", ("/bin/dash",), {"PATH": str(tmp_path)}).run(command)
     assert done.returncode == 1
     with tempfile.TemporaryFile() as stream:
