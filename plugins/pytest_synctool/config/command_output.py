@@ -20,7 +20,7 @@ _PIECE: Final = 1 << 16
 
 
 class CommandOutput(NamedTuple):
-    """What a command has printed, or the `problem` because of which that must not be used."""
+    """The output of a command, or the `problem` because of which that must not be used."""
 
     content: bytes
     problem: str = ""

@@ -32,7 +32,7 @@ def _next_step(program: Path, error: OSError | ValueError) -> str:
 
 
 class Kept:
-    """What commands have printed already, in this run or in the process that started this one. No command runs."""
+    """The outputs that commands have had already, in this run or in the process that started it. No command runs."""
 
     def __init__(self, outputs: Mapping[str, bytes]) -> None:
         self._outputs = outputs

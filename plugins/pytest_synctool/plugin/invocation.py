@@ -1,4 +1,4 @@
-"""What the command line asks for. Every run of pytest loads this module, also one that is about no cluster."""
+"""The wishes of the command line. Every run of pytest loads this module, also one that is about no cluster."""
 
 from __future__ import annotations
 

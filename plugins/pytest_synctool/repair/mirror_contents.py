@@ -30,7 +30,7 @@ _OVERLAY: Final = os.fsencode(Tree.OVERLAY.value) + b"/"
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """What decides contents that nobody may see: a file below the masterdir, and what was made of it."""
+    """The origin of contents that nobody may see: a file below the masterdir, and what was made of it."""
 
     source: bytes
     origin: tuple[object, ...]

@@ -1,4 +1,4 @@
-"""Whether the programs of the masterdir can run on a node, as far as the controller can know."""
+"""Obstacles to running the programs of the masterdir on a node, as far as the controller can know."""
 
 from __future__ import annotations
 
