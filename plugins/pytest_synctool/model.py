@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -217,9 +217,8 @@ class Outcome:
         return self.status is Status.SKIPPED and self.skip not in _ON_PURPOSE
 
     def fixed(self, message: str, details: tuple[str, ...], *, has_remark: bool) -> Outcome:
-        """Return the outcome FIXED of this drift. It is dataclasses.replace() in a third of the time."""
-        same = self.changes, self.source, self.diff, self.waiver, self.skip
-        return Outcome(Status.FIXED, message, details, *same, has_remark, self.xfail, self.was_set, self.touched)
+        """Return the outcome FIXED of this drift."""
+        return replace(self, status=Status.FIXED, message=message, details=details, has_remark=has_remark)
 
     @property
     def is_missing(self) -> bool:

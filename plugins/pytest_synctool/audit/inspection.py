@@ -300,7 +300,7 @@ class Inspection:
         except Exception as error:  # a site's own function: whatever it raises is the result of its test
             reason = f"{_name(check.function)} raised {type(error).__name__}: {printable_text(str(error))}"
             return _of_error(check, Outcome(Status.ERROR, reason), error)
-        if isinstance(changes, list) and (not changes or all(isinstance(change, Change) for change in changes)):
+        if isinstance(changes, list) and all(isinstance(change, Change) for change in changes):
             return changes
         return Outcome(Status.ERROR, f"{_name(check.function)} did not return a list of Change")
 

@@ -192,6 +192,11 @@ class Chunk:
     directories: Sequence[bytes]
     requests: Sequence[Request]
 
+    @property
+    def is_of_root(self) -> bool:
+        """True if its paths are looked at together and belong to root: their expected lines have no names."""
+        return self.kind in _TOGETHER and self.requests[0].is_of_root
+
     def command(self, first: int, tick: int) -> bytes:
         """Return the command that looks at the paths; `first` is the number of the first directory or path."""
         sizes = sum(request.size or 0 for request in self.requests)
@@ -262,9 +267,12 @@ def script(requests: Sequence[Request], silence: float = _SILENCE, listings: Seq
     It prints something before `silence`, in seconds, is over.
     """
     tick = max(1, min(_LONGEST_TICK, int(silence / 6)))
-    lines = [PROLOGUE + b"timer %d" % tick, b"accounts", b"echo " + BEGIN]
+    divided = list(chunks(requests))
+    lines = [PROLOGUE + b"timer %d" % tick, b"echo " + BEGIN]
+    if any(chunk.is_of_root for chunk in divided):
+        lines.append(b"accounts")
     first = 0
-    for chunk in chunks(requests):
+    for chunk in divided:
         lines.append(chunk.command(first, tick))
         first += len(chunk.directories)
         behind = [(first + at, r) for at, r in enumerate(chunk.requests) if r.size is not None and r.through]

@@ -19,12 +19,13 @@ _AFTER_LOGIN: Final = (
 )
 
 
-def shell_option(shell: Sequence[str], token: str) -> str:
-    """Return the option that makes rsync call these words, with a node's name and the words of a command after them.
+def shell_options(shell: Sequence[str], token: str) -> tuple[str, str]:
+    """Return the options that make rsync call these words, with a node's name and the words of a command after them.
 
     The command has to print `token` as a line before anything else.
     """
-    return "--rsh=" + " ".join(map(_word, ("sh", "-c", _AFTER_LOGIN, "sh", token, *shell)))
+    # The cat would fail if rsync is slow to read, as it is with many files, and its pipe does not block.
+    return "--rsh=" + " ".join(map(_word, ("sh", "-c", _AFTER_LOGIN, "sh", token, *shell))), "--blocking-io"
 
 
 def _word(word: str) -> str:

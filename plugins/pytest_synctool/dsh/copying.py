@@ -30,9 +30,8 @@ LEFT_OUT: Final = re.compile(rb'skipping non-regular file "')
 UNREACHABLE_STATUSES: Final = range(5, 256)
 
 # --checksum: two versions of a file may have the same size and time. No setuid bits: the copies belong to the user who
-# logs in on the node, and a setuid program would then run as that user. The cat of rsync.shell_option() fails if rsync
-# is slow to read, and its pipe does not block.
-_OPTIONS: Final = ("-rlpt", "--checksum", "--chmod=Fug-s", "-s", "--blocking-io")
+# logs in on the node, and a setuid program would then run as that user.
+_OPTIONS: Final = ("-rlpt", "--checksum", "--chmod=Fug-s", "-s")
 # Options of rsync_cmd that only fit a mirror: they remove files, or overwrite a file that is in use.
 _NOT_FOR_COPIES: Final = ("--del", "--remove-", "--inplace", "--append", "--write-devices", "--rsync-path=")
 
@@ -164,7 +163,7 @@ def _rsync(command: Sequence[str], route: Route, target: Target, token: str) -> 
     kept = [word for word in command if not word.startswith(_NOT_FOR_COPIES)]
     announced = f"echo; echo {token}; "
     path = f"{_node_line(route, announced + _ON_NODE, target, token)} {rsync.node_command(command)}"
-    return [*kept, *_OPTIONS, rsync.shell_option(route.remote_shell(), token), f"--rsync-path={path}"]
+    return [*kept, *_OPTIONS, *rsync.shell_options(route.remote_shell(), token), f"--rsync-path={path}"]
 
 
 def _node_line(route: Route, text: str, target: Target, token: str, *arguments: str) -> str:

@@ -118,12 +118,10 @@ class Applied:
         action = self.results.get(self._actions.get(path, -1))
         if action is not None and action.failure:
             return action.failure
-        if path not in self._fired:
-            return None if right else self.broken
         for command, result in self._ran(path):
             if result.failure:
                 return f"{command.shown} failed: {result.failure}"
-        settled = right and all(number in self.results for number in self._fired[path])
+        settled = right and all(number in self.results for number in self._fired.get(path, ()))
         return None if settled else self.broken
 
     def succeeded(self, path: bytes) -> bool:

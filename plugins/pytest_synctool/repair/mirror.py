@@ -40,9 +40,8 @@ from pytest_synctool.repository.entry import EntryList
 _NEW: Final = b".synctool-new/"  # the new tree during a push
 # Two versions of a file may have the same size and time: digests tell. Where there is nothing, none is computed.
 _COMPARED, _ALL_SENT = "--checksum", "--ignore-times"
-# The cat of rsync.shell_option() fails if rsync is slow to read, as it is with many files, and its pipe does not block.
 _RSYNC_OPTIONS: Final = (
-    *("-a", "--sparse", "--blocking-io"),
+    *("-a", "--sparse"),
     *("-s", "--from0", "--files-from=-", "--ignore-missing-args", "--msgs2stderr"),
 )
 _VANISHED = 24  # rsync's status when a source vanished while it ran; the second probe shows the effect
@@ -58,7 +57,7 @@ _KEPT: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Delivery:
-    """What a push brings into `directory` on a node. `is_first` says that the node is likely to have nothing of it."""
+    """The load of a push into `directory` on a node. `is_first` says that the node is likely to have nothing of it."""
 
     transport: HostTransport
     route: Route
@@ -171,7 +170,7 @@ class Mirror:
             argv = [
                 *self.rsync_cmd,
                 *(*_RSYNC_OPTIONS, _ALL_SENT if load.is_first else _COMPARED),
-                rsync.shell_option(load.route.remote_shell(), token),
+                *rsync.shell_options(load.route.remote_shell(), token),
                 "--rsync-path=" + self._node_side(load, token, number, rsync.node_command(self.rsync_cmd)),
                 *("--", top, rsync.place(load.route.remote_name, "./")),
             ]

@@ -261,7 +261,7 @@ def test_a_long_reading_is_not_silent(shell: Shell, tmp_path: Path, reads: bool)
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin/md5sum"
     waiting = f"until [ -s {words} ]; do read -r x <{file}; sleep 0.1; done" if reads else "sleep 6"
-    text = f'{waiting}; {shutil.which("md5sum")} "$@"; : >{ended}'
+    text = f'{waiting}; echo "{md5(b"abc").hexdigest()}  $2"; : >{ended}'
     program.write_text(f"#!{shutil.which('dash')}\n{text}\n")
     program.chmod(0o755)
     path = os.fsencode(file)
@@ -279,6 +279,4 @@ def test_a_long_reading_is_not_silent(shell: Shell, tmp_path: Path, reads: bool)
         )
     assert ended.exists()
     assert parse([request], done.stdout) == {path: lstat_state(path, size=3)}
-    beats = words.read_text()
-    assert set(beats) <= {"\n"}
-    assert beats if reads else len(beats) <= 1  # the true md5sum, which follows, reads a little
+    assert set(words.read_text()) == ({"\n"} if reads else set())

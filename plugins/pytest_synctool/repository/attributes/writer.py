@@ -73,8 +73,6 @@ def mirror_text(chosen: Iterable[tuple[Source, Attributes | None]]) -> str:
     """
     rules: dict[tuple[tuple[str, str | tuple[str, ...]], ...], list[bytes]] = {}
     for source, attributes in chosen:
-        if attributes is None and source.made is None and not (source.state.uid or source.state.gid):
-            continue  # most need nothing
         if needed := tuple(_needed(source, attributes)):
             rules.setdefault(needed, []).append(source.mirrored)
     lines = []
@@ -92,6 +90,8 @@ def _yaml(value: str | tuple[str, ...]) -> str:
 def _needed(source: Source, attributes: Attributes | None) -> Iterator[tuple[str, str | tuple[str, ...]]]:
     """Yield the attributes that a mirror needs for a source, each with its value."""
     state, made = source.state, source.made
+    if attributes is None and made is None and not (state.uid or state.gid):
+        return  # most sources need nothing
     for attribute in _OF_MIRROR:
         value = None if attributes is None else getattr(attributes, attribute)
         if attribute == "sensitive" and (value or (made is not None and made.decrypted)):
