@@ -13,6 +13,7 @@ from typing import Final
 
 import pytest
 from pytest_synctool.audit.probe import Request, parse, script
+from pytest_synctool.audit.probe_timing import TIMING
 from pytest_synctool.common.shell import whole
 from pytest_synctool.model import ABSENT, Actual, FileState, Kind, Unknown
 
@@ -253,15 +254,14 @@ def test_a_hung_mount_costs_only_what_is_on_it(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash"], indirect=True)
-@pytest.mark.parametrize("reads", [True, False])
-def test_a_long_reading_is_not_silent(shell: Shell, tmp_path: Path, reads: bool) -> None:
-    """While md5sum reads, empty lines come on standard error; while it only waits, nothing comes."""
+def test_a_long_reading_is_not_silent(shell: Shell, tmp_path: Path) -> None:
+    """While md5sum reads, empty lines come on standard error."""
     file, words, ended = (tmp_path / name for name in ("file", "words", "ended"))
     file.write_text("abc")
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin/md5sum"
-    waiting = f"until [ -s {words} ]; do read -r x <{file}; sleep 0.1; done" if reads else "sleep 6"
-    text = f'{waiting}; echo "{md5(b"abc").hexdigest()}  $2"; : >{ended}'
+    reading = f"until [ -s {words} ]; do read -r x <{file}; sleep 0.1; done"
+    text = f'{reading}; echo "{md5(b"abc").hexdigest()}  $2"; : >{ended}'
     program.write_text(f"#!{shutil.which('dash')}\n{text}\n")
     program.chmod(0o755)
     path = os.fsencode(file)
@@ -279,4 +279,26 @@ def test_a_long_reading_is_not_silent(shell: Shell, tmp_path: Path, reads: bool)
         )
     assert ended.exists()
     assert parse([request], done.stdout) == {path: lstat_state(path, size=3)}
-    assert set(words.read_text()) == ({"\n"} if reads else set())
+    assert set(words.read_text()) == {"\n"}
+
+
+_WAITS_THEN_READS: Final = b"""
+cd "$DIRECTORY"; exec 4>&1; IFS='
+'; set -f
+(: >waits; read -r line <first; : >has_read; read -r line <second) &
+job=$! counted=
+until [ -e waits ]; do :; done
+progress; progress; progress; echo waited
+echo abc >first
+until [ -e has_read ]; do :; done
+progress; progress; echo read
+echo abc >second; wait "$job"
+"""
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"], indirect=True)
+def test_a_job_that_only_waits_is_silent(shell: Shell, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        os.mkfifo(tmp_path / name)
+    done = shell.run(TIMING + _WAITS_THEN_READS.replace(b"$DIRECTORY", os.fsencode(tmp_path)), timeout=60)
+    assert done.stdout.decode().splitlines() == ["waited", "", "read"]
