@@ -209,4 +209,4 @@ def test_what_is_beside_owner_and_mode(live: Site) -> None:
             f"server {has}\nnew hosts\nnew acl\nuser:daemon:r--\n"
         )
     finally:
-        live.sh("node1", "umount @/etc/hosts")
+        live.sh("node1", "umount -l @/etc/hosts")

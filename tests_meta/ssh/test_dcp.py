@@ -221,7 +221,7 @@ class TestToNodes:
             ended = dcp(nodes, "-d", f"{nodes.top}/", "file")
             rest = nodes.sh("node3", "ls -A @")
         finally:
-            nodes.sh("node3", "umount @")
+            nodes.sh("node3", "umount -l @")
         assert (ended.status, rest) == (3, "")
         assert ended.lines() == [f"node1: copied {nodes.top}/file"]
         dead, missing, *full = ended.errors()

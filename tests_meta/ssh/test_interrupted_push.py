@@ -119,7 +119,7 @@ def test_a_push_that_fills_the_disk_leaves_nothing(live: Site) -> None:
         assert "No space left" in run.message("node1", f"{live.top}/file")
         assert listing(live, "node1") == {MIRROR}
     finally:
-        live.sh("node1", f"umount {live.masterdir}")
+        live.sh("node1", f"umount -l {live.masterdir}")
 
 
 def test_a_hole_in_a_source_stays_a_hole(live: Site) -> None:

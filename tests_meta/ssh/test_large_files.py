@@ -123,7 +123,7 @@ def test_nothing_is_copied_where_the_new_version_would_have_no_room(large: Site,
         assert sent(large) > SIZE
         assert is_right(large, node)
     finally:
-        large.sh(node, f"umount {large.masterdir}")
+        large.sh(node, f"umount -l {large.masterdir}")
 
 
 def test_a_push_that_reads_for_long_is_not_silent(large: Site) -> None:

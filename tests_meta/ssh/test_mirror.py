@@ -232,7 +232,7 @@ def test_what_is_mounted_in_a_mirror_is_left_alone(one: Site, place: str) -> Non
     assert run.status == 0, run.output
     assert "something is mounted below" in run.output
     assert f"{place}/theirs" in files(one, "node1")
-    one.sh("node1", f"umount {one.masterdir}/{place}; rm @/file")
+    one.sh("node1", f"umount -l {one.masterdir}/{place}; rm @/file")
     assert one.pytest("--fix").status == 0
     assert files(one, "node1") == {f"overlay{one.top}/file._all"}
 
@@ -283,7 +283,7 @@ def test_a_full_disk_leaves_nothing_half(live: Site, way: str) -> None:
         live.sh(node, f"mount -o remount,size=10m {live.masterdir}")
         assert live.pytest("--fix").status == 0
         assert files(live, node) == {f"overlay{live.top}/small._all", f"overlay{live.top}/big._all"}
-        live.sh(node, f"umount {live.masterdir}")
+        live.sh(node, f"umount -l {live.masterdir}")
 
 
 def test_a_masterdir_that_cannot_be_written(one: Site) -> None:
@@ -294,7 +294,7 @@ def test_a_masterdir_that_cannot_be_written(one: Site) -> None:
     assert run.status == 1
     assert "the mirror on the node: " in run.message("node1", f"{one.top}/file")
     assert "Read-only file system" in run.message("node1", f"{one.top}/file")
-    one.sh("node1", f"umount {one.masterdir}; rmdir {one.masterdir}; echo >{one.masterdir}")
+    one.sh("node1", f"umount -l {one.masterdir}; rmdir {one.masterdir}; echo >{one.masterdir}")
     assert "File exists" in one.pytest("--fix").message("node1", f"{one.top}/file")
 
 
@@ -480,7 +480,7 @@ def test_a_mirror_that_cannot_follow(one: Site) -> None:
     try:
         run = one.pytest("--fix")
     finally:
-        one.sh("node1", f"umount {one.masterdir}")
+        one.sh("node1", f"umount -l {one.masterdir}")
     assert run.status == 0, run.output
     assert "WARNING node1: its copy of the masterdir is not up to date: the mirror on the node: " in run.output
     one.sh("node1", f"rm -r {one.masterdir}")

@@ -25,7 +25,7 @@ btrfs quota enable quota; btrfs qgroup limit 1M quota
 echo old >exfat/file; echo old >exfat/LONG; echo old >quota/big; chmod 600 quota/big
 """
 UMOUNT = """
-cd @; for name in exfat quota; do mountpoint -q $name && umount $name; done
+cd @; for name in exfat quota; do mountpoint -q $name && umount -l $name; done
 for device in $(cat devices); do losetup -d $device; done
 rm -rf exfat quota *.image devices /dev/fuse /dev/loop*
 """

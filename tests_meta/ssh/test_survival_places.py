@@ -41,7 +41,7 @@ def test_places_that_cannot_be_written(live: Site) -> None:
         "inodes/file 600 0:0 4",
         "readonly/file 600 0:0 4",
     ]
-    live.sh("node1", "umount @/inodes @/blocks @/readonly")
+    live.sh("node1", "umount -l @/inodes @/blocks @/readonly")
     settled(live)
 
 
@@ -170,7 +170,7 @@ def test_what_something_is_mounted_on(live: Site) -> None:
         assert "directories are never deleted" in run.message("node1", f"{live.top}/directory", "delete")
         assert live.sh("node1", "cat @/mine @/file @/evil; mountpoint -q @/directory") == "x\n" * 3
     finally:
-        live.sh("node1", "cd @; umount file evil directory 'a \\040 b'; rmdir directory")
+        live.sh("node1", "cd @; umount -l file evil directory 'a \\040 b'; rmdir directory")
     settled(live)
 
 

@@ -16,8 +16,10 @@ from tests_meta.site import Site
 SECRET = "Correct-Horse-Battery"
 ODD = "we ird'$(x) \u00e9"
 # As ssh, this looks for the secret in all files that the run has open, deleted ones too, or has left in its TMPDIR.
+# A number may have become the pipe of another ssh since, whose data grep would take away.
 WATCHING = """
-for f in /proc/$PPID/fd/*; do [ ! -f "$f" ] || ! grep -qas Correct-Horse "$f" || readlink "$f" >>LEAKS; done
+look() { [ ! -f /dev/fd/8 ] || ! grep -qas Correct-Horse || readlink "$1" >>LEAKS; }
+for f in /proc/$PPID/fd/*; do [ ! -f "$f" ] || look "$f" 8<"$f" <&8; done
 grep -ras Correct-Horse "$TMPDIR" >>LEAKS
 case $* in *Correct-Horse*) echo "in a command line" >>LEAKS ;; esac
 exec ssh "$@"
