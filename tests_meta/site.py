@@ -16,6 +16,9 @@ from pytest_synctool.demo.embedded import EmbeddedCluster
 
 from tests_meta import forked_pytest
 
+# A site that says how rsync should work gets no mirror by tar.
+BY_RSYNC = "rsync_cmd rsync --rsync-path=rsync"
+
 # Of the directory `links` on a node makes a link that leads there, by more links than the kernel follows.
 TOO_MANY_LINKS = """
 mv links 41; for n in $(seq 0 40); do ln -s $((n + 1)) $n; done; ln -s 0 links

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import socket
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Final
 import pytest
 from pytest_synctool.demo.embedded import EmbeddedCluster
 
-from tests_meta.site import Site
+from tests_meta.site import BY_RSYNC, Site
 from tests_meta.terminal import run
 
 USER: Final = "a.b+c@corp"
@@ -88,6 +89,7 @@ def test_every_form_of_address(site: Site, cluster: EmbeddedCluster, listen: Cal
         "node5": f"ipaddress:root@{cluster.addresses['node5']}:{port}",
     }
     site.cluster, site.nodes = cluster, {node: f"all5 {specifiers[node]}" for node in NODES}
+    site.lines.append(BY_RSYNC)
     conf, other = site.configure(), site.directory / "synctool.yaml"
     site.put("file._all", "one\n")
     for node in NODES:
@@ -108,7 +110,7 @@ def test_every_form_of_address(site: Site, cluster: EmbeddedCluster, listen: Cal
     fetched = run(site.directory, "dcp", "--reverse", "-d", ".", f"{site.top}/copied")
     assert fetched.status == 0, fetched.err
     assert all((site.directory / node / "copied").read_text() == "copied\n" for node in NODES)
-    other.write_text(f"{other.read_text()}rsync_cmd: no-such-rsync\n")
+    other.write_text(re.sub("(?m)^rsync_cmd:.*", "rsync_cmd: no-such-rsync", other.read_text()))
     site.put("file._all", "two\n")
     assert run(site.directory, "synctool", "-f").status == 0
     for node in NODES:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests_meta.site import Site
+from tests_meta.site import BY_RSYNC, Site
 
 
 def processes_of(live: Site) -> list[int]:
@@ -35,6 +35,7 @@ def test_rsync_on_the_node_does_not_end(live: Site, does: str) -> None:
     What says nonsense is no rsync, so tar brings the files.
     """
     live.nodes = {"node1": "batch"}
+    live.lines.append(BY_RSYNC)
     live.put("file._all")
     assert live.cluster is not None
     live.cluster.write("node1", "/usr/local/sbin/rsync", f"#!/bin/sh\n{does}\n".encode(), 0o755)

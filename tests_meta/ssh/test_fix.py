@@ -139,7 +139,7 @@ def test_saved_copies_and_attributes(live: Site) -> None:
     assert live.sh("node1", "cat @/dirlink; ls -A @/elsewhere; readlink @/dirlink.saved") == "a file\nelsewhere\n"
 
 
-@pytest.mark.parametrize("moment", ["rsync", "apply"])
+@pytest.mark.parametrize("moment", ["push", "apply"])
 def test_killed_half_way_every_file_is_old_or_new(live: Site, moment: str) -> None:
     """The controller is killed with SIGKILL; no file is torn, and the next --fix ends the work."""
     live.nodes = {"node1": "batch"}
@@ -149,12 +149,12 @@ def test_killed_half_way_every_file_is_old_or_new(live: Site, moment: str) -> No
     ready = live.directory / "ready"
     os.mkfifo(ready)
     wrapper = live.directory / "ssh"
-    pattern = "*rsync*" if moment == "rsync" else "*"
+    pattern = "*synctool-new*" if moment == "push" else "*"
     count = live.directory / "count"
     wrapper.write_text(
         "#!/bin/sh\n"
         f'case "$*" in {pattern}) echo x >>{count}; '
-        f'[ "{moment}" = rsync ] || [ "$(wc -l <{count})" = 3 ] && echo now >{ready};; esac\n'
+        f'[ "{moment}" = push ] || [ "$(wc -l <{count})" = 3 ] && echo now >{ready};; esac\n'
         'exec ssh "$@"\n'
     )
     wrapper.chmod(0o755)

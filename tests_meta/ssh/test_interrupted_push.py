@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests_meta.site import Run, Site
+from tests_meta.site import BY_RSYNC, Run, Site
 from tests_meta.ssh.test_mirror import listing, reached_by, with_ssh
 
-ways = pytest.mark.parametrize("way", ["rsync", "busybox rsync", "tar", "busybox tar"])
+ways = pytest.mark.parametrize("way", ["both", "rsync", "busybox rsync", "tar", "busybox tar"])
 AT_ONCE = 4_000_000  # bytes of a push until its connection ends
 MOST_RUNS = 4  # what is on its way when the connection ends is lost
 MIRROR = ".synctool-mirror"
@@ -22,6 +22,7 @@ def reached(live: Site, way: str) -> Iterator[str]:
     """The one node, as reached_by() does; or BusyBox's, with rsync."""
     if way == "busybox rsync":
         live.nodes = {"node5": "batch"}
+        live.lines.append(BY_RSYNC)
         yield "node5"
         return
     with reached_by(live, way) as node:
@@ -31,9 +32,8 @@ def reached(live: Site, way: str) -> Iterator[str]:
 def cut_off(live: Site) -> Run:
     """A --fix in which the connection of a push ends after so many bytes."""
     cut = f"dd bs=65536 count={AT_ONCE} iflag=count_bytes status=none <&3"
-    return with_ssh(
-        live, f'case "$*" in *synctool-new*) exec 3<&0; {{ {cut} & }} | ssh "$@" 3<&-; exit;; esac', "--fix"
-    )
+    push = f'exec 3<&0; {{ {cut} & }} | ssh "$@" 3<&-; [ $? = 0 ] || exit 255; exit 0'
+    return with_ssh(live, f'case "$*" in *synctool-new*) {push};; esac', "--fix")
 
 
 @ways
@@ -93,12 +93,12 @@ def names(live: Site) -> list[str]:
     return [str(path.relative_to(live.masterdir)) for path in live.masterdir.glob("overlay/**/*") if path.is_file()]
 
 
-@pytest.mark.parametrize("way", ["tar", "busybox tar"])
-def test_tar_sends_only_what_differs(live: Site, way: str) -> None:
+@ways
+def test_a_later_push_sends_only_what_differs(live: Site, way: str) -> None:
     """The rest is linked from the mirror."""
     live.put("big._all", os.urandom(5_000_000))
     live.put("small._all")
-    with reached_by(live, way) as node:
+    with reached(live, way) as node:
         assert live.pytest("--fix").status == 0
         inode = f"stat -c %i {live.masterdir}/overlay{live.top}/big._all"
         before = live.sh(node, inode)

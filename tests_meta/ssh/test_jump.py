@@ -29,15 +29,17 @@ def logins(cluster: EmbeddedCluster) -> int:
 
 
 def test_all_go_through_the_gateway(live: Site, cluster: EmbeddedCluster, jump: Path) -> None:
-    """Audit, repair with rsync, commands and copies; without the gateway nobody gets there, which is an error."""
+    """Audit, repair with tar and rsync, commands, copies; without the gateway nobody gets there, which is an error."""
     live.nodes = {"node3": "login"}
     live.put("file._all")
     live.script("file.post", "#!/bin/sh\necho ran >>post\n")
     assert live.pytest().word("node3", f"{live.top}/file") == "failure"
     before = logins(cluster)
-    fixed = live.pytest("--fix")
-    assert fixed.status == 0, fixed.output
-    assert live.sh("node3", "cat @/file @/post") == "content\nran\n"
+    for content in ("first\n", "second\n"):
+        live.put("file._all", content)
+        fixed = live.pytest("--fix")
+        assert fixed.status == 0, fixed.output
+    assert live.sh("node3", "cat @/file @/post") == "second\nran\nran\n"
     assert logins(cluster) > before
     assert run(live.directory, "dsh", "hostname").lines() == ["node3: node3"]
     (live.directory / "copied").write_text("copied\n")

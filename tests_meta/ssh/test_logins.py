@@ -16,7 +16,7 @@ from typing import Final
 import pytest
 from pytest_synctool.demo.embedded import EmbeddedCluster, missing_requirements
 
-from tests_meta.site import Site
+from tests_meta.site import BY_RSYNC, Site
 from tests_meta.terminal import Ended, run
 
 NOTHING: Final = "no command runs there"
@@ -212,12 +212,14 @@ def test_every_front_end_with_every_login(logins: dict[str, Login], site: Site) 
     site.put("file._all", "new\n")
     site.put("other._all")
     site.script("file.post", '#!/bin/sh\n/bin/echo "$SYNCTOOL_NODE" >ran\n')
+    site.lines.append(BY_RSYNC)
+    site.configure()
     table.pytest(expected="failure")
     table.pytest("--fix", expected="passed")
     table.content("@/file", "new\n")
     table.pytest(expected="passed")
     site.put("file._all", "newer\n")
-    site.lines.append("rsync_cmd no-such-rsync")
+    site.lines[-1] = "rsync_cmd no-such-rsync"
     site.configure()
     table.command("synctool", expected=f"{site.top}/file")
     table.command("synctool", "-f", expected=f"{site.top}/file")

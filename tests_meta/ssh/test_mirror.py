@@ -13,11 +13,11 @@ import pytest
 import yaml
 from pytest_synctool.demo.embedded import EmbeddedCluster
 
-from tests_meta.site import Run, Site
+from tests_meta.site import BY_RSYNC, Run, Site
 from tests_meta.unit.helpers import ODD_NAMES
 
 MARK = ".synctool-mirror"
-ways = pytest.mark.parametrize("way", ["rsync", "tar", "busybox tar"])
+ways = pytest.mark.parametrize("way", ["both", "rsync", "tar", "busybox tar"])
 
 
 @pytest.fixture
@@ -29,10 +29,15 @@ def one(live: Site) -> Site:
 
 @contextmanager
 def reached_by(live: Site, way: str) -> Iterator[str]:
-    """The one node, which has nothing but this to take files with; another node if it is BusyBox's."""
+    """The one node, which takes files by this alone; another node if it is BusyBox's.
+
+    By "both" it chooses itself: tar takes what comes first, rsync the rest.
+    """
     node = "node5" if way.startswith("busybox") else "node1"
     live.nodes = {node: "batch"}
-    if way == "rsync":
+    if way in ("both", "rsync"):
+        if way == "rsync":
+            live.lines.append(BY_RSYNC)
         yield node
         return
     # /usr/bin is in the PATH of scripts on BusyBox's node, too.
@@ -131,7 +136,7 @@ def test_all_that_a_node_may_see_and_nothing_else(live: Site, way: str) -> None:
         }
         assert {name for name in listing(live, node) if name.endswith("/")} == above
         warning = f"WARNING {node}: no rsync there, files were brought by tar"
-        assert (warning in run.output) is (way != "rsync")
+        assert (warning in run.output) is way.endswith("tar")
         assert live.pytest().status == 0
 
 
@@ -187,7 +192,7 @@ def test_what_is_not_a_mirror_loses_nothing(live: Site, way: str) -> None:
             assert live.sh(node, f"cat {live.masterdir}/overlay/theirs") == "precious\n"
             assert MARK not in files(live, node)
             live.sh(node, "rm -f @/file")
-        if way == "rsync":
+        if not way.endswith("tar"):
             assert run.status == 0, run.output
             assert f"WARNING {node}: {live.masterdir} was not empty" in run.output
         else:
@@ -257,7 +262,7 @@ def test_a_source_that_vanishes_before_the_push(live: Site, way: str) -> None:
     gone = live.put("gone._all")
     live.put("stays._all")
     gate = 'case "$*" in *synctool-new*) rm -f ' + str(gone) + ";; esac"
-    if way != "rsync":  # it is packed before ssh is called, so it goes while the node is looked at
+    if way != "rsync":  # it is packed when ssh is called, so it goes while the node is looked at
         gate = f"rm -f {gone}"
     with reached_by(live, way) as node:
         run = with_ssh(live, gate, "--fix")
@@ -395,6 +400,7 @@ exit 1
 def test_an_old_rsync(one: Site) -> None:
     """It does not know an option, on the node or here: tar does it, which is said, whatever the words and language."""
     one.put("file._all")
+    one.lines.append(BY_RSYNC)
     one.sh("node1", "mv /usr/bin/rsync /usr/bin/rsync.off")
     try:
         assert one.cluster is not None
@@ -408,7 +414,7 @@ def test_an_old_rsync(one: Site) -> None:
     old = one.directory / "old-rsync"
     old.write_text(OLD_RSYNC)
     old.chmod(0o755)
-    one.lines.append(f"rsync_cmd {old}")
+    one.lines[-1] = f"rsync_cmd {old}"
     one.sh("node1", "rm @/file")
     run = one.pytest("--fix")
     assert run.status == 0, run.output

@@ -13,7 +13,7 @@ from pytest_synctool.audit import owed_commands
 
 from tests_meta.gate import MakeGate, running
 from tests_meta.inside import CONF, Inside, inside
-from tests_meta.site import Run, Site
+from tests_meta.site import BY_RSYNC, Run, Site
 from tests_meta.ssh.test_sudo import ACCOUNTS, RULE
 
 LOG = "/tmp/standalone.log"
@@ -326,8 +326,8 @@ def test_a_node_finds_by_its_copy_what_the_master_finds(live: Site, way: str) ->
     name = "node5" if way == "busybox" else "node2"
     live.nodes = {name: "batch"}
     varied(live)
-    if way == "tar":
-        live.lines.append("rsync_cmd no-such-rsync")
+    if way != "busybox":
+        live.lines.append(BY_RSYNC if way == "rsync" else "rsync_cmd no-such-rsync")
     live.sh(name, f"rm -f {LOG}; cp /etc/passwd /etc/passwd.orig; sed -i s/^games:x:5:/games:x:5005:/ /etc/passwd")
     try:
         with inside(live, name) as node:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from pytest_synctool.demo.embedded import EmbeddedCluster
 
-from tests_meta.site import Site
+from tests_meta.site import BY_RSYNC, Site
 from tests_meta.ssh.test_dsh import SLEEP, left_behind
 from tests_meta.terminal import run
 
@@ -51,10 +51,10 @@ def test_without_sudo_the_user_can_change_nothing(sudo: Site) -> None:
         assert message.endswith("Permission denied (the login is not root: see --sudo)")
 
 
-@pytest.mark.parametrize("way", ["rsync", "tar"])
+@pytest.mark.parametrize("way", ["both", "rsync", "tar"])
 def test_audit_and_repair(sudo: Site, way: str) -> None:
     """Looking, pushing, repairing and triggers, all as root; ordinary tests with `host` too."""
-    sudo.lines += ["rsync_cmd no-such-rsync"] if way == "tar" else []
+    sudo.lines += {"both": [], "rsync": [BY_RSYNC], "tar": ["rsync_cmd no-such-rsync"]}[way]
     assert sudo.pytest("--sudo").word("node1", f"{sudo.top}/file") == "failure"
     fixed = sudo.pytest("--sudo", "--fix")
     assert fixed.status == 0, fixed.output

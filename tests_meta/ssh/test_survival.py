@@ -159,12 +159,12 @@ def test_interrupted(fifty: Site, gate: MakeGate, workers: tuple[str, ...]) -> N
 
 
 def test_hung_nodes(fifty: Site, cluster: EmbeddedCluster, gate: MakeGate) -> None:
-    """A node that stops in the probe, in rsync, in the repair or in a trigger: its deadline passes, others go on."""
+    """A node that stops in the probe, in the push, in the repair or in a trigger: its deadline passes, others go on."""
     fifty.nodes |= {"node4": "batch", "node5": "batch"}
     for node in ("node4", "node5"):
         age(fifty, node)
     fifty.script("file00.post", "#!/bin/sh\nexec uptime\n")
-    gates = [gate("node1", "stat"), gate("node2", "rsync"), gate("node3", "mv", 125), gate("node4", "uptime")]
+    gates = [gate("node1", "stat"), gate("node2", "tar"), gate("node3", "mv", 125), gate("node4", "uptime")]
     with running(fifty, "--node-timeout=6", "--connect-timeout=2") as run:
         for one in gates:
             one.wait()

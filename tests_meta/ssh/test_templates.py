@@ -13,7 +13,8 @@ from tests_meta.gate import MakeGate, running
 from tests_meta.inside import inside
 from tests_meta.site import Site
 
-SECRET = "Correct-Horse-Battery"
+ENCODED = "Pbeerpg-Ubefr-Onggrel"
+SECRET = codecs.decode(ENCODED, "rot13")  # not in this file, which may lie on a node
 ODD = "we ird'$(x) \u00e9"
 # As ssh, this looks for the secret in all files that the run has open, deleted ones too, or has left in its TMPDIR.
 # A number may have become the pipe of another ssh since, whose data grep would take away.
@@ -108,7 +109,7 @@ def test_a_node_without_a_mirror_gets_made_files(three: Site, how: str) -> None:
     site.nodes = {node: f"{groups} rsync:no" if how == "rsync:no" else groups for node, groups in nodes.items()}
     site.lines = [line for line in site.lines if "node2" not in line]
     site.put("f._all", "{{ vars.ntp }}\n")
-    site.put("sub/key._all", codecs.encode(SECRET, "rot13"), 0o600)
+    site.put("sub/key._all", ENCODED, 0o600)
     site.put("plain._all", "plain\n")
     site.script("f.post", "#!/bin/sh\ncat f >f.seen\n")
     rules(
@@ -143,7 +144,7 @@ def test_a_node_without_a_mirror_gets_made_files(three: Site, how: str) -> None:
 def test_secrets_that_a_killed_repair_has_left_go_away(live: Site, gate: MakeGate, killed: str) -> None:
     """Nobody but root can see them until the next repair, which needs none of them."""
     live.nodes = {"node1": "batch rsync:no"}
-    live.put("key._all", codecs.encode(SECRET, "rot13"), 0o600)
+    live.put("key._all", ENCODED, 0o600)
     rules(live, f"path: {live.top}/key, decrypt: '{decrypting(live)} %s'")
     live.sh("node1", "mkdir -p @; chmod 755 @ /data")
     one = gate("node1", "tar", when="after") if killed == "push" else gate("node1", "mv")
@@ -173,9 +174,8 @@ def decrypting(site: Site) -> Path:
 
 def test_decrypted_contents_are_nowhere_but_on_the_nodes(three: Site) -> None:
     site = three
-    encoded = codecs.encode(SECRET, "rot13")
-    site.put("key._all", encoded, 0o644)
-    site.put("conf._template._all", f"{{{{ abqr.anzr }}}} {encoded}\n", 0o644)
+    site.put("key._all", ENCODED, 0o644)
+    site.put("conf._template._all", f"{{{{ abqr.anzr }}}} {ENCODED}\n", 0o644)
     site.put("other._all", "plain\n")
     rules(
         site,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+PLAIN: Final = ("rsync",)  # the command of a site that says nothing about rsync
 # Lines that rsync prints after every failure, besides the reason.
 NOISE: Final = re.compile(rb"rsync error: |rsync: connection unexpectedly closed|rsync: \[\w+\] (?:write|read) error: ")
 

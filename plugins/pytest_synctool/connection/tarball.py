@@ -2,98 +2,110 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tarfile
-from collections.abc import Mapping, Sequence
-from io import BufferedReader, BytesIO, RawIOBase
-from typing import Any, BinaryIO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import RawIOBase
+from typing import Any, BinaryIO, Final
 
 from pytest_synctool.common.shell import COMPLETE
 
+_FORMAT: Final = tarfile.GNU_FORMAT  # BusyBox does not know the newer pax format
+_PIECE: Final = 64 << 10  # bytes
+
 
 def archive(stream: BinaryIO, encoding: str = "utf-8") -> tarfile.TarFile:
-    """Return an archive that writes to a stream. BusyBox does not know the newer pax format.
+    """Return an archive that writes to a stream.
 
     `encoding` is the one by which names have become text. What it cannot decode was escaped with surrogates.
     """
-    return tarfile.open(
-        fileobj=stream, mode="w", format=tarfile.GNU_FORMAT, encoding=encoding, errors="surrogateescape"
-    )
+    return tarfile.open(fileobj=stream, mode="w", format=_FORMAT, encoding=encoding, errors="surrogateescape")
 
 
-def complete(tar: tarfile.TarFile, place: bytes = b"") -> None:
+def complete(tar: tarfile.TarFile) -> None:
     """Write the last member. A stream without it is not complete."""
-    tar.addfile(_member(place, COMPLETE.encode()))
+    tar.addfile(_member(b"", COMPLETE.encode()))
 
 
-def write(
-    stream: BinaryIO,
-    masterdir: bytes,
-    files: Sequence[bytes],
-    place: bytes = b"",
-    present: Mapping[bytes, bytes] | None = None,
-) -> None:
-    """Write files, directories and links of the masterdir, by their names in it, and all directories above them.
+def files(
+    masterdir: bytes, names: Sequence[bytes], place: bytes = b"", present: Mapping[bytes, bytes] | None = None
+) -> Iterator[bytes]:
+    """Yield a stream with files, directories and links of the masterdir, by their names in it.
 
-    Names in the stream begin with `place`. Skip names that do not exist any more. The files in `present` become hard
-    links to the names there, which whoever unpacks has. Raise OSError if something cannot be read or written.
+    It has all directories above them, too. Names in the stream begin with `place`. Names that do not exist any more
+    are skipped. The files in `present` become hard links to the names there, which whoever unpacks has. Raises OSError
+    if something cannot be read.
     """
-    with archive(stream) as tar:
-        above = {name[:at] for name in files for at in range(len(name)) if name[at : at + 1] == b"/"}
-        for name in sorted(above | {*files}, key=lambda name: name.split(b"/")):
-            member = _member(place, name)
-            if present and name in present:
-                member.type, member.linkname = tarfile.LNKTYPE, present[name].decode("utf-8", "surrogateescape")
-                tar.addfile(member)
-                continue
-            try:
-                _add(tar, member, os.path.join(masterdir, name), follow=name in above)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-        complete(tar, place)
+    above = {name[:at] for name in names for at in range(len(name)) if name[at : at + 1] == b"/"}
+    for name in sorted(above | {*names}, key=lambda name: name.split(b"/")):
+        member = _member(place, name)
+        if present and name in present:
+            member.type, member.linkname = tarfile.LNKTYPE, present[name].decode("utf-8", "surrogateescape")
+            yield _header(member)
+            continue
+        try:
+            yield from _contents(member, os.path.join(masterdir, name), follow=name in above)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    yield _header(_member(place, COMPLETE.encode()))
+    yield tarfile.NUL * (2 * tarfile.BLOCKSIZE)
 
 
-def begun_with(made: Mapping[bytes, bytes], place: bytes, stream: BinaryIO) -> BinaryIO:
-    """Return a stream with additional files before those of another stream. Their contents stay in memory."""
-    head = BytesIO()
-    tar = archive(head)  # it stays open: its end would be that of the whole stream
+def made_files(made: Mapping[bytes, bytes], place: bytes) -> Iterator[bytes]:
+    """Yield the beginning of a stream: files with these contents, for which only root has rights."""
     for name, content in made.items():
         member = _member(place, name)
         member.size, member.mode = len(content), 0o600
-        tar.addfile(member, BytesIO(content))
-    head.seek(0)
-    return BufferedReader(_Joined(head, stream))
+        yield _header(member) + content + _filling(len(content))
 
 
-class _Joined(RawIOBase):
-    """Two streams, one behind the other."""
+class Stream(RawIOBase):
+    """A file that yields these pieces of bytes."""
 
-    def __init__(self, first: BinaryIO, second: BinaryIO) -> None:
-        self._first, self._second = first, second
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces, self._rest = iter(pieces), memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer)
-        data = self._first.read(len(view)) or self._second.read(len(view))
-        view[: len(data)] = data
-        return len(data)
+        filled = 0
+        while filled < len(view):
+            if not self._rest and not (piece := next(self._pieces, b"")):
+                break
+            if not self._rest:
+                self._rest = memoryview(piece)
+            part = self._rest[: len(view) - filled]
+            view[filled : filled + len(part)] = part
+            self._rest = self._rest[len(part) :]
+            filled += len(part)
+        return filled
 
 
 def _member(place: bytes, name: bytes) -> tarfile.TarInfo:
     return tarfile.TarInfo((place + name).decode("utf-8", "surrogateescape"))
 
 
-def _add(tar: tarfile.TarFile, member: tarfile.TarInfo, path: bytes, *, follow: bool) -> None:
+def _header(member: tarfile.TarInfo) -> bytes:
+    return member.tobuf(_FORMAT, "utf-8", "surrogateescape")
+
+
+def _filling(size: int) -> bytes:
+    return tarfile.NUL * (-size % tarfile.BLOCKSIZE)
+
+
+def _contents(member: tarfile.TarInfo, path: bytes, *, follow: bool) -> Iterator[bytes]:
     # A symbolic link above other names becomes a directory on the node.
     status = os.lstat(os.path.realpath(path) if follow else path)
     if stat.S_ISREG(status.st_mode):
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as content:
-            status = os.fstat(content.fileno())
-            member.size = status.st_size
-            tar.addfile(_with_attributes(member, status), content)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            yield from _file(member, path, descriptor)
+        finally:
+            os.close(descriptor)
         return
     if stat.S_ISLNK(status.st_mode):
         member.type, member.linkname = tarfile.SYMTYPE, os.readlink(path).decode("utf-8", "surrogateescape")
@@ -101,7 +113,19 @@ def _add(tar: tarfile.TarFile, member: tarfile.TarInfo, path: bytes, *, follow: 
         member.type = tarfile.DIRTYPE
     else:
         return
-    tar.addfile(_with_attributes(member, status))
+    yield _header(_with_attributes(member, status))
+
+
+def _file(member: tarfile.TarInfo, path: bytes, descriptor: int) -> Iterator[bytes]:
+    status = os.fstat(descriptor)
+    member.size = left = status.st_size
+    yield _header(_with_attributes(member, status))
+    while left:
+        if not (piece := os.read(descriptor, min(left, _PIECE))):
+            raise OSError(errno.EIO, "it has become shorter meanwhile", path)
+        yield piece
+        left -= len(piece)
+    yield _filling(member.size)
 
 
 def _with_attributes(member: tarfile.TarInfo, status: os.stat_result) -> tarfile.TarInfo:

@@ -8,7 +8,7 @@ from typing import Final
 from pytest_synctool.common.wording import node_text
 from pytest_synctool.connection import rsync
 from pytest_synctool.connection.processes import Answer
-from pytest_synctool.connection.ssh import failure_reason
+from pytest_synctool.connection.ssh import SSH_FAILED, failure_reason
 
 _ENDED: Final = (b"connection unexpectedly closed", b"Broken pipe", b"Connection reset by peer")
 # Exit statuses of rsync for an option, a protocol and an action that it does not know.
@@ -28,6 +28,16 @@ class Push:
         """Return the words that the node's script printed."""
         start = f"{self.token}: "
         return [line.removeprefix(start) for line in self._lines() if line.startswith(start)]
+
+    @property
+    def is_final(self) -> bool:
+        """Return True if another tool could not do better.
+
+        All is in its place, or the node's script says why not, or the connection has ended.
+        """
+        status, signals = self.answer.status, self.signals
+        has_arrived = status == 0 and signals == ["begun", "done"]
+        return has_arrived or status == SSH_FAILED or any(word.startswith("failed ") for word in signals)
 
     @property
     def unfit(self) -> str | None:
