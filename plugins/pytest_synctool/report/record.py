@@ -123,7 +123,11 @@ class NodeRecord:
     @property
     def begun(self) -> bool:
         """True if the run got to the node: not all of its entries were missed."""
-        return self.error is None and (self.looked_at > 0 or not self.entries)
+        if self.error is not None:
+            return False
+        if len(self.results) < len(self.entries):  # one without a result was not missed
+            return True
+        return not self.entries or not all(outcome.is_missed for _, outcome in self.results)
 
 
 @dataclass(frozen=True, slots=True)

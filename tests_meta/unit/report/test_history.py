@@ -348,6 +348,15 @@ class TestDamage:
         assert got.onsets == {("n1", name("a")): Onset(day(9), "first", False)}
         assert record_all(path, run(10, {"n1": "d"})).onsets == {("n1", name("a")): Onset(day(9), "first", True)}
 
+    @pytest.mark.parametrize("table", ["entry", "wanted", "finding"])
+    def test_no_id_is_left(self, path: Path, table: str) -> None:
+        record_all(path, run(0, {"n1": "d"}))
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute(f"UPDATE {table} SET id = ?", (2**63 - 1,))
+        got = record(path, run(1, {"n1": "d"}), unchanged, 100)
+        assert "was damaged: it is set aside" in str(got.problem)
+        assert ids(path) == ["run-0001"]
+
     def test_its_journal_is_no_part_of_the_new_one(self, path: Path) -> None:
         self.fill(path)
         self.damage(path, "garbage")

@@ -59,7 +59,7 @@ def keyed(key: bytes) -> Callable[[str], str]:
 
     def keep(signature: str) -> str:
         if signature not in known:
-            known[signature] = f"{which}:{blake2b(os.fsencode(signature), key=key, digest_size=8).hexdigest()}"
+            known[signature] = f"{which}:{blake2b(signature.encode(), key=key, digest_size=8).hexdigest()}"
         return known[signature]
 
     return keep

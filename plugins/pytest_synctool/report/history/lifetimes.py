@@ -105,6 +105,8 @@ class _Sharing:
     def __init__(self) -> None:
         self._looked: dict[tuple[SharedList[EntryName], tuple[str, ...], frozenset[int]], Wanted] = {}
         self._known: dict[tuple[Wanted, Wanted], Wanted] = {}
+        self._onsets: dict[tuple[datetime, str, bool], Onset] = {}
+        self._begun: dict[tuple[datetime, str], Begun] = {}
 
     def looked(self, node: Asked, left_out: frozenset[int]) -> Wanted:
         """Return the entries of a node without those at some positions."""
@@ -125,14 +127,33 @@ class _Sharing:
             self._known[key] = Wanted({**known, **news}) if news else before
         return self._known[key]
 
+    def onset(self, since: datetime, cause: str, known: bool) -> Onset:
+        """Return an onset; there are many results and few different ones."""
+        key = (since, cause, known)
+        if key not in self._onsets:
+            self._onsets[key] = Onset(*key)
+        return self._onsets[key]
+
+    def begun(self, onset: Onset) -> Begun:
+        """Return the state that begins with an onset."""
+        key = (onset.since, onset.cause)
+        if key not in self._begun:
+            self._begun[key] = Begun(*key)
+        return self._begun[key]
+
 
 def _look(run: RunRecord, node: Asked, before: Standing, sharing: _Sharing) -> Look:
     record = node.record
     skipped = frozenset(p for p, outcome in record.results if outcome.status is Status.SKIPPED)
     unread = frozenset(p for p, outcome in record.results if outcome.status is Status.ERROR)
     wanted = sharing.looked(node, skipped)
+    entries = tuple(record.entries)
     results = [
-        (entry := record.entries[p], outcome, _onset(run, entry, node.signatures[p], outcome, before))
+        (
+            entry := entries[p],
+            outcome,
+            sharing.onset(*_onset(run, entry, node.signatures[p], outcome, before)),
+        )
         for p, outcome in record.results
         if outcome.status not in (Status.SKIPPED, Status.OK)
     ]
@@ -146,9 +167,9 @@ def _look(run: RunRecord, node: Asked, before: Standing, sharing: _Sharing) -> L
         errors = {entry: begun for entry, begun in before.errors.items() if entry not in wanted.signatures}
         for entry, outcome, onset in results:
             if outcome.status is Status.ERROR:
-                errors[entry] = Begun(onset.since, onset.cause)
+                errors[entry] = sharing.begun(onset)
             elif not outcome.is_repaired:
-                drifts[entry] = Begun(onset.since, onset.cause)
+                drifts[entry] = sharing.begun(onset)
         after = Standing(sharing.known(before.wanted, seen), drifts, errors)
         if wanted.signatures == after.wanted.signatures:  # the usual case; an equal set is not stored once more
             wanted = after.wanted
@@ -166,17 +187,17 @@ def _restored(results: Sequence[tuple[EntryName, Outcome, Onset]], before: Stand
     return begun
 
 
-def _onset(run: RunRecord, entry: EntryName, signature: str, outcome: Outcome, before: Standing) -> Onset:
-    """Return the onset of an entry's state. A fixed entry has the onset of the drift that it was."""
-    if run.is_restoring:
-        return Onset(run.started, RESTORE if outcome.is_repaired else UNKNOWN, False)
+def _onset(
+    run: RunRecord, entry: EntryName, signature: str, outcome: Outcome, before: Standing
+) -> tuple[datetime, str, bool]:
+    """Return the values of the Onset of an entry's state. A fixed entry has that of the drift that it was."""
     if run.mode in WITHOUT_COMPARISON:
-        return Onset(run.started, UNKNOWN, False)
+        return run.started, RESTORE if run.is_restoring and outcome.is_repaired else UNKNOWN, False
     if outcome.status is Status.ERROR:
         earlier, cause = before.errors.get(entry), UNKNOWN
     else:
         earlier, cause = before.drifts.get(entry), _cause(entry, signature, before)
-    return Onset(run.started if earlier is None else earlier.since, cause, earlier is not None)
+    return run.started if earlier is None else earlier.since, cause, earlier is not None
 
 
 def _cause(entry: EntryName, signature: str, before: Standing) -> str:

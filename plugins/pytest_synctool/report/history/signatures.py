@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from pytest_synctool.model import Node
@@ -16,27 +16,24 @@ from pytest_synctool.repository.source import Tree
 
 _DELETE: Final = Tree.DELETE.value
 
+_Table = tuple[Mapping[str, Entry], Mapping[str, Entry]]
+"""Entries by name: those of overlay/, and those of delete/."""
+
 
 def signatures_of(repository: Repository, nodes: Iterable[Node]) -> Signatures:
-    """Return a function from node and entry to the signature of the expected state; empty for commands."""
+    """Return a function from node and entry to the signature of the expected state; empty for commands.
+
+    It reads no source of an entry that nobody asks for: a run of a part of the tests leaves the others alone.
+    """
     by_name = {node.name: node for node in nodes}
     signatures: dict[Entry, str] = {}  # different nodes share most entries
-    tables: dict[EntryList, tuple[dict[str, str], dict[str, str]]] = {}  # nodes alike share one list
-    of_node: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
+    tables: dict[EntryList, _Table] = {}  # nodes alike share one list
+    of_node: dict[str, _Table] = {}
 
-    def table(entries: EntryList) -> tuple[dict[str, str], dict[str, str]]:
-        """Return the signatures by name, of overlay/ and of delete/."""
+    def table(node: str) -> _Table:
+        entries = repository.entries(by_name[node])
         if entries not in tables:
-            tables[entries] = {}, {}
-            for entry in entries:
-                if entry.tree is not Tree.TASKS:
-                    if entry not in signatures:
-                        signatures[entry] = signature(entry)
-                    tables[entries][entry.tree is Tree.DELETE][encode(entry.destination)] = signatures[entry]
-            for contents in entries.exclusive:
-                if contents not in signatures:
-                    signatures[contents] = signature(contents)
-                tables[entries][0][encode(contents.destination)] = signatures[contents]
+            tables[entries] = _table(entries)
         return tables[entries]
 
     def of(node: str, name: EntryName) -> str:
@@ -44,7 +41,21 @@ def signatures_of(repository: Repository, nodes: Iterable[Node]) -> Signatures:
         if kind in COMMANDS:
             return ""
         if node not in of_node:
-            of_node[node] = table(repository.entries(by_name[node]))
-        return of_node[node][kind == _DELETE].get(name.name, "")
+            of_node[node] = table(node)
+        entry = of_node[node][kind == _DELETE].get(name.name)
+        if entry is None:
+            return ""
+        if entry not in signatures:
+            signatures[entry] = signature(entry)
+        return signatures[entry]
 
     return of
+
+
+def _table(entries: EntryList) -> _Table:
+    overlay = [entry for entry in entries if entry.tree is Tree.OVERLAY]
+    deleted = [entry for entry in entries if entry.tree is Tree.DELETE]
+    return (
+        {encode(entry.destination): entry for entry in (*overlay, *entries.exclusive)},
+        {encode(entry.destination): entry for entry in deleted},
+    )

@@ -9,11 +9,12 @@ import json
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from hashlib import blake2b
+from itertools import count
 from typing import Final
 
 from pytest_synctool.model import Outcome, Status
@@ -30,6 +31,7 @@ _SIGHT: Final = timedelta(days=1)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_LAST_ID: Final = 1 << 62  # no history has so many rows
 _RUN: Final = "id, started, mode, in_sync, drifted, fixed, errors, entries, complete"
 
 
@@ -98,6 +100,13 @@ class Tables:
         wanted = db.execute("SELECT id, entry, signature FROM wanted")
         self._asked: dict[int, tuple[int, str]] = {id_: (entry, signature) for id_, entry, signature in wanted}
         self._wanted: dict[tuple[int, str], int] | None = None  # the reverse
+        # New rows are stored together, with ids that are free.
+        self._entry_ids, self._wanted_ids = (
+            _ids_after(max(self._names, default=0)),
+            _ids_after(max(self._asked, default=0)),
+        )
+        self._new_entries: list[tuple[int, str, str]] = []
+        self._new_wanted: list[tuple[int, int, str]] = []
         self._sets: dict[Wanted, int] = {}
         # By id(): hashing an outcome reads all its changes and details. The looks keep the outcomes alive.
         self._findings: dict[int, int] = {}
@@ -113,8 +122,11 @@ class Tables:
         try:
             known = self._known()
             states: dict[int, tuple[dict[EntryName, Begun], dict[EntryName, Begun]]] = {}
+            begun: dict[tuple[int, str], Begun] = {}  # many states began with the same run
             for node, entry, error, since, cause in self._db.execute("SELECT * FROM state"):
-                states.setdefault(node, ({}, {}))[error][self._names[entry]] = Begun(when(since), cause)
+                if (since, cause) not in begun:
+                    begun[since, cause] = Begun(when(since), cause)
+                states.setdefault(node, ({}, {}))[error][self._names[entry]] = begun[since, cause]
             standings = {}
             for id_, name, set_ in self._db.execute("SELECT id, name, known FROM node"):
                 self._nodes[name] = id_, set_
@@ -155,18 +167,21 @@ class Tables:
         )
         looked, results = [], []
         self._find({id(outcome): outcome for look in looks for _, outcome, _ in look.results}, seq)
+        begun = {id(onset): onset for look in looks for _, _, onset in look.results}
+        onsets = {key: (stamp(onset.since), onset.cause, onset.known) for key, onset in begun.items()}
         for look in looks:
             node = self._node(look, seq)
             set_ = None if look.error is not None else self._set(look.wanted, seq)
             looked.append((seq, node, set_, look.ending.status.value, None if look.error is None else text(look.error)))
             for entry, outcome, onset in look.results:
-                row = (stamp(onset.since), onset.cause, onset.known)
                 touched = look.touched.get(entry)
                 times = (None, None) if touched is None else (touched.modified, touched.changed)
-                results.append((seq, self._entry(entry, seq), node, self._findings[id(outcome)], *row, *times))
+                finding = self._findings[id(outcome)]
+                results.append((seq, self._entry(entry), node, finding, *onsets[id(onset)], *times))
             self._note(node, look, seq)
         self._db.executemany("INSERT INTO looked VALUES (?, ?, ?, ?, ?)", looked)
         self._db.executemany("INSERT INTO result VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", results)
+        self._store_names(seq)
         self._touch(seq, looks)
 
     def _inserted(self, statement: str, *values: object) -> int:
@@ -190,25 +205,26 @@ class Tables:
         for error, (before, after) in enumerate(kinds):
             if before == after:
                 continue
-            gone = [(node, self._entry(entry, seq), error) for entry in before if entry not in after]
+            gone = [(node, self._entry(entry), error) for entry in before if entry not in after]
             self._db.executemany("DELETE FROM state WHERE node = ? AND entry = ? AND error = ?", gone)
             new = [
-                (node, self._entry(entry, seq), error, stamp(begun.since), begun.cause)
+                (node, self._entry(entry), error, stamp(begun.since), begun.cause)
                 for entry, begun in after.items()
                 if before.get(entry) != begun
             ]
             self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?)", new)
 
-    def _entry(self, name: EntryName, seq: int) -> int:
-        if name not in self._entries:
-            insert = "INSERT INTO entry (test, name, last, seen) VALUES (?, ?, ?, ?)"
-            row = self._inserted(insert, text(name.check), text(name.name), seq, self._now)
-            self._entries[name], self._names[row] = row, name
-        return self._entries[name]
+    def _entry(self, name: EntryName) -> int:
+        """Return the id of an entry; _store_names() stores a new one."""
+        id_ = self._entries.get(name)
+        if id_ is None:
+            id_ = self._entries[name] = next(self._entry_ids)
+            self._new_entries.append((id_, text(name.check), text(name.name)))
+        return id_
 
     def _set(self, wanted: Wanted, seq: int) -> int:
         if wanted not in self._sets:
-            ids = sorted(self._member(entry, signature, seq) for entry, signature in wanted.signatures.items())
+            ids = sorted(self._member(entry, signature) for entry, signature in wanted.signatures.items())
             kept = json.dumps(ids, separators=(",", ":"))
             digest = _digest(kept)
             row = self._db.execute("SELECT id FROM entry_set WHERE digest = ?", (digest,)).fetchone()
@@ -216,32 +232,44 @@ class Tables:
             self._sets[wanted] = int(row[0]) if row else self._inserted(insert, digest, kept, seq)
         return self._sets[wanted]
 
-    def _member(self, entry: EntryName, signature: str, seq: int) -> int:
+    def _member(self, entry: EntryName, signature: str) -> int:
+        """Return the id of an entry with a signature; _store_names() stores a new one."""
         if self._wanted is None:
             self._wanted = {pair: id_ for id_, pair in self._asked.items()}
-        pair = self._entry(entry, seq), text(signature)
-        if pair not in self._wanted:
-            row = self._inserted("INSERT INTO wanted (entry, signature, last) VALUES (?, ?, ?)", *pair, seq)
-            self._wanted[pair], self._asked[row] = row, pair
-        return self._wanted[pair]
+        pair = self._entry(entry), text(signature)
+        id_ = self._wanted.get(pair)
+        if id_ is None:
+            id_ = self._wanted[pair] = next(self._wanted_ids)
+            self._new_wanted.append((id_, *pair))
+        return id_
+
+    def _store_names(self, seq: int) -> None:
+        """Store the new entries, and what is expected of them."""
+        entries = [(*row, seq, self._now) for row in self._new_entries]
+        self._db.executemany("INSERT INTO entry (id, test, name, last, seen) VALUES (?, ?, ?, ?, ?)", entries)
+        wanted = [(*row, seq) for row in self._new_wanted]
+        self._db.executemany("INSERT INTO wanted (id, entry, signature, last) VALUES (?, ?, ?, ?)", wanted)
 
     def _find(self, outcomes: Mapping[int, Outcome], seq: int) -> None:
         """Store results, without their differences in contents, and mark them as used by this run."""
-        digests, rows = {}, []
-        for key, outcome in outcomes.items():
-            changes = json.dumps([[c.what, c.expected, c.found] for c in outcome.changes])
-            status = Status.FIXED if outcome.was_set else outcome.status  # the drift itself has ended
-            words = (status.value, outcome.message, changes, outcome.source, outcome.waiver)
-            signature = tuple(map(text, words))
-            digests[key] = digest = _digest("\0".join(signature))
-            rows.append((digest, *signature, seq))
+        values = _stored_values(outcomes.values())
+        digests = [_digest("\0".join(each)) for each in values]
+        findings = dict(zip(digests, values, strict=True))
+        if not findings:
+            return
+        # An upsert would look up each of them, and rewrite most.
+        stored = self._db.execute("SELECT digest, id FROM finding")
+        ids: dict[bytes, int] = {digest: id_ for digest, id_ in stored if digest in findings}
+        self._db.executemany("UPDATE finding SET last = ? WHERE id = ?", [(seq, id_) for id_ in sorted(ids.values())])
+        (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM finding").fetchone()
+        new = dict(zip((digest for digest in findings if digest not in ids), _ids_after(last), strict=False))
         insert = (
-            "INSERT INTO finding (digest, status, message, changes, source, waiver, last) VALUES (?, ?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (digest) DO UPDATE SET last = excluded.last"
+            "INSERT INTO finding (id, digest, status, message, changes, source, waiver, last)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         )
-        self._db.executemany(insert, rows)
-        ids = dict(self._db.execute("SELECT digest, id FROM finding WHERE last = ?", (seq,))) if rows else {}
-        self._findings = {key: ids[digest] for key, digest in digests.items()}
+        self._db.executemany(insert, [(id_, digest, *findings[digest], seq) for digest, id_ in new.items()])
+        ids |= new
+        self._findings = {key: ids[digest] for key, digest in zip(outcomes, digests, strict=True)}
 
     def _touch(self, seq: int, looks: Sequence[Look]) -> None:
         """Mark all these as used by this run. An entry of a stored set is in use as long as the set is."""
@@ -280,6 +308,27 @@ class Tables:
             unused.difference_update(members(kept))
         db.executemany("DELETE FROM wanted WHERE id = ?", [(id_,) for id_ in unused])
         db.execute("DELETE FROM entry WHERE id NOT IN (SELECT entry FROM wanted UNION SELECT entry FROM state)")
+
+
+def _ids_after(last: int) -> count[int]:
+    """Return the ids after the last one of a table, which SQLite would give. Raises DamageError if there are none."""
+    if last > _LAST_ID:
+        raise DamageError
+    return count(last + 1)
+
+
+def _stored_values(outcomes: Iterable[Outcome]) -> list[tuple[str, ...]]:
+    """Return the status, message, changes, source and waiver of outcomes as the history stores them."""
+    dumped: dict[tuple[tuple[str, str, str], ...], str] = {}  # many outcomes have the same changes
+    values: list[tuple[str, ...]] = []
+    for outcome in outcomes:
+        changes = tuple([(c.what, c.expected, c.found) for c in outcome.changes])
+        if changes not in dumped:
+            dumped[changes] = json.dumps(changes)
+        status = Status.FIXED if outcome.was_set else outcome.status  # the drift itself has ended
+        words = (status.value, outcome.message, dumped[changes], outcome.source, outcome.waiver)
+        values.append(tuple(map(text, words)))
+    return values
 
 
 def _digest(signature: str) -> bytes:
