@@ -1,58 +1,59 @@
-"""The junit report of a run. pytest's own writer makes it; this module completes it and replaces the file at once."""
+"""The junit report of a run. pytest's own writer makes its frame and the test cases that did not pass."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any, Final
 from xml.etree import ElementTree
 
 import pytest
 from _pytest.junitxml import LogXML, bin_xml_escape, xml_key
 
-from pytest_synctool.common.replacing import replacing
-from pytest_synctool.common.trusted_files import follow_named, is_descriptor
 from pytest_synctool.model import Outcome, Status
 from pytest_synctool.plugin.cluster import CLUSTER
 from pytest_synctool.plugin.node_reports import node_of, outcome_of
 from pytest_synctool.plugin.report_files import JUNIT, REPORT_FILES, ReportFiles, groups_of, is_cut_short
+from pytest_synctool.report import files
 from pytest_synctool.report.nodeids import decode
 
 # The limit for all diffs of a report together, in characters: one may have LARGEST_DIFF of them, on thousands of nodes.
 _MOST_OF_DIFFS: Final = 32 << 20
 _NO_DIFF: Final = "The diff is left out because the report would be too large: see drift.json, or run synctool --diff"
 _DOTS: Final = str.maketrans(".", "_")
+_IN_TEXT: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}  # `&` first: the others bring some
+_IN_ATTRIBUTES: Final = {**_IN_TEXT, '"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#09;"}
+_PLACE: Final = ElementTree.Element("testcase")
+_NO_CASES: Final[list[Any]] = [SimpleNamespace(to_xml=lambda: _PLACE)]
 
 
-@dataclass(frozen=True, slots=True)
-class PassedCase:
-    """A finished test case that has passed, in a fraction of the memory that pytest's writer keeps for each.
+def passed_case(
+    names: tuple[str, str], time: str, file: str = "", properties: Sequence[tuple[str, str]] = (), output: str = ""
+) -> str:
+    """Return the element of a test case that has passed, as pytest's own writer would write it.
 
     `file` and `properties` are empty unless the family is xunit1. `output` has what a repair did.
     """
+    classname, name = names
+    place = f' file="{_escaped(file)}"' if file else ""
+    head = f'<testcase classname="{_escaped(classname)}" name="{_escaped(name)}"{place} time="{time}"'
+    if not (properties or output):
+        return f"{head} />"
+    pairs = "".join(f'<property name="{name}" value="{_escaped(value)}" />' for name, value in properties)
+    above = f"<properties>{pairs}</properties>" if pairs else ""
+    below = f"<system-out>{_escaped(output, _IN_TEXT)}</system-out>" if output else ""
+    return f"{head}>{above}{below}</testcase>"
 
-    classname: str
-    name: str
-    time: str
-    file: str = ""
-    properties: Sequence[tuple[str, str]] = ()
-    output: str | None = None
 
-    def to_xml(self) -> ElementTree.Element:
-        """Return the element, as pytest's own test case does."""
-        attributes = {"classname": self.classname, "name": self.name}
-        if self.file:
-            attributes["file"] = self.file
-        case = ElementTree.Element("testcase", attributes, time=self.time)
-        if self.properties:
-            above = ElementTree.SubElement(case, "properties")
-            for name, value in self.properties:
-                ElementTree.SubElement(above, "property", name=name, value=value)
-        if self.output is not None:
-            ElementTree.SubElement(case, "system-out").text = self.output
-        return case
+def _escaped(text: str, entities: Mapping[str, str] = _IN_ATTRIBUTES) -> str:
+    """Return a text as ElementTree writes it."""
+    for character, entity in entities.items():
+        if character in text:
+            text = text.replace(character, entity)
+    return text
 
 
 def names(nodeid: str, node: str) -> tuple[str, str]:
@@ -62,10 +63,18 @@ def names(nodeid: str, node: str) -> tuple[str, str]:
     printable, or has a `%`, stays encoded as in the node id: so two test cases never have the same name.
     """
     above, _, name = nodeid.rpartition("::")
-    is_whole = name == node  # the test of a whole node
-    check = above if is_whole else above.removesuffix(f"::{node}")
-    classes = check.removesuffix(".py").replace("/", ".").replace(".py::", ".").replace("::", ".")
-    return (classes, node) if is_whole else (f"{classes}.{node.translate(_DOTS)}", _shown(name))
+    if name == node:  # the test of a whole node
+        return _classes(above), node
+    return _class_name(above, node), _shown(name)
+
+
+@lru_cache(maxsize=64)  # the tests of a node under one check share it
+def _class_name(above: str, node: str) -> str:
+    return f"{_classes(above.removesuffix(f'::{node}'))}.{node.translate(_DOTS)}"
+
+
+def _classes(check: str) -> str:
+    return check.removesuffix(".py").replace("/", ".").replace(".py::", ".").replace("::", ".")
 
 
 def _shown(name: str) -> str:
@@ -122,10 +131,10 @@ class JunitFile(LogXML):
             super().pytest_runtest_logreport(report)
             return
         outcome = outcome_of(report)
-        diff = self._within_limit(outcome.diff)
         if report.passed:
-            self._add_passed(report, node, outcome, diff)
+            self._add_passed(report, node, outcome)
             return
+        diff = self._within_limit(outcome.diff)
         if self._has_properties or "%" in report.nodeid or "." in node:
             self._name(report, node, outcome)
         text: Any = report.longrepr
@@ -149,17 +158,17 @@ class JunitFile(LogXML):
     def _has_properties(self) -> bool:
         return bool(self.family == "xunit1")
 
-    def _add_passed(self, report: pytest.TestReport, node: str, outcome: Outcome, diff: str) -> None:
+    def _add_passed(self, report: pytest.TestReport, node: str, outcome: Outcome) -> None:
         """Add the finished test case of a test that has passed: most tests of a run have."""
-        classname, name = self._names(report, node)
-        file, pairs, output = "", [], None
+        file, pairs, output = "", [], ""
         if self._has_properties:
             file, pairs = outcome.source or report.location[0], self._properties(outcome, node)
         if outcome.status is Status.FIXED:
-            output = bin_xml_escape("\n".join((outcome.message, *outcome.details, *diff.splitlines())))
+            diff = self._within_limit(outcome.diff).splitlines()
+            output = bin_xml_escape("\n".join((outcome.message, *outcome.details, *diff)))
         self.add_stats("passed")
         cases: list[Any] = self.node_reporters_ordered
-        cases.append(PassedCase(sys.intern(classname), name, f"{report.duration:.3f}", file, pairs, output))
+        cases.append(passed_case(self._names(report, node), f"{report.duration:.3f}", file, pairs, output))
 
     def _names(self, report: pytest.TestReport, node: str) -> tuple[str, str]:
         classname, name = names(report.nodeid, node)
@@ -197,31 +206,36 @@ class JunitFile(LogXML):
             return
         try:
             if self.reports.junit_is_named:
-                self._write_named()
+                files.write_named(self.logfile, self._chunks(), self.reports.trust, self.reports.mode)
             else:
                 places = self.reports.places
-                with places.writing(JUNIT) as path:
-                    self._replace(path, places.like(JUNIT))
+                places.put(JUNIT, self._chunks())
                 self.logfile = str(places.shown / JUNIT)
         except OSError as error:
             self.written = False
             self.reports.unwritten(self.logfile, error)
 
-    def _write_named(self) -> None:
-        path = Path(follow_named(self.logfile, self.reports.trust))
-        if is_descriptor(path) or (path.exists() and not path.is_file()):  # such as /dev/stdout
-            super().pytest_sessionfinish()
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._replace(path)
+    def _chunks(self) -> Iterator[str]:
+        """Yield the text of the file: the frame that pytest's writer makes, and in it one test case after the other.
 
-    def _replace(self, path: Path, like: Path | None = None) -> None:
-        with replacing(path, self.reports.mode, like or path) as temporary:
-            self.logfile = str(temporary)
+        All of them as one tree would take the memory of the run once more.
+        """
+        head, _, end = self._frame().partition(ElementTree.tostring(_PLACE, encoding="unicode"))
+        yield head
+        for case in self.node_reporters_ordered:
+            yield case if isinstance(case, str) else ElementTree.tostring(case.to_xml(), encoding="unicode")
+        yield end
+
+    def _frame(self) -> str:
+        """Return what pytest's writer writes for an empty test case in the place of all others."""
+        path, cases = self.logfile, self.node_reporters_ordered
+        with TemporaryDirectory(prefix="synctool-junit-") as directory:
+            self.logfile, self.node_reporters_ordered = f"{directory}/{JUNIT}", _NO_CASES
             try:
                 super().pytest_sessionfinish()
+                return Path(self.logfile).read_text(encoding="utf-8")
             finally:
-                self.logfile = str(path)
+                self.logfile, self.node_reporters_ordered = path, cases
 
     def pytest_terminal_summary(self, terminalreporter: Any, config: Any = None) -> None:
         """Print the path of the file if it was written. `config` is there because versions of pytest differ."""

@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 import pytest
 from _pytest.config import PytestPluginManager
 from _pytest.junitxml import LogXML
+from hypothesis import given
+from hypothesis import strategies as st
 from pytest_synctool.model import OK, NodeResult, Outcome, Status
 from pytest_synctool.plugin import junit
 from pytest_synctool.plugin.node_reports import reports
@@ -19,7 +21,8 @@ from pytest_synctool.report.node_test_ids import NodeTests
 
 def cases(outcomes: Sequence[Outcome], path: Path) -> list[ElementTree.Element]:
     """Return the test cases of a node with these outcomes."""
-    return [reporter.to_xml() for reporter in written(outcomes, LogXML(str(path / "junit.xml"), None))]
+    kept = written(outcomes, LogXML(str(path / "junit.xml"), None))
+    return [ElementTree.fromstring(case) if isinstance(case, str) else case.to_xml() for case in kept]
 
 
 def written(outcomes: Sequence[Outcome], writer: LogXML) -> Sequence[Any]:
@@ -60,25 +63,41 @@ def test_a_passed_test_takes_little_memory_and_has_the_element_that_pytest_makes
     writer = LogXML(str(tmp_path / "junit.xml"), None, family="xunit2")
     outcomes = [OK, Outcome(Status.DRIFT, "mode mismatch"), Outcome(Status.FIXED, "mode mismatch"), OK]
     kept = written(outcomes, writer)
-    assert [isinstance(case, junit.PassedCase) for case in kept] == [True, False, True, True]
+    assert [isinstance(case, str) for case in kept] == [True, False, True, True]
     assert (len(writer.node_reporters), writer.stats["passed"]) == (0, 3)
     ids = [f"synctool_checks/test_overlay.py::node1::/{number}" for number in (0, 3)]
     plain = LogXML(str(tmp_path / "junit.xml"), None, family="xunit2")
     for report in reports(NodeTests("node1", "node1", ids), NodeResult((OK, OK))):
         plain.pytest_runtest_logreport(report)
-    same = [ElementTree.tostring(case.to_xml()) for case in plain.node_reporters_ordered]
-    assert [ElementTree.tostring(kept[number].to_xml()) for number in (0, 3)] == same
+    same = [ElementTree.tostring(case.to_xml(), encoding="unicode") for case in plain.node_reporters_ordered]
+    assert [kept[0], kept[3]] == same
+
+
+@given(*[st.text(st.characters(exclude_categories=["Cs"]))] * 3, st.lists(st.tuples(st.just("groups"), st.text())))
+def test_a_passed_test_is_written_as_elements_are(
+    name: str, file: str, output: str, properties: list[tuple[str, str]]
+) -> None:
+    attributes = {"classname": "check.node1", "name": name, **({"file": file} if file else {})}
+    case = ElementTree.Element("testcase", attributes, time="0.001")
+    if properties:
+        above = ElementTree.SubElement(case, "properties")
+        for key, value in properties:
+            ElementTree.SubElement(above, "property", name=key, value=value)
+    if output:
+        ElementTree.SubElement(case, "system-out").text = output
+    same = ElementTree.tostring(case, encoding="unicode")
+    assert junit.passed_case(("check.node1", name), "0.001", file, properties, output) == same
 
 
 def test_a_fixed_test_has_its_properties_and_what_was_done(tmp_path: Path) -> None:
     fixed = Outcome(Status.FIXED, "mode mismatch", ("0600 to 0644",), source="overlay/0._all", diff="-a\n+b")
-    case, bare = cases([fixed, OK], tmp_path)
-    assert ElementTree.tostring(case, encoding="unicode") == (
+    case, bare = written([fixed, OK], LogXML(str(tmp_path / "junit.xml"), None))
+    assert case == (
         '<testcase classname="synctool_checks.test_overlay.node1" name="/0" file="overlay/0._all" time="0.000">'
         '<properties><property name="groups" value="" /><property name="status" value="fixed" /></properties>'
         "<system-out>mode mismatch\n0600 to 0644\n-a\n+b</system-out></testcase>"
     )
-    assert bare.get("file") == "synctool_checks/test_overlay.py"
+    assert ' file="synctool_checks/test_overlay.py" ' in bare
 
 
 def test_a_failure_is_complete_without_a_teardown(tmp_path: Path) -> None:
