@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import Any
 
@@ -172,3 +173,35 @@ def test_each_setup_hook_is_called_once_for_a_test(seen: Site, workers: tuple[st
     calls = Counter((seen.directory / "setups").read_text().splitlines())
     assert set(calls.values()) == {1}
     assert len(calls) == 4 * 4
+
+
+# A plugin that makes any run one with a letter per node.
+LONG = "from pytest_synctool.plugin import recording\nrecording._MOST_LETTERS = 0\n"
+# A conftest that is asked for the words of results before any plugin.
+WORDS = """
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report):
+    with open("asked", "a") as file:
+        print(report.nodeid, file=file)
+"""
+
+
+@ALONE_AND_XDIST
+def test_in_a_long_run_each_test_counts_too(seen: Site, workers: tuple[str, ...]) -> None:
+    (seen.directory / "long.py").write_text(LONG)
+    short, long = (
+        seen.pytest(*workers, "-p", plugin, environment={"PYTHONPATH": "."}) for plugin in ("no:long", "long")
+    )
+    counts = [re.findall(r"\d+ (?:failed|passed|skipped|error)", run.output.splitlines()[-1]) for run in (short, long)]
+    assert counts == [["1 failed", "2 passed", "1 skipped", "1 error"]] * 2
+    assert (long.status, long.results) == (short.status, short.results)
+
+
+def test_in_a_long_run_a_conftest_is_asked_for_the_word_of_each_test(seen: Site) -> None:
+    (seen.directory / "conftest.py").write_text(LONG + WORDS)
+    seen.pytest()
+    asked = Counter((seen.directory / "asked").read_text().splitlines())
+    assert set(asked.values()) == {1}
+    assert len(asked) == 5  # a node that does not answer has an error besides

@@ -375,6 +375,15 @@ def letter_of(report: pytest.TestReport) -> str | None:
     return letter
 
 
+def category_of(report: pytest.TestReport) -> str:
+    """Return the category in which the terminal counts a report."""
+    if is_fixed(report):
+        return "fixed"
+    if hasattr(report, "wasxfail"):  # pytest, too, knows an xfail by it
+        return "xpassed" if report.passed else "xfailed"
+    return "error" if report.failed and report.when == "setup" else report.outcome
+
+
 def _location(nodeid: str) -> tuple[str, int | None, str]:
     path, _, rest = nodeid.partition("::")
     path = sys.intern(path)  # pytest keeps every report of a run

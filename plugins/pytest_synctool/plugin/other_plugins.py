@@ -20,8 +20,9 @@ from pytest_synctool.model import NodeResult
 from pytest_synctool.plugin.check_files import files_of
 from pytest_synctool.plugin.hook_errors import HookErrors
 from pytest_synctool.plugin.invocation import is_worker
-from pytest_synctool.plugin.node_reports import reports
+from pytest_synctool.plugin.node_reports import category_of, letter_of, reports
 from pytest_synctool.plugin.ordinary_reports import Phases, ordinary_tests
+from pytest_synctool.plugin.terminal_reporter import terminal_reporter
 from pytest_synctool.report.node_test_ids import NodeTests
 
 _OURS: Final = ("_pytest", "xdist", "testinfra", "pytest_synctool", "__channelexec__")  # the last: xdist's in a worker
@@ -43,6 +44,7 @@ _LOGSTART: Final = "pytest_runtest_logstart"
 _LOGREPORT: Final = "pytest_runtest_logreport"
 _LOGFINISH: Final = "pytest_runtest_logfinish"
 _LOGS: Final = (_LOGSTART, _LOGREPORT, _LOGFINISH)
+_TESTSTATUS: Final = "pytest_report_teststatus"
 _MAKEREPORT: Final = "pytest_runtest_makereport"
 _INTERACT: Final = "pytest_exception_interact"
 _FOLLOWING: Final = (*_LOGS, _INTERACT)  # all plugins are called
@@ -152,6 +154,11 @@ class OtherPlugins:
         protocol, reporters = _foreign(manager, _PROTOCOL), _foreign(manager, *_LOGS)
         self._own_protocol = manager.subset_hook_caller(_PROTOCOL, protocol)
         self._own_logreport = manager.subset_hook_caller(_LOGREPORT, reporters)
+        # A report without a letter is only counted, if no other plugin has a say in it.
+        self._terminal = terminal_reporter(session.config)
+        if self._terminal in reporters or _foreign(manager, _TESTSTATUS):
+            self._terminal = None
+        self._not_to_terminal = manager.subset_hook_caller(_LOGREPORT, [*reporters, self._terminal])
         self._theirs = {name: _caller(manager, name, reporters) for name in (*_FOLLOWING, *_WRAPPED)}
         if self._listen:
             manager.register(self, "synctool-other-plugins")
@@ -162,7 +169,11 @@ class OtherPlugins:
 
     def log(self, report: pytest.TestReport) -> None:
         """Pass a report to pytest's own plugins, and to those that this one needs."""
-        self._own_logreport(report=report)
+        if self._terminal is None or letter_of(report) != "":
+            self._own_logreport(report=report)
+            return
+        self._terminal._add_stats(category_of(report), [report])
+        self._not_to_terminal(report=report)
 
     def report(self, tests: NodeTests, result: NodeResult, *, brief: bool, **attributes: object) -> None:
         """Report a node's tests. `attributes` are set in each report. Raises the first error of a hook at the end."""

@@ -16,7 +16,7 @@ from pytest_synctool.plugin.durations import durations_of_nodes
 from pytest_synctool.plugin.invocation import changes_nodes
 from pytest_synctool.plugin.late_tests import is_late
 from pytest_synctool.plugin.lock_and_log import LOG
-from pytest_synctool.plugin.node_reports import is_entry, is_fixed, letter_of
+from pytest_synctool.plugin.node_reports import category_of, is_entry, is_fixed, letter_of
 from pytest_synctool.plugin.options import taken_names
 from pytest_synctool.plugin.ordinary_reports import is_ordinary
 from pytest_synctool.plugin.other_plugins import options_without_effect
@@ -69,10 +69,10 @@ def pytest_report_teststatus(
     if not is_entry(report):
         return None
     if _is_silent(config):
-        return _category(report), "", ""
+        return category_of(report), "", ""
     if (letter := letter_of(report)) is not None:
         word = (letter, {_LETTER_COLOURS[letter]: True}) if letter else ""
-        return _category(report), letter, word
+        return category_of(report), letter, word
     if is_fixed(report):
         return "fixed", "+", "FIXED"
     if report.when == "call" and report.passed and not hasattr(report, "wasxfail"):
@@ -95,14 +95,6 @@ def count_fixed_as_passed(config: pytest.Config) -> None:
     reporter = terminal_reporter(config)
     if reporter is not None and "fixed" in reporter.stats:
         reporter.stats["passed"] = [*reporter.stats.get("passed", ()), *reporter.stats.pop("fixed")]
-
-
-def _category(report: pytest.TestReport) -> str:
-    if is_fixed(report):
-        return "fixed"
-    if hasattr(report, "wasxfail"):  # pytest, too, knows an xfail by it
-        return "xpassed" if report.passed else "xfailed"
-    return "error" if report.failed and report.when == "setup" else report.outcome
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Generator[None]:
