@@ -8,12 +8,18 @@ import stat
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import RawIOBase
+from operator import le
 from typing import Any, BinaryIO, Final
 
 from pytest_synctool.common.shell import COMPLETE
 
 _FORMAT: Final = tarfile.GNU_FORMAT  # BusyBox does not know the newer pax format
 _PIECE: Final = 64 << 10  # bytes
+# The header of a file as it begins, and as it ends after the checksum: an old-style type, no link, GNU's magic.
+_FIELDS: Final = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0"
+_REST: Final = b"0".ljust(101, tarfile.NUL) + tarfile.GNU_MAGIC.ljust(255, tarfile.NUL)
+_SUM: Final = sum(_REST) + 8 * ord(" ")  # the checksum is that of a header with blanks in its place
+_LARGEST: Final = (0o7777777, 0o7777777, 0o7777777, 0o77777777777, 0o77777777777)
 
 
 def archive(stream: BinaryIO, encoding: str = "utf-8") -> tarfile.TarFile:
@@ -38,7 +44,7 @@ def files(
     are skipped. The files in `present` become hard links to the names there, which whoever unpacks has. Raises OSError
     if something cannot be read.
     """
-    above = {name[:at] for name in names for at in range(len(name)) if name[at : at + 1] == b"/"}
+    above = _above(names)
     for name in sorted(above | {*names}, key=lambda name: name.split(b"/")):
         member = _member(place, name)
         if present and name in present:
@@ -85,12 +91,30 @@ class Stream(RawIOBase):
         return filled
 
 
+def _above(names: Iterable[bytes]) -> set[bytes]:
+    above: set[bytes] = set()
+    for name in names:
+        while (name := os.path.dirname(name)) and name not in above:
+            above.add(name)
+    return above
+
+
 def _member(place: bytes, name: bytes) -> tarfile.TarInfo:
     return tarfile.TarInfo((place + name).decode("utf-8", "surrogateescape"))
 
 
 def _header(member: tarfile.TarInfo) -> bytes:
     return member.tobuf(_FORMAT, "utf-8", "surrogateescape")
+
+
+def _plain_header(member: tarfile.TarInfo) -> bytes | None:
+    """Return what _header() returns for a file, in a tenth of the time; None if a field is too long for that."""
+    name = member.name.encode("utf-8", "surrogateescape")
+    fields = (member.mode, member.uid, member.gid, member.size, int(member.mtime))
+    if len(name) > tarfile.LENGTH_NAME or not all(map(le, fields, _LARGEST)) or min(fields) < 0:
+        return None
+    head = _FIELDS % (name.ljust(tarfile.LENGTH_NAME, tarfile.NUL), *fields)
+    return b"%b%06o\0 %b" % (head, sum(head) + _SUM, _REST)
 
 
 def _filling(size: int) -> bytes:
@@ -119,13 +143,16 @@ def _contents(member: tarfile.TarInfo, path: bytes, *, follow: bool) -> Iterator
 def _file(member: tarfile.TarInfo, path: bytes, descriptor: int) -> Iterator[bytes]:
     status = os.fstat(descriptor)
     member.size = left = status.st_size
-    yield _header(_with_attributes(member, status))
+    member = _with_attributes(member, status)
+    begun = _plain_header(member) or _header(member)  # goes with the first piece: most files have only one
     while left:
         if not (piece := os.read(descriptor, min(left, _PIECE))):
             raise OSError(errno.EIO, "it has become shorter meanwhile", path)
-        yield piece
         left -= len(piece)
-    yield _filling(member.size)
+        yield begun + piece if left else begun + piece + _filling(member.size)
+        begun = b""
+    if begun:
+        yield begun
 
 
 def _with_attributes(member: tarfile.TarInfo, status: os.stat_result) -> tarfile.TarInfo:
