@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -239,20 +240,48 @@ def test_a_log_that_a_node_cannot_write(logged: Site) -> None:
     assert "WARNING node1: its log is not complete: " in run.output
 
 
-def test_the_syslog_of_a_node(logged: Site) -> None:
-    """Where one listens, the lines go there too, unless --no-syslog says otherwise."""
+@pytest.fixture
+def listening(logged: Site) -> Iterator[Site]:
+    """One node with a syslog. All that its logger is told is in /tmp/said.log there."""
     logged.nodes = {"node1": "batch"}
     logger = '#!/bin/sh\n{ echo "$*"; cat; } >>/tmp/said.log\n'
     assert logged.cluster is not None
     logged.cluster.write("node1", "/usr/local/sbin/logger", logger.encode(), 0o755)
     # What makes a socket there, and needs nothing else to be installed.
     agent = logged.sh("node1", "rm -f /tmp/said.log; ssh-agent -a /dev/log").partition("SSH_AGENT_PID=")[2]
-    try:
-        logged.put("one._all")
-        assert logged.pytest("--fix", "--no-syslog").status == 0
-        assert logged.sh("node1", "cat /tmp/said.log 2>&- || :") == ""
-        logged.put("two._all")
-        assert logged.pytest("--fix").status == 0
-        assert logged.sh("node1", "cat /tmp/said.log") == f"-t synctool\nnode1: {logged.top}/two created (missing)\n"
-    finally:
-        logged.sh("node1", f"kill {agent.partition(';')[0]}; rm -f /dev/log /usr/local/sbin/logger")
+    yield logged
+    logged.sh("node1", f"kill {agent.partition(';')[0]}; rm -f /dev/log /usr/local/sbin/logger")
+
+
+def test_the_syslog_of_a_node(listening: Site) -> None:
+    """Where one listens, the lines go there too, unless --no-syslog says otherwise."""
+    site = listening
+    site.put("one._all")
+    assert site.pytest("--fix", "--no-syslog").status == 0
+    assert site.sh("node1", "cat /tmp/said.log 2>&- || :") == ""
+    site.put("two._all")
+    assert site.pytest("--fix").status == 0
+    assert site.sh("node1", "cat /tmp/said.log") == f"-t synctool\nnode1: {site.top}/two created (missing)\n"
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["with its directory", "in a directory"])
+def test_each_of_many_new_files_is_in_the_logs_of_the_node(listening: Site, is_there: bool) -> None:
+    """Once, in few calls of logger, and with what a trigger does about one of them."""
+    site = listening
+    names = [f"d/{'long' * 50}{number:03}" for number in range(150)]
+    for name in names:
+        site.put(f"{name}._all")
+    site.script(f"{names[7]}.post", "#!/bin/sh\n")
+    if is_there:
+        site.sh("node1", "mkdir -p @/d; chmod 755 @ @/d")
+    assert site.pytest("--fix").status == 0
+    said = site.sh("node1", "cat /tmp/said.log").splitlines()
+    expected = [f"node1: {site.top}/{name} created (missing)" for name in names]
+    if not is_there:
+        expected[:0] = [f"node1: {site.top} created (missing)", f"node1: {site.top}/d created (missing)"]
+    expected.append(f"node1: running command $masterdir/overlay{site.top}/{names[7]}.post")
+    assert sorted(line for line in said if line != "-t synctool") == sorted(expected)
+    assert 2 <= said.count("-t synctool") <= 6
+    assert sorted(line for line in lines(site) if line.startswith("node1: ")) == sorted(expected)
+    kept = site.sh("node1", f"cat {site.directory / 'synctool.log'}").splitlines()
+    assert sorted(TIME.sub("", line, count=1) for line in kept) == sorted(expected)

@@ -61,6 +61,12 @@ def set_all(actions: Sequence[Action]) -> bytes:
     return _function([*lines, *attributes.lines()])
 
 
+def in_parts(command: bytes, arguments: Sequence[bytes], length: int = TOGETHER) -> Iterator[bytes]:
+    """Return the lines of a command that each take at most `length` of the arguments, which are shell text."""
+    for start in range(0, len(arguments), length):
+        yield b" ".join((command, *arguments[start : start + length]))
+
+
 def mode_text(mode: int) -> bytes:
     """Return a mode in five digits, since with four GNU chmod does not clear setuid and setgid of a directory."""
     return b"%05o" % mode
@@ -88,14 +94,9 @@ def _function(lines: Sequence[bytes]) -> bytes:
     return b"all() {\n  " + b" &&\n  ".join(lines) + b"\n}"
 
 
-def _parts(command: bytes, paths: Sequence[bytes], length: int = TOGETHER) -> Iterator[bytes]:
-    for start in range(0, len(paths), length):
-        yield b" ".join((command, *paths[start : start + length]))
-
-
 def _modes(by_mode: Mapping[int, Sequence[bytes]]) -> Iterator[bytes]:
     for mode, paths in by_mode.items():
-        yield from _parts(b"change_mode " + mode_text(mode), paths)
+        yield from in_parts(b"change_mode " + mode_text(mode), paths)
 
 
 def _commonest(by_value: Mapping[T, Sequence[bytes]]) -> T:
@@ -132,9 +133,9 @@ class _Making:
     def function(self, places: Sequence[bytes], owners: Iterator[bytes]) -> bytes:
         """Return the shell function. `places` are made first; `owners` are the commands for owners and modes."""
         lines = [
-            *_parts(b"mkdir -p --", [b'"$base"' + quote(place) for place in places if place]),
-            *_parts(b"mkdir --", self._directories),
-            *_parts(b"fill", self._sources, _COPIED),
+            *in_parts(b"mkdir -p --", [b'"$base"' + quote(place) for place in places if place]),
+            *in_parts(b"mkdir --", self._directories),
+            *in_parts(b"fill", self._sources, _COPIED),
             *self._single,
             *owners,
         ]
@@ -189,7 +190,7 @@ class _Attributes:
     def lines(self) -> Iterator[bytes]:
         """Return the commands. chown comes before chmod, since it clears setuid and setgid."""
         for account, places in self._by_account.items():
-            yield from _parts(b"own " + account, places)
+            yield from in_parts(b"own " + account, places)
         yield from _modes(self._files_by_mode)
         yield from _modes(self._directories_by_mode)
         yield from self._last()
@@ -204,10 +205,10 @@ class _Attributes:
         yield b"own_below " + usual
         for account, places in self._by_account.items():
             if account != usual:
-                yield from _parts(b"own " + account, places)
+                yield from in_parts(b"own " + account, places)
         if self._files_by_mode:
             mode = _commonest(self._files_by_mode)
-            yield b'find "$base" -type f -exec chmod -- %s {} +' % mode_text(mode)
+            yield b'find "$base" -type f ! -perm %s -exec chmod -- %s {} +' % (mode_text(mode), mode_text(mode))
             yield from _modes({each: places for each, places in self._files_by_mode.items() if each != mode})
         yield from _modes(self._directories_by_mode)
         yield from self._last()

@@ -57,20 +57,24 @@ together() { # the stage of the first directory is that of all; those on other f
   { e=$({ mkdir -- "$base" && all; } 2>&1) || base=-; } 3>&1
 }
 fill() { # SOURCE...: copies in $base, each below the path that it has on the node
-  e=
-  if [ $# -gt 3 ]; then
-    printf '%s\0' "$@" >"$base.list"
-    x='s,^overlay/,,;s,\._[^./]*$,,'
-    { tar -C "$masterdir" --null --no-recursion -T "$base.list" --transform="$x" -S -cf - || : >"$base.failed"; } 2>&- |
-      tar -C "$base" --no-same-owner --no-same-permissions -m -xf - 2>&- || : >"$base.failed"
-    [ ! -e "$base.failed" ] || { rm -f -- "$base.failed"; e=1; }
-  fi
-  for s do # what tar does not know or was not there for
+  if [ $# -gt 3 ] && packed "$@"; then set --; fi
+  for s do
     x=${s#overlay}
-    x=$base${x%._*}
-    { [ -z "$e" ] && [ -f "$x" ]; } || cp -- "$masterdir/$s" "$x" || return
+    cp -- "$masterdir/$s" "$base${x%._*}" || return
   done
   echo >&3
+}
+packed() { # SOURCE...: whether tar could do that. Modes stay as they are: most are right
+  printf '%s\0' "$@" >"$base.list" || return
+  x='s,^overlay/,,;s,\._[^./]*$,,'
+  x=$({
+    { tar -C "$masterdir" --null --no-recursion -T "$base.list" --transform="$x" -S -cf -; echo $? >&4; } 2>&- |
+      (umask 0; tar -C "$base" --no-same-owner --no-same-permissions -m -xf - 2>&-)
+    echo $?
+  } 4>&1)
+  [ "$x" = "0${nl}0" ] || return
+  x=${1#overlay}
+  [ -f "$base${x%._*}" ] # a tar that does not know how to change names may not say so
 }
 put() { # (NUMBER KIND OLD SOURCE ATTRIBUTES NAME)...: make a new version in the stage, and rename it here
   while [ $# -gt 0 ]; do

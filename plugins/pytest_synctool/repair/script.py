@@ -6,7 +6,7 @@ The text is complete in itself: a rehearsal shows exactly the text that a repair
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import groupby
@@ -17,7 +17,7 @@ from pytest_synctool.common.shell import quote, words
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.model import Kind, OldVersions
 from pytest_synctool.repair import kept_report
-from pytest_synctool.repair.bulk_commands import TOGETHER, attributes_text, make_all, make_trees, set_all
+from pytest_synctool.repair.bulk_commands import TOGETHER, attributes_text, in_parts, make_all, make_trees, set_all
 from pytest_synctool.repair.kept_names import naming
 from pytest_synctool.repair.new_trees import NewTree, new_trees
 from pytest_synctool.repair.plan import (
@@ -115,7 +115,7 @@ def script(
     numbers = everything if numbers is None else list(numbers)
     steps = ((number, log_lines[number]) for number in numbers if number < len(log_lines))
     report = kept_report.begin(steps, context.taken)
-    lines = [_header(plan, context, report), b" ".join(b"d%d=1" % number for number in done)]
+    lines = [_header(plan, context, report), _done(sorted(_causes(plan) & {*done}))]
     lines += _lines(plan, context, log_lines, numbers, with_trees=with_trees)
     return b"\n".join([*lines, b"clean", b"noted end"])
 
@@ -154,18 +154,22 @@ def _lines(
     """Return the shell text of these actions and triggers. New versions in one directory are put in place together."""
     first = len(plan.actions)
     numbers = list(numbers)
+    texts: dict[int, bytes] = {}
     if context.log or context.syslog:
-        yield from (
-            b"l%d=%s" % (n, quote(log_lines[n].encode("utf-8", "surrogateescape"))) for n in numbers if log_lines[n]
-        )
+        texts = {n: quote(log_lines[n].encode("utf-8", "surrogateescape")) for n in numbers if log_lines[n]}
     actions = [(number, plan.actions[number]) for number in numbers if number < first]
     yield from naming({action.name: None for _, action in actions})
     trees, others = new_trees(actions) if with_trees else ([], actions)
+    below = {number for tree in trees for number, _ in tree.below}
+    # Variables for thousands of actions cost a shell more than the actions.
+    yield from (b"l%d=%s" % (n, text) for n, text in texts.items() if n not in below)
     # A new tree may need a change of what is above it, which is a directory.
     above = next((n for n, (_, action) in enumerate(others) if not _is_of_directories(action)), len(others))
     yield from _in_order(others[:above], context.masterdir)
     if trees:
         yield from _trees(trees, context.masterdir)
+        causes = _causes(plan)
+        yield from (line for tree in trees for line in _all_done(tree, causes, texts))
     yield from _in_order(others[above:], context.masterdir)
     if actions:
         yield b"clean"
@@ -174,6 +178,16 @@ def _lines(
     for number in numbers:
         if number >= first:
             yield _trigger(plan, context, number)
+
+
+def _causes(plan: Plan) -> set[int]:
+    """Return the numbers of the actions that are causes of triggers."""
+    paths = {path for trigger in plan.triggers for path in trigger.causes}
+    return {number for number, action in enumerate(plan.actions) if action.path in paths}
+
+
+def _done(numbers: Iterable[int]) -> bytes:
+    return b" ".join(b"d%d=1" % number for number in numbers)
 
 
 def _within(directory: bytes, link: bytes, *, exclusive: bool = False) -> bytes:
@@ -231,9 +245,16 @@ def _trees(trees: Sequence[NewTree], masterdir: bytes) -> Iterator[bytes]:
             tops = [(tree.number, tree.top) for tree in group[start : start + _RENAMED]]
             yield from _calls("put_all", place, tops)
             yield b"with_all " + b" ".join(b"%d" % number for number, _ in tops)
-    for tree in trees:
-        numbers = b" ".join(b"%d" % number for number, _ in tree.below)
-        yield b'if [ -n "$w%d" ]; then all_ok %s; else unplaced=1; fi' % (tree.number, numbers)
+
+
+def _all_done(tree: NewTree, causes: Set[int], texts: Mapping[int, bytes]) -> Iterator[bytes]:
+    """Return the shell text that tells of what has come with a new directory. `texts` are for the log, by number."""
+    numbers = [number for number, _ in tree.below]
+    yield b'if [ -n "$w%d" ]; then' % tree.number
+    yield b"all_ok " + b" ".join(b"%d" % number for number in numbers)
+    yield _done(number for number in numbers if number in causes)
+    yield from in_parts(b"say_all", [texts[number] for number in numbers if number in texts])
+    yield b"else unplaced=1; fi"
 
 
 def _comment(action: Action) -> bytes:

@@ -175,21 +175,27 @@ hint() { # FILE: of $v, what was said of a secret file, keep the place in it and
   esac
 }
 all_ok() { # NUMBER...
-  if [ -n "$log$syslog" ]; then for n do ok "$n"; done; return; fi
   printf 'ok %s\n' "$@"
   printf 'ok %s\n' "$@" >&6
-  for n do eval "d$n=1"; done
 }
 ok() { eval "d$1=1"; noted ok "$1"; say "$1"; }
 failed() { noted failed "$1" "${2##*"$nl"}"; say "$1" ": FAILED ${2##*"$nl"}"; }
 say() { # NUMBER [RESULT]: to the log of this node
   [ -n "$log$syslog" ] || return 0
   eval "l=\$l$1"
-  [ -n "$l" ] || return 0
-  l="$SYNCTOOL_NODE: $l$2"
-  [ -z "$syslog" ] || said="$said$l$nl"
-  [ -n "$log" ] || return 0
-  printf '%s %s\n' "$now" "$l" >>"$log" || unlogged "$(: 2>&1 >>"$log")"
+  [ -z "$l" ] || say_all "$l$2"
+}
+say_all() { # LINE...
+  for l do
+    l="$SYNCTOOL_NODE: $l"
+    [ -z "$syslog" ] || said="$said$l$nl"
+    [ ${#said} -lt 16000 ] || to_syslog # a longer text takes longer for each line
+    [ -z "$log" ] || printf '%s %s\n' "$now" "$l" >>"$log" || unlogged "$(: 2>&1 >>"$log")"
+  done
+}
+to_syslog() {
+  [ -z "$said" ] || printf '%s' "$said" | logger -t synctool 2>&-
+  said=
 }
 unlogged() { # REASON: the changes are what matters, so they are made all the same
   log=
@@ -197,8 +203,7 @@ unlogged() { # REASON: the changes are what matters, so they are made all the sa
 }
 now= said=
 note_time() { # for what is said from here on
-  [ -z "$said" ] || printf '%s' "$said" | logger -t synctool 2>&-
-  said=
+  to_syslog
   [ -z "$log" ] || { now=$(date +%Y-%m-%dT%H:%M:%S%z) && now=${now%??}:${now#"${now%??}"}; }
 }
 tidy() { # what repairs that were killed have left on this node; what they had moved away comes back
