@@ -48,7 +48,7 @@ esac
 """
 
 _SAFE = re.compile(rb"[A-Za-z0-9@%+=:,./_-]+")
-_PLAIN: Final = frozenset(range(0x20, 0x7F)) - frozenset(b"!\"$'\\`")
+_SPECIAL: Final = re.compile(rb"""([^ -~]|[!"$'\\`])(?=([0-7]?))""")
 _ASCII = re.compile(rb"[\t\n\x20-\x7e]*")
 
 
@@ -71,10 +71,15 @@ def shell_line(script: bytes, *arguments: bytes) -> bytes:
     no backslash before another one, and no exclamation mark.
     """
     script = b'set -- %s "$@"\n' % words(*arguments) + script
-    escaped = b"".join(bytes((byte,)) if byte in _PLAIN else b"\\0%03o" % byte for byte in script)
+    escaped = _SPECIAL.sub(_in_octal, script)
     # The printf of mksh is a program.
     start = b'unset -f printf; PATH=$PATH:/usr/bin:/bin; eval "$(printf %%b "%s")"' % escaped
     return b"/bin/sh -c '%s' sh" % start
+
+
+def _in_octal(match: re.Match[bytes]) -> bytes:
+    """Return a character as the shortest that `printf %b` takes: a login may bound the length of a command."""
+    return (b"\\0%03o" if match[2] else b"\\0%o") % ord(match[1])
 
 
 def whole(script: bytes) -> bytes:

@@ -171,7 +171,7 @@ pin() { # NUMBER NAME ATTRIBUTES: link what is about to be replaced into the sta
   old_of "$1"
   if [ -d "$to$b" ] && [ ! -L "$to$b" ]; then e="$s is a directory, in the way"; return 1; fi
   x=$side.old/$b
-  e=$({ [ -d "$side.old" ] || mkdir -- "$side.old" "$side.before"; } 2>&1) || return
+  [ -d "$side.old" ] || e=$(mkdir -- "$side.old" "$side.before" 2>&1) || return
   if [ -n "$through" ] || ! e=$(ln -- "./$1" "$x" 2>&1); then
     # A file system without links: a copy is made of what only we can exchange.
     { [ -n "$own" ] && e=$(duplicate "./$1" "$x" 2>&1); } || return

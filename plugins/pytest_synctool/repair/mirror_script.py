@@ -21,6 +21,8 @@ MADE: Final = ".synctool-made."  # directory of the made files during a push; FI
 _ALL_OUT: Final = "exec 2>&1; "  # what is said on standard error can get lost on the way
 _LONGEST_BEAT: Final = 5  # seconds
 _BLOCK: Final = 512  # bytes
+# Without indentation: dropbear takes a command of 9,000 bytes.
+_PROLOGUE: Final = b"\n".join(line.lstrip() for line in PROLOGUE.split(b"\n"))
 
 # The node's side of a push: MASTERDIR FINGERPRINT.NUMBER COMMAND BASES NEW [WORD...] carries out COMMAND WORD... in the
 # new tree, puts that in place and tells on standard error how it went, in lines that begin with TOKEN. With NEW it does
@@ -43,19 +45,20 @@ _BLOCK: Final = 512  # bytes
 # - While a program here reads or writes, empty lines tell the controller so: rsync is silent while it reads.
 _SCRIPT: Final = " ".join(
     """
-echo >&2; echo "TOKEN: begun" >&2; echo; echo TOKEN; u=$(id -u);
+tell() { echo "TOKEN: $*" >&2; }; echo >&2; tell begun; echo; echo TOKEN; u=$(id -u);
 m=$1; g=MADE$2; f=${2%.*}; c=$3; k=$4; new=$5; shift 5; umask 077;
-fail() { [ "$u" = 0 ] || set -- "$* (the login is not root: see --sudo)"; echo "TOKEN: failed $*" >&2; exit 1; };
-for p in chmod cp head id ls mkdir mv rm rmdir sh stat; do
-[ -n "$(command -v $p)" ] || { u=0; fail "it has no program $p"; }; done;
+fail() { [ "$u" = 0 ] || set -- "$* (the login is not root: see --sudo)"; tell "failed $*"; exit 1; };
+for p in $(for p in chmod cp head id ls mkdir mv rm rmdir sh stat; do command -v $p || echo "//no:$p"; done); do
+case $p in //no:*) u=0; fail "it has no program ${p#*:}" ;; esac; done;
 try() { e=$("$@" 2>&1) || fail "$e"; };
 above() { (umask 022; mkdir -p -- "${m%/*}/"); };
-owned() { s=; p=$(pwd -P); [ "$(stat -c %d:%i .)" = "$(stat -c %d:%i -- "$p")" ] || return;
-p=${p%/}; while :; do s=$(stat -c %u:%a -- "${p:-/}") || return;
-case $s in "$u":[1357]???|0:[1357]???) ;; *[2367]|*[2367]?) s=; return 1 ;; "$u":*|0:*) ;; *) s=; return 1 ;; esac;
-[ -n "$p" ] || return 0; p=${p%/*}; done; };
-ours() { owned || { [ -z "$s" ] || fail "${p:-/} cannot be examined";
-fail "others than root may write in ${p:-/}, above the copy of the masterdir"; }; };
+owned() { r=$(pwd -P); r=${r%/}; set --; while set -- "$@" "${r:-/}"; [ -n "$r" ]; do r=${r%/*}; done; p=$1;
+l=$(stat -c %d:%i:%u:%a -- . "$@") || { l=; return 1; };
+x=; for s in $l; do case $x in "") x=${s%:*:*}; continue ;; above) ;; "${s%:*:*}") x=above ;; *) return 1 ;; esac;
+p=$1; shift; case ${s#*:*:} in "$u":[1357]???|0:[1357]???) ;; *[2367]|*[2367]?) return 1 ;;
+"$u":*|0:*) ;; *) return 1 ;; esac; done; };
+ours() { owned || { [ -n "$l" ] || fail "$p cannot be examined";
+fail "others than root may write in $p, above the copy of the masterdir"; }; };
 merge() { cd "$1" && for f in ./* ./.[!.]*; do [ ! -e "$f" ] || cp -R "$f" .. || return; done; };
 gather() { [ -d .synctool-new ] || return 0; rm -rf ".synctool-new/$g";
 if [ -d PART ]; then cp $o .synctool-new/. PART/ 2>&-; rm -rf .synctool-new;
@@ -96,12 +99,12 @@ i=$(stat -c %d:%i .synctool-new);
 beating;
 if [ $# != 0 ]; then bases; x=$1; shift; set -- --link-dest=.. "$@";
 [ ! -d PART ] || set -- --link-dest=../PART "$@"; set -- "$x" --partial "$@"; fi;
-else echo "TOKEN: $why" >&2; [ $# != 0 ] && [ -z "$new" ] || exit 1; beating;
+else tell $why; [ $# != 0 ] && [ -z "$new" ] || exit 1; beating;
 fi;
 (cd $d && eval "$c \\"\\$@\\""); s=$?; quiet;
 case $s in 0|24) ;; *)
-[ $s != 127 ] || echo "TOKEN: missing" >&2;
-case $#:$s in 0:*) ;; *:[124]) echo "TOKEN: unfit $(eval "$c --version" 2>&1 | head -n 1)" >&2 ;; esac;
+[ $s != 127 ] || tell missing;
+case $#:$s in 0:*) ;; *:[124]) tell "unfit $(eval "$c --version" 2>&1 | head -n 1)" ;; esac;
 rm -rf "$g"; keep; exit $s ;;
 esac;
 if [ -z "$why" ]; then
@@ -119,7 +122,7 @@ try sh -c "echo SAYS: $f >.synctool-new/MARK"; try mv -f .synctool-new/MARK .;
 try rm -rf .synctool-new .synctool-old PART;
 else rm -rf "$g";
 fi;
-echo "TOKEN: done" >&2; exit $s
+tell done; exit $s
 """.replace("FAMILY", FAMILY)
     .replace("MARK", MARK)
     .replace("SAYS", SAYS)
@@ -173,7 +176,7 @@ class NodeSide:
         """Return the line for the login shell of the node."""
         beat = max(1, min(_LONGEST_BEAT, int(self.silence / 6)))
         text = _SCRIPT.replace("TOKEN", self.token).replace("BEAT", str(beat))
-        script = PROLOGUE + ((_ALL_OUT if self.in_one else "") + text).encode()
+        script = _PROLOGUE + ((_ALL_OUT if self.in_one else "") + text).encode()
         bases = b"\n".join(word for basis in self.bases for word in basis.words)
         new = b"new" if self.only_new else b""
         line = shell_line(script, self.directory, self.number.encode(), self.command.encode(), bases, new)

@@ -229,3 +229,10 @@ def test_their_names_fit_in_an_argument(byte: bytes) -> None:
     side = NodeSide("synctool-" + "0" * 16, b"/" + byte * 1000, "0" * 50, "rsync", 120, bases)
     route = route_to(Node("n", ("n", "all"), "n"), SshSettings())
     assert len(os.fsencode(side.line(route))) < 128 << 10
+
+
+@pytest.mark.parametrize("tool", ["rsync", "cd .. && EXTRACT_UNSAFE_SYMLINKS=1 tar xpf -"])
+def test_a_push_fits_in_a_command_for_dropbear(tool: str) -> None:
+    """It takes 9,000 bytes, and rsync adds some for its own words."""
+    side = NodeSide("synctool-" + "0" * 16, b"/" + b"x" * 100, "0" * 50, tool, 120, in_one=tool != "rsync")
+    assert len(side.line(route_to(Node("n", ("n", "all"), "n"), SshSettings()))) < 8_600
