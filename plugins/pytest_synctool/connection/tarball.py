@@ -15,7 +15,7 @@ from pytest_synctool.common.shell import COMPLETE
 
 _FORMAT: Final = tarfile.GNU_FORMAT  # BusyBox does not know the newer pax format
 _PIECE: Final = 64 << 10  # bytes
-# The header of a file as it begins, and as it ends after the checksum: an old-style type, no link, GNU's magic.
+# The header of a file as it begins, and as it ends after the checksum: the type, no link, GNU's magic.
 _FIELDS: Final = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0"
 _REST: Final = b"0".ljust(101, tarfile.NUL) + tarfile.GNU_MAGIC.ljust(255, tarfile.NUL)
 _SUM: Final = sum(_REST) + 8 * ord(" ")  # the checksum is that of a header with blanks in its place
@@ -108,7 +108,7 @@ def _header(member: tarfile.TarInfo) -> bytes:
 
 
 def _plain_header(member: tarfile.TarInfo) -> bytes | None:
-    """Return what _header() returns for a file, in a tenth of the time; None if a field is too long for that."""
+    """Return what _header() returns for a file, in a seventh of the time; None if a field is too long for that."""
     name = member.name.encode("utf-8", "surrogateescape")
     fields = (member.mode, member.uid, member.gid, member.size, int(member.mtime))
     if len(name) > tarfile.LENGTH_NAME or not all(map(le, fields, _LARGEST)) or min(fields) < 0:

@@ -29,6 +29,7 @@ from pytest_synctool.repair.plan import (
     NewVersion,
     Plan,
     Removal,
+    Trigger,
 )
 from pytest_synctool.repair.removal_functions import REMOVALS
 from pytest_synctool.repair.shell_functions import PROLOGUE
@@ -115,7 +116,9 @@ def script(
     numbers = everything if numbers is None else list(numbers)
     steps = ((number, log_lines[number]) for number in numbers if number < len(log_lines))
     report = kept_report.begin(steps, context.taken)
-    lines = [_header(plan, context, report), _done(sorted(_causes(plan) & {*done}))]
+    succeeded = {*done}
+    causes = _done(number for number in _causes(plan, plan.triggers) if number in succeeded)
+    lines = [_header(plan, context, report), causes]
     lines += _lines(plan, context, log_lines, numbers, with_trees=with_trees)
     return b"\n".join([*lines, b"clean", b"noted end"])
 
@@ -168,7 +171,7 @@ def _lines(
     yield from _in_order(others[:above], context.masterdir)
     if trees:
         yield from _trees(trees, context.masterdir)
-        causes = _causes(plan)
+        causes = {*_causes(plan, plan.triggers)}
         yield from (line for tree in trees for line in _all_done(tree, causes, texts))
     yield from _in_order(others[above:], context.masterdir)
     if actions:
@@ -180,10 +183,10 @@ def _lines(
             yield _trigger(plan, context, number)
 
 
-def _causes(plan: Plan) -> set[int]:
-    """Return the numbers of the actions that are causes of triggers."""
-    paths = {path for trigger in plan.triggers for path in trigger.causes}
-    return {number for number, action in enumerate(plan.actions) if action.path in paths}
+def _causes(plan: Plan, triggers: Iterable[Trigger]) -> list[int]:
+    """Return the numbers of the actions that are causes of these triggers."""
+    paths = {path for trigger in triggers for path in trigger.causes}
+    return [number for number, action in enumerate(plan.actions) if action.path in paths]
 
 
 def _done(numbers: Iterable[int]) -> bytes:
@@ -342,7 +345,7 @@ def _differing(work: NewAttributes) -> bytes:
 
 def _trigger(plan: Plan, context: Context, number: int) -> bytes:
     trigger = plan.triggers[number - len(plan.actions)]
-    causes = b"".join(b"$d%d" % n for n, action in enumerate(plan.actions) if action.path in trigger.causes)
+    causes = b"".join(b"$d%d" % n for n in _causes(plan, [trigger]))
     command = trigger.command
     what = command.text if command.is_text else os.path.join(context.masterdir, command.text)
     function = b"on_update" if command.is_text else b"script"

@@ -114,13 +114,6 @@ class NodeRecord:
         object.__setattr__(self, "ending", ending)
 
     @property
-    def looked_at(self) -> int:
-        """The number of entries that were not missed; 0 if nothing is known of the node."""
-        if self.error is not None:
-            return 0
-        return len(self.entries) - sum(outcome.is_missed for _, outcome in self.results)
-
-    @property
     def begun(self) -> bool:
         """True if the run got to the node: not all of its entries were missed."""
         if self.error is not None:

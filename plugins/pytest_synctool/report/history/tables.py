@@ -101,10 +101,8 @@ class Tables:
         self._asked: dict[int, tuple[int, str]] = {id_: (entry, signature) for id_, entry, signature in wanted}
         self._wanted: dict[tuple[int, str], int] | None = None  # the reverse
         # New rows are stored together, with ids that are free.
-        self._entry_ids, self._wanted_ids = (
-            _ids_after(max(self._names, default=0)),
-            _ids_after(max(self._asked, default=0)),
-        )
+        self._entry_ids = _ids_after(max(self._names, default=0))
+        self._wanted_ids = _ids_after(max(self._asked, default=0))
         self._new_entries: list[tuple[int, str, str]] = []
         self._new_wanted: list[tuple[int, int, str]] = []
         self._sets: dict[Wanted, int] = {}
