@@ -156,6 +156,7 @@ def test_container_connections_carry_the_script_as_an_argument(site: Site) -> No
         (tools / tool).chmod(0o755)
     for number in range(300):
         site.put(f"{'file' * 20}{number}._all")
+        site.put(f"{'файл' * 20}{number}._all")  # longer as an argument
     site.put(b"odd '\xff\\ name._all")
     site.delete("evil._all")
     site.nodes = {
@@ -167,6 +168,7 @@ def test_container_connections_carry_the_script_as_an_argument(site: Site) -> No
     assert run.status == 1
     for node in site.nodes:
         assert run.word(node, f"{site.top}/{'file' * 20}7") == "failure"
+        assert run.word(node, f"{site.top}/{'файл' * 20}7") == "failure"
         assert run.word(node, f"{site.top}/odd '%FF\\ name") == "failure"
         assert run.word(node, f"{site.top}/evil", "delete") == "passed"
     assert run.count("error") == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from pytest_synctool.audit import probe
 from pytest_synctool.audit.check import Check
 from pytest_synctool.audit.compare import compare, compare_absent
+from pytest_synctool.common.shell import argument_size
 from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.connection.processes import Answer
 from pytest_synctool.engine.session import NodeSession
@@ -80,7 +81,7 @@ class FakeNode:
         """Answer a script."""
         del phase, ceiling
         assert deadline == 17.0
-        assert self.script_limit is None or len(script) <= self.script_limit
+        assert self.script_limit is None or argument_size(script) <= self.script_limit
         number = len(self.log)
         for before in BEFORE_A_PROBE:
             script = script.removeprefix(before)

@@ -13,7 +13,7 @@ from typing import Final
 
 from pytest_synctool.audit import probe
 from pytest_synctool.audit.probe_script import LONGEST_READ, Request
-from pytest_synctool.common.shell import words
+from pytest_synctool.common.shell import argument_size, words
 from pytest_synctool.common.wording import node_text
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import Actual, FileState
@@ -114,15 +114,15 @@ def script(requests: Sequence[FetchRequest], nonce: bytes) -> bytes:
 
 
 def split(requests: Sequence[FetchRequest], nonce: bytes, limit: int | None) -> Iterator[Sequence[FetchRequest]]:
-    """Split requests into parts whose scripts stay below `limit` bytes, or are of one path."""
+    """Split requests into parts whose scripts have at most an argument_size() of `limit`, or are of one path."""
     if limit is None:
         yield requests
         return
-    empty = len(script((), nonce))
+    empty = argument_size(script((), nonce))
     part: list[FetchRequest] = []
     size = empty
     for request in requests:
-        cost = len(script((request,), nonce)) - empty + 8  # later numbers are longer
+        cost = argument_size(script((request,), nonce)) - empty + 8  # later numbers are longer
         if part and size + cost > limit:
             yield part
             part, size = [], empty

@@ -14,6 +14,7 @@ from pytest_synctool.audit import listing, owed_commands, probe, rogue
 from pytest_synctool.audit.check import Check, CheckEndedError, CheckFunction
 from pytest_synctool.audit.drift_outcome import drift
 from pytest_synctool.audit.remembered import LARGE
+from pytest_synctool.common.shell import argument_size
 from pytest_synctool.common.wording import printable_text
 from pytest_synctool.connection.exchange import SHORT_ANSWER, Phase
 from pytest_synctool.connection.ssh import last_line
@@ -150,7 +151,9 @@ class Inspection:
             yield from ((part, listings) for part in probe.split(requests, limit))
             return
         yield from ((part, ()) for part in probe.split(requests, limit))
-        yield from (((), part) for part in listing.split(listings, probe.room(limit) - len(listing.FUNCTIONS)))
+        yield from (
+            ((), part) for part in listing.split(listings, probe.room(limit) - argument_size(listing.FUNCTIONS))
+        )
 
     def probe_unselected(self, entries: Sequence[Entry], like: Check) -> None:
         """Look at entries that no check is about, as the check `like` does at its own. Raises as run_probe() does."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from pytest_synctool.common.shell import quote, words
+from pytest_synctool.common.shell import argument_size, quote, words
 from pytest_synctool.common.wording import node_text
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import Kind
@@ -119,17 +119,17 @@ def largest_answer(listings: Iterable[Listing]) -> int:
 
 
 def split(listings: Iterable[Listing], limit: int) -> Iterator[list[Listing]]:
-    """Split listings into parts whose shell text stays below `limit` bytes, each with at least one directory."""
+    """Split listings into parts whose shell text has at most an argument_size() of `limit`, or one directory."""
     part: list[Listing] = []
     size = 0
     for listing in listings:
         directories: list[bytes] = []
         for directory in listing.directories:
-            cost = len(quote(directory)) + 1 + (0 if directories else 80)
+            cost = argument_size(quote(directory)) + 1 + (0 if directories else 80)
             if (part or directories) and size + cost > limit:
                 yield [*part, *([Listing(tuple(directories), listing.expected)] if directories else [])]
                 part, directories, size = [], [], 0
-                cost = len(quote(directory)) + 81
+                cost = argument_size(quote(directory)) + 81
             directories.append(directory)
             size += cost
         part.append(Listing(tuple(directories), listing.expected))

@@ -42,7 +42,7 @@ from pytest_synctool.audit.listing import FUNCTIONS, Listing, commands
 from pytest_synctool.audit.probe_functions import LOOK
 from pytest_synctool.audit.probe_timing import TIMING
 from pytest_synctool.audit.remembered import LONGEST_STAMP, Remembered
-from pytest_synctool.common.shell import quote, words
+from pytest_synctool.common.shell import argument_size, quote, words
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind
 from pytest_synctool.repository.source import file_type, parents
 
@@ -305,14 +305,14 @@ def _more(first: int, requests: Sequence[Request]) -> Iterator[bytes]:
 
 
 def room(limit: int) -> int:
-    """Return the number of bytes that a script of `limit` bytes has for its calls."""
-    return limit - len(PROLOGUE) - 400
+    """Return the argument_size() that the calls may have in a script that may have `limit`."""
+    return limit - argument_size(PROLOGUE) - 400
 
 
 def split(requests: Sequence[Request], limit: int | None) -> Iterator[Sequence[Request]]:
-    """Split requests into parts whose scripts stay below `limit` bytes.
+    """Split requests into parts whose scripts have at most `limit` bytes as an argument, by argument_size().
 
-    Some connections pass a script as an argument.
+    Some connections pass a script as one.
     """
     if limit is None:
         yield requests
@@ -336,13 +336,16 @@ def split(requests: Sequence[Request], limit: int | None) -> Iterator[Sequence[R
 
 
 def _cost(request: Request, directories: set[bytes]) -> int:
-    more = 2 * len(quote(request.path)) + len(more_attributes.FUNCTIONS) + 80 if request.asks_more else 0
+    words = quote(request.path) * 2 + request.line
+    more = 80
+    if request.asks_more:
+        words += quote(request.path) * 2 + more_attributes.FUNCTIONS
+        more += 80
     if request.remembered is not None:  # in a call of its own
         directories = {*request.guarded}
-        more += len(quote(request.remembered.stamp)) + 80
-    return (
-        more + 2 * len(quote(request.path)) + len(request.line) + 80 + sum(len(quote(each)) + 1 for each in directories)
-    )
+        words += quote(request.remembered.stamp)
+        more += 80
+    return argument_size(words) + more + sum(argument_size(quote(each)) + 1 for each in directories)
 
 
 def largest_answer(requests: Sequence[Request]) -> int:

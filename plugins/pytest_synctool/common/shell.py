@@ -47,9 +47,22 @@ _AT_ONCE: Final = b"""case ${BASH_VERSION-} in
 esac
 """
 
+_HEADER = re.compile(rb"^(\w+\(\) [{(]) # .*")
 _SAFE = re.compile(rb"[A-Za-z0-9@%+=:,./_-]+")
 _SPECIAL: Final = re.compile(rb"""([^ -~]|[!"$'\\`])(?=([0-7]?))""")
-_ASCII = re.compile(rb"[\t\n\x20-\x7e]*")
+# What is not itself in a quoted argument. A single quote would grow with every program that quotes the argument again.
+_PLAIN = re.compile(rb"[\t\n -&(-\[\]-~]*")
+_WIDE: Final = bytes(byte for byte in range(256) if byte != 0x5C and not _PLAIN.fullmatch(bytes((byte,))))
+_NOT_PLAIN = re.compile(rb"[^\t\n -&(-\[\]-~]")
+
+
+def compact(functions: bytes) -> bytes:
+    """Return shell text without indentation, without lines of comment and without comments behind a function's name.
+
+    No line of a quoted string in it may begin with a blank or with a `#`.
+    """
+    lines = (line.lstrip(b" ") for line in functions.split(b"\n"))
+    return b"\n".join(_HEADER.sub(rb"\1", line) for line in lines if not line.startswith(b"#"))
 
 
 def quote(word: bytes) -> bytes:
@@ -102,11 +115,14 @@ def guarded(script: bytes, seconds: float, *, watches_input: bool) -> bytes:
 
 
 def ascii_command(script: bytes) -> str:
-    """Return the script as one ASCII command line, for connections without standard input."""
-    if _ASCII.fullmatch(script):
+    """Return the script as one ASCII command line, for connections without standard input. See argument_size()."""
+    if _PLAIN.fullmatch(script):
         return script.decode("ascii")
-    escaped = b"".join(
-        b"\\\\" if byte == 0x5C else bytes((byte,)) if byte < 0x7F and byte >= 0x20 else b"\\0%03o" % byte
-        for byte in script
-    )
-    return (b"eval \"$(printf '%b' " + quote(escaped) + b')"').decode("ascii")
+    escaped = _NOT_PLAIN.sub(lambda match: b"\\\\" if match[0] == b"\\" else b"\\0%03o" % ord(match[0]), script)
+    return f"eval \"$(printf '%b' '{escaped.decode('ascii')}')\""
+
+
+def argument_size(script: bytes) -> int:
+    """Return the number of bytes that a script has in ascii_command(); those of two scripts together are their sum."""
+    wide = len(script) - len(script.translate(None, _WIDE))
+    return len(script) + 4 * wide + script.count(b"\\")

@@ -28,9 +28,8 @@ from pytest_synctool.connection.ssh_backend import SynctoolSshBackend
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
 
-# A Linux argument has at most 128 KiB. Quoting makes names up to six times as long. The functions of a repair, which
-# are in each of its scripts, have almost nothing to quote, and must leave room for names.
-ARGUMENT_LIMIT: Final = 60_000
+# A Linux argument has at most 128 KiB. The rest is for what every script begins with, and for the words of the backend.
+ARGUMENT_LIMIT: Final = 120_000  # by argument_size()
 _CLOSE_LIMIT: Final = Limits(5.0)  # closing a connection contacts only a process on this machine
 
 
@@ -43,7 +42,7 @@ class Transport(Protocol):
 
     @property
     def script_limit(self) -> int | None:
-        """Return the length in bytes of the longest possible script, or None if there is no limit."""
+        """Return the argument_size() of the longest possible script, or None if there is no limit."""
 
     def run(self, script: bytes, deadline: float, phase: Phase = Phase.PROBE, ceiling: int | None = None) -> Answer:
         """Run a shell script. Raise TransportError if there is no answer, or none for `deadline` seconds.

@@ -9,7 +9,7 @@ from typing import Final
 
 from pytest_synctool.common.family import FAMILY
 from pytest_synctool.common.prologue import PROLOGUE
-from pytest_synctool.common.shell import COMPLETE, shell_line, words
+from pytest_synctool.common.shell import COMPLETE, compact, shell_line, words
 from pytest_synctool.connection.route import Route
 from pytest_synctool.repair.mirror_reuse import PART
 from pytest_synctool.repository import attributes, waivers
@@ -21,8 +21,7 @@ MADE: Final = ".synctool-made."  # directory of the made files during a push; FI
 _ALL_OUT: Final = "exec 2>&1; "  # what is said on standard error can get lost on the way
 _LONGEST_BEAT: Final = 5  # seconds
 _BLOCK: Final = 512  # bytes
-# Without indentation: dropbear takes a command of 9,000 bytes.
-_PROLOGUE: Final = b"\n".join(line.lstrip() for line in PROLOGUE.split(b"\n"))
+_PROLOGUE: Final = compact(PROLOGUE)  # dropbear takes a command of 9,000 bytes
 
 # The node's side of a push: MASTERDIR FINGERPRINT.NUMBER COMMAND BASES NEW [WORD...] carries out COMMAND WORD... in the
 # new tree, puts that in place and tells on standard error how it went, in lines that begin with TOKEN. With NEW it does

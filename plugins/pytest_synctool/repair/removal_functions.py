@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-REMOVALS: Final = rb"""
+from pytest_synctool.common.shell import compact
+
+REMOVALS: Final = compact(rb"""
 move_away() { # (NUMBER KIND NAME)...: what is in no entry goes to where old versions are kept
   while [ $# -gt 0 ]; do
     if stage; then
@@ -43,4 +45,4 @@ may_go() { # directory|other PATH: whether it is what the audit saw, and nothing
   l=$(cd -P -- "$2" && pwd -P) && [ -n "$mounts" ] || { echo "nobody can tell what is mounted below it"; return 1; }
   case $nl$mounts in *"$nl$l/"*) echo "something is mounted below it"; return 1 ;; esac
 }
-"""
+""")

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Final
 
 from pytest_synctool.audit import owed_commands
-from pytest_synctool.common.shell import quote, words
+from pytest_synctool.common.shell import argument_size, quote, words
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.model import Kind, OldVersions
 from pytest_synctool.repair import kept_report
@@ -76,18 +76,18 @@ class Context:
 
 
 def parts(plan: Plan, context: Context, log_lines: Sequence[str], limit: int | None) -> Iterator[range]:
-    """Split the numbers of actions and triggers into ranges whose scripts stay below `limit` bytes, if any."""
+    """Split the numbers of actions and triggers into ranges whose scripts have an argument_size() up to `limit`."""
     count = len(plan.actions) + len(plan.triggers)
     if limit is None:
         yield range(count)
         return
-    empty = len(_header(plan, context, kept_report.begin((), context.taken)))
+    empty = argument_size(_header(plan, context, kept_report.begin((), context.taken)))
     start, size = 0, empty
     for number in range(count):
         # The script may have to list every earlier number as done, and a function for several actions repeats names.
-        cost = 4 * len(b"\n".join(_lines(plan, context, log_lines, [number]))) + 8
+        cost = 4 * argument_size(b"\n".join(_lines(plan, context, log_lines, [number]))) + 8
         # The text of a step may be quoted.
-        cost += 4 * len(log_lines[number]) + 16 if log_lines else 0
+        cost += 4 * argument_size(log_lines[number].encode("utf-8", "surrogateescape")) + 16 if log_lines else 0
         if number > start and size + cost > limit:
             yield range(start, number)
             start, size = number, empty + 8 * number

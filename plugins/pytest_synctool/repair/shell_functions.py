@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from pytest_synctool.common.prologue import LOGIN
+from pytest_synctool.common.shell import compact
 from pytest_synctool.repair.attribute_functions import ATTRIBUTES
 from pytest_synctool.repair.change_functions import CHANGES
 from pytest_synctool.repair.in_place_functions import IN_PLACE
@@ -240,4 +241,4 @@ recover() { # FILE DIRECTORY: what a type change had moved there goes back, or t
   fi
 }
 """
-PROLOGUE: Final = LOGIN + _FRAME + KEPT_REPORT + STAGE + TRIGGERS + ATTRIBUTES + CHANGES + IN_PLACE
+PROLOGUE: Final = compact(LOGIN + _FRAME + KEPT_REPORT + STAGE + TRIGGERS + ATTRIBUTES + CHANGES + IN_PLACE)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_synctool.audit.fetch import LIMIT, Copy, FetchRequest, parse, script, split
-from pytest_synctool.common.shell import whole
+from pytest_synctool.common.shell import argument_size, whole
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, FileState, Kind, Unknown
 
@@ -171,9 +171,9 @@ def test_any_answer_is_understood_or_refused(pieces: list[bytes]) -> None:
 @settings(max_examples=10)
 def test_parts_stay_below_a_limit(names: list[bytes], limit: int) -> None:
     requests = [FetchRequest(name, 10, "0" * 32) for name in names]
-    limit += len(script((), NONCE))
+    limit += argument_size(script((), NONCE))
     parts = list(split(requests, NONCE, limit))
     assert [request for part in parts for request in part] == requests
-    assert all(len(script(part, NONCE)) <= limit for part in parts if len(part) > 1)
+    assert all(argument_size(script(part, NONCE)) <= limit for part in parts if len(part) > 1)
     assert all(parts)
     assert list(split(requests, NONCE, None)) == [requests]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_synctool.audit import listing
 from pytest_synctool.audit.listing import MOST_ROGUE, Listed, Listing, NotListed, Silent, TooMany
 from pytest_synctool.audit.probe import Request, parse, script
-from pytest_synctool.common.shell import whole
+from pytest_synctool.common.shell import argument_size, whole
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import Kind
 
@@ -154,5 +154,5 @@ def test_split(sizes: list[int], limit: int) -> None:
     ]
     assert all(each.directories and each.most == 7 + MOST_ROGUE for part in parts for each in part)
     for part in parts:
-        size = len(b"\n".join(listing.commands(part, 5)))
+        size = argument_size(b"\n".join(listing.commands(part, 5)))
         assert size <= limit or sum(len(each.directories) for each in part) == 1

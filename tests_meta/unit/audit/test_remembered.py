@@ -18,7 +18,7 @@ from pytest_synctool.audit import probe, remembered
 from pytest_synctool.audit.digest_memory import DigestMemory, NodeMemory
 from pytest_synctool.audit.probe import Request
 from pytest_synctool.audit.remembered import NOTHING, Remembered
-from pytest_synctool.common.shell import whole
+from pytest_synctool.common.shell import argument_size, whole
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import FileState, Node, Unknown
 
@@ -297,7 +297,7 @@ def test_a_script_for_large_files_stays_below_the_limit() -> None:
     parts = list(probe.split(requests, 58_000))
     assert len(parts) > 1
     assert [request for part in parts for request in part] == requests
-    assert all(len(probe.script(part)) <= 58_000 for part in parts)
+    assert all(argument_size(probe.script(part)) <= 58_000 for part in parts)
 
 
 def test_the_smallest_large_file() -> None:

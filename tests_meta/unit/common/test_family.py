@@ -17,6 +17,7 @@ next 900
     (next 300; sleep 60 & wait) &
     wait
   ) &
+  until [ -e /proc/301 ]; do :; done # nobody else may take the next number
   next 100; sleep 60 & wait
 ) &
 until [ -e /proc/101 ] && [ -e /proc/301 ] && [ -e /proc/501 ]; do :; done

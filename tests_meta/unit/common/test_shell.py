@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_synctool.audit import probe
-from pytest_synctool.common.shell import ascii_command, quote, whole, words
+from pytest_synctool.common.shell import argument_size, ascii_command, compact, quote, whole, words
 from pytest_synctool.model import ABSENT, Kind
 from pytest_synctool.repair import plan, script
 from pytest_synctool.repair.kept_versions import recall
@@ -25,6 +25,28 @@ _words = st.binary(max_size=30).map(lambda word: word.replace(b"\0", b""))
 _tricky = st.lists(st.sampled_from([b"'", b'"', b"\\", b"$", b"\n", b"!", b"\x01", b"\x81", b"\xff", b" ", b"a"])).map(
     b"".join
 )
+
+
+def test_functions_travel_without_what_only_a_reader_needs() -> None:
+    text = b"""# Both are tried.
+both() { # FIRST SECOND: whether both do
+  [ "${#1}" = 3 ] && # not one of four
+    case $2 in
+      # a comment within
+      *'# '*) ;;
+    esac
+}
+"""
+    assert (
+        compact(text)
+        == b"""both() {
+[ "${#1}" = 3 ] && # not one of four
+case $2 in
+*'# '*) ;;
+esac
+}
+"""
+    )
 
 
 @given(arguments=st.lists(_words | _tricky, min_size=1, max_size=40))
@@ -57,10 +79,16 @@ def test_quote(word: bytes, quoted: bytes) -> None:
 def test_an_ascii_command_runs_the_same_script(shell: Shell, arguments: list[bytes]) -> None:
     command = ascii_command(words(b"printf", b"%s|", *arguments) + b"\nexit 7")
     assert command.isascii()
+    assert "'" not in command.removeprefix("eval \"$(printf '%b' '").removesuffix("')\"")
     argv = [*shell.argv, "-c", command]
     answer = subprocess.run(argv, capture_output=True, env=dict(shell.env), timeout=30, check=False)
     assert (answer.returncode, answer.stderr) == (7, b"")
     assert answer.stdout == b"".join(word + b"|" for word in arguments)
+
+
+@given(script=_words)
+def test_the_size_of_an_argument(script: bytes) -> None:
+    assert len(ascii_command(script + b"'")) == argument_size(script + b"'") + len("eval \"$(printf '%b' '')\"")
 
 
 def test_whole_runs_the_script_and_returns_its_status(shell: Shell) -> None:

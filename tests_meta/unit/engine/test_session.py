@@ -80,7 +80,7 @@ class TestDryRun:
 
     def test_narrow_connections_are_sent_parts(self) -> None:
         entries = [entry(b"/directory/file number %d" % n, state()) for n in range(200)]
-        fake = FakeNode({one.destination: state() for one in entries}, script_limit=18_000)
+        fake = FakeNode({one.destination: state() for one in entries}, script_limit=18_500)
         result = run(fake, *entries)
         assert result.outcomes == (OK,) * 200
         assert len(fake.log) > 2
