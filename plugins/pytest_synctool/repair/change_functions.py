@@ -99,6 +99,7 @@ old_of() { # NAME: of its old version set $s to the path, $b to the name and $to
 }
 kept_name() { b=$1.saved; } # of a name that has room for that
 place() { # RECORDS whose new versions are in $new
+  [ $# -le 18 ] || [ "$saved" = - ] || [ -n "$through" ] || pin_all "$@"
   n=$# some=
   while [ "$n" -gt 0 ]; do
     if [ "$3" = missing ] && is_there "./$6"; then ok "$1"
@@ -162,26 +163,77 @@ room() { # for $s below $saved, where nobody else may write; in a subshell
   echo "old versions cannot be kept in $PWD: others than root may write in it or above it" >&2
   return 1
 }
+pin_all() { # RECORDS: by few programs what pin() does by some for each; it does what this does not, and looks at all
+  e=$(mkdir -- "$side.old" "$side.before" 2>&1) || return 0
+  numbers= suffix=.saved n=$#
+  case $saved in /*) suffix= ;; esac
+  while [ "$n" -gt 0 ]; do
+    if [ "$3" = keep ] && is_there "./$6"; then
+      old_of "$6"
+      case $b in
+        *.saved.saved) ;; # its new name here would be the old one of another
+        "$6$suffix") numbers="$numbers $1"; set -- "$@" "./$6" ;;
+      esac
+    fi
+    shift 6
+    n=$((n - 6))
+  done
+  [ $# != 0 ] || return 0
+  ln -- "$@" "$side.old/" 2>&-
+  if [ -n "$suffix" ]; then
+    # ln can change many names at once: it makes room for others.
+    (cd -P -- "$new" && VERSION_CONTROL=simple ln -f -b -S "$suffix" -- "$@" "$side.old/"
+      cd -P -- "$side.old" && rm -f -- "$@") 2>&-
+    before_all "$@"
+  fi
+  x=$numbers numbers=
+  for k in $x; do
+    x=$side.old/${1#./}$suffix
+    if [ -e "$x" ] && [ ! -L "$x" ]; then numbers="$numbers $k"; set -- "$@" "$x"; fi
+    shift
+  done
+  [ $# != 0 ] && l=$(stat -c %a:%u:%g:%U:%G:%d:%i:%s -- "$@" 2>&-) || return 0
+  IFS=$nl; set -f; set -- $l; set +f; unset IFS
+  for k in $numbers; do eval "v$k=\$1"; shift; done
+}
+before_all() { # ./NAME...: the old versions that are there from earlier repairs
+  n=$#
+  while [ "$n" -gt 0 ]; do
+    ! is_there "$1.saved" || set -- "$@" "$1.saved"
+    shift
+    n=$((n - 1))
+  done
+  [ $# = 0 ] || ln -- "$@" "$side.before/" 2>&-
+}
 pin() { # NUMBER NAME ATTRIBUTES: link what is about to be replaced into the stage, under the name by which it is kept
   k=$1
   shift
-  is_there "./$1" || return 0
+  if ! is_there "./$1"; then
+    old_of "$1"
+    rm -f -- "$side.old/$b" # nobody has looked at what pin_all() has linked
+    return
+  fi
   if [ -d "./$1" ] && [ ! -L "./$1" ]; then e="it has become a directory"; return 1; fi
   [ "$saved" != - ] || return 0
   old_of "$1"
   if [ -d "$to$b" ] && [ ! -L "$to$b" ]; then e="$s is a directory, in the way"; return 1; fi
   x=$side.old/$b
   [ -d "$side.old" ] || e=$(mkdir -- "$side.old" "$side.before" 2>&1) || return
-  if [ -n "$through" ] || ! e=$(ln -- "./$1" "$x" 2>&1); then
+  if ! is_there "$x" && { [ -n "$through" ] || ! e=$(ln -- "./$1" "$x" 2>&1); }; then
     # A file system without links: a copy is made of what only we can exchange.
     { [ -n "$own" ] && e=$(duplicate "./$1" "$x" 2>&1); } || return
   fi
-  narrow "$x" "$2" || return
+  eval "l=\$v$k"
+  narrow "$x" "$2" "$l" || return
   case $saved in
     /*) e=$(room 2>&1) || return ;;
-    *) if is_there "./$b"; then e=$(ln -- "./$b" "$side.before/" 2>&1) || return; fi ;;
+    *) if is_there "./$b" && ! is_there "$side.before/$b"; then e=$(ln -- "./$b" "$side.before/" 2>&1) || return; fi ;;
   esac
-  e=$(printf '%s\n' "$at/$1" "$s" "$was" 2>&1 >>"$journal/kept") || return
+  if ! { printf '%s\n' "$at/$1" "$s" "$was" >>"$journal/kept"; } 2>&-; then
+    e=$( (: >>"$journal/kept") 2>&1)
+    e=${e:-"$journal/kept cannot be written"}
+    return 1
+  fi
   some=1
   eval "k$k=1"
 }
@@ -195,13 +247,14 @@ unkeep() { # NUMBER NAME: it was not replaced
   elif is_there "$side.before/$b"; then mv -f -- "$side.before/$b" ./ 2>&-
   else rm -f -- "./$b" 2>&-; fi
 }
-narrow() { # OLD ATTRIBUTES: an old version is not more open than what replaces it: if need be, a copy is kept instead
+narrow() { # OLD ATTRIBUTES [STATUS]: an old version is not more open than what replaces it; else a copy is kept
   if [ -L "$1" ]; then
     e=$(stat -c %u:%g:%a:%d:%i:%s -- "$1" 2>&1) && was=$e
     return
   fi
   attributes "$2"
-  e=$(stat -c %a:%u:%g:%U:%G:%d:%i:%s -- "$1" 2>&1) || return
+  e=$3
+  [ -n "$e" ] || e=$(stat -c %a:%u:%g:%U:%G:%d:%i:%s -- "$1" 2>&1) || return
   IFS=:; set -f; set -- "$1" $e; set +f; unset IFS
   was=$3:$4:$2 m=$(($octal${mode:-777} & ${octal}777)) x=$3:$4
   [ ! -d "$1" ] || m=$((m | (m & ${octal}444) >> 2))
