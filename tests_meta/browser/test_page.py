@@ -275,6 +275,16 @@ class TestKeys:
         small.close()
         assert small.focused.startswith("node3 /etc/cron.d/old: error")
 
+    def test_a_cell_stays_that_has_room_in_another_size_of_the_window(self, small: Window) -> None:
+        """A click of somebody whose page has just got its size is not lost."""
+        small.js("document.querySelector('#grid [role=gridcell]').id = 'before'")
+        metrics = {"width": 1100, "height": 700, "deviceScaleFactor": 1, "mobile": False}
+        small.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        small.until(lambda: small.js("return innerWidth") == 1100)
+        frames = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done))"
+        small.driver.execute_async_script(frames)
+        assert small.all("#before")
+
 
 class TestManyNodes:
     @pytest.fixture

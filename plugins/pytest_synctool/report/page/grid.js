@@ -44,7 +44,7 @@ class Grid {
         this.render();
       });
     }, { passive: true });
-    new ResizeObserver(() => this.view && this.resized()).observe(root);
+    new ResizeObserver(() => this.view && this.resized()).observe(root); // calls once also without a change
     root.addEventListener('click', (event) => this.clicked(event));
     root.addEventListener('keydown', (event) => this.pressed(event));
     root.addEventListener('mouseover', (event) => {
@@ -61,16 +61,20 @@ class Grid {
     this.small = rows <= PRINTED.rows && columns <= PRINTED.columns;
     this.root.ariaRowCount = String(rows + 1);
     this.root.ariaColCount = String(columns + 1);
+    this.names = null;
     this.resized();
   }
 
   resized() {
-    this.names = this.root.clientWidth < 600 ? 120 : 200;
-    this.space.style.width = `${this.names + this.view.columns.length * WIDTH}px`;
-    this.space.style.height = `${HEAD + this.view.rows.length * HEIGHT}px`;
-    this.root.style.setProperty('--names', `${this.names}px`);
+    const names = this.root.clientWidth < 600 ? 120 : 200;
     const focused = this.focused();
-    keep(this.made, new Set());
+    if (names !== this.names) {
+      this.names = names;
+      this.space.style.width = `${names + this.view.columns.length * WIDTH}px`;
+      this.space.style.height = `${HEAD + this.view.rows.length * HEIGHT}px`;
+      this.root.style.setProperty('--names', `${names}px`);
+      keep(this.made, new Set());
+    }
     this.render(focused);
   }
 
