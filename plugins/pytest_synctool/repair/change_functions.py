@@ -210,7 +210,7 @@ pin() { # NUMBER NAME ATTRIBUTES: link what is about to be replaced into the sta
   shift
   if ! is_there "./$1"; then
     old_of "$1"
-    rm -f -- "$side.old/$b" # nobody has looked at what pin_all() has linked
+    ! is_there "$side.old/$b" || rm -f -- "$side.old/$b" # nobody has looked at what pin_all() has linked
     return
   fi
   if [ -d "./$1" ] && [ ! -L "./$1" ]; then e="it has become a directory"; return 1; fi
