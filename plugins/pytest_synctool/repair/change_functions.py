@@ -226,7 +226,9 @@ pin() { # NUMBER NAME ATTRIBUTES: link what is about to be replaced into the sta
   eval "l=\$v$k"
   narrow "$x" "$2" "$l" || return
   case $saved in
-    /*) e=$(room 2>&1) || return ;;
+    /*)
+      [ "$roomy" = "${s%/*}" ] || e=$(room 2>&1) || return
+      roomy=${s%/*} ;;
     *) if is_there "./$b" && ! is_there "$side.before/$b"; then e=$(ln -- "./$b" "$side.before/" 2>&1) || return; fi ;;
   esac
   if ! { printf '%s\n' "$at/$1" "$s" "$was" >>"$journal/kept"; } 2>&-; then

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 from pytest_synctool.audit import owed_commands
@@ -156,7 +157,7 @@ class Trigger:
         return owed_commands.name(self.path, self.command.kind)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """Actions in order, then triggers: those of files before those of directories.
 
@@ -172,6 +173,18 @@ class Plan:
         first = len(self.actions)
         triggers = enumerate(self.triggers, first)
         return [*range(first), *(n for n, trigger in triggers if post or not trigger.command.follows_a_change)]
+
+    @cached_property
+    def _by_path(self) -> Mapping[bytes, Sequence[int]]:
+        numbers: dict[bytes, list[int]] = {}
+        for number, action in enumerate(self.actions):
+            numbers.setdefault(action.path, []).append(number)
+        return numbers
+
+    def causes(self, triggers: Iterable[Trigger]) -> list[int]:
+        """Return the numbers of the actions that are causes of these triggers, in order."""
+        paths = {path for trigger in triggers for path in trigger.causes}
+        return sorted(number for path in paths for number in self._by_path.get(path, ()))
 
     def with_obstacles(self, obstacle: Callable[[Command], str]) -> Plan:
         """Return the plan with the obstacles of its triggers, for a rehearsal."""

@@ -29,7 +29,6 @@ from pytest_synctool.repair.plan import (
     NewVersion,
     Plan,
     Removal,
-    Trigger,
 )
 from pytest_synctool.repair.removal_functions import REMOVALS
 from pytest_synctool.repair.shell_functions import PROLOGUE
@@ -117,7 +116,7 @@ def script(
     steps = ((number, log_lines[number]) for number in numbers if number < len(log_lines))
     report = kept_report.begin(steps, context.taken)
     succeeded = {*done}
-    causes = _done(number for number in _causes(plan, plan.triggers) if number in succeeded)
+    causes = _done(number for number in plan.causes(plan.triggers) if number in succeeded)
     lines = [_header(plan, context, report), causes]
     lines += _lines(plan, context, log_lines, numbers, with_trees=with_trees)
     return b"\n".join([*lines, b"clean", b"noted end"])
@@ -171,7 +170,7 @@ def _lines(
     yield from _in_order(others[:above], context.masterdir)
     if trees:
         yield from _trees(trees, context.masterdir)
-        causes = {*_causes(plan, plan.triggers)}
+        causes = {*plan.causes(plan.triggers)}
         yield from (line for tree in trees for line in _all_done(tree, causes, texts))
     yield from _in_order(others[above:], context.masterdir)
     if actions:
@@ -181,12 +180,6 @@ def _lines(
     for number in numbers:
         if number >= first:
             yield _trigger(plan, context, number)
-
-
-def _causes(plan: Plan, triggers: Iterable[Trigger]) -> list[int]:
-    """Return the numbers of the actions that are causes of these triggers."""
-    paths = {path for trigger in triggers for path in trigger.causes}
-    return [number for number, action in enumerate(plan.actions) if action.path in paths]
 
 
 def _done(numbers: Iterable[int]) -> bytes:
@@ -345,7 +338,7 @@ def _differing(work: NewAttributes) -> bytes:
 
 def _trigger(plan: Plan, context: Context, number: int) -> bytes:
     trigger = plan.triggers[number - len(plan.actions)]
-    causes = b"".join(b"$d%d" % n for n in _causes(plan, [trigger]))
+    causes = b"".join(b"$d%d" % n for n in plan.causes([trigger]))
     command = trigger.command
     what = command.text if command.is_text else os.path.join(context.masterdir, command.text)
     function = b"on_update" if command.is_text else b"script"

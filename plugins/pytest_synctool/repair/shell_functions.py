@@ -24,7 +24,7 @@ PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
 umask 077
 nl='
 '
-wrong= locked= beating= unplaced= through= t= dev= base= r= stages=0 groups=0
+wrong= locked= beating= unplaced= through= t= dev= base= r= roomy= stages=0 groups=0
 # When the other end of the connection goes away, the repair goes on: nothing is left in the middle.
 trap : PIPE HUP
 trap 'exit 1' INT TERM

@@ -12,6 +12,7 @@ from pytest_synctool.model import OldVersions
 from tests_meta.unit.disk_node import EXPECTED, DiskNode
 from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, state
 
+with_programs = pytest.mark.parametrize("shell", ["dash", "bash"], indirect=True)  # BusyBox prefers its own
 pytestmark = pytest.mark.skipif(not IS_ROOT, reason="sets owners, needs root")
 
 NAMES = ("open", "setuid", "theirs", "link", "again", "missing", "n" * 250, *map(os.fsdecode, ODD_NAMES))
@@ -98,12 +99,14 @@ def test_of_a_type_that_has_changed(node: DiskNode) -> None:
         assert (node.files / f"l{number}.saved").read_text() == f"old {number}"
 
 
-def test_few_programs_keep_them(node: DiskNode, tmp_path: Path) -> None:
+@with_programs
+@pytest.mark.parametrize("saved", ["beside", "elsewhere"])
+def test_few_programs_keep_them(node: DiskNode, tmp_path: Path, saved: str) -> None:
     """Ten times as many files take no more of them."""
-    if node.shell.name == "busybox":  # it prefers its own programs
-        return
+    where = OldVersions.BESIDE if saved == "beside" else os.fsencode(node.top / "saved")
+    (node.top / "saved").mkdir(mode=0o700)
     path = node.shell.env["PATH"]
-    for name in ("ln", "mv", "rm", "stat"):
+    for name in ("ln", "mkdir", "mv", "rm", "stat"):
         (tmp_path / name).write_text(f'#!/bin/sh\necho {name} >>{tmp_path}/calls\nPATH={path} exec {name} "$@"\n')
         (tmp_path / name).chmod(0o755)
     node.shell = replace(node.shell, env={**node.shell.env, "PATH": f"{tmp_path}:{path}"})
@@ -114,17 +117,17 @@ def test_few_programs_keep_them(node: DiskNode, tmp_path: Path) -> None:
             (node.files / directory / f"{number}").write_text("old")
             (node.files / directory / f"{number}").chmod(0o600)  # not more open than the new one
             (node.files / directory / f"{number}.saved").write_text("older")
-        assert set(node.fix(*(node.entry(f"{directory}/{number}", NEW) for number in range(count)))) == {None}
-        assert (node.files / directory / "9.saved").read_text() == "old"
+        entries = [node.entry(f"{directory}/{number}", NEW) for number in range(count)]
+        assert set(node.fix(*entries, saved=where)) == {None}
+        assert (node.files / directory / "9.saved").read_text() == ("old" if saved == "beside" else "older")
         calls.append(sorted((tmp_path / "calls").read_text().split()))
         (tmp_path / "calls").unlink()
     assert calls[0] == calls[1]
 
 
+@with_programs
 def test_what_goes_away_meanwhile_is_not_kept(node: DiskNode, tmp_path: Path) -> None:
     """Its old version, which was linked already, might be more open than the new one."""
-    if node.shell.name == "busybox":  # it prefers its own ln
-        return
     path = node.shell.env["PATH"]
     (tmp_path / "ln").write_text(f'#!/bin/sh\nPATH={path}\nln "$@"\ncase $2 in ./0) rm -f ./3 ;; esac\n')
     (tmp_path / "ln").chmod(0o755)
