@@ -336,16 +336,16 @@ def split(requests: Sequence[Request], limit: int | None) -> Iterator[Sequence[R
 
 
 def _cost(request: Request, directories: set[bytes]) -> int:
-    words = quote(request.path) * 2 + request.line
+    text = quote(request.path) * 2 + request.line
     more = 80
     if request.asks_more:
-        words += quote(request.path) * 2 + more_attributes.FUNCTIONS
+        text += quote(request.path) * 2 + more_attributes.FUNCTIONS
         more += 80
     if request.remembered is not None:  # in a call of its own
         directories = {*request.guarded}
-        words += quote(request.remembered.stamp)
+        text += quote(request.remembered.stamp)
         more += 80
-    return argument_size(words) + more + sum(argument_size(quote(each)) + 1 for each in directories)
+    return argument_size(text) + more + sum(argument_size(quote(each)) + 1 for each in directories)
 
 
 def largest_answer(requests: Sequence[Request]) -> int:

@@ -51,9 +51,8 @@ _HEADER = re.compile(rb"^(\w+\(\) [{(]) # .*")
 _SAFE = re.compile(rb"[A-Za-z0-9@%+=:,./_-]+")
 _SPECIAL: Final = re.compile(rb"""([^ -~]|[!"$'\\`])(?=([0-7]?))""")
 # What is not itself in a quoted argument. A single quote would grow with every program that quotes the argument again.
-_PLAIN = re.compile(rb"[\t\n -&(-\[\]-~]*")
-_WIDE: Final = bytes(byte for byte in range(256) if byte != 0x5C and not _PLAIN.fullmatch(bytes((byte,))))
 _NOT_PLAIN = re.compile(rb"[^\t\n -&(-\[\]-~]")
+_WIDE: Final = bytes(byte for byte in range(256) if byte != 0x5C and _NOT_PLAIN.match(bytes((byte,))))
 
 
 def compact(functions: bytes) -> bytes:
@@ -116,7 +115,7 @@ def guarded(script: bytes, seconds: float, *, watches_input: bool) -> bytes:
 
 def ascii_command(script: bytes) -> str:
     """Return the script as one ASCII command line, for connections without standard input. See argument_size()."""
-    if _PLAIN.fullmatch(script):
+    if not _NOT_PLAIN.search(script):
         return script.decode("ascii")
     escaped = _NOT_PLAIN.sub(lambda match: b"\\\\" if match[0] == b"\\" else b"\\0%03o" % ord(match[0]), script)
     return f"eval \"$(printf '%b' '{escaped.decode('ascii')}')\""

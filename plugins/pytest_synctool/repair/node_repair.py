@@ -58,7 +58,8 @@ class NodeRepair(NodeChanges):
         lines = log_lines(todo, decision.reasons)
         numbers = todo.numbers(post=self.context.post)
         if self.unix is UnixOutput.SCRIPT and (todo.actions or todo.triggers):
-            self.lines += [line for line in script.script(todo, self.context, lines, numbers).split(b"\n") if line]
+            text = script.script(todo, self.context, lines, numbers, readable=True)
+            self.lines += [line for line in text.split(b"\n") if line]
         self._add_commands(inspection, todo, lines, numbers)
         planned = tuple(self._steps(todo, lines))
         pairs = zip(checks, outcomes, strict=True)

@@ -6,7 +6,7 @@ from typing import Final
 
 from pytest_synctool.common.shell import compact
 
-REMOVALS: Final = compact(rb"""
+READABLE_REMOVALS: Final = rb"""
 move_away() { # (NUMBER KIND NAME)...: what is in no entry goes to where old versions are kept
   while [ $# -gt 0 ]; do
     if stage; then
@@ -45,4 +45,5 @@ may_go() { # directory|other PATH: whether it is what the audit saw, and nothing
   l=$(cd -P -- "$2" && pwd -P) && [ -n "$mounts" ] || { echo "nobody can tell what is mounted below it"; return 1; }
   case $nl$mounts in *"$nl$l/"*) echo "something is mounted below it"; return 1 ;; esac
 }
-""")
+"""
+REMOVALS: Final = compact(READABLE_REMOVALS)

@@ -1,6 +1,6 @@
 """The shell text of a plan, and the parser of its answer.
 
-The text is complete in itself: a rehearsal shows exactly the text that a repair runs. This module contacts no node.
+The text is complete in itself: a rehearsal shows what a repair runs, with comments. This module contacts no node.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from pytest_synctool.repair.plan import (
     Plan,
     Removal,
 )
-from pytest_synctool.repair.removal_functions import REMOVALS
-from pytest_synctool.repair.shell_functions import PROLOGUE
+from pytest_synctool.repair.removal_functions import READABLE_REMOVALS, REMOVALS
+from pytest_synctool.repair.shell_functions import PROLOGUE, READABLE_PROLOGUE
 
 # New trees that one call of a function puts in place: it takes time for each pair of them.
 _RENAMED: Final = 100
@@ -102,6 +102,7 @@ def script(
     done: Iterable[int] = (),
     *,
     with_trees: bool = True,
+    readable: bool = False,
 ) -> bytes:
     """Return the shell text that carries out actions and triggers of a plan: those in `numbers`, or all.
 
@@ -109,7 +110,7 @@ def script(
     succeeded in earlier scripts. A trigger runs only if one of its causes changed.
 
     If a new tree cannot be put in place, what belongs below it has no result, and no trigger runs. Without `with_trees`
-    the script brings everything step by step.
+    the script brings everything step by step. A `readable` one has its functions with comments.
     """
     everything = range(len(plan.actions) + len(plan.triggers))
     numbers = everything if numbers is None else list(numbers)
@@ -117,12 +118,12 @@ def script(
     report = kept_report.begin(steps, context.taken)
     succeeded = {*done}
     causes = _done(number for number in plan.causes(plan.triggers) if number in succeeded)
-    lines = [_header(plan, context, report), causes]
+    lines = [_header(plan, context, report, readable=readable), causes]
     lines += _lines(plan, context, log_lines, numbers, with_trees=with_trees)
     return b"\n".join([*lines, b"clean", b"noted end"])
 
 
-def _header(plan: Plan, context: Context, report: bytes) -> bytes:
+def _header(plan: Plan, context: Context, report: bytes, *, readable: bool = False) -> bytes:
     variables = {
         b"export SYNCTOOL_NODE": os.fsencode(context.node),
         b"export SYNCTOOL_NODENAME": os.fsencode(context.hostname or context.node),
@@ -146,8 +147,10 @@ def _header(plan: Plan, context: Context, report: bytes) -> bytes:
         if trigger.command.follows_a_change
     )
     begin = [b"begin", report, *([b"remember"] if plan.actions and not plan.of_old_versions else [])]
-    removals = REMOVALS if any(isinstance(action.work, MovingAway) for action in plan.actions) else b""
-    return b"\n".join((PROLOGUE + removals + next(settings), *settings, *begin, *owed))
+    functions = READABLE_PROLOGUE if readable else PROLOGUE
+    if any(isinstance(action.work, MovingAway) for action in plan.actions):
+        functions += READABLE_REMOVALS if readable else REMOVALS
+    return b"\n".join((functions + next(settings), *settings, *begin, *owed))
 
 
 def _lines(

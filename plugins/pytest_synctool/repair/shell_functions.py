@@ -241,4 +241,5 @@ recover() { # FILE DIRECTORY: what a type change had moved there goes back, or t
   fi
 }
 """
-PROLOGUE: Final = compact(LOGIN + _FRAME + KEPT_REPORT + STAGE + TRIGGERS + ATTRIBUTES + CHANGES + IN_PLACE)
+READABLE_PROLOGUE: Final = LOGIN + _FRAME + KEPT_REPORT + STAGE + TRIGGERS + ATTRIBUTES + CHANGES + IN_PLACE
+PROLOGUE: Final = compact(READABLE_PROLOGUE)

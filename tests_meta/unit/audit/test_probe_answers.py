@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.audit.probe import Request, parse, script, split
-from pytest_synctool.common.shell import argument_size, whole
+from pytest_synctool.common.shell import argument_size, ascii_command, whole
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.model import ABSENT, FileState, Kind, Unknown
 
@@ -233,6 +233,7 @@ def test_parts_stay_below_the_limit_and_hold_everything(paths: list[bytes], limi
     assert all(parts)
     for part in parts:
         assert argument_size(script(part)) <= limit
+        assert len(ascii_command(script(part))) < 128 * 1024
 
 
 def test_without_a_limit_there_is_one_part() -> None:

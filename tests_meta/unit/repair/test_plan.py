@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_synctool.common.shell import compact
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind
 from pytest_synctool.repair.plan import Action, Plan, Removal, Trigger, plan
 from pytest_synctool.repair.script import Context, Result, parse, script
@@ -240,6 +241,13 @@ def test_any_answer_is_read(answer: list[bytes]) -> None:
     results, complete = parse(TWO, b"".join(answer))
     assert complete is (b"end" in b"".join(answer).split(b"\n")) or not complete
     assert all(result.failure is None or result.failure.isprintable() for result in results.values())
+
+
+def test_a_readable_script_is_the_same_with_comments() -> None:
+    readable = script(TWO, Context(b"/m"), readable=True)
+    assert compact(readable) == compact(script(TWO, Context(b"/m")))
+    assert b"\nlock() {\n  for l in" in readable
+    assert b"\nlock() {\nfor l in" in script(TWO, Context(b"/m"))
 
 
 def test_the_script_shows_what_is_done_to_what() -> None:
