@@ -220,7 +220,10 @@ def test_files_reach_a_container_through_its_own_exec(site: Site, connection: st
 
 @needs_root
 def test_a_cycle_in_a_container_that_has_no_rsync_and_loses_standard_error(site: Site) -> None:
-    """No decision waits for a word there. The contents of all files that differ come by one exec."""
+    """No decision waits for a word there. The contents of all files that differ come by one exec.
+
+    The script of the repair is too long for one.
+    """
     root = busybox_root(site.directory / "image")
     for name in ("proc", "dev"):
         (root / name).mkdir()
@@ -230,7 +233,7 @@ def test_a_cycle_in_a_container_that_has_no_rsync_and_loses_standard_error(site:
     mounts = "mount -t proc proc proc && mount --bind /dev/null dev/null"
     inside = f'cd "$1" && shift && {mounts} && exec chroot . "$@" 2>/dev/null'
     (tools / "podman").write_text(
-        f"#!/bin/sh\necho call >>{calls}\n"
+        f'#!/bin/sh\ncase "$*" in */pytest-synctool/script.*) echo piece ;; *) echo call ;; esac >>{calls}\n'
         'while [ "$1" != /bin/sh ]; do shift; done\n'
         f"exec unshare --mount --propagation private sh -c '{inside}' sh {root} \"$@\"\n"
     )
@@ -240,6 +243,8 @@ def test_a_cycle_in_a_container_that_has_no_rsync_and_loses_standard_error(site:
     for number in range(32):
         site.put(f"file{number}._all", "new\n")
         (root / site.top[1:] / f"file{number}").write_text("old\n")
+        site.put(f"{'файл' * 20}{number}._all", "new\n")
+        site.script(f"{'файл' * 20}{number}.post", f"echo {number} >>/tmp/posts\n")
     site.put("secret._all", "new\n", 0o600)
     site.script("file3.post", "echo ran >/tmp/post\n")
     environment = {"PATH": f"{tools}:{os.environ['PATH']}"}
@@ -250,6 +255,9 @@ def test_a_cycle_in_a_container_that_has_no_rsync_and_loses_standard_error(site:
     fixed = site.pytest("--fix", environment=environment)
     assert fixed.status == 0, fixed.output
     assert (root / "tmp/post").read_text() == "ran\n"
+    assert sorted((root / "tmp/posts").read_text().split()) == sorted(str(number) for number in range(32))
+    assert not [*(root / "var/lib/pytest-synctool").glob("script.*")]
+    assert calls.read_text().split().count("piece") > 2
     assert site.pytest(environment=environment).status == 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", environment["PATH"])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, TypedDict, Unpack
 
 from pytest_synctool.audit.compare import compare, compare_absent
-from pytest_synctool.common.shell import whole
+from pytest_synctool.common.shell import argument_size, whole
 from pytest_synctool.common.wording import printable
 from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.connection.processes import Answer
@@ -42,16 +42,19 @@ class How(TypedDict, total=False):
 
 @dataclass
 class _Transport:
-    """A shell of this machine as a user, or as the one that runs the tests."""
+    """A shell of this machine as a user, or as the one that runs the tests. `sent` collects the scripts."""
 
     shell: Shell
     user: int | None
     directory: str
-    script_limit: int | None = None
+    script_limit: int | None
+    sent: list[bytes]
 
     def run(self, script: bytes, deadline: float, phase: Phase = Phase.PROBE, ceiling: int | None = None) -> Answer:
         """Run a script."""
         del phase, ceiling
+        assert self.script_limit is None or argument_size(script) <= self.script_limit
+        self.sent.append(script)
         done = self.shell.run(whole(script), user=self.user, timeout=deadline, cwd=self.directory)
         return Answer(done.returncode, done.stdout, done.stderr)
 
@@ -64,6 +67,8 @@ class DiskNode:
     top: Path
     remarks: list[str] = field(default_factory=list)
     trigger_timeout: int = 60
+    script_limit: int | None = None
+    sent: list[bytes] = field(default_factory=list)
 
     @property
     def master(self) -> Path:
@@ -135,7 +140,8 @@ class DiskNode:
         steps = [f"{printable(action.path)} {action.verb}" for action in todo.actions]
         steps += [f"running {trigger.command.announced}" for trigger in todo.triggers]
         applied = Applied(todo, steps)
-        apply(applied, _Transport(self.shell, user, str(self.top / "here")), replace(context, **how), 30)
+        transport = _Transport(self.shell, user, str(self.top / "here"), self.script_limit, self.sent)
+        apply(applied, transport, replace(context, **how), 30)
         return applied
 
     def carry_out(self, todo: Plan, user: int | None = None, **how: Unpack[How]) -> list[Result | None]:

@@ -117,8 +117,12 @@ def ascii_command(script: bytes) -> str:
     """Return the script as one ASCII command line, for connections without standard input. See argument_size()."""
     if not _NOT_PLAIN.search(script):
         return script.decode("ascii")
-    escaped = _NOT_PLAIN.sub(lambda match: b"\\\\" if match[0] == b"\\" else b"\\0%03o" % ord(match[0]), script)
-    return f"eval \"$(printf '%b' '{escaped.decode('ascii')}')\""
+    return f"eval \"$(printf '%b' '{escaped(script).decode('ascii')}')\""
+
+
+def escaped(text: bytes) -> bytes:
+    """Return a text as `printf %b` takes it, in ASCII and without single quotes."""
+    return _NOT_PLAIN.sub(lambda match: b"\\\\" if match[0] == b"\\" else b"\\0%03o" % ord(match[0]), text)
 
 
 def argument_size(script: bytes) -> int:

@@ -10,14 +10,16 @@ from typing import Protocol
 
 from pytest_synctool.audit.probe import Request
 from pytest_synctool.common.wording import printable
-from pytest_synctool.connection.exchange import SHORT_ANSWER, Phase
+from pytest_synctool.connection.exchange import SHORT_ANSWER
 from pytest_synctool.connection.ssh import last_line
 from pytest_synctool.connection.transport import Transport
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import OK, Actual, Outcome, Status, UnixOutput
+from pytest_synctool.repair.carried_script import run_script
+from pytest_synctool.repair.kept_report import KeptReport
 from pytest_synctool.repair.plain_commands import plain_commands
 from pytest_synctool.repair.plan import Plan
-from pytest_synctool.repair.script import MOST_OUTPUT, Context, Result, heard, is_refused, parse, parts, remarks, script
+from pytest_synctool.repair.script import MOST_OUTPUT, Context, Result, heard, is_refused, parse, remarks, script
 from pytest_synctool.repository.entry_commands import Command
 
 
@@ -48,8 +50,8 @@ class MirrorOfNode(Protocol):
 class Applied:
     """A plan and its results by number; `broken` is the reason why the script did not reach its end, if known.
 
-    `was_sent` is True if the node may have begun, and `refused` if it would not. `lines` are the lines of a log for
-    each number, empty where the log gets none.
+    `was_sent` is True if the node may have begun. With the numbers in `refused` it would not begin. `lines` are the
+    lines of a log for each number, empty where the log gets none.
     """
 
     todo: Plan
@@ -58,7 +60,7 @@ class Applied:
     broken: str | None = None
     remarks: dict[str, None] = field(default_factory=dict)
     was_sent: bool = False
-    refused: bool = False
+    refused: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._actions = {action.path: number for number, action in enumerate(self.todo.actions)}
@@ -91,11 +93,11 @@ class Applied:
         first = len(self.todo.actions)
         return {number for number, result in self.results.items() if number >= first or result.failure is None}
 
-    def take_over(self, report: bytes) -> None:
+    def take_over(self, report: KeptReport) -> None:
         """Add the results of a report that the node has kept, of which not all was heard."""
-        results, complete = parse(self.todo, report)
+        results, _ = parse(self.todo, report.text)
         self.results = results | self.results
-        if complete and all(number in self.results for number in range(len(self.todo.actions))):
+        if report.is_whole and all(number in self.results for number in range(len(self.todo.actions))):
             self.broken = None
 
     def has_done(self, path: bytes) -> bool:
@@ -113,9 +115,10 @@ class Applied:
 
         With `right` a probe saw the path in its expected state, so only its triggers can lack a result.
         """
-        if right and self.refused:  # somebody else has put it right meanwhile
+        number = self._actions.get(path, -1)
+        if right and number in self.refused:  # somebody else has put it right meanwhile
             return None
-        action = self.results.get(self._actions.get(path, -1))
+        action = self.results.get(number)
         if action is not None and action.failure:
             return action.failure
         for command, result in self._ran(path):
@@ -168,8 +171,9 @@ class Applied:
         `before` and `after` are the outcomes of its check around the repair, `output` its late_output() as far as that
         may be shown.
         """
-        result = self.results.get(self._commands.get((path, command), -1))
-        if after.status is Status.OK and self.refused:  # somebody else has run it
+        number = self._commands.get((path, command), -1)
+        result = self.results.get(number)
+        if after.status is Status.OK and number in self.refused:  # somebody else has run it
             return after
         if after.status is Status.OK:
             return Outcome(Status.FIXED, f"ran {command.shown} ({before.message})", (*before.details, *output))
@@ -216,8 +220,8 @@ class NodeChanges:
         if applied.todo.needs_mirror and self.mirror is not None:
             with ThreadPoolExecutor(1) as pool:
                 push = pool.submit(self.mirror.push, applied.todo)
-                if self.transport.script_limit is None:  # the script is ready when the files have arrived
-                    text = script(applied.todo, context, applied.lines, applied.todo.numbers(post=context.post))
+                # It is ready when the files have arrived.
+                text = script(applied.todo, context, applied.lines, applied.todo.numbers(post=context.post))
                 try:
                     self.notes += push.result()
                 except TransportError as error:
@@ -254,43 +258,36 @@ def log_lines(todo: Plan, reasons: Mapping[bytes, str]) -> list[str]:
 
 
 def apply(applied: Applied, transport: Transport, context: Context, deadline: float, text: bytes | None = None) -> None:
-    """Run the scripts of a plan and add their results, all that came before a connection broke included.
+    """Run the script of a plan and add its results, all that came before a connection broke included.
 
-    `text` is the script of the whole plan if that is ready.
+    `text` is that script if it is ready.
     """
-    todo, numbers = applied.todo, set(applied.todo.numbers(post=context.post))
-    for whole in parts(todo, context, applied.lines, transport.script_limit):
-        part = [number for number in whole if number in numbers]
-        _run(applied, transport, deadline, part, text or _text(applied, context, part))
-        text = None
-        unplaced = [number for number in part if number < len(todo.actions) and number not in applied.results]
-        if unplaced and applied.broken is None:
-            # Somebody has made a new directory meanwhile, or it could not be made with all that belongs below it.
-            triggers = [number for number in part if number >= len(todo.actions)]
-            again = [*unplaced, *triggers]
-            _run(applied, transport, deadline, again, _text(applied, context, again, with_trees=False))
-        if applied.broken is not None:
-            return
+    todo, numbers = applied.todo, applied.todo.numbers(post=context.post)
+    text = text or script(todo, context, applied.lines, numbers)
+    _run(applied, transport, context, deadline, text, numbers)
+    rest = [n for n in numbers if n not in applied.results]
+    if applied.broken is None and rest and rest[0] < len(todo.actions):
+        # Somebody has made a new directory meanwhile, or it could not be made with all that belongs below it.
+        done = [number for number, result in applied.results.items() if result.failure is None]
+        text = script(todo, context, applied.lines, rest, done, with_trees=False)
+        _run(applied, transport, context, deadline, text, rest)
 
 
-def _text(applied: Applied, context: Context, numbers: Sequence[int], *, with_trees: bool = True) -> bytes:
-    """Return the script of some numbers of a plan, which counts on the results so far."""
-    done = [number for number, result in applied.results.items() if result.failure is None]
-    return script(applied.todo, context, applied.lines, numbers, done, with_trees=with_trees)
-
-
-def _run(applied: Applied, transport: Transport, deadline: float, numbers: Sequence[int], text: bytes) -> None:
-    """Run one script of a plan and add its results."""
+def _run(
+    applied: Applied, transport: Transport, context: Context, deadline: float, text: bytes, numbers: Collection[int]
+) -> None:
+    """Run a script with these numbers of a plan and add its results."""
     todo = applied.todo
     ceiling = SHORT_ANSWER + len(text) + MOST_OUTPUT * len(todo.triggers)
     applied.was_sent = True
     try:
-        answer = transport.run(text, deadline, Phase.REPAIR, ceiling)
+        answer = run_script(transport, text, context.state, deadline, ceiling)
         stdout, words = answer.stdout, last_line(answer.stderr)
     except TransportError as error:
         stdout, words, applied.broken = error.stdout, "", str(error)
     results, complete = parse(todo, stdout)
-    applied.refused = is_refused(stdout) and not applied.results
+    if is_refused(stdout):
+        applied.refused |= {*numbers}
     applied.results.update({number: results[number] for number in numbers if number in results})
     applied.remarks |= dict.fromkeys(remarks(stdout))
     if not complete and applied.broken is None:

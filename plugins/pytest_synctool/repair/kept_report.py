@@ -21,6 +21,7 @@ _MOST_FAILURES: Final = 20  # of one report, as notes
 _BEGIN: Final = b"synctool-report"
 _END: Final = b"synctool-report-end"
 _UNDER_WAY: Final = b"synctool-under-way"
+UNPLACED: Final = b"unplaced"  # the last line of a script after which another one of the same repair follows
 
 # The background process of beats() ends within a second if the repair is killed. Its sleep holds no stream open.
 # It writes to standard error, since a write in between could tear a line of results on standard output.
@@ -144,7 +145,8 @@ def _encoded(text: str) -> bytes:
 class KeptReport:
     """The report of one repair: who made it, and its steps with the reason of their failure.
 
-    `text` is what its scripts printed, as far as it is kept. It is whole if all of them have come to their end.
+    `text` is what its scripts printed, as far as it is kept. It is whole if all of them have come to their end, and one
+    to the end of the repair.
     `is_cut` is True if the end of the report was not read.
     """
 
@@ -201,7 +203,8 @@ def parse(answer: bytes) -> list[KeptReport]:
 
 def _report(by: bytes, scripts: Sequence[Sequence[bytes]]) -> KeptReport:
     text = b"".join(b"%s\n" % line for lines in scripts for line in lines)
-    report = KeptReport(node_text(by), text, is_whole=all(b"end" in lines for lines in scripts))
+    ended = all(b"end" in lines or UNPLACED in lines for lines in scripts) and any(b"end" in lines for lines in scripts)
+    report = KeptReport(node_text(by), text, is_whole=ended)
     names: dict[bytes, str] = {}
     for line in text.split(b"\n"):
         word, _, rest = line.partition(b" ")

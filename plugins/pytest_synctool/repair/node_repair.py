@@ -163,7 +163,7 @@ class NodeRepair(NodeChanges):
             raise
         for report in kept_report.parse(answer):
             if report.by == who:
-                applied.take_over(report.text)
+                applied.take_over(report)
                 self.done += [line for line in applied.done() if line not in self.done]
         if kept_report.is_under_way(answer):
             applied.broken = f"{applied.broken}; the repair goes on there, and the next --fix reports its results"

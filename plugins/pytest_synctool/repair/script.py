@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Final
 
 from pytest_synctool.audit import owed_commands
-from pytest_synctool.common.shell import argument_size, quote, words
+from pytest_synctool.common.shell import quote, words
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.model import Kind, OldVersions
 from pytest_synctool.repair import kept_report
@@ -29,6 +29,7 @@ from pytest_synctool.repair.plan import (
     NewVersion,
     Plan,
     Removal,
+    Trigger,
 )
 from pytest_synctool.repair.removal_functions import READABLE_REMOVALS, REMOVALS
 from pytest_synctool.repair.shell_functions import PROLOGUE, READABLE_PROLOGUE
@@ -72,26 +73,6 @@ class Context:
         if self.saved is OldVersions.BESIDE:
             return self.state + b"/kept"
         return self.saved.value if isinstance(self.saved, OldVersions) else self.saved
-
-
-def parts(plan: Plan, context: Context, log_lines: Sequence[str], limit: int | None) -> Iterator[range]:
-    """Split the numbers of actions and triggers into ranges whose scripts have an argument_size() up to `limit`."""
-    count = len(plan.actions) + len(plan.triggers)
-    if limit is None:
-        yield range(count)
-        return
-    empty = argument_size(_header(plan, context, kept_report.begin((), context.taken)))
-    start, size = 0, empty
-    for number in range(count):
-        # The script may have to list every earlier number as done, and a function for several actions repeats names.
-        cost = 4 * argument_size(b"\n".join(_lines(plan, context, log_lines, [number]))) + 8
-        # The text of a step may be quoted.
-        cost += 4 * argument_size(log_lines[number].encode("utf-8", "surrogateescape")) + 16 if log_lines else 0
-        if number > start and size + cost > limit:
-            yield range(start, number)
-            start, size = number, empty + 8 * number
-        size += cost
-    yield range(start, count)
 
 
 def script(
@@ -179,7 +160,7 @@ def _lines(
     if actions:
         yield b"clean"
     if trees:
-        yield b'[ -z "$unplaced" ] || { noted end; exit; }'
+        yield from _unplaced(plan, [number for number in numbers if number >= first])
     for number in numbers:
         if number >= first:
             yield _trigger(plan, context, number)
@@ -339,9 +320,23 @@ def _differing(work: NewAttributes) -> bytes:
     return (b"o" if work.owner else b"") + (b"m" if work.mode else b"")
 
 
+def _unplaced(plan: Plan, triggers: Sequence[int]) -> Iterator[bytes]:
+    """Return the shell text that leaves the triggers to another script, if a new tree could not be put in place."""
+    yield b'if [ -n "$unplaced" ]; then'
+    for number in triggers:
+        trigger = plan.triggers[number - len(plan.actions)]
+        if not trigger.owed:  # it is noted again before the change
+            yield b'[ -n "%s" ] || [ -z "$n%d" ] || %s' % (_caused(plan, trigger), number, words(b"paid", trigger.name))
+    yield b"noted %s; exit; fi" % kept_report.UNPLACED
+
+
+def _caused(plan: Plan, trigger: Trigger) -> bytes:
+    """Return a shell word that is empty unless an action has succeeded that causes the trigger."""
+    return b"".join(b"$d%d" % number for number in plan.causes([trigger]))
+
+
 def _trigger(plan: Plan, context: Context, number: int) -> bytes:
     trigger = plan.triggers[number - len(plan.actions)]
-    causes = b"".join(b"$d%d" % n for n in plan.causes([trigger]))
     command = trigger.command
     what = command.text if command.is_text else os.path.join(context.masterdir, command.text)
     function = b"on_update" if command.is_text else b"script"
@@ -350,7 +345,7 @@ def _trigger(plan: Plan, context: Context, number: int) -> bytes:
     if trigger.owed:
         return run
     spare = words(b"paid", trigger.name)
-    return b'if [ -n "%s" ]; then %s; elif [ -n "$n%d" ]; then %s; fi' % (causes, run, number, spare)
+    return b'if [ -n "%s" ]; then %s; elif [ -n "$n%d" ]; then %s; fi' % (_caused(plan, trigger), run, number, spare)
 
 
 def tidy(context: Context, *, more: bytes = b"") -> bytes:
@@ -410,7 +405,7 @@ def parse(plan: Plan, answer: bytes) -> tuple[dict[int, Result], bool]:
     complete = False
     for ended in BytesIO(answer):
         line = ended.removesuffix(b"\n")
-        complete = complete or line == b"end"
+        complete = complete or line in (b"end", kept_report.UNPLACED)
         word, _, rest = line.partition(b" ")
         if word == b"refused":
             return dict.fromkeys(range(count), Result(node_text(rest))), True

@@ -98,12 +98,15 @@ lacking() { # PROGRAM...: set $e to those that are not there
   for p in $l; do case $p in -*) e="$e ${p#-}" ;; esac; done
   set +f; unset IFS
 }
-begin() { # what is changed from here on is known to the next run, whatever happens
+open_state() { # the node's own state directory, in which nobody else may write
   lacking $needed
   [ -z "$e" ] || { me=0; refuse "programs that --fix needs are missing there:$e"; } # also without id
   umask 066 # others may look whether something is owed, but see no names
   e=$(mkdir -p -- "$state" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"
   ours "$state" "no journal can be kept there"
+}
+begin() { # what is changed from here on is known to the next run, whatever happens
+  open_state
   home=$dev
   find_mounts
   [ ! -e /sys/fs/selinux/enforce ] || labels=1
@@ -209,6 +212,9 @@ note_time() { # for what is said from here on
 }
 tidy() { # what repairs that were killed have left on this node; what they had moved away comes back
   for d in "$state/stage/$host."*.??????; do tidied "$d"; done
+  for f in "$state"/script.*; do # of which not all pieces came
+    [ ! -f "$f" ] || find "$f" -prune -mmin +60 -exec rm -f -- {} \; 2>&-
+  done
   [ -r "$journal/private" ] || return 0
   still=
   while IFS= read -r d; do

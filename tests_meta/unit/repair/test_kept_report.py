@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_synctool.model import OK, Outcome, Status
@@ -34,6 +35,22 @@ def test_two_repairs_one_of_them_in_parts() -> None:
     ]
     assert list(one.done()) == ["one (by an earlier --fix)"]
     assert (two.by, two.steps, two.is_whole) == ("b", {"y": None}, False)
+
+
+@pytest.mark.parametrize(
+    ("scripts", "is_whole"),
+    [
+        ([b"ok 0\nunplaced\n"], False),
+        ([b"ok 0\nunplaced\n", b"ok 1\n"], False),
+        ([b"ok 0\nunplaced\n", b"ok 1\nend\n"], True),
+        ([b"ok 1\nend\n", b"ok 0\nunplaced\n"], True),  # reports come in any order
+        ([b"ok 0\n", b"ok 1\nend\n"], False),
+    ],
+)
+def test_one_whose_second_script_did_not_end(scripts: list[bytes], is_whole: bool) -> None:
+    shown = b"".join(b"by a\nstep 0 x\nstep 1 y\n" + script for script in scripts)
+    (report,) = parse(b"synctool-report\n" + shown + b"synctool-report-end\n")
+    assert report.is_whole is is_whole
 
 
 def test_one_that_is_cut_off_is_none() -> None:
@@ -78,6 +95,6 @@ def test_of_many_failures_some_are_named() -> None:
 def test_an_owed_command_that_another_repair_has_run_is_in_sync() -> None:
     """That this run was refused is no drift, and this run has not run it."""
     command = Command("post", b"f.post")
-    applied = Applied(Plan((), (Trigger(b"/f", command, b"/", frozenset(), owed=True),)), [""], refused=True)
+    applied = Applied(Plan((), (Trigger(b"/f", command, b"/", frozenset(), owed=True),)), [""], refused={0})
     after = applied.run_late(b"/f", command, Outcome(Status.DRIFT, "owed"), OK, ())
     assert after == OK

@@ -95,6 +95,18 @@ def test_triggers_wait_for_what_is_brought_step_by_step(node: DiskNode) -> None:
 
 
 @needs_root
+def test_a_command_whose_change_fails_step_by_step_is_not_owed(node: DiskNode) -> None:
+    command = node.trigger("overlay/a.post", f"#!/bin/sh\necho ran >>{node.top}/log\n")
+    entries = [node.entry("t", DIRECTORY), replace(plain(node, "t/a", state()), trigger=os.fsencode(command))]
+    todo = all_absent(node, *entries)
+    (node.master / os.fsdecode(entries[1].source.relative)).unlink()
+    made, failed, trigger = node.carry_out(todo)
+    assert (made and made.failure, failed is not None and bool(failed.failure), trigger) == (None, True, None)
+    assert not (node.top / "log").exists()
+    assert [*(node.top / "state").glob("*/owed/*")] == []
+
+
+@needs_root
 def test_one_source_that_is_gone(node: DiskNode) -> None:
     """The others do not suffer from it."""
     entries = tree(node, "t")

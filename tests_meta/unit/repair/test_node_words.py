@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -113,3 +114,27 @@ def test_results_that_came_before_the_connection_broke_count() -> None:
     assert applied.results == {0: Result(None)}
     assert applied.broken == "no answer within 1 s"
     assert list(applied.remarks) == ["odd"]
+
+
+@dataclass
+class _Answers:
+    """A connection over which these answers come, one for each script."""
+
+    answers: list[bytes]
+    script_limit: int | None = None
+
+    def run(self, script: bytes, deadline: float, phase: Phase = Phase.PROBE, ceiling: int | None = None) -> Answer:
+        """Return the next answer."""
+        del script, deadline, phase, ceiling
+        return Answer(0, self.answers.pop(0), b"")
+
+
+def test_the_second_script_of_a_repair_may_be_refused() -> None:
+    """What somebody else has put right meanwhile is right; the rest was not done."""
+    applied = Applied(TWO, ["", ""])
+    reason = "another --fix is under way there: anna"
+    apply(applied, _Answers([b"ok 0\nunplaced\n", f"refused {reason}\n".encode()]), Context(b"/m"), 1.0)
+    assert applied.results == {0: Result(None), 1: Result(reason)}
+    second = TWO.actions[1].path
+    assert [applied.failure(second, right=right) for right in (True, False)] == [None, reason]
+    assert applied.broken is None
