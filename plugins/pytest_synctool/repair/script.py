@@ -34,6 +34,8 @@ from pytest_synctool.repair.plan import (
 from pytest_synctool.repair.removal_functions import READABLE_REMOVALS, REMOVALS
 from pytest_synctool.repair.shell_functions import PROLOGUE, READABLE_PROLOGUE
 
+# Actions that one shell carries out. What it has read of them stays in its memory, and starting a program costs the more.
+_OF_PART: Final = 1000
 # New trees that one call of a function puts in place: it takes time for each pair of them.
 _RENAMED: Final = 100
 
@@ -146,24 +148,23 @@ def _lines(
     actions = [(number, plan.actions[number]) for number in numbers if number < first]
     yield from naming({action.name: None for _, action in actions})
     trees, others = new_trees(actions) if with_trees else ([], actions)
-    below = {number for tree in trees for number, _ in tree.below}
-    # Variables for thousands of actions cost a shell more than the actions.
-    yield from (b"l%d=%s" % (n, text) for n, text in texts.items() if n not in below)
+    causes = {*plan.causes(plan.triggers)}
     # A new tree may need a change of what is above it, which is a directory.
     above = next((n for n, (_, action) in enumerate(others) if not _is_of_directories(action)), len(others))
-    yield from _in_order(others[:above], context.masterdir)
+    yield from _in_parts(others[:above], context.masterdir, causes, texts)
     if trees:
+        # Variables for thousands of actions cost a shell more than the actions.
+        yield from _log_lines([tree.number for tree in trees], texts)
         yield from _trees(trees, context.masterdir)
-        causes = {*plan.causes(plan.triggers)}
         yield from (line for tree in trees for line in _all_done(tree, causes, texts))
-    yield from _in_order(others[above:], context.masterdir)
+    yield from _in_parts(others[above:], context.masterdir, causes, texts)
     if actions:
         yield b"clean"
     if trees:
         yield from _unplaced(plan, [number for number in numbers if number >= first])
-    for number in numbers:
-        if number >= first:
-            yield _trigger(plan, context, number)
+    triggers = [number for number in numbers if number >= first]
+    yield from _log_lines(triggers, texts)
+    yield from (_trigger(plan, context, number) for number in triggers)
 
 
 def _done(numbers: Iterable[int]) -> bytes:
@@ -204,6 +205,24 @@ def _is_of_directories(action: Action) -> bool:
     if isinstance(work, NewVersion | NewAttributes):
         return work.state.kind is Kind.DIRECTORY
     return isinstance(work, Removal | MovingAway)
+
+
+def _log_lines(numbers: Iterable[int], texts: Mapping[int, bytes]) -> Iterator[bytes]:
+    yield from (b"l%d=%s" % (number, texts[number]) for number in numbers if number in texts)
+
+
+def _in_parts(
+    actions: Sequence[tuple[int, Action]], masterdir: bytes, causes: Set[int], texts: Mapping[int, bytes]
+) -> Iterator[bytes]:
+    """Return the shell text of these actions. Of many, each part is a text that a shell of its own reads."""
+    for start in range(0, len(actions), _OF_PART):
+        part = actions[start : start + _OF_PART]
+        lines = [*_log_lines([number for number, _ in part], texts), *_in_order(part, masterdir)]
+        if len(actions) <= _OF_PART:
+            yield from lines
+            return
+        told = (b"d%d" % number for number, _ in part if number in causes)
+        yield words(b"part", b"\n".join(lines), *told)
 
 
 def _in_order(actions: Sequence[tuple[int, Action]], masterdir: bytes) -> Iterator[bytes]:

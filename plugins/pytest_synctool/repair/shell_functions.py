@@ -178,6 +178,21 @@ hint() { # FILE: of $v, what was said of a secret file, keep the place in it and
     *) v=" (sensitive, so that only this is shown: line$v)" ;;
   esac
 }
+part() { # TEXT VARIABLE...: in a shell of its own; of what it sets, only whether these variables are set comes back
+  to_syslog
+  {
+    x=$( (
+      trap : PIPE HUP
+      trap 'exit 1' INT TERM
+      trap 'clean; to_syslog' EXIT
+      stages=0
+      eval "$1" 5>&- 8>&-
+      shift
+      for v do eval "x=\$$v"; [ -z "$x" ] || echo "$v=1"; done >&5
+    ) 5>&1 >&8) || exit
+  } 8>&1
+  eval "$x"
+}
 all_ok() { # NUMBER...
   printf 'ok %s\n' "$@"
   printf 'ok %s\n' "$@" >&6
