@@ -34,7 +34,7 @@ from pytest_synctool.repair.plan import (
 from pytest_synctool.repair.removal_functions import READABLE_REMOVALS, REMOVALS
 from pytest_synctool.repair.shell_functions import PROLOGUE, READABLE_PROLOGUE
 
-# Actions that one shell carries out. What it has read of them stays in its memory, and starting a program costs the more.
+# Actions that one shell carries out. What it has read of them fills its memory, and makes it slower to start programs.
 _OF_PART: Final = 1000
 # New trees that one call of a function puts in place: it takes time for each pair of them.
 _RENAMED: Final = 100

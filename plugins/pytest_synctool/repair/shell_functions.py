@@ -24,7 +24,7 @@ PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
 umask 077
 nl='
 '
-wrong= locked= beating= unplaced= through= t= dev= base= r= roomy= stages=0 groups=0
+wrong= locked= beating= unplaced= through= t= dev= base= r= roomy= parted= stages=0 groups=0
 # When the other end of the connection goes away, the repair goes on: nothing is left in the middle.
 trap : PIPE HUP
 trap 'exit 1' INT TERM
@@ -134,6 +134,7 @@ owe() { # NUMBER NAME PATH: a command that has to run after a change, noted befo
 }
 paid() { rm -f -- "$journal/owed/$1"; }
 within() { # DIRECTORY [LINK]: where all is done that follows; of what leads there only LINK may be a link
+  [ -z "$parted" ] || is_with_us || exit
   note_time
   wrong= t= dev= there=$1 at=${1%/} saved=$place
   if [ -n "$2" ] && cd -P -- "$2" 2>&-; then there=${PWD%/}${1#"$2"}; fi
@@ -179,17 +180,19 @@ hint() { # FILE: of $v, what was said of a secret file, keep the place in it and
   esac
 }
 part() { # TEXT VARIABLE...: in a shell of its own; of what it sets, only whether these variables are set comes back
+  case ${KSH_VERSION-} in Version*) eval "$1"; return ;; esac # ksh93 would start none
   to_syslog
   {
-    x=$( (
+    x=$(
+      exec 5>&1 >&8 8>&-
       trap : PIPE HUP
       trap 'exit 1' INT TERM
       trap 'clean; to_syslog' EXIT
-      stages=0
-      eval "$1" 5>&- 8>&-
+      stages=0 parted=1
+      eval "$1" 5>&-
       shift
-      for v do eval "x=\$$v"; [ -z "$x" ] || echo "$v=1"; done >&5
-    ) 5>&1 >&8) || exit
+      for v do eval "x=\$$v"; [ -z "$x" ] || echo "$v=1" >&5; done
+    ) || exit
   } 8>&1
   eval "$x"
 }

@@ -1,0 +1,133 @@
+"""A script of many changes: each part of it is carried out by a shell of its own, and the whole is one repair."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pytest_synctool.common.shell import whole
+from pytest_synctool.repair import script as script_module
+from pytest_synctool.repair.plan import Plan, plan
+from pytest_synctool.repair.script import Context, parse, script, tidy
+from pytest_synctool.repository.attributes import Attributes
+from pytest_synctool.repository.entry import Entry
+
+from tests_meta.unit.disk_node import EXPECTED, DiskNode
+from tests_meta.unit.helpers import IS_ROOT, ODD_NAMES, Shell, state
+
+pytestmark = pytest.mark.skipif(not IS_ROOT, reason="sets owners, needs root")
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script_module, "_OF_PART", 3)
+
+
+@pytest.fixture
+def node(shell: Shell, open_directory: Path) -> DiskNode:
+    """An empty node with each of the shells."""
+    return DiskNode.make(shell, open_directory)
+
+
+def drifting(node: DiskNode, names: Sequence[bytes] = ODD_NAMES) -> list[Entry]:
+    """Return entries that differ in every way, in several directories, and missing files with these names."""
+    entries = []
+    for directory in ("one", "it's", "three"):
+        (node.files / directory).mkdir()
+        for name in ("content", "mode", "link", "missing"):
+            path = node.files / directory / name
+            if name in ("content", "mode"):
+                path.write_text("old" if name == "content" else "new")
+            if name == "link":
+                path.symlink_to("elsewhere")
+            entries.append(node.entry(f"{directory}/{name}", EXPECTED["link" if name == "link" else "file"]))
+        entries.append(node.entry(directory, EXPECTED["directory"]))
+    return [*entries, *(node.entry(os.fsdecode(name), state()) for name in names)]
+
+
+def plan_of(node: DiskNode, *entries: Entry) -> Plan:
+    """Return the plan that repairs them."""
+    differing = [(e, node.actual(e)) for e in entries if node.changes(e)]
+    return plan(differing, {e.destination: e for e in entries}, os.fsencode(node.master))
+
+
+def test_drift_of_every_kind(node: DiskNode) -> None:
+    check_repair(node, drifting(node))
+
+
+def test_other_shells_and_userlands(userland: Shell, open_directory: Path) -> None:
+    """uutils takes no names that are not UTF-8."""
+    node = DiskNode.make(userland, open_directory)
+    check_repair(node, drifting(node, [name for name in ODD_NAMES if name.decode(errors="ignore").encode() == name]))
+
+
+def check_repair(node: DiskNode, entries: Sequence[Entry]) -> None:
+    """All is right after the repair, and the log has one line for each change."""
+    log = node.top / "log"
+    assert set(node.fix(*entries, log=os.fsencode(log))) == {None}
+    assert [node.changes(one) for one in entries] == [[]] * len(entries)
+    assert node.sent[0].count(b"\npart '") > 3
+    assert len(log.read_text().splitlines()) == len(entries)
+    assert (node.files / "one/content.saved").read_text() == "old"
+
+
+def test_triggers_run_after_all_parts(node: DiskNode) -> None:
+    """That of a change that failed does not run, and is not owed."""
+    command = node.trigger("overlay/good.post", f"#!/bin/sh\nls ../three >>{node.top}/log\n")
+    bad = node.trigger("overlay/bad.post", f"#!/bin/sh\necho bad >>{node.top}/log\n")
+    entries = drifting(node)
+    (node.files / "one/missing").mkdir()
+    entries[0] = replace(entries[0], trigger=os.fsencode(command))
+    gone = node.entry("gone", state(), trigger=bad)
+    todo = plan_of(node, *entries, gone)
+    (node.master / os.fsdecode(gone.source.relative)).unlink()
+    results = node.carry_out(todo)
+    of_action = dict(zip([action.path for action in todo.actions], results, strict=False))
+    failed = {path for path, result in of_action.items() if result is None or result.failure}
+    assert failed == {gone.destination}
+    triggers = dict(zip([trigger.command.text for trigger in todo.triggers], results[len(todo.actions) :], strict=True))
+    assert triggers[os.fsencode(bad)] is None
+    assert (node.top / "log").read_text().split() == [
+        "content",
+        "content.saved",
+        "link",
+        "link.saved",
+        "missing",
+        "mode",
+    ]
+    assert [*(node.top / "state").glob("*/owed/*")] == []
+
+
+def test_nobody_waits_for_what_a_command_leaves_behind(node: DiskNode) -> None:
+    entries = drifting(node)
+    command = f"sleep 60 & echo $! >>{node.top}/left;"
+    entries[:2] = [replace(one, attributes=Attributes(validate=f"{command} : %s")) for one in entries[:2]]
+    assert set(node.fix(*entries)) == {None}
+    for left in (node.top / "left").read_text().split():
+        os.kill(int(left), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("whom", ["$$", "the part"])
+def test_a_kill_in_a_part(node: DiskNode, whom: str) -> None:
+    """Without the shell that holds the lock nothing more is changed, and without a part no trigger runs."""
+    command = node.trigger("overlay/z.post", f"#!/bin/sh\necho ran >>{node.top}/log\n")
+    entries = [*drifting(node), node.entry("z", state(), trigger=command)]
+    context = Context(os.fsencode(node.master), state=os.fsencode(node.top / "state"))
+    todo = plan_of(node, *entries)
+    text = script(todo, context)
+    killing = "kill -KILL $$; while is_with_us; do :; done\n" if whom == "$$" else "kill -KILL $(sh -c 'echo $PPID')\n"
+    start = text.index(b"\npart '", text.index(b"\npart '") + 1) + len(b"\npart '")
+    answer = node.shell.run(whole(text[:start] + killing.replace("'", "'\\''").encode() + text[start:]))
+    results, complete = parse(todo, answer.stdout)
+    assert not complete
+    assert set(results) == set(range(6))
+    assert not (node.top / "log").exists()
+    assert sum(node.changes(one) == [] for one in entries) == 6
+    node.shell.run(whole(tidy(context) + b"echo looked"))
+    assert not [*(node.top / "state").glob("stage/*")]
+    assert set(node.fix(*entries)) <= {None}
+    assert [node.changes(one) for one in entries] == [[]] * len(entries)
