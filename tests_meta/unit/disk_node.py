@@ -17,6 +17,7 @@ from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.connection.processes import Answer
 from pytest_synctool.model import Absent, Change, FileState, Kind, OldVersions
 from pytest_synctool.repair.apply import Applied, apply
+from pytest_synctool.repair.kept_names import reserved
 from pytest_synctool.repair.plan import Plan, plan
 from pytest_synctool.repair.script import Context, Result
 from pytest_synctool.repository.entry import Entry
@@ -162,10 +163,11 @@ class DiskNode:
         return [applied.results.get(number) for number in range(len(todo.actions) + len(todo.triggers))]
 
     def fix(self, *entries: Entry, of: tuple[Entry, ...] = (), **how: Unpack[How]) -> list[str | None]:
-        """Repair what differs in these entries; how every step failed, None where it did not."""
+        """Repair what differs in these entries, which are all but for those in `of`; how every step failed, or None."""
         drifted = [(e, self.actual(e)) for e in entries if self.changes(e)]
         overlay = {e.destination: e for e in (*entries, *of) if e.tree is Tree.OVERLAY}
-        results = self.carry_out(plan(drifted, overlay, os.fsencode(self.master)), **how)
+        named = reserved((*entries, *of))
+        results = self.carry_out(plan(drifted, overlay, os.fsencode(self.master), reserved=named), **how)
         return ["did not run" if result is None else result.failure for result in results]
 
     @classmethod

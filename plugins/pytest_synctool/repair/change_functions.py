@@ -170,10 +170,7 @@ pin_all() { # RECORDS: by few programs what pin() does by some for each; it does
   while [ "$n" -gt 0 ]; do
     if [ "$3" = keep ] && is_there "./$6"; then
       old_of "$6"
-      case $b in
-        *.saved.saved) ;; # its new name here would be the old one of another
-        "$6$suffix") numbers="$numbers $1"; set -- "$@" "./$6" ;;
-      esac
+      [ "$b" != "$6$suffix" ] || { numbers="$numbers $1"; set -- "$@" "./$6"; }
     fi
     shift 6
     n=$((n - 6))

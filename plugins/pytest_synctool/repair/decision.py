@@ -10,6 +10,7 @@ from typing import Final
 from pytest_synctool.audit.check import AuditBinding, Check
 from pytest_synctool.audit.inspection import Inspection
 from pytest_synctool.model import ABSENT, MISSING, Absent, FileState, Kind, Outcome, Status, Unknown
+from pytest_synctool.repair.kept_names import reserved
 from pytest_synctool.repair.marked_entries import MarkedEntries
 from pytest_synctool.repair.plan import Plan, plan, same_content
 from pytest_synctool.repair.rogue_paths import RoguePaths, exclusive_directories
@@ -81,7 +82,8 @@ def decide(
     rogue = RoguePaths.of(inspection, [pair for pair in pairs if pair[0].entry.destination not in refused], marked)
     exclusive = exclusive_directories(inspection.entries)
     masterdir = os.fsencode(inspection.masterdir)
-    todo = plan(changing, inspection.overlay, masterdir, owed, tasks, rogue.removed, exclusive, made_in)
+    named = reserved(inspection.entries)
+    todo = plan(changing, inspection.overlay, masterdir, owed, tasks, rogue.removed, exclusive, made_in, named)
     reasons = _missing_directories(inspection, checks, todo) | rogue.reasons
     reasons |= {c.entry.destination: o.message for c, o in pairs if o.status is Status.DRIFT and c.command is None}
     return Decision(todo, reasons, waived, rogue, marked)

@@ -6,10 +6,12 @@ Pure: this module contacts no node.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from pytest_synctool.common.shell import quote
+from pytest_synctool.repository.entry import Entry
 
 LONGEST_NAME: Final = 255  # bytes; Linux has no longer ones
 _SUFFIX: Final = b".saved"
@@ -22,6 +24,17 @@ def kept_name(name: bytes) -> bytes:
         return name + _SUFFIX
     digits = hashlib.md5(name, usedforsecurity=False).hexdigest()[:_DIGITS].encode()
     return _cut(name, LONGEST_NAME - len(_SUFFIX) - _DIGITS - 1) + b"." + digits + _SUFFIX
+
+
+def kept_path(path: bytes) -> bytes:
+    """Return the path of the old version of a file beside the new one."""
+    directory, name = os.path.split(path)
+    return os.path.join(directory, kept_name(name))
+
+
+def reserved(entries: Iterable[Entry]) -> frozenset[bytes]:
+    """Return the paths in entries that an old version could take the place of."""
+    return frozenset(entry.destination for entry in entries if entry.destination.endswith(_SUFFIX))
 
 
 def _cut(name: bytes, length: int) -> bytes:

@@ -15,7 +15,7 @@ from pytest_synctool.common.capabilities import NO_CAPABILITIES
 from pytest_synctool.common.shell import quote, words
 from pytest_synctool.model import Kind, OldVersions
 from pytest_synctool.repair.bulk_commands import owner_and_group
-from pytest_synctool.repair.kept_names import kept_name
+from pytest_synctool.repair.kept_names import kept_path
 from pytest_synctool.repair.plan import Action, Erasure, MovingAway, NewAttributes, NewVersion, Plan, Removal, Trigger
 from pytest_synctool.repair.script import Context
 
@@ -95,13 +95,13 @@ class _Writer:
 
     def _put_aside(self, action: Action, *, copy: bool = False) -> Iterator[bytes]:
         saved, path, directory = self._context.saved, action.path, action.directory
-        if saved is OldVersions.BESIDE and action.exclusive:
+        if saved is OldVersions.BESIDE and action.aside:
             saved = self._context.aside
         program = (b"cp", b"-p") if copy else (b"mv",)
         if saved is OldVersions.NOWHERE:
             yield from () if copy else [words(b"rm", path)]
         elif isinstance(saved, OldVersions):
-            yield words(*program, path, os.path.join(directory, kept_name(action.name)))
+            yield words(*program, path, kept_path(path))
         else:
             yield words(b"mkdir", b"-p", saved + directory)
             yield words(*program, path, saved + path)

@@ -11,6 +11,7 @@ from typing import Literal
 from pytest_synctool.audit import owed_commands
 from pytest_synctool.audit.compare import compare
 from pytest_synctool.model import ABSENT, Absent, FileState, Kind
+from pytest_synctool.repair.kept_names import kept_path
 from pytest_synctool.repository.entry import Entry, lowest_followed
 from pytest_synctool.repository.entry_commands import Command, OwnedCommand, directory_of, fired_by
 from pytest_synctool.repository.secrecy import secret
@@ -94,15 +95,15 @@ Work = NewVersion | NewAttributes | Removal | MovingAway | KeptVersion | Erasure
 class Action:
     """One change of one path. `verb` is the log's word for it. A KeptVersion as its `work` comes back.
 
-    Of the directories above, only `through` may be a symbolic link. Nothing else may be in an `exclusive` directory, so
-    no old version is kept beside the new one there.
+    Of the directories above, only `through` may be a symbolic link. With `aside` no old version is kept beside the new
+    one, where it would be no better than what is in no entry, or would take the place of an entry.
     """
 
     path: bytes
     verb: str
     work: Work
     through: bytes = b""
-    exclusive: bool = False
+    aside: bool = False
 
     @property
     def directory(self) -> bytes:
@@ -205,6 +206,7 @@ def plan(
     rogue: Sequence[Entry] = (),
     exclusive: Collection[bytes] = (),
     made_in: bytes | None = None,
+    reserved: Collection[bytes] = (),
 ) -> Plan:
     """Return the plan that brings drifted entries to their expected state.
 
@@ -212,7 +214,7 @@ def plan(
     as they describe it, and triggers are looked up in them. `masterdir` is the mirror's path on the node, `made_in`
     that of the contents which the controller makes, if it is another one. Directories are never deleted. `owed` are
     commands that an earlier run owes. `tasks` run after everything else, in their order. `rogue` are paths in no entry
-    that are moved away. In the directories in `exclusive` nothing is kept.
+    that are moved away. In the directories in `exclusive` nothing is kept, nor is anything under a path in `reserved`.
     """
     deletes = [_remove(e) for e, state in drifted if e.tree is Tree.DELETE and _removable(state)]
     wanted = {entry.destination: (entry, state) for entry, state in drifted if entry.tree is Tree.OVERLAY}
@@ -237,9 +239,13 @@ def plan(
     needed = [_make_if_missing(above[path]) for path in sorted(above, key=by_component)]
     last = (Trigger(each.owner.destination, each.command, b"/", frozenset(), owed=True) for each in tasks)
     actions = _all_allowed((*needed, *changes), entries)
-    if exclusive:
-        actions = tuple(replace(each, exclusive=True) if each.directory in exclusive else each for each in actions)
+    if exclusive or reserved:
+        actions = tuple(replace(a, aside=True) if _is_kept_aside(a, exclusive, reserved) else a for a in actions)
     return Plan(actions, (*triggers, *last))
+
+
+def _is_kept_aside(action: Action, exclusive: Collection[bytes], reserved: Collection[bytes]) -> bool:
+    return action.directory in exclusive or kept_path(action.path) in reserved
 
 
 def restore(saved: Sequence[tuple[Entry, KeptVersion]], entries: Mapping[bytes, Entry]) -> Plan:

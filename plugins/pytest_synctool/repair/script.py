@@ -71,7 +71,7 @@ class Context:
 
     @property
     def aside(self) -> bytes:
-        """The place for old versions in exclusive directories: where others are kept, but never beside the new ones."""
+        """The place for old versions that cannot be beside the new ones: where all are kept, if that is elsewhere."""
         if self.saved is OldVersions.BESIDE:
             return self.state + b"/kept"
         return self.saved.value if isinstance(self.saved, OldVersions) else self.saved
@@ -171,8 +171,8 @@ def _done(numbers: Iterable[int]) -> bytes:
     return b" ".join(b"d%d=1" % number for number in numbers)
 
 
-def _within(directory: bytes, link: bytes, *, exclusive: bool = False) -> bytes:
-    return words(b"exclusively" if exclusive else b"within", directory, *([link] if link else []))
+def _within(directory: bytes, link: bytes, *, aside: bool = False) -> bytes:
+    return words(b"within_aside" if aside else b"within", directory, *([link] if link else []))
 
 
 def _function(action: Action) -> str:
@@ -221,8 +221,8 @@ def _in_parts(
         if len(actions) <= _OF_PART:
             yield from lines
             return
-        told = (b"d%d" % number for number, _ in part if number in causes)
-        yield words(b"part", b"\n".join(lines), *told)
+        causing = (b"d%d" % number for number, _ in part if number in causes)
+        yield words(b"part", b"\n".join(lines), *causing)
 
 
 def _in_order(actions: Sequence[tuple[int, Action]], masterdir: bytes) -> Iterator[bytes]:
@@ -238,7 +238,7 @@ def _trees(trees: Sequence[NewTree], masterdir: bytes) -> Iterator[bytes]:
     places = [group[0].top.directory.rstrip(b"/") for group in groups]
     yield make_trees(places, [each for tree in trees for each in (tree.top, *(a for _, a in tree.below))], masterdir)
     for place, group in zip(places, groups, strict=True):
-        yield _within(group[0].top.directory, group[0].top.through, exclusive=group[0].top.exclusive)
+        yield _within(group[0].top.directory, group[0].top.through, aside=group[0].top.aside)
         yield from (_comment(tree.top) for tree in group)
         for start in range(0, len(group), _RENAMED):
             tops = [(tree.number, tree.top) for tree in group[start : start + _RENAMED]]
@@ -262,7 +262,7 @@ def _comment(action: Action) -> bytes:
 
 def _together(function: str, members: Sequence[tuple[int, Action]], masterdir: bytes) -> Iterator[bytes]:
     """Return the shell text of actions of one kind: those in one directory are carried out by one call."""
-    groups = [(key, list(group)) for key, group in groupby(members, lambda pair: (pair[1].directory, pair[1].through))]
+    groups = [(key, list(group)) for key, group in groupby(members, lambda pair: _where(pair[1]))]
     alone = function == "put_all" and len(members) == 1
     if carrying := [action.path for _, action in members if action.may_lose_attributes]:
         yield words(b"carrying", *carrying)
@@ -274,8 +274,8 @@ def _together(function: str, members: Sequence[tuple[int, Action]], masterdir: b
         yield make_all(
             [(place, [a for _, a in group]) for place, (_, group) in zip(places, groups, strict=True)], masterdir
         )
-    for place, ((directory, link), actions) in zip(places, groups, strict=True):
-        yield _within(directory, link, exclusive=actions[0][1].exclusive)
+    for place, ((directory, link, aside), actions) in zip(places, groups, strict=True):
+        yield _within(directory, link, aside=aside)
         for number, action in actions:
             yield _comment(action)
             if isinstance(action.work, NewVersion) and action.work.validate:
@@ -287,6 +287,10 @@ def _together(function: str, members: Sequence[tuple[int, Action]], masterdir: b
             yield words(b"restored", *labelled)
     if carrying:
         yield b"carry="
+
+
+def _where(action: Action) -> tuple[bytes, bytes, bool]:
+    return action.directory, action.through, action.aside
 
 
 def _labelled(number: int, action: Action) -> Iterator[bytes]:

@@ -144,7 +144,7 @@ within() { # DIRECTORY [LINK]: where all is done that follows; of what leads the
   elif wrong=$(stat -- "$1/." 2>&1 >&-); then wrong="stat: $1: cannot be entered"; fi
   return 0
 }
-exclusively() { within "$@"; saved=$aside; } # an old version beside a new one would have to go away itself
+within_aside() { within "$@"; saved=$aside; } # where an old version has no place beside the new one
 accept() { # COMMAND FILE [silent]: whether the command, in which $f is the file, accepts it
   echo runs >&6
   x=$1 p=$2

@@ -155,3 +155,11 @@ def test_the_mark_of_an_entry_is_not_for_its_task() -> None:
     post, task = Command("post", b"x.post"), Command("task", b"x")
     assert marked.of_command(OwnedCommand(FILE, post)) == "reason"
     assert marked.of_command(OwnedCommand(FILE, task)) is None
+
+
+@pytest.mark.parametrize("tree", [Tree.OVERLAY, Tree.DELETE])
+def test_an_old_version_takes_no_place_of_an_entry(tree: Tree) -> None:
+    """Also of one that is not selected."""
+    more = entry(b"/d/file.saved", tree=tree)
+    made = decision([(check(FILE), DRIFT), (check(OTHER), DRIFT)], {b"/d/file": ABSENT, b"/d/other": ABSENT}, more)
+    assert {action.path: action.aside for action in made.plan.actions} == {b"/d/file": True, b"/d/other": False}

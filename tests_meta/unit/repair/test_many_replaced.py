@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pytest_synctool.model import OldVersions
+from pytest_synctool.repository.source import Tree
 
 from tests_meta.unit.disk_node import EXPECTED, DiskNode
 from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, state
@@ -75,15 +76,37 @@ def test_they_are_kept_as_each_alone(node: DiskNode, saved: str, owner: int) -> 
     assert [node.changes(entry) for entry in together] == [[]] * len(together)
 
 
+@pytest.mark.parametrize("tree", [Tree.OVERLAY, Tree.DELETE])
+@pytest.mark.parametrize("count", [1, 5])
+def test_what_an_entry_has_is_no_place_for_an_old_version(node: DiskNode, count: int, tree: Tree) -> None:
+    """A repair leaves no drift behind."""
+    names = [str(number) for number in range(count)]
+    entries = []
+    for name in names:
+        (node.files / name).write_text(f"old {name}")
+        entries.append(node.entry(name, NEW))
+        entries.append(node.delete(f"{name}.saved") if tree is Tree.DELETE else node.entry(f"{name}.saved", NEW))
+        if tree is Tree.OVERLAY:
+            (node.files / f"{name}.saved").write_text("new")
+            (node.files / f"{name}.saved").chmod(0o600)
+    assert set(node.fix(*entries)) == {None}
+    assert [node.changes(entry) for entry in entries] == [[]] * len(entries)
+    kept = node.top / f"state/kept{node.files}"
+    assert {path.name: path.read_text() for path in kept.iterdir()} == {name: f"old {name}" for name in names}
+
+
 def test_a_name_that_is_the_old_version_of_another(node: DiskNode) -> None:
-    """What was there under it is kept."""
+    """What was there under each name is kept."""
     names = [f"{name}{end}" for name in "abcde" for end in ("", ".saved", ".saved.saved")]
     for name in names:
         (node.files / name).write_text(f"old {name}")
     assert set(node.fix(*(node.entry(name, NEW) for name in names))) == {None}
     assert {(node.files / name).read_text() for name in names} == {"new"}
+    kept = node.top / f"state/kept{node.files}"
     for name in "abcde":
         assert (node.files / f"{name}.saved.saved.saved").read_text() == f"old {name}.saved.saved"
+        for first in (name, f"{name}.saved"):
+            assert (kept / first).read_text() == f"old {first}"
 
 
 def test_of_a_type_that_has_changed(node: DiskNode) -> None:
