@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 
 import pytest
 
 from tests_meta.site import Site
+from tests_meta.terminal import run as run_command
 
 
 def counted(live: Site, node: str, *options: str) -> tuple[int, int]:
@@ -43,3 +45,35 @@ def _round_trips(live: Site, persist: bool) -> None:
     live.sh("node1", "chmod 600 @/d0/file3")
     assert counted(live, "node1", "--fix", *options) == (again, 3)  # nothing has to be brought
     assert counted(live, "node1", "--restore", "--fix", *options) == (again, 1)
+
+
+@pytest.mark.parametrize("command", ["pytest", "synctool"])
+def test_a_large_node_is_asked_ahead(live: Site, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While an audit reads the masterdir it asks what the last one has asked. If that was wrong it asks again."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for number in range(700):
+        live.put(f"{'long name ' * 15}{number}._all")
+    name = f"{live.top}/{'long name ' * 15}7"
+
+    def audit(logins: int) -> bool:
+        """Whether an audit finds the name missing, with so many logins."""
+        log = live.cluster.directory / "log/node1" if live.cluster is not None else Path()
+        before = log.stat().st_size
+        if command == "pytest":
+            run = live.pytest("--hosts=node1", "--ssh-persist=0")
+            found, output = run.word("node1", name) == "failure", run.output
+        else:
+            ended = run_command(live.directory, "synctool", "-n", "node1", "--ssh-persist=0")
+            found, output = f"{name} created (missing)" in ended.out.decode(), ended.out.decode()
+        assert log.read_bytes()[before:].count(b"Accepted publickey for ") == logins, output
+        return found
+
+    assert audit(1)
+    live.sh("node1", f"mkdir -p '{live.top}'; echo content >'{name}'; chmod 644 '{name}'")
+    assert not audit(1)
+    (live.masterdir / f"overlay{name}._all").write_text("other\n")
+    live.sh("node1", f"echo other >'{name}'; chmod 644 '{name}'")
+    assert not audit(2)
+    assert not audit(1)
+    live.sh("node1", f"rm '{name}'")
+    assert audit(1)

@@ -23,6 +23,7 @@ from pytest_synctool.common.console import shown
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.wording import printable
 from pytest_synctool.config import Config
+from pytest_synctool.connection.connections import Connections
 from pytest_synctool.dsh.aggregate import Aggregate
 from pytest_synctool.engine.batches import Batches, split
 from pytest_synctool.engine.engine import Engine
@@ -50,7 +51,8 @@ _RED, _GREEN, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
 class ClassicRun:
     """One run of the `synctool` command over the selected nodes.
 
-    `local` is True on a node that works on itself. `endings` counts the nodes that have been printed.
+    `local` is True on a node that works on itself. `connections` are those of the run if it has some already. `endings`
+    counts the nodes that have been printed.
     """
 
     config: Config
@@ -58,6 +60,7 @@ class ClassicRun:
     nodes: Sequence[Node]
     arguments: Namespace
     local: bool = False
+    connections: Connections | None = None
     endings: Counter[NodeEnding] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -209,7 +212,7 @@ class ClassicRun:
             earlier=bool(arguments.list or arguments.single),
             only=frozenset(arguments.single),
         )
-        connections = connections_of(self.config, arguments, shared=self.changing)
+        connections = self.connections or connections_of(self.config, arguments, shared=self.changing)
         mirrored = not (arguments.skip_rsync or self._mode.is_about_erasing)
         return Engine(self.config, self.repository, settings, connections, mirrored=mirrored)
 

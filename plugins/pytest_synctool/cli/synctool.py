@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from pytest_synctool.cli import command, shared_options
@@ -14,6 +15,7 @@ from pytest_synctool.errors import SelectionError
 
 if TYPE_CHECKING:
     from pytest_synctool.config import Config
+    from pytest_synctool.connection.connections import Connections
     from pytest_synctool.model import Node
     from pytest_synctool.repository.made_contents import Decrypt
     from pytest_synctool.repository.resolution import Repository
@@ -40,9 +42,10 @@ def _run(arguments: Namespace) -> int:
     nodes = [own] if own is not None else selected_nodes(config, arguments, default=everyone)
     makes_no_contents = arguments.ref or arguments.consensus or arguments.unmanaged
     decrypt = refuse_to_decrypt if makes_no_contents else _decrypt(config)
-    repository = resolution.load(config, decrypt, cached=not arguments.no_cache)
-    _find_files(repository, nodes, arguments)
-    status = _answer(config, repository, nodes, arguments, local=own is not None)
+    with _asking_ahead(config, nodes, arguments) as connections:
+        repository = resolution.load(config, decrypt, cached=not arguments.no_cache)
+        _find_files(repository, nodes, arguments)
+        status = _answer(config, repository, nodes, arguments, connections, local=own is not None)
     repository.masterdir.digests.store()
     sys.stdout.flush()  # before the warnings on standard error
     if not arguments.quiet:  # only resolving the entries of the nodes completes the warnings
@@ -58,7 +61,31 @@ def _idle(repository: Repository, arguments: Namespace) -> Sequence[str]:
     return [] if any(getattr(arguments, query) for query in queries) else repository.idle
 
 
-def _answer(config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace, *, local: bool) -> int:
+@contextmanager
+def _asking_ahead(config: Config, nodes: Sequence[Node], arguments: Namespace) -> Iterator[Connections | None]:
+    """Provide connections over which nodes are asked ahead, for an audit of all entries; None for anything else."""
+    others = ("fix", "ask", "restore", "erase_saved", "single", "tasks", "unix", "no_cache")
+    queries = ("render", "manifest", "ref", "diff", "consensus", "unmanaged", "upload")
+    is_other = any(getattr(arguments, name) for name in (*others, *queries))
+    if is_other or arguments.changes is not None or arguments.trust_ctime is not None:
+        yield None
+        return
+    from pytest_synctool.cli.connections import connections_of
+
+    with closing(connections_of(config, arguments)) as connections:
+        connections.ask_ahead(config.masterdir, nodes, "synctool")
+        yield connections
+
+
+def _answer(
+    config: Config,
+    repository: Repository,
+    nodes: Sequence[Node],
+    arguments: Namespace,
+    connections: Connections | None,
+    *,
+    local: bool,
+) -> int:
     """Answer the query, or audit or repair the nodes. Return the exit status."""
     if not (arguments.ref or arguments.render or arguments.consensus or arguments.unmanaged):
         repository.check_contents(nodes)
@@ -97,7 +124,7 @@ def _answer(config: Config, repository: Repository, nodes: Sequence[Node], argum
         from pytest_synctool.cli import upload
 
         return upload.run(config, repository, nodes, arguments)
-    return _audit_or_repair(config, repository, nodes, arguments, local=local)
+    return _audit_or_repair(config, repository, nodes, arguments, connections, local=local)
 
 
 def _decrypt(config: Config) -> Decrypt:
@@ -140,14 +167,20 @@ def _own_node(config: Config, arguments: Namespace) -> Node | None:
 
 
 def _audit_or_repair(
-    config: Config, repository: Repository, nodes: Sequence[Node], arguments: Namespace, *, local: bool
+    config: Config,
+    repository: Repository,
+    nodes: Sequence[Node],
+    arguments: Namespace,
+    connections: Connections | None,
+    *,
+    local: bool,
 ) -> int:
     from pytest_synctool.cli.run import ClassicRun
     from pytest_synctool.common.nodenames import natural
 
     ordered = sorted(nodes, key=lambda node: natural(node.name))
     if not arguments.ask:
-        return ClassicRun(config, repository, ordered, arguments, local).run()
+        return ClassicRun(config, repository, ordered, arguments, local, connections).run()
     from pytest_synctool.cli import asking, asking_run
 
     if (reason := asking.refusal()) is not None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
+from pytest_synctool.connection.ahead import ProbesAhead, Run
 from pytest_synctool.connection.control_sockets import Sockets, is_open, is_sharing_configured
+from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.connection.failed_login import FailedLogins
-from pytest_synctool.connection.processes import Processes
+from pytest_synctool.connection.processes import Answer, Processes
 from pytest_synctool.connection.route import Route, Sudo, ssh_route
 from pytest_synctool.connection.ssh import SshSettings
 from pytest_synctool.connection.ssh_backend import SynctoolSshBackend
@@ -35,6 +39,7 @@ class Connections:
     persist: int = 0
     shared: bool = False
     _opened: set[str] = field(default_factory=set, init=False)
+    _ahead: ProbesAhead | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._failed_logins = FailedLogins(self.processes, self.ssh.connect_timeout)
@@ -48,8 +53,26 @@ class Connections:
         except TransportError:  # the directory belongs to another user, whose sockets are not trusted
             self._lasting_sockets = None
 
+    def ask_ahead(self, masterdir: Path, nodes: Sequence[Node], kind: str) -> None:
+        """Ask nodes what their last audit has asked, while this one gets ready; see ProbesAhead."""
+
+        def run_on(node: Node) -> Run:
+            def run(script: bytes, deadline: float, ceiling: int, processes: Processes) -> Answer:
+                transport = replace(self._transport(node), processes=processes)
+                return transport.run(script, deadline, Phase.PROBE, ceiling)
+
+            return run
+
+        self._ahead = ProbesAhead(kind)
+        self._ahead.begin(masterdir, nodes, run_on, self.processes)
+
     def to(self, node: Node) -> HostTransport:
-        """Return a connection to a node; nothing is contacted yet. Raise TransportError for an unknown kind."""
+        """Return a connection to a node. Raise TransportError for an unknown kind."""
+        transport = self._transport(node)
+        transport.ahead = None if self._ahead is None else self._ahead.of(node)
+        return transport
+
+    def _transport(self, node: Node) -> HostTransport:
         transport = connect(node, self.ssh, self.processes, self.sudo)
         transport.failed_logins = self._failed_logins
         if transport.route is not None and transport.route.is_ssh:
@@ -77,6 +100,8 @@ class Connections:
         return shared if lasting else route
 
     def close(self) -> None:
-        """Remove the sockets of this run. Call it when no script is running any more."""
+        """Remove the sockets of this run. Call it when no script is running any more but for those ahead."""
+        if self._ahead is not None:
+            self._ahead.close()
         if self._run_sockets is not None:
             self._run_sockets.close()

@@ -40,9 +40,18 @@ class Processes:
     _running: set[subprocess.Popen[bytes]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
+    _parts: list[Processes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         END_WITH_PROCESS.add(self)
+
+    def part(self) -> Processes:
+        """Return processes that can be ended without the others; all end together."""
+        part = Processes(self.silence_option)
+        with self._lock:
+            part._closed = self._closed
+            self._parts.append(part)
+        return part
 
     def run(
         self, argv: Sequence[str], data: bytes | BinaryIO, limits: Limits, output: BinaryIO | None = None
@@ -92,6 +101,8 @@ class Processes:
             self._closed = True
             for process in self._running:
                 _kill(process)
+            for part in self._parts:
+                part.end_all()
 
     def end_at_once(self) -> None:
         """End every running command without waiting for the lock: another thread may hold it."""

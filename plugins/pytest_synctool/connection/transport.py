@@ -18,6 +18,7 @@ from testinfra.backend.base import BaseBackend, CommandResult
 
 from pytest_synctool.common.prologue import beginning, begins, first_line, new_token
 from pytest_synctool.common.shell import ascii_command, guarded, whole
+from pytest_synctool.connection.ahead import ProbeAhead, Question
 from pytest_synctool.connection.control_sockets import is_open
 from pytest_synctool.connection.exchange import SHORT_ANSWER, Limits, Phase
 from pytest_synctool.connection.failed_login import FailedLogins
@@ -56,7 +57,7 @@ class Transport(Protocol):
 class HostTransport:
     """A Transport with a testinfra host. `route` is None for connections that only testinfra knows.
 
-    With `lasting`, the shared connection stays open for later runs.
+    With `lasting`, the shared connection stays open for later runs. `ahead` may have the answer to the first script.
     """
 
     host: testinfra.host.Host
@@ -64,6 +65,7 @@ class HostTransport:
     route: Route | None
     lasting: bool = False
     failed_logins: FailedLogins | None = None
+    ahead: ProbeAhead | None = None
     _is_new: bool = True
 
     @property
@@ -116,6 +118,13 @@ class HostTransport:
         """
         if ceiling is None:
             ceiling = SHORT_ANSWER + len(script)
+        if self.ahead is not None:
+            ahead, self.ahead = self.ahead, None
+            question = Question(script, deadline, ceiling)
+            if (answer := ahead.answer(question)) is None:
+                answer = self.run(script, deadline, phase, ceiling, output)
+            ahead.keep(question)
+            return answer
         limits = self.limits(deadline, phase, ceiling)
         socket = self.route.socket if self.route is not None else None
         left_open = self._is_new and self.lasting and socket and is_open(socket)

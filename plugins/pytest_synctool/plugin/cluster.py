@@ -23,7 +23,15 @@ from pytest_synctool.connection.ssh import SshSettings
 from pytest_synctool.engine.settings import Mode
 from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node
-from pytest_synctool.plugin.invocation import changes_nodes, collects_suite, ini_directory, is_url, runs_tests
+from pytest_synctool.plugin.invocation import (
+    changes_nodes,
+    collects_suite,
+    ini_directory,
+    is_url,
+    is_worker,
+    runs_tests,
+    selects_tests,
+)
 from pytest_synctool.report.tally import Tally
 from pytest_synctool.repository.decryption import Decryption
 from pytest_synctool.repository.made_contents import check as check_contents
@@ -121,6 +129,9 @@ def _load(config: pytest.Config) -> Cluster:
     nodes, own = _selected(settings, config.option.synctool_selection, config.option.synctool_nodename)
     is_running = runs_tests(config)
     decrypt = Decryption(settings.masterdir) if is_running else refuse_to_decrypt
+    if _may_ask_ahead(config):
+        config.stash[CONNECTIONS] = connections_of(config, settings)
+        config.stash[CONNECTIONS].ask_ahead(settings.masterdir, nodes, "pytest")
     repository = load_repository(settings, decrypt, cached=not config.option.synctool_no_cache)
     entries = [(node, repository.entries(node)) for node in nodes]  # this collects the warnings of all nodes
     if is_running:
@@ -128,6 +139,14 @@ def _load(config: pytest.Config) -> Cluster:
     if mode_of(config) is Mode.FIX:
         check_lockouts(entries)
     return Cluster(settings, nodes, repository, own)
+
+
+def _may_ask_ahead(config: pytest.Config) -> bool:
+    """Return True for an audit of all entries in this process, if nothing on the command line says otherwise."""
+    option = config.option
+    is_whole = not selects_tests(config) and not (option.synctool_tasks or option.synctool_no_cache)
+    is_here = not is_worker(config) and getattr(option, "dist", "no") == "no"
+    return mode_of(config) is Mode.AUDIT and option.synctool_trust_ctime is None and is_whole and is_here
 
 
 def _selected(

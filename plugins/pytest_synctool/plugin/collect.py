@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from inspect import signature, unwrap
 from pathlib import Path
 from types import FunctionType
-from typing import Any, Final, Self, cast
+from typing import Any, Self, cast
 
 import pytest
 
@@ -23,7 +23,7 @@ from pytest_synctool.errors import SynctoolError
 from pytest_synctool.model import Node, Outcome, Status
 from pytest_synctool.plugin.check_files import files_of
 from pytest_synctool.plugin.cluster import Cluster, cluster_of, mode_of
-from pytest_synctool.plugin.invocation import BY_NODE, SUITE
+from pytest_synctool.plugin.invocation import BY_NODE, SUITE, selects_tests
 from pytest_synctool.plugin.marks import guarded
 from pytest_synctool.plugin.other_plugins import others_listen
 from pytest_synctool.plugin.site_hooks import in_words, setup_fixtures, wants_single_tests
@@ -35,11 +35,6 @@ from pytest_synctool.repository.source import Tree
 
 _PARAMETERS = ("entry", "actual")
 _POST, _TASK, _ALWAYS = "post", "task", "always"
-# Options of pytest that need one item per test.
-_SELECTING: Final = (
-    *("keyword", "markexpr", "lf", "failedfirst", "newfirst", "stepwise", "deselect", "collectonly"),
-    *("setupplan", "setuponly", "setupshow"),
-)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector:
@@ -221,10 +216,7 @@ def nodes_of(
 
 def may_select(config: pytest.Config) -> bool:
     """Return True if an option, an id or another plugin needs one item per entry."""
-    option = config.option
-    if any(getattr(option, name, None) for name in _SELECTING) or any("::" in str(word) for word in config.args):
-        return True
-    return others_listen(config) or wants_single_tests(config)
+    return selects_tests(config) or others_listen(config) or wants_single_tests(config)
 
 
 class Marks:

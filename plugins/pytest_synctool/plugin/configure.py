@@ -79,7 +79,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # execnet sends SIGINT to a worker that needs long to end. This must not count as a second signal.
     signals = SIGNALS if not is_worker(config) else (signal.SIGTERM, signal.SIGHUP)
     config.stash[INTERRUPTION] = Interruption().install(signals)
-    config.stash[CONNECTIONS] = connections_of(config, cluster.config)
+    if CONNECTIONS not in config.stash:
+        config.stash[CONNECTIONS] = connections_of(config, cluster.config)
     config.stash[_TESTINFRA_SSH] = install_ssh_backend(config.stash[CONNECTIONS].route_for_testinfra)
     for node_group in (*cluster.config.groups, *cluster.config.nodes):
         config.addinivalue_line("markers", f"{node_group}: nodes of this name or group")

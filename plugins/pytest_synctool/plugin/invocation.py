@@ -34,6 +34,10 @@ _RUN_NO_TEST: Final = {  # --setup-plan sets --setup-only too
     "show_fixtures_per_test": "--fixtures-per-test",
     "cacheshow": "--cache-show",
 }
+_SELECTING: Final = (
+    *("keyword", "markexpr", "lf", "failedfirst", "newfirst", "stepwise", "deselect", "collectonly"),
+    *("setupplan", "setuponly", "setupshow"),
+)
 _INFORM: Final = ("help", "version", "markers")
 
 
@@ -46,6 +50,12 @@ def runs_tests(config: pytest.Config) -> bool:
     """Return False if pytest only prints something: then no node is contacted, and no file is written."""
     option = config.option
     return option_without_tests(config) is None and not any(getattr(option, name, None) for name in _INFORM)
+
+
+def selects_tests(config: pytest.Config) -> bool:
+    """Return True if an option or an id may select single tests, or is about them."""
+    option = config.option
+    return any(getattr(option, name, None) for name in _SELECTING) or any("::" in str(word) for word in config.args)
 
 
 def repair_option(config: pytest.Config) -> str:
