@@ -266,6 +266,8 @@ class ClassicRun:
 
     def _run_batch(self, fanout: Fanout[Node, NodeResult], batch: Sequence[Node], pending: dict[str, Node]) -> None:
         fanout.announce(batch)  # all at once: a node that hangs delays the output of others, not their work
+        if self._history is not None and not self.endings:
+            self._history.get_ready(is_whole=not (self.arguments.single or self.arguments.tasks))
         for node in self._in_order_of_output(fanout, batch):
             result = fanout.result(node)
             del pending[node.name]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
@@ -20,7 +21,7 @@ from pytest_synctool.config.selection import are_usual
 from pytest_synctool.errors import TrustError
 from pytest_synctool.plugin.ci_files import CiFiles, unwritten_in_words
 from pytest_synctool.plugin.cluster import Cluster, mode_of
-from pytest_synctool.plugin.invocation import SUITE, ini_directory, is_worker
+from pytest_synctool.plugin.invocation import SUITE, ini_directory, is_worker, selects_tests
 from pytest_synctool.plugin.repair_command import repair_command
 from pytest_synctool.report import drift_json, files
 from pytest_synctool.report.coverage import has_all_entries
@@ -34,6 +35,7 @@ from pytest_synctool.repository.revision import RevisionLook
 
 if TYPE_CHECKING:
     from pytest_synctool.plugin.unmanaged import UnmanagedReport
+    from pytest_synctool.report.history.lifetimes import Signatures
 
 _DEFAULT: Final = "reports"
 JUNIT: Final = "junit.xml"
@@ -125,6 +127,7 @@ class ReportFiles:
         self._revision = RevisionLook(settings.masterdir, self.trust)
         self._known = _baseline(config)
         self.unmanaged = _unmanaged(config, cluster)
+        self._signatures: Signatures | None = None
         self._jsonl = _open_jsonl(config, self.trust, self.mode)
         if self._jsonl is not None:
             self._stream(drift_json.line("run", drift_json.run_fields(self.run)))
@@ -151,6 +154,22 @@ class ReportFiles:
         if not records:
             return not _selects_tests(self._config)
         return has_all_entries(cluster.repository, cluster.nodes, records)
+
+    def get_ready(self) -> None:
+        """Load and look up what write() needs in any case. To be called while nodes are at work."""
+        if self._directory is None:
+            return
+        from pytest_synctool.report import page
+
+        page.get_ready()
+        import_module("prometheus_client")
+        import_module("pytest_synctool.report.page.index")
+        if self._config.option.synctool_history_keep:
+            from pytest_synctool.report.history.signatures import signatures_of
+
+            import_module("pytest_synctool.report.history.recorder")
+            cluster, is_whole = self._cluster, not selects_tests(self._config)
+            self._signatures = signatures_of(cluster.repository, cluster.nodes, at_once=is_whole)
 
     def conclude(self) -> None:
         """Complete the record at the end of a run; only the first call does."""
@@ -260,7 +279,9 @@ class ReportFiles:
         from pytest_synctool.report.history.signatures import signatures_of
 
         path, cluster = directory / "history.sqlite", self._cluster
-        recorded = record(path, self.run, signatures_of(cluster.repository, cluster.nodes), keep, self.trust)
+        made = [self._signatures or signatures_of(cluster.repository, cluster.nodes)]
+        self._signatures = None  # record() gives their memory back
+        recorded = record(path, self.run, made.pop(), keep, self.trust)
         if recorded.problem is not None:
             self.messages.append((f"WARNING {recorded.problem}", "yellow"))
         return recorded.onsets, recorded.past

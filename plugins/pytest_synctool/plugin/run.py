@@ -68,6 +68,7 @@ class Runner:
     batches: Batches | None
     live: LiveLine | None
     announced: set[NodeItem] = field(default_factory=set)
+    is_ready: bool = False  # for the reports
 
     @classmethod
     def for_session(cls, session: pytest.Session, cluster: Cluster) -> Runner:
@@ -124,6 +125,9 @@ class Runner:
     def _next_done(self, item: NodeItem) -> NodeItem:
         try:
             done = self.fanout.next_done(self._begin_ahead(item), 0)
+            if done is None and not self.is_ready and (files := self.session.config.stash.get(REPORT_FILES, None)):
+                files.get_ready()
+            self.is_ready = True
             while done is None:
                 if self.live is not None:
                     self.live.show()

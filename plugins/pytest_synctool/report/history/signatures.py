@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pytest_synctool.model import Node
@@ -15,15 +15,17 @@ from pytest_synctool.repository.resolution import Repository
 from pytest_synctool.repository.source import Tree
 
 _DELETE: Final = Tree.DELETE.value
+_FEW: Final = 16  # nodes; the entries of many would fill the memory of a run
 
 _Table = tuple[Mapping[str, Entry], Mapping[str, Entry]]
 """Entries by name: those of overlay/, and those of delete/."""
 
 
-def signatures_of(repository: Repository, nodes: Iterable[Node]) -> Signatures:
+def signatures_of(repository: Repository, nodes: Sequence[Node], *, at_once: bool = False) -> Signatures:
     """Return a function from node and entry to the signature of the expected state; empty for commands.
 
-    It reads no source of an entry that nobody asks for: a run of a part of the tests leaves the others alone.
+    It reads no source of an entry that nobody asks for: a run of a part of the tests leaves the others alone. With
+    `at_once` it does the work for all entries now, unless there are many nodes.
     """
     by_name = {node.name: node for node in nodes}
     signatures: dict[Entry, str] = {}  # different nodes share most entries
@@ -49,6 +51,10 @@ def signatures_of(repository: Repository, nodes: Iterable[Node]) -> Signatures:
             signatures[entry] = signature(entry)
         return signatures[entry]
 
+    if at_once and len(nodes) <= _FEW:
+        for entries in dict.fromkeys(repository.entries(node) for node in nodes):
+            tables[entries] = _table(entries)
+            signatures.update((entry, signature(entry)) for named in tables[entries] for entry in named.values())
     return of
 
 

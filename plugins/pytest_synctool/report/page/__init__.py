@@ -60,6 +60,12 @@ def html(run: RunRecord, onsets: Onsets, past: Sequence[Past], links: Links = NO
     )
 
 
+def get_ready() -> None:
+    """Load the templates, before there is anything to show."""
+    for name in ("page.html.j2", "index.html.j2"):
+        environment().get_template(name)
+
+
 @cache
 def environment() -> Environment:
     """Return the environment of all templates: texts are escaped, and what cannot be printed is made visible.
