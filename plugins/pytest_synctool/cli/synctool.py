@@ -64,7 +64,7 @@ def _idle(repository: Repository, arguments: Namespace) -> Sequence[str]:
 @contextmanager
 def _asking_ahead(config: Config, nodes: Sequence[Node], arguments: Namespace) -> Iterator[Connections | None]:
     """Provide connections over which nodes are asked ahead, for an audit of all entries; None for anything else."""
-    others = ("fix", "ask", "restore", "erase_saved", "single", "tasks", "unix", "no_cache")
+    others = ("fix", "ask", "restore", "erase_saved", "single", "tasks", "unix", "no_cache", "batch", "zzz")
     queries = ("render", "manifest", "ref", "diff", "consensus", "unmanaged", "upload")
     is_other = any(getattr(arguments, name) for name in (*others, *queries))
     if is_other or arguments.changes is not None or arguments.trust_ctime is not None:
@@ -73,7 +73,7 @@ def _asking_ahead(config: Config, nodes: Sequence[Node], arguments: Namespace) -
     from pytest_synctool.cli.connections import connections_of
 
     with closing(connections_of(config, arguments)) as connections:
-        connections.ask_ahead(config.masterdir, nodes, "synctool")
+        connections.ask_ahead(config.masterdir, nodes, "synctool", int(arguments.numproc or config.num_proc))
         yield connections
 
 

@@ -55,6 +55,7 @@ class ProbeAhead:
     path: Path
     _question: Question | None = None
     _processes: Processes | None = None
+    _thread: threading.Thread | None = None
     _answer: Future[Answer] = field(default_factory=Future)
 
     def begin(self, run: Run, processes: Processes) -> None:
@@ -64,7 +65,8 @@ class ProbeAhead:
         except (OSError, SynctoolError, ValueError):
             return
         self._question, self._processes = question, processes
-        threading.Thread(target=self._ask, args=(run, question, processes), name="synctool-ahead", daemon=True).start()
+        self._thread = threading.Thread(target=self._ask, args=(run, question, processes), name="synctool-ahead")
+        self._thread.start()
 
     def _ask(self, run: Run, question: Question, processes: Processes) -> None:
         try:
@@ -81,9 +83,9 @@ class ProbeAhead:
 
     def end(self) -> None:
         """End what was asked ahead, and wait for that."""
-        if self._processes is not None:
+        if self._processes is not None and self._thread is not None:
             self._processes.end_all()
-            self._answer.exception()
+            self._thread.join()
 
     def keep(self, question: Question) -> None:
         """Keep a question that was answered for the next audit. Where that is impossible it does without."""
@@ -98,14 +100,18 @@ class ProbeAhead:
 
 @dataclass
 class ProbesAhead:
-    """The probes ahead of a run, by node. `kind` tells runs apart that ask in different ways."""
+    """The probes ahead of a run, by node.
+
+    `kind` tells runs apart that ask in different ways. The run contacts at most `width` nodes at once.
+    """
 
     kind: str
+    width: int
     _by_node: dict[str, ProbeAhead] = field(default_factory=dict)
 
     def begin(self, masterdir: Path, nodes: Sequence[Node], run: Callable[[Node], Run], processes: Processes) -> None:
         """Ask these nodes ahead, if they are few. `processes` ends them when the run is interrupted."""
-        if len(nodes) > _MOST_NODES:
+        if len(nodes) > min(self.width, _MOST_NODES):
             return
         try:
             place = cache_directory.of_user() / "probes"

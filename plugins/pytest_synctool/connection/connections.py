@@ -53,7 +53,7 @@ class Connections:
         except TransportError:  # the directory belongs to another user, whose sockets are not trusted
             self._lasting_sockets = None
 
-    def ask_ahead(self, masterdir: Path, nodes: Sequence[Node], kind: str) -> None:
+    def ask_ahead(self, masterdir: Path, nodes: Sequence[Node], kind: str, width: int) -> None:
         """Ask nodes what their last audit has asked, while this one gets ready; see ProbesAhead."""
 
         def run_on(node: Node) -> Run:
@@ -63,7 +63,7 @@ class Connections:
 
             return run
 
-        self._ahead = ProbesAhead(kind)
+        self._ahead = ProbesAhead(kind, width)
         self._ahead.begin(masterdir, nodes, run_on, self.processes)
 
     def to(self, node: Node) -> HostTransport:

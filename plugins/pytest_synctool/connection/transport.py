@@ -88,7 +88,9 @@ class HostTransport:
         return self.route.script_argv(*arguments) if self.route is not None else None
 
     def close(self) -> None:
-        """End the shared connection unless it is to last."""
+        """End the shared connection unless it is to last, and what nobody has asked for."""
+        if self.ahead is not None:
+            self.ahead.end()
         if not self.lasting:
             self.disconnect()
 

@@ -131,7 +131,7 @@ def _load(config: pytest.Config) -> Cluster:
     decrypt = Decryption(settings.masterdir) if is_running else refuse_to_decrypt
     if _may_ask_ahead(config):
         config.stash[CONNECTIONS] = connections_of(config, settings)
-        config.stash[CONNECTIONS].ask_ahead(settings.masterdir, nodes, "pytest")
+        config.stash[CONNECTIONS].ask_ahead(settings.masterdir, nodes, "pytest", settings.num_proc)
     repository = load_repository(settings, decrypt, cached=not config.option.synctool_no_cache)
     entries = [(node, repository.entries(node)) for node in nodes]  # this collects the warnings of all nodes
     if is_running:
@@ -146,7 +146,9 @@ def _may_ask_ahead(config: pytest.Config) -> bool:
     option = config.option
     is_whole = not selects_tests(config) and not (option.synctool_tasks or option.synctool_no_cache)
     is_here = not is_worker(config) and getattr(option, "dist", "no") == "no"
-    return mode_of(config) is Mode.AUDIT and option.synctool_trust_ctime is None and is_whole and is_here
+    is_at_once = option.synctool_batch is None and not option.synctool_serial
+    is_plain = mode_of(config) is Mode.AUDIT and option.synctool_trust_ctime is None
+    return is_plain and is_whole and is_here and is_at_once
 
 
 def _selected(

@@ -49,7 +49,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run_on(tmp_path: Path, kind: str = "test") -> Iterator[tuple[Connections, HostTransport]]:
     """A run that has begun to ask ahead."""
     connections = Connections(SshSettings(), Processes())
-    connections.ask_ahead(tmp_path, [_NODE], kind)
+    connections.ask_ahead(tmp_path, [_NODE], kind, 8)
     with contextlib.closing(connections):
         yield connections, connections.to(_NODE)
 
@@ -89,13 +89,17 @@ def test_another_question_ends_the_one_ahead(tmp_path: Path, other: str) -> None
         assert asked(transport, b"echo now", 5.0 if other == "deadline" else 10.0) == answer
 
 
-def test_a_run_that_asks_nothing_ends_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_connected", [True, False])
+def test_a_run_that_asks_nothing_ends_it(tmp_path: Path, is_connected: bool) -> None:
     with run_on(tmp_path) as (_, transport):
         assert transport.ahead is not None
         transport.ahead.keep(Question(b"sleep 600", 10.0, _CEILING))
     connections = Connections(SshSettings(), Processes())
-    connections.ask_ahead(tmp_path, [_NODE], "test")
-    connections.close()
+    connections.ask_ahead(tmp_path, [_NODE], "test", 8)
+    if is_connected:
+        connections.to(_NODE).close()
+    else:
+        connections.close()
     assert "synctool-ahead" not in [thread.name for thread in threading.enumerate()]
 
 
@@ -129,10 +133,15 @@ def test_a_question_that_others_could_write_is_not_asked(tmp_path: Path, cache: 
     assert (tmp_path / "log").read_text() == "x\n"
 
 
-def test_of_many_nodes_none_is_asked_ahead(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("others", "width"), [(100, 200), (1, 1)])
+def test_of_many_nodes_none_is_asked_ahead(tmp_path: Path, others: int, width: int) -> None:
+    """Nor more of them than the run contacts at once."""
+    script = b"echo x >>'%s'" % os.fsencode(tmp_path / "log")
     with run_on(tmp_path) as (_, transport):
-        asked(transport, b"echo x")
-    many = [_NODE, *(Node(f"m{number}", ("all",), "m", connection="local://") for number in range(100))]
+        asked(transport, script)
+    nodes = [_NODE, *(Node(f"m{number}", ("all",), "m", connection="local://") for number in range(others))]
     connections = Connections(SshSettings(), Processes())
-    connections.ask_ahead(tmp_path, many, "test")
-    assert connections.to(_NODE).ahead is None
+    connections.ask_ahead(tmp_path, nodes, "test", width)
+    with contextlib.closing(connections):
+        assert connections.to(_NODE).ahead is None
+    assert (tmp_path / "log").read_text() == "x\n"
