@@ -157,7 +157,8 @@ def test_a_second_one_ends_all_at_once(live: Site, gate: MakeGate, classic: bool
                 with suppress(subprocess.TimeoutExpired):
                     status = process.wait(1)
                     break
-            assert status == 128 + second
+            # Handlers of signals that Python has not looked at yet run in the order of their numbers.
+            assert status in (128 + second, 128 + signal.SIGTERM)
         finally:
             process.kill()
 

@@ -65,7 +65,8 @@ class ProbeAhead:
         except (OSError, SynctoolError, ValueError):
             return
         self._question, self._processes = question, processes
-        self._thread = threading.Thread(target=self._ask, args=(run, question, processes), name="synctool-ahead")
+        asking = (run, question, processes)
+        self._thread = threading.Thread(target=self._ask, args=asking, name="synctool-ahead", daemon=True)
         self._thread.start()
 
     def _ask(self, run: Run, question: Question, processes: Processes) -> None:
