@@ -99,7 +99,7 @@ old_of() { # NAME: of its old version set $s to the path, $b to the name and $to
 }
 kept_name() { b=$1.saved; } # of a name that has room for that
 place() { # RECORDS whose new versions are in $new
-  [ $# -le 18 ] || [ "$saved" = - ] || [ -n "$through" ] || pin_all "$@"
+  [ $# -le 18 ] || [ "$saved" = - ] || [ -n "$through" ] || { pin_all "$@"; narrow_all "$@"; }
   n=$# some=
   while [ "$n" -gt 0 ]; do
     if [ "$3" = missing ] && is_there "./$6"; then ok "$1"
@@ -220,8 +220,8 @@ pin() { # NUMBER NAME ATTRIBUTES: link what is about to be replaced into the sta
     # A file system without links: a copy is made of what only we can exchange.
     { [ -n "$own" ] && e=$(duplicate "./$1" "$x" 2>&1); } || return
   fi
-  eval "l=\$v$k"
-  narrow "$x" "$2" "$l" || return
+  eval "l=\$v$k was=\$o$k"
+  [ -n "$was" ] || narrow "$x" "$2" "$l" || return
   case $saved in
     /*)
       [ "$roomy" = "${s%/*}" ] || e=$(room 2>&1) || return
@@ -251,18 +251,10 @@ narrow() { # OLD ATTRIBUTES [STATUS]: an old version is not more open than what 
     e=$(stat -c %u:%g:%a:%d:%i:%s -- "$1" 2>&1) && was=$e
     return
   fi
-  attributes "$2"
-  e=$3
+  e=$3 d=
   [ -n "$e" ] || e=$(stat -c %a:%u:%g:%U:%G:%d:%i:%s -- "$1" 2>&1) || return
-  IFS=:; set -f; set -- "$1" $e; set +f; unset IFS
-  was=$3:$4:$2 m=$(($octal${mode:-777} & ${octal}777)) x=$3:$4
-  [ ! -d "$1" ] || m=$((m | (m & ${octal}444) >> 2))
-  m=$(($octal$2 & m))
-  # Of another owner than the new one it becomes root's; so it does with a special bit, which comes back by --restore.
-  case $owner in "$5" | "+$3") ;; *) x=0:0 ;; esac
-  case $group in "$6" | "+$4") ;; *) x=0:0 ;; esac
-  [ $(($octal$2 & ${octal}7000)) = 0 ] || x=0:0
-  if [ "$x:$m" = "$3:$4:$(($octal$2))" ] && { [ -z "$carry" ] || ! grants "$1"; }; then was=$was:$7:$8:$9; return; fi
+  [ ! -d "$1" ] || d=1
+  if is_narrow "$2" "$e" "$d" && { [ -z "$carry" ] || ! grants "$1"; }; then was=$was:$identity; return; fi
   m=$(printf %05o "$m")
   if [ -d "$1" ]; then
     e=$({ own "+${x%:*}" "+${x#*:}" "$1" && change_mode "$m" "$1"; } 2>&1) || return
@@ -274,6 +266,56 @@ narrow() { # OLD ATTRIBUTES [STATUS]: an old version is not more open than what 
     } 2>&1) || return
   fi
   e=$(stat -c %d:%i:%s -- "$1" 2>&1) && was=$was:$e
+}
+is_narrow() { # ATTRIBUTES STATUS [DIRECTORY]: whether an old version may stay as it is. Set $was to its owner and mode,
+  # $identity to its device, inode and size, and $x and $m to the owner and mode that it may have
+  attributes "$1"
+  d=$3
+  IFS=:; set -f; set -- $2; set +f; unset IFS
+  was=$2:$3:$1 identity=$6:$7:$8 m=$(($octal${mode:-777} & ${octal}777)) x=$2:$3
+  [ -z "$d" ] || m=$((m | (m & ${octal}444) >> 2))
+  m=$(($octal$1 & m))
+  # Of another owner than the new one it becomes root's; so it does with a special bit, which comes back by --restore.
+  case $owner in "$4" | "+$2") ;; *) x=0:0 ;; esac
+  case $group in "$5" | "+$3") ;; *) x=0:0 ;; esac
+  [ $(($octal$1 & ${octal}7000)) = 0 ] || x=0:0
+  [ "$x:$m" = "$2:$3:$(($octal$1))" ]
+}
+narrow_all() { # RECORDS: by few programs what narrow() does by some for each file that pin_all() has looked at
+  [ -z "$carry" ] || return 0
+  kinds= n=$#
+  while [ "$n" -gt 0 ]; do
+    eval "l=\$v$1"
+    old_of "$6"
+    if [ -n "$l" ] && [ -f "$side.old/$b" ] && ! is_narrow "$5" "$l"; then
+      case " $kinds " in *" $x:$m "*) ;; *) kinds="$kinds $x:$m" ;; esac
+      set -- "$@" "$1" "$x:$m" "$was" "$side.old/$b"
+    fi
+    shift 6
+    n=$((n - 6))
+  done
+  for kind in $kinds; do narrow_alike "$kind" "$@" 2>&-; rm -rf -- "$side.copies"; done
+}
+narrow_alike() { # OWNER:GROUP:MODE (NUMBER KIND WAS PATH)...: copies with this owner and mode take the place of these
+  x=${1%:*} m=${1##*:} kind=$1 numbers=
+  shift
+  m=$(printf %05o "$m") n=$#
+  while [ "$n" -gt 0 ]; do
+    if [ "$2" = "$kind" ]; then numbers="$numbers $1"; eval "f$1=\$3"; set -- "$@" "$4"; fi
+    shift 4
+    n=$((n - 4))
+  done
+  mkdir -- "$side.copies" && cp -P -- "$@" "$side.copies/" || return
+  n=$#
+  while [ "$n" -gt 0 ]; do
+    set -- "$@" "$side.copies/${1##*/}"
+    shift
+    n=$((n - 1))
+  done
+  own "+${x%:*}" "+${x#*:}" "$@" && change_mode "$m" "$@" && l=$(stat -c %d:%i:%s -- "$@") &&
+    mv -f -- "$@" "$side.old/" || return
+  IFS=$nl; set -f; set -- $l; set +f; unset IFS
+  for k in $numbers; do eval "o$k=\$f$k:\$1"; shift; done
 }
 swap() { # NUMBER OLD ATTRIBUTES NAME: what a rename cannot replace is moved away
   old_of "$4"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +52,20 @@ def found(directory: Path) -> Kept:
     return here
 
 
+def recorded(node: DiskNode, directory: Path) -> dict[bytes, bytes]:
+    """Return owner, group and mode in the journal, with which each name comes back."""
+    (journal,) = (node.top / "state").glob("*/kept")
+    lines = journal.read_bytes().removesuffix(b"\n").split(b"\n")[1:]
+    records = {}
+    for path, saved, record in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
+        if os.path.dirname(path) == os.fsencode(directory):
+            *was, device, inode, size = record.split(b":")
+            status = os.lstat(saved)
+            assert (int(device), int(inode), int(size)) == (status.st_dev, status.st_ino, status.st_size)
+            records[os.path.basename(path)] = b":".join(was)
+    return records
+
+
 @pytest.mark.parametrize("saved", ["beside", "elsewhere"])
 @pytest.mark.parametrize("owner", [0, NOBODY])
 def test_they_are_kept_as_each_alone(node: DiskNode, saved: str, owner: int) -> None:
@@ -67,6 +82,10 @@ def test_they_are_kept_as_each_alone(node: DiskNode, saved: str, owner: int) -> 
     assert set(node.fix(*together, saved=where)) == {None}
     assert [node.fix(entry, saved=where) for entry in alone] == [[None]] * len(alone)
     assert found(directories[0]) == found(directories[1])
+    records = [recorded(node, directory) for directory in directories]
+    assert records[0] == records[1]
+    assert records[0][b"open"] == b"0:0:666"
+    assert records[0][b"theirs"] == b"%d:%d:644" % (NOBODY, NOBODY)
     if saved == "elsewhere":
         first, second = (node.top / "saved" / str(directory)[1:] for directory in directories)
         assert found(first) == found(second)
@@ -124,26 +143,32 @@ def test_of_a_type_that_has_changed(node: DiskNode) -> None:
 
 @with_programs
 @pytest.mark.parametrize("saved", ["beside", "elsewhere"])
-def test_few_programs_keep_them(node: DiskNode, tmp_path: Path, saved: str) -> None:
-    """Ten times as many files take no more of them."""
+@pytest.mark.parametrize("is_open", [False, True])
+def test_few_programs_keep_them(node: DiskNode, tmp_path: Path, saved: str, is_open: bool) -> None:
+    """Ten times as many files take no more of them, also where the old versions are more open than the new ones."""
     where = OldVersions.BESIDE if saved == "beside" else os.fsencode(node.top / "saved")
     (node.top / "saved").mkdir(mode=0o700)
     path = node.shell.env["PATH"]
-    for name in ("ln", "mkdir", "mv", "rm", "stat"):
+    for name in ("chmod", "chown", "cp", "ln", "mkdir", "mv", "rm", "stat"):
         (tmp_path / name).write_text(f'#!/bin/sh\necho {name} >>{tmp_path}/calls\nPATH={path} exec {name} "$@"\n')
         (tmp_path / name).chmod(0o755)
     node.shell = replace(node.shell, env={**node.shell.env, "PATH": f"{tmp_path}:{path}"})
-    calls = []
+    calls: list[Counter[str]] = []
     for directory, count in (("few", 10), ("many", 100)):
         (node.files / directory).mkdir()
         for number in range(count):
             (node.files / directory / f"{number}").write_text("old")
-            (node.files / directory / f"{number}").chmod(0o600)  # not more open than the new one
+            (node.files / directory / f"{number}").chmod(0o666 if is_open else 0o600)
             (node.files / directory / f"{number}.saved").write_text("older")
         entries = [node.entry(f"{directory}/{number}", NEW) for number in range(count)]
         assert set(node.fix(*entries, saved=where)) == {None}
         assert (node.files / directory / "9.saved").read_text() == ("old" if saved == "beside" else "older")
-        calls.append(sorted((tmp_path / "calls").read_text().split()))
+        kept = (
+            node.files / directory / "9.saved" if saved == "beside" else node.top / f"saved{node.files}/{directory}/9"
+        )
+        assert (kept.read_text(), kept.stat().st_mode & 0o777) == ("old", 0o600)
+        called = Counter((tmp_path / "calls").read_text().split())
+        calls.append(called - Counter(cp=count))  # the new versions, whose sources have no simple names
         (tmp_path / "calls").unlink()
     assert calls[0] == calls[1]
 
