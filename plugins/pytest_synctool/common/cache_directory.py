@@ -45,5 +45,12 @@ def replace(path: Path, chunks: Iterable[bytes]) -> None:
         file.writelines(chunks)
 
 
+def remove_oldest(directory: Path, pattern: str, most: int) -> None:
+    """Remove the oldest files of such a name beyond `most`. Raises OSError."""
+    files = sorted(directory.glob(pattern), key=lambda each: each.stat().st_mtime_ns)
+    for each in files[:-most]:
+        each.unlink()
+
+
 def _own() -> Trust:
     return Trust(frozenset({0, os.geteuid()}))

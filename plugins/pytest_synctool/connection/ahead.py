@@ -6,11 +6,11 @@ is ended, and the node is asked again.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ from pytest_synctool.model import Node
 _SHORTEST: Final = 100_000  # bytes
 _LONGEST: Final = 64 << 20
 _MOST_NODES: Final = 16
+_MOST_FILES: Final = 64
 
 Run = Callable[[bytes, float, int, Processes], Answer]
 
@@ -92,11 +93,10 @@ class ProbeAhead:
         """Keep a question that was answered for the next audit. Where that is impossible it does without."""
         if self._question == question or len(question.script) < _SHORTEST:
             return
-        try:
+        with suppress(OSError, SynctoolError):
             cache_directory.made(self.path.parent)
             cache_directory.replace(self.path, [question.to_bytes()])
-        except (OSError, SynctoolError):
-            return
+            cache_directory.remove_oldest(self.path.parent, "*", _MOST_FILES)
 
 
 @dataclass
@@ -118,6 +118,8 @@ class ProbesAhead:
             place = cache_directory.of_user() / "probes"
         except OSError:
             return
+        import hashlib  # not at the top: it loads OpenSSL, and commands that ask nothing ahead do without
+
         for node in nodes:
             words = (os.fsencode(masterdir), *map(os.fsencode, (node.name, node.host_spec, self.kind)))
             name = hashlib.md5(b"\0".join(words), usedforsecurity=False).hexdigest()

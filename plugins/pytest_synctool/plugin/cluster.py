@@ -129,7 +129,7 @@ def _load(config: pytest.Config) -> Cluster:
     nodes, own = _selected(settings, config.option.synctool_selection, config.option.synctool_nodename)
     is_running = runs_tests(config)
     decrypt = Decryption(settings.masterdir) if is_running else refuse_to_decrypt
-    if _may_ask_ahead(config):
+    if is_running and _may_ask_ahead(config):
         config.stash[CONNECTIONS] = connections_of(config, settings)
         config.stash[CONNECTIONS].ask_ahead(settings.masterdir, nodes, "pytest", settings.num_proc)
     repository = load_repository(settings, decrypt, cached=not config.option.synctool_no_cache)

@@ -53,7 +53,7 @@ with_all() { # NUMBER...: of the new directories that have come from $base, and 
 }
 together() { # the stage of the first directory is that of all; those on other file systems are done one by one
   base=$t/together
-  rm -rf -- "$base"
+  ! is_there "$base" || rm -rf -- "$base"
   { e=$({ mkdir -- "$base" && all; } 2>&1) || base=-; } 3>&1
 }
 fill() { # SOURCE...: copies in $base, each below the path that it has on the node

@@ -50,7 +50,7 @@ fail() { [ "$u" = 0 ] || set -- "$* (the login is not root: see --sudo)"; tell "
 for p in $(for p in chmod cp head id ls mkdir mv rm rmdir sh stat; do command -v $p || echo "//no:$p"; done); do
 case $p in //no:*) u=0; fail "it has no program ${p#*:}" ;; esac; done;
 try() { e=$("$@" 2>&1) || fail "$e"; };
-above() { (umask 022; mkdir -p -- "${m%/*}/"); };
+above() { [ -d "${m%/*}/" ] || (umask 022; mkdir -p -- "${m%/*}/"); };
 owned() { r=$(pwd -P); r=${r%/}; set --; while set -- "$@" "${r:-/}"; [ -n "$r" ]; do r=${r%/*}; done; p=$1;
 l=$(stat -c %d:%i:%u:%a -- . "$@") || { l=; return 1; };
 x=; for s in $l; do case $x in "") x=${s%:*:*}; continue ;; above) ;; "${s%:*:*}") x=above ;; *) return 1 ;; esac;
@@ -111,7 +111,7 @@ if [ -z "$why" ]; then
 is_ours || fail another push has taken its place;
 try mkdir -p .synctool-new/overlay; [ ! -d ".synctool-new/$g" ] || try merge ".synctool-new/$g";
 for t in ATTRIBUTES WAIVERS; do
-if [ -f .synctool-new/$t ]; then try mv -f .synctool-new/$t .; else try rm -f $t; fi;
+if [ -f .synctool-new/$t ]; then try mv -f .synctool-new/$t .; elif [ -e $t ] || [ -L $t ]; then try rm -f $t; fi;
 done;
 for t in overlay delete purge tasks scripts; do
 if [ -e $t ] || [ -L $t ]; then try mv -f $t .synctool-old/; fi;

@@ -29,7 +29,11 @@ wrong= locked= beating= unplaced= through= t= dev= base= r= roomy= parted= stage
 trap : PIPE HUP
 trap 'exit 1' INT TERM
 trap 'quiet; clean; note_time; unlock' EXIT
-me=$(id -u) host=$(uname -n)
+me= host= # a shell reads itself what the kernel tells: to start a program takes longer
+[ ! -r /proc/self/status ] ||
+  while read -r l x p f; do case $l in Uid:) me=$p; break ;; esac; done </proc/self/status
+[ ! -r /proc/sys/kernel/hostname ] || read -r host </proc/sys/kernel/hostname
+me=${me:-$(id -u)} host=${host:-$(uname -n)}
 clean() { # the stages go away, but for one in which an old version waits for tidy() of the next repair
   while [ "$stages" -gt 0 ]; do
     eval "t=\$stage$stages"
@@ -87,7 +91,10 @@ put_away() { # KEPT EARLIER: the records of earlier runs stay, the oldest ones a
   { cat -- "$1" && echo; } >>"$2"
 }
 unlock() { # a journal in which nothing is owed goes away
-  [ -z "$locked" ] || { rm -f -- "$journal/private"; rmdir -- "$journal/owed" "$journal" 2>&-; rm -f -- "$state/lock"; }
+  [ -n "$locked" ] || return 0
+  [ ! -e "$journal/private" ] || rm -f -- "$journal/private"
+  rmdir -- "$journal/owed" "$journal" 2>&-
+  rm -f -- "$state/lock"
   locked=
 }
 needed="cat chmod chown cp env head id ln md5sum mkdir mktemp mv rm rmdir sed sleep stat sync tail uname"
@@ -102,7 +109,7 @@ open_state() { # the node's own state directory, in which nobody else may write
   lacking $needed
   [ -z "$e" ] || { me=0; refuse "programs that --fix needs are missing there:$e"; } # also without id
   umask 066 # others may look whether something is owed, but see no names
-  e=$(mkdir -p -- "$state" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"
+  [ -d "$state" ] || e=$(mkdir -p -- "$state" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"
   ours "$state" "no journal can be kept there"
 }
 begin() { # what is changed from here on is known to the next run, whatever happens

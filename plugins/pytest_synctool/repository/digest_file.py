@@ -70,13 +70,8 @@ class DigestFile:
         with suppress(OSError, SynctoolError):
             cache_directory.made(self._path.parent)
             cache_directory.replace(self._path, (_FORMAT, _checksum(records), records))
-            self._remove_oldest()
-
-    def _remove_oldest(self) -> None:
-        # Those of runs that were killed have a name that begins with a dot.
-        files = sorted(self._path.parent.glob(f"*{_PREFIX}*"), key=lambda each: each.stat().st_mtime_ns)
-        for each in files[:-_MOST_FILES]:
-            each.unlink()
+            # Those of runs that were killed have a name that begins with a dot.
+            cache_directory.remove_oldest(self._path.parent, f"*{_PREFIX}*", _MOST_FILES)
 
 
 def _checksum(records: bytes | memoryview) -> bytes:

@@ -145,3 +145,15 @@ def test_of_many_nodes_none_is_asked_ahead(tmp_path: Path, others: int, width: i
     with contextlib.closing(connections):
         assert connections.to(_NODE).ahead is None
     assert (tmp_path / "log").read_text() == "x\n"
+
+
+def test_old_questions_go_away(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "_MOST_FILES", 2)
+    for kind in ("one", "two", "three"):
+        with run_on(tmp_path, kind) as (_, transport):
+            asked(transport, b"echo x >>'%s'" % os.fsencode(tmp_path / kind))
+    assert len([*cache.iterdir()]) == 2
+    for kind in ("one", "three"):
+        with run_on(tmp_path, kind) as (_, transport):
+            asked(transport, b"echo other")
+    assert (tmp_path / "one").read_text() == "x\n"
