@@ -2,7 +2,7 @@
 
 Every connection has a testinfra host. Over ssh, in a chroot and on this machine, scripts travel on standard input:
 their length has no limit, and no other shell parses them. Other testinfra connections (docker, podman, kubectl, ...)
-take scripts as an argument, in parts.
+take scripts as an argument, which has one.
 """
 
 from __future__ import annotations
