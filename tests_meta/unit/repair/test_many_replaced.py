@@ -148,6 +148,7 @@ def test_few_programs_keep_them(node: DiskNode, tmp_path: Path, saved: str, is_o
     """Ten times as many files take no more of them, also where the old versions are more open than the new ones."""
     where = OldVersions.BESIDE if saved == "beside" else os.fsencode(node.top / "saved")
     (node.top / "saved").mkdir(mode=0o700)
+    node.fix(node.entry("first", NEW))  # it makes the directories of the node's state
     path = node.shell.env["PATH"]
     for name in ("chmod", "chown", "cp", "ln", "mkdir", "mv", "rm", "stat"):
         (tmp_path / name).write_text(f'#!/bin/sh\necho {name} >>{tmp_path}/calls\nPATH={path} exec {name} "$@"\n')
