@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -47,34 +48,54 @@ def _round_trips(live: Site, persist: bool) -> None:
     assert counted(live, "node1", "--restore", "--fix", *options) == (again, 1)
 
 
+@pytest.mark.parametrize("persist", [True, False])
 @pytest.mark.parametrize("command", ["pytest", "synctool"])
-def test_a_large_node_is_asked_ahead(live: Site, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While an audit reads the masterdir it asks what the last one has asked. If that was wrong it asks again."""
+def test_a_large_node_is_asked_ahead(
+    live: Site, command: str, persist: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While an audit reads the masterdir it asks what the last one has asked. If that was wrong it asks again.
+
+    A connection that stays open serves both.
+    """
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    live.configure()
+    option = "--ssh-persist=60" if persist else "--ssh-persist=0"
+    conf = live.configure()
     for number in range(700):
         live.put(f"{'long name ' * 15}{number}._all")
     name = f"{live.top}/{'long name ' * 15}7"
+    log = live.cluster.directory / "log/node1" if live.cluster is not None else Path()
 
-    def audit(connections: int) -> bool:
-        """Whether an audit finds the name missing, with so many connections."""
-        log = live.cluster.directory / "log/node1" if live.cluster is not None else Path()
+    def connections(before: int) -> int:
+        return log.read_bytes()[before:].count(b"Connection from ")
+
+    def audit(expected: int) -> bool:
+        """Whether an audit finds the name missing, with so many connections if none stays open."""
         before = log.stat().st_size
         if command == "pytest":
-            run = live.pytest("--hosts=node1", "--ssh-persist=0")
+            run = live.pytest("--hosts=node1", option)
             found, output = run.word("node1", name) == "failure", run.output
         else:
-            ended = run_command(live.directory, "synctool", "-n", "node1", "--ssh-persist=0")
+            ended = run_command(live.directory, "synctool", "-n", "node1", option)
             found, output = f"{name} created (missing)" in ended.out.decode(), ended.out.decode()
-        assert log.read_bytes()[before:].count(b"Connection from ") == connections, output
+        assert connections(before) == (0 if persist and not is_first else expected), output
         return found
 
-    assert audit(1)
-    live.sh("node1", f"mkdir -p '{live.top}'; echo content >'{name}'; chmod 644 '{name}'")
-    assert not audit(1)
-    (live.masterdir / f"overlay{name}._all").write_text("other\n")
-    live.sh("node1", f"echo other >'{name}'; chmod 644 '{name}'")
-    assert not audit(2)
-    assert not audit(1)
-    live.sh("node1", f"rm '{name}'")
-    assert audit(1)
+    with tempfile.TemporaryDirectory(dir="/tmp") as sockets:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", sockets)
+        is_first = True
+        assert audit(1)
+        is_first = False
+        live.sh("node1", f"mkdir -p '{live.top}'; echo content >'{name}'; chmod 644 '{name}'")
+        assert not audit(1)
+        (live.masterdir / f"overlay{name}._all").write_text("other\n")
+        live.sh("node1", f"echo other >'{name}'; chmod 644 '{name}'")
+        assert not audit(2)
+        assert not audit(1)
+        live.sh("node1", f"rm '{name}'")
+        assert audit(1)
+        # Tests of somebody's own need no probe.
+        (live.directory / "test_own.py").write_text("def test_own():\n    pass\n")
+        before, options = log.stat().st_size, (f"--synctool-conf={conf}", "--hosts=node1", option)
+        own = run_command(live.directory, sys.executable, "-m", "pytest", "-q", "test_own.py", *options)
+        assert b"1 passed" in own.out
+        assert connections(before) == 0

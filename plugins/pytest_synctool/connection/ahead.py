@@ -22,9 +22,9 @@ from pytest_synctool.model import Node
 
 # A shorter script is made in less time than a login takes, and of many nodes only the first ones would gain.
 _SHORTEST: Final = 100_000  # bytes
-_LONGEST: Final = 64 << 20
+_LONGEST: Final = 16 << 20
 _MOST_NODES: Final = 16
-_MOST_FILES: Final = 64
+_MOST_FILES: Final = 32  # those that were not asked for the longest time go
 
 Run = Callable[[bytes, float, int, Processes], Answer]
 
@@ -91,11 +91,15 @@ class ProbeAhead:
 
     def keep(self, question: Question) -> None:
         """Keep a question that was answered for the next audit. Where that is impossible it does without."""
-        if self._question == question or len(question.script) < _SHORTEST:
+        content = question.to_bytes()
+        if len(question.script) < _SHORTEST or len(content) > _LONGEST:
             return
         with suppress(OSError, SynctoolError):
+            if self._question == question:
+                os.utime(self.path)
+                return
             cache_directory.made(self.path.parent)
-            cache_directory.replace(self.path, [question.to_bytes()])
+            cache_directory.replace(self.path, [content])
             cache_directory.remove_oldest(self.path.parent, "*", _MOST_FILES)
 
 

@@ -58,7 +58,8 @@ class Connections:
 
         def run_on(node: Node) -> Run:
             def run(script: bytes, deadline: float, ceiling: int, processes: Processes) -> Answer:
-                transport = replace(self._transport(node), processes=processes)
+                failed_logins = FailedLogins(processes, self.ssh.connect_timeout)
+                transport = replace(self._transport(node), processes=processes, failed_logins=failed_logins)
                 return transport.run(script, deadline, Phase.PROBE, ceiling)
 
             return run

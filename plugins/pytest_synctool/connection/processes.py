@@ -45,6 +45,11 @@ class Processes:
     def __post_init__(self) -> None:
         END_WITH_PROCESS.add(self)
 
+    @property
+    def is_closed(self) -> bool:
+        """True after end_all()."""
+        return self._closed
+
     def part(self) -> Processes:
         """Return processes that can be ended without the others; all end together."""
         part = Processes(self.silence_option)

@@ -103,7 +103,8 @@ class HostTransport:
             return
         with suppress(TransportError):
             self.processes.run(self.route.control_argv("stop" if self.lasting else "exit"), b"", _CLOSE_LIMIT)
-        Path(self.route.socket).unlink(missing_ok=True)
+        if not self.processes.is_closed:  # else the connection was not told: other runs may use it
+            Path(self.route.socket).unlink(missing_ok=True)
 
     def run(
         self,

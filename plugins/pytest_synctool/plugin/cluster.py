@@ -144,10 +144,10 @@ def _load(config: pytest.Config) -> Cluster:
 def _may_ask_ahead(config: pytest.Config) -> bool:
     """Return True for an audit of all entries in this process, if nothing on the command line says otherwise."""
     option = config.option
-    is_whole = not selects_tests(config) and not (option.synctool_tasks or option.synctool_no_cache)
+    is_whole = collects_suite(config) and not (selects_tests(config) or option.synctool_tasks)
     is_here = not is_worker(config) and getattr(option, "dist", "no") == "no"
     is_at_once = option.synctool_batch is None and not option.synctool_serial
-    is_plain = mode_of(config) is Mode.AUDIT and option.synctool_trust_ctime is None
+    is_plain = mode_of(config) is Mode.AUDIT and option.synctool_trust_ctime is None and not option.synctool_no_cache
     return is_plain and is_whole and is_here and is_at_once
 
 

@@ -78,6 +78,7 @@ packed() { # SOURCE...: whether tar could do that. Modes stay as they are: most 
 }
 put() { # (NUMBER KIND OLD SOURCE ATTRIBUTES NAME)...: make a new version in the stage, and rename it here
   while [ $# -gt 0 ]; do
+    here
     if stage; then
       new=$t/$((groups += 1)) side=$new
       if e=$({ mkdir -- "$new" && make "$2" "$4" "$5" "$new/$6" && flush "$2" "$new/$6"; } 2>&1); then
@@ -203,6 +204,7 @@ before_all() { # ./NAME...: the old versions that are there from earlier repairs
   [ $# = 0 ] || ln -- "$@" "$side.before/" 2>&-
 }
 pin() { # NUMBER NAME ATTRIBUTES: link what is about to be replaced into the stage, under the name by which it is kept
+  here
   k=$1
   shift
   if ! is_there "./$1"; then
@@ -288,7 +290,10 @@ narrow_all() { # RECORDS: by few programs what narrow() does by some for each fi
     eval "l=\$v$1"
     old_of "$6"
     if [ -n "$l" ] && [ -f "$side.old/$b" ] && ! is_narrow "$5" "$l"; then
-      case " $kinds " in *" $x:$m "*) ;; *) kinds="$kinds $x:$m" ;; esac
+      case " $kinds " in
+        *" $x:$m "*) ;;
+        *) [ ${#kinds} -gt 150 ] || kinds="$kinds $x:$m" ;; # of many kinds each has few files
+      esac
       set -- "$@" "$1" "$x:$m" "$was" "$side.old/$b"
     fi
     shift 6
@@ -368,6 +373,7 @@ unsure_of() { # RECORDS
 }
 set_each() { # (NUMBER KIND WHAT SOURCE ATTRIBUTES NAME)...: set owner or mode, by WHAT: o, m or om
   while [ $# -gt 0 ]; do
+    here
     if ! survey; then failed "$1" "$wrong"
     elif [ "$2" = directory ]; then
       if e=$(set_directory "$3" "$5" "$6" 2>&1); then ok "$1"; else failed "$1" "$e"; fi
@@ -408,6 +414,7 @@ set_directory() { # WHAT ATTRIBUTES NAME
 }
 remove() { # (NUMBER NAME)...
   while [ $# -gt 0 ]; do
+    here
     if [ -n "$wrong" ]; then failed "$1" "$wrong"
     elif e=$(rm -f -- "./$2" 2>&1); then ok "$1"
     else explain "$2"; failed "$1" "$e"; fi
@@ -416,6 +423,7 @@ remove() { # (NUMBER NAME)...
 }
 erase() { # (NUMBER IDENTITY PATH NAME)...: NAME, an old version of PATH, goes away if it is what was kept there
   while [ $# -gt 0 ]; do
+    here
     if [ -n "$wrong" ]; then failed "$1" "$wrong"
     elif e=$({ is_kept "$2" "$4" && rm -f -- "./$4"; } 2>&1); then
       # Another file that gets its name and its number is not what was kept.

@@ -11,6 +11,7 @@ from typing import Final
 IN_PLACE: Final = rb"""
 over_all() { # (NUMBER KIND OLD SOURCE ATTRIBUTES NAME)...
   while [ $# -gt 0 ]; do
+    here
     if stage; then
       new=$t/$((groups += 1)) side=$new
       if e=$({ mkdir -- "$new" && make "$2" "$4" "$5" "$new/$6"; } 2>&1); then over "$1" "$5" "$6"

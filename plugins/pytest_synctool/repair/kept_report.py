@@ -52,11 +52,13 @@ beats() { # while something is done, the controller hears of it: the stage grows
   n=0 idle=0 was=
   while :; do
     sleep 1 >&- 2>&- 6>&-
-    is_with_us || exit
+    # A shell that was killed may keep its number until somebody asks, but not its children.
+    if [ -r /proc/self/stat ]; then read -r p p p p l </proc/self/stat; [ "$p" = $$ ] || exit
+    else kill -0 $$ 2>&- || exit; fi
     n=$((n + 1)) idle=$((idle + 1))
     [ "$n" -ge "$pause" ] || continue
     n=0
-    set -- "$state/stage/$host.$$."*
+    set -- "$state/stage/$host."*
     if [ -r "$journal/private" ]; then
       while IFS= read -r d; do set -- "$@" "$d"; done <"$journal/private"
     fi
@@ -68,11 +70,6 @@ beats() { # while something is done, the controller hears of it: the stage grows
       *:runs*) [ "$idle" -gt $((limit + 10)) ] || echo ;;
     esac
   done
-}
-is_with_us() { # in a process that the shell has started: whether the shell, which holds the lock, is still there
-  # One that was killed may keep its number until somebody asks, but not its children.
-  if [ -r /proc/self/stat ]; then read -r p p p p rest </proc/self/stat; [ "$p" = $$ ]
-  else kill -0 $$ 2>&-; fi
 }
 quiet() { # SIGTERM may come before a shell that has just begun listens to it
   [ -z "$beating" ] || kill -KILL "$beating" 2>&-

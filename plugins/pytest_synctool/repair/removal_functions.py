@@ -9,6 +9,7 @@ from pytest_synctool.common.shell import compact
 READABLE_REMOVALS: Final = rb"""
 move_away() { # (NUMBER KIND NAME)...: what is in no entry goes to where old versions are kept
   while [ $# -gt 0 ]; do
+    here
     if stage; then
       new=$t/$((groups += 1)) side=$new
       if e=$(moved_away "$2" "$3" 2>&1); then ok "$1"; else explain "$3"; failed "$1" "$e"; fi

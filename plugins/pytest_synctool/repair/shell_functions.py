@@ -24,7 +24,7 @@ PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
 umask 077
 nl='
 '
-wrong= locked= beating= unplaced= through= t= dev= base= r= roomy= parted= stages=0 groups=0
+wrong= locked= beating= unplaced= through= t= dev= base= r= roomy= parted= self=$$ stages=0 groups=0
 # When the other end of the connection goes away, the repair goes on: nothing is left in the middle.
 trap : PIPE HUP
 trap 'exit 1' INT TERM
@@ -92,7 +92,7 @@ put_away() { # KEPT EARLIER: the records of earlier runs stay, the oldest ones a
 }
 unlock() { # a journal in which nothing is owed goes away
   [ -n "$locked" ] || return 0
-  [ ! -e "$journal/private" ] || rm -f -- "$journal/private"
+  forget_stages
   rmdir -- "$journal/owed" "$journal" 2>&-
   rm -f -- "$state/lock"
   locked=
@@ -141,7 +141,7 @@ owe() { # NUMBER NAME PATH: a command that has to run after a change, noted befo
 }
 paid() { rm -f -- "$journal/owed/$1"; }
 within() { # DIRECTORY [LINK]: where all is done that follows; of what leads there only LINK may be a link
-  [ -z "$parted" ] || is_with_us || exit
+  here
   note_time
   wrong= t= dev= there=$1 at=${1%/} saved=$place
   if [ -n "$2" ] && cd -P -- "$2" 2>&-; then there=${PWD%/}${1#"$2"}; fi
@@ -196,12 +196,16 @@ part() { # TEXT VARIABLE...: in a shell of its own; of what it sets, only whethe
       trap 'exit 1' INT TERM
       trap 'clean; to_syslog' EXIT
       stages=0 parted=1
+      [ ! -r /proc/self/stat ] || read -r self rest </proc/self/stat
       eval "$1" 5>&-
       shift
       for v do eval "x=\$$v"; [ -z "$x" ] || echo "$v=1" >&5; done
     ) || exit
   } 8>&1
   eval "$x"
+}
+here() { # a part ends with the shell that holds the lock
+  [ -z "$parted" ] || kill -0 $$ 2>&- || exit
 }
 all_ok() { # NUMBER...
   printf 'ok %s\n' "$@"
@@ -241,12 +245,15 @@ tidy() { # what repairs that were killed have left on this node; what they had m
     [ ! -f "$f" ] || find "$f" -prune -mmin +60 -exec rm -f -- {} \; 2>&-
   done
   [ -r "$journal/private" ] || return 0
-  still=
   while IFS= read -r d; do
     case $d in */.synctool."$host".*.??????) tidied "$d" ;; esac
-    [ ! -d "$d" ] || still=1
   done <"$journal/private"
-  [ -n "$still" ] || rm -f -- "$journal/private"
+  forget_stages
+}
+forget_stages() { # elsewhere than below $state, if none is left: one may have what a repair that was killed moved away
+  [ -r "$journal/private" ] || return 0
+  while IFS= read -r d; do [ ! -d "$d" ] || return 0; done <"$journal/private"
+  rm -f -- "$journal/private"
 }
 tidied() { # STAGE
   p=${1%.*} p=${p##*.}

@@ -61,8 +61,8 @@ stage() { # set $t to a private directory from which a rename leads here, where 
 }
 add() { # DIRECTORY: a stage in it
   case $1 in
-    "$state"/*) e=$({ { [ -d "$1" ] || mkdir -p -- "$1"; } && mktemp -d "$1/$host.$$.XXXXXX"; } 2>&1) || return ;;
-    *) e=$(mktemp -d "${1%/}/.synctool.$host.$$.XXXXXX" 2>&1) && printf '%s\n' "$e" >>"$journal/private" || return ;;
+    "$state"/*) e=$({ { [ -d "$1" ] || mkdir -p -- "$1"; } && mktemp -d "$1/$host.$self.XXXXXX"; } 2>&1) || return ;;
+    *) e=$(mktemp -d "${1%/}/.synctool.$host.$self.XXXXXX" 2>&1) && printf '%s\n' "$e" >>"$journal/private" || return ;;
   esac
   t=$e
   look_for

@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from pytest_synctool.connection.connections import Connections
 from pytest_synctool.connection.exchange import Phase
 from pytest_synctool.connection.processes import Processes
 from pytest_synctool.connection.ssh import SshSettings
-from pytest_synctool.connection.transport import HostTransport
+from pytest_synctool.connection.transport import HostTransport, connect
 from pytest_synctool.errors import TransportError
 from pytest_synctool.model import Node
 
@@ -157,3 +158,36 @@ def test_old_questions_go_away(tmp_path: Path, cache: Path, monkeypatch: pytest.
         with run_on(tmp_path, kind) as (_, transport):
             asked(transport, b"echo other")
     assert (tmp_path / "one").read_text() == "x\n"
+
+
+def test_a_question_that_is_still_asked_stays(tmp_path: Path, cache: Path) -> None:
+    script = b"echo x"
+    for _ in range(2):
+        with run_on(tmp_path) as (_, transport):
+            asked(transport, script)
+        (path,) = cache.iterdir()
+        was = path.stat()
+        os.utime(path, (0, 0))
+    with run_on(tmp_path) as (_, transport):
+        asked(transport, script)
+    assert (path.stat().st_ino, path.stat().st_mtime > 0) == (was.st_ino, True)
+
+
+def test_a_question_that_is_too_long_is_not_kept(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would not be read either."""
+    monkeypatch.setattr(ahead, "_LONGEST", 50)
+    with run_on(tmp_path) as (_, transport):
+        asked(transport, b"echo " + b"x" * 50)
+    assert not cache.exists()
+
+
+def test_a_shared_connection_survives_a_question_that_is_ended(tmp_path: Path) -> None:
+    """Other runs may use it: only a command could tell it to end, and none can start any more."""
+    processes = Processes()
+    socket = tmp_path / "socket"
+    socket.touch()
+    transport = connect(_NODE, SshSettings(), processes)
+    transport.route = replace(transport.route, socket=str(socket)) if transport.route is not None else None
+    processes.end_all()
+    transport.disconnect()
+    assert socket.exists()

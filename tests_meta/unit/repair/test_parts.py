@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -113,15 +114,13 @@ def test_nobody_waits_for_what_a_command_leaves_behind(node: DiskNode) -> None:
 
 @pytest.mark.parametrize("whom", ["$$", "the part"])
 def test_a_kill_in_a_part(node: DiskNode, whom: str) -> None:
-    """Without the shell that holds the lock nothing more is changed, and without a part no trigger runs."""
+    """When the shell that holds the lock is gone, a part makes no further change; without a part no trigger runs."""
     command = node.trigger("overlay/z.post", f"#!/bin/sh\necho ran >>{node.top}/log\n")
     entries = [*drifting(node), node.entry("z", state(), trigger=command)]
     context = Context(os.fsencode(node.master), state=os.fsencode(node.top / "state"))
     todo = plan_of(node, *entries)
-    text = script(todo, context)
-    killing = "kill -KILL $$; while is_with_us; do :; done\n" if whom == "$$" else "kill -KILL $(sh -c 'echo $PPID')\n"
-    start = text.index(b"\npart '", text.index(b"\npart '") + 1) + len(b"\npart '")
-    answer = node.shell.run(whole(text[:start] + killing.replace("'", "'\\''").encode() + text[start:]))
+    killing = "kill -KILL $$; while kill -0 $$ 2>&-; do :; done\n" if whom == "$$" else f"kill -KILL {_ITSELF}\n"
+    answer = reaping(node).run(whole(in_second_part(script(todo, context), killing)))
     results, complete = parse(todo, answer.stdout)
     assert not complete
     assert set(results) == set(range(6))
@@ -131,3 +130,45 @@ def test_a_kill_in_a_part(node: DiskNode, whom: str) -> None:
     assert not [*(node.top / "state").glob("stage/*")]
     assert set(node.fix(*entries)) <= {None}
     assert [node.changes(one) for one in entries] == [[]] * len(entries)
+
+
+_ITSELF = "$(sh -c 'echo $PPID')"
+
+
+def in_second_part(text: bytes, more: str) -> bytes:
+    """Return a script in which the second part begins with more shell text."""
+    start = text.index(b"\npart '", text.index(b"\npart '") + 1) + len(b"\npart '")
+    return text[:start] + more.replace("'", "'\\''").encode() + text[start:]
+
+
+def reaping(node: DiskNode) -> Shell:
+    """Return the shell below a process that notices its end, as sshd does."""
+    return replace(node.shell, argv=("/bin/sh", "-c", '"$0" "$@"; exit', *node.shell.argv))
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_a_part_that_is_killed_while_a_directory_makes_room(node: DiskNode, is_elsewhere: bool) -> None:
+    """It comes back, also on another file system than that of the node's state."""
+    if is_elsewhere:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", node.files], check=True)
+    try:
+        entries = [node.entry(f"d{number}/f", state()) for number in range(9)]
+        for number in range(9):
+            (node.files / f"d{number}/f").mkdir(parents=True)
+            (node.files / f"d{number}/f/precious").write_text("data")
+        context = Context(os.fsencode(node.master), state=os.fsencode(node.top / "state"))
+        text = in_second_part(script(plan_of(node, *entries), context), f"killed={_ITSELF}\n")
+        moved = b'elif ! mv -- "./$1" "$side.old/"; then'
+        assert text.count(moved) == 1
+        killing = f'elif ! mv -- "./$1" "$side.old/" || {{ [ -n "$killed" ] && kill -KILL "$killed" {_ITSELF}; }}; then'
+        node.shell.run(whole(text.replace(moved, killing.encode())))
+        assert len([*node.files.glob("d*/f/precious")]) + len([*node.files.glob("d*/f.saved/precious")]) == 8
+        node.shell.run(whole(tidy(context) + b"echo looked"))
+        assert len([*node.files.glob("d*/f/precious")]) + len([*node.files.glob("d*/f.saved/precious")]) == 9
+        assert set(node.fix(*entries)) == {None}
+        assert len([*node.files.glob("d*/f.saved/precious")]) == 9
+        assert not [*node.top.rglob(".synctool.*")]
+        assert not [*(node.top / "state").glob("*/private")]
+    finally:
+        if is_elsewhere:
+            subprocess.run(["umount", node.files], check=True)
