@@ -19,14 +19,20 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin
 gate=/run/gate.{command}
 case "$PWD $*" in *{about}*) ;; *) exec {command} "$@" ;; esac
 # Many at once count each for itself.
-if [ {command} = mv ] && [ $# -gt 4 ]; then
-  shift 2
-  while [ $# -gt 1 ]; do
-    for last; do :; done
-    "$0" -f -- "$1" "$last" || exit
+if [ $# -gt 4 ]; then
+  for last; do :; done
+  case {command}:$1:$last in
+    mv:*) name= ;;
+    cp:-P:*/) name=1 ;;
+    *) last= ;;
+  esac
+  option=$1
+  [ -z "$last" ] || shift 2
+  while [ -n "$last" ] && [ $# -gt 1 ]; do
+    "$0" "$option" -- "$1" "$last${{name:+${{1##*/}}}}" || exit
     shift
   done
-  exit
+  [ -z "$last" ] || exit 0
 fi
 read -r pid name state parent group session rest </proc/self/stat
 echo x >>$gate/calls

@@ -43,6 +43,8 @@ def test_who_takes_over_does_not_disturb_what_is_under_way(live: Site, gate: Mak
     """It is refused by the node's lock, which is a failure; both nodes are taken up by --lf when that is over."""
     live.nodes = dict.fromkeys(("node1", "node2", "node3", "node5"), "batch")
     live.put("file._all")
+    for node in ("node1", "node2"):
+        live.sh(node, f"mkdir -p {os.path.dirname(live.top)}")  # else it is what the repair renames
     gates = [gate("node1", "mv"), gate("node2", "mv")]  # one share of two
     with running(live, "-n2", "--max-worker-restart=0") as run:
         for one in gates:
