@@ -1,10 +1,11 @@
-"""--fix on file systems that cannot do everything: each cause is told in one line, and all else is repaired."""
+"""--fix on file systems that cannot do everything, or do not answer: each cause is told, and all else is repaired."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pytest_synctool.repair.kept_names import kept_name
@@ -83,3 +84,38 @@ def test_what_a_file_system_cannot_do(odd: Site) -> None:
     for name in ("exfat/NAME", "exfat/link", "quota/big"):
         (odd.masterdir / f"overlay{top}/{name}._all").unlink()
     settled(odd)
+
+
+DIE = """
+mkdir -p @/dead; [ -c /dev/fuse ] || mknod /dev/fuse c 10 229
+mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 dead @/dead 3<>/dev/fuse
+"""
+
+
+def test_links_to_a_file_system_that_does_not_answer(live: Site) -> None:
+    """They stay, since they may lead to directories; all behind them is unknown. node5 has BusyBox."""
+    if "\tfuse\n" not in Path("/proc/filesystems").read_text():
+        pytest.skip("needs a kernel with FUSE")
+    live.nodes = {"node1": "batch", "node5": "batch"}
+    nodes = tuple(live.nodes)
+    for name in ("link", "deep", "nowhere"):
+        live.put(f"{name}/directory/file._all")
+    try:
+        for node in nodes:
+            live.sh(node, DIE)
+            live.sh(node, "cd @; ln -s dead link; ln -s dead/x deep; ln -s x nowhere")
+        run = live.pytest("--fix")
+        for node in nodes:
+            for name in ("link", "deep"):
+                message = run.message(node, f"{live.top}/{name}")
+                assert "not fixed: nobody can tell whether it leads to a directory" in message
+                for below in ("directory", "directory/file"):
+                    assert run.word(node, f"{live.top}/{name}/{below}") == "error"
+            for below in ("", "/directory", "/directory/file"):
+                assert run.word(node, f"{live.top}/nowhere{below}") == "passed"
+            assert live.sh(node, "cd @; readlink link; readlink deep; echo *").split() == [
+                *("dead", "dead/x"), *("dead", "deep", "link", "nowhere", "nowhere.saved"),
+            ]  # fmt: skip
+    finally:
+        for node in nodes:
+            live.sh(node, "umount -l @/dead; rm -rf @ /dev/fuse")

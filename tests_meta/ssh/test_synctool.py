@@ -381,6 +381,16 @@ def test_unix_by_hand_does_every_kind_of_work(documented: Site) -> None:
     assert synctool(documented, "-q").status == 0
 
 
+def test_unix_leaves_a_link_to_a_directory(documented: Site) -> None:
+    """As --fix does; one that leads nowhere makes room."""
+    documented.put("etc/app/file._all")
+    documented.put("etc/gone/file._all")
+    documented.sh("node1", "mkdir @/real; cd @/etc; ln -s ../real app; ln -s nowhere gone")
+    by_hand(documented, "node1")
+    looked = "cd @/etc; readlink app; readlink gone.saved; stat -c %F gone; readlink app.saved || echo none"
+    assert documented.sh("node1", looked).splitlines() == ["../real", "nowhere", "directory", "none"]
+
+
 def test_unix_of_what_cannot_be_done(documented: Site) -> None:
     """It is a comment, so that all of it can be run."""
     documented.nodes["dead1"] = "login interface:127.0.0.1"

@@ -38,6 +38,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pytest_synctool.audit import more_attributes
+from pytest_synctool.audit.absence import ABSENCE
 from pytest_synctool.audit.listing import FUNCTIONS, Listing, commands
 from pytest_synctool.audit.probe_functions import LOOK
 from pytest_synctool.audit.probe_timing import TIMING
@@ -78,6 +79,7 @@ nl='
 '
 set -f; IFS=$nl
 """
+    + ABSENCE
     + LOOK.replace(b"SLOWEST", b"%d" % _SLOWEST_DIGEST).replace(b"LONGEST", b"%d" % LONGEST_READ)
     + TIMING.replace(b"TICKS", b"%d" % _TICKS)
     .replace(b"SHORT", b"%d" % _SHORT)

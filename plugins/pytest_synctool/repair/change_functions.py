@@ -324,10 +324,7 @@ narrow_alike() { # OWNER:GROUP:MODE (NUMBER KIND WAS PATH)...: copies with this 
 }
 swap() { # NUMBER OLD ATTRIBUTES NAME: what a rename cannot replace is moved away
   old_of "$4"
-  if [ "$2" = leave ] && [ -d "./$4" ]; then
-    failed "$1" "it leads to a directory: say 'follow: yes' or 'no' in attributes.yaml"
-    return
-  fi
+  if [ "$2" = leave ] && stays "$4"; then failed "$1" "$e"; return; fi
   if ! is_there "./$4"; then :
   elif [ "$saved" = - ] && { [ ! -d "./$4" ] || [ -L "./$4" ]; }; then s=
   elif is_there "$to$b"; then failed "$1" "$s is in the way"; return; fi

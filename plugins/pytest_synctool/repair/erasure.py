@@ -19,17 +19,22 @@ from pytest_synctool.repository.entry import Entry
 
 _RECALLED: Final = 32 << 20  # bytes; more than the journal keeps of all repairs
 _NOT_OURS: Final = "it is not what was kept there"
+_UNKNOWN: Final = "it cannot be looked at"
 _DIRECTORY: Final = "it is a directory: look into it, and remove it by hand"
 NOTHING_TO_ERASE: Final = Outcome(Status.SKIPPED, "no old version is kept", skip=Skip.NOT_KEPT)
 
 
 @dataclass(frozen=True)
 class Erasures:
-    """The old versions of a node that can go away, the lines about them, and those about the ones that stay."""
+    """The old versions of a node that can go away, the lines about them, and those about the ones that stay.
+
+    `unknown` is the number of those that cannot be looked at.
+    """
 
     versions: Mapping[bytes, Erasure]
     reasons: Mapping[bytes, str]
     left: Sequence[str]
+    unknown: int = 0
 
 
 def erasures(recalled: Mapping[bytes, Sequence[SavedFile]], only: Collection[bytes] = ()) -> Erasures:
@@ -37,6 +42,7 @@ def erasures(recalled: Mapping[bytes, Sequence[SavedFile]], only: Collection[byt
     versions: dict[bytes, Erasure] = {}
     reasons: dict[bytes, str] = {}
     left: list[str] = []
+    unknown = 0
     for path, saved_files in sorted(recalled.items()):
         for file in saved_files:
             place = file.kept.path
@@ -50,11 +56,13 @@ def erasures(recalled: Mapping[bytes, Sequence[SavedFile]], only: Collection[byt
             )
             by = f", kept by {node_text(file.kept.by)}" if file.kept.by else ""
             if file.is_directory or known != actual:
-                left.append(f"{printable(place)} stays: {_DIRECTORY if file.is_directory else _NOT_OURS}")
+                reason = _DIRECTORY if file.is_directory else _NOT_OURS if actual else _UNKNOWN
+                left.append(f"{printable(place)} stays: {reason}")
+                unknown += not file.identity
             else:
                 versions[place] = Erasure(path, known)
                 reasons[place] = f"old version of {printable(path)}{by}"
-    return Erasures(versions, reasons, left)
+    return Erasures(versions, reasons, left, unknown)
 
 
 def erase(
@@ -79,19 +87,27 @@ def erase(
         changes.lines += (f"# {line}".encode() for line in chosen.left)
     todo = plan.erase(chosen.versions, overlay)
     if not todo.actions:
-        return NodeResult((NOTHING_TO_ERASE,))
+        return NodeResult((_or_unknown(NOTHING_TO_ERASE, chosen),))
     lines = [f"{printable(action.path)} {action.verb} ({chosen.reasons[action.path]})" for action in todo.actions]
     if not changing:
         changes.add_commands(todo, lines, (), range(len(lines)))
         outcome = Outcome(Status.SKIPPED, f"{_count(len(lines))} would be erased", skip=Skip.NOT_ERASED)
         steps = (PlannedStep(action.path, line) for action, line in zip(todo.actions, lines, strict=True))
-        return NodeResult((outcome,), planned=tuple(steps))
+        return NodeResult((_or_unknown(outcome, chosen),), planned=tuple(steps))
     applied = Applied(todo, lines)
     changes.carry_out(applied, lambda _: None)
     changes.add_commands(todo, lines, (), applied.successes())
     if applied.broken is None:
         changes.forget(changes.context.who)
-    return NodeResult((_outcome(changes, applied),))
+    return NodeResult((_or_unknown(_outcome(changes, applied), chosen),))
+
+
+def _or_unknown(outcome: Outcome, chosen: Erasures) -> Outcome:
+    """Return an error if nobody can tell of some old versions whether they are there; else the outcome."""
+    if not chosen.unknown:
+        return outcome
+    done = "" if outcome is NOTHING_TO_ERASE else f"; {outcome.message}"
+    return Outcome(Status.ERROR, f"{_count(chosen.unknown)} cannot be looked at{done}")
 
 
 def _outcome(changes: NodeChanges, applied: Applied) -> Outcome:

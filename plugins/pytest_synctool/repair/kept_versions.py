@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pytest_synctool.audit import owed_commands
-from pytest_synctool.common.shell import words
+from pytest_synctool.audit.absence import ABSENCE
+from pytest_synctool.common.shell import compact, words
 from pytest_synctool.common.wording import node_text
 from pytest_synctool.errors import RemoteError
 from pytest_synctool.repair.plan import KeptVersion
@@ -28,6 +29,7 @@ _RECALL: Final = rb"""recall() { # JOURNAL [EARLIER...]: which old versions the 
     if [ -e "$x" ] && [ ! -r "$x" ]; then echo "refused $x cannot be read"; return; fi
   done
   shift
+  many=9 # more than a few
   echo recalled
   for x in "$@" "$f"; do
     [ ! -e "$x" ] || while IFS= read -r l; do
@@ -36,11 +38,16 @@ _RECALL: Final = rb"""recall() { # JOURNAL [EARLIER...]: which old versions the 
   done
   echo end
 }
-still() {
+still() { # one that cannot be looked at is not gone
   if [ "$s" = - ]; then printf '%s\n' "$p" - - "$l" -
-  elif [ -e "$s" ] || [ -L "$s" ]; then printf '%s\n' "$p" "$s" "$r" "$l" "$(identified)"; fi
+  elif [ -e "$s" ] || [ -L "$s" ] || ! is_gone; then printf '%s\n' "$p" "$s" "$r" "$l" "$(identified)"; fi
+}
+is_gone() {
+  of=$p p=$s
+  if absent; then p=$of; else p=$of; return 1; fi
 }
 identified() { :; }"""
+_FUNCTIONS: Final = b"nl='\n'" + compact(ABSENCE) + _RECALL
 _IDENTIFIED: Final = rb"""
 identified() { if [ -d "$s" ] && [ ! -L "$s" ]; then echo /; else stat -c %d:%i:%s -- "$s" 2>&-; fi; }"""
 _FIELDS: Final = 5
@@ -71,7 +78,7 @@ def recall(context: Context, *, earlier: bool = False, identified: bool = False)
     """
     journal = owed_commands.directory(context.masterdir, context.state)
     more = (b"/earlier.older", b"/earlier") if earlier else ()
-    functions = _RECALL + (_IDENTIFIED if identified else b"")
+    functions = _FUNCTIONS + (_IDENTIFIED if identified else b"")
     return functions + b"\n" + words(b"recall", journal, *(journal + name for name in more))
 
 

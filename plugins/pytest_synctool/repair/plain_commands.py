@@ -71,6 +71,9 @@ class _Writer:
         path = action.path
         is_new = path in self._absent
         yield b"# %s %s %s" % (b"creating" if is_new else b"updating", work.make.encode(), _in_a_comment(path))
+        if work.old == "leave":
+            yield b"# a link that leads to a directory stays"
+            yield b"if [ ! -d %s ]; then" % quote(path)
         if work.validate:
             yield words(b"if", b"sh", b"-c", b"f=$1; " + work.validate, b"validate", work.source) + b"; then"
         if not is_new:
@@ -90,7 +93,7 @@ class _Writer:
             yield self._chown(path, work)
             yield _chmod(path, work)
             yield from _more_attributes(path, work)
-        if work.validate:
+        if work.validate or work.old == "leave":
             yield b"fi"
 
     def _put_aside(self, action: Action, *, copy: bool = False) -> Iterator[bytes]:

@@ -19,6 +19,7 @@ from pytest_synctool.model import Kind, OldVersions
 from pytest_synctool.repair import kept_report
 from pytest_synctool.repair.bulk_commands import TOGETHER, attributes_text, in_parts, make_all, make_trees, set_all
 from pytest_synctool.repair.kept_names import naming
+from pytest_synctool.repair.link_functions import LINKS, READABLE_LINKS
 from pytest_synctool.repair.new_trees import NewTree, new_trees
 from pytest_synctool.repair.plan import (
     Action,
@@ -133,6 +134,8 @@ def _header(plan: Plan, context: Context, report: bytes, *, readable: bool = Fal
     functions = READABLE_PROLOGUE if readable else PROLOGUE
     if any(isinstance(action.work, MovingAway) for action in plan.actions):
         functions += READABLE_REMOVALS if readable else REMOVALS
+    if any(isinstance(action.work, NewVersion) and action.work.old == "leave" for action in plan.actions):
+        functions += READABLE_LINKS if readable else LINKS
     return b"\n".join((functions + next(settings), *settings, *begin, *owed))
 
 

@@ -38,10 +38,14 @@ clean() { # the stages go away, but for one in which an old version waits for ti
   while [ "$stages" -gt 0 ]; do
     eval "t=\$stage$stages"
     set -- "$t"/*.to
-    [ -e "$1" ] || rm -rf -- "$t"
+    [ -e "$1" ] || discard "$t"
     stages=$((stages - 1))
   done
   t=
+}
+discard() { # STAGE: it goes away, and $journal/private says so
+  rm -rf -- "$1" || return
+  case $1 in "$state"/*) ;; *) printf '%s\n' "-$1" >>"$journal/private" ;; esac
 }
 is_there() { [ -e "$1" ] || [ -L "$1" ]; }
 refuse() { # REASON: nothing has been changed
@@ -246,13 +250,17 @@ tidy() { # what repairs that were killed have left on this node; what they had m
   done
   [ -r "$journal/private" ] || return 0
   while IFS= read -r d; do
-    case $d in */.synctool."$host".*.??????) tidied "$d" ;; esac
+    case $d in -*) ;; */.synctool."$host".*.??????) tidied "$d" ;; esac
   done <"$journal/private"
   forget_stages
 }
-forget_stages() { # elsewhere than below $state, if none is left: one may have what a repair that was killed moved away
+forget_stages() { # elsewhere than below $state, if all have gone away: one may be on a file system that is not mounted
   [ -r "$journal/private" ] || return 0
-  while IFS= read -r d; do [ ! -d "$d" ] || return 0; done <"$journal/private"
+  gone=$nl
+  while IFS= read -r d; do case $d in -*) gone=$gone${d#-}$nl ;; esac; done <"$journal/private"
+  while IFS= read -r d; do
+    case $d in -*) ;; *) case $gone in *"$nl$d$nl"*) ;; *) return 0 ;; esac ;; esac
+  done <"$journal/private"
   rm -f -- "$journal/private"
 }
 tidied() { # STAGE
@@ -261,7 +269,7 @@ tidied() { # STAGE
   for f in "$1"/*.to; do
     [ ! -f "$f" ] || recover "$f" "${f%.to}.old" || return 0
   done
-  rm -rf -- "$1"
+  discard "$1"
 }
 recover() { # FILE DIRECTORY: what a type change had moved there goes back, or to where it is kept if its place is taken
   { IFS= read -r x && IFS= read -r n && IFS= read -r s; } <"$1"

@@ -67,7 +67,7 @@ add() { # DIRECTORY: a stage in it
   t=$e
   look_for
   case $(traits "$t") in # what is made in it must not inherit that of the directory
-    *system.*) e=$(setfacl -b -k -- "$t" 2>&1) || { rmdir -- "$t"; e="its default ACL stays: $e"; return 1; } ;;
+    *system.*) e=$(setfacl -b -k -- "$t" 2>&1) || { discard "$t"; e="its default ACL stays: $e"; return 1; } ;;
   esac
   stages=$((stages + 1))
   eval "stage$stages=\$t dev$stages=\$dev"

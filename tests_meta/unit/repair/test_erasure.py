@@ -19,7 +19,7 @@ from pytest_synctool.repair.plan import KeptVersion
 from pytest_synctool.repair.script import Context, Result
 
 from tests_meta.unit.disk_node import EXPECTED, DiskNode
-from tests_meta.unit.helpers import ODD_NAMES, Shell
+from tests_meta.unit.helpers import ODD_NAMES, Shell, too_many_links
 
 
 @pytest.fixture
@@ -64,6 +64,15 @@ def test_what_was_kept_goes_away_and_nothing_else(node: DiskNode) -> None:
     assert erase(node, would) == dict.fromkeys((*(f"{name}.saved" for name in names), "l.saved"))
     assert names_in(node) == sorted([*names, "d", "d.saved", "l", "mine", "mine.saved"])
     assert not chosen(node).versions
+
+
+def test_what_cannot_be_looked_at_stays_and_is_told(node: DiskNode) -> None:
+    (node.files / "f").write_text("old")
+    saved = node.top / "old versions"
+    assert node.fix(node.entry("f", EXPECTED["file"]), saved=os.fsencode(saved)) == [None]
+    saved.rename(node.top / "elsewhere")
+    too_many_links(saved)
+    assert chosen(node) == Erasures({}, {}, [f"{saved}{node.files}/f stays: it cannot be looked at"], unknown=1)
 
 
 def test_only_of_some_files() -> None:

@@ -117,7 +117,7 @@ def test_a_kill_in_a_part(node: DiskNode, whom: str) -> None:
     """When the shell that holds the lock is gone, a part makes no further change; without a part no trigger runs."""
     command = node.trigger("overlay/z.post", f"#!/bin/sh\necho ran >>{node.top}/log\n")
     entries = [*drifting(node), node.entry("z", state(), trigger=command)]
-    context = Context(os.fsencode(node.master), state=os.fsencode(node.top / "state"))
+    context = context_of(node)
     todo = plan_of(node, *entries)
     killing = "kill -KILL $$; while kill -0 $$ 2>&-; do :; done\n" if whom == "$$" else f"kill -KILL {_ITSELF}\n"
     answer = reaping(node).run(whole(in_second_part(script(todo, context), killing)))
@@ -146,25 +146,40 @@ def reaping(node: DiskNode) -> Shell:
     return replace(node.shell, argv=("/bin/sh", "-c", '"$0" "$@"; exit', *node.shell.argv))
 
 
+def killed_while_a_directory_makes_room(node: DiskNode) -> list[Entry]:
+    """Return entries; one of the directories in their place is only in the stage of a repair that was killed."""
+    entries = [node.entry(f"d{number}/f", state()) for number in range(9)]
+    for number in range(9):
+        (node.files / f"d{number}/f").mkdir(parents=True)
+        (node.files / f"d{number}/f/precious").write_text("data")
+    text = in_second_part(script(plan_of(node, *entries), context_of(node)), f"killed={_ITSELF}\n")
+    moved = b'elif ! mv -- "./$1" "$side.old/"; then'
+    assert text.count(moved) == 1
+    killing = f'elif ! mv -- "./$1" "$side.old/" || {{ [ -n "$killed" ] && kill -KILL "$killed" {_ITSELF}; }}; then'
+    node.shell.run(whole(text.replace(moved, killing.encode())))
+    assert precious(node) == 8
+    return entries
+
+
+def precious(node: DiskNode) -> int:
+    """The number of the directories that are in their place or kept beside it."""
+    return len([*node.files.glob("d*/f/precious")]) + len([*node.files.glob("d*/f.saved/precious")])
+
+
+def context_of(node: DiskNode) -> Context:
+    """Where the node's repairs keep what they note."""
+    return Context(os.fsencode(node.master), state=os.fsencode(node.top / "state"))
+
+
 @pytest.mark.parametrize("is_elsewhere", [False, True])
 def test_a_part_that_is_killed_while_a_directory_makes_room(node: DiskNode, is_elsewhere: bool) -> None:
     """It comes back, also on another file system than that of the node's state."""
     if is_elsewhere:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", node.files], check=True)
     try:
-        entries = [node.entry(f"d{number}/f", state()) for number in range(9)]
-        for number in range(9):
-            (node.files / f"d{number}/f").mkdir(parents=True)
-            (node.files / f"d{number}/f/precious").write_text("data")
-        context = Context(os.fsencode(node.master), state=os.fsencode(node.top / "state"))
-        text = in_second_part(script(plan_of(node, *entries), context), f"killed={_ITSELF}\n")
-        moved = b'elif ! mv -- "./$1" "$side.old/"; then'
-        assert text.count(moved) == 1
-        killing = f'elif ! mv -- "./$1" "$side.old/" || {{ [ -n "$killed" ] && kill -KILL "$killed" {_ITSELF}; }}; then'
-        node.shell.run(whole(text.replace(moved, killing.encode())))
-        assert len([*node.files.glob("d*/f/precious")]) + len([*node.files.glob("d*/f.saved/precious")]) == 8
-        node.shell.run(whole(tidy(context) + b"echo looked"))
-        assert len([*node.files.glob("d*/f/precious")]) + len([*node.files.glob("d*/f.saved/precious")]) == 9
+        entries = killed_while_a_directory_makes_room(node)
+        node.shell.run(whole(tidy(context_of(node)) + b"echo looked"))
+        assert precious(node) == 9
         assert set(node.fix(*entries)) == {None}
         assert len([*node.files.glob("d*/f.saved/precious")]) == 9
         assert not [*node.top.rglob(".synctool.*")]
@@ -172,3 +187,29 @@ def test_a_part_that_is_killed_while_a_directory_makes_room(node: DiskNode, is_e
     finally:
         if is_elsewhere:
             subprocess.run(["umount", node.files], check=True)
+
+
+def test_what_was_moved_away_comes_back_when_its_file_system_is_there_again(node: DiskNode) -> None:
+    """Repairs meanwhile forget nothing of it."""
+    elsewhere = node.top / "elsewhere"
+    elsewhere.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", node.files], check=True)
+    mounted = [node.files]
+    try:
+        killed_while_a_directory_makes_room(node)
+        subprocess.run(["mount", "--bind", node.files, elsewhere], check=True)
+        mounted.append(elsewhere)
+        subprocess.run(["umount", node.files], check=True)
+        mounted.remove(node.files)
+        others = drifting(node)
+        node.shell.run(whole(script(plan_of(node, *others), context_of(node))))
+        assert [node.changes(one) for one in others] == [[]] * len(others)
+        subprocess.run(["mount", "--bind", elsewhere, node.files], check=True)
+        mounted.append(node.files)
+        assert precious(node) == 8
+        node.shell.run(whole(tidy(context_of(node)) + b"echo looked"))
+        assert precious(node) == 9
+        assert not [*(node.top / "state").glob("*/private")]
+    finally:
+        for place in mounted:
+            subprocess.run(["umount", place], check=True)

@@ -14,7 +14,7 @@ from pytest_synctool.repository.attributes import Attributes
 from pytest_synctool.repository.entry import Entry
 
 from tests_meta.unit.disk_node import EXPECTED, DiskNode
-from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, lstat_state, snapshot, state
+from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, lstat_state, snapshot, state, too_many_links
 
 pytestmark = pytest.mark.skipif(not IS_ROOT, reason="sets owners, needs root")
 
@@ -99,6 +99,32 @@ def test_a_link_that_leads_to_a_directory_stays(node: DiskNode) -> None:
     assert node.fix(*entries) == ["it leads to a directory: say 'follow: yes' or 'no' in attributes.yaml", None]
     assert (node.files / "a").readlink() == node.master
     assert not (node.files / "a.saved").exists()
+
+
+@pytest.mark.parametrize("where", ["too many links", "too long a name", "behind too long a name"])
+def test_a_link_that_may_lead_to_a_directory_stays(node: DiskNode, where: str) -> None:
+    """So does one to a file system that does not answer."""
+    link = node.files / "a"
+    if where == "too many links":
+        too_many_links(link)
+    else:
+        link.symlink_to("z" * 300 + ("/x" if where.startswith("behind") else ""))
+    before = snapshot(node.files)
+    (failure,) = node.fix(node.entry("a", EXPECTED["directory"]))
+    assert failure is not None
+    assert failure.startswith("nobody can tell whether it leads to a directory: ")
+    assert snapshot(node.files) == before
+
+
+@pytest.mark.parametrize("target", ["nowhere", "a", "no/such/directory", "/etc/passwd", "/etc/passwd/x", "b", "c/"])
+def test_a_link_that_leads_to_no_directory_gives_way(node: DiskNode, target: str) -> None:
+    (node.files / "b").symlink_to("a")
+    (node.files / "c").symlink_to("no/such/directory")
+    (node.files / "a").symlink_to(target)
+    one = node.entry("a", EXPECTED["directory"])
+    assert node.fix(one) == [None]
+    assert node.changes(one) == []
+    assert (node.files / "a.saved").is_symlink()
 
 
 def test_what_was_moved_aside_comes_back(node: DiskNode) -> None:

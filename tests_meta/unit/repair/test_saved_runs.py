@@ -19,7 +19,7 @@ from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.entry_commands import Command
 
 from tests_meta.unit.disk_node import EXPECTED, DiskNode
-from tests_meta.unit.helpers import ODD_NAMES, Shell, lstat_state
+from tests_meta.unit.helpers import ODD_NAMES, Shell, lstat_state, too_many_links
 
 
 @pytest.fixture
@@ -107,6 +107,25 @@ def test_nothing_to_recall(node: DiskNode) -> None:
     assert recalled(node) == {}
     assert node.fix(node.entry("f", EXPECTED["file"])) == [None]
     assert recalled(node) == {}
+
+
+def test_what_cannot_be_looked_at_is_not_gone(node: DiskNode) -> None:
+    """It is one to restore, and a restore that does not find it tells."""
+    for name in "fg":
+        (node.files / name).write_text("old")
+    saved = node.top / "old versions"
+    entries = [node.entry(name, EXPECTED["file"]) for name in "fg"]
+    assert set(node.fix(*entries, saved=os.fsencode(saved))) == {None}
+    Path(f"{saved}{node.files}/g").unlink()
+    assert recalled(node) == {"f": f"{saved}{node.files}/f"}
+    saved.rename(node.top / "elsewhere")
+    assert recalled(node) == {}
+    too_many_links(saved)
+    assert recalled(node) == {name: f"{saved}{node.files}/{name}" for name in "fg"}
+    for result in put_back(node, *entries):
+        assert result is not None
+        assert result.failure is not None
+    assert [(node.files / name).read_text() for name in "fg"] == ["new", "new"]
 
 
 def test_a_journal_that_cannot_be_read_is_no_empty_one() -> None:
