@@ -12,6 +12,7 @@ from pytest_synctool.repair.kept_names import kept_name
 
 from tests_meta.gate import settled
 from tests_meta.site import Site
+from tests_meta.terminal import run as run_program
 
 PROGRAMS = ("mkfs.exfat", "mount.exfat-fuse", "mkfs.btrfs", "btrfs", "losetup")
 MOUNT = """
@@ -119,3 +120,21 @@ def test_links_to_a_file_system_that_does_not_answer(live: Site) -> None:
     finally:
         for node in nodes:
             live.sh(node, "umount -l @/dead; rm -rf @ /dev/fuse")
+
+
+def test_a_file_system_that_does_not_answer_in_an_exclusive_directory(live: Site) -> None:
+    """It is not said to be removed; --upload says that it cannot be looked at."""
+    if "\tfuse\n" not in Path("/proc/filesystems").read_text():
+        pytest.skip("needs a kernel with FUSE")
+    live.nodes = {"node1": "batch"}
+    live.put("file._all")
+    (live.masterdir / "attributes.yaml").write_text(f"- path: {live.top}\n  exclusive: tree\n")
+    try:
+        live.sh("node1", DIE)
+        run = live.pytest("--fix")
+        assert "/ dead is not in the masterdir, not fixed: mv: " in run.message("node1", f"{live.top}/", "exclusive")
+        ended = run_program(live.directory, "synctool", "-n", "node1", "-u", f"{live.top}/dead/file")
+        (line,) = ended.errors()
+        assert f"{live.top}/dead/file cannot be looked at: " in line
+    finally:
+        live.sh("node1", "umount -l @/dead; rm -rf @ /dev/fuse")

@@ -19,7 +19,7 @@ move_away() { # (NUMBER KIND NAME)...: what is in no entry goes to where old ver
   done
 }
 moved_away() { # directory|other NAME; $side.to is there until it is kept
-  is_there "./$2" || return 0
+  ! is_gone "$2" || return 0
   case $2 in *"$nl"*) echo "no record holds a name with a newline: remove it by hand"; return 1 ;; esac
   may_go "$1" "./$2" || return
   old_of "$2"

@@ -17,9 +17,9 @@ from pytest_synctool.common.shell import quote, words
 from pytest_synctool.common.wording import node_text, printable
 from pytest_synctool.model import Kind, OldVersions
 from pytest_synctool.repair import kept_report
+from pytest_synctool.repair.absence_functions import READABLE_ABSENCE, REPAIR_ABSENCE
 from pytest_synctool.repair.bulk_commands import TOGETHER, attributes_text, in_parts, make_all, make_trees, set_all
 from pytest_synctool.repair.kept_names import naming
-from pytest_synctool.repair.link_functions import LINKS, READABLE_LINKS
 from pytest_synctool.repair.new_trees import NewTree, new_trees
 from pytest_synctool.repair.plan import (
     Action,
@@ -132,10 +132,11 @@ def _header(plan: Plan, context: Context, report: bytes, *, readable: bool = Fal
     )
     begin = [b"begin", report, *([b"remember"] if plan.actions and not plan.of_old_versions else [])]
     functions = READABLE_PROLOGUE if readable else PROLOGUE
-    if any(isinstance(action.work, MovingAway) for action in plan.actions):
+    removes = any(isinstance(action.work, MovingAway) for action in plan.actions)
+    if removes or any(isinstance(action.work, NewVersion) and action.work.old == "leave" for action in plan.actions):
+        functions += READABLE_ABSENCE if readable else REPAIR_ABSENCE
+    if removes:
         functions += READABLE_REMOVALS if readable else REMOVALS
-    if any(isinstance(action.work, NewVersion) and action.work.old == "leave" for action in plan.actions):
-        functions += READABLE_LINKS if readable else LINKS
     return b"\n".join((functions + next(settings), *settings, *begin, *owed))
 
 

@@ -154,6 +154,8 @@ def read(path: bytes, stream: BinaryIO) -> NodeArchive:
     archive = NodeArchive(path, {each: states[each] for each in parents(path)}, states[path], stream)
     if archive.state is ABSENT:
         return archive
+    if isinstance(archive.state, Unknown):
+        raise RemoteError(f"{printable(path)} cannot be looked at: {archive.state.reason}")
     if stream.tell() == length and isinstance(archive.state, FileState) and _is_behind_link(archive):
         archive.files.append(NodeFile(path, archive.state))  # for the caller to refuse: its contents were not sent
         return archive

@@ -315,6 +315,18 @@ def test_mode_bits_and_owners(shell: Shell, tmp_path: Path) -> None:
         assert found.mode == mode == stat.S_IMODE(path.stat().st_mode)
 
 
+@needs_root
+def test_a_directory_with_no_mode_bit(shell: Shell, tmp_path: Path) -> None:
+    """Root may search it, whatever a shell says of that."""
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed/file").write_text("abc")
+    (tmp_path / "closed").chmod(0)
+    requests = [Request(os.fsencode(tmp_path / "closed" / name), 3) for name in ("file", "gone", "gone/too")]
+    file, *gone = ask(shell, requests).values()
+    assert isinstance(file, FileState)
+    assert gone == [ABSENT, ABSENT]
+
+
 class TestNamesThatOthersExchange:
     """Files and directories of others than root: contents are those of the file that was looked at."""
 
