@@ -419,6 +419,13 @@ def test_colours(documented: Site) -> None:
         assert shell.shown.decode() == shown
 
 
+def test_a_directory_that_is_gone(documented: Site) -> None:
+    command = f"mkdir gone; cd gone; rmdir ../gone; synctool -c {documented.directory}/synctool.conf"
+    complaint = "synctool: the current directory does not exist any more: change to another one"
+    ended = run(documented.directory, "sh", "-c", command)
+    assert (ended.status, ended.errors()) == (2, [complaint])
+
+
 def test_closed_streams(documented: Site) -> None:
     """Nobody reads, and the work is done all the same: nothing that is opened is taken for the stream."""
     done = run(documented.directory, "sh", "-c", "synctool -f >&- 2>&-; echo $?; dsh -q -a false >&- 2>&-; echo $?")

@@ -8,6 +8,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, TextIO
 
 from pytest_synctool.errors import SynctoolError
@@ -21,6 +22,8 @@ FAILED: Final = 2
 UNREACHABLE: Final = 3  # a node is unreachable, or a path on it is unknown
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141  # 128 + SIGPIPE, as shells report it for other commands
+
+_NO_DIRECTORY: Final = "the current directory does not exist any more: change to another one"
 
 
 def execute(
@@ -73,7 +76,7 @@ def _status_or_error(
     except OSError as error:
         _discard_output()
         where = f"{error.filename}: " if error.filename else ""
-        print_stderr([f"{name}: {where}{error.strerror}"])
+        print_stderr([f"{name}: {where}{error.strerror}" if _has_directory() else f"{name}: {_NO_DIRECTORY}"])
         return FAILED
 
 
@@ -90,6 +93,14 @@ def _status(
         return work(arguments)
     except SystemExit as end:  # argparse has printed the help or the mistake
         return end.code if isinstance(end.code, int) else OK
+
+
+def _has_directory() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def print_stderr(lines: Iterable[str]) -> None:

@@ -56,6 +56,7 @@ stage() { # set $t to a private directory from which a rename leads here, where 
   if [ "$dev" = "$home" ] && [ "$stages" = 0 ]; then add "$state/stage" && reaches && return; t=; fi
   [ -n "$near" ] || { e="others may write in $PWD, and nowhere above it on its file system is root alone"; return 1; }
   add "$near" && reaches && return
+  [ "$near" = "$PWD" ] || e="others may write in $PWD, and no rename leads there from $near: ${e##*"$nl"}"
   t=
   return 1
 }

@@ -66,6 +66,24 @@ def test_nowhere(node: DiskNode) -> None:
         assert (node.files / "disk/f").read_text() == "old"
 
 
+def test_behind_a_mount_of_the_same_file_system(node: DiskNode) -> None:
+    """No rename leads there from above: what others may write is refused, with that reason; what is root's is not."""
+    for name, mode in (("open", 0o777), ("closed", 0o755)):
+        (node.files / name).mkdir()
+        (node.files / name).chmod(mode)
+        (node.files / name / "f").write_text("old")
+        subprocess.run(["mount", "--bind", node.files / name, node.files / name], check=True)
+    try:
+        done, refused = node.fix(node.entry("closed/f", EXPECTED["file"]), node.entry("open/f", EXPECTED["file"]))
+        reason = f"others may write in {node.files}/open, and no rename leads there from {node.files}: "
+        assert (refused or "").startswith(reason)
+        assert done is None
+        assert (node.files / "open/f").read_text() == "old"
+    finally:
+        for name in ("open", "closed"):
+            subprocess.run(["umount", node.files / name], check=True)
+
+
 @pytest.mark.parametrize("whose", ["state", "master"])
 @pytest.mark.parametrize(("owner", "mode"), [(NOBODY, 0o755), (0, 0o775), (0, 0o757)])
 def test_what_others_may_write_is_refused(node: DiskNode, whose: str, owner: int, mode: int) -> None:
