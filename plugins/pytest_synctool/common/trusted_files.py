@@ -29,6 +29,20 @@ _KINDS: Final = (
 )
 
 
+def is_missing(path: str | bytes | Path) -> bool:
+    """Return True if nothing is at a path; False also if it cannot be looked at, as on a dead mount.
+
+    os.path.lexists() takes that for missing: whoever then reads the path would not be told.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):  # an impossible name
+        return False
+    return False
+
+
 def fault(path: str | bytes | Path, status: os.stat_result, trust: Trust) -> str | None:
     """Return the reason why a path with this lstat() result must not be obeyed, or None."""
     may_have_acl = status.st_mode & stat.S_IWGRP and not stat.S_ISLNK(status.st_mode)

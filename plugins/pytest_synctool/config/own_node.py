@@ -7,14 +7,13 @@ because a silent one would block a run that nobody watches.
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from pytest_synctool.common import textfile
+from pytest_synctool.common import textfile, trusted_files
 from pytest_synctool.common.nodenames import fold
 from pytest_synctool.common.trust import Trust
 from pytest_synctool.common.wording import nearest, nodes_in_words
@@ -135,7 +134,7 @@ def _hostids_in_words(config: Nodes) -> str:
 
 def _hostid(path: Path, trust: Trust) -> str:
     """Return the first word of a file, or an empty text if there is none. Raises ConfigError if it must not count."""
-    if not os.path.lexists(path):
+    if trusted_files.is_missing(path):
         return ""
     return next(iter(textfile.read(path, trust).split()), "")
 

@@ -17,6 +17,7 @@ from typing import Final
 
 from pytest_synctool.common.accounts import group_name, owner_name
 from pytest_synctool.common.trust import Trust
+from pytest_synctool.common.trusted_files import is_missing
 from pytest_synctool.common.wording import Hints, printable
 from pytest_synctool.config.ignore import IgnoreRules
 from pytest_synctool.config.model import Config, Layout
@@ -128,7 +129,7 @@ class _Walker:
     def trees(self, tops: Mapping[Tree, Sequence[bytes]], layout: Layout | None) -> None:
         """Add everything in the directories of each tree."""
         for tree, name in ((each, name) for each, names in tops.items() for name in names):
-            if tree is not Tree.OVERLAY and not os.path.lexists(os.path.join(self.path, name)):
+            if tree is not Tree.OVERLAY and is_missing(os.path.join(self.path, name)):
                 continue
             is_closed = False
             with suppress(OSError):  # the walk reports it

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
 
@@ -277,6 +279,23 @@ class TestUnusable:
     def test_a_dangling_delete(self, cluster: Config) -> None:
         (cluster.masterdir / "delete").symlink_to("gone")
         with pytest.raises(RepositoryError, match="cannot read delete/"):
+            walked(cluster)
+
+    @pytest.mark.parametrize("tree", ["delete", "tasks"])
+    def test_a_tree_on_a_dead_mount(self, cluster: Config, tree: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        (cluster.masterdir / tree).mkdir(exist_ok=True)
+
+        def dead(function: Callable[..., object]) -> Callable[..., object]:
+            def of(path: bytes | Path, *args: object, **options: object) -> object:
+                if os.fsencode(path).endswith(f"/{tree}".encode()):
+                    raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN), path)
+                return function(path, *args, **options)
+
+            return of
+
+        for name in ("stat", "lstat", "scandir", "open"):
+            monkeypatch.setattr(os, name, dead(getattr(os, name)))
+        with pytest.raises(RepositoryError, match=f"cannot read {tree}/ in the masterdir: Transport endpoint is not"):
             walked(cluster)
 
     def test_unreadable_directories_are_all_named(self, cluster: Config, monkeypatch: pytest.MonkeyPatch) -> None:
