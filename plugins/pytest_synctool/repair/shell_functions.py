@@ -254,14 +254,17 @@ tidy() { # what repairs that were killed have left on this node; what they had m
   done <"$journal/private"
   forget_stages
 }
-forget_stages() { # elsewhere than below $state, if all have gone away: one may be on a file system that is not mounted
+forget_stages() { # elsewhere than below $state, that have gone away. Others may be on a file system that is not mounted
   [ -r "$journal/private" ] || return 0
-  gone=$nl
+  gone=$nl left=
   while IFS= read -r d; do case $d in -*) gone=$gone${d#-}$nl ;; esac; done <"$journal/private"
   while IFS= read -r d; do
-    case $d in -*) ;; *) case $gone in *"$nl$d$nl"*) ;; *) return 0 ;; esac ;; esac
+    case $d in -*) ;; *) case $gone in *"$nl$d$nl"*) ;; *) left=$left$d$nl ;; esac ;; esac
   done <"$journal/private"
-  rm -f -- "$journal/private"
+  if [ -z "$left" ]; then rm -f -- "$journal/private"
+  elif [ -n "$locked" ] && [ "$gone" != "$nl" ]; then
+    printf %s "$left" >"$journal/private.new" && mv -f -- "$journal/private.new" "$journal/private"
+  fi
 }
 tidied() { # STAGE
   p=${1%.*} p=${p##*.}

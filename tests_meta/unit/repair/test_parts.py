@@ -38,7 +38,7 @@ def drifting(node: DiskNode, names: Sequence[bytes] = ODD_NAMES) -> list[Entry]:
     """Return entries that differ in every way, in several directories, and missing files with these names."""
     entries = []
     for directory in ("one", "it's", "three"):
-        (node.files / directory).mkdir()
+        (node.files / directory).mkdir(exist_ok=True)
         for name in ("content", "mode", "link", "missing"):
             path = node.files / directory / name
             if name in ("content", "mode"):
@@ -201,9 +201,16 @@ def test_what_was_moved_away_comes_back_when_its_file_system_is_there_again(node
         mounted.append(elsewhere)
         subprocess.run(["umount", node.files], check=True)
         mounted.remove(node.files)
+        other = node.files / "one"
+        other.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", other], check=True)
+        mounted.append(other)
         others = drifting(node)
         node.shell.run(whole(script(plan_of(node, *others), context_of(node))))
         assert [node.changes(one) for one in others] == [[]] * len(others)
+        subprocess.run(["umount", mounted.pop()], check=True)
+        (left,) = (node.top / "state").glob("*/private")
+        assert len(left.read_text().splitlines()) == 1
         subprocess.run(["mount", "--bind", elsewhere, node.files], check=True)
         mounted.append(node.files)
         assert precious(node) == 8
