@@ -18,6 +18,7 @@ from pytest_synctool.repair.bulk_commands import owner_and_group
 from pytest_synctool.repair.kept_names import kept_path
 from pytest_synctool.repair.plan import Action, Erasure, MovingAway, NewAttributes, NewVersion, Plan, Removal, Trigger
 from pytest_synctool.repair.script import Context
+from pytest_synctool.repository.source import parents
 
 _SET_ID: Final = 0o6000
 
@@ -31,9 +32,16 @@ def plain_commands(
     """
     writer = _Writer(context, absent)
     lines: list[bytes] = []
+    links: set[bytes] = set()
     for number, action in enumerate(plan.actions):
         if number in numbers and log_lines[number]:
-            lines += [*writer.of_action(action), b""]
+            link = next((path for path in parents(action.path) if path in links), None)
+            text = writer.of_action(action)
+            # Nothing is put through a link that stays.
+            lines += text if link is None else [b"if [ ! -L %s ]; then" % quote(link), *text, b"fi"]
+            lines.append(b"")
+            if isinstance(action.work, NewVersion) and action.work.old == "leave":
+                links.add(action.path)
     for number, trigger in enumerate(plan.triggers, len(plan.actions)):
         if number in numbers:
             lines += [*writer.of_trigger(trigger), b""]
@@ -71,6 +79,8 @@ class _Writer:
         path = action.path
         is_new = path in self._absent
         yield b"# %s %s %s" % (b"creating" if is_new else b"updating", work.make.encode(), _in_a_comment(path))
+        if work.old == "leave" or work.validate:
+            yield from self._mask()
         if work.old == "leave":
             yield b"# a link that leads to a directory stays"
             yield b"if [ ! -d %s ]; then" % quote(path)
@@ -82,9 +92,7 @@ class _Writer:
             yield words(b"ln", b"-s", work.source, path)
             yield self._chown(path, work)
         else:
-            if not self._has_mask:
-                yield b"mask=$(umask)"
-                self._has_mask = True
+            yield from self._mask()
             yield b"umask 077"
             if work.in_place:
                 yield words(b"chmod", b"go=", path)
@@ -95,6 +103,12 @@ class _Writer:
             yield from _more_attributes(path, work)
         if work.validate or work.old == "leave":
             yield b"fi"
+
+    def _mask(self) -> Iterator[bytes]:
+        """Yield the command that remembers the umask, once: it must not depend on a condition."""
+        if not self._has_mask:
+            yield b"mask=$(umask)"
+        self._has_mask = True
 
     def _put_aside(self, action: Action, *, copy: bool = False) -> Iterator[bytes]:
         saved, path, directory = self._context.saved, action.path, action.directory
