@@ -166,10 +166,11 @@ class Skip(Enum):
     NOT_RESTORED = "an old version in a run that only lists them"
     NOT_ERASED = "old versions in a run that only lists them, to erase them"
     NOT_BEGUN = "the node was never contacted: an earlier batch failed"
+    NOT_SELECTED = "a node that has no entry with the selected name, or no task"
     MARKED = "a mark, a hook or the check itself skips the test"
 
 
-_ON_PURPOSE: Final = (Skip.NOT_RUN, Skip.NOT_KEPT, Skip.NOT_RESTORED, Skip.NOT_ERASED, Skip.MARKED)
+_ON_PURPOSE: Final = (Skip.NOT_RUN, Skip.NOT_KEPT, Skip.NOT_RESTORED, Skip.NOT_ERASED, Skip.NOT_SELECTED, Skip.MARKED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ def ended(site: Site, *arguments: str) -> tuple[int, list[str]]:
 @pytest.mark.parametrize(
     ("expression", "reason"),
     [
+        (("-m", "tasks"), "-m 'tasks' matches no test of a selected node (did you mean 'task'?)"),
+        (("-m", "overla"), "-m 'overla' matches no test of a selected node (did you mean 'overlay'?)"),
         (("-qq", "-k", "motdd"), "-k 'motdd' matches no test of a selected node (did you mean 'motd'?)"),
         (("-k", "/etc/motdx and node1"), "-k '/etc/motdx and node1' matches no test of a selected node HINT"),
         (("-k", "fstab", "--hosts=node1"), "-k 'fstab' matches no test of a selected node"),

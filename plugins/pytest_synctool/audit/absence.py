@@ -12,12 +12,13 @@ from typing import Final
 # many, each directory is listed once.
 ABSENCE: Final = rb"""
 many=1 none= bad= unlisted= listed=$nl broken=$nl
+is_there() { [ -L "$1" ] || [ -e "$1" ]; } # a link is there wherever it leads, and if that does not answer
 absent() { # whether nothing is at $p; sets $none to a path below which nothing is, or $bad if all below is unknown
   bad= hops=0 q=$p link= passed=$nl
   [ ${#p} -lt 4096 ] || return 1
   while :; do
     top=$q d=${q%/*}
-    while [ -n "$d" ] && [ ! -e "$d" ] && [ ! -L "$d" ]; do top=$d d=${d%/*}; done
+    while [ -n "$d" ] && [ ! -L "$d" ] && [ ! -e "$d" ]; do top=$d d=${d%/*}; done
     [ ! -e "${d:-/}" ] || break
     # A link that leads nowhere, back to itself, or to what cannot be looked at. The kernel follows 40 of them.
     hops=$((hops + 1)) link=${link:-$d}
@@ -47,7 +48,7 @@ lists() { # whether $d answers; adds to $broken the names, $top at least, that i
   set -f
   any=
   for x; do
-    if [ -e "$x" ] || [ -L "$x" ]; then any=1
+    if [ -L "$x" ] || [ -e "$x" ]; then any=1
     else case $x in "$d/*" | "$d/.*" | "$top*") ;; *) broken=$broken$x$nl ;; esac; fi
   done
   # It has nothing in it, or does not answer. One that cannot be read can still be searched.

@@ -37,8 +37,8 @@ send() { # NUMBER SECRETS MD5 SIZE TOP DIRECTORY NAME
     ! lacks head || stop "$1" "$words"
     IFS=' ' read -r me p </proc/self/stat || exit
     cd -P -- "$5" 2>&- && [ -d "$6" ] || exit
-    enter "$5" "$6" 2>&- || stop "$1" "it is behind a link that 'follow: yes' in attributes.yaml does not allow"
-    [ -f "./$7" ] && [ ! -L "./$7" ] || exit
+    enter "$5" "$6" 2>&- || stop "$1" "it is behind a link that 'follow' in attributes.yaml does not allow"
+    [ ! -L "./$7" ] && [ -f "./$7" ] || exit
     [ -r "./$7" ] || stop "$1" "Permission denied"
     clock LONGEST # a FIFO that has taken the place of the file keeps the shell waiting
     command exec 4<"./$7" || { kill "$clock"; exit; }

@@ -54,7 +54,7 @@ list_all() { # NUMBER MOST DIRECTORY...: the names in these directories, of all 
   done
 }
 list() { # NAME...: one that is the pattern itself stands for none
-  case $1 in '*' | '.[!.]*' | '..?*') [ $# -gt 1 ] || [ -e "./$1" ] || [ -L "./$1" ] || return 0 ;; esac
+  case $1 in '*' | '.[!.]*' | '..?*') [ $# -gt 1 ] || [ -L "./$1" ] || [ -e "./$1" ] || return 0 ;; esac
   n=$((n + $#))
   [ "$n" -le "$room" ] || return 0
   for x; do

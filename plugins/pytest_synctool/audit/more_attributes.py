@@ -69,8 +69,6 @@ labels() { # (NUMBER PATH)...
 _LACKING: Final = "the node has no program {}, which attributes.yaml needs for it"
 MOST: Final = 8400  # bytes of honest lines about one path
 LABEL_LINE: Final = re.compile(rb"([0-9]{1,9})(?:(-)|(!)|:([0-9]{1,3}):(.*))")
-# "from OLD to NEW", or "context OLD->NEW": the words between do not count.
-_RELABELLING: Final = re.compile(r"(\S+:\S+:\S+?)(?:->|\s\S+\s)(\S+:\S+:\S+)\s*")
 LINE: Final = re.compile(rb"([0-9]{1,9})(?:(!)|:(.*))")
 
 
@@ -92,10 +90,21 @@ def parse_label(match: re.Match[bytes]) -> tuple[SELinuxLabel | None, str]:
     if match[4] == b"0":
         if not printed:
             return RIGHT_LABEL, ""
-        labels = _RELABELLING.search(printed)
-        if labels is not None and labels.end() == len(printed) and labels[1] != labels[2]:
-            return SELinuxLabel(labels[1], labels[2]), ""
+        old, new = _relabelling(printed.split())
+        if old.count(":") > 1 and new.count(":") > 1 and old != new:
+            return SELinuxLabel(old, new), ""
     return None, f"restorecon -n says: {printed or f'exit status {int(match[4])}'}"
+
+
+def _relabelling(printed: list[str]) -> tuple[str, str]:
+    """Return the labels at the end of "from OLD to NEW", or of "context OLD->NEW"; empty texts for anything else.
+
+    The words between do not count. A regular expression would take a long line apart in too many ways.
+    """
+    old, arrow, new = (printed[-1] if printed else "").rpartition("->")
+    if arrow:
+        return old, new
+    return (printed[-3], printed[-1]) if len(printed) >= 3 else ("", "")
 
 
 def capabilities_of_node(text: str) -> str | None:

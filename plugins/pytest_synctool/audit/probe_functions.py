@@ -127,7 +127,7 @@ above() { # DIRECTORY... PATH...: notes links among $guards directories, and tho
   for p; do
     [ "$i" -gt 0 ] || break
     eval "p$k=\$p"
-    if [ -e "$p" ] || [ -L "$p" ]; then here=$here$k$nl; else gone=$gone$k$nl; fi
+    if [ -L "$p" ] || [ -e "$p" ]; then here=$here$k$nl; else gone=$gone$k$nl; fi
     i=$((i - 1)) k=$((k + 1))
   done
   if [ -n "$here" ]; then
@@ -162,7 +162,7 @@ apart() { # NUMBER...: finds out which are there
   gone= here= fast= slow= total=0 symlinks=
   for k; do
     eval "p=\$p$k"
-    if [ -e "$p" ] || [ -L "$p" ]; then here=$here$k$nl; else gone=$gone$k$nl; fi
+    if [ -L "$p" ] || [ -e "$p" ]; then here=$here$k$nl; else gone=$gone$k$nl; fi
   done
   [ -z "$gone" ] || missing $gone
   if [ -z "$here" ]; then :
@@ -231,14 +231,23 @@ reason() { # NUMBER: why $p cannot be looked at, for people
 }
 missing() { # NUMBER...: the shell finds nothing there
   if ! working; then unanswered "$@"; return; fi
-  many=$# answers=
+  many=$# answers= late=
   for k; do
     eval "p=\$p$k"
     if [ -n "$bad" ] && below "$p/" "${bad%/}"; then printf 'i:%s\nr:%s\n' "$k" "$words"
-    elif { [ -n "$none" ] && below "$p" "$none"; } || absent; then answers=${answers}i:$k${nl}a:$nl
+    elif { [ -n "$none" ] && below "$p" "$none"; } || absent; then
+      case $p in
+        */.) # no directory, and nothing that leads to one
+          if is_there "${p%/.}"; then
+            eval "p$k=\${p%/.}" late=$late$k$nl
+            continue
+          fi ;;
+      esac
+      answers=${answers}i:$k${nl}a:$nl
     else reason "$k"; fi
   done
   printf %s "$answers"
+  [ -z "$late" ] || states $late
 }
 below() { # PATH DIRECTORY...: whether it is below one of them
   b=$1
@@ -328,7 +337,7 @@ exchangeable() { # TOTAL (NUMBER SIZE TOP DIRECTORY NAME)...: digests of files t
         here=$3$nl$4
         enter "$3" "$4" 2>&- || { here=; printf 'b:%s\n' "${3%/}${4#.}"; }
       fi
-      if [ -n "$here" ] && [ -f "./$5" ] && [ ! -L "./$5" ]; then
+      if [ -n "$here" ] && [ ! -L "./$5" ] && [ -f "./$5" ]; then
         if [ -r "./$5" ]; then
           if eval "command exec $((n + 1))<\"./\$5\""; then
             n=$((n + 1))

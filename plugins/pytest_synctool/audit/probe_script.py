@@ -108,7 +108,7 @@ class Request:
         """The directory that may be a link, the way from there to the path's directory, and the name."""
         top = self.through or b"/"
         directory, name = os.path.split(self.path)
-        return top, b"." + directory.removeprefix(self.through), name
+        return top, b"." + directory.removeprefix(self.through).rstrip(b"/"), name
 
     @property
     def guarded(self) -> list[bytes]:

@@ -9,8 +9,9 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import Final
 
 from pytest_synctool.audit.built_in_checks import answers, checks
 from pytest_synctool.audit.check import Check
@@ -45,6 +46,8 @@ from pytest_synctool.repository.vital_paths import check_lockouts
 from pytest_synctool.repository.waivers import NOTHING_WAIVED, InForce
 
 _RED, _GREEN, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
+
+_NOT_SELECTED: Final = Outcome(Status.SKIPPED, "nothing of it is selected", skip=Skip.NOT_SELECTED)
 
 
 @dataclass
@@ -229,8 +232,9 @@ class ClassicRun:
             tasks=tasks,
             always=[always(text, masterdir) for text in self.config.always_run] if is_whole else [],
         )
-        is_contacted = bool(made) if tasks else not is_idle(entries)
-        return made if is_contacted or single else [answers(masterdir), *made]
+        if not (made or is_whole):
+            return [replace(answers(masterdir), settled=_NOT_SELECTED)]
+        return made if single or tasks or not is_idle(entries) else [answers(masterdir), *made]
 
     def _run_nodes(self, engine: Engine, log: RepairLog | None) -> bool:
         """Run all nodes and print their results; return True if it was interrupted."""

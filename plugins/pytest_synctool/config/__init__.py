@@ -115,6 +115,9 @@ def parse(text: str, path: Path, trust: Trust | None = None, print_nodes: PrintN
 def _included(statement: Statement, seen: set[str], builder: Builder) -> list[_File]:
     files = []
     for name in statement.arguments:
+        if "\0" in name:
+            builder.problem(statement.place, "'include': a NUL byte can be in no name: remove it")
+            continue
         path = statement.place.path.parent / name
         if os.path.realpath(path) in seen:
             builder.problem(statement.place, f"{path} is included already: remove it here")

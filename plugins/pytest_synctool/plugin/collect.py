@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from inspect import signature, unwrap
 from pathlib import Path
 from types import FunctionType
-from typing import Any, Self, cast
+from typing import Any, Final, Self, cast
 
 import pytest
 
@@ -219,6 +219,13 @@ def may_select(config: pytest.Config) -> bool:
     return selects_tests(config) or others_listen(config) or wants_single_tests(config)
 
 
+# Names of groups that are no marks: pytest refuses the others, obeys those, or the suite has them for its own tests.
+_OTHER_MARKS: Final = (
+    *("skip", "skipif", "xfail", "usefixtures", "parametrize", "filterwarnings"),
+    *("overlay", "delete", "exclusive", "post", "task", "always", "lint"),
+)
+
+
 class Marks:
     """The markers of nodes under a check function, for -m and -k: the markers of the function and the node's groups."""
 
@@ -228,7 +235,7 @@ class Marks:
 
     def of(self, node: Node) -> list[pytest.Mark]:
         """Return the markers of a node."""
-        groups = [group for group in node.groups if not group.startswith("_")]  # pytest.mark refuses such names
+        groups = [group for group in node.groups if not group.startswith("_") and group not in _OTHER_MARKS]
         for group in groups:
             if group not in self._of_groups:
                 self._of_groups[group] = getattr(pytest.mark, group).mark

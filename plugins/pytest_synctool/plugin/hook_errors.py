@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+import pytest
+
 
 class HookErrors:
     """The first error of a series of calls: each `with` keeps an exception of its block.
@@ -13,7 +15,7 @@ class HookErrors:
     """
 
     def __init__(self) -> None:
-        self._first: Exception | None = None
+        self._first: BaseException | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -21,7 +23,8 @@ class HookErrors:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        if not isinstance(error, Exception):
+        # pytest.fail() and pytest.skip() raise what is no Exception.
+        if error is None or isinstance(error, KeyboardInterrupt | GeneratorExit | pytest.exit.Exception):
             return False
         self._first = self._first or error
         return True

@@ -26,18 +26,22 @@ class LastAudit:
     """The drift that the last audit reported: messages by node id of the entry.
 
     `whole` has the tests of whole nodes that the audit ran. For each, it has the node ids of the entries that are
-    unknown: the audit could not look at them.
+    unknown: the audit could not look at them. `failed` has the tests that failed last, as pytest remembers them. If
+    none of these is selected, pytest runs all tests: those have drift that nobody has seen.
     """
 
     drift: Mapping[str, str]
     whole: Mapping[str, Collection[str]]
+    failed: Collection[str]
 
     def of(self, tests: NodeTests, checks: Sequence[Check]) -> list[Check]:
-        """Return the checks of a node with the audit's result in `audited`; None for entries that it did not audit."""
+        """Return the checks of a node with the audit's result in `audited`; NONE for what it could not look at."""
         kept = []
         for nodeid, check in zip(tests.ids, checks, strict=True):
-            known = self.whole.get(nodeid.rpartition("::")[0])
-            unseen = AuditBinding.NONE if known is None or nodeid in known else AuditBinding.IN_SYNC
+            test = nodeid.rpartition("::")[0]
+            known = self.whole.get(test)
+            is_unknown = nodeid in known if known is not None else nodeid in self.failed or test in self.failed
+            unseen = AuditBinding.NONE if is_unknown else AuditBinding.IN_SYNC
             kept.append(replace(check, audited=self.drift.get(nodeid, unseen)))
         return kept
 
@@ -47,7 +51,7 @@ def last_audit(config: pytest.Config) -> LastAudit | None:
     if not (mode_of(config) is Mode.FIX and getattr(config.option, "lf", False)):
         return None
     cache = cache_of(config)
-    return LastAudit(_stored(cache, _DRIFT), _stored(cache, _WHOLE))
+    return LastAudit(_stored(cache, _DRIFT), _stored(cache, _WHOLE), _stored(cache, "cache/lastfailed"))
 
 
 def check_granularity(config: pytest.Config) -> None:

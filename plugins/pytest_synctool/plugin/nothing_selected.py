@@ -15,12 +15,11 @@ from pytest_synctool.plugin.collect import EntryItem, WholeNode
 from pytest_synctool.plugin.invocation import SUITE, collects_suite, is_worker
 from pytest_synctool.plugin.node_items import NodeItem
 from pytest_synctool.report.nodeids import encode
-from pytest_synctool.repository.source import Tree
 
 _ENDED: Final = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 _WORD: Final = re.compile(r"[^\s()]+")  # of an expression of -k or -m
 _OPERATORS: Final = ("and", "or", "not")
-_MARKS: Final = (*(tree.value for tree in Tree), "post", "always")
+_MARKS: Final = ("overlay", "delete", "exclusive", "post", "task", "always")
 
 
 def nothing_selected(session: pytest.Session) -> str | None:
@@ -56,7 +55,7 @@ def _mismatch(config: pytest.Config, cluster: Cluster) -> str | None:
         return None
     marks = [*cluster.config.groups, *cluster.config.nodes, *_MARKS]
     hints = (
-        _hint(word, marks if option == "-m" else [*marks, *_names(cluster)])
+        _hint(word, marks) if option == "-m" else _hint_of_part(word, [*marks, *_names(cluster)])
         for option, text in expressions.items()
         for word in _WORD.findall(text)
         if word not in _OPERATORS
@@ -66,8 +65,12 @@ def _mismatch(config: pytest.Config, cluster: Cluster) -> str | None:
 
 
 def _hint(word: str, known: Sequence[str]) -> str:
+    return "" if word in known else nearest(word, known)
+
+
+def _hint_of_part(word: str, known: Sequence[str]) -> str:
     lower = word.lower()  # -k does not distinguish them
-    return "" if any(lower in name.lower() for name in known) else nearest(word, known)
+    return "" if any(lower in name.lower() for name in known) else _hint(word, known)
 
 
 def _names(cluster: Cluster) -> list[str]:

@@ -10,17 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from pytest_synctool.plugin.cluster import Cluster, cache_of
+from pytest_synctool.engine.settings import Mode
+from pytest_synctool.plugin.cluster import Cluster, cache_of, mode_of
 from pytest_synctool.plugin.options import taken_names
 
 _LAST_FAILED = ("--lf", "--last-failed", "--ff", "--failed-first")
 
 
 def repair_command(config: pytest.Config, cluster: Cluster) -> str:
-    """Return the command line of this run with --lf and the option that repairs."""
+    """Return the command line of this run with the option that repairs, and after an audit with --lf."""
     own = [] if cluster.own is None else [cluster.own.option]  # so that the machine need not find out again
-    arguments = [str(each) for each in config.invocation_params.args if str(each) not in _LAST_FAILED]
-    last_failed = [] if cache_of(config) is None else ["--lf"]
+    arguments = [str(each) for each in config.invocation_params.args]
+    last_failed = []
+    if mode_of(config) not in (Mode.RECALL, Mode.LIST_SAVED):  # a list has no failures
+        arguments = [each for each in arguments if each not in _LAST_FAILED]
+        last_failed = [] if cache_of(config) is None else ["--lf"]
     added = [*(option for option in own if option not in arguments), *last_failed]
     return shlex.join([*_program(), *arguments, *added, taken_names(config).get("--fix", "--fix")])
 

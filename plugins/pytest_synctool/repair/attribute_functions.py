@@ -21,7 +21,7 @@ carrying() { # FILE...: set $carry if any of these, which are about to change, h
 }
 unsure() { # NAME, which is about to change: a warning if it is a program, whose capabilities nothing here knows
   look_for
-  [ -z "$getfattr$getcap" ] && [ -n "$own" ] && [ -f "./$1" ] && [ ! -L "./$1" ] && [ -x "./$1" ] || return 0
+  [ -z "$getfattr$getcap" ] && [ -n "$own" ] && [ ! -L "./$1" ] && [ -f "./$1" ] && [ -x "./$1" ] || return 0
   case $(head -c 4 -- "./$1" 2>&-) in # those of scripts have no effect
     ?ELF) echo "remark capabilities of the old $at/$1 would be lost: neither getcap nor getfattr is there to know" ;;
   esac
@@ -41,12 +41,12 @@ inherited() { # KIND OLD ATTRIBUTES NAME: the new version gets what the old one 
     file:keep | checked*:keep)
       o=./$4
       unsure "$4"
-      [ -n "$carry" ] && [ -f "$o" ] && [ ! -L "$o" ] || return 0
+      [ -n "$carry" ] && [ ! -L "$o" ] && [ -f "$o" ] || return 0
       if [ -z "$own" ]; then
         o=$side.was/$4
         [ -d "$side.was" ] || mkdir -- "$side.was" 2>&-
         ln -- "./$4" "$o" 2>&- || { lost "$4" "$carry"; return 0; }
-        [ -f "$o" ] && [ ! -L "$o" ] || return 0
+        [ ! -L "$o" ] && [ -f "$o" ] || return 0
       fi ;;
     *) return 0 ;;
   esac
@@ -86,7 +86,7 @@ referred() { # RECORDS: on a node with SELinux, each new version gets the label 
   while [ $# -gt 0 ]; do
     x=
     # Where others may write, somebody may have chosen what is there: all is labelled like the directory.
-    if [ -z "$own" ]; then x=.; elif [ -f "./$6" ] && [ ! -L "./$6" ] && [ "$2" != link ]; then x=./$6; fi
+    if [ -z "$own" ]; then x=.; elif [ ! -L "./$6" ] && [ -f "./$6" ] && [ "$2" != link ]; then x=./$6; fi
     if [ -z "$x" ] || ! is_there "$new/$6"; then :
     elif chcon -R -h --reference="$x" -- "$new/$6" 2>&-; then eval "r$1=1"
     else

@@ -128,7 +128,7 @@ class _Making:
         elif (relative := self._plain(work.source, action.path)) is not None:
             self._sources.append(quote(relative))
         else:
-            self._single.append(b"cp -- %s %s" % (quote(work.source), path))
+            self._single.append(b"is_file %s && cp -- %s %s" % (quote(work.source), quote(work.source), path))
 
     def function(self, places: Sequence[bytes], owners: Iterator[bytes]) -> bytes:
         """Return the shell function. `places` are made first; `owners` are the commands for owners and modes."""

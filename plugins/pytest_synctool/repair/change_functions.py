@@ -21,12 +21,16 @@ make() { # KIND SOURCE ATTRIBUTES NEW: one new version; nobody else gets at the 
   case $1 in checked*) "$1" "$4" ;; esac
 }
 copy_of() { # SOURCE NEW: where the file system can, both share their blocks; not every cp knows or tries that
+  is_file "$1" || return
   cp --reflink=auto -- "$1" "$2" 2>&- || cp -- "$1" "$2"
+}
+is_file() { # SOURCE: also after somebody has changed the masterdir under way: cp would follow a link, or wait at a pipe
+  [ ! -L "$1" ] && { [ -f "$1" ] || [ ! -e "$1" ]; } || { echo "the source is no regular file any more" >&2; return 1; }
 }
 again() { # SIZE:MD5 NEW: a copy of the file that is here, if that is what the audit saw
   n=${2##*/}
   mkdir -- "$side.here" && ln -- "./$n" "$side.here/" || return
-  [ -f "$side.here/$n" ] && [ ! -L "$side.here/$n" ] && head -c $((${1%:*} + 1)) -- "$side.here/$n" >"$2" || {
+  [ ! -L "$side.here/$n" ] && [ -f "$side.here/$n" ] && head -c $((${1%:*} + 1)) -- "$side.here/$n" >"$2" || {
     echo "it is no file any more" >&2
     return 1
   }
@@ -57,6 +61,7 @@ together() { # the stage of the first directory is that of all; those on other f
   { e=$({ mkdir -- "$base" && all; } 2>&1) || base=-; } 3>&1
 }
 fill() { # SOURCE...: copies in $base, each below the path that it has on the node
+  for s do is_file "$masterdir/$s" || return; done
   if [ $# -gt 3 ] && packed "$@"; then set --; fi
   for s do
     x=${s#overlay}
@@ -66,9 +71,9 @@ fill() { # SOURCE...: copies in $base, each below the path that it has on the no
 }
 packed() { # SOURCE...: whether tar could do that. Modes stay as they are: most are right
   printf '%s\0' "$@" >"$base.list" || return
-  x='s,^overlay/,,;s,\._[^./]*$,,'
+  x='s,^overlay/,,;s,\._[^./]*$,,' o='--null --no-recursion --hard-dereference'
   x=$({
-    { tar -C "$masterdir" --null --no-recursion -T "$base.list" --transform="$x" -S -cf -; echo $? >&4; } 2>&- |
+    { tar -C "$masterdir" $o -T "$base.list" --transform="$x" -S -cf -; echo $? >&4; } 2>&- |
       (umask 0; tar -C "$base" --no-same-owner --no-same-permissions -m -xf - 2>&-)
     echo $?
   } 4>&1)
@@ -160,7 +165,14 @@ kept() { # RECORDS: the old versions, as far as there are any
 }
 room() { # for $s below $saved, where nobody else may write; in a subshell
   { [ -d "$saved" ] || mkdir -p -- "$saved"; } && cd -P -- "$saved" && dev= && survey || return
-  if [ -n "$own" ]; then [ -d "${s%/*}" ] || mkdir -p -- "${s%/*}"; return; fi
+  if [ -n "$own" ]; then
+    d=${s%/*} l=$PWD
+    while [ ! -L "$d" ] && [ ! -d "$d" ]; do d=${d%/*}; done
+    l=${l%/}${d#"${saved%/}"}
+    cd -P -- "$d" && dev= && survey || return
+    [ "$PWD" = "${l:-/}" ] || { echo "old versions cannot be kept in $d: it leads to $PWD" >&2; return 1; }
+    [ -z "$own" ] || { [ -d "${s%/*}" ] || mkdir -p -- "${s%/*}"; return; }
+  fi
   echo "old versions cannot be kept in $PWD: others than root may write in it or above it" >&2
   return 1
 }
@@ -187,7 +199,7 @@ pin_all() { # RECORDS: by few programs what pin() does by some for each; it does
   x=$numbers numbers=
   for k in $x; do
     x=$side.old/${1#./}$suffix
-    if [ -e "$x" ] && [ ! -L "$x" ]; then numbers="$numbers $k"; set -- "$@" "$x"; fi
+    if [ ! -L "$x" ] && [ -e "$x" ]; then numbers="$numbers $k"; set -- "$@" "$x"; fi
     shift
   done
   [ $# != 0 ] && l=$(stat -c %a:%u:%g:%U:%G:%d:%i:%s -- "$@" 2>&-) || return 0
@@ -212,10 +224,10 @@ pin() { # NUMBER NAME ATTRIBUTES: link what is about to be replaced into the sta
     ! is_there "$side.old/$b" || rm -f -- "$side.old/$b" # nobody has looked at what pin_all() has linked
     return
   fi
-  if [ -d "./$1" ] && [ ! -L "./$1" ]; then e="it has become a directory"; return 1; fi
+  if [ ! -L "./$1" ] && [ -d "./$1" ]; then e="it has become a directory"; return 1; fi
   [ "$saved" != - ] || return 0
   old_of "$1"
-  if [ -d "$to$b" ] && [ ! -L "$to$b" ]; then e="$s is a directory, in the way"; return 1; fi
+  if [ ! -L "$to$b" ] && [ -d "$to$b" ]; then e="$s is a directory, in the way"; return 1; fi
   x=$side.old/$b
   [ -d "$side.old" ] || e=$(mkdir -- "$side.old" "$side.before" 2>&1) || return
   if ! is_there "$x" && { [ -n "$through" ] || ! e=$(ln -- "./$1" "$x" 2>&1); }; then
@@ -326,7 +338,7 @@ swap() { # NUMBER OLD ATTRIBUTES NAME: what a rename cannot replace is moved awa
   old_of "$4"
   if [ "$2" = leave ] && stays "$4"; then failed "$1" "$e"; return; fi
   if ! is_there "./$4"; then :
-  elif [ "$saved" = - ] && { [ ! -d "./$4" ] || [ -L "./$4" ]; }; then s=
+  elif [ "$saved" = - ] && { [ -L "./$4" ] || [ ! -d "./$4" ]; }; then s=
   elif is_there "$to$b"; then failed "$1" "$s is in the way"; return; fi
   if e=$(exchange "$4" "$3" 2>&1); then
     [ -z "$labels" ] || [ -z "$own" ] || relabel "./$4"
@@ -412,7 +424,7 @@ set_directory() { # WHAT ATTRIBUTES NAME
 remove() { # (NUMBER NAME)...
   while [ $# -gt 0 ]; do
     here
-    if [ -n "$wrong" ]; then failed "$1" "$wrong"
+    if ! survey; then failed "$1" "$wrong"
     elif e=$(rm -f -- "./$2" 2>&1); then ok "$1"
     else explain "$2"; failed "$1" "$e"; fi
     shift 2
@@ -421,7 +433,7 @@ remove() { # (NUMBER NAME)...
 erase() { # (NUMBER IDENTITY PATH NAME)...: NAME, an old version of PATH, goes away if it is what was kept there
   while [ $# -gt 0 ]; do
     here
-    if [ -n "$wrong" ]; then failed "$1" "$wrong"
+    if ! survey; then failed "$1" "$wrong"
     elif e=$({ is_kept "$2" "$4" && rm -f -- "./$4"; } 2>&1); then
       # Another file that gets its name and its number is not what was kept.
       printf '%s\n' "$3" "${PWD%/}/$4" - >>"$journal/kept"
@@ -433,7 +445,7 @@ erase() { # (NUMBER IDENTITY PATH NAME)...: NAME, an old version of PATH, goes a
 is_kept() { # IDENTITY NAME
   is_there "./$2" || return 0
   case $1 in *:*) is=%d:%i:%s ;; *) is=%s; survey && [ -n "$own" ] || is= ;; esac
-  [ -n "$is" ] && [ "$(stat -c "$is" -- "./$2")" = "$1" ] && { [ ! -d "./$2" ] || [ -L "./$2" ]; } || {
+  [ -n "$is" ] && [ "$(stat -c "$is" -- "./$2")" = "$1" ] && { [ -L "./$2" ] || [ ! -d "./$2" ]; } || {
     echo "it is not what was kept there"
     return 1
   } >&2
@@ -449,8 +461,9 @@ bring_back() { # SAVED UID:GID:MODE:DEVICE:INODE:SIZE NAME
   mkdir -- "$new" "$side.old" "$side.kept" || return
   case $1 in "${PWD%/}/"*) x=./${1#"${PWD%/}/"} ;; *) x=$1 ;; esac
   b=$side.old/${1##*/} k=$new/$3
-  y=$k
-  if [ -d "$x" ] && [ ! -L "$x" ]; then mv -- "$x" "$side.old/" && mv -- "$b" "$k" || return; x=
+  y=$k safe= known=
+  case $x in /*) ! (wrong= dev=; cd -P -- "${x%/*}/" 2>&- && survey && [ -n "$own" ]) || safe=1 ;; esac
+  if [ ! -L "$x" ] && [ -d "$x" ]; then mv -- "$x" "$side.old/" && mv -- "$b" "$k" || return; x=
   elif ! ln -- "$x" "$k"; then
     case $x in /*) ;; *) [ -n "$own" ] || return ;; esac
     y=$x
@@ -462,26 +475,27 @@ bring_back() { # SAVED UID:GID:MODE:DEVICE:INODE:SIZE NAME
   fi
   if is_there "$side.kept/$3"; then mv -f -- "$side.kept/$3" ./; fi
   if [ -z "$x" ]; then mv -- "$k" "$b" && mv -- "$b" ./
-  elif [ ! -L "$k" ]; then chown -- 0:0 "$k"; chmod -- 0600 "$k"; fi
+  elif [ -n "$known" ] && [ ! -L "$k" ]; then chown -- 0:0 "$k"; chmod -- 0600 "$k"; fi
   return 1
 }
 kept_as() { # RECORD PATH: $y, which may be that, is what was kept there; give it the owner and mode that it had then
+  # With $safe it came from where nobody else may write. $known tells that it is no file of others.
   [ ! -L "$2" ] && [ "$1" != - ] || return 0
   is=%d:%i:%s was=${1#*:*:*:}
   [ ! -d "$2" ] || is=%d:%i was=${was%:*}
-  case $1:$saved in
-    *:*:*:*:*:/*) ;; # where nobody else may write
+  case $1 in
     *:*:*:*:*)
-      if [ "$was" != "$(stat -c "$is" -- "$y")" ]; then
+      if [ -z "$safe" ] && [ "$was" != "$(stat -c "$is" -- "$y")" ]; then
         echo "what is kept there was changed or replaced since" >&2
         return 1
       fi ;;
   esac
+  known=1
   as_was "$1" "$2"
 }
 capable_again() { # PRESENT OLD: narrow() took the capabilities of the old version away
   look_for
-  [ -n "$own" ] && [ -f "$1" ] && [ ! -L "$1" ] && [ -f "$2" ] && [ ! -L "$2" ] || return 0
+  [ -n "$own" ] && [ ! -L "$1" ] && [ -f "$1" ] && [ ! -L "$2" ] && [ -f "$2" ] || return 0
   capabilities_of "$1"
   set_capabilities "$2"
 }
@@ -495,7 +509,7 @@ duplicate() { # OLD NEW: a copy with the same owner and mode, where no link can 
   [ -L "$2" ] || as_was "$f" "$2"
 }
 cleared() { # NAME: what is there must not be in the way of a rename
-  if [ -d "./$1" ] && [ ! -L "./$1" ]; then rmdir -- "./$1"
+  if [ ! -L "./$1" ] && [ -d "./$1" ]; then rmdir -- "./$1"
   elif [ -d "$k" ] && is_there "./$1"; then mv -- "./$1" "$side.kept/"; fi
 }
 """

@@ -24,7 +24,7 @@ over_all() { # (NUMBER KIND OLD SOURCE ATTRIBUTES NAME)...
 over() { # NUMBER ATTRIBUTES NAME
   e= some=
   if [ -z "$own" ]; then e="not written in place: others than root may write in $PWD or above it"
-  elif [ ! -f "./$3" ] || [ -L "./$3" ]; then e="not written in place: it is no file any more"
+  elif [ -L "./$3" ] || [ ! -f "./$3" ]; then e="not written in place: it is no file any more"
   elif unsure "$3"; foreign_acl "$2" "$3"; then e="not written in place: its ACL is another owner's"
   elif ! cp -- "./$3" "$side.back" 2>&-; then e=$(cp -- "./$3" "$side.back" 2>&1)
   elif ! { through=1; pin "$1" "$3" "$2"; }; then :

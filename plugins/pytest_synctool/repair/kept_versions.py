@@ -40,7 +40,7 @@ _RECALL: Final = rb"""recall() { # JOURNAL [EARLIER...]: which old versions the 
 }
 still() { # one that cannot be looked at is not gone
   if [ "$s" = - ]; then printf '%s\n' "$p" - - "$l" -
-  elif [ -e "$s" ] || [ -L "$s" ] || ! is_gone; then printf '%s\n' "$p" "$s" "$r" "$l" "$(identified)"; fi
+  elif [ -L "$s" ] || [ -e "$s" ] || ! is_gone; then printf '%s\n' "$p" "$s" "$r" "$l" "$(identified)"; fi
 }
 is_gone() {
   of=$p p=$s
@@ -49,7 +49,7 @@ is_gone() {
 identified() { :; }"""
 _FUNCTIONS: Final = b"nl='\n'" + compact(ABSENCE) + _RECALL
 _IDENTIFIED: Final = rb"""
-identified() { if [ -d "$s" ] && [ ! -L "$s" ]; then echo /; else stat -c %d:%i:%s -- "$s" 2>&-; fi; }"""
+identified() { if [ ! -L "$s" ] && [ -d "$s" ]; then echo /; else stat -c %d:%i:%s -- "$s" 2>&-; fi; }"""
 _FIELDS: Final = 5
 
 # OWNER:GROUP:MODE:DEVICE:INODE:SIZE

@@ -40,7 +40,7 @@ goes() { # NAME
   if [ -z "$s" ]; then rm -f -- "$side.old/$1"; else laid_aside "$1" root:root:00600; fi
 }
 may_go() { # directory|other PATH: whether it is what the audit saw, and nothing is mounted below; certain in the stage
-  [ -d "$2" ] && [ ! -L "$2" ] || return 0
+  [ ! -L "$2" ] && [ -d "$2" ] || return 0
   [ "$1" = directory ] || { echo "it has become a directory"; return 1; }
   find_mounts
   l=$(cd -P -- "$2" && pwd -P) && [ -n "$mounts" ] || { echo "nobody can tell what is mounted below it"; return 1; }

@@ -47,7 +47,7 @@ discard() { # STAGE: it goes away, and $journal/private says so
   rm -rf -- "$1" || return
   case $1 in "$state"/*) ;; *) printf '%s\n' "-$1" >>"$journal/private" ;; esac
 }
-is_there() { [ -e "$1" ] || [ -L "$1" ]; }
+is_there() { [ -L "$1" ] || [ -e "$1" ]; }
 refuse() { # REASON: nothing has been changed
   [ "$me" = 0 ] || set -- "$1 (the login is not root: see --sudo)"
   printf 'refused %s\n' "$1"
@@ -124,9 +124,23 @@ begin() { # what is changed from here on is known to the next run, whatever happ
   [ -z "$masterdir" ] || [ ! -d "$masterdir" ] || ours "$masterdir" "its copy of the masterdir cannot be trusted"
   lock
   e=$(mkdir -p -- "$journal/owed" 2>&1) || refuse "no journal can be kept there: ${e##*"$nl"}"
-  [ -z "$log" ] || e=$( (umask 037; : >>"$log") 2>&1) || unlogged "$e"
+  [ -z "$log" ] || if l=$(log_place 2>&1); then log=$l; else unlogged "$l"; fi
   [ -S /dev/log ] && l=$(command -v logger) || syslog=
   umask 077
+}
+log_place() { # prints the path of the log of this node, which is made; only root may exchange it, or write in it
+  cd -P -- "${log%/*}/" 2>&- || { echo "the directory of $log cannot be entered"; return 1; }
+  wrong= dev=
+  survey || { echo "$wrong"; return 1; }
+  [ -n "$own" ] || { echo "others than root may write in $PWD or above it"; return 1; }
+  l=./${log##*/}
+  if is_there "$l"; then
+    [ ! -L "$l" ] && [ -f "$l" ] || { echo "$log is no regular file"; return 1; }
+    case $(stat -c %u:%a -- "$l") in
+      0:*[2367] | 0:*[2367]? | [!0]*) echo "others than root may write $log"; return 1 ;;
+    esac
+  fi
+  (umask 037; : >>"$l") && printf '%s\n' "${PWD%/}/${log##*/}"
 }
 find_mounts() {
   mounts=
@@ -268,11 +282,14 @@ forget_stages() { # elsewhere than below $state, that have gone away. Others may
 }
 tidied() { # STAGE
   p=${1%.*} p=${p##*.}
-  [ -d "$1" ] && ! kill -0 "$p" 2>&- || return 0
+  is_private "$1" && ! kill -0 "$p" 2>&- || return 0
   for f in "$1"/*.to; do
     [ ! -f "$f" ] || recover "$f" "${f%.to}.old" || return 0
   done
   discard "$1"
+}
+is_private() { # STAGE: a directory of ours in which nobody else may write. In a sticky one others may make that name
+  case $(stat -c %f:%u -- "$1" 2>&-) in 4?[02468ace][014589cd]:"$me") ;; *) return 1 ;; esac
 }
 recover() { # FILE DIRECTORY: what a type change had moved there goes back, or to where it is kept if its place is taken
   { IFS= read -r x && IFS= read -r n && IFS= read -r s; } <"$1"
@@ -281,7 +298,7 @@ recover() { # FILE DIRECTORY: what a type change had moved there goes back, or t
   elif [ -n "$s" ] && is_there "$k"; then o=$k
   else return 0; fi
   within "$x"
-  [ -z "$wrong" ] || return
+  (survey) || return
   if ! is_there "./$n"; then
     [ "$o" = "$2/$n" ] || mv -- "$o" "$2/$n" && mv -- "$2/$n" ./
   elif [ -z "$s" ]; then :

@@ -84,11 +84,13 @@ windows_line() { # the end of a message, if a line of the script $f that has fai
 cr=$(printf '\r')
 windows="as Windows writes it: convert it, for example with dos2unix"
 script() { # NUMBER NAME SCRIPT
+  survey
   p=$3 f=$3
   act() { limited ${i:+"$i"} ${a:+"$a"} "$p"; }
   if interpreter "$p"; then trigger "$1" "$2"; else failed "$1" "${wrong:-$e}"; fi
 }
 on_update() { # NUMBER NAME TEXT
+  survey
   PATH=$SYNCTOOL_MASTERDIR/scripts:$PATH
   p=$3 f=
   act() { limited /bin/sh -c "$p"; }

@@ -76,7 +76,13 @@ def scan(
     that no destination can have. Its message has a line for each problem. Raises TrustError if accounts that are not
     trusted can change something that is read here, or in scripts/.
     """
-    if not path.is_dir():
+    try:
+        is_directory = stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        is_directory = False
+    except OSError as error:
+        raise RepositoryError(f"masterdir {path} cannot be looked at: {error.strerror}") from error
+    if not is_directory:
         raise RepositoryError(f"masterdir {path} is not a directory: create it, or correct 'masterdir'")
     masterdir = Masterdir(path, Digests.of_masterdir(path) if cached else Digests())
     inspector = Inspector(path, trust or Trust.of_caller())

@@ -243,7 +243,7 @@ def load_config(path: Path, trust: Trust, masterdir_trust: Trust, print_nodes: c
         return configuration.load(path, trust, print_nodes)
     except configuration.InvalidConfigError as error:
         collected = _Errors([error])
-        if error.config.masterdir.is_dir() and error.config.masterdir != Path("/"):
+        if os.path.isdir(error.config.masterdir) and error.config.masterdir != Path("/"):
             _load(replace(error.config, trust=masterdir_trust), collected, knows_names=error.has_all_names)
         raise collected.joined() from error
 

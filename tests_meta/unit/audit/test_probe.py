@@ -176,9 +176,13 @@ class TestAbsentAndUnknown:
         (tmp_path / "file").touch()
         (tmp_path / "dangling").symlink_to("nowhere")
         (tmp_path / "loop").symlink_to("./loop")
-        names = ("gone", "gone/below", "file/below", "dangling/below", "loop/below", "loop/.")
+        names = ("gone", "gone/below", "file/below", "dangling/below", "loop/below", "gone/.")
         requests = [Request(os.fsencode(f"{tmp_path}/{name}"), 0) for name in names]
         assert ask(shell, requests) == dict.fromkeys([r.path for r in requests], ABSENT)
+        for name in ("file", "dangling", "loop"):  # asked for as a directory
+            path = os.fsencode(tmp_path / name)
+            (found,) = ask(shell, [Request(path + b"/.")]).values()
+            assert found == lstat_state(path)
 
     def test_unknown(self, shell: Shell, tmp_path: Path) -> None:
         too_many_links(tmp_path / "links")

@@ -114,7 +114,7 @@ def test_maxfail_counts_nodes(failures: int, sizes: tuple[int, ...]) -> None:
 
 def test_the_last_audit_of_a_whole_node() -> None:
     """An entry has drift, has none, or is unknown. All entries of a node that was not audited are unknown."""
-    audit = LastAudit({f"{DELETE}::/0": "missing"}, {DELETE: [f"{DELETE}::/2"]})
+    audit = LastAudit({f"{DELETE}::/0": "missing"}, {DELETE: [f"{DELETE}::/2"]}, failed={OVERLAY})
     checks = audit.of(whole(3, 1), [Check(entry(b"/a", state()), same)] * 4)
     none = AuditBinding.NONE
     assert [check.audited for check in checks] == ["missing", AuditBinding.IN_SYNC, none, none]

@@ -19,7 +19,7 @@ from pytest_synctool.repository.entry import Entry
 from pytest_synctool.repository.entry_commands import Command
 
 from tests_meta.unit.disk_node import EXPECTED, DiskNode
-from tests_meta.unit.helpers import ODD_NAMES, Shell, lstat_state, too_many_links
+from tests_meta.unit.helpers import IS_ROOT, NOBODY, ODD_NAMES, Shell, lstat_state, too_many_links
 
 
 @pytest.fixture
@@ -287,6 +287,57 @@ def test_a_log_that_cannot_be_written_stops_nothing(node: DiskNode) -> None:
     (remark,) = node.remarks
     assert remark.startswith("its log is not complete: ")
     assert "/nowhere/at/all.log" in remark
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="sets owners, needs root")
+@pytest.mark.parametrize("what", ["open directory", "link", "dangling link", "pipe", "another's", "behind a link"])
+def test_a_log_that_a_local_user_could_exchange_is_not_written(node: DiskNode, what: str) -> None:
+    logs, victim = node.top / "logs", node.top / "victim"
+    logs.mkdir()
+    victim.write_text("as it was")
+    log = logs / "synctool.log"
+    match what:
+        case "open directory":
+            log.write_text("")
+            logs.chmod(0o775)
+        case "link" | "dangling link":
+            log.symlink_to(victim if what == "link" else node.top / "made")
+        case "pipe":
+            os.mkfifo(log)
+        case "another's":
+            log.write_text("")
+            os.chown(log, NOBODY, NOBODY)
+        case _:
+            (logs / "own").mkdir()
+            os.chown(logs / "own", NOBODY, NOBODY)
+            (logs / "own/link").symlink_to(node.top)
+            log = logs / "own/link/open/synctool.log"
+            (node.top / "open").mkdir()
+            (node.top / "open").chmod(0o777)
+    assert node.fix(node.entry("a", EXPECTED["file"]), log=os.fsencode(log)) == [None]
+    (remark,) = node.remarks
+    assert remark.startswith("its log is not complete: ")
+    assert (victim.read_text(), (node.top / "made").exists()) == ("as it was", False)
+    assert not log.is_file() or log.read_bytes() in (b"", b"as it was")
+
+
+@pytest.mark.parametrize("number", [1, 5])
+@pytest.mark.parametrize("what", ["link", "pipe"])
+def test_a_source_that_became_a_link_is_not_followed(node: DiskNode, number: int, what: str) -> None:
+    """Nor is a pipe read, which would keep the node waiting."""
+    entries = [node.entry(name, EXPECTED["file"]) for name in "abcde"[:number]]
+    for entry in entries:
+        assert entry.expected.size == 3  # it is read here, before the change
+        source = node.master / os.fsdecode(entry.source.relative)
+        source.unlink()
+        if what == "link":
+            source.symlink_to("/etc/passwd")
+        else:
+            os.mkfifo(source)
+    for failure in node.fix(*entries):
+        assert failure is not None
+        assert "the source is no regular file any more" in failure
+    assert not [path for path in node.files.rglob("*") if path.is_file()]
 
 
 LONG = "d" * 250, "é" * 125, "f" * 255, "g" * 241, "$x'" * 84
